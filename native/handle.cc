@@ -1,0 +1,222 @@
+#include "handle.h"
+
+#include <unordered_map>
+
+namespace hub {
+
+namespace {
+
+// Tensors smaller than this are not reported to the garbage collector: the report costs more than they weigh.
+constexpr size_t kReportedBytes = 1 << 14;
+
+void adjust(node_api_basic_env env, int64_t bytes) {
+  int64_t total = 0;
+  napi_adjust_external_memory(env, bytes, &total);
+}
+
+void drop(node_api_basic_env env, Handle* handle) {
+  if (!handle->live) return;
+  handle->live = false;
+  handle->addon->liveHandles -= 1;
+  handle->addon->liveBytes -= static_cast<int64_t>(handle->bytes);
+  if (handle->bytes >= kReportedBytes) adjust(env, -static_cast<int64_t>(handle->bytes));
+  handle->tensor.reset();
+  handle->generator = at::Generator();
+}
+
+void finalize(node_api_basic_env env, void* data, void*) {
+  auto* handle = static_cast<Handle*>(data);
+  drop(env, handle);
+  delete handle;
+}
+
+napi_value wrap(napi_env env, Handle* handle) {
+  handle->addon->liveHandles += 1;
+  handle->addon->liveBytes += static_cast<int64_t>(handle->bytes);
+  napi_value external;
+  check(env, napi_create_external(env, handle, finalize, nullptr, &external));
+  if (handle->bytes >= kReportedBytes) adjust(env, static_cast<int64_t>(handle->bytes));
+  return external;
+}
+
+const std::unordered_map<std::string, at::ScalarType>& scalarTypes() {
+  static const std::unordered_map<std::string, at::ScalarType> types = {
+      {"float32", at::kFloat}, {"float64", at::kDouble}, {"float16", at::kHalf}, {"bfloat16", at::kBFloat16},
+      {"int64", at::kLong},    {"int32", at::kInt},      {"int16", at::kShort},  {"int8", at::kChar},
+      {"uint8", at::kByte},    {"bool", at::kBool},
+  };
+  return types;
+}
+
+}  // namespace
+
+void check(napi_env env, napi_status status) {
+  if (status == napi_ok) return;
+  bool pending = false;
+  napi_is_exception_pending(env, &pending);
+  if (pending) throw PendingException();
+  const napi_extended_error_info* info = nullptr;
+  napi_get_last_error_info(env, &info);
+  throw CallError(info && info->error_message ? info->error_message : "unknown Node-API error");
+}
+
+Addon* instance(napi_env env) {
+  void* data = nullptr;
+  check(env, napi_get_instance_data(env, &data));
+  return static_cast<Addon*>(data);
+}
+
+napi_value wrapTensor(napi_env env, const at::Tensor& tensor) {
+  if (!tensor.defined()) return undefined(env);
+  auto* handle = new Handle{Kind::Tensor};
+  handle->addon = instance(env);
+  handle->tensor = tensor;
+  handle->bytes = tensor.has_storage() ? tensor.nbytes() : 0;
+  return wrap(env, handle);
+}
+
+napi_value wrapGenerator(napi_env env, const at::Generator& generator) {
+  auto* handle = new Handle{Kind::Generator};
+  handle->addon = instance(env);
+  handle->generator = generator;
+  return wrap(env, handle);
+}
+
+Handle* unwrap(napi_env env, napi_value value, Kind kind) {
+  napi_valuetype type;
+  check(env, napi_typeof(env, value, &type));
+  if (type != napi_external) throw CallError(kind == Kind::Tensor ? "expected a Tensor" : "expected a Generator");
+  void* data = nullptr;
+  check(env, napi_get_value_external(env, value, &data));
+  auto* handle = static_cast<Handle*>(data);
+  if (handle->kind != kind) throw CallError(kind == Kind::Tensor ? "expected a Tensor" : "expected a Generator");
+  if (!handle->live) {
+    throw CallError(
+        "this handle was released: it was disposed, or left the scope it was made in (return it from the scope, or "
+        "keep() it)");
+  }
+  return handle;
+}
+
+at::Tensor& unwrapTensor(napi_env env, napi_value value) { return unwrap(env, value, Kind::Tensor)->tensor; }
+
+void release(napi_env env, Handle* handle) { drop(env, handle); }
+
+std::string toString(napi_env env, napi_value value) {
+  size_t length = 0;
+  check(env, napi_get_value_string_utf8(env, value, nullptr, 0, &length));
+  std::string text(length, '\0');
+  check(env, napi_get_value_string_utf8(env, value, text.data(), length + 1, &length));
+  return text;
+}
+
+int64_t toInt(napi_env env, napi_value value) {
+  napi_valuetype type;
+  check(env, napi_typeof(env, value, &type));
+  if (type == napi_bigint) {
+    int64_t result = 0;
+    bool lossless = false;
+    check(env, napi_get_value_bigint_int64(env, value, &result, &lossless));
+    if (!lossless) throw CallError("a BigInt does not fit into 64 bits");
+    return result;
+  }
+  if (type != napi_number) throw CallError("expected an integer");
+  double number = 0;
+  check(env, napi_get_value_double(env, value, &number));
+  if (!(std::abs(number) <= 9007199254740992.0) || number != static_cast<double>(static_cast<int64_t>(number))) {
+    throw CallError("expected an integer, got " + std::to_string(number));
+  }
+  return static_cast<int64_t>(number);
+}
+
+double toDouble(napi_env env, napi_value value) {
+  double number = 0;
+  if (napi_get_value_double(env, value, &number) != napi_ok) throw CallError("expected a number");
+  return number;
+}
+
+bool toBool(napi_env env, napi_value value) {
+  bool result = false;
+  if (napi_get_value_bool(env, value, &result) != napi_ok) throw CallError("expected a boolean");
+  return result;
+}
+
+namespace {
+
+template <class T, class Convert>
+std::vector<T> toVector(napi_env env, napi_value value, Convert convert) {
+  bool isArray = false;
+  check(env, napi_is_array(env, value, &isArray));
+  if (!isArray) throw CallError("expected an array");
+  uint32_t length = 0;
+  check(env, napi_get_array_length(env, value, &length));
+  std::vector<T> result;
+  result.reserve(length);
+  for (uint32_t i = 0; i < length; ++i) {
+    napi_value element;
+    check(env, napi_get_element(env, value, i, &element));
+    result.push_back(convert(element));
+  }
+  return result;
+}
+
+}  // namespace
+
+std::vector<int64_t> toInts(napi_env env, napi_value value) {
+  return toVector<int64_t>(env, value, [&](napi_value element) { return toInt(env, element); });
+}
+
+std::vector<at::Tensor> toTensors(napi_env env, napi_value value) {
+  return toVector<at::Tensor>(env, value, [&](napi_value element) {
+    return isNullish(env, element) ? at::Tensor() : unwrapTensor(env, element);
+  });
+}
+
+bool isNullish(napi_env env, napi_value value) {
+  napi_valuetype type;
+  check(env, napi_typeof(env, value, &type));
+  return type == napi_undefined || type == napi_null;
+}
+
+napi_value fromString(napi_env env, const std::string& value) {
+  napi_value result;
+  check(env, napi_create_string_utf8(env, value.data(), value.size(), &result));
+  return result;
+}
+
+napi_value fromInt(napi_env env, int64_t value) {
+  constexpr int64_t kSafe = 9007199254740991;
+  if (value > kSafe || value < -kSafe) {
+    throw CallError("the integer " + std::to_string(value) + " is not safe as a JavaScript number");
+  }
+  napi_value result;
+  check(env, napi_create_int64(env, value, &result));
+  return result;
+}
+
+napi_value fromBool(napi_env env, bool value) {
+  napi_value result;
+  check(env, napi_get_boolean(env, value, &result));
+  return result;
+}
+
+napi_value undefined(napi_env env) {
+  napi_value result;
+  check(env, napi_get_undefined(env, &result));
+  return result;
+}
+
+at::ScalarType toScalarType(const std::string& name) {
+  const auto found = scalarTypes().find(name);
+  if (found == scalarTypes().end()) throw CallError("unknown dtype \"" + name + "\"");
+  return found->second;
+}
+
+std::string scalarTypeName(at::ScalarType type) {
+  for (const auto& [name, candidate] : scalarTypes()) {
+    if (candidate == type) return name;
+  }
+  return at::toString(type);
+}
+
+}  // namespace hub

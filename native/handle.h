@@ -1,0 +1,69 @@
+// A handle is what JavaScript holds of a tensor or a random generator: one reference, released by dispose or by the
+// garbage collector, whichever comes first.
+#pragma once
+
+#include <ATen/ATen.h>
+#include <ATen/core/Generator.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <node_api.h>
+
+#include <string>
+#include <vector>
+
+namespace hub {
+
+// State of one JavaScript environment (the main thread or a worker). It is never freed: finalizers of handles may run
+// after the environment's own teardown.
+struct Addon {
+  std::vector<c10::OperatorHandle> operators;
+  int64_t liveHandles = 0;
+  int64_t liveBytes = 0;
+};
+
+enum class Kind : uint32_t { Tensor = 0x7e50a001, Generator = 0x7e50a002 };
+
+struct Handle {
+  Kind kind;
+  bool live = true;
+  size_t bytes = 0;
+  Addon* addon;
+  at::Tensor tensor;
+  at::Generator generator;
+};
+
+// Errors thrown by our own conversions; they become JavaScript errors like libtorch's.
+struct CallError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// Thrown after an N-API call failed because a JavaScript exception is already pending.
+struct PendingException {};
+
+void check(napi_env env, napi_status status);
+Addon* instance(napi_env env);
+napi_value wrapTensor(napi_env env, const at::Tensor& tensor);
+napi_value wrapGenerator(napi_env env, const at::Generator& generator);
+Handle* unwrap(napi_env env, napi_value value, Kind kind);
+at::Tensor& unwrapTensor(napi_env env, napi_value value);
+void release(napi_env env, Handle* handle);
+
+// Plain conversions.
+std::string toString(napi_env env, napi_value value);
+int64_t toInt(napi_env env, napi_value value);
+double toDouble(napi_env env, napi_value value);
+bool toBool(napi_env env, napi_value value);
+std::vector<int64_t> toInts(napi_env env, napi_value value);
+std::vector<at::Tensor> toTensors(napi_env env, napi_value value);
+bool isNullish(napi_env env, napi_value value);
+napi_value fromString(napi_env env, const std::string& value);
+napi_value fromInt(napi_env env, int64_t value);
+napi_value fromBool(napi_env env, bool value);
+napi_value undefined(napi_env env);
+at::ScalarType toScalarType(const std::string& name);
+std::string scalarTypeName(at::ScalarType type);
+
+// The generic boxed call (call.cc).
+napi_value findOperator(napi_env env, const std::vector<napi_value>& args);
+napi_value callOperator(napi_env env, const std::vector<napi_value>& args);
+
+}  // namespace hub
