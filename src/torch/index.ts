@@ -1,0 +1,30 @@
+/** libtorch for TypeScript: tensors, typed operators, autograd, ownership, random streams. */
+export { type CallHook, call, setCallHook } from "./call.ts";
+export { ConfigError, TorchError, UserError } from "./errors.ts";
+export {
+  arange,
+  cat,
+  empty,
+  eye,
+  fromBytes,
+  fromFile,
+  full,
+  ones,
+  rand,
+  randint,
+  randn,
+  randperm,
+  type SamplingOptions,
+  stack,
+  type TensorOptions,
+  tensor,
+  where,
+  zeros,
+} from "./factories.ts";
+export { getNumThreads, loadedLibrary, memory, setNumThreads } from "./library.ts";
+export { autocast, enableGrad, grad, inferenceMode, isGradEnabled, noGrad } from "./modes.ts";
+export type { Dtype, TypedArray } from "./native.ts";
+export * as ops from "./ops.generated.ts";
+export { Generator, RandomStreams, seedOf } from "./random.ts";
+export { disposeTree, keep, scope } from "./scope.ts";
+export { type MemoryFormat, type NestedNumbers, Tensor } from "./tensor.ts";

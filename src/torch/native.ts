@@ -1,0 +1,107 @@
+/** The only file that loads the addon; everything else sees the typed face below. */
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import { ConfigError } from "./errors.ts";
+
+/** What JavaScript holds of a native tensor or generator: an opaque External. */
+export type Handle = { readonly __handle: unique symbol };
+
+export type Dtype =
+  | "float32"
+  | "float64"
+  | "float16"
+  | "bfloat16"
+  | "int64"
+  | "int32"
+  | "int16"
+  | "int8"
+  | "uint8"
+  | "bool";
+
+export type TypedArray =
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Int16Array
+  | Int32Array
+  | BigInt64Array
+  | Uint8Array
+  | Uint16Array;
+
+export interface ArgumentInfo {
+  name: string;
+  /** libtorch's name of the type, for instance `Tensor?[]`. */
+  type: string;
+  keywordOnly: boolean;
+  hasDefault: boolean;
+  /** A list argument that also takes one element, which is repeated. */
+  fixedLength: boolean;
+}
+
+export interface OperatorInfo {
+  index: number;
+  schema: string;
+  arguments: ArgumentInfo[];
+  returns: string[];
+}
+
+export interface Native {
+  findOperator(name: string, overload: string): OperatorInfo | undefined;
+  callOperator(index: number, args: unknown[], discard: boolean): unknown;
+  fromBytes(data: TypedArray, sizes: readonly number[], dtype: Dtype, device: string): Handle;
+  writeBytes(tensor: Handle, data: TypedArray): void;
+  readBytes(tensor: Handle): ArrayBuffer;
+  item(tensor: Handle): number;
+  sizes(tensor: Handle): number[];
+  dtype(tensor: Handle): Dtype;
+  device(tensor: Handle): string;
+  isContiguous(tensor: Handle, format?: string): boolean;
+  isLive(handle: Handle): boolean;
+  dispose(handle: Handle): void;
+  disposeAll(handles: Handle[]): void;
+  requiresGrad(tensor: Handle): boolean;
+  setRequiresGrad(tensor: Handle, value: boolean): void;
+  gradient(tensor: Handle): Handle | undefined;
+  setGradient(tensor: Handle, gradient: Handle | undefined): void;
+  backward(tensors: Handle[], gradients: (Handle | undefined)[], retainGraph: boolean, createGraph: boolean): void;
+  grad(
+    outputs: Handle[],
+    inputs: Handle[],
+    gradients: (Handle | undefined)[],
+    retainGraph: boolean,
+    createGraph: boolean,
+    allowUnused: boolean,
+  ): (Handle | undefined)[];
+  gradEnabled(): boolean;
+  setGradEnabled(enabled: boolean): void;
+  enterInference(): void;
+  exitInference(): void;
+  enterAutocast(device: string, dtype: Dtype, enabled: boolean): void;
+  exitAutocast(): void;
+  createGenerator(device: string, seed: number | bigint): Handle;
+  generatorState(generator: Handle): Handle;
+  setGeneratorState(generator: Handle, state: Handle): void;
+  setThreads(count: number): void;
+  threads(): number;
+  memory(): { handles: number; bytes: number };
+  library(): { headers: string; cuda: boolean; parallel: string };
+}
+
+const path = fileURLToPath(new URL("../../build/Release/hub_pathway.node", import.meta.url));
+
+function load(): Native {
+  if (!existsSync(path)) {
+    throw new ConfigError(`the native addon is not built (looked for ${path}): run \`npx hub-pathway setup\``);
+  }
+  try {
+    return createRequire(import.meta.url)(path) as Native;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ConfigError(
+      `the native addon does not load (${reason}): run \`npx hub-pathway setup\` to build it again`,
+    );
+  }
+}
+
+export const native: Native = load();

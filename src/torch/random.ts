@@ -1,0 +1,75 @@
+/** Named random streams: each purpose (initialisation, noise, sampling) draws from its own generator, which is saved and restored. */
+import { createHash } from "node:crypto";
+import { native } from "./native.ts";
+import { Owned } from "./scope.ts";
+import { Tensor } from "./tensor.ts";
+
+/** An at::Generator: the state of one random stream. Lives until disposed or collected; no scope releases it. */
+export class Generator extends Owned {
+  readonly device: string;
+
+  /** @param seed a non-negative safe integer */
+  constructor(seed: number, device = "cpu") {
+    if (!Number.isSafeInteger(seed) || seed < 0) throw new RangeError(`seed ${seed} is not a non-negative integer`);
+    super(native.createGenerator(device, seed));
+    this.device = device;
+    this.kept = true;
+  }
+
+  /** The state as bytes, from which setState continues the stream exactly. */
+  getState(): Uint8Array {
+    using state = new Tensor(native.generatorState(this.handle));
+    return state.toBytes();
+  }
+
+  setState(bytes: Uint8Array): void {
+    using state = new Tensor(native.fromBytes(bytes, [bytes.length], "uint8", "cpu"));
+    native.setGeneratorState(this.handle, state.handle);
+  }
+}
+
+/** Random streams by name, each seeded by the run's seed and its own name. */
+export class RandomStreams {
+  readonly seed: number;
+  readonly device: string;
+  readonly #streams = new Map<string, Generator>();
+
+  constructor(seed: number, device = "cpu") {
+    this.seed = seed;
+    this.device = device;
+  }
+
+  /** The stream of this name, created at its first use. */
+  stream(name: string): Generator {
+    let generator = this.#streams.get(name);
+    if (!generator) {
+      generator = new Generator(seedOf(this.seed, name), this.device);
+      this.#streams.set(name, generator);
+    }
+    return generator;
+  }
+
+  /** All states as base64 text, for a checkpoint. */
+  state(): Record<string, string> {
+    const entries = Array.from(this.#streams, ([name, generator]) => [
+      name,
+      Buffer.from(generator.getState()).toString("base64"),
+    ]);
+    return Object.fromEntries(entries) as Record<string, string>;
+  }
+
+  restore(state: Record<string, string>): void {
+    for (const [name, text] of Object.entries(state))
+      this.stream(name).setState(new Uint8Array(Buffer.from(text, "base64")));
+  }
+
+  dispose(): void {
+    for (const generator of this.#streams.values()) generator.dispose();
+    this.#streams.clear();
+  }
+}
+
+/** A seed for a named purpose: 48 bits of a hash, so that neighbouring seeds have unrelated streams. */
+export function seedOf(seed: number, name: string): number {
+  return createHash("sha256").update(`${seed}/${name}`).digest().readUIntBE(0, 6);
+}
