@@ -15,6 +15,8 @@ export const operators = {
   _foreach_zero_: operator("aten::_foreach_zero_"),
   _fused_adamw_: operator("aten::_fused_adamw_"),
   _fused_sgd_: operator("aten::_fused_sgd_"),
+  _upsample_bicubic2d_aa: operator("aten::_upsample_bicubic2d_aa"),
+  _upsample_bilinear2d_aa: operator("aten::_upsample_bilinear2d_aa"),
   abs: operator("aten::abs"),
   adaptive_avg_pool2d: operator("aten::adaptive_avg_pool2d"),
   add: operator("aten::add.Tensor"),
@@ -47,6 +49,7 @@ export const operators = {
   constant_pad_nd: operator("aten::constant_pad_nd"),
   contiguous: operator("aten::contiguous"),
   conv2d: operator("aten::conv2d"),
+  conv2dPadding: operator("aten::conv2d.padding"),
   convolution: operator("aten::convolution"),
   copy_: operator("aten::copy_"),
   cos: operator("aten::cos"),
@@ -81,6 +84,7 @@ export const operators = {
   hardsigmoid: operator("aten::hardsigmoid"),
   hardswish: operator("aten::hardswish"),
   hardtanh: operator("aten::hardtanh"),
+  hardtanh_: operator("aten::hardtanh_"),
   index: operator("aten::index.Tensor"),
   index_add: operator("aten::index_add"),
   index_add_: operator("aten::index_add_"),
@@ -146,6 +150,7 @@ export const operators = {
   scatter: operator("aten::scatter.src"),
   scatterValue: operator("aten::scatter.value"),
   select: operator("aten::select.int"),
+  set_data: operator("aten::set_data"),
   sigmoid: operator("aten::sigmoid"),
   sign: operator("aten::sign"),
   silu: operator("aten::silu"),
@@ -177,6 +182,7 @@ export const operators = {
   upsample_nearest2d: operator("aten::upsample_nearest2d"),
   var_: operator("aten::var.correction"),
   view: operator("aten::view"),
+  viewDtype: operator("aten::view.dtype"),
   where: operator("aten::where.self"),
   zero_: operator("aten::zero_"),
   zeros: operator("aten::zeros"),
@@ -226,6 +232,16 @@ export function _fused_adamw_(self: readonly Tensor[], grads: readonly Tensor[],
 /** `aten::_fused_sgd_(Tensor(a!)[] self, Tensor(b!)[] grads, Tensor(c!)[] momentum_buffer_list, *, float weight_decay, float momentum, float lr, float dampening, bool nesterov, bool maximize, bool is_first_step, Tensor? grad_scale=None, Tensor? found_inf=None) -> ()` */
 export function _fused_sgd_(self: readonly Tensor[], grads: readonly Tensor[], momentum_buffer_list: readonly Tensor[], options: { weight_decay: number; momentum: number; lr: number; dampening: number; nesterov: boolean; maximize: boolean; is_first_step: boolean; grad_scale?: Tensor | null | undefined; found_inf?: Tensor | null | undefined }): void {
   run(operators._fused_sgd_, [self, grads, momentum_buffer_list, options.weight_decay, options.momentum, options.lr, options.dampening, options.nesterov, options.maximize, options.is_first_step, options?.grad_scale, options?.found_inf]);
+}
+
+/** `aten::_upsample_bicubic2d_aa(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? scales_w=None) -> Tensor` */
+export function _upsample_bicubic2d_aa(self: Tensor, output_size: number | readonly number[], align_corners: boolean, scales_h?: number | null, scales_w?: number | null): Tensor {
+  return run(operators._upsample_bicubic2d_aa, [self, output_size, align_corners, scales_h, scales_w]) as Tensor;
+}
+
+/** `aten::_upsample_bilinear2d_aa(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? scales_w=None) -> Tensor` */
+export function _upsample_bilinear2d_aa(self: Tensor, output_size: number | readonly number[], align_corners: boolean, scales_h?: number | null, scales_w?: number | null): Tensor {
+  return run(operators._upsample_bilinear2d_aa, [self, output_size, align_corners, scales_h, scales_w]) as Tensor;
 }
 
 /** `aten::abs(Tensor self) -> Tensor` */
@@ -386,6 +402,11 @@ export function contiguous(self: Tensor, options?: { memory_format?: MemoryForma
 /** `aten::conv2d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=[1, 1], SymInt[2] padding=[0, 0], SymInt[2] dilation=[1, 1], SymInt groups=1) -> Tensor` */
 export function conv2d(input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: number | readonly number[], padding?: number | readonly number[], dilation?: number | readonly number[], groups?: number): Tensor {
   return run(operators.conv2d, [input, weight, bias, stride, padding, dilation, groups]) as Tensor;
+}
+
+/** `aten::conv2d.padding(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=[1, 1], str padding="valid", SymInt[2] dilation=[1, 1], SymInt groups=1) -> Tensor` */
+export function conv2dPadding(input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: number | readonly number[], padding?: string, dilation?: number | readonly number[], groups?: number): Tensor {
+  return run(operators.conv2dPadding, [input, weight, bias, stride, padding, dilation, groups]) as Tensor;
 }
 
 /** `aten::convolution(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, bool transposed, SymInt[] output_padding, SymInt groups) -> Tensor` */
@@ -556,6 +577,11 @@ export function hardswish(self: Tensor): Tensor {
 /** `aten::hardtanh(Tensor self, Scalar min_val=-1, Scalar max_val=1) -> Tensor` */
 export function hardtanh(self: Tensor, min_val?: number, max_val?: number): Tensor {
   return run(operators.hardtanh, [self, min_val, max_val]) as Tensor;
+}
+
+/** `aten::hardtanh_(Tensor(a!) self, Scalar min_val=-1, Scalar max_val=1) -> Tensor(a!)` */
+export function hardtanh_(self: Tensor, min_val?: number, max_val?: number): Tensor {
+  return run(operators.hardtanh_, [self, min_val, max_val]) as Tensor;
 }
 
 /** `aten::index.Tensor(Tensor self, Tensor?[] indices) -> Tensor` */
@@ -883,6 +909,11 @@ export function select(self: Tensor, dim: number, index: number): Tensor {
   return run(operators.select, [self, dim, index]) as Tensor;
 }
 
+/** `aten::set_data(Tensor(a!) self, Tensor new_data) -> ()` */
+export function set_data(self: Tensor, new_data: Tensor): void {
+  run(operators.set_data, [self, new_data]);
+}
+
 /** `aten::sigmoid(Tensor self) -> Tensor` */
 export function sigmoid(self: Tensor): Tensor {
   return run(operators.sigmoid, [self]) as Tensor;
@@ -1036,6 +1067,11 @@ export function var_(self: Tensor, dim?: number | readonly number[] | null, opti
 /** `aten::view(Tensor(a) self, SymInt[] size) -> Tensor(a)` */
 export function view(self: Tensor, size: readonly number[]): Tensor {
   return run(operators.view, [self, size]) as Tensor;
+}
+
+/** `aten::view.dtype(Tensor(a) self, ScalarType dtype) -> Tensor(a)` */
+export function viewDtype(self: Tensor, dtype: Dtype): Tensor {
+  return run(operators.viewDtype, [self, dtype]) as Tensor;
 }
 
 /** `aten::where.self(Tensor condition, Tensor self, Tensor other) -> Tensor` */

@@ -1,0 +1,119 @@
+/** From an item's source to square pixels. sharp works in threads of its own, so many decodes run at once. */
+import { open } from "node:fs/promises";
+import sharp, { type Sharp } from "sharp";
+import { UserError } from "../torch/index.ts";
+import type { ImageSource, Item } from "./types.ts";
+
+export interface DecodeOptions {
+  /** Side of the result, pixels. */
+  size: number;
+  /** 3: over white; 4: with alpha. */
+  channels: 3 | 4;
+  /** Largest width x height that is decoded. */
+  pixelLimit: number;
+}
+
+export const defaultPixelLimit = 100_000_000;
+
+/** sharp's own limit is lower, and its message does not say which file. */
+const sharpOptions = (pixelLimit: number) => ({ limitInputPixels: pixelLimit, failOn: "truncated" as const });
+
+/**
+ * One image as interleaved bytes [size, size, channels]. Photographs are cropped to the square, drawings with alpha are
+ * fitted into it (this project's choice).
+ * @throws UserError naming the file when it is unreadable, truncated, or larger than the limit
+ */
+export async function decodeImage(item: Item, options: DecodeOptions): Promise<Uint8Array> {
+  try {
+    return await decode(item.source, options);
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    const reason = (error instanceof Error ? error.message : String(error)).split("\n")[0];
+    throw new UserError(
+      `${describeSource(item)} cannot be read as an image: ${reason}; repair or remove it, or use --skip-bad`,
+    );
+  }
+}
+
+/** The file that an item comes from, for messages. */
+export function describeSource(item: Item): string {
+  return item.source.kind === "file" ? item.source.path : item.id;
+}
+
+async function decode(source: ImageSource, options: DecodeOptions): Promise<Uint8Array> {
+  const { size, channels } = options;
+  const { image, hasAlpha } = await openImage(source, options);
+  const background = { r: 255, g: 255, b: 255, alpha: channels === 4 ? 0 : 1 };
+  const square = image.resize(size, size, { fit: hasAlpha ? "contain" : "cover", background }).toColourspace("srgb");
+  const shaped = channels === 4 ? square.ensureAlpha() : square.flatten({ background: "#fff" }).removeAlpha();
+  const { data, info } = await shaped.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
+  if (info.channels === channels) return data;
+  if (info.channels === 1) return expandGrey(data, channels);
+  throw new UserError(`an image with ${info.channels} channels where ${channels} are expected`);
+}
+
+async function openImage(
+  source: ImageSource,
+  options: DecodeOptions,
+): Promise<{ image: Sharp; hasAlpha: boolean }> {
+  if (source.kind === "raw") return { image: await rawImage(source), hasAlpha: false };
+  if (source.kind === "glyph") {
+    const text = {
+      text: escapeMarkup(source.text),
+      fontfile: source.fontFile,
+      font: fontName(source.fontFile),
+      rgba: true,
+      dpi: 300,
+    };
+    const margin = 8;
+    const transparent = { r: 0, g: 0, b: 0, alpha: 0 };
+    const rendered = await sharp({ text })
+      .extend({ top: margin, bottom: margin, left: margin, right: margin, background: transparent })
+      .png()
+      .toBuffer();
+    return { image: sharp(rendered), hasAlpha: true };
+  }
+  const image = sharp(source.path, sharpOptions(options.pixelLimit));
+  const { width, height, hasAlpha, orientation } = await sharp(source.path, { limitInputPixels: false }).metadata();
+  if (width * height > options.pixelLimit) {
+    throw new UserError(
+      `${source.path} has ${Math.round((width * height) / 1e6)} megapixels, more than the limit of ${Math.round(options.pixelLimit / 1e6)}: ` +
+        "make it smaller or remove it, or use --skip-bad",
+    );
+  }
+  return { image: orientation ? image.rotate() : image, hasAlpha: hasAlpha ?? false };
+}
+
+async function rawImage(source: Extract<ImageSource, { kind: "raw" }>): Promise<Sharp> {
+  const { width, height, channels } = source;
+  const bytes = Buffer.alloc(width * height * channels);
+  const file = await open(source.path, "r");
+  try {
+    await file.read(bytes, 0, bytes.length, source.offset);
+  } finally {
+    await file.close();
+  }
+  return sharp(bytes, { raw: { width, height, channels } });
+}
+
+function expandGrey(grey: Uint8Array, channels: 3 | 4): Uint8Array {
+  const result = new Uint8Array(grey.length * channels).fill(255);
+  for (let i = 0; i < grey.length; i++) result.fill(grey[i] ?? 0, i * channels, i * channels + 3);
+  return result;
+}
+
+function fontName(path: string): string {
+  const base =
+    path
+      .split("/")
+      .at(-1)
+      ?.replace(/\.ttf$/, "") ?? "";
+  return base
+    .replace(/([a-z])([A-Z])/g, "$1 $2")
+    .replace("-", " ")
+    .replace("Regular", "");
+}
+
+function escapeMarkup(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}

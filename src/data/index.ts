@@ -1,0 +1,25 @@
+/** Data: known sets and folders, fetching, decoding, splits, augmentation, batches. */
+export {
+  type AugmentName,
+  type AugmentOptions,
+  affine,
+  augment,
+  augmentations,
+  composite,
+  hueSaturation,
+  mixup,
+} from "./augment.ts";
+export { cacheDirectory, ensureCacheDirectory } from "./cache.ts";
+export { checkDataset, type DatasetReport } from "./check-dataset.ts";
+export { decodeImage, defaultPixelLimit } from "./decode.ts";
+export { fetchPackage, packageFolder } from "./fetch.ts";
+export { idxItems, readIdxHeader } from "./idx.ts";
+export { imageFolder } from "./image-folder.ts";
+export { ImageStore, type StoreOptions } from "./image-store.ts";
+export { hashKeys, keyedRandom, shuffled } from "./keyed-random.ts";
+export { LoadedBatch, Loader, type LoaderOptions } from "./loader.ts";
+export { imagePrints, nearDuplicateGroups } from "./near-duplicates.ts";
+export { type DataPackage, packages } from "./packages.ts";
+export { fetchDataset, findDataset, isFetched, knownDatasets, openDataset } from "./registry.ts";
+export { type Split, type SplitOptions, splitDataset } from "./split.ts";
+export type { Dataset, ImageSource, Item, KnownDataset } from "./types.ts";

@@ -1,0 +1,111 @@
+/** Batches of one split, in an order that seed and epoch alone decide. B batch, S side. */
+import { scope, type Tensor, tensor } from "../torch/index.ts";
+import { type AugmentOptions, augment, mixup } from "./augment.ts";
+import type { ImageStore } from "./image-store.ts";
+import { keyedRandom, shuffled } from "./keyed-random.ts";
+
+export interface LoaderOptions {
+  store: ImageStore;
+  /** Positions in the data set. */
+  indices: readonly number[];
+  /** Class of every item of the data set. */
+  labels: readonly number[];
+  classes: number;
+  batchSize: number;
+  seed: number;
+  shuffle: boolean;
+  augment?: AugmentOptions | undefined;
+}
+
+export class LoadedBatch {
+  /** float32 [B, 3, S, S] in [0, 1]. */
+  readonly images: Tensor;
+  /** int64 [B], or float32 [B, classes] after mixup. */
+  readonly targets: Tensor;
+  readonly labels: number[];
+  readonly indices: number[];
+
+  constructor(images: Tensor, targets: Tensor, labels: number[], indices: number[]) {
+    this.images = images;
+    this.targets = targets;
+    this.labels = labels;
+    this.indices = indices;
+  }
+
+  dispose(): void {
+    this.images.dispose();
+    this.targets.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/** Batches that are decoded ahead, for stores that decode on demand. */
+const prefetched = 2;
+
+export class Loader {
+  readonly #options: LoaderOptions;
+
+  constructor(options: LoaderOptions) {
+    if (options.indices.length === 0) throw new RangeError("a loader needs at least one item");
+    this.#options = options;
+  }
+
+  /** Every item comes once in an epoch; the last batch may be smaller. */
+  get stepsPerEpoch(): number {
+    return Math.ceil(this.#options.indices.length / this.#options.batchSize);
+  }
+
+  /** The order of an epoch. */
+  order(epoch: number): number[] {
+    const { indices, seed, shuffle } = this.#options;
+    return shuffle ? shuffled(indices, keyedRandom(seed, epoch, 0x0dde)) : [...indices];
+  }
+
+  /** Batches of an epoch from a step on; whoever takes a batch disposes it. */
+  async *epoch(epoch: number, startStep = 0): AsyncGenerator<LoadedBatch> {
+    const order = this.order(epoch);
+    const { batchSize, store } = this.#options;
+    const chunk = (step: number) => order.slice(step * batchSize, (step + 1) * batchSize);
+    const pending: { step: number; pixels: Promise<Tensor> }[] = [];
+    let next = startStep;
+    const fill = (): void => {
+      while (pending.length < prefetched && next < this.stepsPerEpoch) {
+        const pixels = store.batch(chunk(next));
+        pixels.catch(() => {}); // reported where it is awaited
+        pending.push({ step: next, pixels });
+        next += 1;
+      }
+    };
+    try {
+      for (fill(); pending.length > 0; fill()) {
+        const { step, pixels } = pending.shift() as { step: number; pixels: Promise<Tensor> };
+        using raw = await pixels;
+        fill();
+        yield this.#prepare(raw, chunk(step), epoch, step);
+      }
+    } finally {
+      for (const { pixels } of pending) {
+        await pixels.then(
+          (tensor) => tensor.dispose(),
+          () => {},
+        );
+      }
+    }
+  }
+
+  #prepare(raw: Tensor, indices: number[], epoch: number, step: number): LoadedBatch {
+    const { labels, classes, augment: options, seed } = this.#options;
+    const own = indices.map((index) => labels[index] ?? -1);
+    const { images, targets } = scope(() => {
+      const floats = raw.to({ dtype: "float32" }).mul_(1 / 255);
+      const changed = options ? augment(floats, indices, options, seed, epoch) : floats;
+      const target = tensor(BigInt64Array.from(own, BigInt));
+      if (!options || options.mixup === 0) return { images: changed, targets: target };
+      return mixup(changed, target, classes, options.mixup, seed, epoch, step);
+    });
+    return new LoadedBatch(images, targets, own, indices);
+  }
+}

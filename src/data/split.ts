@@ -1,0 +1,125 @@
+/** Splits into train, validation and test: stratified by class, whole groups on one side, decided by the seed alone. */
+import { createHash } from "node:crypto";
+import { UserError } from "../torch/index.ts";
+import { keyedRandom, shuffled } from "./keyed-random.ts";
+import type { Dataset } from "./types.ts";
+
+export interface SplitOptions {
+  seed: number;
+  /** Parts of each class, 0 … 1, where the data set does not fix the split itself. */
+  testFraction?: number;
+  validationFraction?: number;
+  /** Largest number of training images of a class; the rest is not used. */
+  trainPerClass?: number | undefined;
+  /** Largest number of validation images of a class. */
+  validationPerClass?: number | undefined;
+}
+
+export interface Split {
+  train: number[];
+  validation: number[];
+  test: number[];
+  /** A short hash of the split. */
+  hash: string;
+}
+
+/**
+ * Splits a data set. Published splits of items are kept; without a published validation split it is taken from train.
+ * @param usable positions that may be used
+ * @param duplicates for each item the representative of its near-duplicates
+ * @throws UserError when a class has no training or no validation image left
+ */
+export function splitDataset(
+  dataset: Dataset,
+  options: SplitOptions,
+  usable: (index: number) => boolean = () => true,
+  duplicates?: readonly number[],
+): Split {
+  const test: number[] = [];
+  const validation: number[] = [];
+  const train: number[] = [];
+  const published = dataset.items.some((item) => item.split !== undefined);
+  const hasValidation = dataset.items.some((item) => item.split === "validation");
+  const groups = groupItems(dataset, usable, duplicates);
+  for (let label = 0; label < dataset.classes.length; label++) {
+    const random = keyedRandom(options.seed, label, 0x5917);
+    const own = shuffled(
+      groups.filter((group) => group.label === label),
+      random,
+    );
+    const size = own.reduce((sum, group) => sum + group.items.length, 0);
+    const testQuota = published ? 0 : Math.round(size * (options.testFraction ?? 0.2));
+    const validationQuota = hasValidation
+      ? 0
+      : Math.min(Math.round(size * (options.validationFraction ?? 0.2)), options.validationPerClass ?? size);
+    const taken = { test: 0, validation: 0, train: 0 };
+    for (const group of own) {
+      let side: "train" | "validation" | "test" = group.split ?? "train";
+      if (!group.split || (group.split === "train" && !hasValidation)) {
+        if (!published && taken.test < testQuota) side = "test";
+        else if (taken.validation < validationQuota) side = "validation";
+      }
+      if (side === "train" && taken.train >= (options.trainPerClass ?? Number.POSITIVE_INFINITY)) continue;
+      const room =
+        side === "train" ? (options.trainPerClass ?? Number.POSITIVE_INFINITY) - taken.train : Number.POSITIVE_INFINITY;
+      const chosen = group.items.slice(0, room);
+      taken[side] += chosen.length;
+      (side === "test" ? test : side === "validation" ? validation : train).push(...chosen);
+    }
+    if (taken.train === 0 || taken.validation === 0) {
+      const missing = taken.train === 0 ? "training" : "validation";
+      throw new UserError(
+        `the class "${dataset.classes[label]}" of ${dataset.name} has no ${missing} image: it needs more images`,
+      );
+    }
+  }
+  const sorted = [train, validation, test].map((part) => part.sort((a, b) => a - b));
+  const hash = createHash("sha256")
+    .update(JSON.stringify([dataset.items.length, ...sorted]))
+    .digest("hex")
+    .slice(0, 16);
+  return { train, validation, test, hash };
+}
+
+interface Group {
+  label: number;
+  items: number[];
+  split: "train" | "validation" | "test" | undefined;
+}
+
+/** Joins items that share a group name or are near-duplicates; a mixed group counts for its first item's class. */
+function groupItems(dataset: Dataset, usable: (index: number) => boolean, duplicates?: readonly number[]): Group[] {
+  const parent = dataset.items.map((_, i) => i);
+  const find = (i: number): number => {
+    let root = i;
+    while (parent[root] !== root) root = parent[root] ?? root;
+    parent[i] = root;
+    return root;
+  };
+  const join = (i: number, j: number): void => {
+    const [a, b] = [find(i), find(j)];
+    parent[Math.max(a, b)] = Math.min(a, b);
+  };
+  const byName = new Map<string, number>();
+  for (const [i, item] of dataset.items.entries()) {
+    if (item.label < 0 || !usable(i)) continue;
+    if (item.group !== undefined) {
+      const first = byName.get(item.group);
+      if (first === undefined) byName.set(item.group, i);
+      else join(first, i);
+    }
+    const twin = duplicates?.[i];
+    if (twin !== undefined && twin !== i && (dataset.items[twin]?.label ?? -1) >= 0 && usable(twin)) join(twin, i);
+  }
+  const groups = new Map<number, Group>();
+  for (const [i, item] of dataset.items.entries()) {
+    if (item.label < 0 || !usable(i)) continue;
+    const root = find(i);
+    const group = groups.get(root);
+    if (!group) groups.set(root, { label: item.label, items: [i], split: item.split });
+    else if (group.split === item.split) group.items.push(i);
+    // A published test image that repeats a training image stays where it was published.
+    else groups.set(dataset.items.length + i, { label: item.label, items: [i], split: item.split });
+  }
+  return [...groups.values()];
+}

@@ -1,0 +1,23 @@
+/** What a method needs to know of a hub's members. */
+import type { Module } from "../nn/index.ts";
+import type { Tensor } from "../torch/index.ts";
+
+/** A pre-trained model as the pathway sees it. */
+export interface PathwayMember {
+  readonly name: string;
+  /** Width d of its features. */
+  readonly featureWidth: number;
+  /** Its parameters, buffers and BatchNorm policy. */
+  readonly backbone: Module;
+  /** FLOPs of one forward pass of one image (a multiply-add counts as two). */
+  readonly flops: number;
+  /** Images [n, 3, H, W] in [0, 1] to features [n, d]; does the member's own resizing and normalisation first. */
+  features(images: Tensor): Tensor;
+  /**
+   * Feature map [n, c, h, w] of the member's first stages, for a generator that shares them; undefined where the
+   * architecture has none.
+   */
+  stem?(images: Tensor): Tensor;
+  /** Channels c of `stem`. */
+  readonly stemWidth?: number;
+}

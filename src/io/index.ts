@@ -1,0 +1,3 @@
+/** Files: weights in the safetensors format, and atomic writing. */
+export { writeFileAtomic } from "./atomic-file.ts";
+export { readSafetensors, type Weights, writeSafetensors } from "./safetensors.ts";

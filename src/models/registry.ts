@@ -1,0 +1,71 @@
+/** Architectures by name, with their configuration schemas. */
+import type { z } from "zod";
+import { UserError } from "../torch/index.ts";
+import type { Backbone, BackboneOptions } from "./backbone.ts";
+import { ConvNeXt, convnextConfig } from "./convnext.ts";
+import { MobileNetV2, mobilenetV2Config } from "./mobilenet-v2.ts";
+import { ResNet, resnetConfig } from "./resnet.ts";
+import { ViT, vitConfig } from "./vit.ts";
+
+interface Architecture {
+  readonly paper: string;
+  readonly create: (config: Record<string, unknown>, options: BackboneOptions) => Backbone;
+}
+
+/** Checks the configuration with a readable message before the constructor sees it. */
+function architecture<S extends z.ZodType>(
+  name: string,
+  paper: string,
+  schema: S,
+  create: (config: z.output<S>, options: BackboneOptions) => Backbone,
+): [string, Architecture] {
+  const checked = (config: Record<string, unknown>, options: BackboneOptions): Backbone => {
+    const parsed = schema.safeParse(config);
+    if (parsed.success) return create(parsed.data, options);
+    const issues = parsed.error.issues.map((issue) => `${issue.path.join(".") || "config"}: ${issue.message}`);
+    throw new UserError(`wrong configuration of architecture "${name}": ${issues.join("; ")}`);
+  };
+  return [name, { paper, create: checked }];
+}
+
+const registry: ReadonlyMap<string, Architecture> = new Map([
+  architecture(
+    "resnet",
+    "He et al., Deep Residual Learning for Image Recognition, CVPR 2016",
+    resnetConfig,
+    (config, options) => new ResNet(config, options),
+  ),
+  architecture(
+    "mobilenet-v2",
+    "Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, CVPR 2018",
+    mobilenetV2Config,
+    (config, options) => new MobileNetV2(config, options),
+  ),
+  architecture(
+    "convnext",
+    "Liu et al., A ConvNet for the 2020s, CVPR 2022",
+    convnextConfig,
+    (config, options) => new ConvNeXt(config, options),
+  ),
+  architecture(
+    "vit",
+    "Dosovitskiy et al., An Image is Worth 16x16 Words, ICLR 2021",
+    vitConfig,
+    (config, options) => new ViT(config, options),
+  ),
+]);
+
+/** Names and papers of all architectures. */
+export function architectures(): { name: string; paper: string }[] {
+  return Array.from(registry, ([name, { paper }]) => ({ name, paper }));
+}
+
+/**
+ * A freshly initialised backbone.
+ * @throws UserError for an unknown architecture or a configuration that does not fit it
+ */
+export function createBackbone(name: string, config: Record<string, unknown>, options: BackboneOptions): Backbone {
+  const found = registry.get(name);
+  if (found) return found.create(config, options);
+  throw new UserError(`unknown architecture "${name}": known are ${[...registry.keys()].join(", ")}`);
+}

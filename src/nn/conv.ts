@@ -1,0 +1,85 @@
+/** Convolution and pooling over images [B, C, H, W]; channels-last inputs and weights stay channels-last. */
+import { empty, ops, type Tensor } from "../torch/index.ts";
+import { fans, type InitOptions, kaimingUniform_, uniform_ } from "./init.ts";
+import { Module } from "./module.ts";
+
+export interface Conv2dOptions extends InitOptions {
+  stride?: number | undefined;
+  /** Pixels on each side, or "same" for an output as large as the input (stride 1 only). */
+  padding?: number | "same" | undefined;
+  dilation?: number | undefined;
+  groups?: number | undefined;
+  /** Default true. */
+  bias?: boolean | undefined;
+}
+
+/** 2-D convolution with square kernels: [B, in, H, W] to [B, out, H', W']. PyTorch's initialisation: ±1 / √fan_in. */
+export class Conv2d extends Module {
+  readonly weight: Tensor;
+  readonly bias: Tensor | undefined;
+  readonly kernelSize: number;
+  readonly stride: number;
+  readonly padding: number | "same";
+  readonly dilation: number;
+  readonly groups: number;
+
+  /** @throws RangeError when the channels are not divisible by the groups, or "same" is asked for with a stride */
+  constructor(inChannels: number, outChannels: number, kernelSize: number, options: Conv2dOptions) {
+    super();
+    const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
+    if (inChannels % groups !== 0 || outChannels % groups !== 0) {
+      throw new RangeError(`${inChannels} -> ${outChannels} channels are not divisible by ${groups} groups`);
+    }
+    if (padding === "same" && stride !== 1) throw new RangeError('padding "same" needs stride 1');
+    this.kernelSize = kernelSize;
+    this.stride = stride;
+    // An even kernel pads one side more than the other, which only the operator with a named padding can do.
+    const reach = dilation * (kernelSize - 1);
+    this.padding = padding === "same" && reach % 2 === 0 ? reach / 2 : padding;
+    this.dilation = dilation;
+    this.groups = groups;
+    this.weight = this.parameter("weight", empty([outChannels, inChannels / groups, kernelSize, kernelSize], options));
+    kaimingUniform_(this.weight, options.generator);
+    if (options.bias === false) return;
+    this.bias = this.parameter("bias", empty([outChannels], options));
+    uniform_(this.bias, 1 / Math.sqrt(fans(this.weight).fanIn), options.generator);
+  }
+
+  override forward(x: Tensor): Tensor {
+    const { weight, bias, stride, padding, dilation, groups } = this;
+    if (padding === "same") return ops.conv2dPadding(x, weight, bias, stride, "same", dilation, groups);
+    return ops.conv2d(x, weight, bias, stride, padding, dilation, groups);
+  }
+}
+
+/** Largest value of each window: [B, C, H, W] to [B, C, H', W']. */
+export class MaxPool2d extends Module {
+  readonly kernelSize: number;
+  readonly stride: number;
+  readonly padding: number;
+
+  constructor(kernelSize: number, options: { stride?: number | undefined; padding?: number | undefined } = {}) {
+    super();
+    this.kernelSize = kernelSize;
+    this.stride = options.stride ?? kernelSize;
+    this.padding = options.padding ?? 0;
+  }
+
+  override forward(x: Tensor): Tensor {
+    return ops.max_pool2d(x, this.kernelSize, this.stride, this.padding);
+  }
+}
+
+/** Means over a grid of windows that covers the input: [B, C, H, W] to [B, C, size, size]. */
+export class AdaptiveAvgPool2d extends Module {
+  readonly size: number;
+
+  constructor(size = 1) {
+    super();
+    this.size = size;
+  }
+
+  override forward(x: Tensor): Tensor {
+    return ops.adaptive_avg_pool2d(x, [this.size, this.size]);
+  }
+}

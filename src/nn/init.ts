@@ -1,0 +1,68 @@
+/** Initialisations with PyTorch's names and rules (torch.nn.init), each drawing from an explicit generator. */
+import { type Dtype, type Generator, noGrad, ops, scope, type Tensor } from "../torch/index.ts";
+
+/** What every constructor takes last. */
+export interface ModuleOptions {
+  /** Device of the parameters (default "cpu"). */
+  device?: string | undefined;
+  /** Type of the parameters (default "float32"). */
+  dtype?: Dtype | undefined;
+}
+
+/** The last argument of constructors that draw random initial values. */
+export interface InitOptions extends ModuleOptions {
+  generator: Generator;
+}
+
+/** Inputs and outputs of one weight: [out, in] of a linear layer or [out, in / groups, h, w] of a convolution. */
+export function fans(weight: Tensor): { fanIn: number; fanOut: number } {
+  const receptive = weight.shape.slice(2).reduce((product, size) => product * size, 1);
+  return { fanIn: weight.size(1) * receptive, fanOut: weight.size(0) * receptive };
+}
+
+export function uniform_(tensor: Tensor, bound: number, generator: Generator): Tensor {
+  return noGrad(() => tensor.uniform_(-bound, bound, { generator }));
+}
+
+export function normal_(tensor: Tensor, std: number, generator: Generator): Tensor {
+  return noGrad(() => tensor.normal_(0, std, { generator }));
+}
+
+export function constant_(tensor: Tensor, value: number): Tensor {
+  return noGrad(() => tensor.fill_(value));
+}
+
+/**
+ * He et al. 2015: uniform with variance gain² / (3 fan_in) bounds. `a` is the negative slope; PyTorch's layers use √5,
+ * which gives ±1 / √fan_in.
+ */
+export function kaimingUniform_(weight: Tensor, generator: Generator, a = Math.sqrt(5)): Tensor {
+  const gain = Math.sqrt(2 / (1 + a * a));
+  return uniform_(weight, gain * Math.sqrt(3 / fans(weight).fanIn), generator);
+}
+
+/** He et al. 2015 for ReLU, fan-out mode: normal with std √(2 / fan_out), as torchvision's ResNet and MobileNet. */
+export function kaimingNormalFanOut_(weight: Tensor, generator: Generator): Tensor {
+  return normal_(weight, Math.sqrt(2 / fans(weight).fanOut), generator);
+}
+
+/** Glorot & Bengio 2010: uniform within ±√(6 / (fan_in + fan_out)). */
+export function xavierUniform_(weight: Tensor, generator: Generator): Tensor {
+  const { fanIn, fanOut } = fans(weight);
+  return uniform_(weight, Math.sqrt(6 / (fanIn + fanOut)), generator);
+}
+
+/** Normal cut to ±2 (an absolute bound, as PyTorch's default): draws outside are drawn again. */
+export function truncNormal_(tensor: Tensor, std: number, generator: Generator): Tensor {
+  normal_(tensor, std, generator);
+  scope(() =>
+    noGrad(() => {
+      for (;;) {
+        const outside = tensor.abs().gt(2);
+        if (!ops.any(outside).item()) return;
+        tensor.copy_(ops.where(outside, ops.empty_like(tensor).normal_(0, std, { generator }), tensor));
+      }
+    }),
+  );
+  return tensor;
+}

@@ -1,0 +1,165 @@
+/** Normalisations: BatchNorm2d with a choice of statistics, LayerNorm (also over the channels of images), GroupNorm. */
+import { noGrad, ones, ops, scope, type Tensor, zeros } from "../torch/index.ts";
+import type { ModuleOptions } from "./init.ts";
+import { Module } from "./module.ts";
+
+/**
+ * Which statistics BatchNorm uses while training: those of the batch, or the running ones, which then stay as they are.
+ * The scale and shift are trained under both.
+ */
+export type BatchNormPolicy = "batch" | "running";
+
+export interface BatchNormOptions extends ModuleOptions {
+  eps?: number | undefined;
+  momentum?: number | undefined;
+  policy?: BatchNormPolicy | undefined;
+  minimumRows?: number | undefined;
+}
+
+/**
+ * Batch normalisation of [B, C, H, W] (Ioffe & Szegedy 2015). In a training step with fewer than `minimumRows` images
+ * the running statistics are used and not updated: a routed sub-batch of one or two images has no usable statistics
+ * (this project's choice).
+ */
+export class BatchNorm2d extends Module {
+  policy: BatchNormPolicy;
+  minimumRows: number;
+  readonly eps: number;
+  momentum: number;
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+  readonly running_mean: Tensor;
+  readonly running_var: Tensor;
+  readonly num_batches_tracked: Tensor;
+
+  constructor(channels: number, options: BatchNormOptions = {}) {
+    super();
+    this.policy = options.policy ?? "batch";
+    this.minimumRows = options.minimumRows ?? 8;
+    this.eps = options.eps ?? 1e-5;
+    this.momentum = options.momentum ?? 0.1;
+    this.weight = this.parameter("weight", ones([channels], options));
+    this.bias = this.parameter("bias", zeros([channels], options));
+    this.running_mean = this.buffer("running_mean", zeros([channels], options));
+    this.running_var = this.buffer("running_var", ones([channels], options));
+    this.num_batches_tracked = this.buffer(
+      "num_batches_tracked",
+      zeros([], { dtype: "int64", device: options.device }),
+    );
+  }
+
+  override forward(x: Tensor): Tensor {
+    const batch = this.training && this.policy === "batch" && x.size(0) >= this.minimumRows;
+    if (batch) this.num_batches_tracked.add_(1);
+    const { weight, bias, running_mean, running_var, momentum, eps } = this;
+    return ops.batch_norm(x, weight, bias, running_mean, running_var, batch, momentum, eps, true);
+  }
+}
+
+/** Sets the policy of every BatchNorm under a module. */
+export function setBatchNormPolicy(module: Module, policy: BatchNormPolicy, minimumRows?: number): void {
+  for (const part of module.modules()) {
+    if (!(part instanceof BatchNorm2d)) continue;
+    part.policy = policy;
+    if (minimumRows !== undefined) part.minimumRows = minimumRows;
+  }
+}
+
+/**
+ * Estimates the running statistics of every BatchNorm under a module anew, each batch with the same weight; everything
+ * else behaves as in evaluation. Between construction and `finish`, run forward passes inside `observe`.
+ */
+export class BatchNormRecalibration {
+  readonly #module: Module;
+  readonly #parts: { layer: BatchNorm2d; before: Pick<BatchNorm2d, "policy" | "minimumRows" | "momentum"> }[];
+  readonly #modes: { part: Module; training: boolean }[];
+  #batches = 0;
+
+  constructor(module: Module) {
+    this.#module = module;
+    const parts = module.modules();
+    this.#modes = parts.map((part) => ({ part, training: part.training }));
+    const layers = parts.filter((part) => part instanceof BatchNorm2d);
+    this.#parts = layers.map((layer) => {
+      const { policy, minimumRows, momentum } = layer;
+      return { layer, before: { policy, minimumRows, momentum } };
+    });
+  }
+
+  /** Runs one forward pass (or the passes of one batch's parts) whose result is dropped. */
+  observe(forward: () => unknown): void {
+    this.#batches += 1;
+    this.#module.eval();
+    for (const { layer } of this.#parts) {
+      // The n-th batch has weight 1 / n of the mean so far; the first replaces what was there.
+      Object.assign(layer.train(), { policy: "batch", minimumRows: 2, momentum: 1 / this.#batches });
+    }
+    scope(() => {
+      noGrad(forward);
+    });
+  }
+
+  /** Gives modes, policies and momenta back. */
+  finish(): void {
+    for (const { layer, before } of this.#parts) Object.assign(layer, before);
+    // Parents come first, and `train` reaches their children, which are then set to their own.
+    for (const { part, training } of this.#modes) part.train(training);
+  }
+}
+
+export interface NormOptions extends ModuleOptions {
+  eps?: number | undefined;
+}
+
+/** Layer normalisation over the last dimensions, of the given sizes (Ba et al. 2016). */
+export class LayerNorm extends Module {
+  readonly shape: readonly number[];
+  readonly eps: number;
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+
+  constructor(shape: readonly number[], options: NormOptions = {}) {
+    super();
+    this.shape = shape;
+    this.eps = options.eps ?? 1e-5;
+    this.weight = this.parameter("weight", ones(shape, options));
+    this.bias = this.parameter("bias", zeros(shape, options));
+  }
+
+  override forward(x: Tensor): Tensor {
+    return ops.layer_norm(x, this.shape, this.weight, this.bias, this.eps);
+  }
+}
+
+/** Layer normalisation over the channels of each pixel of [B, C, H, W]; a view and no copy for channels-last inputs. */
+export class LayerNorm2d extends LayerNorm {
+  constructor(channels: number, options: NormOptions = {}) {
+    super([channels], options);
+  }
+
+  override forward(x: Tensor): Tensor {
+    return super.forward(x.permute([0, 2, 3, 1])).permute([0, 3, 1, 2]);
+  }
+}
+
+/** Group normalisation of [B, C, ...] (Wu & He 2018). */
+export class GroupNorm extends Module {
+  readonly groups: number;
+  readonly eps: number;
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+
+  /** @throws RangeError when the channels are not divisible by the groups */
+  constructor(groups: number, channels: number, options: NormOptions = {}) {
+    super();
+    if (channels % groups !== 0) throw new RangeError(`${channels} channels are not divisible by ${groups} groups`);
+    this.groups = groups;
+    this.eps = options.eps ?? 1e-5;
+    this.weight = this.parameter("weight", ones([channels], options));
+    this.bias = this.parameter("bias", zeros([channels], options));
+  }
+
+  override forward(x: Tensor): Tensor {
+    return ops.group_norm(x, this.groups, this.weight, this.bias, this.eps);
+  }
+}

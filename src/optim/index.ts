@@ -1,0 +1,16 @@
+/** Optimisers, learning-rate schedules, gradient clipping, weight averaging. */
+export { AdamW, type AdamWGroup, type AdamWOptions } from "./adamw.ts";
+export { clipGradNorm } from "./clip.ts";
+export { EMA } from "./ema.ts";
+export { type GroupOptions, Optimizer, type OptimizerState, type ParameterGroup } from "./optimizer.ts";
+export {
+  constant,
+  cosine,
+  linear,
+  linearWarmup,
+  type OneCycleOptions,
+  oneCycle,
+  type Schedule,
+  stepDecay,
+} from "./schedule.ts";
+export { SGD, type SGDGroup, type SGDOptions } from "./sgd.ts";

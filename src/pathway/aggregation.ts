@@ -1,0 +1,129 @@
+/**
+ * Pathway aggregation at the output level: the activated models' knowledge, weighted, becomes the prediction.
+ * B batch, n rows of one model, d its feature width, D projected width, C outputs, m models.
+ */
+import { LayerNorm, Linear, Module } from "../nn/index.ts";
+import { type Generator, ops, type Tensor, tensor, zeros } from "../torch/index.ts";
+
+/** What one activated model computed for its rows. */
+export interface MemberOutput {
+  /** Index of the model in the hub. */
+  index: number;
+  /** Rows of the batch that activated it, ascending. */
+  rows: number[];
+  /** The same as int64 [n]. */
+  rowIndex: Tensor;
+  /** f_i(x), [n, d]. */
+  features: Tensor;
+  /** h_i(f_i(x)), [n, C]. */
+  logits: Tensor;
+  /** a_i of its rows, [n, 1]. */
+  weights: Tensor;
+}
+
+export type AggregationName = "logits" | "probabilities" | "features" | "concat";
+
+export interface AggregationOptions {
+  featureWidths: readonly number[];
+  outputs: number;
+  projectionWidth: number;
+  generator: Generator;
+  device?: string | undefined;
+}
+
+/** Joins the outputs of the activated models into logits [B, C]. */
+export abstract class Aggregation extends Module {
+  /** @param beta part of the gradient that flows back into the members, 0 … 1 */
+  abstract join(members: readonly MemberOutput[], batch: number, beta: number): Tensor;
+
+  override forward(): Tensor {
+    throw new Error("an aggregation joins member outputs: call join()");
+  }
+}
+
+/** The aggregation by its name. */
+export function createAggregation(name: AggregationName, options: AggregationOptions): Aggregation {
+  if (name === "logits") return new LogitAggregation();
+  if (name === "probabilities") return new ProbabilityAggregation();
+  return new FeatureAggregation(options, name === "concat");
+}
+
+/** The value of x with its gradient scaled by beta. */
+export function scaleGradient(x: Tensor, beta: number): Tensor {
+  if (beta === 1) return x;
+  if (beta === 0) return x.detach();
+  return x.mul(beta).add(x.detach().mul(1 - beta));
+}
+
+/** Σ over S of a_i h_i(f_i(x)). */
+class LogitAggregation extends Aggregation {
+  override join(members: readonly MemberOutput[], batch: number, beta: number): Tensor {
+    return weightedSum(members, batch, (member) => scaleGradient(member.logits, beta));
+  }
+}
+
+/** log Σ over S of a_i softmax(h_i(f_i(x))): its cross-entropy is the mixture's negative log-likelihood. */
+class ProbabilityAggregation extends Aggregation {
+  override join(members: readonly MemberOutput[], batch: number, beta: number): Tensor {
+    const mixture = weightedSum(members, batch, (member) => scaleGradient(member.logits, beta).softmax(1));
+    return mixture.clamp(1e-30).log();
+  }
+}
+
+/** One task head over projected features: their weighted sum (`features`), or side by side (`concat`). */
+class FeatureAggregation extends Aggregation {
+  readonly #projections: Linear[];
+  readonly #norms: LayerNorm[];
+  readonly #head: Linear;
+  readonly #width: number;
+  readonly #concat: boolean;
+
+  constructor(options: AggregationOptions, concat: boolean) {
+    super();
+    const { generator, device, projectionWidth, featureWidths } = options;
+    const common = { generator, ...(device ? { device } : {}) };
+    this.#concat = concat;
+    this.#width = projectionWidth;
+    this.#projections = featureWidths.map((d, i) =>
+      this.module(`projections.${i}`, new Linear(d, projectionWidth, common)),
+    );
+    this.#norms = featureWidths.map((_, i) => this.module(`norms.${i}`, new LayerNorm([projectionWidth], common)));
+    const width = concat ? projectionWidth * featureWidths.length : projectionWidth;
+    this.#head = this.module("head", new Linear(width, options.outputs, common));
+  }
+
+  override join(members: readonly MemberOutput[], batch: number, beta: number): Tensor {
+    const project = (member: MemberOutput): Tensor => {
+      const projection = this.#projections[member.index];
+      const norm = this.#norms[member.index];
+      if (!projection || !norm) throw new RangeError(`no projection for model ${member.index}`);
+      return norm.forward(projection.forward(scaleGradient(member.features, beta)));
+    };
+    if (!this.#concat) return this.#head.forward(weightedSum(members, batch, project));
+    const total = this.#width * this.#projections.length;
+    const sum = weightedSum(members, batch, (member) => {
+      const own = project(member);
+      const before = member.index * this.#width;
+      return ops.constant_pad_nd(own, [before, total - before - this.#width]);
+    });
+    return this.#head.forward(sum);
+  }
+}
+
+/** Σ over the activated models of a_i times a value [n, w], each on its own rows of [B, w]. */
+function weightedSum(members: readonly MemberOutput[], batch: number, value: (member: MemberOutput) => Tensor): Tensor {
+  let total: Tensor | undefined;
+  for (const member of members) {
+    // Under autocast a head's output is bfloat16: sums over models are done in the weights' own type.
+    const part = value(member).to({ dtype: member.weights.dtype }).mul(member.weights);
+    total ??= zeros([batch, part.size(1)], { dtype: part.dtype, device: part.device });
+    total = ops.index_add(total, 0, member.rowIndex, part);
+  }
+  if (!total) throw new Error("no model was activated");
+  return total;
+}
+
+/** int64 [n] of row numbers. */
+export function indexTensor(rows: readonly number[], device: string): Tensor {
+  return tensor(BigInt64Array.from(rows, BigInt), { device });
+}

@@ -1,0 +1,84 @@
+/** The choices of the method. The paper's abstract leaves them open; each default is this project's choice. */
+import { ConfigError } from "../torch/index.ts";
+
+export interface PathwayConfig {
+  /** Number of activated models k for each input, 1 … m. */
+  k: number;
+  /** How the activated models' knowledge is joined at the output. */
+  aggregation: "logits" | "probabilities" | "features" | "concat";
+  /**
+   * Temperature of the weights over the activated models: 1 renormalises softmax(u~), larger is flatter. "equal" gives
+   * each 1/k and the generator the gradient of temperature 1 (straight-through).
+   */
+  tau: number | "equal";
+  /** Noise on the scores while training: a falling scale, a learned one, or none. */
+  noise: "scheduled" | "learned" | "none";
+  /** First and last scale of the scheduled noise. */
+  noiseRange: readonly [number, number];
+  /** The loss that keeps every model explored. */
+  exploration: "kl" | "importance-load" | "switch";
+  /** Weight of the exploration loss at the start. */
+  explorationWeight: number;
+  /** Fraction of training over which that weight falls to zero; "constant" holds it. */
+  explorationFade: number | "constant";
+  /** Weight of the loss that trains each model on the data that activated it. */
+  exploitationWeight: number;
+  /** Part of the aggregate's task loss, 0 … 1, whose gradient reaches the members. */
+  beta: number;
+  /** Fraction of training with random routes and equal weights. */
+  warmup: number;
+  /** Shared width D of projected features, for the aggregations `features` and `concat`. */
+  projectionWidth: number;
+  /** Members allowed in one training step (all when the hub is not larger). */
+  allowedMembers: number;
+  /** Largest side of the generator's view of the input, in pixels. */
+  generatorSize: number;
+  /** Channels of the generator's first stage. */
+  generatorWidth: number;
+  /** An own light network, or the frozen first stages of the hub's first member that has them. */
+  generatorKind: "light" | "member-stem";
+}
+
+export const defaultPathwayConfig: PathwayConfig = {
+  k: 2,
+  aggregation: "logits",
+  tau: "equal",
+  noise: "scheduled",
+  noiseRange: [1, 0.1],
+  exploration: "kl",
+  explorationWeight: 0.1,
+  explorationFade: 0.5,
+  exploitationWeight: 1,
+  beta: 1,
+  warmup: 0.15,
+  projectionWidth: 128,
+  allowedMembers: 8,
+  generatorSize: 64,
+  generatorWidth: 8,
+  generatorKind: "light",
+};
+
+/**
+ * Fills in the defaults and checks the choices against a hub of m models.
+ * @throws ConfigError when one is out of range, naming it.
+ */
+export function resolvePathwayConfig(choices: Partial<PathwayConfig>, m: number): PathwayConfig {
+  const config = { ...defaultPathwayConfig, ...choices };
+  const between = (name: string, value: number, low: number, high: number) => {
+    if (!(value >= low && value <= high))
+      throw new ConfigError(`${name} is ${value}: it must be from ${low} to ${high}`);
+  };
+  if (!Number.isInteger(config.k) || config.k < 1 || config.k > m) {
+    throw new ConfigError(
+      `k is ${config.k}: it must be a whole number from 1 to ${m}, the number of models in the hub`,
+    );
+  }
+  if (config.tau !== "equal") between("tau", config.tau, 1e-3, Number.MAX_VALUE);
+  if (config.explorationFade !== "constant") between("explorationFade", config.explorationFade, 0, 1);
+  between("explorationWeight", config.explorationWeight, 0, Number.MAX_VALUE);
+  between("exploitationWeight", config.exploitationWeight, 0, Number.MAX_VALUE);
+  between("beta", config.beta, 0, 1);
+  between("warmup", config.warmup, 0, 1);
+  between("allowedMembers", config.allowedMembers, config.k, Number.MAX_SAFE_INTEGER);
+  return config;
+}

@@ -1,0 +1,115 @@
+/**
+ * The pathway generator: scores for every model of the hub from a small view of the input.
+ * B batch, m models, H features of the generator.
+ */
+import { Conv2d, GroupNorm, Linear, Module } from "../nn/index.ts";
+import { autocast, type Generator, noGrad, ops, scope, type Tensor } from "../torch/index.ts";
+
+export interface Scores {
+  /** u, [B, m]: the scores without noise. */
+  scores: Tensor;
+  /** s, [B, m]: the learned scale of the noise, when the generator has one. */
+  noiseScale: Tensor | undefined;
+}
+
+export interface GeneratorOptions {
+  /** Models in the hub. */
+  m: number;
+  width: number;
+  /** Largest side of the view, pixels. */
+  size: number;
+  learnedNoise: boolean;
+  generator: Generator;
+  device?: string | undefined;
+}
+
+/** Never below this, so that exploration cannot die out under learned noise. */
+const minimumNoise = 0.01;
+
+/**
+ * A light convolutional network over the input (section 2 of the design: this project's choice). It computes in float32
+ * even under autocast, because a score decides by comparison. The score layer starts at zero: uniform pathways.
+ */
+export class PathwayGenerator extends Module {
+  readonly size: number;
+  readonly #stages: { conv: Conv2d; norm: GroupNorm }[] = [];
+  readonly #hidden: Linear;
+  readonly #score: Linear;
+  readonly #noise: Linear | undefined;
+
+  constructor(
+    options: GeneratorOptions & { stem?: { width: number; features: (images: Tensor) => Tensor } | undefined },
+  ) {
+    super();
+    this.size = options.size;
+    this.#stem = options.stem?.features;
+    const { width, generator, device } = options;
+    const common = { generator, ...(device ? { device } : {}) };
+    let channels = 3;
+    const widths = options.stem ? [] : [width, 2 * width, 4 * width, 4 * width];
+    for (const [i, next] of widths.entries()) {
+      const conv = this.module(`stages.${i}.conv`, new Conv2d(channels, next, 3, { stride: 2, padding: 1, ...common }));
+      const norm = this.module(`stages.${i}.norm`, new GroupNorm(Math.min(4, next), next, common));
+      this.#stages.push({ conv, norm });
+      channels = next;
+    }
+    if (options.stem) channels = options.stem.width;
+    const hidden = 8 * width;
+    this.#hidden = this.module("hidden", new Linear(channels, hidden, common));
+    this.#score = this.module("score", new Linear(hidden, options.m, common));
+    this.#noise = options.learnedNoise ? this.module("noise", new Linear(hidden, options.m, common)) : undefined;
+    noGrad(() => {
+      for (const layer of [this.#score, this.#noise])
+        for (const parameter of layer?.parameters() ?? []) parameter.zero_();
+    });
+  }
+
+  readonly #stem: ((images: Tensor) => Tensor) | undefined;
+
+  /** Scores [B, m] of images [B, 3, H, W] in [0, 1]. */
+  override forward(images: Tensor): Tensor {
+    return this.score(images).scores;
+  }
+
+  /** Scores, and the learned noise scale when there is one. */
+  score(images: Tensor): Scores {
+    return scope(() =>
+      autocast({ device: deviceType(images), enabled: false }, () => {
+        const h = this.#hidden.forward(this.#embed(images)).relu();
+        const noiseScale = this.#noise?.forward(h).softplus().add(minimumNoise);
+        return { scores: this.#score.forward(h), noiseScale };
+      }),
+    );
+  }
+
+  /** FLOPs of one image of the given side (a multiply-add counts as two), shared stem not included. */
+  flops(side: number): number {
+    let size = Math.min(side, this.size);
+    let total = 0;
+    for (const { conv } of this.#stages) {
+      size = Math.ceil(size / 2);
+      total += 2 * size * size * conv.weight.numel();
+    }
+    return total + 2 * (this.#hidden.weight.numel() + this.#score.weight.numel());
+  }
+
+  #embed(images: Tensor): Tensor {
+    if (this.#stem) {
+      const stem = this.#stem;
+      return noGrad(() => stem(images)).mean([2, 3]);
+    }
+    let x = shrink(images, this.size).sub(0.5).mul(2);
+    for (const { conv, norm } of this.#stages) x = norm.forward(conv.forward(x)).relu();
+    return x.mean([2, 3]);
+  }
+}
+
+/** "cuda:0" to "cuda". */
+function deviceType(images: Tensor): string {
+  return images.device.split(":")[0] ?? "cpu";
+}
+
+function shrink(images: Tensor, size: number): Tensor {
+  if (images.size(2) <= size && images.size(3) <= size) return images;
+  return ops.adaptive_avg_pool2d(images, [Math.min(size, images.size(2)), Math.min(size, images.size(3))]);
+}

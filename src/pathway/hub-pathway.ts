@@ -1,0 +1,210 @@
+/**
+ * Hub-Pathway: transfer learning from a hub of pre-trained models (Shu, Cao, Zhang, Wang, Long; NeurIPS 2022).
+ *
+ * For each input x the generator scores all m models (scores u); with noise while training, the k best are activated
+ * (routes S(x)) and weighted (weights a). Each activated model i runs once on the rows that chose it; aggregation joins
+ * their outputs into the prediction. The paper's abstract fixes this frame; the equations are this project's reading.
+ *
+ * B batch, m models, k activated models, C outputs of the task, d_i feature width of model i.
+ */
+import type { PathwayMember } from "../hub/types.ts";
+import { Linear, Module } from "../nn/index.ts";
+import { ConfigError, type Generator, type RandomStreams, scope, type Tensor } from "../torch/index.ts";
+import { type Aggregation, createAggregation, indexTensor, type MemberOutput } from "./aggregation.ts";
+import { type PathwayConfig, resolvePathwayConfig } from "./config.ts";
+import { PathwayGenerator } from "./generator.ts";
+import { explorationLoss } from "./losses.ts";
+import {
+  addNoise,
+  equalWeights,
+  pathwayWeights,
+  type Routing,
+  randomRoutes,
+  restrict,
+  routeMask,
+  rowsByModel,
+  topRoutes,
+} from "./routing.ts";
+
+export interface HubPathwayOptions {
+  members: readonly PathwayMember[];
+  /** Outputs C of the target task. */
+  outputs: number;
+  config: Partial<PathwayConfig>;
+  /** The run's streams: "init" draws new layers, "noise" the exploration. */
+  streams: RandomStreams;
+  /** Prior of the exploration loss over the m models; uniform when left out. */
+  prior?: readonly number[] | undefined;
+  device?: string | undefined;
+}
+
+export interface PathwayOutput {
+  /** The aggregate's logits, [B, C]. */
+  logits: Tensor;
+  routing: Routing;
+  /** What each activated model computed; models that no row chose are absent. */
+  members: MemberOutput[];
+}
+
+/** Loss of the target task for each row, [n]: of logits [n, C] and the batch rows [n] they belong to (all when left out). */
+export type RowLoss = (logits: Tensor, rowIndex?: Tensor) => Tensor;
+
+export interface PathwayLosses {
+  /** What is minimised. */
+  total: Tensor;
+  task: Tensor;
+  exploration: Tensor;
+  exploitation: Tensor;
+}
+
+export class HubPathway extends Module {
+  readonly config: PathwayConfig;
+  readonly members: readonly PathwayMember[];
+  readonly generator: PathwayGenerator;
+  readonly heads: readonly Linear[];
+  readonly aggregation: Aggregation;
+  readonly #prior: readonly number[] | undefined;
+  readonly #noise: Generator;
+
+  constructor(options: HubPathwayOptions) {
+    super();
+    const { members, streams, outputs, device } = options;
+    const init = streams.stream("init");
+    this.config = resolvePathwayConfig(options.config, members.length);
+    this.members = members;
+    this.#prior = options.prior;
+    this.#noise = streams.stream("noise");
+    for (const member of members) this.module(`members.${member.name}`, member.backbone);
+    this.heads = members.map((member) => {
+      const head = new Linear(member.featureWidth, outputs, { generator: init, ...(device ? { device } : {}) });
+      return this.module(`heads.${member.name}`, head);
+    });
+    this.aggregation = this.module(
+      "aggregation",
+      createAggregation(this.config.aggregation, {
+        featureWidths: members.map((member) => member.featureWidth),
+        outputs,
+        projectionWidth: this.config.projectionWidth,
+        generator: init,
+        device,
+      }),
+    );
+    this.generator = this.module(
+      "generator",
+      new PathwayGenerator({
+        m: members.length,
+        width: this.config.generatorWidth,
+        size: this.config.generatorSize,
+        learnedNoise: this.config.noise === "learned",
+        generator: init,
+        device,
+        stem: this.config.generatorKind === "member-stem" ? stemOf(members) : undefined,
+      }),
+    );
+  }
+
+  /** Logits [B, C] of images [B, 3, H, W] in [0, 1], as in evaluation. */
+  override forward(images: Tensor): Tensor {
+    return scope(() => this.execute(images, this.route(images)).logits);
+  }
+
+  /**
+   * Scores, routes and weights of a batch. Without `progress` as in evaluation: no noise, every model allowed.
+   * @param progress done part of training, 0 … 1
+   * @param k number of activated models, for evaluation at another cost than trained for
+   */
+  route(images: Tensor, progress?: number, k = this.config.k): Routing {
+    const m = this.members.length;
+    const { scores, noiseScale: learned } = this.generator.score(images);
+    if (progress === undefined) return this.#routing(scores, scores, 0, topRoutes(scores, k), k);
+    if (progress < this.config.warmup) {
+      return this.along(scores, randomRoutes(scores.size(0), m, k, this.#noise, this.#allowedMembers()));
+    }
+    const scale = learned ?? this.noiseScale(progress);
+    const noisy = restrict(addNoise(scores, scale, this.#noise), this.#allowedMembers());
+    return this.#routing(scores, noisy, scale, topRoutes(noisy, k), k);
+  }
+
+  /** Given routes [B][k] with equal constant weights: the warm-up, and controls without a generator. */
+  along(scores: Tensor, routes: readonly (readonly number[])[]): Routing {
+    const k = routes[0]?.length ?? this.config.k;
+    const weights = equalWeights(routeMask(routes, scores), k, scores);
+    return { scores, noisyScores: scores, noiseScale: 0, weights, rows: rowsByModel(routes, this.members.length), k };
+  }
+
+  /** One pass: each model with work runs once, on exactly the rows that chose it. */
+  execute(images: Tensor, routing: Routing): PathwayOutput {
+    const members: MemberOutput[] = [];
+    for (const [index, rows] of routing.rows.entries()) {
+      if (rows.length > 0) members.push(this.#run(index, rows, images, routing));
+    }
+    const logits = this.aggregation.join(members, images.size(0), this.config.beta);
+    return { logits, routing, members };
+  }
+
+  /** Task loss of the aggregate, exploration, and exploitation: the mean task loss over all activated pairs. */
+  losses(output: PathwayOutput, rowLoss: RowLoss, progress: number): PathwayLosses {
+    const task = rowLoss(output.logits).mean();
+    const exploration = explorationLoss(this.config.exploration, output.routing, this.#prior);
+    const pairs = output.members.map((member) => rowLoss(member.logits, member.rowIndex).sum());
+    const count = output.members.reduce((sum, member) => sum + member.rows.length, 0);
+    const exploitation = pairs.reduce((sum, loss) => sum.add(loss)).div(count);
+    const total = task
+      .add(exploration.mul(this.explorationWeight(progress)))
+      .add(exploitation.mul(this.config.exploitationWeight));
+    return { total, task, exploration, exploitation };
+  }
+
+  /** Scale s of the scheduled noise; it falls linearly. */
+  noiseScale(progress: number): number {
+    if (this.config.noise === "none") return 0;
+    const [first, last] = this.config.noiseRange;
+    return first + (last - first) * Math.min(1, Math.max(0, progress));
+  }
+
+  /** Weight of the exploration loss; it falls linearly to zero, or is constant. */
+  explorationWeight(progress: number): number {
+    const { explorationWeight, explorationFade } = this.config;
+    if (explorationFade === "constant") return explorationWeight;
+    return explorationFade === 0 ? 0 : explorationWeight * Math.max(0, 1 - progress / explorationFade);
+  }
+
+  /** Parameters by how fast they should learn: pre-trained ones, the new layers, the generator. */
+  parameterGroups(): { backbone: Tensor[]; newLayers: Tensor[]; generator: Tensor[] } {
+    return {
+      backbone: this.members.flatMap((member) => member.backbone.parameters()),
+      newLayers: [...this.heads.flatMap((head) => head.parameters()), ...this.aggregation.parameters()],
+      generator: this.generator.parameters(),
+    };
+  }
+
+  #routing(scores: Tensor, noisyScores: Tensor, noiseScale: Tensor | number, routes: number[][], k: number): Routing {
+    const weights = pathwayWeights(noisyScores, routeMask(routes, scores), k, this.config.tau);
+    return { scores, noisyScores, noiseScale, weights, rows: rowsByModel(routes, this.members.length), k };
+  }
+
+  #allowedMembers(): number[] | undefined {
+    const m = this.members.length;
+    if (this.config.allowedMembers >= m) return undefined;
+    return randomRoutes(1, m, this.config.allowedMembers, this.#noise)[0];
+  }
+
+  #run(index: number, rows: number[], images: Tensor, routing: Routing): MemberOutput {
+    const member = this.members[index];
+    const head = this.heads[index];
+    if (!member || !head) throw new RangeError(`the hub has no model ${index}`);
+    const rowIndex = indexTensor(rows, images.device);
+    const own = rows.length === images.size(0) ? images : images.index_select(0, rowIndex);
+    const features = member.features(own);
+    const logits = head.forward(features);
+    const weights = routing.weights.select(1, index).index_select(0, rowIndex).unsqueeze(1);
+    return { index, rows, rowIndex, features, logits, weights };
+  }
+}
+
+function stemOf(members: readonly PathwayMember[]): { width: number; features: (images: Tensor) => Tensor } {
+  for (const member of members) {
+    if (member.stem && member.stemWidth) return { width: member.stemWidth, features: member.stem.bind(member) };
+  }
+  throw new ConfigError('no model of this hub has first stages to share: use the generator kind "light"');
+}

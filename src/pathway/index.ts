@@ -1,0 +1,35 @@
+/** The method: generator, routing, aggregation, losses, and Hub-Pathway itself. Read hub-pathway.ts first. */
+export {
+  type Aggregation,
+  type AggregationName,
+  createAggregation,
+  type MemberOutput,
+  scaleGradient,
+} from "./aggregation.ts";
+export { defaultPathwayConfig, type PathwayConfig, resolvePathwayConfig } from "./config.ts";
+export { PathwayGenerator, type Scores } from "./generator.ts";
+export {
+  HubPathway,
+  type HubPathwayOptions,
+  type PathwayLosses,
+  type PathwayOutput,
+  type RowLoss,
+} from "./hub-pathway.ts";
+export {
+  explorationLoss,
+  importanceLoadExploration,
+  klExploration,
+  squaredVariation,
+  switchExploration,
+} from "./losses.ts";
+export {
+  addNoise,
+  equalWeights,
+  pathwayWeights,
+  type Routing,
+  randomRoutes,
+  restrict,
+  routeMask,
+  rowsByModel,
+  topRoutes,
+} from "./routing.ts";

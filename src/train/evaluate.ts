@@ -1,0 +1,94 @@
+/** Predictions over a split, and what they are worth. N items, C classes, m models. */
+import { inferenceMode, scope } from "../torch/index.ts";
+import type { BatchSource } from "./data.ts";
+import type { Predictor } from "./learner.ts";
+import { computeMetrics, type Metrics } from "./metrics.ts";
+
+export interface Predictions {
+  /** Row-major [N, C]. */
+  probabilities: Float32Array;
+  labels: number[];
+  /** Positions of the items in their dataset. */
+  indices: number[];
+  classes: number;
+  /** Weights of the activated models, row-major [N, m]; empty when the predictor does not route. */
+  weights: Float32Array;
+  members: number;
+  secondsPerImage: number;
+}
+
+export interface Evaluation extends Predictions {
+  metrics: Metrics;
+}
+
+/** Runs a predictor over all batches once. */
+export async function evaluate(predictor: Predictor, batches: BatchSource, classes: number): Promise<Evaluation> {
+  const probabilities: Float32Array[] = [];
+  const weights: Float32Array[] = [];
+  const labels: number[] = [];
+  const indices: number[] = [];
+  let seconds = 0;
+  predictor.eval();
+  for await (const batch of batches.epoch(0, 0)) {
+    const began = performance.now();
+    scope(() =>
+      inferenceMode(() => {
+        const prediction = predictor.predict(batch.images);
+        probabilities.push(prediction.probabilities.toTypedArray() as Float32Array);
+        if (prediction.weights)
+          weights.push(prediction.weights.to({ dtype: "float32" }).toTypedArray() as Float32Array);
+      }),
+    );
+    seconds += (performance.now() - began) / 1000;
+    labels.push(...batch.labels);
+    indices.push(...batch.indices);
+    batch.dispose();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const joined = concat(probabilities);
+  return {
+    probabilities: joined,
+    labels,
+    indices,
+    classes,
+    weights: concat(weights),
+    members: predictor.memberNames.length,
+    secondsPerImage: seconds / labels.length,
+    metrics: computeMetrics(joined, labels, classes),
+  };
+}
+
+/** Share of all activations that each of m models got, from weights [N, m]. */
+export function pathwayShares(weights: Float32Array, m: number): number[] {
+  const counts = new Array<number>(m).fill(0);
+  for (let i = 0; i < weights.length; i++) if ((weights[i] ?? 0) > 0) counts[i % m] = (counts[i % m] ?? 0) + 1;
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  return counts.map((count) => (total > 0 ? count / total : 0));
+}
+
+/**
+ * Mutual information between input and activated model, in nats: 0 when every input takes the same route, at most the
+ * entropy of the shares.
+ */
+export function routeInformation(weights: Float32Array, m: number): number {
+  const shares = pathwayShares(weights, m);
+  const entropy = (values: readonly number[]) => -values.reduce((sum, p) => sum + (p > 0 ? p * Math.log(p) : 0), 0);
+  let conditional = 0;
+  const rows = weights.length / m;
+  for (let row = 0; row < rows; row++) {
+    let active = 0;
+    for (let i = 0; i < m; i++) if ((weights[row * m + i] ?? 0) > 0) active += 1;
+    conditional += Math.log(active);
+  }
+  return rows === 0 ? 0 : entropy(shares) - conditional / rows;
+}
+
+function concat(parts: Float32Array[]): Float32Array {
+  const joined = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    joined.set(part, offset);
+    offset += part.length;
+  }
+  return joined;
+}

@@ -1,0 +1,53 @@
+/** What happens in a run, as one typed union: the progress bar, the log file and the report all read it. */
+import { appendFileSync } from "node:fs";
+import type { Metrics } from "./metrics.ts";
+
+export const eventVersion = 1;
+
+export type RunEvent =
+  | {
+      type: "start";
+      version: number;
+      method: string;
+      hub: string;
+      data: string;
+      seed: number;
+      members: string[];
+      time: string;
+    }
+  | { type: "fit"; fit: string; epochs: number; steps: number; resumedAt: number }
+  | {
+      type: "step";
+      fit: string;
+      epoch: number;
+      step: number;
+      steps: number;
+      loss: number;
+      imagesPerSecond: number;
+      /** Running share of activations of each model, when the learner routes. */
+      shares?: number[];
+      /** Further figures of the learner, for instance the parts of its loss. */
+      logs: Record<string, number>;
+    }
+  | {
+      type: "epoch";
+      fit: string;
+      epoch: number;
+      loss: number;
+      validation: Metrics | undefined;
+      shares?: number[];
+      seconds: number;
+    }
+  | { type: "fitted"; fit: string; seconds: number; trainingFlops: number }
+  | { type: "note"; text: string }
+  | { type: "result"; split: string; metrics: Metrics; secondsPerImage: number };
+
+export type Emit = (event: RunEvent) => void;
+
+/** An emitter that appends each event as a line of JSON; steps are thinned to one in ten. */
+export function jsonlWriter(path: string): Emit {
+  return (event) => {
+    if (event.type === "step" && event.step % 10 !== 0) return;
+    appendFileSync(path, `${JSON.stringify(event)}\n`);
+  };
+}

@@ -1,0 +1,30 @@
+/** The loop, the task, measurements, run folders, and the interface of methods. */
+export { checkpointVersion, loadCheckpoint, type Position, saveCheckpoint } from "./checkpoint.ts";
+export {
+  type Batch,
+  type BatchSource,
+  type DataRequest,
+  prepareData,
+  type SplitName,
+  type TaskData,
+} from "./data.ts";
+export { type Evaluation, evaluate, type Predictions, pathwayShares, routeInformation } from "./evaluate.ts";
+export { type Emit, eventVersion, jsonlWriter, type RunEvent } from "./events.ts";
+export type { Learner, Prediction, Predictor, StepResult, TrainBatch } from "./learner.ts";
+export type { Method, MethodContext } from "./method.ts";
+export { argmaxAt, computeMetrics, confusionMatrix, type Metrics } from "./metrics.ts";
+export { defaultTrainOptions, type TrainOptions } from "./options.ts";
+export { fingerprint, type RunConfig, RunFolder, runVersion } from "./run-folder.ts";
+export {
+  type EvaluationSummary,
+  itemsHash,
+  type OpenedRun,
+  type OpenRunOptions,
+  openRun,
+  type RunOutcome,
+  summarise,
+  type TrainRequest,
+  trainRun,
+} from "./session.ts";
+export { ClassificationTask, type Targets, type Task } from "./task.ts";
+export { type FitRequest, type FitResult, fit, Interrupted, learningRateFactor } from "./trainer.ts";

@@ -1,0 +1,86 @@
+/** Figures of merit from predicted probabilities. N items, C classes; probabilities are row-major [N, C]. */
+
+export interface Metrics {
+  /** Share of items whose most probable class is right, 0 … 1. */
+  accuracy: number;
+  /** Mean over classes of the F1 score, 0 … 1. */
+  macroF1: number;
+  /** Expected calibration error over 15 equal-width bins of confidence (Guo et al. 2017), 0 … 1. */
+  calibrationError: number;
+  /** Mean negative log-likelihood, nats. */
+  logLoss: number;
+}
+
+/** Index of the largest of C values starting at `offset`. */
+export function argmaxAt(values: ArrayLike<number>, offset: number, count: number): number {
+  let best = 0;
+  for (let c = 1; c < count; c++) if ((values[offset + c] ?? 0) > (values[offset + best] ?? 0)) best = c;
+  return best;
+}
+
+/** Counts [C][C]: rows are true classes, columns predicted ones. */
+export function confusionMatrix(
+  probabilities: ArrayLike<number>,
+  labels: readonly number[],
+  classes: number,
+): number[][] {
+  const counts = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
+  for (const [i, label] of labels.entries()) {
+    const row = counts[label];
+    const predicted = argmaxAt(probabilities, i * classes, classes);
+    if (row) row[predicted] = (row[predicted] ?? 0) + 1;
+  }
+  return counts;
+}
+
+/** All metrics. @throws RangeError without items. */
+export function computeMetrics(probabilities: ArrayLike<number>, labels: readonly number[], classes: number): Metrics {
+  const n = labels.length;
+  if (n === 0) throw new RangeError("no items to measure");
+  const confusion = confusionMatrix(probabilities, labels, classes);
+  let right = 0;
+  let logLoss = 0;
+  for (const [i, label] of labels.entries()) {
+    if (argmaxAt(probabilities, i * classes, classes) === label) right += 1;
+    logLoss -= Math.log(Math.max(1e-12, probabilities[i * classes + label] ?? 0));
+  }
+  return {
+    accuracy: right / n,
+    macroF1: macroF1(confusion),
+    calibrationError: calibrationError(probabilities, labels, classes),
+    logLoss: logLoss / n,
+  };
+}
+
+function macroF1(confusion: number[][]): number {
+  const present = confusion
+    .map((_, c) => c)
+    .filter((c) => sum(confusion[c] ?? []) > 0 || sum(column(confusion, c)) > 0);
+  const scores = present.map((c) => {
+    const hits = confusion[c]?.[c] ?? 0;
+    return (2 * hits) / (sum(confusion[c] ?? []) + sum(column(confusion, c)));
+  });
+  return sum(scores) / scores.length;
+}
+
+function calibrationError(probabilities: ArrayLike<number>, labels: readonly number[], classes: number): number {
+  const bins = Array.from({ length: 15 }, () => ({ confidence: 0, right: 0, count: 0 }));
+  for (const [i, label] of labels.entries()) {
+    const predicted = argmaxAt(probabilities, i * classes, classes);
+    const confidence = probabilities[i * classes + predicted] ?? 0;
+    const bin = bins[Math.min(14, Math.floor(confidence * 15))];
+    if (!bin) continue;
+    bin.confidence += confidence;
+    bin.right += predicted === label ? 1 : 0;
+    bin.count += 1;
+  }
+  return sum(bins.map((bin) => Math.abs(bin.confidence - bin.right))) / labels.length;
+}
+
+function column(matrix: number[][], c: number): number[] {
+  return matrix.map((row) => row[c] ?? 0);
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

@@ -1,0 +1,224 @@
+/** The loop: one learner, one optimizer, batches in order; checkpoints, events and resumption. */
+import { recalibrate, setBatchNormPolicy } from "../hub/index.ts";
+import { AdamW, clipGradNorm, type Optimizer } from "../optim/index.ts";
+import { autocast, inferenceMode, scope, type Tensor } from "../torch/index.ts";
+import { loadCheckpoint, type Position, saveCheckpoint } from "./checkpoint.ts";
+import type { Batch, BatchSource } from "./data.ts";
+import type { Emit } from "./events.ts";
+import type { Learner, StepResult } from "./learner.ts";
+import type { Metrics } from "./metrics.ts";
+import type { TrainOptions } from "./options.ts";
+
+/** Thrown after an interruption; the checkpoint is written. */
+export class Interrupted extends Error {}
+
+export interface FitRequest {
+  /** Name of this fit inside its run. */
+  fit: string;
+  learner: Learner;
+  batches: BatchSource;
+  options: TrainOptions;
+  /** Checkpoint file, or undefined to keep nothing. */
+  checkpoint: string | undefined;
+  /** What the checkpoint belongs to. */
+  identity: string;
+  emit: Emit;
+  /** Measures the learner on validation data after an epoch. */
+  validate?: ((epoch: number) => Promise<Metrics>) | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+export interface FitResult {
+  seconds: number;
+  /** Forward and backward FLOPs of the whole fit, where backward counts twice a forward. */
+  trainingFlops: number;
+}
+
+/** A backward pass computes gradients for inputs and for weights: twice a forward pass. */
+const trainingFactor = 3;
+
+/**
+ * Trains a learner to the end, from its checkpoint if there is one; leaves it in evaluation mode.
+ * @throws Interrupted after the signal, with the checkpoint written.
+ */
+export async function fit(request: FitRequest): Promise<FitResult> {
+  const { learner, batches, options } = request;
+  const optimizer = createOptimizer(learner, options);
+  try {
+    const start = resume(request, optimizer);
+    const steps = batches.stepsPerEpoch;
+    request.emit({
+      type: "fit",
+      fit: request.fit,
+      epochs: options.epochs,
+      steps,
+      resumedAt: start.epoch * steps + start.step,
+    });
+    if (options.batchNorm === "recalibrated" && start.epoch === 0 && start.step === 0)
+      await recalibrateOn(learner, batches);
+    const position = await epochs(request, optimizer, start);
+    learner.eval();
+    if (request.checkpoint) saveCheckpoint(request.checkpoint, learner, undefined, request.identity, position);
+    const { seconds, trainingFlops } = position;
+    request.emit({ type: "fitted", fit: request.fit, seconds, trainingFlops });
+    return { seconds, trainingFlops };
+  } finally {
+    optimizer.dispose();
+  }
+}
+
+/** AdamW with a learning rate for each kind of parameter; vectors (biases, norms) do not decay. */
+function createOptimizer(learner: Learner, options: TrainOptions): Optimizer {
+  const groups = learner.parameterGroups();
+  const rated: [Tensor[], number][] = [
+    [groups.backbone, options.lr],
+    [groups.newLayers, options.lr * options.newLayerFactor],
+    [groups.generator, options.lr * options.generatorFactor],
+  ];
+  return new AdamW(
+    rated.flatMap(([parameters, lr]) => [
+      { params: parameters.filter((p) => p.dim() > 1), lr, weight_decay: options.weightDecay },
+      { params: parameters.filter((p) => p.dim() <= 1), lr, weight_decay: 0 },
+    ]),
+  );
+}
+
+function resume(request: FitRequest, optimizer: Optimizer): Position {
+  const fresh = { epoch: 0, step: 0, seconds: 0, trainingFlops: 0 };
+  if (!request.checkpoint) return fresh;
+  return loadCheckpoint(request.checkpoint, request.learner, optimizer, request.identity) ?? fresh;
+}
+
+/** Rising linearly to 1 over the warm-up, then falling by a half cosine. */
+export function learningRateFactor(progress: number, warmup: number): number {
+  if (progress < warmup) return Math.max(0.02, progress / warmup);
+  return 0.5 * (1 + Math.cos((Math.PI * (progress - warmup)) / (1 - warmup)));
+}
+
+async function epochs(request: FitRequest, optimizer: Optimizer, start: Position): Promise<Position> {
+  const { learner, batches, options } = request;
+  const baseRates = optimizer.groups.map((group) => group.lr);
+  const total = options.epochs * batches.stepsPerEpoch;
+  const position = { ...start };
+  setBatchNormPolicy(learner.module, options.batchNorm);
+  let lastSaved = performance.now();
+  while (position.epoch < options.epochs) {
+    learner.module.train();
+    const meter = new Meter();
+    for await (const batch of batches.epoch(position.epoch, position.step)) {
+      const began = performance.now();
+      const progress = (position.epoch * batches.stepsPerEpoch + position.step) / total;
+      const factor = learningRateFactor(progress, options.warmup);
+      for (const [i, group] of optimizer.groups.entries()) group.lr = (baseRates[i] ?? 0) * factor;
+      const result = trainStep(learner, optimizer, batch, progress, options);
+      position.step += 1;
+      position.seconds += (performance.now() - began) / 1000;
+      position.trainingFlops += trainingFactor * result.flops;
+      meter.add(result, batch.images.size(0), (performance.now() - began) / 1000);
+      batch.dispose();
+      request.emit(meter.event(request.fit, position, batches.stepsPerEpoch));
+      // The loaders, signals and the progress bar live on the event loop.
+      await new Promise((resolve) => setImmediate(resolve));
+      const due = performance.now() - lastSaved > options.checkpointSeconds * 1000;
+      if (request.checkpoint && (due || request.signal?.aborted)) {
+        saveCheckpoint(request.checkpoint, learner, optimizer, request.identity, position);
+        lastSaved = performance.now();
+      }
+      if (request.signal?.aborted) throw new Interrupted(request.fit);
+    }
+    position.epoch += 1;
+    position.step = 0;
+    const validation = await request.validate?.(position.epoch);
+    request.emit(meter.epochEvent(request.fit, position.epoch, validation));
+  }
+  return position;
+}
+
+interface StepOutcome extends Omit<StepResult, "loss"> {
+  loss: number;
+}
+
+/** Forward in a scope of its own, so that no handle keeps activations alive during backward. */
+function trainStep(
+  learner: Learner,
+  optimizer: Optimizer,
+  batch: Batch,
+  progress: number,
+  options: TrainOptions,
+): StepOutcome {
+  const enabled = options.precision === "bfloat16";
+  const device = batch.images.device.split(":")[0] ?? "cpu";
+  const forward = () => learner.step({ images: batch.images, targets: batch.targets }, progress);
+  const { loss, ...rest } = scope(() => (enabled ? autocast({ device, dtype: "bfloat16" }, forward) : forward()));
+  using owned = loss;
+  return scope(() => {
+    owned.backward();
+    if (options.clipNorm > 0) clipGradNorm(learner.module.parameters(), options.clipNorm);
+    optimizer.step();
+    optimizer.zeroGrad();
+    const value = owned.item();
+    if (!Number.isFinite(value)) throw new Error(`the loss became ${value}: lower the learning rate (--lr)`);
+    return { ...rest, loss: value };
+  });
+}
+
+async function recalibrateOn(learner: Learner, batches: BatchSource): Promise<void> {
+  const kept: Batch[] = [];
+  for await (const batch of batches.epoch(0, 0)) kept.push(batch);
+  recalibrate(learner.module, kept, (batch) => {
+    scope(() => inferenceMode(() => learner.step({ images: batch.images, targets: batch.targets }, 0)));
+  });
+  for (const batch of kept) batch.dispose();
+}
+
+/** Running means of an epoch. */
+class Meter {
+  #loss = 0;
+  #steps = 0;
+  #images = 0;
+  #seconds = 0;
+  #logs: Record<string, number> = {};
+  #rows: number[] | undefined;
+
+  add(result: StepOutcome, images: number, seconds: number): void {
+    this.#loss += result.loss;
+    this.#steps += 1;
+    this.#images += images;
+    this.#seconds += seconds;
+    this.#logs = result.logs;
+    if (!result.rows) return;
+    this.#rows ??= result.rows.map(() => 0);
+    for (const [i, count] of result.rows.entries()) this.#rows[i] = (this.#rows[i] ?? 0) + count;
+  }
+
+  event(fit: string, position: Position, steps: number): Parameters<Emit>[0] {
+    return {
+      type: "step",
+      fit,
+      epoch: position.epoch,
+      step: position.step,
+      steps,
+      loss: this.#loss / this.#steps,
+      imagesPerSecond: this.#images / Math.max(1e-9, this.#seconds),
+      ...this.#shares(),
+      logs: this.#logs,
+    };
+  }
+
+  epochEvent(fit: string, epoch: number, validation: Metrics | undefined): Parameters<Emit>[0] {
+    return {
+      type: "epoch",
+      fit,
+      epoch,
+      loss: this.#loss / this.#steps,
+      validation,
+      ...this.#shares(),
+      seconds: this.#seconds,
+    };
+  }
+
+  #shares(): { shares?: number[] } {
+    const total = this.#rows?.reduce((sum, count) => sum + count, 0) ?? 0;
+    return this.#rows && total > 0 ? { shares: this.#rows.map((count) => count / total) } : {};
+  }
+}
