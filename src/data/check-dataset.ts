@@ -1,6 +1,6 @@
 /** The data set doctor: what `data check` reports before anyone trains. */
 
-import { tensor } from "../torch/index.ts";
+import { scope, tensor } from "../torch/index.ts";
 import { decodeImage, defaultPixelLimit } from "./decode.ts";
 import { forEachConcurrently } from "./image-store.ts";
 import { imagePrints, nearDuplicateGroups } from "./near-duplicates.ts";
@@ -40,8 +40,12 @@ export async function checkDataset(
     done += 1;
     onProgress?.(done, dataset.items.length);
   });
-  using images = tensor(bytes, { shape: [dataset.items.length, 3, side, side] });
-  const groups = nearDuplicateGroups(imagePrints(images));
+  const bad = new Set(unreadable.map((entry) => entry.file));
+  const readable = dataset.items.flatMap((item, i) => (bad.has(item.id) ? [] : [i]));
+  const groups = scope(() => {
+    const images = tensor(bytes, { shape: [dataset.items.length, 3, side, side] });
+    return nearDuplicateGroups(imagePrints(images.index_select(0, tensor(BigInt64Array.from(readable, BigInt)))));
+  });
   const classes = dataset.classes.map((name, label) => ({
     name,
     images: dataset.items.filter((item) => item.label === label).length,

@@ -52,10 +52,7 @@ async function decode(source: ImageSource, options: DecodeOptions): Promise<Uint
   throw new UserError(`an image with ${info.channels} channels where ${channels} are expected`);
 }
 
-async function openImage(
-  source: ImageSource,
-  options: DecodeOptions,
-): Promise<{ image: Sharp; hasAlpha: boolean }> {
+async function openImage(source: ImageSource, options: DecodeOptions): Promise<{ image: Sharp; hasAlpha: boolean }> {
   if (source.kind === "raw") return { image: await rawImage(source), hasAlpha: false };
   if (source.kind === "glyph") {
     const text = {
@@ -81,7 +78,18 @@ async function openImage(
         "make it smaller or remove it, or use --skip-bad",
     );
   }
+  if (source.trim && hasAlpha) return { image: await trimmed(image), hasAlpha };
   return { image: orientation ? image.rotate() : image, hasAlpha: hasAlpha ?? false };
+}
+
+/** Without transparent margins; an image of one colour stays as it is. */
+async function trimmed(image: Sharp): Promise<Sharp> {
+  try {
+    const background = { r: 0, g: 0, b: 0, alpha: 0 };
+    return sharp(await image.clone().trim({ background, threshold: 8 }).png().toBuffer());
+  } catch {
+    return image;
+  }
 }
 
 async function rawImage(source: Extract<ImageSource, { kind: "raw" }>): Promise<Sharp> {

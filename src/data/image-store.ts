@@ -2,7 +2,7 @@
  * Decoded images of a data set: uint8 [N, C, S, S], memory-mapped from a cache file that is made once.
  * N images, C channels, S side.
  */
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import {
   closeSync,
   existsSync,
@@ -70,7 +70,10 @@ export abstract class ImageStore {
       pixelLimit: options.pixelLimit ?? defaultPixelLimit,
     };
     const bytes = dataset.items.length * imageBytes(decoding);
-    if (bytes > (options.budgetBytes ?? 4 * 2 ** 30)) return new StreamingStore(dataset.items, decoding);
+    if (bytes > (options.budgetBytes ?? 4 * 2 ** 30)) {
+      const skipped = options.skipBad ? await findUnreadable(dataset.items, decoding, options) : [];
+      return new StreamingStore(dataset.items, decoding, skipped);
+    }
     const path = join(ensureCacheDirectory("decoded"), `${storeKey(dataset, decoding, options.skipBad ?? false)}.u8`);
     if (!existsSync(path) || !existsSync(`${path}.json`)) await decodeAll(dataset.items, decoding, options, path);
     const index = JSON.parse(readFileSync(`${path}.json`, "utf8")) as StoreIndex;
@@ -106,8 +109,8 @@ class StreamingStore extends ImageStore {
   readonly #items: readonly Item[];
   readonly #options: DecodeOptions;
 
-  constructor(items: readonly Item[], options: DecodeOptions) {
-    super(options, []);
+  constructor(items: readonly Item[], options: DecodeOptions, skipped: readonly number[]) {
+    super(options, skipped);
     this.#items = items;
     this.#options = options;
   }
@@ -124,6 +127,22 @@ class StreamingStore extends ImageStore {
   }
 
   override dispose(): void {}
+}
+
+/** Positions of what cannot be decoded. */
+async function findUnreadable(
+  items: readonly Item[],
+  decoding: DecodeOptions,
+  options: StoreOptions,
+): Promise<number[]> {
+  const skipped: number[] = [];
+  let done = 0;
+  await forEachConcurrently(items, async (item, position) => {
+    if (!(await planesOrNone(item, decoding, true))) skipped.push(position);
+    done += 1;
+    options.onProgress?.(done, items.length);
+  });
+  return skipped.sort((a, b) => a - b);
 }
 
 function imageBytes(options: DecodeOptions): number {
@@ -155,7 +174,7 @@ async function decodeAll(
   options: StoreOptions,
   path: string,
 ): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
+  const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
   const skipped: number[] = [];
   let done = 0;
   try {

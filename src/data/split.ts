@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { UserError } from "../torch/index.ts";
 import { keyedRandom, shuffled } from "./keyed-random.ts";
-import type { Dataset } from "./types.ts";
+import type { Dataset, Item } from "./types.ts";
 
 export interface SplitOptions {
   seed: number;
@@ -100,26 +100,27 @@ function groupItems(dataset: Dataset, usable: (index: number) => boolean, duplic
     const [a, b] = [find(i), find(j)];
     parent[Math.max(a, b)] = Math.min(a, b);
   };
-  const byName = new Map<string, number>();
-  for (const [i, item] of dataset.items.entries()) {
-    if (item.label < 0 || !usable(i)) continue;
-    if (item.group !== undefined) {
-      const first = byName.get(item.group);
-      if (first === undefined) byName.set(item.group, i);
-      else join(first, i);
-    }
+  const firstOf = new Map<string, number>();
+  const joinByKey = (key: string, i: number): void => {
+    const first = firstOf.get(key);
+    if (first === undefined) firstOf.set(key, i);
+    else join(first, i);
+  };
+  const eligible = dataset.items.flatMap((item, i) => (item.label >= 0 && usable(i) ? [i] : []));
+  for (const i of eligible) {
+    const name = dataset.items[i]?.group;
+    if (name !== undefined) joinByKey(`group ${name}`, i);
     const twin = duplicates?.[i];
-    if (twin !== undefined && twin !== i && (dataset.items[twin]?.label ?? -1) >= 0 && usable(twin)) join(twin, i);
+    if (twin !== undefined) joinByKey(`twin ${twin}`, i);
   }
-  const groups = new Map<number, Group>();
-  for (const [i, item] of dataset.items.entries()) {
-    if (item.label < 0 || !usable(i)) continue;
-    const root = find(i);
-    const group = groups.get(root);
-    if (!group) groups.set(root, { label: item.label, items: [i], split: item.split });
-    else if (group.split === item.split) group.items.push(i);
-    // A published test image that repeats a training image stays where it was published.
-    else groups.set(dataset.items.length + i, { label: item.label, items: [i], split: item.split });
+  // A published test image that repeats a training image stays where it was published.
+  const groups = new Map<string, Group>();
+  for (const i of eligible) {
+    const { label, split } = dataset.items[i] as Item;
+    const key = `${find(i)} ${split ?? ""}`;
+    const group = groups.get(key);
+    if (group) group.items.push(i);
+    else groups.set(key, { label, items: [i], split });
   }
   return [...groups.values()];
 }

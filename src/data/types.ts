@@ -2,7 +2,8 @@
 
 /** Where the pixels of one item lie. */
 export type ImageSource =
-  | { kind: "file"; path: string }
+  /** `trim` cuts transparent margins off first. */
+  | { kind: "file"; path: string; trim?: boolean }
   /** Raw 8-bit pixels inside a file: `channels` interleaved values for each pixel. */
   | { kind: "raw"; path: string; offset: number; width: number; height: number; channels: 1 | 3 }
   /** Text rendered with a font file. */

@@ -1,5 +1,5 @@
 /** The hub: manifest, members, preprocessing, BatchNorm policy. */
-export { type BatchNormPolicy, recalibrate, setBatchNormPolicy } from "./batch-norm.ts";
+export { type MemberBatchNorm, setMemberBatchNorm } from "./batch-norm.ts";
 export {
   describeHub,
   type Hub,

@@ -47,11 +47,10 @@ export class HubMember implements PathwayMember {
  * @throws UserError naming member and file when the file is missing, its hash differs, or keys or shapes do not fit.
  */
 export function loadMember(dir: string, entry: MemberEntry, options: LoadMemberOptions = {}): HubMember {
-  const generator = options.randomWeights ?? new Generator(0);
-  const backbone = createBackbone(entry.architecture, entry.config, {
-    generator,
-    ...(options.device ? { device: options.device } : {}),
-  });
+  using unused = new Generator(0);
+  const generator = options.randomWeights ?? unused;
+  const { device } = options;
+  const backbone = createBackbone(entry.architecture, entry.config, { generator, ...(device ? { device } : {}) });
   try {
     if (backbone.featureWidth !== entry.featureWidth) {
       throw new UserError(

@@ -24,6 +24,7 @@ class MemberWithHead extends Module {
 export class MemberLearner implements Learner {
   readonly module: MemberWithHead;
   readonly streams: RandomStreams;
+  readonly backbones: readonly Module[];
   readonly memberNames: readonly string[];
   readonly inferenceFlops: number;
   readonly #member: HubMember;
@@ -32,6 +33,7 @@ export class MemberLearner implements Learner {
   constructor(member: HubMember, task: Task, seed: number) {
     this.streams = new RandomStreams(seed);
     this.module = new MemberWithHead(member, task.outputs, this.streams);
+    this.backbones = [member.backbone];
     this.memberNames = [member.name];
     this.inferenceFlops = member.flops;
     this.#member = member;
@@ -44,6 +46,10 @@ export class MemberLearner implements Learner {
 
   parameterGroups(): { backbone: Tensor[]; newLayers: Tensor[]; generator: Tensor[] } {
     return { backbone: this.#member.backbone.parameters(), newLayers: this.module.head.parameters(), generator: [] };
+  }
+
+  features(_backbone: number, images: Tensor): Tensor {
+    return this.#member.features(images);
   }
 
   step(batch: TrainBatch): StepResult {

@@ -1,5 +1,6 @@
 /** Hub-Pathway as a learner of the training loop; with random routes instead of the generator's as a control. */
 import type { HubMember } from "../hub/index.ts";
+import type { Module } from "../nn/index.ts";
 import { HubPathway, type PathwayConfig, type Routing, randomRoutes } from "../pathway/index.ts";
 import { noGrad, RandomStreams, type Tensor } from "../torch/index.ts";
 import type { Learner, Prediction, StepResult, Task, TrainBatch } from "../train/index.ts";
@@ -19,6 +20,7 @@ export interface PathwayLearnerOptions {
 export class PathwayLearner implements Learner {
   readonly module: HubPathway;
   readonly streams: RandomStreams;
+  readonly backbones: readonly Module[];
   readonly memberNames: readonly string[];
   readonly #members: readonly HubMember[];
   readonly #task: Task;
@@ -32,6 +34,7 @@ export class PathwayLearner implements Learner {
     this.#members = options.members;
     this.#task = options.task;
     this.#random = options.randomRoutes ?? false;
+    this.backbones = options.members.map((member) => member.backbone);
     this.memberNames = options.members.map((member) => member.name);
     this.module = new HubPathway({
       members: options.members,
@@ -62,6 +65,12 @@ export class PathwayLearner implements Learner {
 
   parameterGroups(): { backbone: Tensor[]; newLayers: Tensor[]; generator: Tensor[] } {
     return this.module.parameterGroups();
+  }
+
+  features(backbone: number, images: Tensor): Tensor {
+    const member = this.#members[backbone];
+    if (!member) throw new RangeError(`no member ${backbone}`);
+    return member.features(images);
   }
 
   step(batch: TrainBatch, progress: number): StepResult {

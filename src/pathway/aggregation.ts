@@ -62,11 +62,16 @@ class LogitAggregation extends Aggregation {
   }
 }
 
-/** log Σ over S of a_i softmax(h_i(f_i(x))): its cross-entropy is the mixture's negative log-likelihood. */
+/**
+ * log Σ over S of a_i softmax(h_i(f_i(x))): its cross-entropy is the mixture's negative log-likelihood. What the weights
+ * leave out of one goes to the uniform distribution. Its value is zero, its gradient is not for k = 1: there the
+ * logarithm of a_i p_i would ask for more weight whatever p_i says, and so learn nothing.
+ */
 class ProbabilityAggregation extends Aggregation {
   override join(members: readonly MemberOutput[], batch: number, beta: number): Tensor {
     const mixture = weightedSum(members, batch, (member) => scaleGradient(member.logits, beta).softmax(1));
-    return mixture.clamp(1e-30).log();
+    const rest = mixture.sum(1, true).neg().add(1).div(mixture.size(1));
+    return mixture.add(rest).clamp(1e-30).log();
   }
 }
 

@@ -2,7 +2,7 @@
  * The pathway generator: scores for every model of the hub from a small view of the input.
  * B batch, m models, H features of the generator.
  */
-import { Conv2d, GroupNorm, Linear, Module } from "../nn/index.ts";
+import { BatchNorm2d, Conv2d, Linear, Module } from "../nn/index.ts";
 import { autocast, type Generator, noGrad, ops, scope, type Tensor } from "../torch/index.ts";
 
 export interface Scores {
@@ -32,7 +32,7 @@ const minimumNoise = 0.01;
  */
 export class PathwayGenerator extends Module {
   readonly size: number;
-  readonly #stages: { conv: Conv2d; norm: GroupNorm }[] = [];
+  readonly #stages: { conv: Conv2d; norm: BatchNorm2d }[] = [];
   readonly #hidden: Linear;
   readonly #score: Linear;
   readonly #noise: Linear | undefined;
@@ -49,7 +49,7 @@ export class PathwayGenerator extends Module {
     const widths = options.stem ? [] : [width, 2 * width, 4 * width, 4 * width];
     for (const [i, next] of widths.entries()) {
       const conv = this.module(`stages.${i}.conv`, new Conv2d(channels, next, 3, { stride: 2, padding: 1, ...common }));
-      const norm = this.module(`stages.${i}.norm`, new GroupNorm(Math.min(4, next), next, common));
+      const norm = this.module(`stages.${i}.norm`, new BatchNorm2d(next, common));
       this.#stages.push({ conv, norm });
       channels = next;
     }

@@ -45,6 +45,10 @@ export interface Predictor {
 export interface Learner extends Predictor {
   readonly module: Module;
   readonly streams: RandomStreams;
+  /** Pre-trained parts: the BatchNorm policy concerns these alone. */
+  readonly backbones: readonly Module[];
+  /** Features of images by one of the backbones. */
+  features(backbone: number, images: Tensor): Tensor;
   /** Parameters by how fast they should learn. */
   parameterGroups(): { backbone: Tensor[]; newLayers: Tensor[]; generator: Tensor[] };
   /** Forward pass and loss of one batch; `progress` is the done part of training, 0 … 1. */

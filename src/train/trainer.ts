@@ -1,7 +1,8 @@
 /** The loop: one learner, one optimizer, batches in order; checkpoints, events and resumption. */
-import { recalibrate, setBatchNormPolicy } from "../hub/index.ts";
+import { setMemberBatchNorm } from "../hub/index.ts";
+import { BatchNormRecalibration } from "../nn/index.ts";
 import { AdamW, clipGradNorm, type Optimizer } from "../optim/index.ts";
-import { autocast, inferenceMode, scope, type Tensor } from "../torch/index.ts";
+import { autocast, scope, type Tensor } from "../torch/index.ts";
 import { loadCheckpoint, type Position, saveCheckpoint } from "./checkpoint.ts";
 import type { Batch, BatchSource } from "./data.ts";
 import type { Emit } from "./events.ts";
@@ -100,7 +101,7 @@ async function epochs(request: FitRequest, optimizer: Optimizer, start: Position
   const baseRates = optimizer.groups.map((group) => group.lr);
   const total = options.epochs * batches.stepsPerEpoch;
   const position = { ...start };
-  setBatchNormPolicy(learner.module, options.batchNorm);
+  setMemberBatchNorm(learner.backbones, options.batchNorm);
   let lastSaved = performance.now();
   while (position.epoch < options.epochs) {
     learner.module.train();
@@ -162,13 +163,16 @@ function trainStep(
   });
 }
 
+/** Each member sees every image of one epoch, whatever its routes. */
 async function recalibrateOn(learner: Learner, batches: BatchSource): Promise<void> {
-  const kept: Batch[] = [];
-  for await (const batch of batches.epoch(0, 0)) kept.push(batch);
-  recalibrate(learner.module, kept, (batch) => {
-    scope(() => inferenceMode(() => learner.step({ images: batch.images, targets: batch.targets }, 0)));
-  });
-  for (const batch of kept) batch.dispose();
+  const recalibrations = learner.backbones.map((backbone) => new BatchNormRecalibration(backbone));
+  for await (const batch of batches.epoch(0, 0)) {
+    for (const [i, recalibration] of recalibrations.entries()) {
+      recalibration.observe(() => learner.features(i, batch.images));
+    }
+    batch.dispose();
+  }
+  for (const recalibration of recalibrations) recalibration.finish();
 }
 
 /** Running means of an epoch. */

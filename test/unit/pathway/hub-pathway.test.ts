@@ -88,7 +88,10 @@ function denseReference(model: HubPathway, x: Tensor, weights: Tensor, routed: r
   }
   assert.equal(routed.length, model.members.length);
   let output = total!;
-  if (aggregation === "probabilities") output = output.log();
+  if (aggregation === "probabilities") {
+    const unassigned = weights.sum(1, true).neg().add(1);
+    output = output.add(unassigned.div(classes)).log();
+  }
   if (aggregation === "features" || aggregation === "concat") {
     output = ops.linear(output, named("aggregation.head.weight"), named("aggregation.head.bias"));
   }

@@ -1,0 +1,57 @@
+#!/usr/bin/env node
+// The program's entry. `setup` needs nothing but Node; every other command runs the TypeScript sources in a checkout
+// and the compiled files in an installed package.
+import { existsSync } from "node:fs";
+import { sep } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const args = process.argv.slice(2);
+
+function isCheckout() {
+  return existsSync(`${root}src/cli/main.ts`) && !root.includes(`${sep}node_modules${sep}`);
+}
+
+async function importMain() {
+  if (!isCheckout()) return import("../dist/cli/main.js");
+  const { register } = await import("tsx/esm/api");
+  register();
+  return import("../src/cli/main.ts");
+}
+
+function setupIsMissing(error) {
+  if (!existsSync(`${root}build/Release/hub_pathway.node`)) return true;
+  return error?.code === "ERR_MODULE_NOT_FOUND" && /Cannot find package/.test(String(error.message));
+}
+
+/** Errors that reach this file come from loading the program: its commands report their own. */
+function report(error) {
+  if (args.includes("--debug")) console.error(error);
+  if (setupIsMissing(error)) {
+    console.error("hub-pathway is not set up yet: run `npx hub-pathway setup`");
+    return 2;
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  if (Number.isInteger(error?.exitCode)) {
+    console.error(`hub-pathway: ${message}`);
+    return error.exitCode;
+  }
+  console.error(`hub-pathway: internal error: ${message} (run again with --debug for the stack trace)`);
+  return 70;
+}
+
+async function start() {
+  const command = args.findIndex((arg) => !arg.startsWith("-"));
+  if (args[command] === "setup") {
+    const { main } = await import("../scripts/setup/main.mjs");
+    return main(args.filter((_, i) => i !== command));
+  }
+  const { main } = await importMain();
+  return main(args);
+}
+
+try {
+  process.exitCode = await start();
+} catch (error) {
+  process.exitCode = report(error);
+}

@@ -1,0 +1,99 @@
+/** What each member of the starter hub is and what it learns from. Targets (emoji, Fashion-MNIST, desktop icons) never appear. */
+import type { ObjectiveName } from "./objectives.ts";
+
+export interface Recipe {
+  name: string;
+  architecture: string;
+  config: Record<string, unknown>;
+  objective: ObjectiveName;
+  /** Data sets learned from together; labels of several become one list of classes. */
+  data: readonly string[];
+  /** What hub.json says of it. */
+  paradigm: string;
+  epochs: number;
+  batchSize: number;
+  lr: number;
+  precision: "float32" | "bfloat16";
+}
+
+/** Side of all members' inputs, pixels. */
+export const imageSize = 48;
+
+const resnet = { layers: [2, 2, 2, 2], width: 20, stem: "small", stemStride: 2 };
+const mobilenet = { width: 0.75, lastChannels: 256, stemStride: 2 };
+const convnext = { depths: [2, 2, 4, 2], dims: [32, 64, 128, 192], patch: 4, layerScale: 0.1 };
+
+export const recipes: readonly Recipe[] = [
+  {
+    name: "resnet-clipart-supervised",
+    architecture: "resnet",
+    config: resnet,
+    objective: "classification",
+    data: ["openclipart"],
+    paradigm: "supervised classification of drawings by folder",
+    epochs: 40,
+    batchSize: 96,
+    lr: 2e-3,
+    precision: "bfloat16",
+  },
+  {
+    name: "resnet-clipart-contrastive",
+    architecture: "resnet",
+    config: resnet,
+    objective: "contrastive",
+    data: ["openclipart"],
+    paradigm: "self-supervised: contrastive (SimCLR)",
+    epochs: 24,
+    batchSize: 160,
+    lr: 2e-3,
+    precision: "bfloat16",
+  },
+  {
+    name: "resnet-clipart-segmentation",
+    architecture: "resnet",
+    config: resnet,
+    objective: "segmentation",
+    data: ["openclipart"],
+    paradigm: "dense prediction: foreground segmentation from the alpha channel",
+    epochs: 20,
+    batchSize: 96,
+    lr: 2e-3,
+    precision: "bfloat16",
+  },
+  {
+    name: "mobilenet-glyphs-supervised",
+    architecture: "mobilenet-v2",
+    config: mobilenet,
+    objective: "classification",
+    data: ["glyphs"],
+    paradigm: "supervised classification of rendered characters",
+    epochs: 14,
+    batchSize: 96,
+    lr: 3e-3,
+    precision: "float32",
+  },
+  {
+    name: "convnext-clipart-rotation",
+    architecture: "convnext",
+    config: convnext,
+    objective: "rotation",
+    data: ["openclipart", "mdi-icons"],
+    paradigm: "self-supervised: rotation prediction",
+    epochs: 24,
+    batchSize: 96,
+    lr: 1.5e-3,
+    precision: "bfloat16",
+  },
+  {
+    name: "convnext-icons-supervised",
+    architecture: "convnext",
+    config: convnext,
+    objective: "classification",
+    data: ["mdi-icons", "openclipart"],
+    paradigm: "supervised classification of icons by tag and drawings by folder",
+    epochs: 30,
+    batchSize: 96,
+    lr: 1.5e-3,
+    precision: "bfloat16",
+  },
+];

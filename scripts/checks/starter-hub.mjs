@@ -1,0 +1,33 @@
+/** The starter hub's weight files are the ones that its manifest describes. */
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+const hub = "hubs/starter";
+
+export function checkStarterHub(root, files) {
+  if (!files.some((file) => file.startsWith(`${hub}/`))) return [];
+  const manifest = join(root, hub, "hub.json");
+  if (!existsSync(manifest)) return [`${hub}: no hub.json`];
+  const { members } = JSON.parse(readFileSync(manifest, "utf8"));
+  const problems = [];
+  const named = new Set();
+  for (const { name, weights } of members) {
+    const file = `${hub}/${weights.file}`;
+    named.add(file);
+    if (!files.includes(file)) {
+      problems.push(`${file}: named by member ${name}, but not in the repository`);
+      continue;
+    }
+    const actual = createHash("sha256")
+      .update(readFileSync(join(root, file)))
+      .digest("hex");
+    if (actual !== weights.sha256) problems.push(`${file}: sha256 ${actual}, the manifest says ${weights.sha256}`);
+  }
+  for (const file of files) {
+    if (file.startsWith(`${hub}/`) && file.endsWith(".safetensors") && !named.has(file)) {
+      problems.push(`${file}: no member in hub.json names it`);
+    }
+  }
+  return problems;
+}

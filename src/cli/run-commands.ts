@@ -1,0 +1,158 @@
+/** hub-pathway eval, predict and report: what a finished run is worth, says, and looks like. */
+import type { Command } from "commander";
+import { decodeImage, defaultPixelLimit } from "../data/index.ts";
+import { writeFileAtomic } from "../io/index.ts";
+import { findMethod } from "../methods/index.ts";
+import { percent, runReport } from "../report/index.ts";
+import { inferenceMode, scope, tensor, UserError } from "../torch/index.ts";
+import { argmaxAt, evaluate, itemsHash, type OpenedRun, openRun, type SplitName, summarise } from "../train/index.ts";
+import type { Output } from "./context.ts";
+import { countProgress } from "./progress.ts";
+import { number } from "./train-command.ts";
+
+interface RunFlags {
+  split: string;
+  hub?: string;
+  data?: string;
+  k?: number;
+}
+
+export function addRunCommands(program: Command, output: () => Output): void {
+  program
+    .command("eval <run>")
+    .description("measure a finished run; reading the test split is noted in the run's ledger")
+    .option("--split <name>", "train, validation or test", "validation")
+    .option("--hub <dir>", "where the hub is now")
+    .option("--data <dir|name>", "where the data are now")
+    .option("--k <n>", "activated models, when another cost than trained for is wanted", number)
+    .addHelpText("after", "\nExample:\n  hub-pathway eval runs/photos --split test --json")
+    .action(async (path: string, flags: RunFlags) => evalRun(path, flags, output()));
+  program
+    .command("predict <run> <images...>")
+    .description("label images with a finished run, and say which models were activated")
+    .option("--hub <dir>", "where the hub is now")
+    .option("--data <dir|name>", "where the data are now")
+    .addHelpText("after", "\nExample:\n  hub-pathway predict runs/photos cat.jpg dog.png")
+    .action(async (path: string, images: string[], flags: RunFlags) => predict(path, images, flags, output()));
+  program
+    .command("report <run>")
+    .description("write a finished run's report (HTML)")
+    .option("--split <name>", "train, validation or test", "validation")
+    .option("--hub <dir>", "where the hub is now")
+    .option("--data <dir|name>", "where the data are now")
+    .addHelpText("after", "\nExample:\n  hub-pathway report runs/photos")
+    .action(async (path: string, flags: RunFlags) => report(path, flags, output()));
+}
+
+async function open(path: string, flags: Partial<RunFlags>): Promise<OpenedRun> {
+  const run = await openRun(path, findMethod, {
+    hub: flags.hub,
+    data: flags.data,
+    onProgress: countProgress("decoding"),
+  });
+  if (flags.k !== undefined) setK(run, flags.k);
+  return run;
+}
+
+function setK(run: OpenedRun, k: number): void {
+  const m = run.predictor.memberNames.length;
+  if (!("k" in run.predictor)) throw new UserError(`the method ${run.config.method} has no k to choose`);
+  if (!Number.isInteger(k) || k < 1 || k > m)
+    throw new UserError(`--k is ${k}: it must be a whole number from 1 to ${m}`);
+  (run.predictor as { k: number }).k = k;
+}
+
+function splitName(text: string): SplitName {
+  if (text === "train" || text === "validation" || text === "test") return text;
+  throw new UserError(`--split is "${text}": it must be train, validation or test`);
+}
+
+async function evalRun(path: string, flags: RunFlags, output: Output): Promise<void> {
+  const split = splitName(flags.split);
+  const run = await open(path, flags);
+  const evaluation = await evaluate(run.predictor, batches(run, split), run.data.classes.length);
+  const summary = summarise(split, evaluation, run.predictor);
+  if (split === "test") {
+    run.folder.recordTestReading({
+      time: new Date().toISOString(),
+      items: itemsHash(evaluation.indices),
+      accuracy: summary.accuracy,
+    });
+  }
+  output.say(`${split} accuracy ${percent(summary.accuracy)} on ${summary.items} images`);
+  for (const [name, share] of Object.entries(summary.pathwayShare))
+    output.say(`  ${percent(share).padStart(7)} ${name}`);
+  output.result(summary);
+  close(run);
+}
+
+/** Training images as they are, in order, or another split. */
+function batches(run: OpenedRun, split: SplitName): ReturnType<OpenedRun["data"]["open"]> {
+  return run.data.open(split);
+}
+
+function close(run: OpenedRun): void {
+  run.predictor.dispose();
+  run.data.dispose();
+}
+
+async function predict(path: string, images: string[], flags: RunFlags, output: Output): Promise<void> {
+  const run = await open(path, flags);
+  const size = run.config.imageSize;
+  const results = [];
+  for (const image of images) {
+    const item = { id: image, label: -1, source: { kind: "file", path: image } as const };
+    const pixels = await decodeImage(item, { size, channels: 3, pixelLimit: defaultPixelLimit });
+    const result = scope(() =>
+      inferenceMode(() => {
+        const batch = tensor(pixels, { shape: [1, size, size, 3] })
+          .permute([0, 3, 1, 2])
+          .to({ dtype: "float32" })
+          .div(255);
+        const { probabilities, weights } = run.predictor.predict(batch);
+        return { probabilities: probabilities.toNumbers(), weights: weights?.toNumbers() };
+      }),
+    );
+    const best = argmaxAt(result.probabilities, 0, result.probabilities.length);
+    const models = run.predictor.memberNames.map((name, i) => ({
+      name,
+      weight: result.weights?.[i] ?? 1 / run.predictor.memberNames.length,
+    }));
+    const activated = models.filter((model) => model.weight > 0);
+    const probability = result.probabilities[best] ?? 0;
+    const label = run.config.classes[best] ?? "";
+    output.say(
+      `${image}: ${label} (${percent(probability)}) by ${activated.map((model) => `${model.name} ${model.weight.toFixed(2)}`).join(", ")}`,
+    );
+    results.push({ image, label, probability, activated });
+  }
+  output.result({ predictions: results });
+  close(run);
+}
+
+async function report(path: string, flags: RunFlags, output: Output): Promise<void> {
+  const split = splitName(flags.split);
+  const run = await open(path, flags);
+  const evaluation = await evaluate(run.predictor, run.data.open(split), run.data.classes.length);
+  const summary = summarise(split, evaluation, run.predictor);
+  if (split === "test") {
+    run.folder.recordTestReading({
+      time: new Date().toISOString(),
+      items: itemsHash(evaluation.indices),
+      accuracy: summary.accuracy,
+    });
+  }
+  const page = await runReport({
+    title: `${run.config.method} on ${run.data.name}`,
+    summary,
+    evaluation,
+    data: run.data,
+    memberNames: run.predictor.memberNames,
+    eventsPath: run.folder.file("events.jsonl"),
+  });
+  const target = run.folder.file("report.html");
+  writeFileAtomic(target, [page]);
+  output.say(`report: ${target}`);
+  output.result({ report: target });
+  close(run);
+}

@@ -1,0 +1,108 @@
+/** Plots as SVG text: no script, no outside file. */
+
+export interface Series {
+  name: string;
+  /** Pairs of x and y. */
+  points: readonly (readonly [number, number])[];
+}
+
+const palette = ["#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2", "#be185d", "#4d7c0f"];
+
+export function escapeHtml(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
+}
+
+/** A line chart with a legend; y runs from the smallest to the largest value. */
+export function lineChart(title: string, series: readonly Series[], axes: { x: string; y: string }): string {
+  const shown = series.filter((one) => one.points.length > 0);
+  const all = shown.flatMap((one) => one.points);
+  if (all.length === 0) return "";
+  const [width, height, left, bottom, top] = [640, 300, 56, 40, 28];
+  const [x0, x1] = extent(all.map(([x]) => x));
+  const [y0, y1] = extent(all.map(([, y]) => y));
+  const px = (x: number) => left + ((x - x0) / (x1 - x0)) * (width - left - 16);
+  const py = (y: number) => height - bottom - ((y - y0) / (y1 - y0)) * (height - bottom - top);
+  const lines = shown.map((one, i) => {
+    const path = one.points.map(([x, y]) => `${px(x).toFixed(1)},${py(y).toFixed(1)}`).join(" ");
+    return `<polyline fill="none" stroke="${colour(i)}" stroke-width="2" points="${path}"><title>${escapeHtml(one.name)}</title></polyline>`;
+  });
+  const ticks = [0, 0.25, 0.5, 0.75, 1].map((part) => {
+    const [x, y] = [x0 + part * (x1 - x0), y0 + part * (y1 - y0)];
+    return (
+      `<text x="${px(x)}" y="${height - bottom + 16}" text-anchor="middle">${short(x)}</text>` +
+      `<text x="${left - 6}" y="${py(y) + 4}" text-anchor="end">${short(y)}</text>` +
+      `<line x1="${left}" x2="${width - 16}" y1="${py(y)}" y2="${py(y)}" stroke="#8884" />`
+    );
+  });
+  const legend = shown
+    .map((one, i) => `<span style="color:${colour(i)}">■</span> ${escapeHtml(one.name)}`)
+    .join(" &nbsp; ");
+  return (
+    `<figure><svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeHtml(title)}">` +
+    `<text x="${left}" y="16" font-weight="bold">${escapeHtml(title)}</text>${ticks.join("")}${lines.join("")}` +
+    `<text x="${width / 2}" y="${height - 6}" text-anchor="middle">${escapeHtml(axes.x)}</text></svg>` +
+    `<figcaption>${escapeHtml(axes.y)}: ${legend}</figcaption></figure>`
+  );
+}
+
+/** A table of numbers as shades: rows x columns. */
+export function heatMap(
+  title: string,
+  rows: readonly string[],
+  columns: readonly string[],
+  values: readonly (readonly number[])[],
+  show: (value: number) => string,
+): string {
+  const largest = Math.max(1e-12, ...values.flat());
+  const cell = (value: number) => {
+    const part = value / largest;
+    return `<td style="background:rgba(37,99,235,${part.toFixed(3)});color:${part > 0.55 ? "#fff" : "inherit"}">${escapeHtml(show(value))}</td>`;
+  };
+  const head = `<tr><th></th>${columns.map((name) => `<th class="slant">${escapeHtml(name)}</th>`).join("")}</tr>`;
+  const body = rows.map(
+    (name, r) => `<tr><th>${escapeHtml(name)}</th>${columns.map((_, c) => cell(values[r]?.[c] ?? 0)).join("")}</tr>`,
+  );
+  return `<h3>${escapeHtml(title)}</h3><table class="heat">${head}${body.join("")}</table>`;
+}
+
+/** Points of cost and accuracy with names: x is logarithmic. */
+export function scatterPlot(
+  title: string,
+  points: readonly { name: string; x: number; y: number }[],
+  axes: { x: string; y: string },
+): string {
+  if (points.length === 0) return "";
+  const [width, height, left, bottom, top] = [640, 340, 56, 40, 28];
+  const [x0, x1] = extent(points.map((point) => Math.log10(point.x)));
+  const [y0, y1] = extent(points.map((point) => point.y));
+  const px = (x: number) => left + 20 + ((Math.log10(x) - x0) / (x1 - x0)) * (width - left - 180);
+  const py = (y: number) => height - bottom - ((y - y0) / (y1 - y0)) * (height - bottom - top - 10);
+  const marks = points.map(
+    (point, i) =>
+      `<circle cx="${px(point.x)}" cy="${py(point.y)}" r="5" fill="${colour(i)}" />` +
+      `<text x="${px(point.x) + 8}" y="${py(point.y) + 4}">${escapeHtml(point.name)}</text>`,
+  );
+  const yTicks = [0, 0.5, 1].map((part) => {
+    const y = y0 + part * (y1 - y0);
+    return `<text x="${left - 6}" y="${py(y) + 4}" text-anchor="end">${short(y)}</text>`;
+  });
+  return (
+    `<figure><svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeHtml(title)}">` +
+    `<text x="${left}" y="16" font-weight="bold">${escapeHtml(title)}</text>${yTicks.join("")}${marks.join("")}` +
+    `<text x="${width / 2}" y="${height - 6}" text-anchor="middle">${escapeHtml(axes.x)}</text></svg>` +
+    `<figcaption>${escapeHtml(axes.y)}</figcaption></figure>`
+  );
+}
+
+function colour(i: number): string {
+  return palette[i % palette.length] ?? "#000";
+}
+
+function extent(values: readonly number[]): [number, number] {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  return high > low ? [low, high] : [low - 0.5, high + 0.5];
+}
+
+function short(value: number): string {
+  return Math.abs(value) >= 1000 ? value.toExponential(1) : String(Number(value.toPrecision(3)));
+}

@@ -1,0 +1,252 @@
+/** The program as a user runs it: commands, exit codes, one line for each kind of bad input. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { temporaryFolder, writeShapeImages, writeSmallHub } from "../support/small-hub.ts";
+
+const program = fileURLToPath(new URL("../../bin/hub-pathway.js", import.meta.url));
+let folder: string;
+let hub: string;
+let images: string;
+
+before(async () => {
+  folder = temporaryFolder();
+  hub = writeSmallHub(folder);
+  images = await writeShapeImages(folder, 20);
+});
+
+interface Outcome {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+function run(
+  args: string[],
+  onStderr?: (text: string, kill: (signal: NodeJS.Signals) => void) => void,
+): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const env = { ...process.env, HUB_PATHWAY_CACHE: join(folder, "cache"), OMP_NUM_THREADS: "1" };
+    const child = spawn(process.execPath, [program, ...args], { env });
+    let killed = false;
+    const kill = (signal: NodeJS.Signals) => {
+      if (!killed) child.kill(signal);
+      killed = true;
+    };
+    let [stdout, stderr] = ["", ""];
+    child.stdout.on("data", (chunk) => {
+      stdout += chunk;
+    });
+    child.stderr.on("data", (chunk) => {
+      stderr += chunk;
+      onStderr?.(stderr, kill);
+    });
+    child.on("close", (code) => resolve({ code, stdout, stderr }));
+  });
+}
+
+const lastLine = (text: string) => JSON.parse(text.trim().split("\n").at(-1) ?? "") as Record<string, unknown>;
+
+function trainArgs(out: string, more: string[] = []): string[] {
+  const base = [
+    "train",
+    "--hub",
+    hub,
+    "--data",
+    images,
+    "--out",
+    join(folder, out),
+    "--epochs",
+    "2",
+    "--batch-size",
+    "16",
+  ];
+  return [...base, "--image-size", "24", "--k", "2", ...more];
+}
+
+test("train, eval, predict and report, each with --json", async () => {
+  const trained = await run(trainArgs("run", ["--json"]));
+  assert.equal(trained.code, 0, trained.stderr);
+  assert.ok(existsSync(join(folder, "run", "report.html")));
+  const evaluated = await run(["eval", join(folder, "run"), "--split", "test", "--json"]);
+  assert.equal(evaluated.code, 0, evaluated.stderr);
+  const result = lastLine(evaluated.stdout);
+  assert.ok(typeof result["accuracy"] === "number" && typeof result["secondsPerImage"] === "number");
+  const shares = Object.values(result["pathwayShare"] as Record<string, number>);
+  assert.equal(shares.length, 3);
+  assert.ok(Math.abs(shares.reduce((a, b) => a + b, 0) - 1) < 1e-9);
+  assert.equal(
+    readFileSync(join(folder, "run", "ledger.jsonl"), "utf8")
+      .trim()
+      .split("\n").length,
+    1,
+  );
+  const image = join(images, "circle", "0.png");
+  const predicted = await run(["predict", join(folder, "run"), image, "--json"]);
+  const [prediction] = lastLine(predicted.stdout)["predictions"] as {
+    label: string;
+    activated: { weight: number }[];
+  }[];
+  assert.ok(["circle", "square", "stripe"].includes(prediction?.label ?? ""));
+  assert.equal(prediction?.activated.length, 2);
+  const spoken = await run(["predict", join(folder, "run"), image]);
+  assert.match(spoken.stdout, /0\.png: (circle|square|stripe) \(\d+\.\d %\) by .* 0\.50, .* 0\.50/);
+  const cheaper = await run(["eval", join(folder, "run"), "--k", "1", "--json"]);
+  assert.ok((lastLine(cheaper.stdout)["inferenceFlops"] as number) < (result["inferenceFlops"] as number));
+  assert.equal((await run(["report", join(folder, "run"), "--json"])).code, 0);
+});
+
+test("Ctrl-C saves, says how to go on, and --resume finishes", async () => {
+  const cut = await run(trainArgs("cut", ["--epochs", "40"]), (text, kill) => {
+    if (/epoch 2\/40/.test(text)) kill("SIGINT");
+  });
+  assert.equal(cut.code, 130, cut.stderr);
+  assert.match(cut.stderr, /--resume/);
+  const unfinished = await run(["eval", join(folder, "cut")]);
+  assert.equal(unfinished.code, 1);
+  assert.match(unfinished.stderr, /not finished/);
+  const resumed = await run(trainArgs("cut", ["--epochs", "40", "--resume", "--json"]));
+  assert.equal(resumed.code, 0, resumed.stderr);
+  assert.match(resumed.stderr, /going on from step \d+/);
+});
+
+test("hub ls, show and verify; data ls and check; doctor", async () => {
+  for (const args of [
+    ["hub", "ls", hub],
+    ["hub", "show", hub],
+    ["hub", "verify", hub],
+    ["data", "ls"],
+    ["data", "check", images],
+    ["doctor"],
+  ]) {
+    const outcome = await run([...args, "--json"]);
+    assert.equal(outcome.code, 0, `${args.join(" ")}: ${outcome.stderr}`);
+    assert.ok(Object.keys(lastLine(outcome.stdout)).length > 0);
+  }
+});
+
+test("every command has --help with an example", async () => {
+  const commands = [
+    ["doctor"],
+    ["hub", "ls"],
+    ["hub", "show"],
+    ["hub", "verify"],
+    ["data", "ls"],
+    ["data", "fetch"],
+    ["data", "check"],
+    ["train"],
+    ["eval"],
+    ["predict"],
+    ["report"],
+  ];
+  for (const command of commands) {
+    const outcome = await run([...command, "--help"]);
+    assert.equal(outcome.code, 0);
+    assert.match(outcome.stdout, /Example:\n {2}hub-pathway/, command.join(" "));
+  }
+});
+
+/** One line that names file and remedy, the right exit code, no stack trace, and no run folder. */
+async function refused(args: string[], code: number, pattern: RegExp, out?: string): Promise<void> {
+  const outcome = await run(args);
+  assert.equal(outcome.code, code, `${outcome.stdout}${outcome.stderr}`);
+  assert.match(outcome.stderr, pattern);
+  assert.doesNotMatch(outcome.stderr, /\n\s+at /);
+  if (out) assert.ok(!existsSync(join(folder, out)), "a half-written run");
+}
+
+test("k out of range is a configuration error", async () => {
+  await refused(trainArgs("bad-k", ["--k", "4"]), 2, /k is 4: it must be a whole number from 1 to 3/);
+  await refused(trainArgs("bad-k0", ["--k", "0"]), 2, /k is 0/);
+});
+
+test("unknown options, methods and names", async () => {
+  await refused(trainArgs("u", ["--dat", "x"]), 2, /unknown option '--dat'/);
+  await refused(trainArgs("m", ["--method", "magic"]), 2, /no method "magic"; there are: hub-pathway/, "m");
+  await refused(["eval", join(folder, "none")], 1, /holds no run/);
+  await refused(["data", "fetch", "none"], 1, /no data set "none"; known are/);
+  await refused(
+    trainArgs("mm", ["--method", "fine-tune", "--member", "nobody"]),
+    1,
+    /no member "nobody"; it has: small-resnet/,
+  );
+});
+
+test("bad folders of images", async () => {
+  const make = (name: string, fill: (dir: string) => void) => {
+    const dir = join(folder, name);
+    mkdirSync(dir);
+    fill(dir);
+    return ["train", "--hub", hub, "--data", dir, "--out", join(folder, `${name}-run`), "--image-size", "24"];
+  };
+  await refused(
+    make("empty", () => {}),
+    1,
+    /empty has no images: expected a sub-folder/,
+    "empty-run",
+  );
+  await refused(
+    make("one", (dir) => cpSync(join(images, "circle"), join(dir, "circle"), { recursive: true })),
+    1,
+    /only one class/,
+    "one-run",
+  );
+  const unseen = make("unseen", (dir) => {
+    cpSync(images, join(dir, "train"), { recursive: true });
+    cpSync(images, join(dir, "test"), { recursive: true });
+    rmSync(join(dir, "train", "stripe"), { recursive: true });
+  });
+  await refused(unseen, 1, /"stripe" has no image in train/, "unseen-run");
+});
+
+test("a broken image stops training by name, or is skipped and counted where the user asks", async () => {
+  const dir = join(folder, "broken");
+  cpSync(images, dir, { recursive: true });
+  const whole = readFileSync(join(dir, "circle", "1.png"));
+  writeFileSync(join(dir, "circle", "1.png"), whole.subarray(0, whole.length / 2));
+  const args = ["train", "--hub", hub, "--data", dir, "--epochs", "1", "--image-size", "24"];
+  await refused(
+    [...args, "--out", join(folder, "b1")],
+    1,
+    /circle\/1\.png cannot be read as an image.*--skip-bad/,
+    "b1",
+  );
+  const skipped = await run([...args, "--out", join(folder, "b2"), "--skip-bad"]);
+  assert.equal(skipped.code, 0, skipped.stderr);
+  assert.match(skipped.stderr, /1 images could not be read/);
+  await refused(["data", "check", dir], 1, /circle\/1\.png/);
+});
+
+test("a hub with a wrong hash", async () => {
+  const other = join(folder, "other");
+  mkdirSync(other);
+  cpSync(hub, join(other, "hub"), { recursive: true });
+  const file = readdirSync(join(other, "hub")).find((name) => name.endsWith(".safetensors")) ?? "";
+  writeFileSync(join(other, "hub", file), "nothing");
+  await refused(["hub", "verify", join(other, "hub")], 1, /1 of 3 members/);
+  const args = [
+    "train",
+    "--hub",
+    join(other, "hub"),
+    "--data",
+    images,
+    "--out",
+    join(folder, "h"),
+    "--image-size",
+    "24",
+  ];
+  await refused(args, 1, /sha256.*restore it/);
+});
+
+test("a checkpoint of another hub or other options is not resumed", async () => {
+  const cut = await run(trainArgs("theirs", ["--epochs", "30"]), (text, kill) => {
+    if (/epoch 1\/30/.test(text)) kill("SIGINT");
+  });
+  assert.equal(cut.code, 130);
+  const other = await run(trainArgs("theirs", ["--epochs", "30", "--resume", "--lr", "0.1"]));
+  assert.equal(other.code, 1);
+  assert.match(other.stderr, /another run \(options differs\)/);
+});

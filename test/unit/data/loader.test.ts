@@ -1,0 +1,124 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { augmentations, ImageStore, Loader, type LoaderOptions } from "../../../src/data/index.ts";
+import { memory } from "../../../src/torch/index.ts";
+import { fileDataset, temporaryCache, temporaryFolder, writeNoise } from "./support.ts";
+
+temporaryCache();
+const folder = temporaryFolder();
+const count = 23;
+const paths = Array.from({ length: count }, (_, i) => join(folder, `${i}.png`));
+const pixels = await Promise.all(paths.map((path, i) => writeNoise(path, 8, i)));
+const labels = paths.map((_, i) => i % 3);
+const dataset = fileDataset(paths, labels);
+const mapped = await ImageStore.open(dataset, { size: 8 });
+const streamed = await ImageStore.open(dataset, { size: 8, budgetBytes: 1 });
+after(() => {
+  mapped.dispose();
+  streamed.dispose();
+});
+
+const indices = Array.from({ length: 20 }, (_, i) => i + 2);
+const loader = (changes: Partial<LoaderOptions> = {}) =>
+  new Loader({ store: mapped, indices, labels, classes: 3, batchSize: 6, seed: 4, shuffle: true, ...changes });
+
+interface Seen {
+  indices: number[];
+  labels: number[];
+  targets: number[];
+  images: number[];
+}
+
+async function all(source: Loader, epoch: number, startStep = 0): Promise<Seen[]> {
+  const seen: Seen[] = [];
+  for await (const batch of source.epoch(epoch, startStep)) {
+    const { indices: own, labels: names } = batch;
+    seen.push({ indices: own, labels: names, targets: batch.targets.toNumbers(), images: batch.images.toNumbers() });
+    batch.dispose();
+  }
+  return seen;
+}
+
+test("every item comes once in an epoch, with its own pixels in [0, 1] and its own label", async () => {
+  const batches = await all(loader(), 0);
+  assert.deepEqual(
+    batches.map((batch) => batch.indices.length),
+    [6, 6, 6, 2],
+  );
+  assert.equal(loader().stepsPerEpoch, 4);
+  assert.deepEqual(
+    batches.flatMap((batch) => batch.indices).sort((a, b) => a - b),
+    indices,
+  );
+  for (const batch of batches) {
+    assert.deepEqual(batch.targets, batch.labels);
+    for (const [place, index] of batch.indices.entries()) {
+      assert.equal(batch.labels[place], index % 3);
+      const written = pixels[index]!;
+      for (let p = 0; p < 64; p++)
+        for (let c = 0; c < 3; c++) {
+          const got = batch.images[place * 192 + c * 64 + p] ?? -1;
+          assert.ok(Math.abs(got - (written[p * 3 + c] ?? 0) / 255) < 1e-6);
+        }
+    }
+  }
+});
+
+test("the order depends on seed and epoch alone", async () => {
+  const order = (source: Loader, epoch: number) => all(source, epoch).then((seen) => seen.flatMap((b) => b.indices));
+  const first = await order(loader(), 3);
+  assert.deepEqual(await order(loader(), 3), first);
+  assert.deepEqual(loader().order(3), first);
+  assert.notDeepEqual(await order(loader(), 4), first);
+  assert.notDeepEqual(await order(loader({ seed: 5 }), 3), first);
+  assert.deepEqual(await order(loader({ shuffle: false }), 3), indices);
+});
+
+test("an epoch taken up at a step goes on exactly as if it had not stopped", async () => {
+  for (const augment of [undefined, augmentations.randaugment, augmentations.mixup]) {
+    const whole = await all(loader({ augment }), 2);
+    for (let step = 0; step <= 4; step++) assert.deepEqual(await all(loader({ augment }), 2, step), whole.slice(step));
+  }
+});
+
+test("decoding on demand gives the same batches as the cache", async () => {
+  const augment = augmentations.standard;
+  assert.deepEqual(await all(loader({ store: streamed, augment }), 1), await all(loader({ augment }), 1));
+});
+
+test("augmentation differs from epoch to epoch", async () => {
+  const source = loader({ augment: augmentations.standard, shuffle: false });
+  const [first, second] = [await all(source, 0), await all(source, 1)];
+  assert.deepEqual(first[0]?.indices, second[0]?.indices);
+  assert.notDeepEqual(first[0]?.images, second[0]?.images);
+});
+
+test("mixup gives soft targets that sum to one", async () => {
+  const batches = await all(loader({ augment: augmentations.mixup }), 0);
+  for (const { targets, indices: own } of batches) {
+    assert.equal(targets.length, own.length * 3);
+    for (let i = 0; i < own.length; i++) {
+      const sum = targets.slice(3 * i, 3 * i + 3).reduce((total, value) => total + value, 0);
+      assert.ok(Math.abs(sum - 1) < 1e-6);
+    }
+  }
+});
+
+test("whole, broken-off and failing epochs leave no tensors behind", async () => {
+  const before = memory().handles;
+  await all(loader({ augment: augmentations.randaugment }), 0);
+  for (const store of [mapped, streamed])
+    for await (const batch of loader({ store }).epoch(0)) {
+      batch.dispose();
+      break;
+    }
+  const bad = join(folder, "bad.png");
+  writeFileSync(bad, "nothing");
+  const broken = await ImageStore.open(fileDataset([...paths.slice(0, 8), bad]), { size: 8, budgetBytes: 1 });
+  const order = Array.from({ length: 9 }, (_, i) => i);
+  const failing = loader({ store: broken, indices: order, labels: order, classes: 9, batchSize: 4, shuffle: false });
+  await assert.rejects(all(failing, 0), /bad\.png/);
+  assert.equal(memory().handles, before);
+});

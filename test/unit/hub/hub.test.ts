@@ -1,0 +1,147 @@
+import assert from "node:assert/strict";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeEach, test } from "node:test";
+import {
+  describeHub,
+  loadMembers,
+  openHub,
+  preprocess,
+  readManifest,
+  setMemberBatchNorm,
+  verifyHub,
+} from "../../../src/hub/index.ts";
+import { readSafetensors, writeSafetensors } from "../../../src/io/index.ts";
+import { BatchNorm2d } from "../../../src/nn/index.ts";
+import { Generator, inferenceMode, memory, rand, tensor, UserError, zeros } from "../../../src/torch/index.ts";
+import { assertClose } from "../../support/numeric.ts";
+import { temporaryFolder, writeSmallHub } from "../../support/small-hub.ts";
+
+let dir: string;
+
+beforeEach(() => {
+  dir = writeSmallHub(temporaryFolder());
+});
+
+interface Manifest {
+  members: { name: string; featureWidth: number; input: { size: number }; weights: { sha256: string; file: string } }[];
+}
+
+function edit(change: (manifest: Manifest) => void): void {
+  const path = join(dir, "hub.json");
+  const manifest = JSON.parse(readFileSync(path, "utf8")) as Manifest;
+  change(manifest);
+  writeFileSync(path, JSON.stringify(manifest));
+}
+
+const refusal = (pattern: RegExp) => (error: unknown) => error instanceof UserError && pattern.test(error.message);
+
+test("members load with their own weights and give features of the promised width", () => {
+  const members = loadMembers(openHub(dir));
+  assert.deepEqual(
+    members.map((member) => member.name),
+    ["small-resnet", "small-convnext", "other-resnet"],
+  );
+  const images = rand([2, 3, 24, 24], { generator: new Generator(1) });
+  for (const member of members) {
+    member.backbone.eval();
+    assert.deepEqual(inferenceMode(() => member.features(images)).shape, [2, member.featureWidth]);
+  }
+  const stored = readSafetensors(join(dir, "small-resnet.safetensors")).tensors.get("conv1.weight")!;
+  assertClose(members[0]!.backbone.namedParameters().get("conv1.weight")!, stored, 0);
+});
+
+test("a changed file, a missing file and a wrong width are refused, naming member and file", () => {
+  const path = join(dir, "small-resnet.safetensors");
+  const bytes = readFileSync(path);
+  bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+  writeFileSync(path, bytes);
+  assert.throws(() => loadMembers(openHub(dir)), refusal(/"small-resnet".*sha256.*damaged/));
+  rmSync(path);
+  assert.throws(() => loadMembers(openHub(dir)), refusal(/"small-resnet".*missing/));
+  edit((manifest) => {
+    manifest.members[1]!.featureWidth = 7;
+  });
+  assert.throws(() => loadMembers(openHub(dir), { names: ["small-convnext"] }), refusal(/feature width 7.*gives 16/));
+});
+
+test("missing and unexpected keys are listed", () => {
+  const path = join(dir, "other-resnet.safetensors");
+  const { tensors } = readSafetensors(path);
+  const renamed = new Map([...tensors].map(([key, value]) => [key === "conv1.weight" ? "conv1.wight" : key, value]));
+  writeSafetensors(path, renamed);
+  edit((manifest) => {
+    const { createHash } = process.getBuiltinModule("node:crypto");
+    manifest.members[2]!.weights.sha256 = createHash("sha256").update(readFileSync(path)).digest("hex");
+  });
+  assert.throws(
+    () => loadMembers(openHub(dir)),
+    refusal(/"other-resnet".*missing keys: conv1.weight.*unexpected keys: conv1.wight/),
+  );
+});
+
+test("a manifest that breaks the format says which field", () => {
+  edit((manifest) => {
+    manifest.members[0]!.input.size = -3;
+  });
+  assert.throws(() => readManifest(dir), refusal(/hub.json.*members.0.input.size/));
+  writeFileSync(join(dir, "hub.json"), "{");
+  assert.throws(() => readManifest(dir), refusal(/not JSON/));
+  assert.throws(() => openHub(join(dir, "nowhere")), refusal(/not a hub/));
+});
+
+test("verify reports each member and describe counts parameters and FLOPs", () => {
+  assert.deepEqual(
+    verifyHub(openHub(dir)).flatMap((report) => report.problems),
+    [],
+  );
+  writeFileSync(join(dir, "small-convnext.safetensors"), "x");
+  const reports = verifyHub(openHub(dir));
+  assert.deepEqual(
+    reports.map((report) => report.problems.length),
+    [0, 1, 0],
+  );
+  dir = writeSmallHub(temporaryFolder());
+  for (const report of describeHub(openHub(dir))) assert.ok(report.parameters > 100 && report.flops > 1000);
+});
+
+test("preprocessing normalises per channel, orders channels and resizes", () => {
+  const images = tensor([[[[0.2]], [[0.4]], [[0.6]]]])
+    .expand([1, 3, 8, 8])
+    .contiguous();
+  const base = {
+    size: 8,
+    mean: [0.1, 0.2, 0.3],
+    std: [0.5, 0.5, 0.25],
+    interpolation: "bilinear",
+    channelOrder: "rgb",
+  } as const;
+  const input = { ...base, mean: [...base.mean], std: [...base.std] };
+  assertClose(preprocess(images, input).amax([0, 2, 3]), [0.2, 0.4, 1.2], 1e-6);
+  assertClose(preprocess(images, { ...input, channelOrder: "bgr" }).amax([0, 2, 3]), [1, 0.4, -0.4], 1e-6);
+  for (const interpolation of ["bilinear", "bicubic", "nearest"] as const) {
+    const resized = preprocess(images, { ...input, size: 12, interpolation });
+    assert.deepEqual(resized.shape, [1, 3, 12, 12]);
+    assertClose(resized.amax([0, 2, 3]), [0.2, 0.4, 1.2], 1e-5);
+  }
+  const checker = zeros([1, 3, 16, 16]);
+  for (let i = 0; i < 16; i += 2) checker.select(3, i).fill_(1);
+  const shrunk = preprocess(checker, { ...input, size: 8, mean: [0, 0, 0], std: [1, 1, 1] });
+  assert.ok(shrunk.max().item() - shrunk.min().item() < 0.3, "shrinking averages instead of skipping pixels");
+});
+
+test("the BatchNorm policy reaches every layer", () => {
+  const [member] = loadMembers(openHub(dir), { names: ["small-resnet"] });
+  const layers = member!.backbone.modules().filter((layer) => layer instanceof BatchNorm2d);
+  setMemberBatchNorm([member!.backbone], "frozen");
+  assert.ok(layers.length > 2 && layers.every((layer) => layer.policy === "running"));
+  setMemberBatchNorm([member!.backbone], "batch");
+  assert.ok(layers.every((layer) => layer.policy === "batch"));
+});
+
+test("loading and disposing leaves no handle", () => {
+  for (const member of loadMembers(openHub(dir))) member.dispose();
+  const before = memory().handles;
+  for (const member of loadMembers(openHub(dir))) member.dispose();
+  assert.ok(memory().handles <= before + 1, `${memory().handles - before} handles left`);
+});

@@ -1,0 +1,99 @@
+/** The repository's own checks see what they are there for. */
+import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { test } from "node:test";
+import { load, temporaryFolder } from "./support.ts";
+
+type Check = (root: string, files: string[]) => string[];
+const { checkImports, importsOf } = await load<{
+  checkImports: Check;
+  importsOf(text: string): { specifier: string; typeOnly: boolean }[];
+}>("checks/imports.mjs");
+const { checkLengths } = await load<{ checkLengths: Check }>("checks/sizes.mjs");
+const { checkNames } = await load<{ checkNames: Check }>("checks/names.mjs");
+const { checkStarterHub } = await load<{ checkStarterHub: Check }>("checks/starter-hub.mjs");
+
+function problems(check: Check, contents: Record<string, string>): string[] {
+  using folder = temporaryFolder();
+  for (const [file, text] of Object.entries(contents)) {
+    mkdirSync(dirname(join(folder.path, file)), { recursive: true });
+    writeFileSync(join(folder.path, file), text);
+  }
+  return check(folder.path, Object.keys(contents));
+}
+
+test("imports: every form is read", () => {
+  const text = `import { a } from "./a.ts";\nimport type { b } from './b.ts';\nimport {\n  c,\n  type d,\n} from "./c.ts";
+export * from "./e.ts";\nexport type { f } from "./f.ts";\nimport "./g.ts";\nconst h = await import("./h.ts");`;
+  const found = importsOf(text).map(({ specifier, typeOnly }) => `${specifier}${typeOnly ? " type" : ""}`);
+  assert.deepEqual(found, ["./a.ts", "./b.ts type", "./c.ts", "./e.ts", "./f.ts type", "./g.ts", "./h.ts"]);
+});
+
+test("imports: only towards the engine, not between neighbours, the method only from torch, nn and the hub's types", () => {
+  const allowed = {
+    "src/nn/a.ts": 'import { x } from "../torch/index.ts";',
+    "src/models/a.ts": 'import { x } from "../io/index.ts";',
+    "src/pathway/a.ts": 'import type { x } from "../hub/index.ts";\nimport { y } from "./b.ts";',
+    "src/cli/a.ts": 'import { x } from "../report/index.ts";',
+    "src/index.ts": 'export * from "./torch/index.ts";',
+  };
+  assert.deepEqual(problems(checkImports, allowed), []);
+  const forbidden = {
+    "src/torch/a.ts": 'import { x } from "../nn/index.ts";',
+    "src/optim/a.ts": 'import { x } from "../io/index.ts";',
+    "src/rl/a.ts": 'import { x } from "../report/index.ts";',
+    "src/pathway/a.ts": 'import { x } from "../hub/index.ts";',
+    "src/pathway/b.ts": 'import { readFileSync } from "node:fs";',
+    "src/pathway/c.ts": 'import type { x } from "../models/index.ts";',
+    "src/cli/a.ts": 'import { x } from "../../scripts/x.ts";',
+    "src/elsewhere/a.ts": 'import { x } from "../torch/index.ts";',
+  };
+  const found = problems(checkImports, forbidden).map((line) => line.split(":")[0]);
+  assert.deepEqual(found, Object.keys(forbidden));
+});
+
+test("lengths: long files, the native part and the method in all", () => {
+  const lines = (count: number) => "x\n".repeat(count);
+  assert.deepEqual(problems(checkLengths, { "src/a.ts": lines(500), "src/b.generated.ts": lines(900) }), []);
+  const found = problems(checkLengths, {
+    "src/a.ts": lines(501),
+    ...Object.fromEntries([1, 2, 3, 4].map((i) => [`native/${i}.cc`, lines(400)])),
+    ...Object.fromEntries([1, 2].map((i) => [`src/pathway/${i}.ts`, lines(400)])),
+  });
+  assert.equal(found.length, 3);
+});
+
+test("names: registries and folders of one machine", () => {
+  const host = ["registry", "npmjs", "org"].join(".");
+  const folder = ["", "work", "x"].join("/");
+  const found = problems(checkNames, {
+    "a.json": `{}\n"https://${host}/"`,
+    "b.md": `see ${folder}`,
+    "c.md": "framework/x ../work/x docs/work/x",
+    "d.bin": `\0${host}`,
+  });
+  assert.deepEqual(
+    found.map((line) => line.split(": ")[0]),
+    ["a.json:2", "b.md:1"],
+  );
+});
+
+test("starter hub: hashes, missing files and files that nobody names", () => {
+  const empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+  const members = ["a", "b", "c"].map((name) => ({ name, weights: { file: `${name}.safetensors`, sha256: empty } }));
+  const found = problems(checkStarterHub, {
+    "hubs/starter/hub.json": JSON.stringify({ members }),
+    "hubs/starter/a.safetensors": "",
+    "hubs/starter/b.safetensors": "changed",
+    "hubs/starter/d.safetensors": "",
+  });
+  assert.equal(found.length, 3);
+  for (const [i, pattern] of [
+    /b\.safetensors: sha256/,
+    /c\.safetensors: named/,
+    /d\.safetensors: no member/,
+  ].entries()) {
+    assert.match(found[i] ?? "", pattern);
+  }
+});

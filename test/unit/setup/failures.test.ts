@@ -1,0 +1,96 @@
+/** What the set-up says on a machine that lacks something: what, where, one command, exit code 2, no stack trace. */
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { type Ended, packageFolder, programs, runNode, temporaryFolder } from "./support.ts";
+
+const compilers = { "g++": "echo 12", make: "exit 0" };
+const noTorch =
+  'case "$*" in *pip*--version*) exit 0;; *install*) echo "ERROR: No matching distribution found for torch" >&2; exit 1;; esac';
+
+async function setUp(
+  folder: string,
+  scripts: Record<string, string>,
+  env: Record<string, string> = {},
+  args: string[] = [],
+) {
+  const PATH = programs(join(folder, "programs"), scripts);
+  const home = packageFolder(join(folder, "package"));
+  return runNode([join(home, "bin/hub-pathway.js"), "setup", ...args], { PATH, HOME: folder, ...env });
+}
+
+function assertPlainFailure(ended: Ended, ...said: RegExp[]) {
+  assert.equal(ended.code, 2, ended.stderr);
+  for (const pattern of [/looked for/, /where/, /mend it with/, ...said]) assert.match(ended.stderr, pattern);
+  assert.doesNotMatch(ended.stderr, /^\s+at /m);
+}
+
+test("every missing program is named, with the command that installs them", async () => {
+  using folder = temporaryFolder();
+  const ended = await setUp(folder.path, { python3: "exit 0" });
+  assertPlainFailure(ended, /g\+\+/, /make/, /install .*g\+\+ make/);
+  assert.equal(ended.stdout, "");
+});
+
+test("python3 missing", async () => {
+  using folder = temporaryFolder();
+  assertPlainFailure(await setUp(folder.path, compilers), /not found: python3/);
+});
+
+test("a compiler that is too old", async () => {
+  using folder = temporaryFolder();
+  const ended = await setUp(folder.path, { ...compilers, "g++": "echo 9", python3: "exit 0" });
+  assertPlainFailure(ended, /g\+\+ 9 is too old/);
+});
+
+test("python3 without pip", async () => {
+  using folder = temporaryFolder();
+  const python3 = 'case "$*" in *pip*) exit 1;; esac';
+  assertPlainFailure(await setUp(folder.path, { ...compilers, python3 }), /no pip/, /python3-pip/);
+});
+
+test("pip finds no torch: what it said, and nothing half-installed", async () => {
+  using folder = temporaryFolder();
+  const ended = await setUp(folder.path, { ...compilers, python3: noTorch }, {}, ["--json"]);
+  assertPlainFailure(ended, /No matching distribution/, /LIBTORCH=/);
+  const { ok, error } = JSON.parse(ended.stdout) as { ok: boolean; error: { command: string } };
+  assert.equal(ok, false);
+  assert.match(error.command, /npx hub-pathway setup/);
+  assert.equal(existsSync(join(folder.path, "package/.libtorch/torch")), false);
+  assert.equal(existsSync(join(folder.path, "package/.libtorch/partial")), false);
+});
+
+test("LIBTORCH names a folder that is no libtorch", async () => {
+  using folder = temporaryFolder();
+  const env = { LIBTORCH: join(folder.path, "nowhere") };
+  const ended = await setUp(folder.path, { ...compilers, python3: noTorch }, env);
+  assertPlainFailure(ended, /LIBTORCH does not name a libtorch: .*nowhere has no lib\/libtorch_cpu\.so/);
+});
+
+test("a CUDA build without its companions: how to get the CPU build", async () => {
+  using folder = temporaryFolder();
+  const libtorch = join(folder.path, "libtorch");
+  for (const part of ["lib", "include/ATen", "include/torch/headeronly", "include/torch/csrc/api/include"]) {
+    mkdirSync(join(libtorch, part), { recursive: true });
+  }
+  for (const file of ["lib/libtorch_cpu.so", "lib/libtorch_cuda.so", "lib/libc10.so", "include/ATen/ATen.h"]) {
+    writeFileSync(join(libtorch, file), "");
+  }
+  const version = ["MAJOR 2", "MINOR 13", "PATCH 0"].map((part) => `#define TORCH_VERSION_${part}\n`).join("");
+  writeFileSync(join(libtorch, "include/torch/headeronly/version.h"), version);
+  const ldd = 'echo "	libcudart.so.13 => not found"';
+  const ended = await setUp(folder.path, { ...compilers, python3: "exit 0", ldd }, { LIBTORCH: libtorch });
+  assertPlainFailure(ended, /CUDA build/, /libcudart\.so\.13/, /CPU/);
+});
+
+test("an unknown option, and another command before the set-up", async () => {
+  using folder = temporaryFolder();
+  const ended = await setUp(folder.path, compilers, {}, ["--frobnicate"]);
+  assert.equal(ended.code, 2);
+  assert.match(ended.stderr, /Unknown option '--frobnicate'/);
+  const train = await runNode([join(folder.path, "package/bin/hub-pathway.js"), "train"], { HOME: folder.path });
+  assert.equal(train.code, 2);
+  assert.match(train.stderr, /npx hub-pathway setup/);
+  assert.doesNotMatch(train.stderr, /^\s+at /m);
+});

@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  computeMetrics,
+  confusionMatrix,
+  learningRateFactor,
+  pathwayShares,
+  routeInformation,
+} from "../../../src/train/index.ts";
+
+test("metrics by hand", () => {
+  const probabilities = [0.7, 0.3, 0.4, 0.6, 0.9, 0.1, 0.2, 0.8];
+  const labels = [0, 0, 0, 1];
+  const metrics = computeMetrics(probabilities, labels, 2);
+  assert.equal(metrics.accuracy, 0.75);
+  assert.deepEqual(confusionMatrix(probabilities, labels, 2), [
+    [2, 1],
+    [0, 1],
+  ]);
+  // F1 of class 0: 2*2/(3+2); of class 1: 2*1/(1+2).
+  assert.ok(Math.abs(metrics.macroF1 - (4 / 5 + 2 / 3) / 2) < 1e-12);
+  const logLoss = -(Math.log(0.7) + Math.log(0.4) + Math.log(0.9) + Math.log(0.8)) / 4;
+  assert.ok(Math.abs(metrics.logLoss - logLoss) < 1e-12);
+  // Four confidences in four bins: |0.7-1| + |0.6-0| + |0.9-1| + |0.8-1|, over four items.
+  assert.ok(Math.abs(metrics.calibrationError - (0.3 + 0.6 + 0.1 + 0.2) / 4) < 1e-9);
+});
+
+test("shares and route information: constant routes say nothing, a partition says log m", () => {
+  const constant = Float32Array.from([1, 0, 1, 0]);
+  assert.deepEqual(pathwayShares(constant, 2), [1, 0]);
+  assert.ok(Math.abs(routeInformation(constant, 2)) < 1e-12);
+  const partition = Float32Array.from([1, 0, 0, 1]);
+  assert.ok(Math.abs(routeInformation(partition, 2) - Math.log(2)) < 1e-9);
+  const both = Float32Array.from([0.5, 0.5, 0.5, 0.5]);
+  assert.ok(Math.abs(routeInformation(both, 2)) < 1e-9);
+});
+
+test("the learning rate rises, peaks at one and falls to zero", () => {
+  assert.ok(learningRateFactor(0, 0.1) > 0 && learningRateFactor(0, 0.1) < 0.1);
+  assert.equal(learningRateFactor(0.1, 0.1), 1);
+  assert.ok(Math.abs(learningRateFactor(1, 0.1)) < 1e-12);
+});

@@ -1,0 +1,161 @@
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { before, test } from "node:test";
+import { findMethod, methods } from "../../../src/methods/index.ts";
+import { memory, UserError } from "../../../src/torch/index.ts";
+import {
+  defaultTrainOptions,
+  evaluate,
+  Interrupted,
+  openRun,
+  type RunEvent,
+  summarise,
+  type TrainRequest,
+  trainRun,
+} from "../../../src/train/index.ts";
+import { temporaryFolder, writeShapeImages, writeSmallHub } from "../../support/small-hub.ts";
+
+let folder: string;
+let hub: string;
+let images: string;
+
+before(async () => {
+  folder = temporaryFolder();
+  process.env["HUB_PATHWAY_CACHE"] = join(folder, "cache");
+  hub = writeSmallHub(folder);
+  images = await writeShapeImages(folder, 24);
+});
+
+function request(out: string, more: Partial<TrainRequest> = {}): TrainRequest {
+  return {
+    method: findMethod("hub-pathway"),
+    choices: { k: 2, generatorWidth: 4 },
+    hub,
+    data: {
+      source: images,
+      imageSize: 24,
+      split: { validationFraction: 0.2, testFraction: 0.2 },
+      augment: "standard",
+      batchSize: 12,
+      seed: 3,
+    },
+    options: { ...defaultTrainOptions, epochs: 3, batchSize: 12, seed: 3, lr: 2e-3 },
+    out: join(folder, out),
+    resume: false,
+    emit: () => {},
+    ...more,
+  };
+}
+
+for (const augment of ["standard", "mixup"] as const) {
+  for (const stopAt of [2, 4, 7]) {
+    test(`resuming from step ${stopAt} equals the uninterrupted run bit for bit (${augment})`, async () => {
+      const name = `${augment}-${stopAt}`;
+      const data = { ...request("x").data, augment };
+      const whole = await trainRun(request(`whole-${name}`, { data }));
+      const abort = new AbortController();
+      let steps = 0;
+      const emit = (event: RunEvent) => {
+        if (event.type === "step" && ++steps === stopAt) abort.abort();
+      };
+      await assert.rejects(trainRun(request(`cut-${name}`, { data, emit, signal: abort.signal })), Interrupted);
+      const resumed = await trainRun(request(`cut-${name}`, { data, resume: true }));
+      assert.deepEqual(resumed.validation.probabilities, whole.validation.probabilities);
+      const weights = (run: string) => readFileSync(join(folder, run, "hub-pathway.checkpoint.safetensors"));
+      const strip = (bytes: Buffer) => bytes.subarray(8 + Number(bytes.readBigUInt64LE(0)));
+      assert.ok(strip(weights(`whole-${name}`)).equals(strip(weights(`cut-${name}`))));
+      for (const run of [whole, resumed]) {
+        run.predictor.dispose();
+        run.data.dispose();
+      }
+    });
+  }
+}
+
+for (const method of methods) {
+  test(`${method.name} trains, is measured, and opens again with the same predictions`, async () => {
+    const name = `method-${method.name}`;
+    const run = await trainRun(request(name, { method }));
+    assert.ok(run.validation.metrics.accuracy > 0.2);
+    assert.ok(run.trainingFlops > 0);
+    const opened = await openRun(join(folder, name), findMethod);
+    if (method.name !== "random-routing") {
+      const again = await evaluate(opened.predictor, opened.data.open("validation"), 3);
+      assert.deepEqual(again.probabilities, run.validation.probabilities);
+      const summary = summarise("validation", again, opened.predictor);
+      assert.ok(Math.abs(Object.values(summary.pathwayShare).reduce((a, b) => a + b, 0) - 1) < 1e-9);
+      assert.ok(summary.inferenceFlops > 0 && summary.parameters > 0);
+    }
+    assert.ok(existsSync(join(folder, name, "events.jsonl")));
+    for (const part of [run, opened]) {
+      part.predictor.dispose();
+      part.data.dispose();
+    }
+  });
+}
+
+test("training learns: far above chance on shapes it has not seen", async () => {
+  const source = await writeShapeImages(join(folder, "many"), 60);
+  const data = { ...request("x").data, source };
+  const run = await trainRun(request("learns", { data, options: { ...request("x").options, epochs: 24, lr: 5e-3 } }));
+  assert.ok(run.validation.metrics.accuracy > 0.6, `${run.validation.metrics.accuracy}`);
+  const lines = readFileSync(join(folder, "learns", "events.jsonl"), "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as RunEvent);
+  const losses = lines.flatMap((event) => (event.type === "epoch" ? [event.loss] : []));
+  assert.equal(losses.length, 24);
+  assert.ok((losses.at(-1) ?? 9) < (losses[0] ?? 0));
+  run.predictor.dispose();
+  run.data.dispose();
+});
+
+test("other precisions and BatchNorm policies train too", async () => {
+  for (const more of [{ precision: "bfloat16" }, { batchNorm: "frozen" }, { batchNorm: "recalibrated" }] as const) {
+    const run = await trainRun(
+      request(`variant-${JSON.stringify(more).replace(/\W/g, "")}`, { options: { ...request("x").options, ...more } }),
+    );
+    assert.ok(run.validation.probabilities.every(Number.isFinite));
+    run.predictor.dispose();
+    run.data.dispose();
+  }
+});
+
+test("runs do not leak handles", async () => {
+  const once = async (name: string) => {
+    const run = await trainRun(request(name));
+    run.predictor.dispose();
+    run.data.dispose();
+  };
+  await once("leak-1");
+  const before = memory().handles;
+  await once("leak-2");
+  assert.ok(memory().handles <= before + 4, `${memory().handles} handles, ${before} before`);
+});
+
+test("a run's folder is not overwritten, and only the same run resumes", async () => {
+  const run = await trainRun(request("guard"));
+  run.predictor.dispose();
+  const user = (pattern: RegExp) => (error: unknown) => error instanceof UserError && pattern.test(error.message);
+  await assert.rejects(trainRun(request("guard")), user(/already holds a run.*--resume/));
+  const other = { ...request("guard").options, lr: 1 };
+  await assert.rejects(
+    trainRun(request("guard", { resume: true, options: other })),
+    user(/another run \(options differs\)/),
+  );
+  await assert.rejects(trainRun(request("nothing-here", { resume: true })), user(/holds no run to resume/));
+  await assert.rejects(openRun(join(folder, "nowhere"), findMethod), user(/holds no run/));
+});
+
+test("a run refuses another hub and other data than it was trained with", async () => {
+  const run = await trainRun(request("moved"));
+  run.predictor.dispose();
+  const second = temporaryFolder();
+  const text = readFileSync(join(writeSmallHub(second), "hub.json"), "utf8");
+  const { writeFileSync } = await import("node:fs");
+  writeFileSync(join(second, "hub", "hub.json"), text.replace('"std":[0.5,0.5,0.5]', '"std":[0.4,0.5,0.5]'));
+  await assert.rejects(openRun(join(folder, "moved"), findMethod, { hub: join(second, "hub") }), /another hub/);
+  const fewer = await writeShapeImages(second, 20);
+  await assert.rejects(openRun(join(folder, "moved"), findMethod, { data: fewer }), /not the data/);
+});
