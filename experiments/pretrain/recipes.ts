@@ -21,7 +21,7 @@ export const imageSize = 48;
 
 const resnet = { layers: [2, 2, 2, 2], width: 20, stem: "small", stemStride: 2 };
 const mobilenet = { width: 0.75, lastChannels: 256, stemStride: 2 };
-const convnext = { depths: [2, 2, 4, 2], dims: [32, 64, 128, 192], patch: 4, layerScale: 0.1 };
+const convnext = { depths: [2, 2, 3, 1], dims: [24, 48, 96, 192], patch: 2, layerScale: 1 };
 
 export const recipes: readonly Recipe[] = [
   {
@@ -73,15 +73,15 @@ export const recipes: readonly Recipe[] = [
     precision: "float32",
   },
   {
-    name: "convnext-clipart-rotation",
-    architecture: "convnext",
-    config: convnext,
-    objective: "rotation",
-    data: ["openclipart", "mdi-icons"],
-    paradigm: "self-supervised: rotation prediction",
+    name: "resnet-icons-supervised",
+    architecture: "resnet",
+    config: { layers: [1, 1, 1, 1], width: 28, stem: "small", stemStride: 2 },
+    objective: "classification",
+    data: ["mdi-icons"],
+    paradigm: "supervised classification of one-colour icons by tag",
     epochs: 24,
     batchSize: 96,
-    lr: 1.5e-3,
+    lr: 2e-3,
     precision: "bfloat16",
   },
   {
@@ -91,9 +91,9 @@ export const recipes: readonly Recipe[] = [
     objective: "classification",
     data: ["mdi-icons", "openclipart"],
     paradigm: "supervised classification of icons by tag and drawings by folder",
-    epochs: 30,
+    epochs: 14,
     batchSize: 96,
-    lr: 1.5e-3,
+    lr: 6e-4,
     precision: "bfloat16",
   },
 ];

@@ -96,7 +96,7 @@ export function curves(events: readonly RunEvent[], memberNames: readonly string
 
 /** How often each class activates each model. */
 export function pathwayHeatMap(
-  evaluation: Evaluation,
+  evaluation: Pick<Evaluation, "labels" | "weights">,
   classes: readonly string[],
   memberNames: readonly string[],
 ): string {

@@ -1,0 +1,62 @@
+/**
+ * `npm run bench [-- --json] [--quick] [--only NAME] [--python PATH]`: every figure with its two sides, taken in turn in
+ * one run. PyTorch's side needs a Python with torch; without one those figures are left out and named.
+ */
+import { cpus } from "node:os";
+import { parseArgs } from "node:util";
+import { textTable } from "../src/report/index.ts";
+import { getNumThreads, loadedLibrary } from "../src/torch/index.ts";
+import { callOverhead } from "./call-overhead.ts";
+import type { Figure } from "./figure.ts";
+import { loaderEpoch } from "./loader-epoch.ts";
+import { pathwayStep } from "./pathway-step.ts";
+import { resnetStep } from "./resnet-step.ts";
+
+const { values: flags } = parseArgs({
+  options: {
+    json: { type: "boolean", default: false },
+    quick: { type: "boolean", default: false },
+    only: { type: "string", default: "" },
+    python: { type: "string", default: "python3" },
+  },
+});
+
+const rounds = flags.quick ? 3 : 9;
+const parts: Record<string, () => Promise<Figure[] | undefined>> = {
+  call: async () => [callOverhead()],
+  resnet: () => resnetStep(flags.python, flags.quick ? 2 : 5),
+  pathway: () => pathwayStep(rounds, flags.quick ? 100 : 1000),
+  loader: () => loaderEpoch(flags.quick ? 3 : 7),
+};
+
+const figures: Figure[] = [];
+const leftOut: string[] = [];
+for (const [name, part] of Object.entries(parts)) {
+  if (!name.includes(flags.only)) continue;
+  console.error(`measuring ${name} …`);
+  const measured = await part();
+  if (measured) figures.push(...measured);
+  else leftOut.push(`${name}: ${flags.python} has no torch; name one that has with --python`);
+}
+
+const shown = (side: Figure["ours"]) => `${Number(side.value.toPrecision(4))} ${side.what}`;
+const table = textTable(figures, [
+  { title: "figure", value: (figure) => figure.name },
+  { title: "ours", value: (figure) => shown(figure.ours) },
+  { title: "other side", value: (figure) => shown(figure.other) },
+  { title: "ratio", value: (figure) => figure.ratio.toFixed(3), right: true },
+  { title: "goal", value: (figure) => figure.goal },
+  { title: "met", value: (figure) => (figure.met ? "yes" : "NO") },
+]);
+(flags.json ? console.error : console.log)(table);
+for (const line of leftOut) console.error(`left out: ${line}`);
+if (flags.json) {
+  const machine = {
+    processor: cpus()[0]?.model,
+    cores: cpus().length,
+    threads: getNumThreads(),
+    libtorch: loadedLibrary().headers,
+    node: process.version,
+  };
+  console.log(JSON.stringify({ machine, figures, leftOut }));
+}
