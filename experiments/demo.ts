@@ -48,10 +48,7 @@ async function demo(): Promise<void> {
     "\nTraining: each member alone, the best one again with the whole compute, and Hub-Pathway under two budgets.",
   );
   const events: RunEvent[] = [];
-  const result = await runSeed(
-    { protocol: starterProtocol, data, seed, measure: ["validation", "test"], watch: true, emit: follow(events) },
-    "test",
-  );
+  const result = await runSeed({ protocol: starterProtocol, data, seed, watch: true, emit: follow(events) }, "test");
   console.log(`\nHeld-out test split, ${test} images, one seed (choices were made on the validation split):\n`);
   console.log(textTable(result.entries, columns));
   mkdirSync(folder, { recursive: true });

@@ -1,10 +1,10 @@
 /**
  * The starter comparison over seeds, on validation data: settings are chosen here. Resumable: finished cells are kept in
- * runs/starter. `--final` measures the test split as well, once, and writes docs/results/starter.md and .json.
+ * runs/starter. `--final` reads the test predictions, writes the tables to docs/results and a line to its ledger.
  *
  *   node --import tsx experiments/starter.ts [--seeds 5] [--variants] [--final] [--data NAME]
  */
-import { mkdirSync } from "node:fs";
+import { appendFileSync, mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { writeFileAtomic } from "../src/io/index.ts";
@@ -32,13 +32,12 @@ const protocol = { ...starterProtocol, data: { ...starterProtocol.data, source: 
 const folder = fileURLToPath(new URL(`../runs/starter/${flags.data}`, import.meta.url));
 const results = fileURLToPath(new URL("../docs/results", import.meta.url));
 const split: SplitName = flags.final ? "test" : "validation";
-const measure: SplitName[] = flags.final ? ["validation", "test"] : ["validation"];
 
 async function requestFor(seed: number): Promise<CellRequest> {
   const emit: CellRequest["emit"] = (event) => {
     if (event.type === "fitted") console.error(`seed ${seed}: ${event.fit} in ${duration(event.seconds)}`);
   };
-  return { protocol, data: await openData(protocol, seed), seed, measure, folder, emit };
+  return { protocol, data: await openData(protocol, seed), seed, folder, emit };
 }
 
 async function mainComparison(seeds: readonly number[]): Promise<Line[]> {
@@ -103,6 +102,8 @@ console.log(textTable(table, columns));
 if (!flags.variants) console.log(`\n${pairedDifference(table)}`);
 if (flags.final) {
   mkdirSync(results, { recursive: true });
+  const entry = { time: new Date().toISOString(), data: flags.data, seeds, variants: flags.variants };
+  appendFileSync(`${results}/ledger.jsonl`, `${JSON.stringify(entry)}\n`);
   const name = `${results}/starter-${flags.data}`;
   const command = `node --import tsx experiments/starter.ts --final --seeds ${flags.seeds} --data ${flags.data}`;
   writeFileAtomic(`${name}.md`, [

@@ -48,12 +48,16 @@ export interface Cell {
   inferenceFlops: number;
 }
 
+/**
+ * Both are predicted while the model is at hand. Whatever chooses looks at validation; the test predictions lie unread
+ * until a final table is asked for.
+ */
+const measured: readonly SplitName[] = ["validation", "test"];
+
 export interface CellRequest {
   protocol: Protocol;
   data: TaskData;
   seed: number;
-  /** Splits to measure; a comparison that still chooses never names the test split. */
-  measure: readonly SplitName[];
   emit?: Emit;
   /** Folder of finished cells. */
   folder?: string | undefined;
@@ -118,7 +122,6 @@ async function cell(
     split: data.splitHash,
     options: protocol.options,
     data: protocol.data,
-    measure: request.measure,
   });
   const path = request.folder && join(request.folder, `${name.replaceAll(" ", "-")}-s${seed}-${identity}.json`);
   if (path && existsSync(path)) return JSON.parse(readFileSync(path, "utf8")) as Cell;
@@ -137,8 +140,8 @@ async function cell(
       : undefined,
   });
   const splits: Cell["splits"] = {};
-  for (const split of request.measure) splits[split] = await measure(learner, data, split);
-  const shares = splits[request.measure[0] ?? "validation"]?.shares;
+  for (const split of measured) splits[split] = await measure(learner, data, split);
+  const shares = splits.validation?.shares;
   const finished: Cell = {
     name,
     seed,

@@ -23,7 +23,7 @@ export const starterProtocol: Protocol = {
     augment: "standard",
     batchSize: 48,
   },
-  options: defaultTrainOptions,
+  options: { ...defaultTrainOptions, lr: 1e-3 },
   epochs: 16,
   pathway: { k: 2 },
 };

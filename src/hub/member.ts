@@ -37,6 +37,21 @@ export class HubMember implements PathwayMember {
     return this.backbone.forward(preprocess(images, this.entry.input).contiguous("channels_last"));
   }
 
+  get stemWidth(): number | undefined {
+    return this.backbone.stemWidth;
+  }
+
+  /** Feature map of the first stages as in evaluation, whatever mode the member is in; [n, stemWidth, h, w]. */
+  stem(images: Tensor): Tensor {
+    const { training } = this.backbone;
+    this.backbone.eval();
+    try {
+      return this.backbone.stem(preprocess(images, this.entry.input).contiguous("channels_last"));
+    } finally {
+      this.backbone.train(training);
+    }
+  }
+
   dispose(): void {
     this.backbone.dispose();
   }

@@ -19,5 +19,5 @@ export interface PathwayMember {
    */
   stem?(images: Tensor): Tensor;
   /** Channels c of `stem`. */
-  readonly stemWidth?: number;
+  readonly stemWidth?: number | undefined;
 }

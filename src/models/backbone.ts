@@ -16,6 +16,14 @@ export abstract class Backbone extends Module {
   /** Features before pooling: [B, d, h, w]. */
   abstract forwardMap(x: Tensor): Tensor;
 
+  /** Channels of `stem`; undefined for an architecture without first stages to share. */
+  readonly stemWidth: number | undefined = undefined;
+
+  /** Feature map of the first stages, [B, stemWidth, h, w]. @throws Error where the architecture has none */
+  stem(_x: Tensor): Tensor {
+    throw new Error("this architecture has no first stages to share");
+  }
+
   /**
    * FLOPs of one forward pass of one image of size x size: twice the multiply-adds of convolutions, linear layers and
    * attention; element-wise work is not counted.

@@ -80,6 +80,8 @@ export class ResNet extends Backbone {
   readonly #bn1: BatchNorm2d;
   readonly #pools: boolean;
   readonly #blocks: ResidualBlock[] = [];
+  readonly #stemBlocks: number;
+  override readonly stemWidth: number;
 
   constructor(config: ResNetConfig, options: BackboneOptions) {
     super();
@@ -100,13 +102,23 @@ export class ResNet extends Backbone {
       this.#blocks.push(...own);
     }
     this.featureWidth = channels;
+    this.#stemBlocks = layers[0] ?? 0;
+    this.stemWidth = width * expansionOf[block];
   }
 
   override forwardMap(x: Tensor): Tensor {
+    return this.#run(x, this.#blocks);
+  }
+
+  override stem(x: Tensor): Tensor {
+    return this.#run(x, this.#blocks.slice(0, this.#stemBlocks));
+  }
+
+  #run(x: Tensor, blocks: readonly ResidualBlock[]): Tensor {
     return scope(() => {
       let y = ops.relu_(this.#bn1.forward(this.#conv1.forward(x)));
       if (this.#pools) y = ops.max_pool2d(y, 3, 2, 1);
-      for (const block of this.#blocks) y = block.forward(y);
+      for (const block of blocks) y = block.forward(y);
       return y;
     });
   }

@@ -13,7 +13,17 @@ import {
 } from "../../../src/hub/index.ts";
 import { readSafetensors, writeSafetensors } from "../../../src/io/index.ts";
 import { BatchNorm2d } from "../../../src/nn/index.ts";
-import { Generator, inferenceMode, memory, rand, tensor, UserError, zeros } from "../../../src/torch/index.ts";
+import { HubPathway } from "../../../src/pathway/index.ts";
+import {
+  Generator,
+  inferenceMode,
+  memory,
+  RandomStreams,
+  rand,
+  tensor,
+  UserError,
+  zeros,
+} from "../../../src/torch/index.ts";
 import { assertClose } from "../../support/numeric.ts";
 import { temporaryFolder, writeSmallHub } from "../../support/small-hub.ts";
 
@@ -144,4 +154,17 @@ test("loading and disposing leaves no handle", () => {
   const before = memory().handles;
   for (const member of loadMembers(openHub(dir))) member.dispose();
   assert.ok(memory().handles <= before + 1, `${memory().handles - before} handles left`);
+});
+
+test("a member's first stages can feed the generator, without touching its statistics", () => {
+  const members = loadMembers(openHub(dir));
+  const streams = new RandomStreams(1);
+  const model = new HubPathway({ members, outputs: 3, config: { k: 1, generatorKind: "member-stem" }, streams });
+  const images = rand([9, 3, 24, 24], { generator: new Generator(2) });
+  const before = members[0]!.backbone.namedBuffers().get("bn1.running_mean")!.toNumbers();
+  const { scores } = model.route(images, 0.5);
+  assert.deepEqual(scores.shape, [9, 3]);
+  assert.deepEqual(members[0]!.backbone.namedBuffers().get("bn1.running_mean")!.toNumbers(), before);
+  assert.ok(members[0]!.backbone.training);
+  assert.throws(() => members[1]!.stem(images), /no first stages/);
 });
