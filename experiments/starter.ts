@@ -8,7 +8,7 @@ import { appendFileSync, mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { writeFileAtomic } from "../src/io/index.ts";
-import { amount, duration, markdownTable, percent, textTable } from "../src/report/index.ts";
+import { amount, duration, markdownTable, percent, scatterPlot, svgFile, textTable } from "../src/report/index.ts";
 import type { SplitName } from "../src/train/index.ts";
 import { type CellRequest, openData, pathwayCell } from "./comparison/cells.ts";
 import { starterProtocol } from "./comparison/protocol.ts";
@@ -104,10 +104,19 @@ if (flags.final) {
   mkdirSync(results, { recursive: true });
   const entry = { time: new Date().toISOString(), data: flags.data, seeds, variants: flags.variants };
   appendFileSync(`${results}/ledger.jsonl`, `${JSON.stringify(entry)}\n`);
-  const name = `${results}/starter-${flags.data}`;
+  const name = `${results}/starter-${flags.data}${flags.variants ? "-variants" : ""}`;
   const command = `node --import tsx experiments/starter.ts --final --seeds ${flags.seeds} --data ${flags.data}`;
+  const paired = flags.variants ? "" : `${pairedDifference(table)}\n`;
   writeFileAtomic(`${name}.md`, [
-    `Made by \`${command}\`. ${split} split, ${seeds.length} seeds, mean ± half the 95 % interval.\n\n${markdownTable(table, columns)}\n\n${pairedDifference(table)}\n`,
+    `Made by \`${command}\`. ${split} split, ${seeds.length} seeds, mean ± half the 95 % interval.\n\n${markdownTable(table, columns)}\n\n${paired}`,
   ]);
+  const points = table.map((line) => ({
+    name: `${line.method} (${line.budget})`,
+    x: line.inferenceFlops,
+    y: line.accuracy.mean,
+  }));
+  const title = `Test accuracy against inference cost: ${flags.data}, mean of ${seeds.length} seeds`;
+  const axes = { x: "FLOPs per image (logarithmic)", y: "test accuracy" };
+  writeFileAtomic(`${name}.svg`, [svgFile(scatterPlot(title, points, axes))]);
   writeFileAtomic(`${name}.json`, [`${JSON.stringify({ command, split, seeds, protocol, lines: table }, null, 1)}\n`]);
 }

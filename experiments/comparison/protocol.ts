@@ -25,5 +25,7 @@ export const starterProtocol: Protocol = {
   },
   options: { ...defaultTrainOptions, lr: 1e-3 },
   epochs: 16,
-  pathway: { k: 2 },
+  // Chosen on validation data (docs/results/starter.md): with little training, exploring must be short, and members that
+  // learn from their own loss alone stay complementary.
+  pathway: { k: 2, warmup: 0.05, explorationFade: 0.25, noiseRange: [0.5, 0.05], beta: 0 },
 };

@@ -15,6 +15,7 @@ interface RunFlags {
   hub?: string;
   data?: string;
   k?: number;
+  flops?: number;
 }
 
 export function addRunCommands(program: Command, output: () => Output): void {
@@ -25,6 +26,7 @@ export function addRunCommands(program: Command, output: () => Output): void {
     .option("--hub <dir>", "where the hub is now")
     .option("--data <dir|name>", "where the data are now")
     .option("--k <n>", "activated models, when another cost than trained for is wanted", number)
+    .option("--flops <n>", "the largest k whose mean cost for one image is within so many FLOPs", number)
     .addHelpText("after", "\nExample:\n  hub-pathway eval runs/photos --split test --json")
     .action(async (path: string, flags: RunFlags) => evalRun(path, flags, output()));
   program
@@ -51,6 +53,7 @@ async function open(path: string, flags: Partial<RunFlags>): Promise<OpenedRun> 
     onProgress: countProgress("decoding"),
   });
   if (flags.k !== undefined) setK(run, flags.k);
+  if (flags.flops !== undefined) setBudget(run, flags.flops);
   return run;
 }
 
@@ -60,6 +63,16 @@ function setK(run: OpenedRun, k: number): void {
   if (!Number.isInteger(k) || k < 1 || k > m)
     throw new UserError(`--k is ${k}: it must be a whole number from 1 to ${m}`);
   (run.predictor as { k: number }).k = k;
+}
+
+function setBudget(run: OpenedRun, flops: number): void {
+  for (let k = run.predictor.memberNames.length; k >= 1; k--) {
+    setK(run, k);
+    if (run.predictor.inferenceFlops <= flops) return;
+  }
+  throw new UserError(
+    `--flops is ${flops}: even one model costs ${Math.round(run.predictor.inferenceFlops)} FLOPs for an image`,
+  );
 }
 
 function splitName(text: string): SplitName {

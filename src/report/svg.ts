@@ -94,6 +94,14 @@ export function scatterPlot(
   );
 }
 
+/** A chart as a file of its own, on white. */
+export function svgFile(figure: string): string {
+  const svg = /<svg[\s\S]*<\/svg>/.exec(figure)?.[0];
+  if (!svg) throw new RangeError("the figure holds no SVG");
+  const root = '<svg xmlns="http://www.w3.org/2000/svg" font-family="system-ui, sans-serif" font-size="12"';
+  return `${svg.replace("<svg", root).replace(/(<svg[^>]*>)/, '$1<rect width="100%" height="100%" fill="#fff"/>')}\n`;
+}
+
 function colour(i: number): string {
   return palette[i % palette.length] ?? "#000";
 }

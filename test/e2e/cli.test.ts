@@ -96,6 +96,10 @@ test("train, eval, predict and report, each with --json", async () => {
   assert.match(spoken.stdout, /0\.png: (circle|square|stripe) \(\d+\.\d %\) by .* 0\.50, .* 0\.50/);
   const cheaper = await run(["eval", join(folder, "run"), "--k", "1", "--json"]);
   assert.ok((lastLine(cheaper.stdout)["inferenceFlops"] as number) < (result["inferenceFlops"] as number));
+  const budget = String((result["inferenceFlops"] as number) * 0.7);
+  const within = await run(["eval", join(folder, "run"), "--flops", budget, "--json"]);
+  assert.ok((lastLine(within.stdout)["inferenceFlops"] as number) <= Number(budget));
+  await refused(["eval", join(folder, "run"), "--flops", "10"], 1, /even one model costs/);
   assert.equal((await run(["report", join(folder, "run"), "--json"])).code, 0);
 });
 
