@@ -23,9 +23,8 @@ export const starterProtocol: Protocol = {
     augment: "standard",
     batchSize: 48,
   },
-  options: { ...defaultTrainOptions, lr: 1e-3 },
+  options: defaultTrainOptions,
   epochs: 16,
-  // Chosen on validation data (docs/results/starter.md): with little training, exploring must be short, and members that
-  // learn from their own loss alone stay complementary.
-  pathway: { k: 2, warmup: 0.05, explorationFade: 0.25, noiseRange: [0.5, 0.05], beta: 0 },
+  // Chosen on validation data (docs/results/starter.md): members that learn from their own loss alone stay complementary.
+  pathway: { k: 2, beta: 0 },
 };

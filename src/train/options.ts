@@ -25,9 +25,9 @@ export interface TrainOptions {
 export const defaultTrainOptions: TrainOptions = {
   epochs: 16,
   batchSize: 48,
-  lr: 5e-4,
+  lr: 1e-3,
   newLayerFactor: 4,
-  generatorFactor: 10,
+  generatorFactor: 2,
   weightDecay: 0.01,
   clipNorm: 5,
   warmup: 0.15,
