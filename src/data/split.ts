@@ -111,7 +111,8 @@ function groupItems(dataset: Dataset, usable: (index: number) => boolean, duplic
     const name = dataset.items[i]?.group;
     if (name !== undefined) joinByKey(`group ${name}`, i);
     const twin = duplicates?.[i];
-    if (twin !== undefined) joinByKey(`twin ${twin}`, i);
+    // Under its own number too, so that chains join; the representative itself may be unusable.
+    for (const key of twin === undefined ? [] : [i, twin]) joinByKey(`twin ${key}`, i);
   }
   // A published test image that repeats a training image stays where it was published.
   const groups = new Map<string, Group>();
