@@ -51,8 +51,11 @@ export function resolve(op: Operator): OperatorInfo {
 /** Runs an operator with its arguments in schema order; `undefined` means the schema's default, `null` none. */
 export function run(op: Operator, args: readonly unknown[]): unknown {
   const info = op.info ?? resolve(op);
-  const values: unknown[] = new Array(args.length);
-  for (let i = 0; i < args.length; i++) values[i] = unwrap(args[i]);
+  // Left-out arguments at the end need not cross over to be found undefined there.
+  let count = args.length;
+  while (count > 0 && args[count - 1] === undefined) count -= 1;
+  const values: unknown[] = [];
+  for (let i = 0; i < count; i++) values.push(unwrap(args[i]));
   let raw: unknown;
   try {
     raw = native.callOperator(info.index, values, op.inPlace);
