@@ -1,6 +1,6 @@
 /** What the hub needs of an architecture: pooled features, a feature map, and what they cost. */
-import { type Conv2d, type InitOptions, Module } from "../nn/index.ts";
-import { type Generator, scope, type Tensor } from "../torch/index.ts";
+import { type InitOptions, Module } from "../nn/index.ts";
+import { countFlops, type Dtype, type Generator, inferenceMode, scope, type Tensor, zeros } from "../torch/index.ts";
 
 /** How a backbone is made. */
 export interface BackboneOptions extends InitOptions {
@@ -26,9 +26,16 @@ export abstract class Backbone extends Module {
 
   /**
    * FLOPs of one forward pass of one image of size x size: twice the multiply-adds of convolutions, linear layers and
-   * attention; element-wise work is not counted.
+   * attention, counted while a blank image passes through; element-wise work is not counted.
    */
-  abstract flops(size: number): number;
+  flops(size: number): number {
+    return scope(() => evaluating(this, () => countFlops(() => this.forward(this.#blank(size)))));
+  }
+
+  #blank(size: number): Tensor {
+    const { dtype, device } = this.parameters()[0] ?? {};
+    return zeros([1, 3, size, size], { dtype: dtype as Dtype | undefined, device });
+  }
 
   /** Pooled features: [B, d]. */
   override forward(x: Tensor): Tensor {
@@ -36,34 +43,14 @@ export abstract class Backbone extends Module {
   }
 }
 
-/** Adds up the FLOPs of convolutions while following the side of a square feature map. */
-export class FlopCounter {
-  side: number;
-  total = 0;
-
-  constructor(side: number) {
-    this.side = side;
-  }
-
-  /** A convolution at the current side, which becomes that of its output. */
-  conv(layer: Conv2d): this {
-    const { kernelSize, stride, dilation, padding } = layer;
-    if (padding !== "same") {
-      this.side = Math.floor((this.side + 2 * padding - dilation * (kernelSize - 1) - 1) / stride) + 1;
-    }
-    this.total += 2 * this.side ** 2 * layer.weight.numel();
-    return this;
-  }
-
-  /** A pooling layer. */
-  pool(kernelSize: number, stride: number, padding: number): this {
-    this.side = Math.floor((this.side + 2 * padding - kernelSize) / stride) + 1;
-    return this;
-  }
-
-  /** A linear layer at every pixel. */
-  linear(inFeatures: number, outFeatures: number): this {
-    this.total += 2 * this.side ** 2 * inFeatures * outFeatures;
-    return this;
+/** Runs `fn` with a module and all its parts in evaluation mode, and gives every part its mode back. */
+export function evaluating<T>(module: Module, fn: () => T): T {
+  const modes = module.modules().map((part) => ({ part, training: part.training }));
+  module.eval();
+  try {
+    return inferenceMode(fn);
+  } finally {
+    // Parents come first, and `train` reaches their children, which are then set to their own.
+    for (const { part, training } of modes) part.train(training);
   }
 }

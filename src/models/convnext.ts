@@ -13,7 +13,8 @@ import {
   Sequential,
 } from "../nn/index.ts";
 import { full, noGrad, scope, type Tensor } from "../torch/index.ts";
-import { Backbone, type BackboneOptions, FlopCounter } from "./backbone.ts";
+import { Backbone, type BackboneOptions } from "./backbone.ts";
+import { imagenetInput, type Preset } from "./preset.ts";
 
 export const convnextConfig = z
   .strictObject({
@@ -31,6 +32,17 @@ export const convnextConfig = z
   .refine((config) => config.depths.length === config.dims.length, "depths and dims need the same length");
 
 export type ConvNeXtConfig = z.input<typeof convnextConfig>;
+
+const preset = (depths: number[], dims: number[]): Preset => {
+  const config = { depths, dims } satisfies ConvNeXtConfig;
+  return { architecture: "convnext", config, input: imagenetInput, classifier: "classifier.2", library: "torchvision" };
+};
+
+export const convnextPresets: Readonly<Record<string, Preset>> = {
+  convnext_tiny: preset([3, 3, 9, 3], [96, 192, 384, 768]),
+  convnext_small: preset([3, 3, 27, 3], [96, 192, 384, 768]),
+  convnext_base: preset([3, 3, 27, 3], [128, 256, 512, 1024]),
+};
 
 const eps = 1e-6;
 
@@ -101,15 +113,6 @@ export class ConvNeXt extends Backbone {
 
   override forward(x: Tensor): Tensor {
     return scope(() => this.#norm.forward(this.forwardMap(x).mean([2, 3])));
-  }
-
-  override flops(size: number): number {
-    const counter = new FlopCounter(size);
-    for (const part of this.modules()) {
-      if (part instanceof Conv2d) counter.conv(part);
-      else if (part instanceof Linear) counter.linear(part.weight.size(1), part.weight.size(0));
-    }
-    return counter.total;
   }
 }
 

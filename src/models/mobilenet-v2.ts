@@ -5,7 +5,8 @@
 import { z } from "zod";
 import { BatchNorm2d, Conv2d, init, Module, ReLU6, Sequential } from "../nn/index.ts";
 import { scope, type Tensor } from "../torch/index.ts";
-import { Backbone, type BackboneOptions, FlopCounter } from "./backbone.ts";
+import { Backbone, type BackboneOptions } from "./backbone.ts";
+import { imagenetInput, type Preset } from "./preset.ts";
 
 export const mobilenetV2Config = z.strictObject({
   /** Multiplies all channel counts, which are rounded to multiples of 8. */
@@ -30,6 +31,16 @@ export const mobilenetV2Config = z.strictObject({
 });
 
 export type MobileNetV2Config = z.input<typeof mobilenetV2Config>;
+
+export const mobilenetV2Presets: Readonly<Record<string, Preset>> = {
+  mobilenet_v2: {
+    architecture: "mobilenet-v2",
+    config: {},
+    input: imagenetInput,
+    classifier: "classifier.1",
+    library: "torchvision",
+  },
+};
 
 /** Expands, filters each channel, and projects back without activation; adds the input where shapes allow. */
 class InvertedResidual extends Module {
@@ -82,13 +93,6 @@ export class MobileNetV2 extends Backbone {
 
   override forwardMap(x: Tensor): Tensor {
     return scope(() => this.#features.forward(x));
-  }
-
-  override flops(size: number): number {
-    const counter = new FlopCounter(size);
-    // No convolution runs beside another, so the order of registration is the order of execution.
-    for (const part of this.modules()) if (part instanceof Conv2d) counter.conv(part);
-    return counter.total;
   }
 }
 

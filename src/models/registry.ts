@@ -2,10 +2,11 @@
 import type { z } from "zod";
 import { UserError } from "../torch/index.ts";
 import type { Backbone, BackboneOptions } from "./backbone.ts";
-import { ConvNeXt, convnextConfig } from "./convnext.ts";
-import { MobileNetV2, mobilenetV2Config } from "./mobilenet-v2.ts";
-import { ResNet, resnetConfig } from "./resnet.ts";
-import { ViT, vitConfig } from "./vit.ts";
+import { ConvNeXt, convnextConfig, convnextPresets } from "./convnext.ts";
+import { MobileNetV2, mobilenetV2Config, mobilenetV2Presets } from "./mobilenet-v2.ts";
+import type { Preset } from "./preset.ts";
+import { ResNet, resnetConfig, resnetPresets } from "./resnet.ts";
+import { ViT, vitConfig, vitPresets } from "./vit.ts";
 
 interface Architecture {
   readonly paper: string;
@@ -54,6 +55,18 @@ const registry: ReadonlyMap<string, Architecture> = new Map([
     (config, options) => new ViT(config, options),
   ),
 ]);
+
+const published: Readonly<Record<string, Preset>> = {
+  ...resnetPresets,
+  ...mobilenetV2Presets,
+  ...convnextPresets,
+  ...vitPresets,
+};
+
+/** Published networks by the names of torchvision and timm, such as "resnet50". */
+export function presets(): Readonly<Record<string, Preset>> {
+  return published;
+}
 
 /** Names and papers of all architectures. */
 export function architectures(): { name: string; paper: string }[] {

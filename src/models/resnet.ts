@@ -5,7 +5,8 @@
 import { z } from "zod";
 import { BatchNorm2d, Conv2d, init, Module, Sequential } from "../nn/index.ts";
 import { ops, scope, type Tensor } from "../torch/index.ts";
-import { Backbone, type BackboneOptions, FlopCounter } from "./backbone.ts";
+import { Backbone, type BackboneOptions } from "./backbone.ts";
+import { imagenetInput, type Preset } from "./preset.ts";
 
 export const resnetConfig = z.strictObject({
   /** Blocks in each stage; each stage after the first halves the side and doubles the width. */
@@ -20,6 +21,17 @@ export const resnetConfig = z.strictObject({
 });
 
 export type ResNetConfig = z.input<typeof resnetConfig>;
+
+const preset = (config: ResNetConfig): Preset => {
+  return { architecture: "resnet", config, input: imagenetInput, classifier: "fc", library: "torchvision" };
+};
+
+export const resnetPresets: Readonly<Record<string, Preset>> = {
+  resnet18: preset({ layers: [2, 2, 2, 2], block: "basic" }),
+  resnet34: preset({ layers: [3, 4, 6, 3], block: "basic" }),
+  resnet50: preset({ layers: [3, 4, 6, 3], block: "bottleneck" }),
+  resnet101: preset({ layers: [3, 4, 23, 3], block: "bottleneck" }),
+};
 
 const expansionOf = { basic: 1, bottleneck: 4 } as const;
 
@@ -63,13 +75,6 @@ class ResidualBlock extends Module {
       y.add_(this.#downsample?.forward(x) ?? x);
       return ops.relu_(y);
     });
-  }
-
-  count(counter: FlopCounter): void {
-    const shortcut = new FlopCounter(counter.side);
-    for (const { conv } of this.#steps) counter.conv(conv);
-    for (const step of this.#downsample?.steps() ?? []) if (step instanceof Conv2d) shortcut.conv(step);
-    counter.total += shortcut.total;
   }
 }
 
@@ -121,13 +126,6 @@ export class ResNet extends Backbone {
       for (const block of blocks) y = block.forward(y);
       return y;
     });
-  }
-
-  override flops(size: number): number {
-    const counter = new FlopCounter(size).conv(this.#conv1);
-    if (this.#pools) counter.pool(3, 2, 1);
-    for (const block of this.#blocks) block.count(counter);
-    return counter.total;
   }
 }
 

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { Conv2d, DropPath, GELU, init, LayerNorm, Linear, Module, Sequential, selfAttention } from "../nn/index.ts";
 import { cat, empty, noGrad, scope, type Tensor, UserError } from "../torch/index.ts";
 import { Backbone, type BackboneOptions } from "./backbone.ts";
+import type { Preset, PresetInput } from "./preset.ts";
 
 export const vitConfig = z
   .strictObject({
@@ -27,6 +28,20 @@ export const vitConfig = z
   .refine((config) => config.dim % config.heads === 0, "dim must be a multiple of heads");
 
 export type ViTConfig = z.input<typeof vitConfig>;
+
+/** timm's augreg weights were trained on values in [-1, 1]. */
+const halfInput: PresetInput = { size: 224, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], interpolation: "bicubic" };
+
+const preset = (dim: number, heads: number): Preset => {
+  const config = { dim, heads } satisfies ViTConfig;
+  return { architecture: "vit", config, input: halfInput, classifier: "head", library: "timm" };
+};
+
+export const vitPresets: Readonly<Record<string, Preset>> = {
+  vit_tiny_patch16_224: preset(192, 3),
+  vit_small_patch16_224: preset(384, 6),
+  vit_base_patch16_224: preset(768, 12),
+};
 
 const eps = 1e-6;
 
@@ -135,16 +150,6 @@ export class ViT extends Backbone {
       const patches = this.#token ? this.#norm.forward(tokens.narrow(1, 1, side * side)) : tokens;
       return patches.transpose(1, 2).reshape([x.size(0), this.featureWidth, side, side]);
     });
-  }
-
-  /** The size is that of the configuration: no other is possible. */
-  override flops(_size: number): number {
-    const { image, patch, dim, depth, mlpRatio } = this.#config;
-    const patches = (image / patch) ** 2;
-    const length = this.#positions.size(1);
-    const projections = 4 * dim * dim + 2 * dim * Math.floor(dim * mlpRatio);
-    const attention = 2 * length * dim;
-    return 2 * (patches * this.#project.weight.numel() + depth * length * (projections + attention));
   }
 }
 

@@ -21,6 +21,7 @@ export {
   where,
   zeros,
 } from "./factories.ts";
+export { countFlops } from "./flops.ts";
 export { getNumThreads, loadedLibrary, memory, setNumThreads } from "./library.ts";
 export { autocast, enableGrad, grad, inferenceMode, isGradEnabled, noGrad } from "./modes.ts";
 export type { Dtype, TypedArray } from "./native.ts";

@@ -1,38 +1,47 @@
-/** Names, shapes and outputs of the architectures against torchvision's and timm's (test/fixtures/make-fixtures.py). */
+/** Names, shapes, outputs and costs of the architectures against torchvision's and timm's (make-architectures.py). */
 import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
 import { test } from "node:test";
-import { createBackbone } from "../../../src/models/index.ts";
+import { createBackbone, presets } from "../../../src/models/index.ts";
 import { Generator, inferenceMode, scope } from "../../../src/torch/index.ts";
 import { fixture, loadRule, seeded } from "../../fixtures/seeded-weights.ts";
 import { assertClose } from "../../support/numeric.ts";
 
 interface Reference {
   size: number;
-  state: Record<string, number[]>;
+  classifier: string;
+  parameters: number;
+  flops: number;
   features: number[];
+  state: Record<string, number[]>;
 }
 
-const references = fixture<Record<string, Reference>>("architectures.json");
 const generator = new Generator(1);
 
-const made: Record<string, [string, Record<string, unknown>]> = {
-  resnet18: ["resnet", {}],
-  resnet50: ["resnet", { layers: [3, 4, 6, 3], block: "bottleneck" }],
-  mobilenetV2: ["mobilenet-v2", {}],
-  convnextTiny: ["convnext", {}],
-  vitTiny: ["vit", {}],
-  vitAverage: ["vit", { image: 64, depth: 2, pool: "avg" }],
+/** Networks that are no preset, and what makes them. */
+const others: Record<string, [string, Record<string, unknown>]> = {
+  vit_average: ["vit", { image: 64, depth: 2, pool: "avg" }],
 };
 
-for (const [name, [architecture, config]] of Object.entries(made)) {
-  test(`${name}: state names, shapes and features of the reference`, () => {
-    const reference = references[name];
-    assert.ok(reference);
+const files = readdirSync(new URL("../../fixtures/architectures/", import.meta.url));
+
+for (const name of files.map((file) => file.replace(/\.json$/, ""))) {
+  test(`${name}: state names, shapes, features, parameters and FLOPs of the reference`, () => {
+    const reference = fixture<Reference>(`architectures/${name}.json`);
+    const preset = presets()[name];
+    if (preset) assert.equal(preset.classifier, reference.classifier);
+    const [architecture, config] = preset ? [preset.architecture, preset.config] : (others[name] ?? []);
+    assert.ok(architecture && config, `${name} is neither a preset nor in the list above`);
     using backbone = loadRule(createBackbone(architecture, config, { generator })).eval();
     const state = Array.from(backbone.stateDict(), ([key, tensor]) => [key, [...tensor.shape]] as const);
     const sorted = <T>(pairs: Iterable<readonly [string, T]>): (readonly [string, T])[] =>
       [...pairs].sort(([a], [b]) => (a < b ? -1 : 1));
     assert.deepEqual(sorted(state), sorted(Object.entries(reference.state)));
+    assert.equal(
+      backbone.parameters().reduce((sum, parameter) => sum + parameter.numel(), 0),
+      reference.parameters,
+    );
+    assert.equal(backbone.flops(reference.size), reference.flops);
     scope(() =>
       inferenceMode(() => {
         const x = seeded("image", [1, 3, reference.size, reference.size], "float32");

@@ -1,19 +1,9 @@
-/** Small variants: feature maps, costs against a count of the calls made, training without leaks, wrong input. */
+/** Small variants: feature maps, training without leaks, wrong input. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { architectures, type Backbone, createBackbone } from "../../../src/models/index.ts";
+import { architectures, createBackbone } from "../../../src/models/index.ts";
 import { SGD } from "../../../src/optim/index.ts";
-import {
-  autocast,
-  Generator,
-  memory,
-  noGrad,
-  randn,
-  scope,
-  setCallHook,
-  Tensor,
-  UserError,
-} from "../../../src/torch/index.ts";
+import { autocast, Generator, memory, noGrad, randn, scope, UserError } from "../../../src/torch/index.ts";
 import { loadRule } from "../../fixtures/seeded-weights.ts";
 import { assertGradients } from "../../support/numeric.ts";
 
@@ -42,34 +32,12 @@ const small: [string, Record<string, unknown>, number][] = [
   ["vit", { image: 32, patch: 8, dim: 16, depth: 2, heads: 2, pool: "avg", mlpRatio: 2 }, 4],
 ];
 
-const product = (sizes: readonly number[]): number => sizes.reduce((a, b) => a * b, 1);
-
-/** FLOPs by watching every call of one forward pass. */
-function counted(backbone: Backbone, x: Tensor): number {
-  let total = 0;
-  const before = setCallHook((operator, args, result) => {
-    const [a, b] = args;
-    if (!(a instanceof Tensor && b instanceof Tensor && result instanceof Tensor)) return;
-    if (operator.startsWith("aten::conv2d")) total += 2 * product(result.shape) * product(b.shape.slice(1));
-    else if (operator === "aten::linear") total += 2 * product(result.shape) * b.size(1);
-    else if (operator.startsWith("aten::scaled_dot_product")) total += 4 * product(a.shape) * a.size(2);
-    else assert.ok(!/matmul|bmm|aten::mm/.test(operator), `${operator} is not counted`);
-  });
-  try {
-    using _features = noGrad(() => backbone.forward(x));
-  } finally {
-    setCallHook(before);
-  }
-  return total;
-}
-
 for (const [name, config, side] of small) {
   test(`${name} ${JSON.stringify(config)}`, () => {
     using backbone = createBackbone(name, config, { generator });
     using x = randn([8, 3, 32, 32], { generator });
     const shape = scope(() => noGrad(() => backbone.forwardMap(x).shape));
     assert.deepEqual(shape, [8, backbone.featureWidth, side, side]);
-    assert.equal(8 * backbone.flops(32), counted(backbone, x));
 
     backbone.to({ memory_format: "channels_last" });
     using last = x.to({ memory_format: "channels_last" });

@@ -1,0 +1,31 @@
+/** Published networks under the names that torchvision and timm give them: what `hub add` proposes. */
+
+/** How the published weights expect their input. */
+export interface PresetInput {
+  /** Side of the square input, pixels. */
+  size: number;
+  /** Per channel, of values in [0, 1]. */
+  mean: readonly [number, number, number];
+  std: readonly [number, number, number];
+  interpolation: "bilinear" | "bicubic" | "nearest";
+}
+
+/** Of ImageNet's training images; the default of torchvision. */
+export const imagenetInput: PresetInput = {
+  size: 224,
+  mean: [0.485, 0.456, 0.406],
+  std: [0.229, 0.224, 0.225],
+  interpolation: "bilinear",
+};
+
+/** A configuration of an architecture under its published name. */
+export interface Preset {
+  /** Name in the registry of architectures. */
+  architecture: string;
+  config: Readonly<Record<string, unknown>>;
+  input: PresetInput;
+  /** Key of the pre-training classifier's weight without ".weight", such as "fc"; the backbone leaves it out. */
+  classifier: string;
+  /** Which package's parameter names these are. */
+  library: "torchvision" | "timm";
+}
