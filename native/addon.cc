@@ -88,6 +88,7 @@ napi_value writeBytes(napi_env env, const Args& args) {
   at::NoGradGuard guard;
   if (tensor.device().is_cpu() && tensor.is_contiguous()) {
     copyBytes(env, tensor, args.at(1));
+    throwIfTruncated();
     return undefined(env);
   }
   at::Tensor staging = at::empty(tensor.sizes(), at::TensorOptions().dtype(tensor.scalar_type()));
@@ -103,11 +104,27 @@ napi_value readBytes(napi_env env, const Args& args) {
   napi_value buffer;
   check(env, napi_create_arraybuffer(env, tensor.nbytes(), &data, &buffer));
   if (tensor.nbytes() > 0) std::memcpy(data, tensor.const_data_ptr(), tensor.nbytes());
+  throwIfTruncated();
   return buffer;
+}
+
+// copyBytes(tensor, view, offset): fills the view with the bytes of a contiguous CPU tensor from an offset on.
+napi_value copyBytesOut(napi_env env, const Args& args) {
+  const at::Tensor& tensor = unwrapTensor(env, args.at(0));
+  const auto bytes = bytesOf(env, args.at(1));
+  const auto offset = static_cast<size_t>(toInt(env, args.at(2)));
+  const bool inside = offset <= tensor.nbytes() && bytes.length <= tensor.nbytes() - offset;
+  if (!tensor.device().is_cpu() || !tensor.is_contiguous() || !inside) {
+    throw CallError("copyBytes needs a contiguous CPU tensor and a view inside it");
+  }
+  if (bytes.length > 0) std::memcpy(bytes.data, static_cast<const char*>(tensor.const_data_ptr()) + offset, bytes.length);
+  throwIfTruncated();
+  return undefined(env);
 }
 
 napi_value item(napi_env env, const Args& args) {
   const at::Scalar scalar = unwrapTensor(env, args.at(0)).item();
+  throwIfTruncated();
   if (scalar.isBoolean()) return fromInt(env, scalar.toBool() ? 1 : 0);
   if (scalar.isIntegral(false)) return fromInt(env, scalar.toLong());
   napi_value result;
@@ -187,6 +204,7 @@ napi_value setGradient(napi_env env, const Args& args) {
 napi_value backward(napi_env env, const Args& args) {
   torch::autograd::backward(toTensors(env, args.at(0)), toTensors(env, args.at(1)), toBool(env, args.at(2)),
                             toBool(env, args.at(3)));
+  throwIfTruncated();
   return undefined(env);
 }
 
@@ -195,6 +213,7 @@ napi_value grad(napi_env env, const Args& args) {
   const auto results = torch::autograd::grad(toTensors(env, args.at(0)), toTensors(env, args.at(1)),
                                              toTensors(env, args.at(2)), toBool(env, args.at(3)),
                                              toBool(env, args.at(4)), toBool(env, args.at(5)));
+  throwIfTruncated();
   napi_value array;
   check(env, napi_create_array_with_length(env, results.size(), &array));
   for (size_t i = 0; i < results.size(); ++i) {
@@ -213,8 +232,9 @@ napi_value setGradEnabled(napi_env env, const Args& args) {
 // Inference mode is a guard object in libtorch; the calls nest because the JavaScript side is a synchronous scope.
 thread_local std::vector<std::unique_ptr<c10::InferenceMode>> inferenceGuards;
 
-napi_value enterInference(napi_env env, const Args&) {
-  inferenceGuards.push_back(std::make_unique<c10::InferenceMode>(true));
+// enterInference(enabled)
+napi_value enterInference(napi_env env, const Args& args) {
+  inferenceGuards.push_back(std::make_unique<c10::InferenceMode>(toBool(env, args.at(0))));
   return undefined(env);
 }
 
@@ -320,6 +340,7 @@ napi_value initialise(napi_env env, napi_value exports) {
   expose<fromBytes>(env, exports, "fromBytes");
   expose<writeBytes>(env, exports, "writeBytes");
   expose<readBytes>(env, exports, "readBytes");
+  expose<copyBytesOut>(env, exports, "copyBytes");
   expose<item>(env, exports, "item");
   expose<sizes>(env, exports, "sizes");
   expose<dtype>(env, exports, "dtype");
@@ -345,6 +366,11 @@ napi_value initialise(napi_env env, napi_value exports) {
   expose<setGeneratorState>(env, exports, "setGeneratorState");
   expose<setThreads>(env, exports, "setThreads");
   expose<threads>(env, exports, "threads");
+  expose<guardMapping>(env, exports, "guardMapping");
+  expose<loadScript>(env, exports, "loadScript");
+  expose<scriptTensors>(env, exports, "scriptTensors");
+  expose<runScript>(env, exports, "runScript");
+  expose<observeScript>(env, exports, "observeScript");
   expose<memory>(env, exports, "memory");
   expose<library>(env, exports, "library");
   return exports;

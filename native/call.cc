@@ -239,6 +239,7 @@ napi_value callOperator(napi_env env, const std::vector<napi_value>& args) {
     }
   }
   op.callBoxed(&stack);
+  throwIfTruncated();
   if (toBool(env, args.at(2)) || stack.empty()) return undefined(env);
   if (stack.size() == 1) return fromIValue(env, stack[0]);
   napi_value result;

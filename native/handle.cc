@@ -22,6 +22,7 @@ void drop(node_api_basic_env env, Handle* handle) {
   if (handle->bytes >= kReportedBytes) adjust(env, -static_cast<int64_t>(handle->bytes));
   handle->tensor.reset();
   handle->generator = at::Generator();
+  handle->object.reset();
 }
 
 void finalize(node_api_basic_env env, void* data, void*) {
@@ -82,14 +83,30 @@ napi_value wrapGenerator(napi_env env, const at::Generator& generator) {
   return wrap(env, handle);
 }
 
+napi_value wrapObject(napi_env env, Kind kind, std::shared_ptr<void> object) {
+  auto* handle = new Handle{kind};
+  handle->addon = instance(env);
+  handle->object = std::move(object);
+  return wrap(env, handle);
+}
+
+namespace {
+
+const char* expectation(Kind kind) {
+  if (kind == Kind::Tensor) return "expected a Tensor";
+  return kind == Kind::Generator ? "expected a Generator" : "expected a TorchScript program";
+}
+
+}  // namespace
+
 Handle* unwrap(napi_env env, napi_value value, Kind kind) {
   napi_valuetype type;
   check(env, napi_typeof(env, value, &type));
-  if (type != napi_external) throw CallError(kind == Kind::Tensor ? "expected a Tensor" : "expected a Generator");
+  if (type != napi_external) throw CallError(expectation(kind));
   void* data = nullptr;
   check(env, napi_get_value_external(env, value, &data));
   auto* handle = static_cast<Handle*>(data);
-  if (handle->kind != kind) throw CallError(kind == Kind::Tensor ? "expected a Tensor" : "expected a Generator");
+  if (handle->kind != kind) throw CallError(expectation(kind));
   if (!handle->live) {
     throw CallError(
         "this handle was released: it was disposed, or left the scope it was made in (return it from the scope, or "

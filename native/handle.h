@@ -7,6 +7,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <node_api.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,7 @@ struct Addon {
   int64_t liveBytes = 0;
 };
 
-enum class Kind : uint32_t { Tensor = 0x7e50a001, Generator = 0x7e50a002 };
+enum class Kind : uint32_t { Tensor = 0x7e50a001, Generator = 0x7e50a002, Script = 0x7e50a003 };
 
 struct Handle {
   Kind kind;
@@ -29,6 +30,7 @@ struct Handle {
   Addon* addon;
   at::Tensor tensor;
   at::Generator generator;
+  std::shared_ptr<void> object;
 };
 
 // Errors thrown by our own conversions; they become JavaScript errors like libtorch's.
@@ -43,6 +45,7 @@ void check(napi_env env, napi_status status);
 Addon* instance(napi_env env);
 napi_value wrapTensor(napi_env env, const at::Tensor& tensor);
 napi_value wrapGenerator(napi_env env, const at::Generator& generator);
+napi_value wrapObject(napi_env env, Kind kind, std::shared_ptr<void> object);
 Handle* unwrap(napi_env env, napi_value value, Kind kind);
 at::Tensor& unwrapTensor(napi_env env, napi_value value);
 void release(napi_env env, Handle* handle);
@@ -65,5 +68,15 @@ std::string scalarTypeName(at::ScalarType type);
 // The generic boxed call (call.cc).
 napi_value findOperator(napi_env env, const std::vector<napi_value>& args);
 napi_value callOperator(napi_env env, const std::vector<napi_value>& args);
+
+// Mapped files (mapped.cc). The second throws when what was just read came from a file that has become shorter.
+napi_value guardMapping(napi_env env, const std::vector<napi_value>& args);
+void throwIfTruncated();
+
+// TorchScript programs (script.cc).
+napi_value loadScript(napi_env env, const std::vector<napi_value>& args);
+napi_value scriptTensors(napi_env env, const std::vector<napi_value>& args);
+napi_value runScript(napi_env env, const std::vector<napi_value>& args);
+napi_value observeScript(napi_env env, const std::vector<napi_value>& args);
 
 }  // namespace hub

@@ -14,6 +14,19 @@ export interface InitOptions extends ModuleOptions {
   generator: Generator;
 }
 
+let skipped = false;
+
+/** Runs `fn` with all random initial values left out: for modules whose weights are loaded next. */
+export function skipInit<T>(fn: () => T): T {
+  const before = skipped;
+  skipped = true;
+  try {
+    return fn();
+  } finally {
+    skipped = before;
+  }
+}
+
 /** Inputs and outputs of one weight: [out, in] of a linear layer or [out, in / groups, h, w] of a convolution. */
 export function fans(weight: Tensor): { fanIn: number; fanOut: number } {
   const receptive = weight.shape.slice(2).reduce((product, size) => product * size, 1);
@@ -21,11 +34,11 @@ export function fans(weight: Tensor): { fanIn: number; fanOut: number } {
 }
 
 export function uniform_(tensor: Tensor, bound: number, generator: Generator): Tensor {
-  return noGrad(() => tensor.uniform_(-bound, bound, { generator }));
+  return skipped ? tensor : noGrad(() => tensor.uniform_(-bound, bound, { generator }));
 }
 
 export function normal_(tensor: Tensor, std: number, generator: Generator): Tensor {
-  return noGrad(() => tensor.normal_(0, std, { generator }));
+  return skipped ? tensor : noGrad(() => tensor.normal_(0, std, { generator }));
 }
 
 export function constant_(tensor: Tensor, value: number): Tensor {
@@ -52,8 +65,24 @@ export function xavierUniform_(weight: Tensor, generator: Generator): Tensor {
   return uniform_(weight, Math.sqrt(6 / (fanIn + fanOut)), generator);
 }
 
+/**
+ * Saxe et al. 2014: rows (or columns, where there are fewer) of [out, rest] orthonormal, times the gain; uniform among such
+ * matrices, as those of the polar decomposition of a normal one are.
+ */
+export function orthogonal_(weight: Tensor, gain: number, generator: Generator): Tensor {
+  if (skipped) return weight;
+  return scope(() =>
+    noGrad(() => {
+      const normal = ops.empty([weight.size(0), weight.numel() / weight.size(0)], { dtype: "float64" });
+      const [u, , v] = ops.linalg_svd(normal.normal_(0, 1, { generator }), false);
+      return weight.copy_(u.matmul(v).mul(gain).view(weight.shape));
+    }),
+  );
+}
+
 /** Normal cut to ±2 (an absolute bound, as PyTorch's default): draws outside are drawn again. */
 export function truncNormal_(tensor: Tensor, std: number, generator: Generator): Tensor {
+  if (skipped) return tensor;
   normal_(tensor, std, generator);
   scope(() =>
     noGrad(() => {

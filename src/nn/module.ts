@@ -1,5 +1,15 @@
 /** The base of every model part: named parameters, buffers and children, with PyTorch's names in the state dict. */
-import { type Dtype, keep, type MemoryFormat, noGrad, ops, scope, type Tensor, UserError } from "../torch/index.ts";
+import {
+  type Dtype,
+  ensureResident,
+  keep,
+  type MemoryFormat,
+  noGrad,
+  ops,
+  scope,
+  type Tensor,
+  UserError,
+} from "../torch/index.ts";
 
 export interface LoadOptions {
   /** Whether missing and unexpected keys are errors (default true). */
@@ -138,7 +148,9 @@ export abstract class Module {
     noGrad(() => {
       for (const [name, tensor] of own) {
         const given = state.get(name);
-        if (given) tensor.copy_(given);
+        if (!given) continue;
+        ensureResident(tensor, true);
+        tensor.copy_(given);
       }
     });
     return { missing, unexpected };

@@ -1,5 +1,5 @@
 /** What optimisers share: parameter groups, per-parameter state that is made at a parameter's first gradient, saving. */
-import { keep, noGrad, ops, scope, type Tensor, UserError } from "../torch/index.ts";
+import { ensureResident, keep, noGrad, ops, scope, type Tensor, UserError } from "../torch/index.ts";
 
 /** Settings that every optimiser has; a group overrides them for its parameters. */
 export interface GroupOptions {
@@ -94,6 +94,11 @@ export abstract class Optimizer<G extends ParameterGroup = ParameterGroup> {
     return slot;
   }
 
+  /** A parameter's moments (the very tensors); none before its first step. */
+  momentsOf(param: Tensor): readonly Tensor[] {
+    return this.#slots.get(param)?.moments ?? [];
+  }
+
   /** Forgets all gradients, so that parameters which get none in the next backward are skipped. */
   zeroGrad(): void {
     for (const group of this.groups) for (const param of group.params) param.grad = undefined;
@@ -144,6 +149,7 @@ export abstract class Optimizer<G extends ParameterGroup = ParameterGroup> {
     this.#releaseSlots();
     noGrad(() => {
       for (const [param, { step, sources }] of loaded) {
+        ensureResident(param, true);
         const moments = sources.map((source) => keep(ops.zeros_like(param).copy_(source)));
         this.#slots.set(param, { step, moments });
       }

@@ -85,6 +85,27 @@ export function fromBytes(bytes: Uint8Array, shape: readonly number[], dtype: Dt
   return new Tensor(native.fromBytes(bytes, shape, dtype, device));
 }
 
+/**
+ * The raw bytes of the elements in row-major order, in pieces that share one buffer: each piece is valid until the next
+ * is asked for. For writing large tensors without a copy that waits for the garbage collector.
+ */
+export function* byteChunks(tensor: Tensor, buffer: Uint8Array): globalThis.Generator<Uint8Array> {
+  using plain = tensor.detach();
+  using local = plain.to({ device: "cpu" });
+  using contiguous = local.contiguous();
+  const total = contiguous.numel() * elementBytes(contiguous.dtype);
+  for (let offset = 0; offset < total; offset += buffer.length) {
+    const view = buffer.subarray(0, Math.min(buffer.length, total - offset));
+    native.copyBytes(contiguous.handle, view, offset);
+    yield view;
+  }
+}
+
+/** Bytes of one element. */
+export function elementBytes(dtype: Dtype): number {
+  return dtype === "bool" ? 1 : Number(/\d+$/.exec(dtype)?.[0]) / 8;
+}
+
 export function zeros(shape: readonly number[], options: TensorOptions = {}): Tensor {
   return ops.zeros(shape, { dtype: options.dtype ?? "float32", device: options.device });
 }
@@ -142,7 +163,12 @@ export function where(condition: Tensor, self: Tensor, other: Tensor | number): 
   return ops.where(condition, self, other);
 }
 
-/** A file's content as a 1-D tensor of `size` elements, mapped into memory; writes to it do not reach the file. */
+/**
+ * A file's content as a 1-D tensor of `size` elements, mapped into memory; writes to it do not reach the file. Reading
+ * what a file has lost since throws TorchError.
+ */
 export function fromFile(path: string, options: { size: number; dtype: Dtype; shared?: boolean }): Tensor {
-  return ops.from_file(path, options.shared ?? false, options.size, { dtype: options.dtype });
+  const mapped = ops.from_file(path, options.shared ?? false, options.size, { dtype: options.dtype });
+  native.guardMapping(mapped.handle, path);
+  return mapped;
 }

@@ -3,7 +3,9 @@ export { type CallHook, call, setCallHook } from "./call.ts";
 export { ConfigError, TorchError, UserError } from "./errors.ts";
 export {
   arange,
+  byteChunks,
   cat,
+  elementBytes,
   empty,
   eye,
   fromBytes,
@@ -23,9 +25,11 @@ export {
 } from "./factories.ts";
 export { countFlops } from "./flops.ts";
 export { getNumThreads, loadedLibrary, memory, setNumThreads } from "./library.ts";
-export { autocast, enableGrad, grad, inferenceMode, isGradEnabled, noGrad } from "./modes.ts";
+export { autocast, enableGrad, grad, inferenceMode, isGradEnabled, noGrad, normalMode } from "./modes.ts";
 export type { Dtype, TypedArray } from "./native.ts";
 export * as ops from "./ops.generated.ts";
+export { ensureResident, park, unpark } from "./parking.ts";
 export { Generator, RandomStreams, seedOf } from "./random.ts";
 export { disposeTree, keep, scope } from "./scope.ts";
+export { Script } from "./script.ts";
 export { type MemoryFormat, type NestedNumbers, Tensor } from "./tensor.ts";

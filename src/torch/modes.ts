@@ -35,9 +35,19 @@ export function isGradEnabled(): boolean {
 
 /** Like noGrad, and without version counting: tensors made inside can never enter autograd. */
 export function inferenceMode<T>(fn: () => T): T {
-  native.enterInference();
+  native.enterInference(true);
   try {
     return refusePromise("inferenceMode", fn());
+  } finally {
+    native.exitInference();
+  }
+}
+
+/** Runs `fn` outside of inference mode, inside one: for tensors that outlive it. */
+export function normalMode<T>(fn: () => T): T {
+  native.enterInference(false);
+  try {
+    return refusePromise("normalMode", fn());
   } finally {
     native.exitInference();
   }

@@ -52,6 +52,7 @@ export interface Native {
   fromBytes(data: TypedArray, sizes: readonly number[], dtype: Dtype, device: string): Handle;
   writeBytes(tensor: Handle, data: TypedArray): void;
   readBytes(tensor: Handle): ArrayBuffer;
+  copyBytes(tensor: Handle, view: TypedArray, offset: number): void;
   item(tensor: Handle): number;
   sizes(tensor: Handle): number[];
   dtype(tensor: Handle): Dtype;
@@ -75,7 +76,7 @@ export interface Native {
   ): (Handle | undefined)[];
   gradEnabled(): boolean;
   setGradEnabled(enabled: boolean): void;
-  enterInference(): void;
+  enterInference(enabled: boolean): void;
   exitInference(): void;
   enterAutocast(device: string, dtype: Dtype, enabled: boolean): void;
   exitAutocast(): void;
@@ -84,6 +85,11 @@ export interface Native {
   setGeneratorState(generator: Handle, state: Handle): void;
   setThreads(count: number): void;
   threads(): number;
+  guardMapping(tensor: Handle, path: string): void;
+  loadScript(path: string, device: string): Handle;
+  scriptTensors(script: Handle): { name: string; tensor: Handle; parameter: boolean }[];
+  runScript(script: Handle, images: Handle): Handle;
+  observeScript(script: Handle, images: Handle): [string, (Handle | boolean | undefined)[], (Handle | undefined)[]][];
   memory(): { handles: number; bytes: number };
   library(): { headers: string; cuda: boolean; parallel: string };
 }

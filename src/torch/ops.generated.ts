@@ -26,6 +26,7 @@ export const operators = {
   addcmul_: operator("aten::addcmul_"),
   addmm: operator("aten::addmm"),
   affine_grid_generator: operator("aten::affine_grid_generator"),
+  alias: operator("aten::alias"),
   all: operator("aten::all"),
   amax: operator("aten::amax"),
   amin: operator("aten::amin"),
@@ -34,6 +35,7 @@ export const operators = {
   argmax: operator("aten::argmax"),
   argmin: operator("aten::argmin"),
   argsort: operator("aten::argsort.stable"),
+  as_strided: operator("aten::as_strided"),
   avg_pool2d: operator("aten::avg_pool2d"),
   batch_norm: operator("aten::batch_norm"),
   bernoulli_: operator("aten::bernoulli_.float"),
@@ -42,6 +44,7 @@ export const operators = {
   bincount: operator("aten::bincount"),
   bmm: operator("aten::bmm"),
   cat: operator("aten::cat"),
+  ceil: operator("aten::ceil"),
   chunk: operator("aten::chunk"),
   clamp: operator("aten::clamp"),
   clamp_: operator("aten::clamp_"),
@@ -58,7 +61,10 @@ export const operators = {
   detach: operator("aten::detach"),
   diagonal: operator("aten::diagonal"),
   div: operator("aten::div.Tensor"),
+  divMode: operator("aten::div.Tensor_mode"),
   div_: operator("aten::div_.Tensor"),
+  einsum: operator("aten::einsum"),
+  elu: operator("aten::elu"),
   embedding: operator("aten::embedding"),
   empty: operator("aten::empty.memory_format"),
   empty_like: operator("aten::empty_like"),
@@ -72,6 +78,7 @@ export const operators = {
   flatten: operator("aten::flatten.using_ints"),
   flip: operator("aten::flip"),
   floor: operator("aten::floor"),
+  fmod: operator("aten::fmod.Tensor"),
   from_file: operator("aten::from_file"),
   full: operator("aten::full"),
   full_like: operator("aten::full_like"),
@@ -89,13 +96,19 @@ export const operators = {
   index_add: operator("aten::index_add"),
   index_add_: operator("aten::index_add_"),
   index_copy_: operator("aten::index_copy_"),
+  index_put: operator("aten::index_put"),
   index_select: operator("aten::index_select"),
   isfinite: operator("aten::isfinite"),
+  isinf: operator("aten::isinf"),
   isnan: operator("aten::isnan"),
   kl_div: operator("aten::kl_div"),
   layer_norm: operator("aten::layer_norm"),
   le: operator("aten::le.Tensor"),
+  leaky_relu: operator("aten::leaky_relu"),
   lerp_: operator("aten::lerp_.Scalar"),
+  linalg_cholesky_ex: operator("aten::linalg_cholesky_ex"),
+  linalg_solve_triangular: operator("aten::linalg_solve_triangular"),
+  linalg_svd: operator("aten::linalg_svd"),
   linear: operator("aten::linear"),
   log: operator("aten::log"),
   log1p: operator("aten::log1p"),
@@ -103,6 +116,7 @@ export const operators = {
   logical_and: operator("aten::logical_and"),
   logical_not: operator("aten::logical_not"),
   logical_or: operator("aten::logical_or"),
+  logical_xor: operator("aten::logical_xor"),
   logsumexp: operator("aten::logsumexp"),
   lt: operator("aten::lt.Tensor"),
   masked_fill: operator("aten::masked_fill.Scalar"),
@@ -115,6 +129,7 @@ export const operators = {
   mean: operator("aten::mean.dim"),
   min: operator("aten::min"),
   minimum: operator("aten::minimum"),
+  mish: operator("aten::mish"),
   mm: operator("aten::mm"),
   mse_loss: operator("aten::mse_loss"),
   mul: operator("aten::mul.Tensor"),
@@ -135,11 +150,13 @@ export const operators = {
   permute: operator("aten::permute"),
   pow: operator("aten::pow.Tensor_Scalar"),
   powTensor: operator("aten::pow.Tensor_Tensor"),
+  prod: operator("aten::prod.dim_int"),
   random_: operator("aten::random_.from"),
   randperm: operator("aten::randperm.generator"),
   reciprocal: operator("aten::reciprocal"),
   relu: operator("aten::relu"),
   relu_: operator("aten::relu_"),
+  remainder: operator("aten::remainder.Tensor"),
   repeat: operator("aten::repeat"),
   repeat_interleave: operator("aten::repeat_interleave.self_int"),
   reshape: operator("aten::reshape"),
@@ -149,7 +166,9 @@ export const operators = {
   scaled_dot_product_attention: operator("aten::scaled_dot_product_attention"),
   scatter: operator("aten::scatter.src"),
   scatterValue: operator("aten::scatter.value"),
+  scatter_add: operator("aten::scatter_add"),
   select: operator("aten::select.int"),
+  selu: operator("aten::selu"),
   set_data: operator("aten::set_data"),
   sigmoid: operator("aten::sigmoid"),
   sign: operator("aten::sign"),
@@ -178,6 +197,7 @@ export const operators = {
   unbind: operator("aten::unbind.int"),
   uniform_: operator("aten::uniform_"),
   unsqueeze: operator("aten::unsqueeze"),
+  upsample_bicubic2d: operator("aten::upsample_bicubic2d"),
   upsample_bilinear2d: operator("aten::upsample_bilinear2d"),
   upsample_nearest2d: operator("aten::upsample_nearest2d"),
   var_: operator("aten::var.correction"),
@@ -289,6 +309,11 @@ export function affine_grid_generator(theta: Tensor, size: readonly number[], al
   return run(operators.affine_grid_generator, [theta, size, align_corners]) as Tensor;
 }
 
+/** `aten::alias(Tensor(a) self) -> Tensor(a)` */
+export function alias(self: Tensor): Tensor {
+  return run(operators.alias, [self]) as Tensor;
+}
+
 /** `aten::all(Tensor self) -> Tensor` */
 export function all(self: Tensor): Tensor {
   return run(operators.all, [self]) as Tensor;
@@ -329,6 +354,11 @@ export function argsort(self: Tensor, options: { stable: boolean; dim?: number |
   return run(operators.argsort, [self, options.stable, options?.dim, options?.descending]) as Tensor;
 }
 
+/** `aten::as_strided(Tensor(a) self, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor(a)` */
+export function as_strided(self: Tensor, size: readonly number[], stride: readonly number[], storage_offset?: number | null): Tensor {
+  return run(operators.as_strided, [self, size, stride, storage_offset]) as Tensor;
+}
+
 /** `aten::avg_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None) -> Tensor` */
 export function avg_pool2d(self: Tensor, kernel_size: number | readonly number[], stride?: number | readonly number[], padding?: number | readonly number[], ceil_mode?: boolean, count_include_pad?: boolean, divisor_override?: number | null): Tensor {
   return run(operators.avg_pool2d, [self, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override]) as Tensor;
@@ -367,6 +397,11 @@ export function bmm(self: Tensor, mat2: Tensor): Tensor {
 /** `aten::cat(Tensor[] tensors, int dim=0) -> Tensor` */
 export function cat(tensors: readonly Tensor[], dim?: number): Tensor {
   return run(operators.cat, [tensors, dim]) as Tensor;
+}
+
+/** `aten::ceil(Tensor self) -> Tensor` */
+export function ceil(self: Tensor): Tensor {
+  return run(operators.ceil, [self]) as Tensor;
 }
 
 /** `aten::chunk(Tensor(a -> *) self, int chunks, int dim=0) -> Tensor(a)[]` */
@@ -449,9 +484,24 @@ export function div(self: Tensor, other: Tensor | number): Tensor {
   return run(operators.div, [self, other]) as Tensor;
 }
 
+/** `aten::div.Tensor_mode(Tensor self, Tensor other, *, str? rounding_mode) -> Tensor` */
+export function divMode(self: Tensor, other: Tensor | number, options?: { rounding_mode?: string | null | undefined }): Tensor {
+  return run(operators.divMode, [self, other, options?.rounding_mode]) as Tensor;
+}
+
 /** `aten::div_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)` */
 export function div_(self: Tensor, other: Tensor | number): Tensor {
   return run(operators.div_, [self, other]) as Tensor;
+}
+
+/** `aten::einsum(str equation, Tensor[] tensors, *, int[]? path=None) -> Tensor` */
+export function einsum(equation: string, tensors: readonly Tensor[], options?: { path?: readonly number[] | null | undefined }): Tensor {
+  return run(operators.einsum, [equation, tensors, options?.path]) as Tensor;
+}
+
+/** `aten::elu(Tensor self, Scalar alpha=1, Scalar scale=1, Scalar input_scale=1) -> Tensor` */
+export function elu(self: Tensor, alpha?: number, scale?: number, input_scale?: number): Tensor {
+  return run(operators.elu, [self, alpha, scale, input_scale]) as Tensor;
 }
 
 /** `aten::embedding(Tensor weight, Tensor indices, SymInt padding_idx=-1, bool scale_grad_by_freq=False, bool sparse=False) -> Tensor` */
@@ -517,6 +567,11 @@ export function flip(self: Tensor, dims: readonly number[]): Tensor {
 /** `aten::floor(Tensor self) -> Tensor` */
 export function floor(self: Tensor): Tensor {
   return run(operators.floor, [self]) as Tensor;
+}
+
+/** `aten::fmod.Tensor(Tensor self, Tensor other) -> Tensor` */
+export function fmod(self: Tensor, other: Tensor | number): Tensor {
+  return run(operators.fmod, [self, other]) as Tensor;
 }
 
 /** `aten::from_file(str filename, bool? shared=None, int? size=0, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
@@ -604,6 +659,11 @@ export function index_copy_(self: Tensor, dim: number, index: Tensor, source: Te
   return run(operators.index_copy_, [self, dim, index, source]) as Tensor;
 }
 
+/** `aten::index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor` */
+export function index_put(self: Tensor, indices: readonly (Tensor | null)[], values: Tensor, accumulate?: boolean): Tensor {
+  return run(operators.index_put, [self, indices, values, accumulate]) as Tensor;
+}
+
 /** `aten::index_select(Tensor self, int dim, Tensor index) -> Tensor` */
 export function index_select(self: Tensor, dim: number, index: Tensor): Tensor {
   return run(operators.index_select, [self, dim, index]) as Tensor;
@@ -612,6 +672,11 @@ export function index_select(self: Tensor, dim: number, index: Tensor): Tensor {
 /** `aten::isfinite(Tensor self) -> Tensor` */
 export function isfinite(self: Tensor): Tensor {
   return run(operators.isfinite, [self]) as Tensor;
+}
+
+/** `aten::isinf(Tensor self) -> Tensor` */
+export function isinf(self: Tensor): Tensor {
+  return run(operators.isinf, [self]) as Tensor;
 }
 
 /** `aten::isnan(Tensor self) -> Tensor` */
@@ -634,9 +699,29 @@ export function le(self: Tensor, other: Tensor | number): Tensor {
   return run(operators.le, [self, other]) as Tensor;
 }
 
+/** `aten::leaky_relu(Tensor self, Scalar negative_slope=0.01) -> Tensor` */
+export function leaky_relu(self: Tensor, negative_slope?: number): Tensor {
+  return run(operators.leaky_relu, [self, negative_slope]) as Tensor;
+}
+
 /** `aten::lerp_.Scalar(Tensor(a!) self, Tensor end, Scalar weight) -> Tensor(a!)` */
 export function lerp_(self: Tensor, end: Tensor, weight: number): Tensor {
   return run(operators.lerp_, [self, end, weight]) as Tensor;
+}
+
+/** `aten::linalg_cholesky_ex(Tensor self, *, bool upper=False, bool check_errors=False) -> (Tensor L, Tensor info)` */
+export function linalg_cholesky_ex(self: Tensor, options?: { upper?: boolean | undefined; check_errors?: boolean | undefined }): [Tensor, Tensor] {
+  return run(operators.linalg_cholesky_ex, [self, options?.upper, options?.check_errors]) as [Tensor, Tensor];
+}
+
+/** `aten::linalg_solve_triangular(Tensor self, Tensor B, *, bool upper, bool left=True, bool unitriangular=False) -> Tensor` */
+export function linalg_solve_triangular(self: Tensor, B: Tensor, options: { upper: boolean; left?: boolean | undefined; unitriangular?: boolean | undefined }): Tensor {
+  return run(operators.linalg_solve_triangular, [self, B, options.upper, options?.left, options?.unitriangular]) as Tensor;
+}
+
+/** `aten::linalg_svd(Tensor A, bool full_matrices=True, *, str? driver=None) -> (Tensor U, Tensor S, Tensor Vh)` */
+export function linalg_svd(A: Tensor, full_matrices?: boolean, options?: { driver?: string | null | undefined }): [Tensor, Tensor, Tensor] {
+  return run(operators.linalg_svd, [A, full_matrices, options?.driver]) as [Tensor, Tensor, Tensor];
 }
 
 /** `aten::linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor` */
@@ -672,6 +757,11 @@ export function logical_not(self: Tensor): Tensor {
 /** `aten::logical_or(Tensor self, Tensor other) -> Tensor` */
 export function logical_or(self: Tensor, other: Tensor | number): Tensor {
   return run(operators.logical_or, [self, other]) as Tensor;
+}
+
+/** `aten::logical_xor(Tensor self, Tensor other) -> Tensor` */
+export function logical_xor(self: Tensor, other: Tensor | number): Tensor {
+  return run(operators.logical_xor, [self, other]) as Tensor;
 }
 
 /** `aten::logsumexp(Tensor self, int[1] dim, bool keepdim=False) -> Tensor` */
@@ -732,6 +822,11 @@ export function min(self: Tensor): Tensor {
 /** `aten::minimum(Tensor self, Tensor other) -> Tensor` */
 export function minimum(self: Tensor, other: Tensor | number): Tensor {
   return run(operators.minimum, [self, other]) as Tensor;
+}
+
+/** `aten::mish(Tensor self) -> Tensor` */
+export function mish(self: Tensor): Tensor {
+  return run(operators.mish, [self]) as Tensor;
 }
 
 /** `aten::mm(Tensor self, Tensor mat2) -> Tensor` */
@@ -834,6 +929,11 @@ export function powTensor(self: Tensor, exponent: Tensor): Tensor {
   return run(operators.powTensor, [self, exponent]) as Tensor;
 }
 
+/** `aten::prod.dim_int(Tensor self, int dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
+export function prod(self: Tensor, dim: number, keepdim?: boolean, options?: { dtype?: Dtype | null | undefined }): Tensor {
+  return run(operators.prod, [self, dim, keepdim, options?.dtype]) as Tensor;
+}
+
 /** `aten::random_.from(Tensor(a!) self, int from, int? to, *, Generator? generator=None) -> Tensor(a!)` */
 export function random_(self: Tensor, from: number, to?: number | null, options?: { generator?: Generator | null | undefined }): Tensor {
   return run(operators.random_, [self, from, to, options?.generator]) as Tensor;
@@ -857,6 +957,11 @@ export function relu(self: Tensor): Tensor {
 /** `aten::relu_(Tensor(a!) self) -> Tensor(a!)` */
 export function relu_(self: Tensor): Tensor {
   return run(operators.relu_, [self]) as Tensor;
+}
+
+/** `aten::remainder.Tensor(Tensor self, Tensor other) -> Tensor` */
+export function remainder(self: Tensor, other: Tensor | number): Tensor {
+  return run(operators.remainder, [self, other]) as Tensor;
 }
 
 /** `aten::repeat(Tensor self, SymInt[] repeats) -> Tensor` */
@@ -904,9 +1009,19 @@ export function scatterValue(self: Tensor, dim: number, index: Tensor, value: nu
   return run(operators.scatterValue, [self, dim, index, value]) as Tensor;
 }
 
+/** `aten::scatter_add(Tensor self, int dim, Tensor index, Tensor src) -> Tensor` */
+export function scatter_add(self: Tensor, dim: number, index: Tensor, src: Tensor): Tensor {
+  return run(operators.scatter_add, [self, dim, index, src]) as Tensor;
+}
+
 /** `aten::select.int(Tensor(a) self, int dim, SymInt index) -> Tensor(a)` */
 export function select(self: Tensor, dim: number, index: number): Tensor {
   return run(operators.select, [self, dim, index]) as Tensor;
+}
+
+/** `aten::selu(Tensor self) -> Tensor` */
+export function selu(self: Tensor): Tensor {
+  return run(operators.selu, [self]) as Tensor;
 }
 
 /** `aten::set_data(Tensor(a!) self, Tensor new_data) -> ()` */
@@ -1047,6 +1162,11 @@ export function uniform_(self: Tensor, from?: number, to?: number, options?: { g
 /** `aten::unsqueeze(Tensor(a) self, int dim) -> Tensor(a)` */
 export function unsqueeze(self: Tensor, dim: number): Tensor {
   return run(operators.unsqueeze, [self, dim]) as Tensor;
+}
+
+/** `aten::upsample_bicubic2d(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? scales_w=None) -> Tensor` */
+export function upsample_bicubic2d(self: Tensor, output_size: number | readonly number[], align_corners: boolean, scales_h?: number | null, scales_w?: number | null): Tensor {
+  return run(operators.upsample_bicubic2d, [self, output_size, align_corners, scales_h, scales_w]) as Tensor;
 }
 
 /** `aten::upsample_bilinear2d(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? scales_w=None) -> Tensor` */

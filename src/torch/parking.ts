@@ -1,0 +1,38 @@
+/** Tensors whose content lies elsewhere for a while: identity, shape and dtype stay, the memory is given back. */
+import { noGrad, normalMode } from "./modes.ts";
+import * as ops from "./ops.generated.ts";
+import { scope } from "./scope.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** Brings the content of a parked tensor back; told whether it is about to be overwritten. */
+export type Restore = (writing: boolean) => void;
+
+const restorers = new WeakMap<Tensor, Restore>();
+
+/**
+ * Gives a tensor's memory back. Whoever parks it keeps its content and hands it back through `unpark`.
+ * @param restore called when the content is needed; must unpark the tensor
+ */
+export function park(tensor: Tensor, restore: Restore): void {
+  setData(tensor, () => ops.zeros([], { dtype: tensor.dtype, device: tensor.device }).expand(tensor.shape));
+  restorers.set(tensor, restore);
+}
+
+/** Gives a parked tensor its content. */
+export function unpark(tensor: Tensor, content: Tensor): void {
+  setData(tensor, () => content);
+  restorers.delete(tensor);
+}
+
+/**
+ * Makes sure that a tensor has its content; call before reading or overwriting what may be parked. Works inside
+ * inference mode too, whose own tensors could never be trained again.
+ */
+export function ensureResident(tensor: Tensor, writing: boolean): void {
+  const restore = restorers.get(tensor);
+  if (restore) normalMode(() => restore(writing));
+}
+
+function setData(tensor: Tensor, data: () => Tensor): void {
+  scope(() => normalMode(() => noGrad(() => ops.set_data(tensor, data()))));
+}
