@@ -4,12 +4,21 @@ import fs from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { UserError } from "../torch/index.ts";
 
+export interface WriteOptions {
+  /** The file need not survive a power failure, so nothing waits for the disk. */
+  scratch?: boolean;
+}
+
 /**
  * Writes one chunk, or several in order, to a temporary file beside `path` and renames it over `path`. On failure the temporary file is
  * removed and what was at `path` stays.
  * @throws UserError when the disk is full, or the folder is missing or not writable
  */
-export function writeFileAtomic(path: string, chunks: Uint8Array | string | Iterable<Uint8Array | string>): void {
+export function writeFileAtomic(
+  path: string,
+  chunks: Uint8Array | string | Iterable<Uint8Array | string>,
+  options: WriteOptions = {},
+): void {
   const folder = dirname(path);
   const temporary = join(folder, `.${basename(path)}.${process.pid}.${randomBytes(4).toString("hex")}.tmp`);
   let descriptor: number | undefined;
@@ -17,11 +26,11 @@ export function writeFileAtomic(path: string, chunks: Uint8Array | string | Iter
     descriptor = fs.openSync(temporary, "wx");
     const all = typeof chunks === "string" || ArrayBuffer.isView(chunks) ? [chunks] : chunks;
     for (const chunk of all) writeAll(descriptor, typeof chunk === "string" ? Buffer.from(chunk) : chunk);
-    fs.fsyncSync(descriptor);
+    if (!options.scratch) fs.fsyncSync(descriptor);
     fs.closeSync(descriptor);
     descriptor = undefined;
     fs.renameSync(temporary, path);
-    syncFolder(folder);
+    if (!options.scratch) syncFolder(folder);
   } catch (error) {
     if (descriptor !== undefined) fs.closeSync(descriptor);
     fs.rmSync(temporary, { force: true });

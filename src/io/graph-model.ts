@@ -6,6 +6,8 @@ export interface GraphModelOptions {
   /** Name of the tensor that serves as features; the reader's own choice when left out. */
   features?: string | undefined;
   device?: string | undefined;
+  /** Side of the images in pixels where the file does not fix it (default 224): only for finding the feature width. */
+  size?: number | undefined;
 }
 
 /** What a graph says about the images it takes. */

@@ -1,4 +1,16 @@
-/** Files: weights in the safetensors format, and atomic writing. */
+/** Files: weights (safetensors, PyTorch, TensorFlow.js), networks that files bring along, and atomic writing. */
 export { writeFileAtomic } from "./atomic-file.ts";
 export { type GraphInput, GraphModel, type GraphModelOptions } from "./graph-model.ts";
-export { readSafetensors, type Weights, writeSafetensors } from "./safetensors.ts";
+export { LazyTensor } from "./lazy-tensor.ts";
+export { OnnxModel, onnxParts, openOnnx } from "./onnx/index.ts";
+export { type LazyWeights, readSafetensors, streamSafetensors, type Weights, writeSafetensors } from "./safetensors.ts";
+export { openTfjs, readTfjsWeights } from "./tfjs/index.ts";
+export {
+  isTorchScript,
+  type Plain,
+  readTorchArchive,
+  stateDictOf,
+  type TorchArchive,
+  type TorchValue,
+} from "./torch-archive/index.ts";
+export { openTorchScript, TorchScriptModel } from "./torch-script.ts";

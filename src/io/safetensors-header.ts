@@ -1,5 +1,8 @@
 /** The header of a safetensors file: parsing with all of the format's invariants checked, and writing. */
 import { type Dtype, UserError } from "../torch/index.ts";
+import { maximumDimensions } from "./lazy-tensor.ts";
+import { quoted } from "./quoted.ts";
+import { checkHeaderText } from "./safetensors-text.ts";
 
 /** Where a tensor lies in the data section, in bytes. */
 export interface Entry {
@@ -36,9 +39,6 @@ export const formatOf: ReadonlyMap<Dtype, { name: string; width: number }> = new
   Object.entries(types).map(([name, { dtype, width }]) => [dtype, { name, width }]),
 );
 
-/** libtorch's iterators end at 64 dimensions. */
-const maximumDimensions = 64;
-
 /**
  * Reads a header's text for a data section of `dataLength` bytes.
  * @throws UserError naming the file for anything that the format does not allow
@@ -47,6 +47,7 @@ export function parseHeader(text: string, dataLength: number, file: string): Hea
   const fail = (what: string): never => {
     throw new UserError(`${file} is not a valid safetensors file: ${what}; download or export it again`);
   };
+  checkHeaderText(text, fail);
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -71,30 +72,35 @@ export function parseHeader(text: string, dataLength: number, file: string): Hea
 }
 
 function parseEntry(name: string, value: unknown, fail: (what: string) => never): Entry {
-  if (!isRecord(value)) return fail(`the entry of tensor "${name}" is not an object`);
+  if (/\p{Surrogate}/u.test(name)) return fail(`the name of tensor ${quoted(name)} is not Unicode`);
+  if (!isRecord(value)) return fail(`the entry of tensor ${quoted(name)} is not an object`);
   const type =
     typeof value["dtype"] === "string" && Object.hasOwn(types, value["dtype"]) ? types[value["dtype"]] : null;
-  if (!type) return fail(`tensor "${name}" has the unsupported dtype ${JSON.stringify(value["dtype"])}`);
+  if (!type) return fail(`tensor ${quoted(name)} has the unsupported dtype ${shownDtype(value["dtype"])}`);
   const shape = value["shape"];
-  if (!isSizes(shape) || shape.length > maximumDimensions) return fail(`tensor "${name}" has no valid shape`);
+  if (!isSizes(shape) || shape.length > maximumDimensions) return fail(`tensor ${quoted(name)} has no valid shape`);
   const offsets = value["data_offsets"];
-  if (!isSizes(offsets) || offsets.length !== 2) return fail(`tensor "${name}" has no valid offsets`);
+  if (!isSizes(offsets) || offsets.length !== 2) return fail(`tensor ${quoted(name)} has no valid offsets`);
   const [begin = 0, end = 0] = offsets;
   const bytes = shape.reduce((product, size) => product * size, type.width);
   if (!shape.every((_, i) => Number.isSafeInteger(product(shape.slice(i)) * type.width))) {
-    return fail(`tensor "${name}" is too large`);
+    return fail(`tensor ${quoted(name)} is too large`);
   }
   if (end - begin !== bytes) {
-    return fail(`tensor "${name}" of shape [${shape.join(", ")}] needs ${bytes} bytes but has ${end - begin}`);
+    return fail(`tensor ${quoted(name)} of shape [${shape.join(", ")}] needs ${bytes} bytes but has ${end - begin}`);
   }
   return { name, dtype: type.dtype, shape, begin, end };
+}
+
+function shownDtype(value: unknown): string {
+  return typeof value === "string" ? quoted(value) : "that is no text";
 }
 
 /** Tensors lie one after the other, without gap or overlap, up to the end of the file. */
 function checkCoverage(entries: readonly Entry[], dataLength: number, fail: (what: string) => never): void {
   let reached = 0;
   for (const entry of entries.toSorted((a, b) => a.begin - b.begin || a.end - b.end)) {
-    if (entry.begin !== reached) fail(`tensor "${entry.name}" does not start where the one before it ends`);
+    if (entry.begin !== reached) fail(`tensor ${quoted(entry.name)} does not start where the one before it ends`);
     reached = entry.end;
   }
   if (reached !== dataLength) {

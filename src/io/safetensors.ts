@@ -1,7 +1,22 @@
-/** Weights in the safetensors format: memory-mapped reading, atomic writing. */
+/** Weights in the safetensors format: memory-mapped or streamed reading, atomic writing. */
 import fs from "node:fs";
-import { type Dtype, empty, fromFile, noGrad, ops, scope, type Tensor, UserError } from "../torch/index.ts";
-import { writeFileAtomic } from "./atomic-file.ts";
+import {
+  byteChunks,
+  type Dtype,
+  empty,
+  ensureResident,
+  fromFile,
+  keep,
+  noGrad,
+  ops,
+  scope,
+  type Tensor,
+  UserError,
+} from "../torch/index.ts";
+import { type WriteOptions, writeFileAtomic } from "./atomic-file.ts";
+import { changed, explainRead, FileSource, notAFile, readOnly, sameFile } from "./file-source.ts";
+import { checkTruth, LazyTensor, tensorFrom, widths } from "./lazy-tensor.ts";
+import { quoted, reasonOf } from "./quoted.ts";
 import { type Entry, encodeHeader, formatOf, maximumHeader, parseHeader } from "./safetensors-header.ts";
 
 export interface Weights {
@@ -15,29 +30,79 @@ export interface Weights {
  * @throws UserError naming the file when it is missing or breaks any rule of the format
  */
 export function readSafetensors(path: string): Weights {
-  const { text, start, size } = readHeader(path);
+  const { text, start, stat } = readHeader(path);
+  const { size } = stat;
   const { entries, metadata } = parseHeader(text, size - start, path);
   try {
     const tensors = scope(() =>
       noGrad(() => {
         const bytes = fromFile(path, { size, dtype: "uint8" });
+        // Another file may have taken its place since the header was read.
+        if (!sameFile(stat, fs.statSync(path))) throw changed(path);
         return new Map(entries.map((entry) => [entry.name, tensorAt(bytes, start, entry, path)]));
       }),
     );
     return { tensors, metadata };
   } catch (error) {
     if (error instanceof UserError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new UserError(`cannot read ${path}: ${reason}`, { cause: error });
+    throw new UserError(`cannot read ${path}: ${reasonOf(error)}`, { cause: error });
   }
 }
 
-function readHeader(path: string): { text: string; start: number; size: number } {
+export interface LazyWeights {
+  tensors: Map<string, LazyTensor>;
+  metadata: Record<string, string>;
+}
+
+/**
+ * Reads the header only; each tensor is read into fresh memory when asked for, by ordinary reads: a file that loses bytes
+ * meanwhile is an error, where a mapped one would be lost memory. The file is not kept open.
+ * @throws UserError naming the file when it is missing or breaks any rule of the format
+ */
+export async function streamSafetensors(path: string): Promise<LazyWeights> {
+  const { text, start, stat } = readHeader(path);
+  const { entries, metadata } = parseHeader(text, stat.size - start, path);
+  const source = new FileSource(path, stat);
+  return { tensors: new Map(entries.map((entry) => [entry.name, new Streamed(source, start, entry)])), metadata };
+}
+
+class Streamed extends LazyTensor {
+  readonly #source: FileSource;
+  readonly #start: number;
+  readonly #entry: Entry;
+
+  constructor(source: FileSource, start: number, entry: Entry) {
+    super();
+    this.#source = source;
+    this.#start = start;
+    this.#entry = entry;
+  }
+
+  override get shape(): readonly number[] {
+    return this.#entry.shape;
+  }
+
+  override get dtype(): Dtype {
+    return this.#entry.dtype;
+  }
+
+  override async read(): Promise<Tensor> {
+    const { name, dtype, shape, begin, end } = this.#entry;
+    if (end === begin) return keep(empty(shape, { dtype }));
+    const pieces = this.#source.pieces(this.#start + begin, end - begin);
+    const count = (end - begin) / widths[dtype];
+    using flat = await tensorFrom(pieces, count, dtype, { what: `${this.#source.path}, tensor ${quoted(name)},` });
+    return keep(flat.view(shape));
+  }
+}
+
+function readHeader(path: string): { text: string; start: number; stat: fs.Stats } {
   let descriptor: number | undefined;
   try {
-    descriptor = fs.openSync(path, "r");
+    // Looked at before it is opened: opening a device may act on it.
+    if (!fs.statSync(path).isFile()) throw notAFile(path);
+    descriptor = fs.openSync(path, readOnly);
     const stat = fs.fstatSync(descriptor);
-    if (!stat.isFile()) throw new UserError(`${path} is not a file: give the path of a safetensors file`);
     const invalid = `${path} is not a valid safetensors file`;
     if (stat.size < 10) throw new UserError(`${invalid}: it has only ${stat.size} bytes`);
     const length = Number(readBytes(descriptor, 0, 8, path).readBigUInt64LE(0));
@@ -47,12 +112,9 @@ function readHeader(path: string): { text: string; start: number; size: number }
       );
     }
     const bytes = readBytes(descriptor, 8, length, path);
-    return { text: decode(bytes, invalid), start: 8 + length, size: stat.size };
+    return { text: decode(bytes, invalid), start: 8 + length, stat };
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException | undefined)?.code;
-    if (code === undefined) throw error;
-    const reason = code === "ENOENT" ? "there is no such file" : String((error as Error).message);
-    throw new UserError(`cannot read ${path}: ${reason}`, { cause: error });
+    throw explainRead(error, path);
   } finally {
     if (descriptor !== undefined) fs.closeSync(descriptor);
   }
@@ -63,7 +125,7 @@ function readBytes(descriptor: number, position: number, length: number, path: s
   let done = 0;
   while (done < length) {
     const count = fs.readSync(descriptor, bytes, done, length - done, position + done);
-    if (count === 0) throw new UserError(`${path} ended while it was read: is something writing to it?`);
+    if (count === 0) throw changed(path);
     done += count;
   }
   return bytes;
@@ -82,23 +144,24 @@ function tensorAt(bytes: Tensor, start: number, entry: Entry, path: string): Ten
   if (end === begin) return empty(shape, { dtype });
   const width = formatOf.get(dtype)?.width ?? 1;
   let part = bytes.narrow(0, start + begin, end - begin);
-  if (dtype === "bool" && part.max().item() > 1) {
-    throw new UserError(`${path} is not a valid safetensors file: tensor "${entry.name}" has truth values above 1`);
-  }
+  if (dtype === "bool") checkTruth(part, `${path}, tensor ${quoted(entry.name)},`);
   // Files of other writers need not be aligned; an element must not straddle its natural boundary.
   if ((start + begin) % width !== 0) part = part.clone();
   return ops.viewDtype(part, dtype).view(shape);
 }
 
+const writeBuffer = new Uint8Array(4 << 20);
+
 /**
  * Writes tensors (in row-major order, whatever their memory format) and metadata; the file appears complete or not at
- * all. Tensors with wider elements come first, so that all are aligned.
+ * all. Tensors with wider elements come first, so that all are aligned; else their order is kept.
  * @throws UserError when the file cannot be written
  */
 export function writeSafetensors(
   path: string,
   tensors: ReadonlyMap<string, Tensor>,
   metadata: Record<string, string> = {},
+  options: WriteOptions = {},
 ): void {
   const named = Array.from(tensors, ([name, tensor]) => ({
     name,
@@ -106,7 +169,7 @@ export function writeSafetensors(
     dtype: tensor.dtype,
     width: widthOf(tensor),
   }));
-  named.sort((a, b) => b.width - a.width || (a.name < b.name ? -1 : 1));
+  named.sort((a, b) => b.width - a.width);
   let end = 0;
   const entries = named.map(({ name, tensor, dtype, width }): Entry => {
     if (name === "__metadata__") throw new UserError('a tensor cannot be named "__metadata__" in a safetensors file');
@@ -116,9 +179,12 @@ export function writeSafetensors(
   });
   function* chunks(): Generator<Uint8Array> {
     yield encodeHeader({ entries, metadata });
-    for (const { tensor } of named) yield tensor.toBytes();
+    for (const { tensor } of named) {
+      ensureResident(tensor, false);
+      yield* byteChunks(tensor, writeBuffer);
+    }
   }
-  writeFileAtomic(path, chunks());
+  writeFileAtomic(path, chunks(), options);
 }
 
 function widthOf(tensor: Tensor): number {

@@ -26,7 +26,8 @@ export function writeSmallHub(folder: string): string {
   const dir = join(folder, "hub");
   mkdirSync(dir, { recursive: true });
   const members = architectures.map(([name, architecture, config], i) => {
-    const backbone = createBackbone(architecture, config, { generator: new Generator(i + 1) });
+    using generator = new Generator(i + 1);
+    const backbone = createBackbone(architecture, config, { generator });
     const file = `${name}.safetensors`;
     writeSafetensors(join(dir, file), backbone.stateDict());
     const sha256 = createHash("sha256")

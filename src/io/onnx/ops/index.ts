@@ -1,0 +1,31 @@
+/** All operators by their names in ONNX. */
+import type { OperatorFunction } from "../call.ts";
+import * as activation from "./activation.ts";
+import * as arithmetic from "./arithmetic.ts";
+import * as attention from "./attention.ts";
+import * as convolution from "./convolution.ts";
+import * as linear from "./linear.ts";
+import * as logic from "./logic.ts";
+import * as normalisation from "./normalisation.ts";
+import * as pooling from "./pooling.ts";
+import * as reduction from "./reduction.ts";
+import * as resize from "./resize.ts";
+import * as shape from "./shape.ts";
+import * as slicing from "./slicing.ts";
+
+export const operators: ReadonlyMap<string, OperatorFunction> = new Map(
+  [
+    activation,
+    arithmetic,
+    attention,
+    convolution,
+    linear,
+    logic,
+    normalisation,
+    pooling,
+    reduction,
+    resize,
+    shape,
+    slicing,
+  ].flatMap((file) => Object.entries(file)),
+);

@@ -1,0 +1,161 @@
+/** Operators of TensorFlow that are supported, by their names in the GraphDef. */
+import { ops } from "../../../torch/index.ts";
+import * as product from "./convolution.ts";
+import * as math from "./math.ts";
+import type { Operator } from "./operator.ts";
+import * as shape from "./shape.ts";
+import * as slicing from "./slicing.ts";
+
+const { binary, unary, reduction } = math;
+
+const identity = unary((x) => x);
+
+export const operators: ReadonlyMap<string, Operator> = new Map<string, Operator>([
+  // Products, pooling, normalisation
+  ["AvgPool", product.avgPool],
+  ["BatchMatMul", product.batchMatMul],
+  ["BatchMatMulV2", product.batchMatMul],
+  ["BiasAdd", product.biasAdd],
+  ["Conv2D", product.conv2d],
+  ["Conv2DBackpropInput", product.conv2dBackpropInput],
+  ["DepthwiseConv2d", product.depthwiseConv2d],
+  ["DepthwiseConv2dNative", product.depthwiseConv2d],
+  ["FusedBatchNorm", product.fusedBatchNorm],
+  ["FusedBatchNormV2", product.fusedBatchNorm],
+  ["FusedBatchNormV3", product.fusedBatchNorm],
+  ["FusedDepthwiseConv2dNative", product.fusedDepthwiseConv2d],
+  ["MatMul", product.matMul],
+  ["MaxPool", product.maxPool],
+  ["_FusedConv2D", product.fusedConv2d],
+  ["_FusedMatMul", product.fusedMatMul],
+  // One tensor
+  ["Abs", unary((x) => x.abs())],
+  ["Ceil", unary((x) => ops.ceil(x))],
+  ["ClipByValue", math.clipByValue],
+  ["Cos", unary((x) => ops.cos(x))],
+  ["Elu", unary((x) => ops.elu(x))],
+  ["Erf", unary((x) => ops.erf(x))],
+  ["Exp", unary((x) => x.exp())],
+  ["Floor", unary((x) => ops.floor(x))],
+  ["LeakyRelu", math.leakyRelu],
+  ["Log", unary((x) => x.log())],
+  ["Log1p", unary((x) => ops.log1p(x))],
+  ["LogSoftmax", unary((x) => x.log_softmax(-1))],
+  ["LogicalNot", unary((x) => x.logical_not())],
+  ["Neg", unary((x) => x.neg())],
+  ["Reciprocal", unary((x) => ops.reciprocal(x))],
+  ["Relu", unary((x) => x.relu())],
+  ["Relu6", unary((x) => ops.hardtanh(x, 0, 6))],
+  ["Round", unary((x) => ops.round(x))],
+  ["Rsqrt", unary((x) => x.rsqrt())],
+  ["Selu", unary((x) => ops.selu(x))],
+  ["Sigmoid", unary((x) => x.sigmoid())],
+  ["Sign", unary((x) => ops.sign(x))],
+  ["Sin", unary((x) => ops.sin(x))],
+  ["Softmax", unary((x) => x.softmax(-1))],
+  ["Softplus", unary((x) => x.softplus())],
+  ["Sqrt", unary((x) => x.sqrt())],
+  ["Square", unary((x) => x.square())],
+  ["Tanh", unary((x) => x.tanh())],
+  // Two tensors
+  ["Add", binary((a, b) => a.add(b))],
+  ["AddN", math.addN],
+  ["AddV2", binary((a, b) => a.add(b))],
+  ["Div", binary((a, b) => a.div(b))],
+  ["DivNoNan", binary(math.divNoNan)],
+  ["Equal", binary((a, b) => a.eq(b))],
+  ["FloorDiv", binary(math.floorDiv)],
+  ["FloorMod", binary(math.floorMod)],
+  ["Greater", binary((a, b) => a.gt(b))],
+  ["GreaterEqual", binary((a, b) => a.ge(b))],
+  ["Less", binary((a, b) => a.lt(b))],
+  ["LessEqual", binary((a, b) => a.le(b))],
+  ["LogicalAnd", binary((a, b) => a.logical_and(b))],
+  ["LogicalOr", binary((a, b) => ops.logical_or(a, b))],
+  ["Maximum", binary((a, b) => ops.maximum(a, b))],
+  ["Minimum", binary((a, b) => ops.minimum(a, b))],
+  ["Mul", binary((a, b) => a.mul(b))],
+  ["NotEqual", binary((a, b) => a.ne(b))],
+  ["Pow", binary((a, b) => a.pow(b))],
+  ["Prelu", math.preluOperator],
+  ["RealDiv", binary((a, b) => a.div(b))],
+  ["SquaredDifference", binary((a, b) => a.sub(b).square())],
+  ["Sub", binary((a, b) => a.sub(b))],
+  ["Select", math.select],
+  ["SelectV2", math.select],
+  // Reductions
+  ["ArgMax", math.argument((x, dim) => x.argmax(dim))],
+  ["ArgMin", math.argument((x, dim) => ops.argmin(x, dim))],
+  ["Max", reduction((x, dims, keep) => x.amax(dims, keep))],
+  ["Mean", reduction((x, dims, keep) => x.mean(dims, keep))],
+  ["Min", reduction((x, dims, keep) => x.amin(dims, keep))],
+  ["Prod", reduction(math.product)],
+  ["Sum", reduction(math.sum)],
+  // Shapes and parts
+  ["BatchToSpaceND", slicing.batchToSpace],
+  ["BroadcastTo", shape.broadcastTo],
+  ["Cast", math.cast],
+  ["Concat", shape.concat],
+  ["ConcatV2", shape.concatV2],
+  ["DepthToSpace", slicing.depthToSpace],
+  ["EnsureShape", identity],
+  ["ExpandDims", shape.expandDims],
+  ["Fill", shape.fill],
+  ["Gather", slicing.gather],
+  ["GatherV2", slicing.gather],
+  ["MirrorPad", slicing.mirrorPad],
+  ["OnesLike", math.like(1)],
+  ["Pack", shape.pack],
+  ["Pad", slicing.pad],
+  ["PadV2", slicing.pad],
+  ["Range", shape.range],
+  ["Rank", shape.rank],
+  ["Reshape", shape.reshape],
+  ["ResizeBilinear", shape.resizing("bilinear")],
+  ["ResizeNearestNeighbor", shape.resizing("nearest")],
+  ["ReverseV2", slicing.reverse],
+  ["Shape", shape.shape],
+  ["Size", shape.size],
+  ["Slice", slicing.slice],
+  ["SpaceToBatchND", slicing.spaceToBatch],
+  ["Split", shape.split],
+  ["SplitV", shape.splitV],
+  ["Squeeze", shape.squeeze],
+  ["StridedSlice", slicing.stridedSlice],
+  ["Tile", shape.tile],
+  ["Transpose", shape.transpose],
+  ["Unpack", shape.unpack],
+  ["ZerosLike", math.like(0)],
+  // What changes nothing at inference
+  ["FakeQuantWithMinMaxVars", identity],
+  ["Identity", identity],
+  ["PlaceholderWithDefault", identity],
+  ["Snapshot", identity],
+  ["StopGradient", unary((x) => x.detach())],
+]);
+
+export const passing: ReadonlySet<string> = new Set(["Identity", "Snapshot"]);
+export const matrixProducts: ReadonlySet<string> = new Set(["MatMul", "_FusedMatMul"]);
+export const convolutions: ReadonlySet<string> = new Set(["Conv2D", "_FusedConv2D"]);
+
+/** Inputs that are weights by the operator's nature. */
+export const weightInputs: ReadonlyMap<string, readonly number[]> = new Map([
+  ["BatchMatMul", [0, 1]],
+  ["BatchMatMulV2", [0, 1]],
+  ["BiasAdd", [1]],
+  ["Conv2D", [1]],
+  ["Conv2DBackpropInput", [1]],
+  ["DepthwiseConv2d", [1]],
+  ["DepthwiseConv2dNative", [1]],
+  ["FusedBatchNorm", [1, 2, 3, 4]],
+  ["FusedBatchNormV2", [1, 2, 3, 4]],
+  ["FusedBatchNormV3", [1, 2, 3, 4]],
+  ["FusedDepthwiseConv2dNative", [1, 2, 3]],
+  ["MatMul", [0, 1]],
+  ["Prelu", [1]],
+  ["_FusedConv2D", [1, 2, 3]],
+  ["_FusedMatMul", [0, 1, 2, 3]],
+]);
+
+/** Operators whose constants are weights when the other side comes from weights: scales and shifts. */
+export const affine: ReadonlySet<string> = new Set(["Add", "AddV2", "Div", "Mul", "RealDiv", "Sub"]);

@@ -1,0 +1,55 @@
+/** What torch.save wrote, as plain values and tensors that are read when asked for. */
+import { UserError } from "../../torch/index.ts";
+import { FileSource } from "../file-source.ts";
+import type { LazyTensor } from "../lazy-tensor.ts";
+import { describeForeign } from "./foreign.ts";
+import { readLegacy } from "./legacy.ts";
+import type { Plain, TorchValue, Value } from "./values.ts";
+import { leavesOf } from "./walk.ts";
+import { ZipArchive } from "./zip.ts";
+import { isProgram, readZip } from "./zipped.ts";
+
+export interface TorchArchive {
+  readonly path: string;
+  readonly format: "zip" | "legacy";
+  /** The saved value itself. */
+  readonly root: TorchValue;
+  /** Every tensor by its dotted path. */
+  readonly tensors: ReadonlyMap<string, LazyTensor>;
+  /** Every other leaf by its dotted path. */
+  readonly scalars: ReadonlyMap<string, Plain>;
+}
+
+const zipMagic = 0x04034b50;
+
+/**
+ * Opens a .pth or .pt file without running any of it: numbers, text, containers and tensors are kept, and whatever else
+ * Python would rebuild (classes of models above all, so a whole pickled module) is refused by name. Only what describes
+ * the tensors is read: each has its shape and dtype, and its `read()` reads its elements when asked. `stateDictOf` finds a
+ * model's tensors in it. The file is not kept open.
+ * @throws UserError naming the file when it is no such file, is damaged, or holds something that is not supported
+ */
+export async function readTorchArchive(path: string): Promise<TorchArchive> {
+  const fail = (what: string): never => {
+    throw new UserError(`${path} cannot be read as a PyTorch file: ${what}`);
+  };
+  const source = await FileSource.of(path);
+  const head = await source.bytes(0, Math.min(source.size, 512));
+  const isZip = head.length >= 4 && head.readUInt32LE(0) === zipMagic;
+  const foreign = isZip ? undefined : describeForeign(head);
+  if (foreign !== undefined) return fail(foreign);
+  const value: Value = isZip ? await readZip(await ZipArchive.open(source), fail) : await readLegacy(source, fail);
+  const root = value as TorchValue;
+  const { tensors, plain } = leavesOf(root, fail);
+  return { path, format: isZip ? "zip" : "legacy", root, tensors, scalars: plain };
+}
+
+/**
+ * Whether a file is a TorchScript program: a zip archive with code in it, which `readTorchArchive` refuses.
+ * @throws UserError when the file cannot be read, or is a damaged zip archive
+ */
+export async function isTorchScript(path: string): Promise<boolean> {
+  const source = await FileSource.of(path);
+  if (source.size < 4 || (await source.bytes(0, 4)).readUInt32LE(0) !== zipMagic) return false;
+  return isProgram(await ZipArchive.open(source));
+}

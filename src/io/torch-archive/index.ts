@@ -1,0 +1,4 @@
+/** Files of torch.save, read without running anything in them. */
+export { isTorchScript, readTorchArchive, type TorchArchive } from "./archive.ts";
+export { stateDictOf } from "./state-dict.ts";
+export type { Plain, TorchValue } from "./values.ts";

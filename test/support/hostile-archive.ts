@@ -1,0 +1,37 @@
+/** PyTorch files that a hostile test writes, and reading everything that is in one. */
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after } from "node:test";
+import { fileURLToPath } from "node:url";
+import { readTorchArchive, stateDictOf } from "../../src/io/index.ts";
+import { UserError } from "../../src/torch/index.ts";
+
+export const folder = mkdtempSync(join(tmpdir(), "hub-pathway-hostile-"));
+after(() => rmSync(folder, { recursive: true }));
+
+export function written(bytes: Buffer): string {
+  const path = join(folder, "weights.pth");
+  writeFileSync(path, bytes);
+  return path;
+}
+
+export function fixture(name: string): Buffer {
+  return readFileSync(fileURLToPath(new URL(`../fixtures/torch-archive/${name}`, import.meta.url)));
+}
+
+/** Opens a file and reads all that is in it. */
+export async function open(path: string): Promise<void> {
+  const archive = await readTorchArchive(path);
+  for (const lazy of archive.tensors.values()) {
+    using read = await lazy.read();
+    assert.deepEqual(read.shape, lazy.shape);
+    assert.equal(read.dtype, lazy.dtype);
+  }
+  try {
+    stateDictOf(archive);
+  } catch (error) {
+    assert.ok(error instanceof UserError);
+  }
+}
