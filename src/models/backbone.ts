@@ -13,8 +13,13 @@ export abstract class Backbone extends Module {
   /** Width d of the pooled features. */
   abstract readonly featureWidth: number;
 
-  /** Features before pooling: [B, d, h, w]. */
+  /** Features before pooling: [B, mapWidth, h, w]. */
   abstract forwardMap(x: Tensor): Tensor;
+
+  /** Channels of `forwardMap`: d, unless a layer between pooling and the classifier changes the width. */
+  get mapWidth(): number {
+    return this.featureWidth;
+  }
 
   /** Channels of `stem`; undefined for an architecture without first stages to share. */
   readonly stemWidth: number | undefined = undefined;
@@ -22,6 +27,11 @@ export abstract class Backbone extends Module {
   /** Feature map of the first stages, [B, stemWidth, h, w]. @throws Error where the architecture has none */
   stem(_x: Tensor): Tensor {
     throw new Error("this architecture has no first stages to share");
+  }
+
+  /** Scores [n, S] for the classes of pre-training, where the network itself goes on to them. */
+  classify(_x: Tensor): Tensor | undefined {
+    return undefined;
   }
 
   /**

@@ -1,8 +1,22 @@
 /** Backbones: one architecture family a file, all behind `createBackbone`. */
 export { Backbone, type BackboneOptions, evaluating } from "./backbone.ts";
+export { fitArchitecture, type Proposal, proposeArchitecture, type Wish } from "./checkpoint-layouts.ts";
 export { ConvNeXt, type ConvNeXtConfig } from "./convnext.ts";
+export { DenseNet, type DenseNetConfig } from "./densenet.ts";
+export { EfficientNet, type EfficientNetConfig } from "./efficientnet.ts";
+export { GraphBackbone, type GraphFormat, graphFormats, openGraphBackbone } from "./graph-backbone.ts";
+export { type KeyLayout, keyLayout, keyLayouts } from "./key-layouts.ts";
+export { MinatarNetwork, type MinatarNetworkConfig } from "./minatar-network.ts";
+export { Mlp, type MlpConfig } from "./mlp.ts";
+export { MNASNet, type MNASNetConfig } from "./mnasnet.ts";
 export { MobileNetV2, type MobileNetV2Config } from "./mobilenet-v2.ts";
+export { MobileNetV3, type MobileNetV3Config } from "./mobilenet-v3.ts";
+export { NatureCnn, type NatureCnnConfig } from "./nature-cnn.ts";
+export { ObservationNetwork } from "./observation-network.ts";
+export { createObservationNetwork, observationNetworks } from "./observation-registry.ts";
 export type { Preset, PresetInput } from "./preset.ts";
 export { architectures, createBackbone, presets } from "./registry.ts";
+export { RegNet, type RegNetConfig } from "./regnet.ts";
 export { ResNet, type ResNetConfig } from "./resnet.ts";
+export { Swin, type SwinConfig } from "./swin.ts";
 export { ViT, type ViTConfig } from "./vit.ts";

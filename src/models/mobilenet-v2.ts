@@ -3,9 +3,10 @@
  * 2018). Parameter names are torchvision's.
  */
 import { z } from "zod";
-import { BatchNorm2d, Conv2d, init, Module, ReLU6, Sequential } from "../nn/index.ts";
+import { Module, Sequential } from "../nn/index.ts";
 import { scope, type Tensor } from "../torch/index.ts";
 import { Backbone, type BackboneOptions } from "./backbone.ts";
+import { convNorm, convNormSteps, divisible } from "./conv-norm.ts";
 import { imagenetInput, type Preset } from "./preset.ts";
 
 export const mobilenetV2Config = z.strictObject({
@@ -42,6 +43,8 @@ export const mobilenetV2Presets: Readonly<Record<string, Preset>> = {
   },
 };
 
+const activation = "relu6";
+
 /** Expands, filters each channel, and projects back without activation; adds the input where shapes allow. */
 class InvertedResidual extends Module {
   readonly conv: Sequential;
@@ -52,12 +55,9 @@ class InvertedResidual extends Module {
     const hidden = Math.round(from * expansion);
     this.#residual = stride === 1 && from === to;
     const steps: Module[] = [];
-    if (expansion !== 1) steps.push(convolution(from, hidden, 1, 1, 1, options));
-    steps.push(
-      convolution(hidden, hidden, 3, stride, hidden, options),
-      plainConvolution(hidden, to, 1, 1, 1, options),
-      new BatchNorm2d(to, options),
-    );
+    if (expansion !== 1) steps.push(convNorm({ from, to: hidden, kernel: 1, activation }, options));
+    const depthwise = { from: hidden, to: hidden, kernel: 3, stride, groups: hidden, activation } as const;
+    steps.push(convNorm(depthwise, options), ...convNormSteps({ from: hidden, to, kernel: 1 }, options));
     this.conv = this.module("conv", new Sequential(steps));
   }
 
@@ -79,7 +79,9 @@ export class MobileNetV2 extends Backbone {
     const { width, lastChannels, stemStride, stages } = mobilenetV2Config.parse(config);
     let channels = divisible(32 * width);
     this.featureWidth = lastChannels ?? divisible(1280 * Math.max(1, width));
-    const features: Module[] = [convolution(3, channels, 3, stemStride, 1, options)];
+    const features: Module[] = [
+      convNorm({ from: 3, to: channels, kernel: 3, stride: stemStride, activation }, options),
+    ];
     for (const [expansion, base, blocks, stride] of stages) {
       const out = divisible(base * width);
       for (let i = 0; i < blocks; i++) {
@@ -87,46 +89,11 @@ export class MobileNetV2 extends Backbone {
         channels = out;
       }
     }
-    features.push(convolution(channels, this.featureWidth, 1, 1, 1, options));
+    features.push(convNorm({ from: channels, to: this.featureWidth, kernel: 1, activation }, options));
     this.#features = this.module("features", new Sequential(features));
   }
 
   override forwardMap(x: Tensor): Tensor {
     return scope(() => this.#features.forward(x));
   }
-}
-
-/** Convolution, BatchNorm and ReLU6. */
-function convolution(
-  from: number,
-  to: number,
-  kernel: number,
-  stride: number,
-  groups: number,
-  options: BackboneOptions,
-): Sequential {
-  return new Sequential([
-    plainConvolution(from, to, kernel, stride, groups, options),
-    new BatchNorm2d(to, options),
-    new ReLU6({ inPlace: true }),
-  ]);
-}
-
-function plainConvolution(
-  from: number,
-  to: number,
-  kernel: number,
-  stride: number,
-  groups: number,
-  options: BackboneOptions,
-): Conv2d {
-  const layer = new Conv2d(from, to, kernel, { ...options, stride, groups, padding: (kernel - 1) / 2, bias: false });
-  init.kaimingNormalFanOut_(layer.weight, options.generator);
-  return layer;
-}
-
-/** The nearest multiple of 8 that loses at most a tenth (the rule of the authors' and torchvision's code). */
-function divisible(channels: number): number {
-  const rounded = Math.max(8, Math.floor((channels + 4) / 8) * 8);
-  return rounded < 0.9 * channels ? rounded + 8 : rounded;
 }

@@ -3,9 +3,15 @@ import type { z } from "zod";
 import { UserError } from "../torch/index.ts";
 import type { Backbone, BackboneOptions } from "./backbone.ts";
 import { ConvNeXt, convnextConfig, convnextPresets } from "./convnext.ts";
+import { DenseNet, densenetConfig, densenetPresets } from "./densenet.ts";
+import { EfficientNet, efficientnetConfig, efficientnetPresets } from "./efficientnet.ts";
+import { MNASNet, mnasnetConfig, mnasnetPresets } from "./mnasnet.ts";
 import { MobileNetV2, mobilenetV2Config, mobilenetV2Presets } from "./mobilenet-v2.ts";
+import { MobileNetV3, mobilenetV3Config, mobilenetV3Presets } from "./mobilenet-v3.ts";
 import type { Preset } from "./preset.ts";
+import { RegNet, regnetConfig, regnetPresets } from "./regnet.ts";
 import { ResNet, resnetConfig, resnetPresets } from "./resnet.ts";
+import { Swin, swinConfig, swinPresets } from "./swin.ts";
 import { ViT, vitConfig, vitPresets } from "./vit.ts";
 
 interface Architecture {
@@ -43,10 +49,46 @@ const registry: ReadonlyMap<string, Architecture> = new Map([
     (config, options) => new MobileNetV2(config, options),
   ),
   architecture(
+    "mobilenet-v3",
+    "Howard et al., Searching for MobileNetV3, ICCV 2019",
+    mobilenetV3Config,
+    (config, options) => new MobileNetV3(config, options),
+  ),
+  architecture(
+    "efficientnet",
+    "Tan and Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks, ICML 2019",
+    efficientnetConfig,
+    (config, options) => new EfficientNet(config, options),
+  ),
+  architecture(
+    "mnasnet",
+    "Tan et al., MnasNet: Platform-Aware Neural Architecture Search for Mobile, CVPR 2019",
+    mnasnetConfig,
+    (config, options) => new MNASNet(config, options),
+  ),
+  architecture(
+    "densenet",
+    "Huang et al., Densely Connected Convolutional Networks, CVPR 2017",
+    densenetConfig,
+    (config, options) => new DenseNet(config, options),
+  ),
+  architecture(
+    "regnet",
+    "Radosavovic et al., Designing Network Design Spaces, CVPR 2020",
+    regnetConfig,
+    (config, options) => new RegNet(config, options),
+  ),
+  architecture(
     "convnext",
     "Liu et al., A ConvNet for the 2020s, CVPR 2022",
     convnextConfig,
     (config, options) => new ConvNeXt(config, options),
+  ),
+  architecture(
+    "swin",
+    "Liu et al., Swin Transformer: Hierarchical Vision Transformer using Shifted Windows, ICCV 2021",
+    swinConfig,
+    (config, options) => new Swin(config, options),
   ),
   architecture(
     "vit",
@@ -59,7 +101,13 @@ const registry: ReadonlyMap<string, Architecture> = new Map([
 const published: Readonly<Record<string, Preset>> = {
   ...resnetPresets,
   ...mobilenetV2Presets,
+  ...mobilenetV3Presets,
+  ...efficientnetPresets,
+  ...mnasnetPresets,
+  ...densenetPresets,
+  ...regnetPresets,
   ...convnextPresets,
+  ...swinPresets,
   ...vitPresets,
 };
 

@@ -23,6 +23,8 @@ export const vitConfig = z
     pool: z.enum(["token", "avg"]).default("token"),
     /** Probability of dropping the last block's branches in training; it rises linearly over the blocks. */
     dropPath: z.number().min(0).max(0.9).default(0),
+    /** Of every LayerNorm: 1e-6 in timm and torchvision, 1e-12 in transformers. */
+    eps: z.number().positive().max(1).default(1e-6),
   })
   .refine((config) => config.image % config.patch === 0, "the image's side must be a multiple of the patch's")
   .refine((config) => config.dim % config.heads === 0, "dim must be a multiple of heads");
@@ -32,8 +34,8 @@ export type ViTConfig = z.input<typeof vitConfig>;
 /** timm's augreg weights were trained on values in [-1, 1]. */
 const halfInput: PresetInput = { size: 224, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], interpolation: "bicubic" };
 
-const preset = (dim: number, heads: number): Preset => {
-  const config = { dim, heads } satisfies ViTConfig;
+const preset = (dim: number, heads: number, more: ViTConfig = {}): Preset => {
+  const config = { dim, heads, ...more } satisfies ViTConfig;
   return { architecture: "vit", config, input: halfInput, classifier: "head", library: "timm" };
 };
 
@@ -41,9 +43,19 @@ export const vitPresets: Readonly<Record<string, Preset>> = {
   vit_tiny_patch16_224: preset(192, 3),
   vit_small_patch16_224: preset(384, 6),
   vit_base_patch16_224: preset(768, 12),
+  vit_base_patch32_224: preset(768, 12, { patch: 32 }),
+  vit_large_patch16_224: preset(1024, 16, { depth: 24 }),
+  vit_huge_patch14_224: preset(1280, 16, { depth: 32, patch: 14 }),
 };
 
-const eps = 1e-6;
+/** Sizes of one block. */
+interface BlockShape {
+  dim: number;
+  heads: number;
+  hidden: number;
+  eps: number;
+  drop: number;
+}
 
 class Attention extends Module {
   readonly #qkv: Linear;
@@ -70,7 +82,7 @@ class Block extends Module {
   readonly #mlp: Sequential;
   readonly #drop: DropPath | undefined;
 
-  constructor(dim: number, heads: number, hidden: number, drop: number, options: BackboneOptions) {
+  constructor({ dim, heads, hidden, eps, drop }: BlockShape, options: BackboneOptions) {
     super();
     this.#norm1 = this.module("norm1", new LayerNorm([dim], { ...options, eps }));
     this.#attention = this.module("attn", new Attention(dim, heads, options));
@@ -106,7 +118,7 @@ export class ViT extends Backbone {
   constructor(config: ViTConfig, options: BackboneOptions) {
     super();
     this.#config = vitConfig.parse(config);
-    const { image, patch, dim, depth, heads, mlpRatio, pool, dropPath } = this.#config;
+    const { image, patch, dim, depth, heads, mlpRatio, pool, dropPath, eps } = this.#config;
     const { generator } = options;
     this.featureWidth = dim;
     const hasToken = pool === "token";
@@ -117,7 +129,7 @@ export class ViT extends Backbone {
     this.#project = this.module("patch_embed.proj", new Conv2d(3, dim, patch, { ...options, stride: patch }));
     const hidden = Math.floor(dim * mlpRatio);
     const blocks = Array.from({ length: depth }, (_, i) => {
-      return new Block(dim, heads, hidden, (dropPath * i) / Math.max(1, depth - 1), options);
+      return new Block({ dim, heads, hidden, eps, drop: (dropPath * i) / Math.max(1, depth - 1) }, options);
     });
     this.#blocks = this.module("blocks", new Sequential(blocks));
     this.#norm = this.module(hasToken ? "norm" : "fc_norm", new LayerNorm([dim], { ...options, eps }));

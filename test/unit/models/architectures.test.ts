@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { createBackbone, presets } from "../../../src/models/index.ts";
+import { init } from "../../../src/nn/index.ts";
 import { Generator, inferenceMode, scope } from "../../../src/torch/index.ts";
 import { fixture, loadRule, seeded } from "../../fixtures/seeded-weights.ts";
 import { assertClose } from "../../support/numeric.ts";
@@ -13,13 +14,17 @@ interface Reference {
   parameters: number;
   flops: number;
   features: number[];
-  state: Record<string, number[]>;
+  /** Left out where a digest in presets.json has to do. */
+  state?: Record<string, number[]>;
 }
 
 const generator = new Generator(1);
 
 /** Networks that are no preset, and what makes them. */
 const others: Record<string, [string, Record<string, unknown>]> = {
+  resnet50_dilated: ["resnet", { layers: [3, 4, 6, 3], block: "bottleneck", dilated: 2 }],
+  vit_base_depth_2: ["vit", { dim: 768, heads: 12, depth: 2 }],
+  swin_odd: ["swin", { patch: 2, dim: 24, depths: [2, 2], heads: [2, 4], window: 4 }],
   vit_average: ["vit", { image: 64, depth: 2, pool: "avg" }],
 };
 
@@ -32,11 +37,11 @@ for (const name of files.map((file) => file.replace(/\.json$/, ""))) {
     if (preset) assert.equal(preset.classifier, reference.classifier);
     const [architecture, config] = preset ? [preset.architecture, preset.config] : (others[name] ?? []);
     assert.ok(architecture && config, `${name} is neither a preset nor in the list above`);
-    using backbone = loadRule(createBackbone(architecture, config, { generator })).eval();
+    using backbone = loadRule(init.skipInit(() => createBackbone(architecture, config, { generator }))).eval();
     const state = Array.from(backbone.stateDict(), ([key, tensor]) => [key, [...tensor.shape]] as const);
     const sorted = <T>(pairs: Iterable<readonly [string, T]>): (readonly [string, T])[] =>
       [...pairs].sort(([a], [b]) => (a < b ? -1 : 1));
-    assert.deepEqual(sorted(state), sorted(Object.entries(reference.state)));
+    if (reference.state) assert.deepEqual(sorted(state), sorted(Object.entries(reference.state)));
     assert.equal(
       backbone.parameters().reduce((sum, parameter) => sum + parameter.numel(), 0),
       reference.parameters,

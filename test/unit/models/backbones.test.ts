@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { architectures, createBackbone } from "../../../src/models/index.ts";
+import { DropPath } from "../../../src/nn/index.ts";
 import { SGD } from "../../../src/optim/index.ts";
 import { autocast, Generator, memory, noGrad, randn, scope, UserError } from "../../../src/torch/index.ts";
 import { loadRule } from "../../fixtures/seeded-weights.ts";
@@ -13,6 +14,7 @@ const generator = new Generator(1);
 const small: [string, Record<string, unknown>, number][] = [
   ["resnet", { width: 8, layers: [1, 1, 1] }, 2],
   ["resnet", { width: 8, layers: [1, 2], stem: "small", stemStride: 2, block: "bottleneck" }, 8],
+  ["resnet", { width: 8, layers: [1, 1, 2], block: "bottleneck", groups: 2, widthPerGroup: 32, dilated: 1 }, 4],
   ["mobilenet-v2", { width: 0.25, lastChannels: 32 }, 1],
   [
     "mobilenet-v2",
@@ -27,7 +29,42 @@ const small: [string, Record<string, unknown>, number][] = [
     },
     16,
   ],
+  [
+    "mobilenet-v3",
+    {
+      hidden: 32,
+      blocks: [
+        [3, 16, 16, true, "relu", 1],
+        [5, 32, 24, true, "hardswish", 2],
+        [5, 64, 24, false, "hardswish", 1],
+      ],
+    },
+    8,
+  ],
+  ["mobilenet-v3", { variant: "small", width: 0.25, stemStride: 1 }, 2],
+  [
+    "efficientnet",
+    {
+      width: 0.5,
+      depth: 1.5,
+      dropPath: 0.5,
+      stages: [
+        [1, 3, 1, 16, 1],
+        [4, 5, 2, 24, 1],
+      ],
+    },
+    8,
+  ],
+  ["efficientnet", { width: 0.1, depth: 0.1, stemStride: 1, eps: 1e-3, momentum: 0.01 }, 2],
+  ["mnasnet", { width: 0.25, lastChannels: 32 }, 1],
+  ["mnasnet", { width: 0.25, lastChannels: 32, stemStride: 1, stages: [[3, 5, 2, 24, 2]] }, 16],
+  ["densenet", { growth: 4, layers: [2, 2], width: 8, bottleneck: 2 }, 4],
+  ["densenet", { growth: 4, layers: [2, 1, 1], width: 8, stem: "small", stemStride: 2 }, 4],
+  ["regnet", { depths: [1, 2], widths: [16, 24], stemWidth: 8 }, 4],
+  ["regnet", { depths: [1, 1], widths: [4, 16], groupWidth: 8, squeeze: false, stemWidth: 8, stemStride: 1 }, 8],
   ["convnext", { depths: [1, 2], dims: [8, 16], patch: 2, layerScale: 0.1, dropPath: 0.2 }, 8],
+  ["swin", { patch: 2, dim: 8, depths: [2, 2], heads: [1, 2], window: 4, dropPath: 0.2 }, 8],
+  ["swin", { patch: 4, dim: 8, depths: [2], heads: [2], window: 3, mlpRatio: 2 }, 8],
   ["vit", { image: 32, patch: 8, dim: 16, depth: 2, heads: 2, dropPath: 0.2 }, 4],
   ["vit", { image: 32, patch: 8, dim: 16, depth: 2, heads: 2, pool: "avg", mlpRatio: 2 }, 4],
 ];
@@ -37,7 +74,9 @@ for (const [name, config, side] of small) {
     using backbone = createBackbone(name, config, { generator });
     using x = randn([8, 3, 32, 32], { generator });
     const shape = scope(() => noGrad(() => backbone.forwardMap(x).shape));
-    assert.deepEqual(shape, [8, backbone.featureWidth, side, side]);
+    assert.deepEqual(shape, [8, backbone.mapWidth, side, side]);
+    const pooled = scope(() => noGrad(() => backbone.forward(x).shape));
+    assert.deepEqual(pooled, [8, backbone.featureWidth]);
 
     backbone.to({ memory_format: "channels_last" });
     using last = x.to({ memory_format: "channels_last" });
@@ -68,7 +107,23 @@ test("gradients of whole blocks by finite differences", () => {
   for (const [name, config] of [
     ["resnet", { width: 2, layers: [1, 1], stem: "small", block: "bottleneck" }],
     ["mobilenet-v2", { width: 0.1, lastChannels: 3, stages: [[2, 16, 2, 1]] }],
+    [
+      "mobilenet-v3",
+      {
+        hidden: 3,
+        blocks: [
+          [3, 8, 16, true, "hardswish", 1],
+          [3, 24, 16, true, "relu", 1],
+        ],
+      },
+    ],
+    ["efficientnet", { width: 0.25, stages: [[2, 3, 1, 16, 2]] }],
+    ["mnasnet", { width: 0.25, lastChannels: 3, stages: [[2, 3, 1, 24, 2]] }],
+    ["densenet", { growth: 2, layers: [2, 1], width: 3, stem: "small", bottleneck: 2 }],
+    ["regnet", { depths: [2], widths: [4], groupWidth: 2, stemWidth: 3 }],
     ["convnext", { depths: [1], dims: [4], patch: 2 }],
+    ["swin", { patch: 1, dim: 4, depths: [2], heads: [2], window: 3 }],
+    ["resnet", { width: 4, layers: [1, 1], stem: "small", block: "bottleneck", groups: 2, dilated: 1 }],
     ["vit", { image: 4, patch: 2, dim: 4, depth: 1, heads: 2 }],
   ] as const) {
     scope(() => {
@@ -77,6 +132,74 @@ test("gradients of whole blocks by finite differences", () => {
       assertGradients(() => backbone.forward(x).square().sum(), [x], 1e-5);
     });
   }
+});
+
+/** Name, configuration, shape of the first stages at 64 pixels, and how far they reach in the network. */
+const early: [string, Record<string, unknown>, number[], RegExp][] = [
+  ["resnet", {}, [1, 64, 16, 16], /^(conv1|bn1|layer1)\./],
+  ["mobilenet-v3", {}, [1, 24, 16, 16], /^features\.[0-3]\./],
+  ["mobilenet-v3", { variant: "small" }, [1, 16, 16, 16], /^features\.[01]\./],
+  ["mobilenet-v3", { blocks: [[3, 16, 16, false, "relu", 1]] }, [1, 16, 32, 32], /^features\.[01]\./],
+  ["efficientnet", {}, [1, 24, 16, 16], /^features\.[0-2]\./],
+  ["efficientnet", { width: 1.2, depth: 1.4 }, [1, 32, 16, 16], /^features\.[0-2]\./],
+  ["mnasnet", {}, [1, 24, 16, 16], /^layers\.[0-8]\./],
+  ["densenet", {}, [1, 128, 8, 8], /^features\.(conv0|norm0|denseblock1|transition1)\./],
+  ["densenet", { layers: [2] }, [1, 128, 16, 16], /^features\.(conv0|norm0|denseblock1)\./],
+  ["regnet", {}, [1, 48, 16, 16], /^(stem|trunk_output\.block1)\./],
+];
+
+for (const [name, config, shape, reach] of early) {
+  test(`first stages of ${name} ${JSON.stringify(config)}`, () => {
+    using backbone = createBackbone(name, config, { generator });
+    using x = randn([1, 3, 64, 64], { generator });
+    assert.equal(backbone.stemWidth, shape[1]);
+    scope(() => {
+      const map = backbone.stem(x);
+      assert.deepEqual(map.shape, shape);
+      map.square().sum().backward();
+      for (const [key, parameter] of backbone.namedParameters()) {
+        assert.equal(parameter.grad !== undefined, reach.test(key), key);
+      }
+    });
+  });
+}
+
+/** Architecture, a weight of its default network, and the standard deviation with which torchvision draws it. */
+const deviations: [string, string, number][] = [
+  ["mobilenet-v3", "features.15.block.1.0.weight", Math.sqrt(2 / (960 * 25))],
+  ["mobilenet-v3", "features.15.block.2.fc1.weight", Math.sqrt(2 / 240)],
+  ["mobilenet-v3", "features.15.block.2.fc1.bias", 0],
+  ["mobilenet-v3", "classifier.0.weight", 0.01],
+  ["mobilenet-v3", "classifier.0.bias", 0],
+  ["efficientnet", "features.8.0.weight", Math.sqrt(2 / 1280)],
+  ["efficientnet", "features.7.0.block.2.fc1.bias", 0],
+  ["mnasnet", "layers.14.weight", Math.sqrt(2 / 1280)],
+  ["densenet", "features.denseblock4.denselayer16.conv1.weight", Math.sqrt(2 / 992)],
+  ["densenet", "features.denseblock4.denselayer16.conv2.weight", Math.sqrt(2 / (128 * 9))],
+  ["regnet", "trunk_output.block4.block4-1.f.b.0.weight", Math.sqrt(2 / (440 * 9))],
+  ["regnet", "trunk_output.block4.block4-1.f.se.fc1.weight", Math.sqrt(2 / 110)],
+  // Uniform within 1 / √fan_in.
+  ["regnet", "trunk_output.block4.block4-1.f.se.fc2.bias", 1 / Math.sqrt(3 * 110)],
+];
+
+test("initial weights have torchvision's deviations", () => {
+  for (const [name, key, expected] of deviations) {
+    using backbone = createBackbone(name, {}, { generator });
+    const values = backbone.stateDict().get(key)?.detach().toNumbers() ?? [];
+    const deviation = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);
+    // Three standard errors of the deviation of that many draws.
+    assert.ok(Math.abs(deviation - expected) <= (3 * expected) / Math.sqrt(2 * values.length), `${key}: ${deviation}`);
+  }
+});
+
+test("dropped paths become likelier from block to block, where there is a shortcut", () => {
+  const stages = [
+    [1, 3, 1, 16, 3],
+    [1, 3, 2, 24, 2],
+  ];
+  using backbone = createBackbone("efficientnet", { width: 0.5, stages, dropPath: 0.5 }, { generator });
+  const drops = backbone.modules().flatMap((part) => (part instanceof DropPath ? [part.p] : []));
+  assert.deepEqual(drops, [0.1, 0.2, 0.4]);
 });
 
 test("every small variant trains alike on the same seed", () => {
@@ -92,18 +215,42 @@ test("every small variant trains alike on the same seed", () => {
 test("wrong input is refused with what to do", () => {
   assert.deepEqual(
     architectures().map(({ name }) => name),
-    ["resnet", "mobilenet-v2", "convnext", "vit"],
+    [
+      "resnet",
+      "mobilenet-v2",
+      "mobilenet-v3",
+      "efficientnet",
+      "mnasnet",
+      "densenet",
+      "regnet",
+      "convnext",
+      "swin",
+      "vit",
+    ],
   );
   const refused = (name: string, config: Record<string, unknown>, pattern: RegExp): void =>
     assert.throws(
       () => createBackbone(name, config, { generator }),
       (error: unknown) => error instanceof UserError && pattern.test(error.message),
     );
-  refused("alexnet", {}, /unknown architecture "alexnet": known are resnet, mobilenet-v2, convnext, vit/);
+  refused("alexnet", {}, /unknown architecture "alexnet": known are resnet, mobilenet-v2, mobilenet-v3, .*, vit/);
   refused("resnet", { widht: 3 }, /resnet.*widht/);
   refused("resnet", { width: -1 }, /resnet.*width/);
   refused("vit", { image: 30, patch: 8 }, /multiple of the patch/);
   refused("convnext", { depths: [1] }, /same length/);
+  refused("swin", { depths: [2, 2] }, /same length/);
+  refused("swin", { dim: 10, depths: [2], heads: [3] }, /multiple of its heads/);
+  refused("swin", { window: 64 }, /window/);
+  refused("mobilenet-v3", { blocks: [[4, 16, 16, true, "relu", 1]] }, /blocks\.0\.0: kernels are odd/);
+  refused("mobilenet-v3", { variant: "medium" }, /mobilenet-v3.*variant/);
+  refused("efficientnet", { stages: [[6, 3, 3, 16, 1]] }, /efficientnet.*stages\.0\.2/);
+  refused("efficientnet", { depth: 0 }, /efficientnet.*depth/);
+  refused("mnasnet", { stages: [[6, 2, 1, 16, 1]] }, /kernels are odd/);
+  refused("densenet", { growth: 0 }, /densenet.*growth/);
+  refused("regnet", { depths: [1] }, /same length/);
+  refused("regnet", { depths: [1], widths: [20] }, /multiples of groupWidth/);
+  refused("resnet", { block: "basic", groups: 2 }, /only for bottlenecks/);
+  refused("resnet", { layers: [1, 1], block: "bottleneck", dilated: 2 }, /first stage has no stride/);
   const vit = createBackbone("vit", { image: 32, patch: 8, dim: 16, depth: 1, heads: 2 }, { generator });
   assert.throws(() => vit.forward(randn([1, 3, 64, 64], { generator })), /32 x 32 pixels, got 64 x 64/);
 });

@@ -1,0 +1,385 @@
+/**
+ * Recognises what network a state dict holds, from the names and shapes of its tensors: which keys are the backbone's,
+ * which package's names they have, and which keys (heads, detectors, momentum encoders) are left out.
+ */
+import { init } from "../nn/index.ts";
+import { Generator, TorchError, UserError } from "../torch/index.ts";
+import { doubtOf, findClassifier, isDilated, paradigmOf } from "./checkpoint-clues.ts";
+import { type Family, families } from "./infer-config.ts";
+import { type KeyLayout, keyLayout, keyLayouts } from "./key-layouts.ts";
+import { imagenetInput, type PresetInput } from "./preset.ts";
+import { createBackbone, presets } from "./registry.ts";
+
+type Shape = readonly number[];
+type Shapes = ReadonlyMap<string, Shape>;
+type Config = Record<string, unknown>;
+
+/** What a state dict is thought to hold, in the terms of a hub's manifest. */
+export interface Proposal {
+  /** The published network of the same names and shapes. */
+  preset?: string;
+  architecture: string;
+  config: Config;
+  /** Only keys that start with it are the backbone's; it is stripped. */
+  prefix: string;
+  /** Beginnings of stripped keys that are left out. */
+  drop: string[];
+  /** Beginnings of stripped keys that are renamed. */
+  rename: Record<string, string>;
+  /** Name of the key layout that then gives the architecture's names; none where they are its own. */
+  layout?: string;
+  /** Key of a classifier of the backbone's features in the file, without ".weight". */
+  classifier?: string;
+  /** Width d of the features. */
+  featureWidth: number;
+  /** How such weights usually expect their input: the file does not say. */
+  input: PresetInput;
+  /** How the weights were trained, where the keys tell. */
+  paradigm?: string;
+  /** Groups of the file's keys that are not used. */
+  leftOut: string[];
+}
+
+/** Bounds for files that no trainer wrote. */
+const limits = { keys: 20_000, keyLength: 2000, size: 2 ** 16, rank: 8, prefixes: 32, dropped: 1000 };
+
+/**
+ * The network in a state dict of these names and shapes; undefined where no known architecture fits completely.
+ * Networks are made without data to compare shapes, and only those that may fit: some tens of milliseconds.
+ */
+export function proposeArchitecture(shapes: Shapes): Proposal | undefined {
+  if (shapes.size > limits.keys || [...shapes.keys()].some((key) => key.length > limits.keyLength)) return undefined;
+  const usable = new Map([...shapes].filter(([, shape]) => isUsable(shape)));
+  const found = families.flatMap((family) => [
+    ...search(usable, family),
+    ...keyLayouts
+      .filter((layout) => layout.architecture === family.architecture)
+      .flatMap((layout) => search(usable, family, layout)),
+  ]);
+  if (found.length === 0) found.push(...presetFamilies().flatMap((family) => search(usable, family)));
+  const [best] = found.toSorted((a, b) => a.doubt - b.doubt || b.outline.weights - a.outline.weights);
+  return best && describeFound(best, shapes);
+}
+
+/** What the user says of a state dict where `proposeArchitecture` cannot tell. */
+export interface Wish {
+  /** An architecture, or a published network. */
+  architecture: string;
+  /** Of the architecture; over the published network's own where that was named. */
+  config?: Config | undefined;
+  /** Only keys that start with it are the backbone's. */
+  prefix?: string | undefined;
+  /** Name of the layout of the keys. */
+  layout?: string | undefined;
+}
+
+/**
+ * The network that the user names, in a state dict of these names and shapes; keys of no part of it are left out.
+ * @throws UserError listing what is missing or has another shape, for an unknown name, and for a wrong configuration
+ */
+export function fitArchitecture(shapes: Shapes, wish: Wish): Proposal {
+  const preset = presets()[wish.architecture];
+  const architecture = preset?.architecture ?? wish.architecture;
+  const layout = wish.layout === undefined ? undefined : keyLayout(wish.layout);
+  const config = { ...preset?.config, ...layout?.config, ...wish.config };
+  const naming = layout ? layoutNaming(layout) : ownNaming;
+  const prefix = wish.prefix ?? "";
+  const below = new Map(
+    [...shapes].flatMap(([key, shape]) => (key.startsWith(prefix) ? [[key.slice(prefix.length), shape]] : [])),
+  );
+  const outline = outlineNamed(wish.architecture, architecture, config);
+  const named = naming.convert(new Map([...below].filter(([key]) => naming.target(key) !== undefined)));
+  if (!covers(named, outline.shapes)) throw unfit(named, outline.shapes, wish.architecture, prefix);
+  const used = new Set([...below.keys()].filter((key) => outline.shapes.has(naming.target(key) ?? "")));
+  const drop = new Set(Array.from(unusedGroups(below.keys(), used).values(), ({ beginning }) => beginning));
+  const known = families.find((family) => family.architecture === architecture);
+  const family: Family = known ?? { architecture, anchor: "", infer: () => [], input: () => imagenetInput };
+  return describe(
+    { family, layout, prefix, rename: {}, doubt: 0, config, outline, used, drop: [...drop] },
+    shapes,
+    config,
+  );
+}
+
+function outlineNamed(wished: string, architecture: string, config: Config): Outline {
+  using unused = new Generator(0);
+  // For the message: an unknown name or a wrong configuration.
+  init.skipInit(() => createBackbone(architecture, config, { generator: unused, device: "meta" })).dispose();
+  const outline = outlineOf(architecture, config);
+  if (outline) return outline;
+  throw new UserError(`"${wished}" cannot be made with the configuration ${JSON.stringify(config)}`);
+}
+
+const shownKeys = 6;
+
+function unfit(given: Shapes, wanted: Shapes, wished: string, prefix: string): UserError {
+  const problems: string[] = [];
+  for (const [name, shape] of wanted) {
+    const found = given.get(name);
+    if (!found && !name.endsWith("num_batches_tracked")) problems.push(`"${name}" is missing`);
+    if (found && !sameShape(found, shape)) problems.push(`"${name}" is [${found}] instead of [${shape}]`);
+  }
+  const more = problems.length > shownKeys ? ` and ${problems.length - shownKeys} more` : "";
+  const examples = [...given.keys()]
+    .slice(0, 3)
+    .map((key) => `"${key}"`)
+    .join(", ");
+  return new UserError(
+    `the weights${prefix === "" ? "" : ` below "${prefix}"`} are not those of ${wished}: ` +
+      `${problems.slice(0, shownKeys).join(", ")}${more}; they have ${given.size === 0 ? "no keys" : `keys such as ${examples}`}`,
+  );
+}
+
+function isUsable(shape: Shape): boolean {
+  return shape.length <= limits.rank && shape.every((size) => size <= limits.size);
+}
+
+/** Names and shapes of a network. */
+interface Outline {
+  shapes: Shapes;
+  featureWidth: number;
+  /** Number of its weights. */
+  weights: number;
+}
+
+/** What a network of this configuration consists of; undefined when the configuration makes no sense. */
+function outlineOf(architecture: string, config: Config): Outline | undefined {
+  using unused = new Generator(0);
+  try {
+    using backbone = init.skipInit(() => createBackbone(architecture, config, { generator: unused, device: "meta" }));
+    const shapes = new Map(Array.from(backbone.stateDict(), ([name, tensor]) => [name, tensor.shape]));
+    const weights = [...shapes.values()].reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
+    return { shapes, featureWidth: backbone.featureWidth, weights };
+  } catch (error) {
+    if (error instanceof UserError || error instanceof RangeError || error instanceof TorchError) return undefined;
+    throw error;
+  }
+}
+
+const presetOutlines = new Map<string, Outline>();
+
+function presetOutline(name: string): Outline | undefined {
+  const known = presetOutlines.get(name);
+  if (known) return known;
+  const preset = presets()[name];
+  const outline = preset && outlineOf(preset.architecture, preset.config);
+  if (outline) presetOutlines.set(name, outline);
+  return outline;
+}
+
+/** A backbone that fits the keys below a prefix. */
+interface Found extends Fit {
+  family: Family;
+  layout: KeyLayout | undefined;
+  prefix: string;
+  rename: Record<string, string>;
+  /** How unlikely the network is to be the wanted one, where a file has several. */
+  doubt: number;
+}
+
+interface Fit {
+  config: Config;
+  outline: Outline;
+  /** Keys below the prefix that the backbone takes. */
+  used: Set<string>;
+  drop: string[];
+}
+
+/** torchvision's detectors take the steps out of the module "features" that contains them elsewhere. */
+const unwrapped = "features.";
+
+function search(shapes: Shapes, family: Family, layout?: KeyLayout): Found[] {
+  const found: Found[] = [];
+  const look = (anchor: string, rename: Record<string, string>, naming: Naming): void => {
+    for (const prefix of prefixesOf(shapes, anchor)) {
+      const below = new Map<string, Shape>();
+      for (const [key, shape] of shapes) if (key.startsWith(prefix)) below.set(key.slice(prefix.length), shape);
+      const fit = tryFit(below, family, naming);
+      if (fit) found.push({ ...fit, family, layout, prefix, rename, doubt: doubtOf(prefix) });
+    }
+  };
+  if (layout) {
+    for (const anchor of layout.anchors) look(anchor, {}, layoutNaming(layout));
+    return found;
+  }
+  look(family.anchor, {}, { ...ownNaming, nested: family.nested });
+  if (found.length === 0 && family.anchor.startsWith(unwrapped)) {
+    look(family.anchor.slice(unwrapped.length), { "": unwrapped }, unwrappedNaming);
+  }
+  return found;
+}
+
+function prefixesOf(shapes: Shapes, anchor: string): string[] {
+  const prefixes: string[] = [];
+  for (const key of shapes.keys()) {
+    if (prefixes.length === limits.prefixes) break;
+    if (key === anchor || key.endsWith(`.${anchor}`)) prefixes.push(key.slice(0, key.length - anchor.length));
+  }
+  return prefixes;
+}
+
+/** How the keys below a prefix become the architecture's. */
+interface Naming {
+  target: (key: string) => string | undefined;
+  convert: (shapes: Shapes) => Shapes;
+  config: Config;
+  /** Keys inside the backbone's own modules that are known to be no part of it. */
+  nested?: RegExp | undefined;
+}
+
+const ownNaming: Naming = { target: (key) => key, convert: (shapes) => shapes, config: {} };
+
+const unwrappedNaming: Naming = {
+  target: (key) => unwrapped + key,
+  convert: (shapes) => new Map(Array.from(shapes, ([key, shape]) => [unwrapped + key, shape])),
+  config: {},
+};
+
+function layoutNaming(layout: KeyLayout): Naming {
+  const { config, nested } = layout;
+  return { target: layout.target, convert: layout.convertShapes, config, nested };
+}
+
+function tryFit(below: Shapes, family: Family, naming: Naming): Fit | undefined {
+  let named: Shapes;
+  try {
+    named = naming.convert(new Map([...below].filter(([key]) => naming.target(key) !== undefined)));
+  } catch (error) {
+    if (error instanceof UserError) return undefined;
+    throw error;
+  }
+  for (const inferred of family.infer(named)) {
+    const config = { ...inferred, ...naming.config };
+    const outline = outlineOf(family.architecture, config);
+    if (!outline || !covers(named, outline.shapes)) continue;
+    const used = new Set([...below.keys()].filter((key) => outline.shapes.has(naming.target(key) ?? "")));
+    const drop = dropped(below, used, family.foreign, naming.nested);
+    if (drop) return { config, outline, used, drop };
+  }
+  return undefined;
+}
+
+/** Whether every tensor of a network is there in its shape; counters of batches may be missing. */
+function covers(given: Shapes, wanted: Shapes): boolean {
+  for (const [name, shape] of wanted) {
+    const found = given.get(name);
+    if (found ? !sameShape(found, shape) : !name.endsWith("num_batches_tracked")) return false;
+  }
+  return true;
+}
+
+function sameShape(a: Shape, b: Shape): boolean {
+  return a.length === b.length && a.every((size, i) => size === b[i]);
+}
+
+/**
+ * Beginnings that leave out all keys but the used ones; undefined when one of those keys belongs to the network, which
+ * then is another than the one that was tried.
+ */
+function dropped(below: Shapes, used: ReadonlySet<string>, foreign?: RegExp, nested?: RegExp): string[] | undefined {
+  const groups = unusedGroups(below.keys(), used);
+  const drop = new Set<string>();
+  for (const [key, { beginning, depth }] of groups) {
+    if (foreign?.test(key) || (depth > 1 && !nested?.test(key))) return undefined;
+    drop.add(beginning);
+  }
+  if (drop.size > limits.dropped) return undefined;
+  for (const key of used) for (const beginning of drop) if (key.startsWith(beginning)) return undefined;
+  return [...drop];
+}
+
+/** For each unused key its shortest beginning, by whole segments, that no used key has, and of how many segments. */
+function unusedGroups(
+  keys: Iterable<string>,
+  used: ReadonlySet<string>,
+): Map<string, { beginning: string; depth: number }> {
+  const shared = new Set<string>();
+  for (const key of used) {
+    for (let dot = key.indexOf("."); dot >= 0; dot = key.indexOf(".", dot + 1)) shared.add(key.slice(0, dot + 1));
+  }
+  const groups = new Map<string, { beginning: string; depth: number }>();
+  for (const key of keys) {
+    if (used.has(key)) continue;
+    let end = key.indexOf(".") + 1;
+    let depth = 1;
+    for (; end > 0 && shared.has(key.slice(0, end)); depth++) end = key.indexOf(".", end) + 1;
+    groups.set(key, { beginning: end > 0 ? key.slice(0, end) : key, depth });
+  }
+  return groups;
+}
+
+/** Families of architectures that are only known by their presets. */
+function presetFamilies(): Family[] {
+  const known = new Set(families.map((family) => family.architecture));
+  const names = new Map<string, string[]>();
+  for (const [name, { architecture }] of Object.entries(presets())) {
+    if (!known.has(architecture)) names.set(architecture, [...(names.get(architecture) ?? []), name]);
+  }
+  return Array.from(names, ([architecture, [first = "", ...others]]): Family => {
+    const example = [...(presetOutline(first)?.shapes.keys() ?? [])];
+    return {
+      architecture,
+      anchor: example[0] ?? "",
+      infer: (shapes) => {
+        // Networks of one architecture share many names, which spares making those of the others.
+        const shared = example.filter((name) => shapes.has(name)).length;
+        if (shared < example.length / 4) return [];
+        const fits = (name: string): boolean => {
+          const outline = presetOutline(name);
+          return outline !== undefined && covers(shapes, outline.shapes);
+        };
+        return [first, ...others].filter(fits).map((name) => presets()[name]?.config ?? {});
+      },
+      nested: /^classifier\./,
+      input: () => imagenetInput,
+    };
+  });
+}
+
+function describeFound(found: Found, shapes: Shapes): Proposal | undefined {
+  const { family, layout, prefix, outline } = found;
+  const { architecture } = family;
+  const preset = presets()[presetOf(architecture, outline) ?? ""];
+  const config = { ...(preset?.config ?? found.config), ...layout?.config };
+  if (isDilated(shapes, prefix)) {
+    // The weights of a dilated network fit the plain one, but its features would be others.
+    Object.assign(config, { dilated: 2 });
+    if (!outlineOf(architecture, config)) return undefined;
+  }
+  return describe(found, shapes, config);
+}
+
+function presetOf(architecture: string, outline: Outline): string | undefined {
+  return Object.keys(presets()).find((name) => isPreset(name, architecture, outline));
+}
+
+function describe(found: Found, shapes: Shapes, config: Config): Proposal {
+  const { family, layout, prefix, drop, rename, outline } = found;
+  const { architecture } = family;
+  const name = presetOf(architecture, outline);
+  const preset = presets()[name ?? ""];
+  const used = new Set(Array.from(found.used, (key) => prefix + key));
+  const classifier = findClassifier(shapes, prefix, outline.featureWidth, used);
+  const paradigm = paradigmOf(shapes, prefix, classifier);
+  const groups = Array.from(unusedGroups(shapes.keys(), used).values(), ({ beginning }) => beginning);
+  return {
+    ...(name === undefined ? {} : { preset: name }),
+    architecture,
+    config,
+    prefix,
+    drop,
+    rename,
+    ...(layout ? { layout: layout.name } : {}),
+    ...(classifier === undefined ? {} : { classifier }),
+    featureWidth: outline.featureWidth,
+    input: { ...(preset?.input ?? family.input(config)), ...layout?.input },
+    ...(paradigm === undefined ? {} : { paradigm }),
+    leftOut: [...new Set(groups.map((beginning) => beginning.replace(/\.$/, "")))],
+  };
+}
+
+function isPreset(name: string, architecture: string, outline: Outline): boolean {
+  if (presets()[name]?.architecture !== architecture) return false;
+  const { shapes } = presetOutline(name) ?? {};
+  return shapes?.size === outline.shapes.size && covers(outline.shapes, shapes);
+}

@@ -1,0 +1,278 @@
+/**
+ * Swin Transformer (Liu, Lin, Cao, Hu, Wei, Zhang, Lin & Guo, "Swin Transformer: Hierarchical Vision Transformer using
+ * Shifted Windows", ICCV 2021), version 1. Parameter names and the treatment of sides that the windows do not divide
+ * are torchvision's. n images, h x w pixels of a map, c channels, s side of a window.
+ */
+import { z } from "zod";
+import { Conv2d, DropPath, GELU, Identity, init, LayerNorm, Linear, Module, Permute, Sequential } from "../nn/index.ts";
+import { cat, empty, noGrad, ops, scope, type Tensor, tensor } from "../torch/index.ts";
+import { Backbone, type BackboneOptions } from "./backbone.ts";
+import { imagenetInput, type Preset } from "./preset.ts";
+
+/** Attention needs memory in the fourth power of a window's side. */
+export const maximumWindow = 32;
+
+export const swinConfig = z
+  .strictObject({
+    /** Side of the patches. */
+    patch: z.int().positive().default(4),
+    /** Channels of the first stage; each further stage doubles them and halves the sides. */
+    dim: z.int().positive().default(96),
+    /** Blocks in each stage. */
+    depths: z.array(z.int().positive()).min(1).max(6).default([2, 2, 6, 2]),
+    /** Heads of the attention in each stage. */
+    heads: z.array(z.int().positive()).min(1).max(6).default([3, 6, 12, 24]),
+    /** Side of the windows in patches. */
+    window: z.int().min(2).max(maximumWindow).default(7),
+    /** Width of the perceptrons over that of the tokens. */
+    mlpRatio: z.number().positive().default(4),
+    /** Probability of dropping the last block's branches in training; it rises linearly over the blocks. */
+    dropPath: z.number().min(0).max(0.9).default(0),
+  })
+  .refine((config) => config.depths.length === config.heads.length, "depths and heads need the same length")
+  .refine(
+    ({ dim, heads }) => heads.every((count, stage) => (dim * 2 ** stage) % count === 0),
+    "each stage's channels must be a multiple of its heads",
+  );
+
+export type SwinConfig = z.input<typeof swinConfig>;
+
+const preset = (config: SwinConfig): Preset => ({
+  architecture: "swin",
+  config,
+  input: { ...imagenetInput, interpolation: "bicubic" },
+  classifier: "head",
+  library: "torchvision",
+});
+
+export const swinPresets: Readonly<Record<string, Preset>> = {
+  swin_t: preset({ dim: 96, depths: [2, 2, 6, 2], heads: [3, 6, 12, 24] }),
+  swin_s: preset({ dim: 96, depths: [2, 2, 18, 2], heads: [3, 6, 12, 24] }),
+  swin_b: preset({ dim: 128, depths: [2, 2, 18, 2], heads: [4, 8, 16, 32] }),
+};
+
+const eps = 1e-5;
+
+/** For each pair of pixels of a window, the row of the table of biases that belongs to their offset; [s² · s²]. */
+export function relativePositions(window: number): number[] {
+  const pixels = Array.from({ length: window * window }, (_, i) => [Math.floor(i / window), i % window] as const);
+  const span = 2 * window - 1;
+  const row = ([y, x]: readonly [number, number], [v, u]: readonly [number, number]): number =>
+    (y - v + window - 1) * span + (x - u + window - 1);
+  return pixels.flatMap((query) => pixels.map((key) => row(query, key)));
+}
+
+interface BlockShape {
+  dim: number;
+  heads: number;
+  window: number;
+  shift: number;
+  hidden: number;
+  drop: number;
+}
+
+/** Attention inside windows, which are shifted against the grid in every second block: [n, h, w, c] to the same. */
+class WindowAttention extends Module {
+  readonly #qkv: Linear;
+  readonly #proj: Linear;
+  readonly #table: Tensor;
+  readonly #index: Tensor;
+  readonly #heads: number;
+  readonly #window: number;
+  readonly #shift: number;
+
+  constructor({ dim, heads, window, shift }: BlockShape, options: BackboneOptions) {
+    super();
+    this.#heads = heads;
+    this.#window = window;
+    this.#shift = shift;
+    const { device, generator } = options;
+    this.#table = this.parameter("relative_position_bias_table", empty([(2 * window - 1) ** 2, heads], options));
+    init.truncNormal_(this.#table, 0.02, generator);
+    const index = tensor(relativePositions(window), { dtype: "int64", device });
+    this.#index = this.buffer("relative_position_index", index);
+    this.#qkv = this.module("qkv", linear(dim, 3 * dim, options));
+    this.#proj = this.module("proj", linear(dim, dim, options));
+  }
+
+  override forward(x: Tensor): Tensor {
+    return scope(() => {
+      const [height, width] = [x.size(1), x.size(2)];
+      const window = this.#window;
+      const missing = (side: number): number => (window - (side % window)) % window;
+      const padded = pad(x, missing(height), missing(width));
+      // One window that covers a side sees all of it: there is nothing to shift.
+      const shifts = [padded.size(1), padded.size(2)].map((side) => (window >= side ? 0 : this.#shift));
+      const shifted = shifts.some((shift) => shift > 0);
+      const rolled = shifted
+        ? roll(
+            padded,
+            shifts.map((shift) => -shift),
+          )
+        : padded;
+      const attended = this.#attend(windows(rolled, window), shifted ? this.#mask(padded, shifts) : undefined);
+      const joined = joinWindows(attended, window, padded.shape);
+      const back = shifted ? roll(joined, shifts) : joined;
+      return back.narrow(1, 0, height).narrow(2, 0, width).contiguous();
+    });
+  }
+
+  /** [n · windows, s², c], with a mask [windows, 1, s², s²] of what lies apart on the unshifted map. */
+  #attend(x: Tensor, mask: Tensor | undefined): Tensor {
+    const [rows, length = 0, width = 0] = x.shape as [number, number, number];
+    const heads = this.#heads;
+    const joined = this.#qkv.forward(x).view([rows, length, 3, heads, width / heads]);
+    const [query, key, value] = ops.permute(joined, [2, 0, 3, 1, 4]).unbind(0) as [Tensor, Tensor, Tensor];
+    const scores = query.mul((width / heads) ** -0.5).matmul(key.transpose(-2, -1));
+    const bias = this.#table.index_select(0, this.#index).view([length, length, heads]).permute([2, 0, 1]);
+    let biased = scores.add(bias);
+    if (mask) {
+      const count = mask.size(0);
+      biased = biased
+        .view([rows / count, count, heads, length, length])
+        .add(mask)
+        .view([rows, heads, length, length]);
+    }
+    const attended = biased.softmax(-1).matmul(value);
+    return this.#proj.forward(attended.transpose(1, 2).reshape([rows, length, width]));
+  }
+
+  /** -100 where two pixels of a shifted window are no neighbours on the map [n, h, w, c], else 0. */
+  #mask(map: Tensor, shifts: readonly number[]): Tensor {
+    const [, height = 0, width = 0] = map.shape;
+    const region = (side: number, axis: number): number[] => {
+      const shift = shifts[axis] ?? 0;
+      return Array.from({ length: side }, (_, i) =>
+        shift > 0 && i >= side - this.#window ? (i >= side - shift ? 2 : 1) : 0,
+      );
+    };
+    const columns = region(width, 1);
+    const labels = region(height, 0).flatMap((row) => columns.map((column) => 3 * row + column));
+    const grid = tensor(labels, { shape: [1, height, width, 1], dtype: "float32", device: map.device });
+    const cells = windows(grid, this.#window).squeeze(-1);
+    const apart = cells.unsqueeze(1).ne(cells.unsqueeze(2)).unsqueeze(1);
+    return apart.to({ dtype: map.dtype }).mul(-100);
+  }
+}
+
+/** Attention and perceptron, each after a norm and added to its input: [n, h, w, c] to the same. */
+class SwinBlock extends Module {
+  readonly #norm1: LayerNorm;
+  readonly #attention: WindowAttention;
+  readonly #norm2: LayerNorm;
+  readonly #mlp: Sequential;
+  readonly #drop: DropPath | undefined;
+
+  constructor(shape: BlockShape, options: BackboneOptions) {
+    super();
+    const { dim, hidden, drop } = shape;
+    this.#norm1 = this.module("norm1", new LayerNorm([dim], { ...options, eps }));
+    this.#attention = this.module("attn", new WindowAttention(shape, options));
+    this.#norm2 = this.module("norm2", new LayerNorm([dim], { ...options, eps }));
+    // torchvision has a dropout between them, which its published networks do not use.
+    const steps = [linear(dim, hidden, options), new GELU(), new Identity(), linear(hidden, dim, options)];
+    this.#mlp = this.module("mlp", new Sequential(steps));
+    const generator = options.dropGenerator ?? options.generator;
+    if (drop > 0) this.#drop = this.module("stochastic_depth", new DropPath(drop, { generator }));
+  }
+
+  override forward(x: Tensor): Tensor {
+    return scope(() => {
+      const attended = this.#dropped(this.#attention.forward(this.#norm1.forward(x))).add(x);
+      return this.#dropped(this.#mlp.forward(this.#norm2.forward(attended))).add(attended);
+    });
+  }
+
+  #dropped(x: Tensor): Tensor {
+    return this.#drop?.forward(x) ?? x;
+  }
+}
+
+/** Joins each 2 x 2 pixels to one of twice the channels: [n, h, w, c] to [n, ⌈h/2⌉, ⌈w/2⌉, 2c]. */
+class PatchMerging extends Module {
+  readonly #reduction: Linear;
+  readonly #norm: LayerNorm;
+
+  constructor(dim: number, options: BackboneOptions) {
+    super();
+    this.#reduction = this.module("reduction", linear(4 * dim, 2 * dim, options, false));
+    this.#norm = this.module("norm", new LayerNorm([4 * dim], { ...options, eps }));
+  }
+
+  override forward(x: Tensor): Tensor {
+    return scope(() => {
+      const even = pad(x, x.size(1) % 2, x.size(2) % 2);
+      const every = (row: number, column: number): Tensor =>
+        ops.slice(ops.slice(even, 1, row, undefined, 2), 2, column, undefined, 2);
+      const joined = cat([every(0, 0), every(1, 0), every(0, 1), every(1, 1)], -1);
+      return this.#reduction.forward(this.#norm.forward(joined));
+    });
+  }
+}
+
+/** Swin Transformer in any size; [n, 3, H, W] of any sides from one patch on to [n, d]. */
+export class Swin extends Backbone {
+  readonly featureWidth: number;
+  readonly #features: Sequential;
+  readonly #norm: LayerNorm;
+
+  constructor(config: SwinConfig, options: BackboneOptions) {
+    super();
+    const { patch, dim: first, depths, heads, window, mlpRatio, dropPath } = swinConfig.parse(config);
+    const embed = new Conv2d(3, first, patch, { ...options, stride: patch });
+    const stages: Module[] = [
+      new Sequential([embed, new Permute([0, 2, 3, 1]), new LayerNorm([first], { ...options, eps })]),
+    ];
+    const total = depths.reduce((sum, depth) => sum + depth, 0);
+    let index = 0;
+    for (const [stage, depth] of depths.entries()) {
+      const dim = first * 2 ** stage;
+      if (stage > 0) stages.push(new PatchMerging(dim / 2, options));
+      const blocks: Module[] = [];
+      for (let i = 0; i < depth; i++, index++) {
+        const shape = { dim, heads: heads[stage] ?? 1, window, hidden: Math.floor(dim * mlpRatio) };
+        const shift = i % 2 === 0 ? 0 : Math.floor(window / 2);
+        const drop = (dropPath * index) / Math.max(1, total - 1);
+        blocks.push(new SwinBlock({ ...shape, shift, drop }, options));
+      }
+      stages.push(new Sequential(blocks));
+    }
+    this.#features = this.module("features", new Sequential(stages));
+    this.featureWidth = first * 2 ** (depths.length - 1);
+    this.#norm = this.module("norm", new LayerNorm([this.featureWidth], { ...options, eps }));
+  }
+
+  override forwardMap(x: Tensor): Tensor {
+    return scope(() => this.#norm.forward(this.#features.forward(x)).permute([0, 3, 1, 2]));
+  }
+}
+
+/** [n, h, w, c] to [n · windows, s², c]. */
+function windows(x: Tensor, side: number): Tensor {
+  const [n = 0, height = 0, width = 0, channels = 0] = x.shape;
+  const grid = x.reshape([n, height / side, side, width / side, side, channels]).permute([0, 1, 3, 2, 4, 5]);
+  return grid.reshape([-1, side * side, channels]);
+}
+
+/** The reverse of `windows`, to a map of the given shape. */
+function joinWindows(x: Tensor, side: number, shape: readonly number[]): Tensor {
+  const [n = 0, height = 0, width = 0, channels = 0] = shape;
+  const grid = x.view([n, height / side, width / side, side, side, channels]).permute([0, 1, 3, 2, 4, 5]);
+  return grid.reshape([n, height, width, channels]);
+}
+
+/** Zeros below and to the right of [n, h, w, c]. */
+function pad(x: Tensor, below: number, right: number): Tensor {
+  return below + right === 0 ? x : ops.constant_pad_nd(x, [0, 0, 0, right, 0, below]);
+}
+
+function roll(x: Tensor, shifts: readonly number[]): Tensor {
+  return ops.roll(x, shifts, [1, 2]);
+}
+
+function linear(from: number, to: number, options: BackboneOptions, bias = true): Linear {
+  const layer = new Linear(from, to, { ...options, bias });
+  init.truncNormal_(layer.weight, 0.02, options.generator);
+  noGrad(() => layer.bias?.zero_());
+  return layer;
+}
