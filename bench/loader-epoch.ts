@@ -100,7 +100,8 @@ async function residentStore(store: ImageStore, indices: readonly number[]): Pro
   const all = await store.batch(indices);
   const batch = async (wanted: readonly number[]): Promise<Tensor> =>
     scope(() => all.index_select(0, tensor(BigInt64Array.from(wanted, BigInt))));
-  return { size: store.size, channels: store.channels, skipped: store.skipped, batch, dispose: () => all.dispose() };
+  const { size, channels, key, skipped } = store;
+  return { size, channels, key, skipped, batch, dispose: () => all.dispose() };
 }
 
 function trainer(): (loader: Loader) => Promise<void> {

@@ -1,40 +1,64 @@
-/** hub-pathway hub: what is in a hub, and whether it is whole. */
+/** hub-pathway hub: what is in a hub, whether it is whole, and what joins or leaves it. */
 import type { Command } from "commander";
-import { describeHub, memberEntry, openHub, verifyHub } from "../hub/index.ts";
-import { amount, textTable } from "../report/index.ts";
+import {
+  describeHub,
+  type MemberEntry,
+  type MemberReport,
+  memberEntry,
+  openHub,
+  reportMember,
+  verifyHub,
+} from "../hub/index.ts";
+import { amount, type Column, textTable } from "../report/index.ts";
 import { UserError } from "../torch/index.ts";
 import type { Output } from "./context.ts";
+import { trustHelp } from "./flags.ts";
+import { addMemberCommands } from "./hub-add-command.ts";
+import { addRankCommand } from "./rank-command.ts";
+
+interface HubFlags {
+  trust?: boolean;
+}
 
 export function addHubCommand(program: Command, output: () => Output): void {
   const hub = program.command("hub").description("hubs of pre-trained models");
   hub
     .command("ls [dir]")
     .description("list a hub's members")
+    .option("--trust", trustHelp)
     .addHelpText("after", "\nExample:\n  hub-pathway hub ls hubs/starter")
-    .action((dir: string = "hubs/starter") => list(dir, output()));
+    .action((dir: string = "hubs/starter", flags: HubFlags) => list(dir, flags, output()));
   hub
     .command("show <dir> [member]")
-    .description("a hub's manifest, or all about one member")
+    .description("parameters, FLOPs, feature width, paradigm and licence of a hub's members, or all about one")
+    .option("--trust", trustHelp)
     .addHelpText("after", "\nExample:\n  hub-pathway hub show hubs/starter resnet-clipart-supervised")
-    .action((dir: string, member: string | undefined) => show(dir, member, output()));
+    .action((dir: string, member: string | undefined, flags: HubFlags) => show(dir, member, flags, output()));
   hub
     .command("verify [dir]")
-    .description("check hashes, keys, shapes and a forward pass of every member")
+    .description("check hashes, keys, shapes, preprocessing and a forward pass of every member")
+    .option("--trust", trustHelp)
     .addHelpText("after", "\nExample:\n  hub-pathway hub verify hubs/starter")
-    .action((dir: string = "hubs/starter") => verify(dir, output()));
+    .action((dir: string = "hubs/starter", flags: HubFlags) => verify(dir, flags, output()));
+  addMemberCommands(hub, output);
+  addRankCommand(hub, output);
 }
 
-function list(dir: string, output: Output): void {
-  const hub = openHub(dir);
+const measured: Column<MemberReport>[] = [
+  { title: "member", value: (row) => row.name },
+  { title: "architecture", value: (row) => row.architecture },
+  { title: "parameters", value: (row) => amount(row.parameters), right: true },
+  { title: "FLOPs", value: (row) => amount(row.flops), right: true },
+  { title: "width", value: (row) => String(row.featureWidth), right: true },
+  { title: "input", value: (row) => `${row.inputSize} px`, right: true },
+];
+
+function list(dir: string, flags: HubFlags, output: Output): void {
+  const hub = openHub(dir, flags);
   const rows = describeHub(hub);
   output.say(
     textTable(rows, [
-      { title: "member", value: (row) => row.name },
-      { title: "architecture", value: (row) => row.architecture },
-      { title: "parameters", value: (row) => amount(row.parameters), right: true },
-      { title: "FLOPs", value: (row) => amount(row.flops), right: true },
-      { title: "width", value: (row) => String(row.featureWidth), right: true },
-      { title: "input", value: (row) => `${row.inputSize} px`, right: true },
+      ...measured,
       { title: "data", value: (row) => row.data },
       { title: "paradigm", value: (row) => row.paradigm },
     ]),
@@ -42,15 +66,54 @@ function list(dir: string, output: Output): void {
   output.result({ hub: hub.manifest.name, members: rows });
 }
 
-function show(dir: string, member: string | undefined, output: Output): void {
-  const hub = openHub(dir);
-  const shown = member === undefined ? hub.manifest : memberEntry(hub, member);
-  output.say(JSON.stringify(shown, null, 2));
-  output.result(shown);
+function show(dir: string, member: string | undefined, flags: HubFlags, output: Output): void {
+  const hub = openHub(dir, flags);
+  if (member !== undefined) {
+    const entry = memberEntry(hub, member);
+    const report = reportMember(hub, entry);
+    for (const [title, value] of details(entry, report)) output.say(`${title.padEnd(14)} ${value}`);
+    output.result({ ...report, entry });
+    return;
+  }
+  const rows = describeHub(hub);
+  output.say(
+    textTable(rows, [
+      ...measured,
+      { title: "paradigm", value: (row) => row.paradigm },
+      { title: "licence", value: (row) => row.licence },
+    ]),
+  );
+  output.result({ hub: hub.manifest.name, fingerprint: hub.fingerprint, members: rows });
 }
 
-function verify(dir: string, output: Output): void {
-  const hub = openHub(dir);
+function details(entry: MemberEntry, report: MemberReport): [string, string][] {
+  const { input, weights, keyMap, pretraining } = entry;
+  const map = [
+    ...(keyMap.prefix === "" ? [] : [`prefix "${keyMap.prefix}"`]),
+    ...(keyMap.layout === undefined ? [] : [`names of ${keyMap.layout}`]),
+    ...Object.entries(keyMap.rename).map(([from, to]) => `"${from}" becomes "${to}"`),
+    ...(keyMap.drop.length === 0 ? [] : [`without ${keyMap.drop.join(", ")}`]),
+  ];
+  return [
+    ["member", entry.name],
+    ["architecture", `${report.architecture} ${JSON.stringify(entry.config)}`],
+    ["parameters", amount(report.parameters)],
+    ["FLOPs", `${amount(report.flops)} an image`],
+    ["features", `${report.featureWidth} wide`],
+    ["input", `${input.size} px, ${input.interpolation}, ${input.channelOrder}`],
+    ["normalised", `mean ${input.mean.join(", ")}, std ${input.std.join(", ")}`],
+    ["pre-training", `${pretraining.data}; ${pretraining.paradigm}`],
+    ...(pretraining.quality === undefined ? [] : [["quality", pretraining.quality] as [string, string]]),
+    ["weights", `${weights.file} (${weights.format}, sha256 ${weights.sha256.slice(0, 12)}…)`],
+    ["keys", map.length === 0 ? "the architecture's own" : map.join("; ")],
+    ...(entry.classifier === undefined ? [] : [["classifier", entry.classifier] as [string, string]]),
+    ["licence", entry.licence],
+    ["source", entry.source],
+  ];
+}
+
+function verify(dir: string, flags: HubFlags, output: Output): void {
+  const hub = openHub(dir, flags);
   const reports = verifyHub(hub);
   for (const report of reports)
     output.say(report.problems.length === 0 ? `ok    ${report.name}` : `WRONG ${report.problems.join("; ")}`);

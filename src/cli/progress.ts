@@ -14,6 +14,33 @@ export function countProgress(label: string): (done: number, total: number) => v
   };
 }
 
+/** Bytes of files that are fetched, one after the other. */
+export function transferProgress(): {
+  update: (done: number, total: number | undefined, file: string) => void;
+  stop: () => void;
+} {
+  let last = 0;
+  let open = false;
+  const update = (done: number, total: number | undefined, file: string): void => {
+    const now = performance.now();
+    const complete = done === total;
+    if (!complete && now - last < 200) return;
+    last = now;
+    const text = `${file} ${megabytes(done)}${total === undefined ? "" : ` of ${megabytes(total)}`}`;
+    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[2K${text}${complete ? "\n" : ""}`);
+    else if (complete) process.stderr.write(`${text}\n`);
+    open = !complete;
+  };
+  const stop = (): void => {
+    if (open && process.stderr.isTTY) process.stderr.write("\n");
+  };
+  return { update, stop };
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
 /** Shows epochs, loss, throughput, time left and the live share of each model. */
 export function trainingProgress(memberNames: readonly string[]): { emit: Emit; stop: () => void } {
   const tty = process.stderr.isTTY === true;
@@ -42,6 +69,9 @@ export function trainingProgress(memberNames: readonly string[]): { emit: Emit; 
     } else if (event.type === "fitted") {
       bar?.stop();
       if (bar) bars?.remove(bar);
+    } else if (event.type === "prior") {
+      const parts = event.members.map(({ name, probability }) => `${name} ${(100 * probability).toFixed(0)} %`);
+      console.error(`prior by ${event.score}: ${parts.join(", ")}`);
     } else if (event.type === "note") {
       console.error(event.text);
     }

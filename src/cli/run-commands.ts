@@ -3,12 +3,12 @@ import type { Command } from "commander";
 import { decodeImage, defaultPixelLimit } from "../data/index.ts";
 import { writeFileAtomic } from "../io/index.ts";
 import { findMethod } from "../methods/index.ts";
-import { percent, runReport } from "../report/index.ts";
+import { analyseVariants, percent, type RunAnalysis, runReport } from "../report/index.ts";
 import { inferenceMode, scope, tensor, UserError } from "../torch/index.ts";
 import { argmaxAt, evaluate, itemsHash, type OpenedRun, openRun, type SplitName, summarise } from "../train/index.ts";
 import type { Output } from "./context.ts";
+import { bytes, hubMemoryHelp, number, trustHelp } from "./flags.ts";
 import { countProgress } from "./progress.ts";
-import { number } from "./train-command.ts";
 
 interface RunFlags {
   split: string;
@@ -16,6 +16,8 @@ interface RunFlags {
   data?: string;
   k?: number;
   flops?: number;
+  hubMemory?: number;
+  trust?: boolean;
 }
 
 export function addRunCommands(program: Command, output: () => Output): void {
@@ -25,6 +27,8 @@ export function addRunCommands(program: Command, output: () => Output): void {
     .option("--split <name>", "train, validation or test", "validation")
     .option("--hub <dir>", "where the hub is now")
     .option("--data <dir|name>", "where the data are now")
+    .option("--hub-memory <amount>", hubMemoryHelp, bytes)
+    .option("--trust", trustHelp)
     .option("--k <n>", "activated models, when another cost than trained for is wanted", number)
     .option("--flops <n>", "the largest k whose mean cost for one image is within so many FLOPs", number)
     .addHelpText("after", "\nExample:\n  hub-pathway eval runs/photos --split test --json")
@@ -34,14 +38,18 @@ export function addRunCommands(program: Command, output: () => Output): void {
     .description("label images with a finished run, and say which models were activated")
     .option("--hub <dir>", "where the hub is now")
     .option("--data <dir|name>", "where the data are now")
+    .option("--hub-memory <amount>", hubMemoryHelp, bytes)
+    .option("--trust", trustHelp)
     .addHelpText("after", "\nExample:\n  hub-pathway predict runs/photos cat.jpg dog.png")
     .action(async (path: string, images: string[], flags: RunFlags) => predict(path, images, flags, output()));
   program
     .command("report <run>")
-    .description("write a finished run's report (HTML)")
+    .description("write a finished run's report (HTML): which models serve what, and what each is worth")
     .option("--split <name>", "train, validation or test", "validation")
     .option("--hub <dir>", "where the hub is now")
     .option("--data <dir|name>", "where the data are now")
+    .option("--hub-memory <amount>", hubMemoryHelp, bytes)
+    .option("--trust", trustHelp)
     .addHelpText("after", "\nExample:\n  hub-pathway report runs/photos")
     .action(async (path: string, flags: RunFlags) => report(path, flags, output()));
 }
@@ -50,6 +58,8 @@ async function open(path: string, flags: Partial<RunFlags>): Promise<OpenedRun> 
   const run = await openRun(path, findMethod, {
     hub: flags.hub,
     data: flags.data,
+    hubMemory: flags.hubMemory,
+    trust: flags.trust,
     onProgress: countProgress("decoding"),
   });
   if (flags.k !== undefined) setK(run, flags.k);
@@ -155,17 +165,36 @@ async function report(path: string, flags: RunFlags, output: Output): Promise<vo
       accuracy: summary.accuracy,
     });
   }
-  const page = await runReport({
+  const { predictor, data } = run;
+  const variants = await analyseVariants(predictor, data.open(split), data.classes.length, summary.accuracy);
+  const { html, analysis } = await runReport({
     title: `${run.config.method} on ${run.data.name}`,
     summary,
     evaluation,
-    data: run.data,
-    memberNames: run.predictor.memberNames,
+    data,
+    memberNames: predictor.memberNames,
     eventsPath: run.folder.file("events.jsonl"),
+    variants,
   });
   const target = run.folder.file("report.html");
-  writeFileAtomic(target, [page]);
+  writeFileAtomic(target, [html]);
+  for (const line of highlights(analysis)) output.say(line);
   output.say(`report: ${target}`);
-  output.result({ report: target });
+  output.result({ report: target, ...analysis });
   close(run);
+}
+
+/** What a terminal shows of a report. */
+function highlights({ summary, routing, variants }: RunAnalysis): string[] {
+  const lines = [`${summary.split} accuracy ${percent(summary.accuracy)} on ${summary.items} images`];
+  for (const { k, accuracy } of variants?.accuracyByK ?? [])
+    lines.push(`  ${percent(accuracy).padStart(7)} with k = ${k}`);
+  for (const { model, accuracy } of variants?.leaveOneOut ?? []) {
+    lines.push(`  ${percent(accuracy).padStart(7)} without ${model}`);
+  }
+  if (!routing) return lines;
+  const { value, chance } = routing.routeClassInformation;
+  lines.push(`information of route about class ${value.toFixed(3)} nats (${chance.toFixed(3)} by chance)`);
+  if (routing.dead.length > 0) lines.push(`no image activates ${routing.dead.join(", ")}`);
+  return lines;
 }

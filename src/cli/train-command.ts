@@ -1,22 +1,27 @@
 /** hub-pathway train: one method on one data set. */
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { type Command, Option } from "commander";
 import { augmentations } from "../data/index.ts";
 import { readManifest } from "../hub/index.ts";
+import { rankingScores } from "../hub/ranking/index.ts";
 import { writeFileAtomic } from "../io/index.ts";
 import { findMethod, methods } from "../methods/index.ts";
 import { amount, duration, percent, runReport } from "../report/index.ts";
 import { ConfigError, setNumThreads } from "../torch/index.ts";
 import { type DataRequest, defaultTrainOptions, Interrupted, summarise, trainRun } from "../train/index.ts";
 import type { Output } from "./context.ts";
-import { countProgress, trainingProgress } from "./progress.ts";
+import { addDataOptions, type DataFlags, dataRequest, requireCounts } from "./data-flags.ts";
+import { bytes, choice, choiceHelp, hubMemoryHelp, number, trustHelp } from "./flags.ts";
+import { trainingProgress } from "./progress.ts";
 
-interface TrainFlags {
+interface TrainFlags extends DataFlags {
   hub: string;
-  data: string;
   out: string;
   method: string;
   resume?: boolean;
   member?: string;
+  choice?: Record<string, unknown>;
   k?: number;
   aggregation?: string;
   tau?: string;
@@ -24,6 +29,7 @@ interface TrainFlags {
   exploration?: string;
   explorationWeight?: number;
   explorationFade?: string;
+  prior?: string;
   exploitationWeight?: number;
   beta?: number;
   pathwayWarmup?: number;
@@ -34,33 +40,27 @@ interface TrainFlags {
   labelSmoothing: number;
   precision: "float32" | "bfloat16";
   batchNorm: "batch" | "frozen" | "recalibrated";
-  imageSize: number;
+  freezeMembers?: boolean;
+  views?: number;
   augment: DataRequest["augment"];
-  trainPerClass?: number;
-  validationFraction: number;
-  testFraction: number;
-  skipBad?: boolean;
-  seed: number;
   threads?: number;
+  hubMemory?: number;
+  allowedMembers?: number;
+  trust?: boolean;
 }
 
-export function number(text: string): number {
-  const value = Number(text);
-  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("not a number");
-  return value;
-}
+/** Fixed views of each image with frozen members. */
+const defaultViews = 4;
 
 export function addTrainCommand(program: Command, output: () => Output): void {
-  const names = methods.map((method) => `  ${method.name.padEnd(15)} ${method.summary}`).join("\n");
-  program
-    .command("train")
-    .description("train a method on labelled images")
-    .requiredOption("--data <dir|name>", "folder with a sub-folder for each class, or a known data set (data ls)")
+  const names = methods.map((method) => `  ${method.name.padEnd(16)} ${method.summary}`).join("\n");
+  addDataOptions(program.command("train").description("train a method on labelled images"))
     .requiredOption("--out <dir>", "folder of the run, made anew")
     .option("--hub <dir>", "folder of the hub", "hubs/starter")
     .option("--method <name>", "what to train", "hub-pathway")
     .option("--resume", "continue the run in --out")
-    .option("--member <name>", "the member for fine-tune (default: all, best by validation)")
+    .option("--member <name>", "the member for a method that trains one (default: the method's choice)")
+    .option("--choice <name=value>", choiceHelp, choice)
     .option("--k <n>", "activated models for each input", number)
     .addOption(
       new Option("--aggregation <name>", "how outputs are joined").choices([
@@ -75,6 +75,12 @@ export function addTrainCommand(program: Command, output: () => Output): void {
     .addOption(new Option("--exploration <loss>", "exploration loss").choices(["kl", "importance-load", "switch"]))
     .option("--exploration-weight <w>", "its weight at the start", number)
     .option("--exploration-fade <part|constant>", "part of training over which it falls to zero")
+    .addOption(
+      new Option(
+        "--prior <name>",
+        "use of the members that the loss kl leads to, by their ranking (default: uniform)",
+      ).choices(["uniform", ...rankingScores.map((score) => score.name)]),
+    )
     .option("--exploitation-weight <w>", "weight of each model's own task loss", number)
     .option("--beta <b>", "part of the aggregate's loss that reaches the members, 0 to 1", number)
     .option("--pathway-warmup <part>", "part of training with random routes", number)
@@ -93,13 +99,13 @@ export function addTrainCommand(program: Command, output: () => Output): void {
         .choices(["batch", "frozen", "recalibrated"])
         .default(defaultTrainOptions.batchNorm),
     )
-    .option("--image-size <pixels>", "side of the images", number, 48)
+    .option("--freeze-members", "leave members as they are: their features are computed once, the rest trains fast")
+    .option("--views <n>", `fixed views of each image for --freeze-members (default: ${defaultViews})`, number)
     .addOption(new Option("--augment <recipe>", "augmentation").choices(Object.keys(augmentations)).default("standard"))
-    .option("--train-per-class <n>", "use at most so many training images of a class", number)
-    .option("--validation-fraction <part>", "of each class, for choosing", number, 0.2)
-    .option("--test-fraction <part>", "of each class, for the final figure", number, 0.2)
-    .option("--skip-bad", "leave unreadable images out and count them")
     .option("--seed <n>", "moves split, new weights and order", number, 0)
+    .option("--allowed-members <n>", "members that one training step may touch (default 8)", number)
+    .option("--hub-memory <amount>", hubMemoryHelp, bytes)
+    .option("--trust", trustHelp)
     .option("--threads <n>", "threads inside one operator", number)
     .addHelpText(
       "after",
@@ -110,10 +116,8 @@ export function addTrainCommand(program: Command, output: () => Output): void {
 
 async function train(flags: TrainFlags, output: Output): Promise<void> {
   if (flags.threads !== undefined) setNumThreads(flags.threads);
-  for (const name of ["epochs", "batchSize", "imageSize"] as const) {
-    if (!Number.isInteger(flags[name]) || flags[name] < 1)
-      throw new ConfigError(`--${kebab(name)} is ${flags[name]}: it must be a whole number of at least 1`);
-  }
+  const { epochs, batchSize, imageSize, augment } = flags;
+  requireCounts({ epochs, batchSize, imageSize, views: flags.views });
   const abort = new AbortController();
   const stop = () => abort.abort();
   process.once("SIGINT", stop);
@@ -124,18 +128,20 @@ async function train(flags: TrainFlags, output: Output): Promise<void> {
       method: findMethod(flags.method),
       choices: choices(flags),
       hub: flags.hub,
-      data: dataRequest(flags),
+      data: dataRequest(flags, { augment, batchSize }),
       options: trainOptions(flags),
       out: flags.out,
       resume: flags.resume ?? false,
       emit: progress.emit,
       signal: abort.signal,
+      hubMemory: flags.hubMemory,
+      trust: flags.trust,
     });
     progress.stop();
     const summary = summarise("validation", outcome.validation, outcome.predictor);
     const title = `${flags.method} on ${outcome.data.name}`;
     const { folder, data, predictor, validation: evaluation } = outcome;
-    const page = await runReport({
+    const { html } = await runReport({
       title,
       summary,
       evaluation,
@@ -143,7 +149,7 @@ async function train(flags: TrainFlags, output: Output): Promise<void> {
       memberNames: predictor.memberNames,
       eventsPath: folder.file("events.jsonl"),
     });
-    writeFileAtomic(folder.file("report.html"), [page]);
+    writeFileAtomic(folder.file("report.html"), [html]);
     if (data.skipped > 0) output.warn(`${data.skipped} images could not be read and were left out`);
     output.say(
       `validation accuracy ${percent(summary.accuracy)}, ${amount(outcome.trainingFlops)}FLOPs of training in ${duration(outcome.seconds)}`,
@@ -159,10 +165,16 @@ async function train(flags: TrainFlags, output: Output): Promise<void> {
     });
     predictor.dispose();
     data.dispose();
+    outcome.hub.residency?.dispose();
   } catch (error) {
     progress.stop();
     if (!(error instanceof Interrupted)) throw error;
-    output.warn(`interrupted; everything is saved. Go on with the same command and --resume`);
+    const saved = existsSync(join(flags.out, "run.json"));
+    output.warn(
+      saved
+        ? "interrupted; everything is saved. Go on with the same command and --resume"
+        : "interrupted before the run began; nothing was written",
+    );
     output.result({ interrupted: true, out: flags.out });
     process.exitCode = 130;
   } finally {
@@ -194,32 +206,24 @@ function choices(flags: TrainFlags): Record<string, unknown> {
     exploration: flags.exploration,
     explorationWeight: flags.explorationWeight,
     explorationFade: fade,
+    prior: flags.prior,
     exploitationWeight: flags.exploitationWeight,
     beta: flags.beta,
     warmup: flags.pathwayWarmup,
+    allowedMembers: flags.allowedMembers,
   };
-  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
-}
-
-function dataRequest(flags: TrainFlags): DataRequest {
-  const { validationFraction, testFraction, trainPerClass, imageSize, batchSize, seed, augment } = flags;
-  return {
-    source: flags.data,
-    imageSize,
-    split: { validationFraction, testFraction, trainPerClass },
-    augment,
-    batchSize,
-    seed,
-    skipBad: flags.skipBad ?? false,
-    onProgress: countProgress("decoding"),
-  };
+  const own = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+  const twice = Object.keys(flags.choice ?? {}).filter((name) => Object.hasOwn(own, name));
+  if (twice.length > 0) throw new ConfigError(`${twice.join(", ")}: given by --choice and by an option of its own`);
+  return { ...own, ...flags.choice };
 }
 
 function trainOptions(flags: TrainFlags): typeof defaultTrainOptions {
   const { epochs, batchSize, lr, weightDecay, labelSmoothing, precision, batchNorm, seed } = flags;
-  return { ...defaultTrainOptions, epochs, batchSize, lr, weightDecay, labelSmoothing, precision, batchNorm, seed };
-}
-
-function kebab(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  const given = { epochs, batchSize, lr, weightDecay, labelSmoothing, precision, batchNorm, seed };
+  if (!flags.freezeMembers && flags.views !== undefined) {
+    throw new ConfigError("--views counts the fixed views of frozen members: add --freeze-members");
+  }
+  const frozen = flags.freezeMembers ? { frozenViews: flags.views ?? defaultViews } : {};
+  return { ...defaultTrainOptions, ...given, ...frozen };
 }

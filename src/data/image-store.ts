@@ -45,10 +45,13 @@ interface StoreIndex {
 export abstract class ImageStore {
   readonly size: number;
   readonly channels: number;
+  /** A name for what the pixels depend on: the files and how they are decoded. */
+  readonly key: string;
   /** Positions that could not be read. */
   readonly skipped: ReadonlySet<number>;
 
-  protected constructor(options: DecodeOptions, skipped: readonly number[]) {
+  protected constructor(key: string, options: DecodeOptions, skipped: readonly number[]) {
+    this.key = key;
     this.size = options.size;
     this.channels = options.channels;
     this.skipped = new Set(skipped);
@@ -70,26 +73,27 @@ export abstract class ImageStore {
       pixelLimit: options.pixelLimit ?? defaultPixelLimit,
     };
     const bytes = dataset.items.length * imageBytes(decoding);
+    const key = storeKey(dataset, decoding, options.skipBad ?? false);
     if (bytes > (options.budgetBytes ?? 4 * 2 ** 30)) {
       const skipped = options.skipBad ? await findUnreadable(dataset.items, decoding, options) : [];
-      return new StreamingStore(dataset.items, decoding, skipped);
+      return new StreamingStore(key, dataset.items, decoding, skipped);
     }
-    const path = join(ensureCacheDirectory("decoded"), `${storeKey(dataset, decoding, options.skipBad ?? false)}.u8`);
+    const path = join(ensureCacheDirectory("decoded"), `${key}.u8`);
     if (!existsSync(path) || !existsSync(`${path}.json`)) await decodeAll(dataset.items, decoding, options, path);
     const index = JSON.parse(readFileSync(`${path}.json`, "utf8")) as StoreIndex;
     if (statSync(path).size !== bytes) {
       rmSync(`${path}.json`);
       throw new UserError(`the cache file ${path} is damaged and will be made anew: run the command again`);
     }
-    return new MappedStore(path, dataset.items.length, decoding, index.skipped);
+    return new MappedStore(key, path, dataset.items.length, decoding, index.skipped);
   }
 }
 
 class MappedStore extends ImageStore {
   readonly #pixels: Tensor;
 
-  constructor(path: string, count: number, options: DecodeOptions, skipped: readonly number[]) {
-    super(options, skipped);
+  constructor(key: string, path: string, count: number, options: DecodeOptions, skipped: readonly number[]) {
+    super(key, options, skipped);
     const shape = [count, options.channels, options.size, options.size];
     const size = count * imageBytes(options);
     this.#pixels = keep(scope(() => fromFile(path, { size, dtype: "uint8" }).view(shape)));
@@ -109,8 +113,8 @@ class StreamingStore extends ImageStore {
   readonly #items: readonly Item[];
   readonly #options: DecodeOptions;
 
-  constructor(items: readonly Item[], options: DecodeOptions, skipped: readonly number[]) {
-    super(options, skipped);
+  constructor(key: string, items: readonly Item[], options: DecodeOptions, skipped: readonly number[]) {
+    super(key, options, skipped);
     this.#items = items;
     this.#options = options;
   }

@@ -17,7 +17,7 @@ export { idxItems, readIdxHeader } from "./idx.ts";
 export { imageFolder } from "./image-folder.ts";
 export { ImageStore, type StoreOptions } from "./image-store.ts";
 export { hashKeys, keyedRandom, shuffled } from "./keyed-random.ts";
-export { LoadedBatch, Loader, type LoaderOptions } from "./loader.ts";
+export { LoadedBatch, Loader, type LoaderOptions, viewOf } from "./loader.ts";
 export { imagePrints, nearDuplicateGroups } from "./near-duplicates.ts";
 export { type DataPackage, packages } from "./packages.ts";
 export { fetchDataset, findDataset, isFetched, knownDatasets, openDataset } from "./registry.ts";

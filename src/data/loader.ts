@@ -15,6 +15,13 @@ export interface LoaderOptions {
   seed: number;
   shuffle: boolean;
   augment?: AugmentOptions | undefined;
+  /** Fixed views of each image: see `viewOf`. Every epoch has its own when left out. */
+  views?: number | undefined;
+}
+
+/** The view of every image that an epoch shows; of fixed views, 0 is the image itself and the epochs go round them. */
+export function viewOf(epoch: number, views: number | undefined): number {
+  return views === undefined ? epoch : epoch % views;
 }
 
 export class LoadedBatch {
@@ -97,11 +104,13 @@ export class Loader {
   }
 
   #prepare(raw: Tensor, indices: number[], epoch: number, step: number): LoadedBatch {
-    const { labels, classes, augment: options, seed } = this.#options;
+    const { labels, classes, augment: options, seed, views } = this.#options;
+    const view = viewOf(epoch, views);
+    const plain = views !== undefined && view === 0;
     const own = indices.map((index) => labels[index] ?? -1);
     const { images, targets } = scope(() => {
       const floats = raw.to({ dtype: "float32" }).mul_(1 / 255);
-      const changed = options ? augment(floats, indices, options, seed, epoch) : floats;
+      const changed = options && !plain ? augment(floats, indices, options, seed, view) : floats;
       const target = tensor(BigInt64Array.from(own, BigInt));
       if (!options || options.mixup === 0) return { images: changed, targets: target };
       return mixup(changed, target, classes, options.mixup, seed, epoch, step);

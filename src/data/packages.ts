@@ -1,4 +1,4 @@
-/** Packages that hold image data, with the checksums of the very files that results were measured on. */
+/** Packages that hold image data or pre-trained networks, with the checksums of the very files that results were measured on. */
 
 export interface DataPackage {
   name: string;
@@ -72,6 +72,20 @@ export const packages: readonly DataPackage[] = [
     version: "7.4.47",
     sha256: "de92e5dc9ce46c392ab5c53aa7190b19f82b40cb48872a083f788c7e13e91fef",
     megabytes: 4,
+  },
+  {
+    name: "nsfwjs",
+    kind: "npm",
+    version: "4.4.0",
+    sha256: "585cd178f3b994337c4d10a87b080d342fc52f8b9bf0085c4d1f345a3a1c5382",
+    megabytes: 25,
+  },
+  {
+    name: "@vladmandic/face-api",
+    kind: "npm",
+    version: "1.7.15",
+    sha256: "0d77fffeef362ef9c0939cf6c567f3a2e8e177f114fa257a3270cbd2e509b031",
+    megabytes: 13,
   },
 ];
 

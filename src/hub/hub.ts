@@ -3,24 +3,38 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Generator, inferenceMode, scope, UserError, zeros } from "../torch/index.ts";
+import { type Generator, UserError } from "../torch/index.ts";
 import { type HubManifest, type MemberEntry, readManifest } from "./manifest.ts";
-import { type HubMember, loadMember } from "./member.ts";
+import { type HubMember, loadBackbone, loadMember } from "./member.ts";
+import type { Residency } from "./residency.ts";
 
 export interface Hub {
   dir: string;
   manifest: HubManifest;
   /** Hash over architectures, configurations and weights of all members: a run belongs to exactly one. */
   fingerprint: string;
+  /** Whether TorchScript members may be loaded. */
+  trust: boolean;
+  /** Keeps the members' weights in bounded memory, where that was asked for. */
+  residency?: Residency;
+}
+
+export interface OpenHubOptions {
+  /** Load TorchScript members too, which are programs (default: refuse). */
+  trust?: boolean | undefined;
+  residency?: Residency | undefined;
 }
 
 /** Opens a hub by its folder; a relative path that does not exist here is looked up in the package. */
-export function openHub(dir: string): Hub {
+export function openHub(dir: string, options: OpenHubOptions = {}): Hub {
   const resolved = findHub(dir);
   const manifest = readManifest(resolved);
-  const identity = manifest.members.map((m) => [m.name, m.architecture, m.config, m.weights.sha256, m.input]);
+  const members = manifest.members.map((m) => [m.name, m.architecture, m.config, m.weights, m.keyMap, m.input]);
+  const agents = manifest.agents?.map((a) => [a.name, a.architecture, a.config, a.weights, a.observation, a.actions]);
+  const identity = agents ? [...members, agents] : members;
   const fingerprint = createHash("sha256").update(JSON.stringify(identity)).digest("hex").slice(0, 16);
-  return { dir: resolved, manifest, fingerprint };
+  const { trust = false, residency } = options;
+  return { dir: resolved, manifest, fingerprint, trust, ...(residency ? { residency } : {}) };
 }
 
 function findHub(dir: string): string {
@@ -40,16 +54,32 @@ export function memberEntry(hub: Hub, name: string): MemberEntry {
   throw new UserError(`${hub.dir} has no member "${name}"; it has: ${known}`);
 }
 
+/** @throws UserError when a hub has only agents, which see an environment's observations */
+export function requireImageMembers({ dir, manifest }: Hub): void {
+  if (manifest.members.length > 0) return;
+  throw new UserError(
+    `the members of ${dir} are agents of games, not models of images: use them with \`rl train --hub\``,
+  );
+}
+
+export interface LoadMembersOptions {
+  names?: readonly string[];
+  device?: string | undefined;
+  /** Draw new weights from this stream instead of loading the pre-trained ones (a control). */
+  randomWeights?: Generator | undefined;
+}
+
 /** Loads all members, or those named, in the hub's order. */
-export function loadMembers(
-  hub: Hub,
-  options: { names?: readonly string[]; device?: string | undefined; randomWeights?: Generator | undefined } = {},
-): HubMember[] {
+export function loadMembers(hub: Hub, options: LoadMembersOptions = {}): HubMember[] {
   const entries = options.names ? options.names.map((name) => memberEntry(hub, name)) : hub.manifest.members;
   const loaded: HubMember[] = [];
   try {
     for (const entry of entries) {
-      loaded.push(loadMember(hub.dir, entry, { device: options.device, randomWeights: options.randomWeights }));
+      const member = loadMember(hub.dir, entry, { ...options, trust: hub.trust });
+      loaded.push(member);
+      const again = { device: options.device, verified: true, trust: hub.trust };
+      const reload = options.randomWeights ? undefined : () => loadBackbone(hub.dir, entry, again);
+      hub.residency?.manage(member, reload);
     }
     return loaded;
   } catch (error) {
@@ -73,49 +103,25 @@ export interface MemberReport {
 
 /** Table rows about every member. @throws UserError at the first member that does not load. */
 export function describeHub(hub: Hub): MemberReport[] {
-  return hub.manifest.members.map((entry) => {
-    const member = loadMember(hub.dir, entry);
-    try {
-      return {
-        name: entry.name,
-        architecture: entry.architecture,
-        paradigm: entry.pretraining.paradigm,
-        data: entry.pretraining.data,
-        quality: entry.pretraining.quality ?? "",
-        licence: entry.licence,
-        inputSize: entry.input.size,
-        featureWidth: entry.featureWidth,
-        parameters: member.backbone.parameters().reduce((sum, parameter) => sum + parameter.numel(), 0),
-        flops: member.flops,
-      };
-    } finally {
-      member.dispose();
-    }
-  });
+  return hub.manifest.members.map((entry) => reportMember(hub, entry));
 }
 
-/** Problems of each member: hash, keys, and a forward pass that must be finite. Empty lists mean all is well. */
-export function verifyHub(hub: Hub): { name: string; problems: string[] }[] {
-  return hub.manifest.members.map((entry) => ({ name: entry.name, problems: verifyMember(hub, entry) }));
-}
-
-function verifyMember(hub: Hub, entry: MemberEntry): string[] {
-  let member: HubMember;
+/** A table row about one member. @throws UserError when it does not load */
+export function reportMember(hub: Hub, entry: MemberEntry): MemberReport {
+  const member = loadMember(hub.dir, entry, { trust: hub.trust });
   try {
-    member = loadMember(hub.dir, entry);
-  } catch (error) {
-    if (error instanceof UserError) return [error.message];
-    throw error;
-  }
-  try {
-    member.backbone.eval();
-    return scope(() =>
-      inferenceMode(() => {
-        const features = member.features(zeros([2, 3, entry.input.size, entry.input.size]).add(0.5));
-        const finite = features.isnan().logical_not().all().item() === 1;
-        return finite ? [] : [`member "${entry.name}": its features are not finite on a grey image`];
-      }),
-    );
+    return {
+      name: entry.name,
+      architecture: entry.architecture === "graph" ? entry.weights.format : entry.architecture,
+      paradigm: entry.pretraining.paradigm,
+      data: entry.pretraining.data,
+      quality: entry.pretraining.quality ?? "",
+      licence: entry.licence,
+      inputSize: entry.input.size,
+      featureWidth: entry.featureWidth,
+      parameters: member.backbone.parameters().reduce((sum, parameter) => sum + parameter.numel(), 0),
+      flops: member.flops,
+    };
   } finally {
     member.dispose();
   }

@@ -1,5 +1,11 @@
 /** The hub: manifest, members, preprocessing, BatchNorm policy. */
+
+export { type AddAgentRequest, addAgent } from "./adding/add-agent.ts";
+export { type AddedMember, type AddRequest, addMember } from "./adding/add-member.ts";
+export type { Wishes } from "./adding/propose.ts";
+export { removeMember } from "./adding/remove-member.ts";
 export { type MemberBatchNorm, setMemberBatchNorm } from "./batch-norm.ts";
+export { hashFile } from "./hash.ts";
 export {
   describeHub,
   type Hub,
@@ -7,9 +13,20 @@ export {
   type MemberReport,
   memberEntry,
   openHub,
-  verifyHub,
+  reportMember,
+  requireImageMembers,
 } from "./hub.ts";
-export { type HubManifest, type MemberEntry, manifestVersion, readManifest } from "./manifest.ts";
-export { checkHash, HubMember, type LoadMemberOptions, loadMember, weightsPath } from "./member.ts";
+export {
+  type AgentEntry,
+  type HubManifest,
+  type MemberEntry,
+  type MemberInput,
+  manifestVersion,
+  readManifest,
+  writeManifest,
+} from "./manifest.ts";
+export { checkFiles, HubMember, type LoadMemberOptions, loadMember } from "./member.ts";
 export { preprocess } from "./preprocessing.ts";
-export type { PathwayMember } from "./types.ts";
+export { Residency, type ResidencyOptions } from "./residency.ts";
+export type { PathwayMember, StoredFeatures } from "./types.ts";
+export { verifyHub, verifyMember } from "./verify.ts";

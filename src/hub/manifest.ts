@@ -1,10 +1,15 @@
 /** hub.json: what the members of a hub are, where their weights lie, and how their inputs must look. */
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { join, normalize } from "node:path";
 import { z } from "zod";
+import { writeFileAtomic } from "../io/index.ts";
+import { graphFormats } from "../models/index.ts";
 import { UserError } from "../torch/index.ts";
 
 export const manifestVersion = 1;
+
+/** A manifest is a page of text a member; anything near this is no manifest. */
+const maximumBytes = 16e6;
 
 const inputSchema = z.strictObject({
   /** Side of the square input, pixels. */
@@ -16,19 +21,49 @@ const inputSchema = z.strictObject({
   channelOrder: z.enum(["rgb", "bgr"]).default("rgb"),
 });
 
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "64 lower-case hexadecimal digits");
+
+/** A file of the hub: below its folder, whatever the manifest's author wishes. */
+const relativePath = z
+  .string()
+  .min(1)
+  .refine((path) => !/^[/\\]|^[a-z]:|\0/i.test(path), "must be relative to the hub's folder")
+  .refine((path) => !normalize(path.replaceAll("\\", "/")).startsWith(".."), "must not leave the hub's folder");
+
+const weightsSchema = z.strictObject({
+  file: relativePath,
+  format: z.enum(["safetensors", ...graphFormats]),
+  sha256,
+  /** Further files that the first one names: external data, shards. */
+  files: z.array(z.strictObject({ file: relativePath, sha256 })).default([]),
+});
+
+/** From the file's keys to the architecture's, in this order. */
+const keyMapSchema = z.strictObject({
+  /** Only keys that start with it are used; it is stripped. */
+  prefix: z.string().default(""),
+  /** Beginnings of (stripped) keys that are left out: heads, detectors, optimizers. */
+  drop: z.array(z.string().min(1)).default([]),
+  /** Beginnings that are renamed. */
+  rename: z.record(z.string(), z.string()).default({}),
+  /** A whole state dict's naming that is converted, by the name of its layout (src/models/key-layouts.ts). */
+  layout: z.string().optional(),
+});
+
+const nameSchema = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9._-]*$/i, "letters, digits, dot, dash and underscore only")
+  .max(100);
+
 const memberSchema = z.strictObject({
-  name: z.string().regex(/^[a-z0-9][a-z0-9._-]*$/i, "letters, digits, dot, dash and underscore only"),
+  name: nameSchema,
+  /** Name of an architecture; "graph" for a format that brings its own network. */
   architecture: z.string(),
   config: z.record(z.string(), z.unknown()).default({}),
-  weights: z.strictObject({
-    file: z.string(),
-    format: z.enum(["safetensors"]),
-    sha256: z.string().regex(/^[0-9a-f]{64}$/),
-  }),
-  /** From the file's keys to the architecture's: first the prefix is stripped, then beginnings are renamed. */
-  keyMap: z
-    .strictObject({ prefix: z.string().default(""), rename: z.record(z.string(), z.string()).default({}) })
-    .default({ prefix: "", rename: {} }),
+  weights: weightsSchema,
+  keyMap: keyMapSchema.default({ prefix: "", drop: [], rename: {} }),
+  /** Key of the pre-training classifier in the weights file, without ".weight" and ".bias"; for ranking only. */
+  classifier: z.string().optional(),
   featureWidth: z.number().int().positive(),
   input: inputSchema,
   pretraining: z.strictObject({
@@ -41,13 +76,62 @@ const memberSchema = z.strictObject({
   source: z.string(),
 });
 
-const manifestSchema = z.strictObject({
-  version: z.literal(manifestVersion),
-  name: z.string(),
-  members: z.array(memberSchema).min(1),
+/** What a network over an environment's observations sees. */
+const observationSchema = z.strictObject({
+  /** Name of the environment that it was trained in. */
+  environment: z.string(),
+  /** [C, H, W]; a vector is [C, 1, 1]. */
+  shape: z.tuple([z.int().positive(), z.int().positive(), z.int().positive()]),
+  /** What each of the C channels shows; other environments' channels are matched by it. */
+  channels: z.array(z.string().min(1)).min(1),
 });
 
+/** A policy that was trained in an environment. */
+const agentSchema = z.strictObject({
+  name: nameSchema,
+  /** Name of a network over observations. */
+  architecture: z.string(),
+  config: z.record(z.string(), z.unknown()).default({}),
+  /** Keys "network.…" and "head.weight", "head.bias". */
+  weights: z.strictObject({ file: relativePath, sha256 }),
+  featureWidth: z.number().int().positive(),
+  observation: observationSchema,
+  /** What each action does, by index. */
+  actions: z.array(z.string()).min(1),
+  /** Outputs of its head: action preferences and then the state's value, or a value for each action. */
+  outputs: z.enum(["policy-and-value", "action-values"]),
+  training: z.strictObject({
+    algorithm: z.string(),
+    steps: z.number().int().nonnegative(),
+    /** Mean return of its last episodes in training. */
+    meanReturn: z.number().optional(),
+  }),
+  licence: z.string(),
+  source: z.string(),
+});
+
+const manifestSchema = z
+  .strictObject({
+    version: z.literal(manifestVersion),
+    name: z.string(),
+    /** Models of images. */
+    members: z.array(memberSchema).max(10_000),
+    /** Models of an environment's observations. */
+    agents: z.array(agentSchema).max(10_000).optional(),
+  })
+  .refine(({ members, agents = [] }) => members.length + agents.length > 0, {
+    path: ["members"],
+    message: "a hub has at least one member or agent",
+  });
+
+/** Whether a text can be a member's name. */
+export function isMemberName(text: string): boolean {
+  return nameSchema.safeParse(text).success;
+}
+
 export type MemberEntry = z.infer<typeof memberSchema>;
+export type MemberInput = z.infer<typeof inputSchema>;
+export type AgentEntry = z.infer<typeof agentSchema>;
 export type HubManifest = z.infer<typeof manifestSchema>;
 
 /**
@@ -59,19 +143,36 @@ export function readManifest(dir: string): HubManifest {
   if (!existsSync(path)) {
     throw new UserError(`${dir} is not a hub: it has no hub.json (the starter hub is hubs/starter)`);
   }
-  let json: unknown;
+  return parseManifest(readJson(path), path);
+}
+
+function readJson(path: string): unknown {
+  const { size } = statSync(path);
+  if (size > maximumBytes) throw new UserError(`${path} has ${size} bytes, which no hub's manifest needs`);
   try {
-    json = JSON.parse(readFileSync(path, "utf8"));
+    return JSON.parse(readFileSync(path, "utf8"));
   } catch (error) {
     throw new UserError(`${path} is not JSON: ${error instanceof Error ? error.message : error}`);
   }
+}
+
+function parseManifest(json: unknown, path: string): HubManifest {
   const parsed = manifestSchema.safeParse(json);
   if (!parsed.success) {
     const issues = parsed.error.issues.map((issue) => `${issue.path.join(".") || "the file"}: ${issue.message}`);
-    throw new UserError(`${path} does not fit the hub format: ${issues.join("; ")}`);
+    const more = issues.length > 8 ? `; and ${issues.length - 8} more` : "";
+    throw new UserError(`${path} does not fit the hub format: ${issues.slice(0, 8).join("; ")}${more}`);
   }
-  const names = parsed.data.members.map((member) => member.name);
+  const { members, agents = [] } = parsed.data;
+  const names = [...members, ...agents].map((member) => member.name);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) throw new UserError(`${path} lists the member "${twice}" twice`);
   return parsed.data;
+}
+
+/** Writes DIR/hub.json, complete or not at all. @throws UserError when it breaks the schema or cannot be written */
+export function writeManifest(dir: string, manifest: HubManifest): void {
+  const path = join(dir, "hub.json");
+  const checked = parseManifest(manifest, path);
+  writeFileAtomic(path, `${JSON.stringify(checked, null, 2)}\n`);
 }

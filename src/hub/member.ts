@@ -1,10 +1,12 @@
-/** A hub's member: an architecture with its pre-trained weights, ready to be trained further. */
-import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+/** A hub's member: a network with its pre-trained weights, ready to be trained further. n images, d features. */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { readSafetensors } from "../io/index.ts";
-import { type Backbone, createBackbone } from "../models/index.ts";
-import { disposeTree, Generator, type Tensor, UserError } from "../torch/index.ts";
+import { type Backbone, createBackbone, type GraphFormat, openGraphBackbone } from "../models/index.ts";
+import { init } from "../nn/index.ts";
+import { disposeTree, Generator, keep, ops, scope, type Tensor, UserError } from "../torch/index.ts";
+import { hashFile } from "./hash.ts";
+import { mapKeys } from "./key-map.ts";
 import type { MemberEntry } from "./manifest.ts";
 import { preprocess } from "./preprocessing.ts";
 import type { PathwayMember } from "./types.ts";
@@ -13,8 +15,15 @@ export interface LoadMemberOptions {
   device?: string | undefined;
   /** Draw new weights from this stream instead of loading the pre-trained ones (a control). */
   randomWeights?: Generator | undefined;
-  /** Skip the hash, for weights that were just verified. */
-  trusted?: boolean | undefined;
+  /** Skip the hashes, for files that were just verified. */
+  verified?: boolean | undefined;
+  /** Load TorchScript members too, which are programs. */
+  trust?: boolean | undefined;
+}
+
+export interface Classifier {
+  weight: Tensor;
+  bias: Tensor | undefined;
 }
 
 export class HubMember implements PathwayMember {
@@ -23,8 +32,15 @@ export class HubMember implements PathwayMember {
   readonly backbone: Backbone;
   readonly featureWidth: number;
   readonly flops: number;
+  /** Called before the backbone runs: residency makes sure that its weights are in memory. */
+  beforeUse: (() => void) | undefined;
+  /** Called once the member is disposed. */
+  afterDispose: (() => void) | undefined;
+  readonly #dir: string;
+  #classifier: Classifier | undefined;
 
-  constructor(entry: MemberEntry, backbone: Backbone) {
+  constructor(dir: string, entry: MemberEntry, backbone: Backbone) {
+    this.#dir = dir;
     this.name = entry.name;
     this.entry = entry;
     this.backbone = backbone;
@@ -34,7 +50,38 @@ export class HubMember implements PathwayMember {
 
   /** Images [n, 3, H, W] in [0, 1] to features [n, d]. */
   features(images: Tensor): Tensor {
-    return this.backbone.forward(preprocess(images, this.entry.input).contiguous("channels_last"));
+    this.beforeUse?.();
+    return this.backbone.forward(this.#prepared(images));
+  }
+
+  /**
+   * Scores [n, S] of images [n, 3, H, W] in [0, 1] for the S classes that the member was pre-trained on; undefined for
+   * one without a classifier, such as a self-supervised one.
+   */
+  classify(images: Tensor): Tensor | undefined {
+    this.beforeUse?.();
+    if (this.entry.weights.format !== "safetensors") return this.backbone.classify(this.#prepared(images));
+    const layer = this.classifierLayer();
+    return layer && scope(() => ops.linear(this.features(images), layer.weight, layer.bias));
+  }
+
+  /** What `features` and `classify` give, in one forward pass where the classifier is a layer over the features. */
+  outputs(images: Tensor): { features: Tensor; scores: Tensor | undefined } {
+    const features = this.features(images);
+    if (this.entry.weights.format !== "safetensors") return { features, scores: this.classify(images) };
+    const layer = this.classifierLayer();
+    return { features, scores: layer && ops.linear(features, layer.weight, layer.bias) };
+  }
+
+  /**
+   * Weight [S, d] and bias [S] of the pre-training classifier, which stay this member's; undefined where the manifest
+   * names none, or the network is a graph.
+   */
+  classifierLayer(): Classifier | undefined {
+    if (this.entry.classifier === undefined) return undefined;
+    const path = join(this.#dir, this.entry.weights.file);
+    this.#classifier ??= loadClassifier(path, this.entry.classifier, this.featureWidth);
+    return this.#classifier;
   }
 
   get stemWidth(): number | undefined {
@@ -43,51 +90,106 @@ export class HubMember implements PathwayMember {
 
   /** Feature map of the first stages as in evaluation, whatever mode the member is in; [n, stemWidth, h, w]. */
   stem(images: Tensor): Tensor {
+    this.beforeUse?.();
     const { training } = this.backbone;
     this.backbone.eval();
     try {
-      return this.backbone.stem(preprocess(images, this.entry.input).contiguous("channels_last"));
+      return this.backbone.stem(this.#prepared(images));
     } finally {
       this.backbone.train(training);
     }
   }
 
+  #prepared(images: Tensor): Tensor {
+    return preprocess(images, this.entry.input).contiguous("channels_last");
+  }
+
   dispose(): void {
     this.backbone.dispose();
+    disposeTree({ ...this.#classifier });
+    this.afterDispose?.();
   }
 }
 
 /**
  * Loads one member from its hub's folder.
- * @throws UserError naming member and file when the file is missing, its hash differs, or keys or shapes do not fit.
+ * @throws UserError naming member and file when a file is missing, its hash differs, or keys or shapes do not fit
  */
 export function loadMember(dir: string, entry: MemberEntry, options: LoadMemberOptions = {}): HubMember {
-  using unused = new Generator(0);
-  const generator = options.randomWeights ?? unused;
-  const { device } = options;
-  const backbone = createBackbone(entry.architecture, entry.config, { generator, ...(device ? { device } : {}) });
+  if (!options.verified && !options.randomWeights) checkFiles(dir, entry);
+  const backbone = loadBackbone(dir, entry, options);
   try {
     if (backbone.featureWidth !== entry.featureWidth) {
       throw new UserError(
         `member "${entry.name}" of ${dir}: the manifest says feature width ${entry.featureWidth}, ` +
-          `its architecture ${entry.architecture} gives ${backbone.featureWidth}`,
+          `its network gives ${backbone.featureWidth}`,
       );
     }
-    if (!options.randomWeights) loadWeights(dir, entry, backbone, options.trusted ?? false);
-    backbone.to({ memory_format: "channels_last" });
-    return new HubMember(entry, backbone);
+    return new HubMember(dir, entry, backbone);
   } catch (error) {
     backbone.dispose();
     throw error;
   }
 }
 
-function loadWeights(dir: string, entry: MemberEntry, backbone: Backbone, trusted: boolean): void {
-  const path = weightsPath(dir, entry);
-  if (!trusted) checkHash(path, entry);
+/** The network of a member with its weights, channels last. The caller disposes it. */
+export function loadBackbone(dir: string, entry: MemberEntry, options: LoadMemberOptions = {}): Backbone {
+  return openBackbone(dir, entry, options).to({ memory_format: "channels_last" });
+}
+
+function openBackbone(dir: string, entry: MemberEntry, options: LoadMemberOptions): Backbone {
+  const { format } = entry.weights;
+  const path = join(dir, entry.weights.file);
+  if (format !== "safetensors") return openGraph(format, path, entry, options);
+  using unused = new Generator(0);
+  const create = (generator: Generator) =>
+    createBackbone(entry.architecture, entry.config, { generator, device: options.device });
+  if (options.randomWeights) return create(options.randomWeights);
+  const backbone = init.skipInit(() => create(unused));
+  try {
+    loadWeights(path, entry, backbone);
+    return backbone;
+  } catch (error) {
+    backbone.dispose();
+    throw error;
+  }
+}
+
+function openGraph(format: GraphFormat, path: string, entry: MemberEntry, options: LoadMemberOptions): Backbone {
+  if (format === "torchscript" && !options.trust) refuseProgram(entry.name, path);
+  const { features } = entry.config;
+  const backbone = openGraphBackbone(format, path, {
+    device: options.device,
+    size: entry.input.size,
+    ...(typeof features === "string" ? { features } : {}),
+  });
+  if (options.randomWeights) redraw(backbone, options.randomWeights);
+  return backbone;
+}
+
+/** @throws UserError always */
+export function refuseProgram(name: string, path: string): never {
+  throw new UserError(
+    `member "${name}" is a TorchScript program (${path}): a program can read and write your files; ` +
+      "if you trust whoever made it, add --trust",
+  );
+}
+
+/** New weights for a network whose own initialisation is not known: He's for products, one and zero for norms. */
+function redraw(backbone: Backbone, generator: Generator): void {
+  for (const parameter of backbone.parameters()) {
+    if (parameter.dim() > 1) init.kaimingNormalFanOut_(parameter, generator);
+  }
+  for (const [name, buffer] of backbone.namedBuffers()) {
+    if (name.endsWith("running_mean")) init.constant_(buffer, 0);
+    else if (name.endsWith("running_var")) init.constant_(buffer, 1);
+  }
+}
+
+function loadWeights(path: string, entry: MemberEntry, backbone: Backbone): void {
   const { tensors } = readSafetensors(path);
   try {
-    backbone.loadStateDict(renameKeys(tensors, entry.keyMap));
+    scope(() => backbone.loadStateDict(mapKeys(tensors, entry.keyMap)));
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     throw new UserError(`member "${entry.name}" (${path}): ${error.message}`, { cause: error });
@@ -96,34 +198,36 @@ function loadWeights(dir: string, entry: MemberEntry, backbone: Backbone, truste
   }
 }
 
-/** Where a member's weights lie. */
-export function weightsPath(dir: string, entry: MemberEntry): string {
-  return join(dir, entry.weights.file);
-}
-
-/** @throws UserError when the file is missing or is not the one that the manifest describes. */
-export function checkHash(path: string, entry: MemberEntry): void {
-  if (!existsSync(path)) throw new UserError(`member "${entry.name}": its weights file ${path} is missing`);
-  const actual = createHash("sha256").update(readFileSync(path)).digest("hex");
-  if (actual === entry.weights.sha256) return;
-  throw new UserError(
-    `member "${entry.name}": ${path} has sha256 ${actual.slice(0, 12)}…, hub.json says ` +
-      `${entry.weights.sha256.slice(0, 12)}…: the file is damaged or was replaced; restore it, or correct hub.json`,
-  );
-}
-
-function renameKeys(tensors: Map<string, Tensor>, map: MemberEntry["keyMap"]): Map<string, Tensor> {
-  const renamed = new Map<string, Tensor>();
-  for (const [key, value] of tensors) {
-    if (!key.startsWith(map.prefix)) continue;
-    let name = key.slice(map.prefix.length);
-    for (const [from, to] of Object.entries(map.rename)) {
-      if (name.startsWith(from)) {
-        name = to + name.slice(from.length);
-        break;
-      }
+function loadClassifier(path: string, key: string, featureWidth: number): Classifier {
+  const { tensors } = readSafetensors(path);
+  try {
+    const weight = tensors.get(`${key}.weight`);
+    if (!weight) throw new UserError(`${path} has no classifier "${key}.weight", which the manifest names`);
+    if (weight.dim() < 2 || weight.numel() !== weight.size(0) * featureWidth) {
+      throw new UserError(
+        `${path}: the classifier "${key}.weight" has the shape [${weight.shape.join(", ")}], which does not fit ` +
+          `features of width ${featureWidth}: the manifest must name the layer that follows them`,
+      );
     }
-    renamed.set(name, value);
+    // A classifier may be stored as a 1x1 convolution.
+    return scope(() => {
+      return keep({ weight: weight.flatten(1).clone(), bias: tensors.get(`${key}.bias`)?.clone() });
+    });
+  } finally {
+    disposeTree(tensors);
   }
-  return renamed;
+}
+
+/** @throws UserError when a file of the member is missing or is not the one that the manifest describes */
+export function checkFiles(dir: string, entry: MemberEntry): void {
+  for (const { file, sha256 } of [entry.weights, ...entry.weights.files]) {
+    const path = join(dir, file);
+    if (!existsSync(path)) throw new UserError(`member "${entry.name}": its file ${path} is missing`);
+    const actual = hashFile(path);
+    if (actual === sha256) continue;
+    throw new UserError(
+      `member "${entry.name}": ${path} has sha256 ${actual.slice(0, 12)}…, hub.json says ` +
+        `${sha256.slice(0, 12)}…: the file is damaged or was replaced; restore it, or correct hub.json`,
+    );
+  }
 }

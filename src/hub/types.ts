@@ -2,6 +2,12 @@
 import type { Module } from "../nn/index.ts";
 import type { Tensor } from "../torch/index.ts";
 
+/**
+ * Features [n, d] of a batch's images that were computed before, by the named member and for the given rows of the batch
+ * (all when left out); undefined where there are none.
+ */
+export type StoredFeatures = (member: string, rows?: readonly number[]) => Tensor | undefined;
+
 /** A pre-trained model as the pathway sees it. */
 export interface PathwayMember {
   readonly name: string;

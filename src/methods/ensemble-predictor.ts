@@ -1,28 +1,42 @@
-/** Several fine-tuned members answering together, by the mean of their probabilities. */
+/** Several fine-tuned members answering together, by the weighted mean of their probabilities. */
+import type { StoredFeatures } from "../hub/index.ts";
 import { scope, type Tensor } from "../torch/index.ts";
-import type { Prediction, Predictor } from "../train/index.ts";
+import type { Prediction, Predictor, Variant } from "../train/index.ts";
 
 export class EnsemblePredictor implements Predictor {
   readonly memberNames: readonly string[];
   readonly parameters: number;
   readonly inferenceFlops: number;
   readonly #parts: readonly Predictor[];
+  readonly #weights: readonly number[];
 
-  constructor(parts: readonly Predictor[]) {
+  /** @param weights of the parts, summing to one; equal when left out */
+  constructor(parts: readonly Predictor[], weights: readonly number[] = parts.map(() => 1 / parts.length)) {
     this.#parts = parts;
+    this.#weights = weights;
     this.memberNames = parts.flatMap((part) => part.memberNames);
     this.parameters = parts.reduce((sum, part) => sum + part.parameters, 0);
     this.inferenceFlops = parts.reduce((sum, part) => sum + part.inferenceFlops, 0);
   }
 
-  predict(images: Tensor): Prediction {
+  predict(images: Tensor, stored?: StoredFeatures): Prediction {
     const probabilities = scope(() =>
       this.#parts
-        .map((part) => part.predict(images).probabilities)
-        .reduce((sum, next) => sum.add(next))
-        .div(this.#parts.length),
+        .map((part, i) => part.predict(images, stored).probabilities.mul(this.#weights[i] ?? 0))
+        .reduce((sum, next) => sum.add(next)),
     );
     return { probabilities };
+  }
+
+  /** Without a part the others keep their proportions; an average has no k. */
+  predictVariants(images: Tensor, variants: readonly Variant[]): (Prediction | undefined)[] {
+    const tables = this.#parts.map((part, i) => part.predict(images).probabilities.mul(this.#weights[i] ?? 0));
+    return variants.map(({ k, without }) => {
+      const rest = tables.filter((_, i) => i !== without);
+      const weight = this.#weights.reduce((sum, own, i) => sum + (i === without ? 0 : own), 0);
+      if (k !== undefined || rest.length === 0 || weight === 0) return undefined;
+      return { probabilities: rest.reduce((sum, next) => sum.add(next)).div(weight) };
+    });
   }
 
   eval(): void {
@@ -34,11 +48,16 @@ export class EnsemblePredictor implements Predictor {
   }
 }
 
-/** Mean of probability tables [N, C]. */
-export function meanProbabilities(tables: readonly Float32Array[]): Float32Array {
+/** Mean of probability tables [N, C], weighted where weights are given. */
+export function meanProbabilities(
+  tables: readonly Float32Array[],
+  weights: readonly number[] = tables.map(() => 1 / tables.length),
+): Float32Array {
   const mean = new Float32Array(tables[0]?.length ?? 0);
-  for (const table of tables)
-    for (let i = 0; i < mean.length; i++) mean[i] = (mean[i] ?? 0) + (table[i] ?? 0) / tables.length;
+  for (const [t, table] of tables.entries()) {
+    const weight = weights[t] ?? 0;
+    for (let i = 0; i < mean.length; i++) mean[i] = (mean[i] ?? 0) + (table[i] ?? 0) * weight;
+  }
   return mean;
 }
 

@@ -1,41 +1,62 @@
 /** Ensembles of fine-tuned members: all of them, and the best k by validation. */
+import { z } from "zod";
 import { ConfigError } from "../torch/index.ts";
-import { computeMetrics, type Method, type Predictor } from "../train/index.ts";
+import { computeMetrics, type Method, type MethodContext, type Predictor } from "../train/index.ts";
+import { type Choices, parseChoices, refuseUnknown } from "./choices.ts";
 import { combinations, EnsemblePredictor, meanProbabilities } from "./ensemble-predictor.ts";
 import { fineTune } from "./fine-tune.ts";
 
 export const ensemble: Method = {
   name: "ensemble",
   summary: "fine-tune every member and average all their probabilities",
+  freezesMembers: true,
+  check: (choices) => refuseUnknown("ensemble", choices, []),
   async train(context): Promise<Predictor> {
     return new EnsemblePredictor(await fineTune(context));
   },
 };
 
+const staticChoices = z.object({ k: z.int().default(2) });
+
+function staticSize(choices: Choices, m: number): number {
+  const { k } = parseChoices("static-k", staticChoices, choices);
+  if (k >= 1 && k <= m) return k;
+  throw new ConfigError(`k is ${k}: it must be a whole number from 1 to ${m}, the number of models in the hub`);
+}
+
 export const staticK: Method = {
   name: "static-k",
   summary: "fine-tune every member, keep the ensemble of k that is best on validation data",
+  freezesMembers: true,
+  check(choices, hub) {
+    staticSize(choices, hub.members.length);
+  },
   async train(context): Promise<Predictor> {
-    const m = context.hub.manifest.members.length;
-    const k = typeof context.choices["k"] === "number" ? context.choices["k"] : 2;
-    if (!Number.isInteger(k) || k < 1 || k > m) {
-      throw new ConfigError(`k is ${k}: it must be a whole number from 1 to ${m}, the number of models in the hub`);
-    }
+    const k = staticSize(context.choices, context.hub.manifest.members.length);
     const learners = await fineTune(context);
     const chosen = await context.decide("set", async () => {
-      const tables: Float32Array[] = [];
-      let labels: number[] = [];
-      for (const learner of learners) {
-        const evaluation = await context.validate(learner);
-        tables.push(evaluation.probabilities);
-        labels = evaluation.labels;
-      }
+      const { tables, labels } = await validationTables(context, learners);
       return bestSet(tables, labels, context.task.outputs, k);
     });
     for (const [i, learner] of learners.entries()) if (!chosen.includes(i)) learner.dispose();
     return new EnsemblePredictor(learners.filter((_, i) => chosen.includes(i)));
   },
 };
+
+/** Predictions [N, C] of each on the validation split, and its labels. */
+export async function validationTables(
+  context: MethodContext,
+  predictors: readonly Predictor[],
+): Promise<{ tables: Float32Array[]; labels: number[] }> {
+  const tables: Float32Array[] = [];
+  let labels: number[] = [];
+  for (const predictor of predictors) {
+    const evaluation = await context.validate(predictor);
+    tables.push(evaluation.probabilities);
+    labels = evaluation.labels;
+  }
+  return { tables, labels };
+}
 
 /** The k members whose mean probabilities are most accurate; the lower log loss decides among equals. */
 export function bestSet(

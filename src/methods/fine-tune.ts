@@ -1,41 +1,105 @@
 /** One member, fine-tuned: the named one, or the best by validation of all. */
+import { z } from "zod";
 import { type HubMember, loadMembers } from "../hub/index.ts";
-import { seedOf } from "../torch/index.ts";
-import type { Method, MethodContext, Predictor } from "../train/index.ts";
+import { ConfigError, seedOf } from "../torch/index.ts";
+import type { Learner, Method, MethodContext, Predictor } from "../train/index.ts";
+import { type Choices, member, parseChoices, requireMembers } from "./choices.ts";
 import { MemberLearner } from "./member-learner.ts";
 
-/** Fine-tunes members one after another; each is a fit of its own. */
-export async function fineTune(context: MethodContext, names?: readonly string[]): Promise<MemberLearner[]> {
+/** Makes the learner of a member by its name. */
+export type MakeLearner<L extends Learner> = (name: string, context: MethodContext) => L | Promise<L>;
+
+/** Loads the one member of a name. */
+export function loadOne(context: MethodContext, name: string): HubMember {
+  const [loaded] = loadMembers(context.hub, { names: [name] }) as [HubMember];
+  return loaded;
+}
+
+/** The learner of plain fine-tuning: its head starts from the run's seed and the member's name. */
+export function memberLearner(name: string, context: MethodContext): MemberLearner {
+  return new MemberLearner(loadOne(context, name), context.task, seedOf(context.options.seed, name));
+}
+
+/** Fits members one after another, all of the hub unless some are named; each is a fit of its own. */
+export async function fitEach<L extends Learner>(
+  context: MethodContext,
+  make: MakeLearner<L>,
+  names?: readonly string[],
+): Promise<L[]> {
   const wanted = names ?? context.hub.manifest.members.map((entry) => entry.name);
-  const learners: MemberLearner[] = [];
-  for (const name of wanted) {
-    const [member] = loadMembers(context.hub, { names: [name] }) as [HubMember];
-    const learner = new MemberLearner(member, context.task, seedOf(context.options.seed, name));
-    await context.fit(name, learner);
-    learners.push(learner);
+  const learners: L[] = [];
+  try {
+    for (const name of wanted) {
+      const learner = await make(name, context);
+      learners.push(learner);
+      await context.fit(name, learner);
+    }
+    return learners;
+  } catch (error) {
+    for (const learner of learners) learner.dispose();
+    throw error;
   }
-  return learners;
+}
+
+/** Fine-tunes members one after another. */
+export function fineTune(context: MethodContext, names?: readonly string[]): Promise<MemberLearner[]> {
+  return fitEach(context, memberLearner, names);
+}
+
+/** Position of the learner with the highest validation accuracy, the first among equals; decided once. */
+export async function bestByValidation(context: MethodContext, learners: readonly Predictor[]): Promise<number> {
+  const { index } = await context.decide("best", async () => {
+    let top = { index: 0, accuracy: -1 };
+    for (const [index, learner] of learners.entries()) {
+      const { accuracy } = (await context.validate(learner)).metrics;
+      if (accuracy > top.accuracy) top = { index, accuracy };
+    }
+    return top;
+  });
+  if (!learners[index]) throw new ConfigError("the recorded choice is not a member of this hub");
+  return index;
+}
+
+/** Keeps the best by validation and disposes the others. */
+export async function keepBest<L extends Learner>(context: MethodContext, learners: readonly L[]): Promise<L> {
+  const best = await bestByValidation(context, learners);
+  for (const [index, learner] of learners.entries()) if (index !== best) learner.dispose();
+  return learners[best] as L;
+}
+
+/** Makes the learner of a member by its name, as the method's choices say. */
+type MakeChosen<S extends z.ZodObject> = (
+  name: string,
+  context: MethodContext,
+  choices: z.output<S>,
+) => Learner | Promise<Learner>;
+
+/** A method that makes one learner of a member: of the named one, or of each, and keeps the best by validation. */
+export function singleMemberMethod<S extends z.ZodObject>(
+  name: string,
+  summary: string,
+  schema: S,
+  make: MakeChosen<S>,
+): Method {
+  const parse = (given: Choices) => {
+    const choices = parseChoices(name, schema.extend({ member }), given);
+    return { choices: choices as z.output<S>, named: choices.member as string | undefined };
+  };
+  return {
+    name,
+    summary: `${summary} (--member NAME, or all and keep the best by validation)`,
+    check(given, hub) {
+      requireMembers([parse(given).named], hub);
+    },
+    async train(context) {
+      const { choices, named } = parse(context.choices);
+      const made = (own: string) => make(own, context, choices);
+      return keepBest(context, await fitEach(context, made, named === undefined ? undefined : [named]));
+    },
+  };
 }
 
 export const fineTuneMethod: Method = {
-  name: "fine-tune",
-  summary: "fine-tune one member (--member NAME), or all and keep the best by validation",
-  async train(context): Promise<Predictor> {
-    const member = context.choices["member"];
-    const learners = await fineTune(context, typeof member === "string" ? [member] : undefined);
-    const best = await context.decide("best", async () => {
-      let top = { index: 0, accuracy: -1 };
-      for (const [index, learner] of learners.entries()) {
-        const { accuracy } = (await context.validate(learner)).metrics;
-        if (accuracy > top.accuracy) top = { index, accuracy };
-      }
-      return top;
-    });
-    for (const [index, learner] of learners.entries()) if (index !== best.index) learner.dispose();
-    return learners[best.index] ?? failed();
-  },
+  ...singleMemberMethod("fine-tune", "fine-tune one member", z.object({}), memberLearner),
+  freezesMembers: true,
 };
-
-function failed(): never {
-  throw new Error("the recorded choice is not a member of this hub");
-}

@@ -1,30 +1,88 @@
-/** Hub-Pathway, and the same with random routes. */
-import { loadMembers } from "../hub/index.ts";
-import type { PathwayConfig } from "../pathway/index.ts";
+/** Hub-Pathway, and the controls that take one part of it away: its choice of routes, or the pre-training of its members. */
+import { type HubManifest, loadMembers } from "../hub/index.ts";
+import { defaultPathwayConfig, type PathwayConfig, resolvePathwayConfig } from "../pathway/index.ts";
+import { ConfigError } from "../torch/index.ts";
 import type { Method, MethodContext, Predictor } from "../train/index.ts";
+import { type Choices, refuseUnknown } from "./choices.ts";
+import { freshMembers } from "./from-scratch.ts";
 import { PathwayLearner } from "./pathway-learner.ts";
 
-async function trainPathway(context: MethodContext, random: boolean): Promise<Predictor> {
-  const learner = new PathwayLearner({
-    members: loadMembers(context.hub),
-    task: context.task,
-    config: context.choices as Partial<PathwayConfig>,
-    seed: context.options.seed,
-    imageSize: context.data.imageSize,
-    randomRoutes: random,
-  });
-  await context.fit("hub-pathway", learner);
-  return learner;
+/** How a method differs from Hub-Pathway. */
+interface Variation {
+  randomRoutes?: boolean;
+  freshMembers?: boolean;
+  takesPrior?: boolean;
+  freezesMembers?: boolean;
+  /** Choices of the method for a hub of m members; those of the run go first. */
+  defaults?(m: number): Partial<PathwayConfig>;
+  /** Choices that a run cannot change. */
+  fixed?: readonly (keyof PathwayConfig)[];
 }
 
-export const hubPathway: Method = {
-  name: "hub-pathway",
-  summary: "data-dependent pathways through the hub: k models for each input (the paper's method)",
-  train: (context) => trainPathway(context, false),
-};
+function pathwayMethod(name: string, summary: string, variation: Variation = {}): Method {
+  const { randomRoutes, freshMembers: fresh = false, defaults, fixed = [], ...rest } = variation;
+  const known = Object.keys(defaultPathwayConfig).filter((choice) => !(fixed as readonly string[]).includes(choice));
+  const configOf = (choices: Choices, m: number) => ({ ...defaults?.(m), ...choices }) as Partial<PathwayConfig>;
 
-export const randomRouting: Method = {
-  name: "random-routing",
-  summary: "control: the same with k random models for each input",
-  train: (context) => trainPathway(context, true),
-};
+  async function train(context: MethodContext): Promise<Predictor> {
+    const learner = new PathwayLearner({
+      members: fresh ? freshMembers(context) : loadMembers(context.hub),
+      task: context.task,
+      config: configOf(context.choices, context.hub.manifest.members.length),
+      seed: context.options.seed,
+      imageSize: context.data.imageSize,
+      prior: context.prior,
+      randomRoutes: randomRoutes ?? false,
+      freshMembers: fresh,
+    });
+    await context.fit("hub-pathway", learner);
+    return learner;
+  }
+
+  function check(choices: Choices, { members }: HubManifest): void {
+    refuseUnknown(name, choices, [...known, "prior"]);
+    const { exploration } = resolvePathwayConfig(configOf(choices, members.length), members.length);
+    const prior = choices["prior"] ?? "uniform";
+    if (prior !== "uniform" && exploration !== "kl") {
+      throw new ConfigError(`the exploration loss ${exploration} has no prior: only kl can follow the prior ${prior}`);
+    }
+  }
+
+  return { name, summary, check, train, ...rest };
+}
+
+export const hubPathway: Method = pathwayMethod(
+  "hub-pathway",
+  "data-dependent pathways through the hub: k models for each input (the paper's method)",
+  { takesPrior: true, freezesMembers: true },
+);
+
+export const randomRouting: Method = pathwayMethod(
+  "random-routing",
+  "control: the same with k random models for each input",
+  { randomRoutes: true, freezesMembers: true },
+);
+
+export const globalGate: Method = pathwayMethod(
+  "global-gate",
+  "control: the same with one learned score of each model, whatever the input",
+  { takesPrior: true, freezesMembers: true, defaults: () => ({ generatorKind: "global" }), fixed: ["generatorKind"] },
+);
+
+/** All models always run, so that only weights can depend on the input: by default those of tau = 1. */
+export const dense: Method = pathwayMethod(
+  "dense",
+  "control: the same with every model for each input (k = m), weighted by the generator",
+  {
+    takesPrior: true,
+    freezesMembers: true,
+    defaults: (m) => ({ k: m, tau: 1, allowedMembers: m }),
+    fixed: ["k", "allowedMembers"],
+  },
+);
+
+export const randomMembers: Method = pathwayMethod(
+  "random-members",
+  "control: the same with members of new weights, which is what pre-training is worth to it",
+  { takesPrior: true, freshMembers: true },
+);

@@ -2,6 +2,9 @@
 export { bestSet } from "./ensemble.ts";
 export { combinations, EnsemblePredictor, meanProbabilities } from "./ensemble-predictor.ts";
 export { fineTune } from "./fine-tune.ts";
+export { freshMembers } from "./from-scratch.ts";
+export { greedyWeights } from "./greedy-ensemble.ts";
 export { MemberLearner } from "./member-learner.ts";
+export { type OracleRouting, oracleRouting } from "./oracle-routing.ts";
 export { PathwayLearner } from "./pathway-learner.ts";
 export { findMethod, methods } from "./registry.ts";

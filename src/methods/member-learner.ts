@@ -1,11 +1,11 @@
 /** Fine-tuning of one member with a new linear head: the common way of transfer, and every rival's building block. */
-import type { HubMember } from "../hub/index.ts";
+import type { HubMember, StoredFeatures } from "../hub/index.ts";
 import { Linear, Module } from "../nn/index.ts";
 import { RandomStreams, type Tensor } from "../torch/index.ts";
 import type { Learner, Prediction, StepResult, Task, TrainBatch } from "../train/index.ts";
 
 /** A member and its head: images [n, 3, H, W] in [0, 1] to logits [n, C]. */
-class MemberWithHead extends Module {
+export class MemberWithHead extends Module {
   readonly #member: HubMember;
   readonly head: Linear;
 
@@ -16,9 +16,41 @@ class MemberWithHead extends Module {
     this.head = this.module("head", new Linear(member.featureWidth, outputs, { generator: streams.stream("init") }));
   }
 
-  override forward(images: Tensor): Tensor {
-    return this.head.forward(this.#member.features(images));
+  /** [n, d]. */
+  features(images: Tensor, stored?: StoredFeatures): Tensor {
+    return stored?.(this.#member.name) ?? this.#member.features(images);
   }
+
+  override forward(images: Tensor, stored?: StoredFeatures): Tensor {
+    return this.head.forward(this.features(images, stored));
+  }
+
+  /** Registers a further layer that is trained with the head. */
+  add<M extends Module>(name: string, layer: M): M {
+    return this.module(name, layer);
+  }
+}
+
+/** What the member and its head made of a batch. */
+export interface MemberStep {
+  batch: TrainBatch;
+  /** [n, d]. */
+  features: Tensor;
+  /** [n, C]. */
+  logits: Tensor;
+  /** Done part of training, 0 … 1. */
+  progress: number;
+}
+
+/** What a method adds to the task's loss. */
+export interface Penalty {
+  /** A scalar, with its weight. */
+  loss: Tensor;
+  logs: Record<string, number>;
+  /** Forward FLOPs of what the gradient goes back through. */
+  flops?: number;
+  /** FLOPs of what it does not, such as teachers. */
+  forwardFlops?: number;
 }
 
 export class MemberLearner implements Learner {
@@ -27,8 +59,8 @@ export class MemberLearner implements Learner {
   readonly backbones: readonly Module[];
   readonly memberNames: readonly string[];
   readonly inferenceFlops: number;
-  readonly #member: HubMember;
-  readonly #task: Task;
+  protected readonly member: HubMember;
+  protected readonly task: Task;
 
   constructor(member: HubMember, task: Task, seed: number) {
     this.streams = new RandomStreams(seed);
@@ -36,29 +68,48 @@ export class MemberLearner implements Learner {
     this.backbones = [member.backbone];
     this.memberNames = [member.name];
     this.inferenceFlops = member.flops;
-    this.#member = member;
-    this.#task = task;
+    this.member = member;
+    this.task = task;
   }
 
+  /** Of the member and its head: layers that only training needs are not counted. */
   get parameters(): number {
-    return this.module.parameters().reduce((sum, parameter) => sum + parameter.numel(), 0);
+    const parts = [...this.member.backbone.parameters(), ...this.module.head.parameters()];
+    return parts.reduce((sum, parameter) => sum + parameter.numel(), 0);
   }
 
   parameterGroups(): { backbone: Tensor[]; newLayers: Tensor[]; generator: Tensor[] } {
-    return { backbone: this.#member.backbone.parameters(), newLayers: this.module.head.parameters(), generator: [] };
+    const backbone = this.member.backbone.parameters();
+    const own = new Set(backbone);
+    return { backbone, newLayers: this.module.parameters().filter((parameter) => !own.has(parameter)), generator: [] };
   }
 
   features(_backbone: number, images: Tensor): Tensor {
-    return this.#member.features(images);
+    return this.member.features(images);
   }
 
-  step(batch: TrainBatch): StepResult {
-    const loss = this.#task.rowLoss(this.module.forward(batch.images), batch.targets).mean();
-    return { loss, logs: {}, flops: batch.images.size(0) * this.#member.flops };
+  featureFlops(_backbone: number): number {
+    return this.member.flops;
   }
 
-  predict(images: Tensor): Prediction {
-    return { probabilities: this.#task.probabilities(this.module.forward(images)) };
+  step(batch: TrainBatch, progress: number): StepResult {
+    const features = this.module.features(batch.images, batch.features);
+    const logits = this.module.head.forward(features);
+    const task = this.task.rowLoss(logits, batch.targets).mean();
+    const memberFlops = batch.features ? 0 : batch.images.size(0) * this.member.flops;
+    const penalty = this.penalty({ batch, features, logits, progress });
+    if (!penalty) return { loss: task, logs: {}, flops: memberFlops, memberFlops };
+    return {
+      loss: task.add(penalty.loss),
+      logs: { task: task.item(), ...penalty.logs },
+      flops: memberFlops + (penalty.flops ?? 0),
+      memberFlops,
+      forwardFlops: penalty.forwardFlops ?? 0,
+    };
+  }
+
+  predict(images: Tensor, stored?: StoredFeatures): Prediction {
+    return { probabilities: this.task.probabilities(this.module.forward(images, stored)) };
   }
 
   eval(): void {
@@ -67,6 +118,12 @@ export class MemberLearner implements Learner {
 
   dispose(): void {
     this.module.dispose();
+    this.member.dispose();
     this.streams.dispose();
+  }
+
+  /** For methods that hold fine-tuning back or lead it: none here. */
+  protected penalty(_step: MemberStep): Penalty | undefined {
+    return undefined;
   }
 }

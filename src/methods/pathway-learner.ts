@@ -1,9 +1,9 @@
 /** Hub-Pathway as a learner of the training loop; with random routes instead of the generator's as a control. */
-import type { HubMember } from "../hub/index.ts";
+import type { HubMember, StoredFeatures } from "../hub/index.ts";
 import type { Module } from "../nn/index.ts";
 import { HubPathway, type PathwayConfig, type Routing, randomRoutes } from "../pathway/index.ts";
-import { noGrad, RandomStreams, type Tensor } from "../torch/index.ts";
-import type { Learner, Prediction, StepResult, Task, TrainBatch } from "../train/index.ts";
+import { countFlops, inferenceMode, noGrad, RandomStreams, scope, type Tensor, tensor, zeros } from "../torch/index.ts";
+import type { Learner, Prediction, StepResult, Task, TrainBatch, Variant } from "../train/index.ts";
 
 export interface PathwayLearnerOptions {
   members: readonly HubMember[];
@@ -14,6 +14,8 @@ export interface PathwayLearnerOptions {
   /** Routes drawn at random, in training and evaluation: what the generator's choice is worth. */
   randomRoutes?: boolean;
   prior?: readonly number[] | undefined;
+  /** The members' weights are new: they learn as fast as new layers do. */
+  freshMembers?: boolean | undefined;
   device?: string | undefined;
 }
 
@@ -25,7 +27,10 @@ export class PathwayLearner implements Learner {
   readonly #members: readonly HubMember[];
   readonly #task: Task;
   readonly #random: boolean;
+  readonly #fresh: boolean;
   readonly #generatorFlops: number;
+  /** Of the frozen first stages that the generator shares with a member, for one image. */
+  readonly #stemFlops: number;
   /** Activated models in evaluation; may be set to another cost than trained for. */
   k: number;
 
@@ -34,6 +39,7 @@ export class PathwayLearner implements Learner {
     this.#members = options.members;
     this.#task = options.task;
     this.#random = options.randomRoutes ?? false;
+    this.#fresh = options.freshMembers ?? false;
     this.backbones = options.members.map((member) => member.backbone);
     this.memberNames = options.members.map((member) => member.name);
     this.module = new HubPathway({
@@ -46,6 +52,8 @@ export class PathwayLearner implements Learner {
     });
     this.k = this.module.config.k;
     this.#generatorFlops = this.#random ? 0 : this.module.generator.flops(options.imageSize);
+    const shares = !this.#random && this.module.config.generatorKind === "member-stem";
+    this.#stemFlops = shares ? stemFlops(options.members, options.imageSize) : 0;
   }
 
   get parameters(): number {
@@ -55,16 +63,20 @@ export class PathwayLearner implements Learner {
   /** Mean over the members: what is really used depends on the routes, which `pathwayFlops` counts. */
   get inferenceFlops(): number {
     const mean = this.#members.reduce((sum, member) => sum + member.flops, 0) / this.#members.length;
-    return this.#generatorFlops + this.k * mean;
+    return this.#generatorFlops + this.#stemFlops + this.k * mean;
   }
 
   /** FLOPs of one image when models are activated with the given shares (summing to one). */
   pathwayFlops(shares: readonly number[]): number {
-    return this.#generatorFlops + this.k * shares.reduce((sum, p, i) => sum + p * (this.#members[i]?.flops ?? 0), 0);
+    const mean = shares.reduce((sum, p, i) => sum + p * (this.#members[i]?.flops ?? 0), 0);
+    return this.#generatorFlops + this.#stemFlops + this.k * mean;
   }
 
   parameterGroups(): { backbone: Tensor[]; newLayers: Tensor[]; generator: Tensor[] } {
-    return this.module.parameterGroups();
+    const { backbone, newLayers, generator } = this.module.parameterGroups();
+    return this.#fresh
+      ? { backbone: [], newLayers: [...backbone, ...newLayers], generator }
+      : { backbone, newLayers, generator };
   }
 
   features(backbone: number, images: Tensor): Tensor {
@@ -73,20 +85,26 @@ export class PathwayLearner implements Learner {
     return member.features(images);
   }
 
+  featureFlops(backbone: number): number {
+    return this.#members[backbone]?.flops ?? 0;
+  }
+
   step(batch: TrainBatch, progress: number): StepResult {
     const routing = this.#random ? this.#randomRouting(batch.images) : this.module.route(batch.images, progress);
-    const output = this.module.execute(batch.images, routing);
+    const output = this.module.execute(batch.images, routing, batch.features);
     const losses = this.module.losses(
       output,
       (logits, rows) => this.#task.rowLoss(logits, rows ? batch.targets.index_select(0, rows) : batch.targets),
       this.#random ? 1 : progress,
     );
     const rows = routing.rows.map((own) => own.length);
-    const flops = rows.reduce((sum, n, i) => sum + n * (this.#members[i]?.flops ?? 0), 0);
+    const computed = batch.features ? 0 : rows.reduce((sum, n, i) => sum + n * (this.#members[i]?.flops ?? 0), 0);
     return {
       loss: losses.total,
       rows,
-      flops: flops + batch.images.size(0) * this.#generatorFlops,
+      flops: computed + batch.images.size(0) * this.#generatorFlops,
+      memberFlops: computed,
+      forwardFlops: batch.images.size(0) * this.#stemFlops,
       logs: {
         task: losses.task.item(),
         exploration: losses.exploration.item(),
@@ -96,10 +114,32 @@ export class PathwayLearner implements Learner {
     };
   }
 
-  predict(images: Tensor): Prediction {
-    const routing = this.#random ? this.#randomRouting(images) : this.module.route(images, undefined, this.k);
-    const output = this.module.execute(images, routing);
-    return { probabilities: this.#task.probabilities(output.logits), weights: routing.weights };
+  predict(images: Tensor, stored?: StoredFeatures): Prediction {
+    return this.#predict(images, stored, this.k);
+  }
+
+  /** Every model once on all images, then each variant's own routes through what they found. */
+  predictVariants(images: Tensor, variants: readonly Variant[]): (Prediction | undefined)[] {
+    const m = this.#members.length;
+    const features = new Map(this.#members.map((member) => [member.name, member.features(images)]));
+    const stored: StoredFeatures = (name, rows) => {
+      const all = features.get(name);
+      return rows ? all?.index_select(0, tensor(BigInt64Array.from(rows, BigInt), { device: all.device })) : all;
+    };
+    return variants.map(({ k = this.k, without }) => {
+      const allowed = this.#members.flatMap((_, i) => (i === without ? [] : [i]));
+      const routes = Math.min(k, allowed.length);
+      return routes < 1 || k > m ? undefined : this.#predict(images, stored, routes, allowed);
+    });
+  }
+
+  #predict(images: Tensor, stored: StoredFeatures | undefined, k: number, allowed?: readonly number[]): Prediction {
+    const routing = this.#random
+      ? this.#randomRouting(images, k, allowed)
+      : this.module.route(images, undefined, k, allowed);
+    const output = this.module.execute(images, routing, stored);
+    const probabilities = this.#task.probabilities(output.logits);
+    return { probabilities, weights: routing.weights, ...(this.#random ? {} : { scores: routing.scores }) };
   }
 
   eval(): void {
@@ -111,9 +151,17 @@ export class PathwayLearner implements Learner {
     this.streams.dispose();
   }
 
-  #randomRouting(images: Tensor): Routing {
+  #randomRouting(images: Tensor, k = this.k, allowed?: readonly number[]): Routing {
     const scores = noGrad(() => this.module.generator.forward(images));
     const stream = this.streams.stream(this.module.training ? "noise" : "random-routes");
-    return this.module.along(scores, randomRoutes(images.size(0), this.#members.length, this.k, stream));
+    return this.module.along(scores, randomRoutes(images.size(0), this.#members.length, k, stream, allowed));
   }
+}
+
+/** Of the first member that has first stages to share, for one image. */
+function stemFlops(members: readonly HubMember[], side: number): number {
+  const member = members.find((own) => own.stemWidth !== undefined);
+  if (!member) return 0;
+  const device = member.backbone.parameters()[0]?.device;
+  return scope(() => inferenceMode(() => countFlops(() => member.stem(zeros([1, 3, side, side], { device })))));
 }

@@ -35,8 +35,11 @@ export interface PathwayConfig {
   generatorSize: number;
   /** Channels of the generator's first stage. */
   generatorWidth: number;
-  /** An own light network, or the frozen first stages of the hub's first member that has them. */
-  generatorKind: "light" | "member-stem";
+  /**
+   * An own light network, the frozen first stages of the hub's first member that has them, or one learned score of each
+   * model whatever the input (a control).
+   */
+  generatorKind: "light" | "member-stem" | "global";
 }
 
 export const defaultPathwayConfig: PathwayConfig = {
@@ -58,27 +61,47 @@ export const defaultPathwayConfig: PathwayConfig = {
   generatorKind: "light",
 };
 
+/** The values that a named choice can have. */
+const names = {
+  aggregation: ["logits", "probabilities", "features", "concat"],
+  noise: ["scheduled", "learned", "none"],
+  exploration: ["kl", "importance-load", "switch"],
+  generatorKind: ["light", "member-stem", "global"],
+} as const;
+
 /**
  * Fills in the defaults and checks the choices against a hub of m models.
  * @throws ConfigError when one is out of range, naming it.
  */
 export function resolvePathwayConfig(choices: Partial<PathwayConfig>, m: number): PathwayConfig {
   const config = { ...defaultPathwayConfig, ...choices };
-  const between = (name: string, value: number, low: number, high: number) => {
-    if (!(value >= low && value <= high))
+  const between = (name: string, value: unknown, low: number, high: number) => {
+    if (!(typeof value === "number" && value >= low && value <= high))
       throw new ConfigError(`${name} is ${value}: it must be from ${low} to ${high}`);
   };
-  if (!Number.isInteger(config.k) || config.k < 1 || config.k > m) {
+  const whole = (name: string, value: unknown, low: number, high: number) => {
+    between(name, value, low, high);
+    if (!Number.isInteger(value)) throw new ConfigError(`${name} is ${value}: it must be a whole number`);
+  };
+  for (const [name, values] of Object.entries(names)) {
+    const value = config[name as keyof typeof names];
+    if ((values as readonly unknown[]).includes(value)) continue;
+    throw new ConfigError(`${name} is ${value}: it must be one of ${values.join(", ")}`);
+  }
+  if (!Number.isInteger(config.k) || config.k < 1 || config.k > m)
     throw new ConfigError(
       `k is ${config.k}: it must be a whole number from 1 to ${m}, the number of models in the hub`,
     );
-  }
   if (config.tau !== "equal") between("tau", config.tau, 1e-3, Number.MAX_VALUE);
   if (config.explorationFade !== "constant") between("explorationFade", config.explorationFade, 0, 1);
   between("explorationWeight", config.explorationWeight, 0, Number.MAX_VALUE);
   between("exploitationWeight", config.exploitationWeight, 0, Number.MAX_VALUE);
   between("beta", config.beta, 0, 1);
   between("warmup", config.warmup, 0, 1);
-  between("allowedMembers", config.allowedMembers, config.k, Number.MAX_SAFE_INTEGER);
+  whole("allowedMembers", config.allowedMembers, config.k, Number.MAX_SAFE_INTEGER);
+  whole("projectionWidth", config.projectionWidth, 1, 2 ** 16);
+  whole("generatorSize", config.generatorSize, 8, 2 ** 12);
+  whole("generatorWidth", config.generatorWidth, 1, 2 ** 10);
+  for (const i of [0, 1]) between(`noiseRange[${i}]`, config.noiseRange?.[i], 0, Number.MAX_VALUE);
   return config;
 }

@@ -3,7 +3,7 @@
  * B batch, m models, H features of the generator.
  */
 import { BatchNorm2d, Conv2d, Linear, Module } from "../nn/index.ts";
-import { autocast, type Generator, noGrad, ops, scope, type Tensor } from "../torch/index.ts";
+import { autocast, type Generator, noGrad, ops, scope, type Tensor, zeros } from "../torch/index.ts";
 
 export interface Scores {
   /** u, [B, m]: the scores without noise. */
@@ -15,6 +15,7 @@ export interface Scores {
 export interface GeneratorOptions {
   /** Models in the hub. */
   m: number;
+  channels?: number | undefined; // of the input; default 3, of images
   width: number;
   /** Largest side of the view, pixels. */
   size: number;
@@ -33,6 +34,7 @@ const minimumNoise = 0.01;
 export class PathwayGenerator extends Module {
   readonly size: number;
   readonly #stages: { conv: Conv2d; norm: BatchNorm2d }[] = [];
+  readonly #stem: ((images: Tensor) => Tensor) | undefined;
   readonly #hidden: Linear;
   readonly #score: Linear;
   readonly #noise: Linear | undefined;
@@ -45,7 +47,7 @@ export class PathwayGenerator extends Module {
     this.#stem = options.stem?.features;
     const { width, generator, device } = options;
     const common = { generator, ...(device ? { device } : {}) };
-    let channels = 3;
+    let channels = options.channels ?? 3;
     const widths = options.stem ? [] : [width, 2 * width, 4 * width, 4 * width];
     for (const [i, next] of widths.entries()) {
       const conv = this.module(`stages.${i}.conv`, new Conv2d(channels, next, 3, { stride: 2, padding: 1, ...common }));
@@ -63,8 +65,6 @@ export class PathwayGenerator extends Module {
         for (const parameter of layer?.parameters() ?? []) parameter.zero_();
     });
   }
-
-  readonly #stem: ((images: Tensor) => Tensor) | undefined;
 
   /** Scores [B, m] of images [B, 3, H, W] in [0, 1]. */
   override forward(images: Tensor): Tensor {
@@ -101,6 +101,33 @@ export class PathwayGenerator extends Module {
     let x = shrink(images, this.size).sub(0.5).mul(2);
     for (const { conv, norm } of this.#stages) x = norm.forward(conv.forward(x)).relu();
     return x.mean([2, 3]);
+  }
+}
+
+/** One score of each model, the same for every input: what the routes are worth without the data (a control). */
+export class GlobalGate extends Module {
+  readonly #score: Tensor;
+  readonly #noise: Tensor | undefined;
+
+  constructor(options: Pick<GeneratorOptions, "m" | "learnedNoise" | "device">) {
+    super();
+    const { m, device } = options;
+    this.#score = this.parameter("score", zeros([m], { device }));
+    this.#noise = options.learnedNoise ? this.parameter("noise", zeros([m], { device })) : undefined;
+  }
+
+  override forward(images: Tensor): Tensor {
+    return this.score(images).scores;
+  }
+
+  score(images: Tensor): Scores {
+    const shape = [images.size(0), this.#score.numel()];
+    const noiseScale = this.#noise?.softplus().add(minimumNoise).expand(shape);
+    return { scores: this.#score.expand(shape), noiseScale };
+  }
+
+  flops(): number {
+    return 0;
   }
 }
 

@@ -7,12 +7,12 @@
  *
  * B batch, m models, k activated models, C outputs of the task, d_i feature width of model i.
  */
-import type { PathwayMember } from "../hub/types.ts";
+import type { PathwayMember, StoredFeatures } from "../hub/types.ts";
 import { Linear, Module } from "../nn/index.ts";
 import { ConfigError, type Generator, type RandomStreams, scope, type Tensor } from "../torch/index.ts";
 import { type Aggregation, createAggregation, indexTensor, type MemberOutput } from "./aggregation.ts";
 import { type PathwayConfig, resolvePathwayConfig } from "./config.ts";
-import { PathwayGenerator } from "./generator.ts";
+import { GlobalGate, PathwayGenerator } from "./generator.ts";
 import { explorationLoss } from "./losses.ts";
 import {
   addNoise,
@@ -35,6 +35,8 @@ export interface HubPathwayOptions {
   streams: RandomStreams;
   /** Prior of the exploration loss over the m models; uniform when left out. */
   prior?: readonly number[] | undefined;
+  /** Channels of the inputs: 3 of images (default), or those of an environment's observations. */
+  channels?: number | undefined;
   device?: string | undefined;
 }
 
@@ -60,7 +62,7 @@ export interface PathwayLosses {
 export class HubPathway extends Module {
   readonly config: PathwayConfig;
   readonly members: readonly PathwayMember[];
-  readonly generator: PathwayGenerator;
+  readonly generator: PathwayGenerator | GlobalGate;
   readonly heads: readonly Linear[];
   readonly aggregation: Aggregation;
   readonly #prior: readonly number[] | undefined;
@@ -89,18 +91,7 @@ export class HubPathway extends Module {
         device,
       }),
     );
-    this.generator = this.module(
-      "generator",
-      new PathwayGenerator({
-        m: members.length,
-        width: this.config.generatorWidth,
-        size: this.config.generatorSize,
-        learnedNoise: this.config.noise === "learned",
-        generator: init,
-        device,
-        stem: this.config.generatorKind === "member-stem" ? stemOf(members) : undefined,
-      }),
-    );
+    this.generator = this.module("generator", this.#createGenerator(init, options));
   }
 
   /** Logits [B, C] of images [B, 3, H, W] in [0, 1], as in evaluation. */
@@ -112,11 +103,15 @@ export class HubPathway extends Module {
    * Scores, routes and weights of a batch. Without `progress` as in evaluation: no noise, every model allowed.
    * @param progress done part of training, 0 … 1
    * @param k number of activated models, for evaluation at another cost than trained for
+   * @param allowed models that evaluation may activate; all when left out
    */
-  route(images: Tensor, progress?: number, k = this.config.k): Routing {
+  route(images: Tensor, progress?: number, k = this.config.k, allowed?: readonly number[]): Routing {
     const m = this.members.length;
     const { scores, noiseScale: learned } = this.generator.score(images);
-    if (progress === undefined) return this.#routing(scores, scores, 0, topRoutes(scores, k), k);
+    if (progress === undefined) {
+      const open = restrict(scores, allowed);
+      return this.#routing(scores, open, 0, topRoutes(open, k), k);
+    }
     if (progress < this.config.warmup) {
       return this.along(scores, randomRoutes(scores.size(0), m, k, this.#noise, this.#allowedMembers()));
     }
@@ -132,11 +127,14 @@ export class HubPathway extends Module {
     return { scores, noisyScores: scores, noiseScale: 0, weights, rows: rowsByModel(routes, this.members.length), k };
   }
 
-  /** One pass: each model with work runs once, on exactly the rows that chose it. */
-  execute(images: Tensor, routing: Routing): PathwayOutput {
+  /**
+   * One pass: each model with work runs once, on exactly the rows that chose it.
+   * @param stored features that frozen models have computed before
+   */
+  execute(images: Tensor, routing: Routing, stored?: StoredFeatures): PathwayOutput {
     const members: MemberOutput[] = [];
     for (const [index, rows] of routing.rows.entries()) {
-      if (rows.length > 0) members.push(this.#run(index, rows, images, routing));
+      if (rows.length > 0) members.push(this.#run(index, rows, images, routing, stored));
     }
     const logits = this.aggregation.join(members, images.size(0), this.config.beta);
     return { logits, routing, members };
@@ -178,6 +176,14 @@ export class HubPathway extends Module {
     };
   }
 
+  #createGenerator(generator: Generator, { channels, device }: HubPathwayOptions): PathwayGenerator | GlobalGate {
+    const { config, members } = this;
+    const common = { m: members.length, channels, learnedNoise: config.noise === "learned", generator, device };
+    if (config.generatorKind === "global") return new GlobalGate(common);
+    const stem = config.generatorKind === "member-stem" ? stemOf(members) : undefined;
+    return new PathwayGenerator({ ...common, width: config.generatorWidth, size: config.generatorSize, stem });
+  }
+
   #routing(scores: Tensor, noisyScores: Tensor, noiseScale: Tensor | number, routes: number[][], k: number): Routing {
     const weights = pathwayWeights(noisyScores, routeMask(routes, scores), k, this.config.tau);
     return { scores, noisyScores, noiseScale, weights, rows: rowsByModel(routes, this.members.length), k };
@@ -189,13 +195,13 @@ export class HubPathway extends Module {
     return randomRoutes(1, m, this.config.allowedMembers, this.#noise)[0];
   }
 
-  #run(index: number, rows: number[], images: Tensor, routing: Routing): MemberOutput {
+  #run(index: number, rows: number[], images: Tensor, routing: Routing, stored?: StoredFeatures): MemberOutput {
     const member = this.members[index];
     const head = this.heads[index];
     if (!member || !head) throw new RangeError(`the hub has no model ${index}`);
     const rowIndex = indexTensor(rows, images.device);
-    const own = rows.length === images.size(0) ? images : images.index_select(0, rowIndex);
-    const features = member.features(own);
+    const own = () => (rows.length === images.size(0) ? images : images.index_select(0, rowIndex));
+    const features = stored?.(member.name, rows) ?? member.features(own());
     const logits = head.forward(features);
     const weights = routing.weights.select(1, index).index_select(0, rowIndex).unsqueeze(1);
     return { index, rows, rowIndex, features, logits, weights };

@@ -7,7 +7,7 @@ export {
   scaleGradient,
 } from "./aggregation.ts";
 export { defaultPathwayConfig, type PathwayConfig, resolvePathwayConfig } from "./config.ts";
-export { PathwayGenerator, type Scores } from "./generator.ts";
+export { GlobalGate, PathwayGenerator, type Scores } from "./generator.ts";
 export {
   HubPathway,
   type HubPathwayOptions,

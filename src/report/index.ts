@@ -1,5 +1,27 @@
 /** Tables, plots and HTML reports. */
+export {
+  type AnalysisRequest,
+  analyseRun,
+  analyseVariants,
+  type RunAnalysis,
+  type VariantAnalysis,
+} from "./analysis.ts";
 export { htmlPage, htmlTable } from "./page.ts";
+export {
+  activeModels,
+  chanceInformation,
+  entropy,
+  labelEntropy,
+  meanScoreEntropy,
+  meanWeightEntropy,
+  mutualInformation,
+  overlapMatrix,
+  type Path,
+  pathsOf,
+  totalVariation,
+  useOf,
+} from "./routing-statistics.ts";
 export { curves, pathwayHeatMap, type RunReport, runReport } from "./run-report.ts";
+export { byFolder, type Slicing, slicings, thirds } from "./slices.ts";
 export { escapeHtml, heatMap, lineChart, type Series, scatterPlot, svgFile } from "./svg.ts";
 export { amount, type Column, duration, markdownTable, percent, textTable } from "./table.ts";

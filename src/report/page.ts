@@ -6,10 +6,11 @@ const style = `
   body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
   table { border-collapse: collapse; margin: 1rem 0; } th, td { padding: .25rem .6rem; text-align: right; }
   th:first-child, td:first-child { text-align: left; } tr { border-bottom: 1px solid #8884; }
-  figure { margin: 1rem 0; } svg { width: 100%; max-width: 44rem; } svg text { font-size: 12px; fill: currentColor; }
+  figure { margin: 1rem 0; overflow-x: auto; } svg { width: 100%; min-width: 30rem; max-width: 44rem; } svg text { font-size: 12px; fill: currentColor; }
+  .wide { overflow-x: auto; } .heat th { font-weight: normal; min-width: 4rem; max-width: 9rem; }
   .heat td { text-align: center; min-width: 3rem; } .note { opacity: .75; }
   .shots { display: flex; flex-wrap: wrap; gap: .5rem; } .shots figure { margin: 0; width: 6rem; font-size: 11px; }
-  .shots img { width: 64px; height: 64px; image-rendering: pixelated; }`;
+  .shots figcaption { overflow-wrap: anywhere; } .shots img { width: 64px; height: 64px; }`;
 
 /** Joins sections of HTML under a title. */
 export function htmlPage(title: string, sections: readonly string[]): string {
@@ -26,5 +27,5 @@ ${sections.filter((section) => section !== "").join("\n")}
 export function htmlTable(titles: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[], tag: string) =>
     `<tr>${cells.map((cell) => `<${tag}>${escapeHtml(cell)}</${tag}>`).join("")}</tr>`;
-  return `<table>${line(titles, "th")}${rows.map((row) => line(row, "td")).join("")}</table>`;
+  return `<div class="wide"><table>${line(titles, "th")}${rows.map((row) => line(row, "td")).join("")}</table></div>`;
 }

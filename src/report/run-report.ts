@@ -1,49 +1,36 @@
-/** The report of one run: curves, confusion matrix, class x model heat map, examples by path. */
+/** The report of one run as a page: curves, and what its models do for whom. */
 import { existsSync, readFileSync } from "node:fs";
-import sharp from "sharp";
-import {
-  argmaxAt,
-  confusionMatrix,
-  type Evaluation,
-  type EvaluationSummary,
-  type RunEvent,
-  type TaskData,
-} from "../train/index.ts";
+import { confusionMatrix, type Evaluation, type RunEvent, type TaskData } from "../train/index.ts";
+import { type AnalysisRequest, analyseRun, type GroupAnalysis, type RunAnalysis } from "./analysis.ts";
 import { htmlPage, htmlTable } from "./page.ts";
+import { routingSections, usesByClass } from "./routing-sections.ts";
+import { useOf } from "./routing-statistics.ts";
 import { escapeHtml, heatMap, lineChart, type Series } from "./svg.ts";
 import { amount, duration, percent } from "./table.ts";
 
-export interface RunReport {
+export interface RunReport extends Omit<AnalysisRequest, "events"> {
   title: string;
-  summary: EvaluationSummary;
-  evaluation: Evaluation;
-  data: TaskData;
-  memberNames: readonly string[];
   /** The run's events.jsonl. */
   eventsPath: string;
 }
 
-/** The whole page as HTML text. */
-export async function runReport(report: RunReport): Promise<string> {
-  const { summary, evaluation, data, memberNames } = report;
+/** The whole page as HTML text, and the numbers in it. */
+export async function runReport(report: RunReport): Promise<{ html: string; analysis: RunAnalysis }> {
+  const { evaluation, data } = report;
   const events = readEvents(report.eventsPath);
-  const confusion = confusionMatrix(evaluation.probabilities, evaluation.labels, evaluation.classes);
-  return htmlPage(report.title, [
-    summarySection(summary),
-    ...curves(events, memberNames),
-    heatMap(
-      `Confusion on the ${summary.split} split: rows are true, columns predicted`,
-      data.classes,
-      data.classes,
-      confusion,
-      String,
-    ),
-    pathwayHeatMap(evaluation, data.classes, memberNames),
-    await examples(evaluation, data, memberNames),
+  const analysis = await analyseRun({ ...report, events });
+  const html = htmlPage(report.title, [
+    summarySection(analysis),
+    ...curves(events, report.memberNames),
+    ...variantSections(analysis),
+    ...(await routingSections(analysis, data)),
+    sliceSection(analysis),
+    confusionSection(analysis, evaluation, data),
   ]);
+  return { html, analysis };
 }
 
-function summarySection(summary: EvaluationSummary): string {
+function summarySection({ summary }: RunAnalysis): string {
   const rows = [
     ["accuracy", percent(summary.accuracy)],
     ["macro F1", percent(summary.macroF1)],
@@ -94,6 +81,63 @@ export function curves(events: readonly RunEvent[], memberNames: readonly string
   ];
 }
 
+/** Accuracy for each k, and what is lost without each model. */
+function variantSections({ variants, summary }: RunAnalysis): string[] {
+  if (!variants) {
+    return ['<p class="note">Accuracy for each k and without each model: <code>hub-pathway report RUN</code>.</p>'];
+  }
+  const { accuracyByK, leaveOneOut } = variants;
+  const points = accuracyByK.map(({ k, accuracy }) => [k, accuracy] as const);
+  const byK = accuracyByK.map((one) => [
+    String(one.k),
+    percent(one.accuracy),
+    one.logLoss.toFixed(3),
+    amount(one.inferenceFlops),
+  ]);
+  const without = [...leaveOneOut]
+    .sort((a, b) => a.change - b.change)
+    .map((one) => [one.model, percent(one.accuracy), points100(one.change), one.logLoss.toFixed(3)]);
+  return [
+    lineChart("Accuracy for each number k of activated models", [{ name: summary.split, points }], {
+      x: "k",
+      y: "accuracy",
+    }),
+    byK.length > 0 ? htmlTable(["k", "accuracy", "log loss", "FLOPs per image"], byK) : "",
+    without.length > 0
+      ? `<h3>Without one of the models</h3>${htmlTable(["left out", "accuracy", "change", "log loss"], without)}`
+      : "",
+  ];
+}
+
+/** 0.0123 to "+1.2". */
+function points100(change: number): string {
+  return `${change > 0 ? "+" : ""}${(100 * change).toFixed(1)} points`;
+}
+
+function sliceSection({ classes, slices, models }: RunAnalysis): string {
+  const sections = slices.map(({ name, parts }) => {
+    const uses = parts.map((part) => part.use).filter((use) => use !== undefined);
+    const table = groupTable(name, parts);
+    if (uses.length === 0) return table;
+    const names = parts.map((part) => part.name);
+    return table + heatMap(`Share of images that activate a model, by ${name}`, names, models, uses, twoDigits);
+  });
+  return `<h2>Parts of the data</h2>${groupTable("class", classes)}${sections.join("")}`;
+}
+
+function groupTable(name: string, groups: readonly GroupAnalysis[]): string {
+  const rows = groups.map((group) => [group.name, String(group.items), percent(group.accuracy)]);
+  return htmlTable([name, "images", "accuracy"], rows);
+}
+
+const twoDigits = (value: number): string => value.toFixed(2);
+
+function confusionSection({ summary }: RunAnalysis, evaluation: Evaluation, data: TaskData): string {
+  const counts = confusionMatrix(evaluation.probabilities, evaluation.labels, evaluation.classes);
+  const title = `Confusion on the ${summary.split} split: rows are true, columns predicted`;
+  return heatMap(title, data.classes, data.classes, counts, String);
+}
+
 /** How often each class activates each model. */
 export function pathwayHeatMap(
   evaluation: Pick<Evaluation, "labels" | "weights">,
@@ -101,52 +145,7 @@ export function pathwayHeatMap(
   memberNames: readonly string[],
 ): string {
   if (evaluation.weights.length === 0) return "";
-  const m = memberNames.length;
-  const counts = classes.map(() => new Array<number>(m).fill(0));
-  const totals = classes.map(() => 0);
-  for (const [i, label] of evaluation.labels.entries()) {
-    totals[label] = (totals[label] ?? 0) + 1;
-    const row = counts[label];
-    for (let j = 0; j < m; j++) if (row && (evaluation.weights[i * m + j] ?? 0) > 0) row[j] = (row[j] ?? 0) + 1;
-  }
-  const shares = counts.map((row, c) => row.map((count) => count / Math.max(1, totals[c] ?? 0)));
-  return heatMap("Share of a class's images that activate a model", classes, memberNames, shares, (value) =>
-    value.toFixed(2),
-  );
-}
-
-/** Some images of each route, with what was predicted. */
-async function examples(evaluation: Evaluation, data: TaskData, memberNames: readonly string[]): Promise<string> {
-  if (evaluation.weights.length === 0) return "";
-  const byPath = new Map<string, number[]>();
-  for (const i of evaluation.labels.keys()) {
-    const m = memberNames.length;
-    const active = memberNames.filter((_, j) => (evaluation.weights[i * m + j] ?? 0) > 0);
-    const path = active.join(" + ");
-    const own = byPath.get(path);
-    if (own) own.push(i);
-    else byPath.set(path, [i]);
-  }
-  const paths = [...byPath].sort((a, b) => b[1].length - a[1].length).slice(0, 6);
-  const sections = await Promise.all(
-    paths.map(async ([path, items]) => {
-      const shots = await Promise.all(items.slice(0, 8).map((i) => shot(evaluation, data, i)));
-      const share = percent(items.length / evaluation.labels.length);
-      return `<h4>${escapeHtml(path)} (${share})</h4><div class="shots">${shots.join("")}</div>`;
-    }),
-  );
-  return `<h3>Examples by path</h3>${sections.join("")}`;
-}
-
-async function shot(evaluation: Evaluation, data: TaskData, i: number): Promise<string> {
-  using pixels = await data.pixels([evaluation.indices[i] ?? 0]);
-  using interleaved = pixels.narrow(1, 0, 3).permute([0, 2, 3, 1]).contiguous();
-  const side = data.imageSize;
-  const png = await sharp(Buffer.from(interleaved.toBytes()), { raw: { width: side, height: side, channels: 3 } })
-    .png()
-    .toBuffer();
-  const predicted = data.classes[argmaxAt(evaluation.probabilities, i * evaluation.classes, evaluation.classes)] ?? "";
-  const truth = data.classes[evaluation.labels[i] ?? 0] ?? "";
-  const caption = predicted === truth ? predicted : `${predicted} (is ${truth})`;
-  return `<figure><img alt="" src="data:image/png;base64,${png.toString("base64")}"><figcaption>${escapeHtml(caption)}</figcaption></figure>`;
+  const ofClass = (c: number) => evaluation.labels.flatMap((label, i) => (label === c ? [i] : []));
+  const uses = classes.map((_, c) => useOf(evaluation.weights, memberNames.length, ofClass(c)));
+  return usesByClass(classes, memberNames, uses);
 }

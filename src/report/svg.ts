@@ -12,6 +12,10 @@ export function escapeHtml(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
 }
 
+const quarters = [0, 0.25, 0.5, 0.75, 1];
+/** With more points than this a line alone is clearer. */
+const mostDiscs = 80;
+
 /** A line chart with a legend; y runs from the smallest to the largest value. */
 export function lineChart(title: string, series: readonly Series[], axes: { x: string; y: string }): string {
   const shown = series.filter((one) => one.points.length > 0);
@@ -26,10 +30,21 @@ export function lineChart(title: string, series: readonly Series[], axes: { x: s
     const path = one.points.map(([x, y]) => `${px(x).toFixed(1)},${py(y).toFixed(1)}`).join(" ");
     return `<polyline fill="none" stroke="${colour(i)}" stroke-width="2" points="${path}"><title>${escapeHtml(one.name)}</title></polyline>`;
   });
-  const ticks = [0, 0.25, 0.5, 0.75, 1].map((part) => {
-    const [x, y] = [x0 + part * (x1 - x0), y0 + part * (y1 - y0)];
+  const discs = shown.flatMap((one, i) =>
+    all.length > mostDiscs
+      ? []
+      : one.points.map(
+          ([x, y]) => `<circle cx="${px(x).toFixed(1)}" cy="${py(y).toFixed(1)}" r="3" fill="${colour(i)}" />`,
+        ),
+  );
+  const places = quarters.map((part) => x0 + part * (x1 - x0));
+  const whole = all.every(([x]) => Number.isInteger(x));
+  const xTicks = [...new Set(whole ? places.map(Math.round) : places)]
+    .filter((x) => x >= x0 && x <= x1)
+    .map((x) => `<text x="${px(x).toFixed(1)}" y="${height - bottom + 16}" text-anchor="middle">${short(x)}</text>`);
+  const yTicks = quarters.map((part) => {
+    const y = y0 + part * (y1 - y0);
     return (
-      `<text x="${px(x)}" y="${height - bottom + 16}" text-anchor="middle">${short(x)}</text>` +
       `<text x="${left - 6}" y="${py(y) + 4}" text-anchor="end">${short(y)}</text>` +
       `<line x1="${left}" x2="${width - 16}" y1="${py(y)}" y2="${py(y)}" stroke="#8884" />`
     );
@@ -39,7 +54,7 @@ export function lineChart(title: string, series: readonly Series[], axes: { x: s
     .join(" &nbsp; ");
   return (
     `<figure><svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeHtml(title)}">` +
-    `<text x="${left}" y="16" font-weight="bold">${escapeHtml(title)}</text>${ticks.join("")}${lines.join("")}` +
+    `<text x="${left}" y="16" font-weight="bold">${escapeHtml(title)}</text>${xTicks.join("")}${yTicks.join("")}${lines.join("")}${discs.join("")}` +
     `<text x="${width / 2}" y="${height - 6}" text-anchor="middle">${escapeHtml(axes.x)}</text></svg>` +
     `<figcaption>${escapeHtml(axes.y)}: ${legend}</figcaption></figure>`
   );
@@ -58,11 +73,11 @@ export function heatMap(
     const part = value / largest;
     return `<td style="background:rgba(37,99,235,${part.toFixed(3)});color:${part > 0.55 ? "#fff" : "inherit"}">${escapeHtml(show(value))}</td>`;
   };
-  const head = `<tr><th></th>${columns.map((name) => `<th class="slant">${escapeHtml(name)}</th>`).join("")}</tr>`;
+  const head = `<tr><th></th>${columns.map((name) => `<th>${escapeHtml(name)}</th>`).join("")}</tr>`;
   const body = rows.map(
     (name, r) => `<tr><th>${escapeHtml(name)}</th>${columns.map((_, c) => cell(values[r]?.[c] ?? 0)).join("")}</tr>`,
   );
-  return `<h3>${escapeHtml(title)}</h3><table class="heat">${head}${body.join("")}</table>`;
+  return `<h3>${escapeHtml(title)}</h3><div class="wide"><table class="heat">${head}${body.join("")}</table></div>`;
 }
 
 /** Points of cost and accuracy, numbered, with their names in a list from the highest down: x is logarithmic. */

@@ -4,12 +4,15 @@ import {
   augmentations,
   ImageStore,
   imagePrints,
+  keyedRandom,
   Loader,
   nearDuplicateGroups,
   openDataset,
   type SplitOptions,
+  shuffled,
   splitDataset,
 } from "../data/index.ts";
+import type { StoredFeatures } from "../hub/index.ts";
 import { type Tensor, UserError } from "../torch/index.ts";
 import type { Targets } from "./task.ts";
 
@@ -20,6 +23,8 @@ export interface Batch {
   labels: number[];
   /** Positions of the items in their data set. */
   indices: number[];
+  /** What frozen members have computed of these images before. */
+  features?: StoredFeatures | undefined;
   dispose(): void;
 }
 
@@ -27,6 +32,14 @@ export interface Batch {
 export interface BatchSource {
   readonly stepsPerEpoch: number;
   epoch(epoch: number, startStep: number): AsyncIterable<Batch>;
+}
+
+/** The same images in another order and with other augmented views for each number; 0 leaves them as they are. */
+export function reordered(batches: BatchSource, order: number): BatchSource {
+  // Epochs that no run has by itself.
+  const first = order * 2 ** 20;
+  if (order === 0) return batches;
+  return { stepsPerEpoch: batches.stepsPerEpoch, epoch: (epoch, step) => batches.epoch(first + epoch, step) };
 }
 
 export type SplitName = "train" | "validation" | "test";
@@ -38,6 +51,8 @@ export interface DataRequest {
   imageSize: number;
   split: Omit<SplitOptions, "seed">;
   augment: AugmentName;
+  /** Fixed augmented views of each training image, the first of which is the image itself; new ones in every epoch when left out. */
+  views?: number | undefined;
   batchSize: number;
   seed: number;
   onProgress?: ((done: number, total: number) => void) | undefined;
@@ -53,10 +68,19 @@ export interface TaskData {
   counts: Record<SplitName, number>;
   /** Names of the items, for reports. */
   ids: readonly string[];
+  /** A name for what the pixels depend on: the files and how they are decoded. */
+  pixelsKey: string;
+  /** Positions in the data set of a split's items, in order. */
+  items(split: SplitName): readonly number[];
   /** Shuffled and augmented. */
   train: BatchSource;
-  /** In order, without augmentation. */
-  open(split: SplitName): BatchSource;
+  /** The same images in order, augmented as in the same epoch of `train`. */
+  trainInOrder: BatchSource;
+  /**
+   * In order, without augmentation.
+   * @param limit use at most so many items, spread over the classes as the split is
+   */
+  open(split: SplitName, limit?: number): BatchSource;
   /** Pixels of items, uint8 [n, 3, H, W]. */
   pixels(indices: readonly number[]): Promise<Tensor>;
   /** Number of unreadable images that were left out. */
@@ -81,6 +105,7 @@ export async function prepareData(request: DataRequest): Promise<TaskData> {
   );
   const labels = dataset.items.map((item) => item.label);
   const common = { store, labels, classes: dataset.classes.length, batchSize, seed };
+  const training = { indices: split.train, augment: augmentations[request.augment], views: request.views };
   const counts = { train: split.train.length, validation: split.validation.length, test: split.test.length };
   return {
     name: dataset.name,
@@ -90,14 +115,27 @@ export async function prepareData(request: DataRequest): Promise<TaskData> {
     counts,
     skipped: store.skipped.size,
     ids: dataset.items.map((item) => item.id),
-    train: new Loader({ ...common, indices: split.train, shuffle: true, augment: augmentations[request.augment] }),
-    open(name) {
+    pixelsKey: store.key,
+    items: (name) => split[name],
+    train: new Loader({ ...common, ...training, shuffle: true }),
+    trainInOrder: new Loader({ ...common, ...training, batchSize: 64, shuffle: false }),
+    open(name, limit = counts[name]) {
       if (counts[name] === 0) throw new UserError(`${dataset.name} has no ${name} images`);
-      return new Loader({ ...common, indices: split[name], batchSize: 64, shuffle: false });
+      const indices = spread(split[name], limit, labels, seed);
+      return new Loader({ ...common, indices, batchSize: 64, shuffle: false });
     },
     pixels: (indices) => store.batch(indices),
     dispose: () => store.dispose(),
   };
+}
+
+/** So many of the items, each class in its proportion; the seed decides which. */
+function spread(indices: readonly number[], count: number, labels: readonly number[], seed: number): number[] {
+  if (count >= indices.length) return [...indices];
+  const label = (index: number) => labels[index] ?? -1;
+  const order = shuffled(indices, keyedRandom(seed, 0x5b5e7)).sort((a, b) => label(a) - label(b));
+  const chosen = Array.from({ length: count }, (_, i) => order[Math.floor((i * order.length) / count)] as number);
+  return chosen.sort((a, b) => a - b);
 }
 
 async function duplicatesOf(store: ImageStore, count: number): Promise<number[] | undefined> {

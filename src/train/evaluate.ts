@@ -1,7 +1,7 @@
 /** Predictions over a split, and what they are worth. N items, C classes, m models. */
-import { inferenceMode, scope } from "../torch/index.ts";
+import { inferenceMode, scope, type Tensor } from "../torch/index.ts";
 import type { BatchSource } from "./data.ts";
-import type { Predictor } from "./learner.ts";
+import type { Predictor, Variant } from "./learner.ts";
 import { computeMetrics, type Metrics } from "./metrics.ts";
 
 export interface Predictions {
@@ -13,6 +13,8 @@ export interface Predictions {
   classes: number;
   /** Weights of the activated models, row-major [N, m]; empty when the predictor does not route. */
   weights: Float32Array;
+  /** The generator's scores, row-major [N, m]; empty without a generator. */
+  scores: Float32Array;
   members: number;
   secondsPerImage: number;
 }
@@ -25,6 +27,7 @@ export interface Evaluation extends Predictions {
 export async function evaluate(predictor: Predictor, batches: BatchSource, classes: number): Promise<Evaluation> {
   const probabilities: Float32Array[] = [];
   const weights: Float32Array[] = [];
+  const scores: Float32Array[] = [];
   const labels: number[] = [];
   const indices: number[] = [];
   let seconds = 0;
@@ -33,10 +36,10 @@ export async function evaluate(predictor: Predictor, batches: BatchSource, class
     const began = performance.now();
     scope(() =>
       inferenceMode(() => {
-        const prediction = predictor.predict(batch.images);
-        probabilities.push(prediction.probabilities.toTypedArray() as Float32Array);
-        if (prediction.weights)
-          weights.push(prediction.weights.to({ dtype: "float32" }).toTypedArray() as Float32Array);
+        const prediction = predictor.predict(batch.images, batch.features);
+        probabilities.push(floats(prediction.probabilities));
+        if (prediction.weights) weights.push(floats(prediction.weights));
+        if (prediction.scores) scores.push(floats(prediction.scores));
       }),
     );
     seconds += (performance.now() - began) / 1000;
@@ -52,10 +55,45 @@ export async function evaluate(predictor: Predictor, batches: BatchSource, class
     indices,
     classes,
     weights: concat(weights),
+    scores: concat(scores),
     members: predictor.memberNames.length,
     secondsPerImage: seconds / labels.length,
     metrics: computeMetrics(joined, labels, classes),
   };
+}
+
+/**
+ * Metrics of a predictor under other choices of models, each model computed once for all of them; undefined for a choice
+ * that it does not have.
+ */
+export async function evaluateVariants(
+  predictor: Predictor,
+  batches: BatchSource,
+  classes: number,
+  variants: readonly Variant[],
+): Promise<(Metrics | undefined)[]> {
+  const tables = variants.map((): Float32Array[] => []);
+  const labels: number[] = [];
+  predictor.eval();
+  if (!predictor.predictVariants) return variants.map(() => undefined);
+  for await (const batch of batches.epoch(0, 0)) {
+    scope(() =>
+      inferenceMode(() => {
+        const predictions = predictor.predictVariants?.(batch.images, variants) ?? [];
+        for (const [i, prediction] of predictions.entries()) {
+          if (prediction) tables[i]?.push(floats(prediction.probabilities));
+        }
+      }),
+    );
+    labels.push(...batch.labels);
+    batch.dispose();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return tables.map((parts) => (parts.length > 0 ? computeMetrics(concat(parts), labels, classes) : undefined));
+}
+
+function floats(tensor: Tensor): Float32Array {
+  return tensor.to({ dtype: "float32" }).toTypedArray() as Float32Array;
 }
 
 /** Share of all activations that each of m models got, from weights [N, m]. */
@@ -72,7 +110,7 @@ export function pathwayShares(weights: Float32Array, m: number): number[] {
  */
 export function routeInformation(weights: Float32Array, m: number): number {
   const shares = pathwayShares(weights, m);
-  const entropy = (values: readonly number[]) => -values.reduce((sum, p) => sum + (p > 0 ? p * Math.log(p) : 0), 0);
+  const entropy = (values: readonly number[]) => values.reduce((sum, p) => sum - (p > 0 ? p * Math.log(p) : 0), 0);
   let conditional = 0;
   const rows = weights.length / m;
   for (let row = 0; row < rows; row++) {

@@ -8,12 +8,29 @@ export {
   type SplitName,
   type TaskData,
 } from "./data.ts";
-export { type Evaluation, evaluate, type Predictions, pathwayShares, routeInformation } from "./evaluate.ts";
+export {
+  type Evaluation,
+  evaluate,
+  evaluateVariants,
+  type Predictions,
+  pathwayShares,
+  routeInformation,
+} from "./evaluate.ts";
 export { type Emit, eventVersion, jsonlWriter, type RunEvent } from "./events.ts";
-export type { Learner, Prediction, Predictor, StepResult, TrainBatch } from "./learner.ts";
-export type { Method, MethodContext } from "./method.ts";
+export { checkFrozen, FeatureCache, type FeatureCacheOptions } from "./feature-cache.ts";
+export type { Learner, Prediction, Predictor, StepResult, TrainBatch, Variant } from "./learner.ts";
+export type { FitChanges, Method, MethodContext } from "./method.ts";
 export { argmaxAt, computeMetrics, confusionMatrix, type Metrics } from "./metrics.ts";
 export { defaultTrainOptions, type TrainOptions } from "./options.ts";
+export {
+  type MemberRanking,
+  passOf,
+  type RankingPrior,
+  type RankingRequest,
+  rankHub,
+  rankingPrior,
+  softPrior,
+} from "./ranking.ts";
 export { fingerprint, type RunConfig, RunFolder, runVersion } from "./run-folder.ts";
 export {
   type EvaluationSummary,

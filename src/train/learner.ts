@@ -1,4 +1,5 @@
 /** The interfaces between the loop and what it trains. B batch, C outputs, m models. */
+import type { StoredFeatures } from "../hub/index.ts";
 import type { Module } from "../nn/index.ts";
 import type { RandomStreams, Tensor } from "../torch/index.ts";
 import type { Targets } from "./task.ts";
@@ -7,6 +8,8 @@ export interface TrainBatch {
   /** [B, 3, H, W] in [0, 1]. */
   images: Tensor;
   targets: Targets;
+  /** What frozen backbones have computed of these images before. */
+  features?: StoredFeatures | undefined;
 }
 
 export interface StepResult {
@@ -18,6 +21,10 @@ export interface StepResult {
   rows?: number[];
   /** Forward FLOPs of this step. */
   flops: number;
+  /** What of them the backbones took. */
+  memberFlops: number;
+  /** FLOPs of passes that no gradient goes back through, such as those of teachers; none when left out. */
+  forwardFlops?: number;
 }
 
 export interface Prediction {
@@ -25,11 +32,25 @@ export interface Prediction {
   probabilities: Tensor;
   /** a, [B, m]: weights of the activated models, when the predictor routes. */
   weights?: Tensor;
+  /** u, [B, m]: the generator's scores, when one chose the routes. */
+  scores?: Tensor;
+}
+
+/** Another choice of models than a predictor was trained for. */
+export interface Variant {
+  /** Activated models for each input. */
+  k?: number;
+  /** Position of a model that is left out. */
+  without?: number;
 }
 
 /** Whatever answers with probabilities: a learner, or several together. */
 export interface Predictor {
-  predict(images: Tensor): Prediction;
+  predict(images: Tensor, features?: StoredFeatures): Prediction;
+  /**
+   * Predictions under other choices of models, each model computed once; undefined for a choice that it does not have.
+   */
+  predictVariants?(images: Tensor, variants: readonly Variant[]): (Prediction | undefined)[];
   /** Models that weights refer to. */
   readonly memberNames: readonly string[];
   /** Parameters that one prediction needs at hand. */
@@ -45,12 +66,18 @@ export interface Predictor {
 export interface Learner extends Predictor {
   readonly module: Module;
   readonly streams: RandomStreams;
-  /** Pre-trained parts: the BatchNorm policy concerns these alone. */
+  /** Pre-trained parts, in the order of `memberNames`: BatchNorm policy and freezing concern these alone. */
   readonly backbones: readonly Module[];
   /** Features of images by one of the backbones. */
   features(backbone: number, images: Tensor): Tensor;
+  /** Forward FLOPs of that for one image. */
+  featureFlops(backbone: number): number;
   /** Parameters by how fast they should learn. */
   parameterGroups(): { backbone: Tensor[]; newLayers: Tensor[]; generator: Tensor[] };
+  /** Weight decay of the backbones, for a learner that holds them in another way; the run's when left out. */
+  readonly backboneDecay?: number;
+  /** What must be computed of the training images before the first step of a session; returns its FLOPs. */
+  prepare?(): Promise<number>;
   /** Forward pass and loss of one batch; `progress` is the done part of training, 0 … 1. */
   step(batch: TrainBatch, progress: number): StepResult;
 }

@@ -1,11 +1,21 @@
 /** The interface behind which Hub-Pathway and its rivals stand: same data, same loop, same budgets. */
-import type { Hub } from "../hub/index.ts";
+import type { Hub, HubManifest } from "../hub/index.ts";
 import type { TaskData } from "./data.ts";
 import type { Evaluation } from "./evaluate.ts";
 import type { Learner, Predictor } from "./learner.ts";
 import type { TrainOptions } from "./options.ts";
 import type { Task } from "./task.ts";
 import type { FitResult } from "./trainer.ts";
+
+/** How one fit of a run differs from the run's options. */
+export interface FitChanges {
+  /** Number of passes. */
+  epochs?: number | undefined;
+  /** Factor on the learning rate. */
+  rate?: number | undefined;
+  /** Another order and other augmented views of the training images for each number; the run's own is 0. */
+  order?: number | undefined;
+}
 
 /** What a method is given. */
 export interface MethodContext {
@@ -15,21 +25,33 @@ export interface MethodContext {
   options: TrainOptions;
   /** Options of the method itself, as the command line gave them (k, member, aggregation, …). */
   choices: Record<string, unknown>;
+  /** Prior of the exploration loss over the hub's members, in its order; undefined for the uniform one. */
+  prior: readonly number[] | undefined;
   /**
    * Trains a learner to the end and keeps its checkpoint under the given name; a finished fit is only loaded.
-   * @param epochs number of passes, when it differs from the run's
    */
-  fit(name: string, learner: Learner, epochs?: number): Promise<FitResult>;
+  fit(name: string, learner: Learner, changes?: FitChanges): Promise<FitResult>;
   /** Predictions on the validation split. */
   validate(predictor: Predictor): Promise<Evaluation>;
   /** A decision made on validation data: computed once, then read from the run's folder. */
   decide<T>(name: string, compute: () => Promise<T>): Promise<T>;
+  /** Adds FLOPs that training took outside of fits, such as those of a ranking. */
+  spend(flops: number): void;
 }
 
 export interface Method {
   readonly name: string;
   /** One line for --help. */
   readonly summary: string;
+  /** Whether it has an exploration loss that a prior over the members may guide. */
+  readonly takesPrior?: boolean;
+  /** Whether its members may stay as the hub has them. */
+  readonly freezesMembers?: boolean;
+  /**
+   * Refuses choices that the method or this hub does not have, before anything is computed or written.
+   * @throws ConfigError naming the choice
+   */
+  check(choices: Readonly<Record<string, unknown>>, hub: HubManifest, options: TrainOptions): void;
   /** Trains (or, for a finished run, loads) and returns what predicts. */
   train(context: MethodContext): Promise<Predictor>;
 }

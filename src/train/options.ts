@@ -20,6 +20,11 @@ export interface TrainOptions {
   /** Seconds between checkpoints; one is always written at the end and on interruption. */
   checkpointSeconds: number;
   seed: number;
+  /**
+   * Members stay as the hub has them, and the rest is trained on so many fixed views of each image, the first of which is
+   * the image itself. Left out, members are trained, and every epoch has views of its own.
+   */
+  frozenViews?: number | undefined;
 }
 
 export const defaultTrainOptions: TrainOptions = {

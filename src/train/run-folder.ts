@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { writeFileAtomic } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 import type { TrainOptions } from "./options.ts";
+import type { RankingPrior } from "./ranking.ts";
 
 export const runVersion = 1;
 
@@ -22,6 +23,8 @@ export interface RunConfig {
   splitHash: string;
   augment: string;
   classes: string[];
+  /** Computed when the run began; uniform when left out. */
+  prior?: RankingPrior | undefined;
 }
 
 export class RunFolder {
@@ -32,24 +35,33 @@ export class RunFolder {
   }
 
   /**
+   * What the folder says of the run to resume; undefined where a new one is to start.
+   * @throws UserError when there is none to resume, one already, or files that are not a run
+   */
+  static recorded(path: string, resume: boolean): RunConfig | undefined {
+    const run = new RunFolder(path);
+    if (existsSync(run.file("run.json"))) {
+      if (resume) return run.config();
+      throw new UserError(`${path} already holds a run: add --resume to continue it, or give another --out folder`);
+    }
+    if (resume) throw new UserError(`${path} holds no run to resume: leave out --resume to start one`);
+    if (existsSync(path) && readdirSync(path).length > 0) {
+      throw new UserError(`${path} is not empty and holds no run: give another --out folder`);
+    }
+    return undefined;
+  }
+
+  /**
    * Opens the folder of a new run, or of the same run again to resume it.
    * @throws UserError when it holds another run, or files that are not a run.
    */
   static create(path: string, config: RunConfig, resume: boolean): RunFolder {
     const run = new RunFolder(path);
-    if (existsSync(run.file("run.json"))) {
-      if (!resume) {
-        throw new UserError(`${path} already holds a run: add --resume to continue it, or give another --out folder`);
-      }
-      const difference = firstDifference(run.config(), config);
-      if (difference) {
-        throw new UserError(`${path} holds another run (${difference} differs): give another --out folder`);
-      }
-      return run;
-    }
-    if (resume) throw new UserError(`${path} holds no run to resume: leave out --resume to start one`);
-    if (existsSync(path) && readdirSync(path).length > 0) {
-      throw new UserError(`${path} is not empty and holds no run: give another --out folder`);
+    const before = RunFolder.recorded(path, resume);
+    if (before) {
+      const difference = firstDifference(before, config);
+      if (!difference) return run;
+      throw new UserError(`${path} holds another run (${difference} differs): give another --out folder`);
     }
     mkdirSync(path, { recursive: true });
     writeFileAtomic(run.file("run.json"), [`${JSON.stringify(config, null, 2)}\n`]);

@@ -1,15 +1,20 @@
 /** One run from start to end: data, hub, method, folder; and reopening a finished one. */
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
-import { type Hub, openHub } from "../hub/index.ts";
-import { UserError } from "../torch/index.ts";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Hub, openHub, Residency, requireImageMembers } from "../hub/index.ts";
+import { findScore } from "../hub/ranking/index.ts";
+import { ConfigError, UserError } from "../torch/index.ts";
 import { loadCheckpoint } from "./checkpoint.ts";
-import { type DataRequest, prepareData, type TaskData } from "./data.ts";
+import { type DataRequest, prepareData, reordered, type TaskData } from "./data.ts";
 import { type Evaluation, evaluate, pathwayShares, routeInformation } from "./evaluate.ts";
 import { type Emit, eventVersion, jsonlWriter } from "./events.ts";
+import { checkFrozen, FeatureCache } from "./feature-cache.ts";
 import type { Predictor } from "./learner.ts";
 import type { Method, MethodContext } from "./method.ts";
 import type { TrainOptions } from "./options.ts";
+import { type RankingPrior, rankingPrior } from "./ranking.ts";
 import { fingerprint, type RunConfig, RunFolder, runVersion } from "./run-folder.ts";
 import { ClassificationTask } from "./task.ts";
 import { fit } from "./trainer.ts";
@@ -24,6 +29,12 @@ export interface TrainRequest {
   resume: boolean;
   emit: Emit;
   signal?: AbortSignal | undefined;
+  /** Bytes that the hub's weights and their optimizer state may hold in memory; all of them when left out. */
+  hubMemory?: number | undefined;
+  /** Load TorchScript members too, which are programs. */
+  trust?: boolean | undefined;
+  /** Keep the features of frozen members (default); otherwise they are computed anew in every step. */
+  cacheFeatures?: boolean | undefined;
 }
 
 export interface RunOutcome {
@@ -32,7 +43,7 @@ export interface RunOutcome {
   data: TaskData;
   hub: Hub;
   validation: Evaluation;
-  /** Seconds and FLOPs of all fits of the run. */
+  /** Seconds and FLOPs of all fits of the run; the FLOPs of a ranking for the prior are counted too. */
   seconds: number;
   trainingFlops: number;
 }
@@ -58,10 +69,17 @@ export interface EvaluationSummary {
  * @throws UserError, ConfigError for bad input; Interrupted after a signal, with everything saved.
  */
 export async function trainRun(request: TrainRequest): Promise<RunOutcome> {
-  const hub = openHub(request.hub);
-  const data = await prepareData(request.data);
-  const config = runConfig(request, hub, data);
+  const hub = openHub(request.hub, { trust: request.trust });
+  requireImageMembers(hub);
+  request.method.check(request.choices, hub.manifest, request.options);
+  checkFrozen(request.options, request.data.augment, request.method);
+  const before = RunFolder.recorded(request.out, request.resume);
+  const data = await prepareData({ ...request.data, views: request.options.frozenViews });
+  const prior = before ? before.prior : await priorOf(request, hub, data);
+  const config = runConfig(request, hub, data, prior);
   const folder = RunFolder.create(request.out, config, request.resume);
+  const budget = request.hubMemory;
+  if (budget !== undefined) hub.residency = new Residency({ budget, folder: folder.file("members") });
   const log = jsonlWriter(folder.file("events.jsonl"));
   const emit: Emit = (event) => {
     log(event);
@@ -77,8 +95,19 @@ export async function trainRun(request: TrainRequest): Promise<RunOutcome> {
     members: hub.manifest.members.map((member) => member.name),
     time: new Date().toISOString(),
   });
-  const totals = { seconds: 0, trainingFlops: 0 };
-  const predictor = await request.method.train(createContext({ request, hub, data, folder, emit, totals }));
+  if (prior) emit({ type: "prior", ...prior });
+  const totals = { seconds: 0, trainingFlops: prior?.flops ?? 0 };
+  const features = featureCache(request, hub, data, emit);
+  const context = createContext({ request, hub, data, folder, emit, totals, prior, features });
+  const predictor = await request.method
+    .train(context)
+    .catch((error: unknown) => {
+      hub.residency?.dispose();
+      data.dispose();
+      throw error;
+    })
+    .finally(() => features?.dispose());
+  totals.seconds += features?.seconds ?? 0;
   const validation = await evaluate(predictor, data.open("validation"), data.classes.length);
   const { metrics, secondsPerImage } = validation;
   emit({ type: "result", split: "validation", metrics, secondsPerImage });
@@ -93,12 +122,16 @@ interface Parts {
   folder: RunFolder;
   emit: Emit;
   totals: { seconds: number; trainingFlops: number };
+  prior: RankingPrior | undefined;
+  features?: FeatureCache | undefined;
   /** Load finished fits only. */
   loadOnly?: boolean;
 }
 
 function createContext(parts: Parts): MethodContext {
-  const { request, hub, data, folder, emit, totals } = parts;
+  const { request, hub, data, folder, emit, totals, features } = parts;
+  const validate = (predictor: Predictor) =>
+    evaluate(predictor, features?.validation() ?? data.open("validation"), data.classes.length);
   const task = new ClassificationTask(data.classes.length, request.options.labelSmoothing);
   return {
     hub,
@@ -106,28 +139,43 @@ function createContext(parts: Parts): MethodContext {
     task,
     options: request.options,
     choices: request.choices,
-    async fit(name, learner, epochs = request.options.epochs) {
+    prior: parts.prior?.members.map((member) => member.probability),
+    async fit(name, learner, changes = {}) {
+      const { epochs = request.options.epochs, rate = 1, order = 0 } = changes;
       const checkpoint = folder.checkpoint(name);
-      const identity = fingerprint({ config: identityOf(folder.config()), name, epochs });
+      const identity = fingerprint({ config: identityOf(folder.config()), ...changes, name, epochs });
       if (parts.loadOnly) return loadFinished(checkpoint, learner, identity, epochs, name);
+      await features?.prepareValidation(learner);
       const result = await fit({
         fit: name,
         learner,
-        batches: data.train,
-        options: { ...request.options, epochs },
+        batches: reordered((await features?.train(learner)) ?? data.train, order),
+        options: { ...request.options, epochs, lr: request.options.lr * rate },
         checkpoint,
         identity,
         emit,
-        validate: async () => (await evaluate(learner, data.open("validation"), data.classes.length)).metrics,
+        validate: async () => (await validate(learner)).metrics,
         signal: request.signal,
+        residency: hub.residency,
       });
       totals.seconds += result.seconds;
-      totals.trainingFlops += result.trainingFlops;
+      totals.trainingFlops += result.trainingFlops + (features?.trainingFlops(learner) ?? 0);
       return result;
     },
-    validate: (predictor) => evaluate(predictor, data.open("validation"), data.classes.length),
+    validate,
     decide: (name, compute) => folder.decide(name, compute),
+    spend: (flops) => {
+      totals.trainingFlops += flops;
+    },
   };
+}
+
+function featureCache(request: TrainRequest, hub: Hub, data: TaskData, emit: Emit): FeatureCache | undefined {
+  const { options, signal, cacheFeatures = true } = request;
+  const { frozenViews } = options;
+  if (frozenViews === undefined || !cacheFeatures) return undefined;
+  const { augment } = request.data;
+  return new FeatureCache({ hub, data, augment, options: { ...options, frozenViews }, emit, signal });
 }
 
 function loadFinished(
@@ -151,7 +199,17 @@ function identityOf(config: RunConfig): unknown {
   return rest;
 }
 
-function runConfig(request: TrainRequest, hub: Hub, data: TaskData): RunConfig {
+/** The prior that the choices ask for, from the members' scores on the training images. */
+async function priorOf(request: TrainRequest, hub: Hub, data: TaskData): Promise<RankingPrior | undefined> {
+  const { choices, method, options, emit, signal } = request;
+  const name = choices["prior"];
+  if (name === undefined || name === "uniform") return undefined;
+  if (!method.takesPrior) throw new ConfigError(`the method ${method.name} explores nothing that a prior could guide`);
+  const onMember = (member: string) => emit({ type: "note", text: `ranking ${member} by ${name}` });
+  return rankingPrior(hub, data, findScore(String(name)), { seed: options.seed, onMember, signal });
+}
+
+function runConfig(request: TrainRequest, hub: Hub, data: TaskData, prior: RankingPrior | undefined): RunConfig {
   return {
     version: runVersion,
     method: request.method.name,
@@ -165,6 +223,7 @@ function runConfig(request: TrainRequest, hub: Hub, data: TaskData): RunConfig {
     splitHash: data.splitHash,
     augment: request.data.augment,
     classes: data.classes,
+    ...(prior ? { prior } : {}),
   };
 }
 
@@ -173,6 +232,10 @@ export interface OpenRunOptions {
   hub?: string | undefined;
   data?: string | undefined;
   onProgress?: DataRequest["onProgress"];
+  /** Bytes that the hub's weights may hold in memory; all of them when left out. */
+  hubMemory?: number | undefined;
+  /** Load TorchScript members too, which are programs. */
+  trust?: boolean | undefined;
 }
 
 export interface OpenedRun {
@@ -194,7 +257,7 @@ export async function openRun(
 ): Promise<OpenedRun> {
   const folder = new RunFolder(path);
   const config = folder.config();
-  const hub = openHub(options.hub ?? config.hub);
+  const hub = openHub(options.hub ?? config.hub, { trust: options.trust });
   if (hub.fingerprint !== config.hubFingerprint) {
     throw new UserError(`${path} was trained with another hub than ${hub.dir} is now: give the right one with --hub`);
   }
@@ -205,17 +268,28 @@ export async function openRun(
     augment: config.augment as DataRequest["augment"],
     batchSize: config.options.batchSize,
     seed: config.options.seed,
+    views: config.options.frozenViews,
     onProgress: options.onProgress,
   });
   if (data.splitHash !== config.splitHash) {
     throw new UserError(`${config.data} is not the data that ${path} was trained with: its split differs`);
   }
+  const budget = options.hubMemory;
+  if (budget !== undefined) hub.residency = new Residency({ budget, folder: temporaryFolder() });
   const totals = { seconds: 0, trainingFlops: 0 };
   const request = { choices: config.choices, options: config.options, signal: undefined };
-  const context = createContext({ request, hub, data, folder, emit: () => {}, totals, loadOnly: true });
+  const { prior } = config;
+  const context = createContext({ request, hub, data, folder, emit: () => {}, totals, prior, loadOnly: true });
   const predictor = await method(config.method).train(context);
   predictor.eval();
   return { folder, config, predictor, hub, data };
+}
+
+/** For weights that differ from the hub's while a finished run is used; removed with the process. */
+function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "hub-pathway-"));
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
 }
 
 /** The figures of an evaluation in one flat object. */

@@ -1,5 +1,5 @@
 /** The loop: one learner, one optimizer, batches in order; checkpoints, events and resumption. */
-import { setMemberBatchNorm } from "../hub/index.ts";
+import { type Residency, setMemberBatchNorm } from "../hub/index.ts";
 import { BatchNormRecalibration } from "../nn/index.ts";
 import { AdamW, clipGradNorm, type Optimizer } from "../optim/index.ts";
 import { autocast, scope, type Tensor } from "../torch/index.ts";
@@ -27,6 +27,8 @@ export interface FitRequest {
   /** Measures the learner on validation data after an epoch. */
   validate?: ((epoch: number) => Promise<Metrics>) | undefined;
   signal?: AbortSignal | undefined;
+  /** What keeps the hub's weights in bounded memory. */
+  residency?: Residency | undefined;
 }
 
 export interface FitResult {
@@ -43,8 +45,10 @@ const trainingFactor = 3;
  * @throws Interrupted after the signal, with the checkpoint written.
  */
 export async function fit(request: FitRequest): Promise<FitResult> {
-  const { learner, batches, options } = request;
+  const { learner, batches, options, residency } = request;
+  if (options.frozenViews !== undefined) freeze(learner);
   const optimizer = createOptimizer(learner, options);
+  residency?.attach(optimizer);
   try {
     const start = resume(request, optimizer);
     const steps = batches.stepsPerEpoch;
@@ -64,21 +68,28 @@ export async function fit(request: FitRequest): Promise<FitResult> {
     request.emit({ type: "fitted", fit: request.fit, seconds, trainingFlops });
     return { seconds, trainingFlops };
   } finally {
+    residency?.settle();
+    residency?.detach(optimizer);
     optimizer.dispose();
   }
+}
+
+function freeze(learner: Learner): void {
+  for (const backbone of learner.backbones) backbone.requiresGrad_(false);
 }
 
 /** AdamW with a learning rate for each kind of parameter; vectors (biases, norms) do not decay. */
 function createOptimizer(learner: Learner, options: TrainOptions): Optimizer {
   const groups = learner.parameterGroups();
-  const rated: [Tensor[], number][] = [
-    [groups.backbone, options.lr],
-    [groups.newLayers, options.lr * options.newLayerFactor],
-    [groups.generator, options.lr * options.generatorFactor],
+  const { lr, weightDecay } = options;
+  const rated: [Tensor[], number, number][] = [
+    [options.frozenViews === undefined ? groups.backbone : [], lr, learner.backboneDecay ?? weightDecay],
+    [groups.newLayers, lr * options.newLayerFactor, weightDecay],
+    [groups.generator, lr * options.generatorFactor, weightDecay],
   ];
   return new AdamW(
-    rated.flatMap(([parameters, lr]) => [
-      { params: parameters.filter((p) => p.dim() > 1), lr, weight_decay: options.weightDecay },
+    rated.flatMap(([parameters, lr, weight_decay]) => [
+      { params: parameters.filter((p) => p.dim() > 1), lr, weight_decay },
       { params: parameters.filter((p) => p.dim() <= 1), lr, weight_decay: 0 },
     ]),
   );
@@ -101,10 +112,13 @@ async function epochs(request: FitRequest, optimizer: Optimizer, start: Position
   const baseRates = optimizer.groups.map((group) => group.lr);
   const total = options.epochs * batches.stepsPerEpoch;
   const position = { ...start };
+  if (position.epoch < options.epochs) await prepare(learner, position);
   setMemberBatchNorm(learner.backbones, options.batchNorm);
   let lastSaved = performance.now();
   while (position.epoch < options.epochs) {
     learner.module.train();
+    // Frozen members compute as in evaluation: no dropout, and BatchNorm with its own statistics.
+    if (options.frozenViews !== undefined) for (const backbone of learner.backbones) backbone.eval();
     const meter = new Meter();
     for await (const batch of batches.epoch(position.epoch, position.step)) {
       const began = performance.now();
@@ -112,9 +126,12 @@ async function epochs(request: FitRequest, optimizer: Optimizer, start: Position
       const factor = learningRateFactor(progress, options.warmup);
       for (const [i, group] of optimizer.groups.entries()) group.lr = (baseRates[i] ?? 0) * factor;
       const result = trainStep(learner, optimizer, batch, progress, options);
+      request.residency?.settle();
       position.step += 1;
       position.seconds += (performance.now() - began) / 1000;
-      position.trainingFlops += trainingFactor * result.flops;
+      position.trainingFlops += trainingFactor * result.flops + (result.forwardFlops ?? 0);
+      // No gradient passes frozen members.
+      if (options.frozenViews !== undefined) position.trainingFlops -= (trainingFactor - 1) * result.memberFlops;
       meter.add(result, batch.images.size(0), (performance.now() - began) / 1000);
       batch.dispose();
       request.emit(meter.event(request.fit, position, batches.stepsPerEpoch));
@@ -135,6 +152,15 @@ async function epochs(request: FitRequest, optimizer: Optimizer, start: Position
   return position;
 }
 
+/** What a continued fit prepares again was counted before. */
+async function prepare(learner: Learner, position: Position): Promise<void> {
+  const began = performance.now();
+  const flops = (await learner.prepare?.()) ?? 0;
+  if (position.epoch > 0 || position.step > 0) return;
+  position.trainingFlops += flops;
+  position.seconds += (performance.now() - began) / 1000;
+}
+
 interface StepOutcome extends Omit<StepResult, "loss"> {
   loss: number;
 }
@@ -149,7 +175,7 @@ function trainStep(
 ): StepOutcome {
   const enabled = options.precision === "bfloat16";
   const device = batch.images.device.split(":")[0] ?? "cpu";
-  const forward = () => learner.step({ images: batch.images, targets: batch.targets }, progress);
+  const forward = () => learner.step(batch, progress);
   const { loss, ...rest } = scope(() => (enabled ? autocast({ device, dtype: "bfloat16" }, forward) : forward()));
   using owned = loss;
   return scope(() => {

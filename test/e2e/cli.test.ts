@@ -1,13 +1,11 @@
 /** The program as a user runs it: commands, exit codes, one line for each kind of bad input. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { lastLine, runProgram } from "../support/program.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../support/small-hub.ts";
 
-const program = fileURLToPath(new URL("../../bin/hub-pathway.js", import.meta.url));
 let folder: string;
 let hub: string;
 let images: string;
@@ -18,37 +16,8 @@ before(async () => {
   images = await writeShapeImages(folder, 20);
 });
 
-interface Outcome {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
-
-function run(
-  args: string[],
-  onStderr?: (text: string, kill: (signal: NodeJS.Signals) => void) => void,
-): Promise<Outcome> {
-  return new Promise((resolve) => {
-    const env = { ...process.env, HUB_PATHWAY_CACHE: join(folder, "cache"), OMP_NUM_THREADS: "1" };
-    const child = spawn(process.execPath, [program, ...args], { env });
-    let killed = false;
-    const kill = (signal: NodeJS.Signals) => {
-      if (!killed) child.kill(signal);
-      killed = true;
-    };
-    let [stdout, stderr] = ["", ""];
-    child.stdout.on("data", (chunk) => {
-      stdout += chunk;
-    });
-    child.stderr.on("data", (chunk) => {
-      stderr += chunk;
-      onStderr?.(stderr, kill);
-    });
-    child.on("close", (code) => resolve({ code, stdout, stderr }));
-  });
-}
-
-const lastLine = (text: string) => JSON.parse(text.trim().split("\n").at(-1) ?? "") as Record<string, unknown>;
+const run = (args: string[], onStderr?: Parameters<typeof runProgram>[2]): ReturnType<typeof runProgram> =>
+  runProgram(args, join(folder, "cache"), onStderr);
 
 function trainArgs(out: string, more: string[] = []): string[] {
   const base = [
@@ -138,6 +107,9 @@ test("every command has --help with an example", async () => {
     ["hub", "ls"],
     ["hub", "show"],
     ["hub", "verify"],
+    ["hub", "add"],
+    ["hub", "rm"],
+    ["hub", "rank"],
     ["data", "ls"],
     ["data", "fetch"],
     ["data", "check"],
@@ -149,7 +121,7 @@ test("every command has --help with an example", async () => {
   for (const command of commands) {
     const outcome = await run([...command, "--help"]);
     assert.equal(outcome.code, 0);
-    assert.match(outcome.stdout, /Example:\n {2}hub-pathway/, command.join(" "));
+    assert.match(outcome.stdout, /Examples?:\n {2}hub-pathway/, command.join(" "));
   }
 });
 
@@ -172,10 +144,13 @@ test("unknown options, methods and names", async () => {
   await refused(trainArgs("m", ["--method", "magic"]), 2, /no method "magic"; there are: hub-pathway/, "m");
   await refused(["eval", join(folder, "none")], 1, /holds no run/);
   await refused(["data", "fetch", "none"], 1, /no data set "none"; known are/);
+  const ofOne = trainArgs("mm", ["--method", "fine-tune", "--member", "nobody"]);
+  await refused(ofOne, 2, /the method fine-tune has no choice k; its choices are: member/, "mm");
   await refused(
-    trainArgs("mm", ["--method", "fine-tune", "--member", "nobody"]),
-    1,
+    ofOne.filter((_, i) => i !== ofOne.indexOf("--k") && i !== ofOne.indexOf("--k") + 1),
+    2,
     /no member "nobody"; it has: small-resnet/,
+    "mm",
   );
 });
 

@@ -1,0 +1,165 @@
+/**
+ * Large hubs: a training step for m = 5, 10, 20 and 50 members (k = 2, batch 32), with and without allowed-member
+ * sampling, and under a memory budget. Each setting runs in a process of its own, so that its peak memory is its own.
+ */
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { loadMembers, openHub, Residency, writeManifest } from "../src/hub/index.ts";
+import { writeSafetensors } from "../src/io/index.ts";
+import { createBackbone } from "../src/models/index.ts";
+import { AdamW } from "../src/optim/index.ts";
+import { HubPathway } from "../src/pathway/index.ts";
+import { Generator, ops, RandomStreams, rand, randint, scope, setNumThreads, type Tensor } from "../src/torch/index.ts";
+import { type Figure, median, ratioFigure, seconds } from "./figure.ts";
+
+const [k, batch, side, classes, allowed] = [2, 32, 48, 10, 8];
+const config = { layers: [2, 2, 2, 2], width: 32, stem: "small", stemStride: 2 };
+const sizes = [5, 10, 20, 50];
+
+interface Setting {
+  hub: string;
+  m: number;
+  sampling: boolean;
+  /** Bytes, or undefined for everything in memory. */
+  budget: number | undefined;
+  steps: number;
+}
+
+interface Measured {
+  secondsPerStep: number;
+  peakMiB: number;
+}
+
+/** A hub of `m` random members on disk; returns the bytes of one member's weights. */
+function writeHub(dir: string, m: number): number {
+  mkdirSync(dir, { recursive: true });
+  let bytes = 0;
+  const members = Array.from({ length: m }, (_, i) => {
+    using generator = new Generator(i);
+    using backbone = createBackbone("resnet", config, { generator });
+    const file = `member${i}.safetensors`;
+    writeSafetensors(join(dir, file), backbone.stateDict());
+    const content = readFileSync(join(dir, file));
+    bytes = content.length;
+    const sha256 = createHash("sha256").update(content).digest("hex");
+    return {
+      name: `member${i}`,
+      architecture: "resnet",
+      config,
+      weights: { file, format: "safetensors" as const, sha256, files: [] },
+      keyMap: { prefix: "", drop: [], rename: {} },
+      featureWidth: backbone.featureWidth,
+      input: {
+        size: side,
+        mean: [0.5, 0.5, 0.5],
+        std: [0.5, 0.5, 0.5],
+        interpolation: "bilinear" as const,
+        channelOrder: "rgb" as const,
+      },
+      pretraining: { data: "none", paradigm: "random weights" },
+      licence: "none",
+      source: "bench/large-hub.ts",
+    };
+  });
+  writeManifest(dir, { version: 1, name: "large", members });
+  return bytes;
+}
+
+/** Runs in its own process. */
+function measure(setting: Setting): Measured {
+  const hub = openHub(setting.hub);
+  const residency =
+    setting.budget === undefined
+      ? undefined
+      : new Residency({ budget: setting.budget, folder: `${setting.hub}-spill` });
+  if (residency) hub.residency = residency;
+  const names = hub.manifest.members.slice(0, setting.m).map((member) => member.name);
+  const members = loadMembers(hub, { names });
+  const allowedMembers = setting.sampling ? allowed : setting.m;
+  const model = new HubPathway({
+    members,
+    outputs: classes,
+    config: { k, allowedMembers },
+    streams: new RandomStreams(0),
+  });
+  const optimizer = new AdamW([{ params: model.parameters(), lr: 1e-4 }]);
+  residency?.attach(optimizer);
+  const generator = new Generator(0);
+  const images = rand([batch, 3, side, side], { generator });
+  const targets = randint(0, classes, [batch], { generator });
+  const rowLoss = (logits: Tensor, rows?: Tensor) =>
+    ops.cross_entropy_loss(logits, rows ? targets.index_select(0, rows) : targets, undefined, 0);
+  const step = (): void => {
+    using loss = scope(() => model.losses(model.execute(images, model.route(images, 0.5)), rowLoss, 0.5).total);
+    scope(() => {
+      loss.backward();
+      optimizer.step();
+      optimizer.zeroGrad();
+    });
+    residency?.settle();
+  };
+  // Until every member has optimizer state.
+  for (let i = 0; i < Math.ceil((5 * setting.m) / allowedMembers); i++) step();
+  const times = Array.from({ length: setting.steps }, () => seconds(step));
+  residency?.dispose();
+  return { secondsPerStep: median(times), peakMiB: process.resourceUsage().maxRSS / 1024 };
+}
+
+function inProcess(setting: Setting): Measured {
+  const self = fileURLToPath(import.meta.url);
+  const text = execFileSync(process.execPath, ["--import", "tsx", self, JSON.stringify(setting)], { encoding: "utf8" });
+  return JSON.parse(text.trim().split("\n").at(-1) ?? "") as Measured;
+}
+
+export async function largeHub(rounds: number, steps: number): Promise<Figure[]> {
+  const dir = mkdtempSync(join(tmpdir(), "hub-pathway-bench-"));
+  try {
+    const hub = join(dir, "hub");
+    const bytes = writeHub(hub, Math.max(...sizes));
+    // Weights and two moments of the members that one step may touch.
+    const budget = allowed * 3 * bytes;
+    const kinds = {
+      "all members allowed": { sampling: false, budget: undefined },
+      [`${allowed} allowed a step`]: { sampling: true, budget: undefined },
+      [`${allowed} allowed, budget ${Math.round(budget / 2 ** 20)} MiB`]: { sampling: true, budget },
+    };
+    const results = new Map<string, Measured[]>();
+    for (let round = 0; round < rounds; round++) {
+      for (const m of sizes) {
+        for (const [name, kind] of Object.entries(kinds)) {
+          const measured = inProcess({ hub, m, steps, ...kind });
+          results.set(`${name}/${m}`, [...(results.get(`${name}/${m}`) ?? []), measured]);
+        }
+      }
+    }
+    const of = (name: string, m: number, key: keyof Measured): number =>
+      median((results.get(`${name}/${m}`) ?? []).map((measured) => measured[key]));
+    return Object.keys(kinds).flatMap((name, i) =>
+      sizes.flatMap((m) => [
+        ratioFigure(
+          `step, m = ${m}, ${name}`,
+          { what: "s", value: of(name, m, "secondsPerStep") },
+          { what: "s, m = 5", value: of(name, 5, "secondsPerStep") },
+          i === 0 ? Number.POSITIVE_INFINITY : 1.15,
+        ),
+        ratioFigure(
+          `peak memory, m = ${m}, ${name}`,
+          { what: "MiB", value: of(name, m, "peakMiB") },
+          { what: "MiB, m = 5", value: of(name, 5, "peakMiB") },
+          i === 2 ? 1.5 : Number.POSITIVE_INFINITY,
+        ),
+      ]),
+    );
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  setNumThreads(2);
+  console.log(JSON.stringify(measure(JSON.parse(process.argv[2] ?? "{}") as Setting)));
+}

@@ -1,0 +1,52 @@
+/** The options of every command that prepares data as train does: the same ones give the same split. */
+import type { Command } from "commander";
+import { ConfigError } from "../torch/index.ts";
+import type { DataRequest } from "../train/index.ts";
+import { number } from "./flags.ts";
+import { countProgress } from "./progress.ts";
+
+export interface DataFlags {
+  data: string;
+  imageSize: number;
+  trainPerClass?: number;
+  validationFraction: number;
+  testFraction: number;
+  skipBad?: boolean;
+  seed: number;
+}
+
+/** Adds the options to a command, --seed left out. */
+export function addDataOptions(command: Command): Command {
+  return command
+    .requiredOption("--data <dir|name>", "folder with a sub-folder for each class, or a known data set (data ls)")
+    .option("--image-size <pixels>", "side of the images", number, 48)
+    .option("--train-per-class <n>", "use at most so many training images of a class", number)
+    .option("--validation-fraction <part>", "of each class, for choosing", number, 0.2)
+    .option("--test-fraction <part>", "of each class, for the final figure", number, 0.2)
+    .option("--skip-bad", "leave unreadable images out and count them");
+}
+
+export function dataRequest(flags: DataFlags, loading: Pick<DataRequest, "augment" | "batchSize">): DataRequest {
+  const { validationFraction, testFraction, trainPerClass, imageSize, seed } = flags;
+  return {
+    ...loading,
+    source: flags.data,
+    imageSize,
+    split: { validationFraction, testFraction, trainPerClass },
+    seed,
+    skipBad: flags.skipBad ?? false,
+    onProgress: countProgress("decoding"),
+  };
+}
+
+/** @throws ConfigError when a value is no whole number of at least 1, naming its option */
+export function requireCounts(values: Readonly<Record<string, number | undefined>>): void {
+  for (const [name, value] of Object.entries(values)) {
+    if (value !== undefined && (!Number.isInteger(value) || value < 1))
+      throw new ConfigError(`--${kebab(name)} is ${value}: it must be a whole number of at least 1`);
+  }
+}
+
+function kebab(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}

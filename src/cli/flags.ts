@@ -1,0 +1,54 @@
+/** Values of options that several commands share. */
+import { InvalidArgumentError } from "commander";
+
+export function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("not a number");
+  return value;
+}
+
+/**
+ * name=value, gathered over repetitions. A value is read as JSON, or taken as text where it is none.
+ * @throws InvalidArgumentError for anything else, for a list or text in JSON that does not end, and for a repeated name
+ */
+export function choice(text: string, before: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
+  const at = text.indexOf("=");
+  const name = text.slice(0, at);
+  if (at < 1) throw new InvalidArgumentError("not name=value, such as temperature=2");
+  if (Object.hasOwn(before, name)) throw new InvalidArgumentError(`"${name}" is given twice`);
+  return { ...before, [name]: jsonOrText(text.slice(at + 1)) };
+}
+
+function jsonOrText(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    if (/^\s*["[{]/.test(text)) throw new InvalidArgumentError(`${text} is not JSON`);
+    return text;
+  }
+}
+
+export const choiceHelp = "a choice of the method by its name, in JSON or plain text; may be repeated";
+
+const units: Readonly<Record<string, number>> = {
+  "": 1,
+  K: 1e3,
+  M: 1e6,
+  G: 1e9,
+  T: 1e12,
+  KI: 2 ** 10,
+  MI: 2 ** 20,
+  GI: 2 ** 30,
+  TI: 2 ** 40,
+};
+
+/** An amount of memory such as 800MB, 2GiB or a number of bytes. */
+export function bytes(text: string): number {
+  const [, amount = "", unit = ""] = /^(\d+(?:\.\d+)?)\s*([KMGT]I?)?B?$/i.exec(text.trim()) ?? [];
+  const value = Number(amount) * (units[unit.toUpperCase()] ?? Number.NaN);
+  if (amount === "" || !(value >= 1)) throw new InvalidArgumentError("not an amount of memory such as 800MB or 2GiB");
+  return Math.floor(value);
+}
+
+export const hubMemoryHelp = "memory for the hub's weights and their optimizer state, such as 2GiB (default: all fit)";
+export const trustHelp = "load TorchScript members too, which are programs: they can read and write your files";

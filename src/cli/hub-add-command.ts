@@ -1,0 +1,206 @@
+/** hub-pathway hub add and rm: models join a hub and leave it. */
+import { createInterface } from "node:readline/promises";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import {
+  addMember,
+  type MemberInput,
+  memberEntry,
+  openHub,
+  removeMember,
+  reportMember,
+  type Wishes,
+} from "../hub/index.ts";
+import { amount } from "../report/index.ts";
+import { ConfigError, UserError } from "../torch/index.ts";
+import type { Output } from "./context.ts";
+import { number, trustHelp } from "./flags.ts";
+import { transferProgress } from "./progress.ts";
+
+interface AddFlags {
+  hub: string;
+  arch?: string;
+  config?: string;
+  prefix?: string;
+  layout?: string;
+  under?: string;
+  features?: string;
+  size?: number;
+  normalize?: keyof typeof normalisations;
+  mean?: number[];
+  std?: number[];
+  interpolation?: MemberInput["interpolation"];
+  channelOrder?: MemberInput["channelOrder"];
+  data?: string;
+  paradigm?: string;
+  licence?: string;
+  sha256?: string;
+  offline?: boolean;
+  trust?: boolean;
+}
+
+/** Of values in [0, 1]; the names say what published networks use. */
+const normalisations = {
+  imagenet: { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
+  half: { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
+  unit: { mean: [0, 0, 0], std: [1, 1, 1] },
+} as const;
+
+const addHelp = `
+SOURCE is a file (safetensors or an index of shards, PyTorch .pth/.pt, .onnx, a TensorFlow.js model.json, TorchScript with
+--trust), hf:owner/name[@revision][/path] or an address. The network is used only for the last two.
+
+Examples:
+  hub-pathway hub add moco checkpoints/moco_v1_200ep.pth --hub my-hub --data ImageNet
+  hub-pathway hub add seg deeplabv3.pth --hub my-hub
+  hub-pathway hub add small net.onnx --hub my-hub --size 64 --normalize imagenet --features /pool/Flatten_output_0`;
+
+export function addMemberCommands(hub: Command, output: () => Output): void {
+  hub
+    .command("add <name> <source>")
+    .description("take a pre-trained model into a hub, which is made with its first one")
+    .requiredOption("--hub <dir>", "folder of the hub")
+    .option("--arch <name>", "architecture (resnet, vit, ...) or published network (resnet50, ...) of the weights")
+    .option("--config <json>", "the architecture's configuration")
+    .option("--prefix <text>", "only keys that begin so are the backbone's")
+    .option("--layout <name>", "the package whose key names the weights have")
+    .option("--under <path>", "dotted path of the state dict inside a PyTorch file that has several")
+    .option("--features <tensor>", "the tensor of a graph that serves as features")
+    .option("--size <pixels>", "side of the images that the model takes", number)
+    .addOption(
+      new Option(
+        "--normalize <name>",
+        "how images are normalised: imagenet, half (to [-1, 1]) or unit (not at all)",
+      ).choices(Object.keys(normalisations)),
+    )
+    .option("--mean <r,g,b>", "mean of each channel, of values in [0, 1]", triple)
+    .option("--std <r,g,b>", "deviation of each channel, of values in [0, 1]", triple)
+    .addOption(new Option("--interpolation <kind>", "of resizing").choices(["bilinear", "bicubic", "nearest"]))
+    .addOption(new Option("--channel-order <order>", "of the channels").choices(["rgb", "bgr"]))
+    .option("--data <text>", "what it was pre-trained on")
+    .option("--paradigm <text>", "how it was pre-trained")
+    .option("--licence <text>", "licence of the weights")
+    .option("--sha256 <hash>", "what the model's main file must hash to")
+    .option("--offline", "only what was fetched before")
+    .option("--trust", trustHelp)
+    .addHelpText("after", addHelp)
+    .action(async (name: string, source: string, flags: AddFlags) => add(name, source, flags, output()));
+  hub
+    .command("rm <name>")
+    .description("take a model out of a hub and delete its files there")
+    .requiredOption("--hub <dir>", "folder of the hub")
+    .addHelpText("after", "\nExample:\n  hub-pathway hub rm moco --hub my-hub")
+    .action((name: string, flags: { hub: string }) => remove(name, flags.hub, output()));
+}
+
+async function add(name: string, source: string, flags: AddFlags, output: Output): Promise<void> {
+  const { hub, sha256, offline, trust } = flags;
+  const progress = transferProgress();
+  const added = await addMember({
+    hub,
+    name,
+    source,
+    wishes: wishes(flags),
+    fetch: { sha256: checkedHash(sha256), offline, onProgress: progress.update },
+    trust,
+    ...(process.stdin.isTTY && !output.json ? { complete: ask } : {}),
+  }).finally(progress.stop);
+  for (const note of added.notes) output.note(`  ${note}`);
+  const { entry } = added;
+  for (const [field, value] of unknowns(entry)) output.warn(`${field} is not known: say it with --${value}`);
+  const report = reportMember(openHub(hub, { trust }), memberEntry(openHub(hub), name));
+  output.say(
+    `added ${name} to ${hub}: ${report.architecture}, ${amount(report.parameters)} parameters, ${amount(report.flops)}FLOPs at ` +
+      `${report.inputSize} px, features ${report.featureWidth} wide`,
+  );
+  output.result({ hub, member: entry, notes: added.notes, ...report });
+}
+
+function unknowns(entry: { licence: string; pretraining: { data: string; paradigm: string } }): [string, string][] {
+  const { licence, pretraining } = entry;
+  const fields: [string, string, string][] = [
+    ["what it was pre-trained on", "data", pretraining.data],
+    ["how it was pre-trained", "paradigm", pretraining.paradigm],
+    ["its licence", "licence", licence],
+  ];
+  return fields.flatMap(([what, flag, value]) => (value === "unknown" ? [[what, flag]] : []));
+}
+
+function wishes(flags: AddFlags): Wishes {
+  const { arch, config, prefix, layout, under, features, data, paradigm, licence } = flags;
+  const { size, normalize, interpolation, channelOrder } = flags;
+  if (normalize && (flags.mean || flags.std)) throw new ConfigError("give --normalize, or --mean and --std, not both");
+  if ((flags.mean === undefined) !== (flags.std === undefined))
+    throw new ConfigError("--mean and --std belong together");
+  const named = normalize === undefined ? undefined : normalisations[normalize];
+  const [mean, std] = named ? [[...named.mean], [...named.std]] : [flags.mean, flags.std];
+  const given = { size, mean, std, interpolation, channelOrder };
+  const input = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  return {
+    architecture: arch,
+    config: parsedConfig(config),
+    prefix,
+    layout,
+    under,
+    features,
+    input,
+    data,
+    paradigm,
+    licence,
+  };
+}
+
+function parsedConfig(text: string | undefined): Record<string, unknown> | undefined {
+  if (text === undefined) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return { ...value };
+  } catch {
+    // Said below.
+  }
+  throw new ConfigError(`--config is ${text}: it must be a JSON object such as {"layers":[2,2,2,2]}`);
+}
+
+function triple(text: string): number[] {
+  const values = text.split(",").map(Number);
+  if (values.length !== 3 || values.some((value) => !Number.isFinite(value)) || /^\s*$|,\s*,/.test(text)) {
+    throw new InvalidArgumentError("not three numbers with commas between, such as 0.485,0.456,0.406");
+  }
+  return values;
+}
+
+function checkedHash(text: string | undefined): string | undefined {
+  if (text === undefined || /^[0-9a-f]{64}$/i.test(text)) return text?.toLowerCase();
+  throw new ConfigError("--sha256 needs 64 hexadecimal digits");
+}
+
+/** What neither the file nor the options say, from the person at the terminal. */
+async function ask(input: Partial<MemberInput>): Promise<Partial<MemberInput>> {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  const abort = new AbortController();
+  terminal.on("SIGINT", () => abort.abort());
+  const question = (text: string): Promise<string> => terminal.question(text, abort);
+  try {
+    const answered = { ...input };
+    while (answered.size === undefined) {
+      const side = Number(await question("side of the images it takes, in pixels: "));
+      if (Number.isInteger(side) && side >= 8 && side <= 4096) answered.size = side;
+    }
+    while (answered.mean === undefined || answered.std === undefined) {
+      const answer = (await question(`normalisation (${Object.keys(normalisations).join(", ")}): `)).trim();
+      if (!Object.hasOwn(normalisations, answer)) continue;
+      const { mean, std } = normalisations[answer as keyof typeof normalisations];
+      Object.assign(answered, { mean: [...mean], std: [...std] });
+    }
+    return answered;
+  } catch (error) {
+    throw abort.signal.aborted ? new UserError("stopped: nothing was added") : error;
+  } finally {
+    terminal.close();
+  }
+}
+
+function remove(name: string, hub: string, output: Output): void {
+  const removed = removeMember(hub, name);
+  output.say(`removed ${name} from ${hub}${removed.length > 0 ? `, with ${removed.join(", ")}` : ""}`);
+  output.result({ hub, name, removed });
+}

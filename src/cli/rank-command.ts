@@ -1,0 +1,113 @@
+/** hub-pathway hub rank: how well each member suits a target, without training it. */
+import { type Command, Option } from "commander";
+import { openHub } from "../hub/index.ts";
+import { findScore, type RankingScore, rankingScores } from "../hub/ranking/index.ts";
+import { type Column, duration, textTable } from "../report/index.ts";
+import { setNumThreads } from "../torch/index.ts";
+import { type MemberRanking, prepareData, rankHub } from "../train/index.ts";
+import type { Output } from "./context.ts";
+import { addDataOptions, type DataFlags, dataRequest, requireCounts } from "./data-flags.ts";
+import { number, trustHelp } from "./flags.ts";
+import { countProgress } from "./progress.ts";
+
+interface RankFlags extends DataFlags {
+  score?: string[];
+  limit?: number;
+  threads?: number;
+  trust?: boolean;
+}
+
+const scoreHelp = `
+Scores (larger is better; none trains anything):
+  logme    log evidence of the classes given the features
+  leep     expected log likelihood of the classes given the member's own predictions
+  nce      minus the entropy of the classes given the member's predicted class
+  h-score  part of the features' variance that lies between the classes, with a shrunk covariance
+  n-leep   leep with clusters of the features in place of the member's classes
+leep and nce need the classifier of pre-training, which hub.json names.
+
+Example:
+  hub-pathway hub rank hubs/starter --data ./photos --score logme n-leep`;
+
+export function addRankCommand(hub: Command, output: () => Output): void {
+  addDataOptions(hub.command("rank [dir]").description("rank a hub's members for labelled images, without training"))
+    .addOption(
+      new Option(
+        "--score <names...>",
+        "scores to compute; the first one decides the order (default: all, by logme)",
+      ).choices(rankingScores.map((score) => score.name)),
+    )
+    .option("--limit <n>", "use at most so many training images, spread over the classes", number)
+    .option("--seed <n>", "moves the split, as in train", number, 0)
+    .option("--threads <n>", "threads inside one operator", number)
+    .option("--trust", trustHelp)
+    .addHelpText("after", scoreHelp)
+    .action(async (dir: string = "hubs/starter", flags: RankFlags) => rank(dir, flags, output()));
+}
+
+async function rank(dir: string, flags: RankFlags, output: Output): Promise<void> {
+  const { imageSize, limit, threads, seed } = flags;
+  requireCounts({ imageSize, limit, threads });
+  if (threads !== undefined) setNumThreads(threads);
+  const scores = flags.score === undefined ? rankingScores : [...new Set(flags.score)].map(findScore);
+  const hub = openHub(dir, flags);
+  const data = await prepareData(dataRequest(flags, { augment: "none", batchSize: 64 }));
+  try {
+    if (data.skipped > 0) output.warn(`${data.skipped} images could not be read and were left out`);
+    let progress = countProgress("");
+    const onMember = (name: string) => {
+      progress = countProgress(name);
+    };
+    const onProgress = (done: number, total: number) => progress(done, total);
+    const rankings = await rankHub(hub, data, { seed, scores, limit, onMember, onProgress });
+    const [first = findScore("logme")] = scores;
+    const members = rankings.sort((a, b) => scoreOf(b, first) - scoreOf(a, first));
+    show(members, scores, output);
+    const images = members[0]?.images ?? 0;
+    output.say(`${images} training images of ${data.name} in ${data.classes.length} classes`);
+    output.result({
+      hub: hub.manifest.name,
+      data: data.name,
+      images,
+      classes: data.classes.length,
+      seed,
+      splitHash: data.splitHash,
+      orderedBy: first.key,
+      members,
+    });
+  } finally {
+    data.dispose();
+  }
+}
+
+/** Members without a value come last. */
+function scoreOf(ranking: MemberRanking, score: RankingScore): number {
+  return ranking.scores[score.key] ?? Number.NEGATIVE_INFINITY;
+}
+
+function show(members: readonly MemberRanking[], scores: readonly RankingScore[], output: Output): void {
+  const name: Column<MemberRanking> = { title: "member", value: (row) => row.name };
+  const values = scores.map(
+    ({ name: title, key }): Column<MemberRanking> => ({
+      title,
+      value: (row) => row.scores[key]?.toFixed(4) ?? "n/a",
+      right: true,
+    }),
+  );
+  output.say(textTable(members, [name, ...values]));
+  if (members.some((row) => row.sourceClasses === null) && scores.some((score) => score.needsClassifier))
+    output.say("n/a: the member has no classifier of its pre-training");
+  const times = [{ name: "features", key: "features" as const }, ...scores].map(
+    ({ name: title, key }): Column<MemberRanking> => ({
+      title,
+      value: (row) => spent(row.seconds[key]),
+      right: true,
+    }),
+  );
+  output.say("\nRun time: loading and one pass for the features, then the scores");
+  output.say(textTable(members, [name, ...times]));
+}
+
+function spent(seconds: number | undefined): string {
+  return seconds === undefined ? "n/a" : duration(seconds);
+}

@@ -1,0 +1,68 @@
+/** Files that a model's main file names: shards, external data. */
+import { readFileSync, statSync } from "node:fs";
+import { readModel } from "../../io/onnx/wire.ts";
+import { UserError } from "../../torch/index.ts";
+import { checkedPath } from "./names.ts";
+
+const maximumJsonBytes = 256e6;
+const maximumParts = 10_000;
+
+/**
+ * Names of the further files of a model, relative to its folder and inside of it, each once.
+ * @throws UserError when the main file cannot be read as what its name says, or names files outside its folder
+ */
+export function partsOf(path: string): string[] {
+  const names = new Set(namedBy(path));
+  if (names.size > maximumParts) throw new UserError(`${path} names ${names.size} further files, which no model needs`);
+  for (const name of names) checkedPath(name, path);
+  return [...names];
+}
+
+function namedBy(path: string): readonly string[] {
+  if (path.endsWith(".onnx")) return externalData(path);
+  if (path.endsWith(".safetensors.index.json")) return indexedShards(path);
+  if (path.endsWith(".json")) return manifestShards(path);
+  return [];
+}
+
+function externalData(path: string): readonly string[] {
+  const tensors = readModel(path).model.graph?.initializer ?? [];
+  const entries = tensors.flatMap(({ externalData: data }) => data);
+  return entries.filter(({ key }) => key === "location").map(({ value }) => value.replace(/^(\.\/)+/, ""));
+}
+
+function indexedShards(path: string): readonly string[] {
+  const map = field(readJson(path), "weight_map");
+  if (typeof map !== "object" || map === null)
+    throw new UserError(`${path} has no "weight_map": is it an index of shards?`);
+  return Object.values(map).map((name) => text(name, path));
+}
+
+function manifestShards(path: string): readonly string[] {
+  const groups = field(readJson(path), "weightsManifest");
+  if (!Array.isArray(groups)) throw new UserError(`${path} has no "weightsManifest": is it a TensorFlow.js model?`);
+  return groups.flatMap((group: unknown) => {
+    const paths = field(group, "paths");
+    if (!Array.isArray(paths)) throw new UserError(`${path} has a group of weights without "paths"`);
+    return paths.map((name: unknown) => text(name, path).replace(/^(\.\/)+/, ""));
+  });
+}
+
+function readJson(path: string): unknown {
+  const { size } = statSync(path);
+  if (size > maximumJsonBytes) throw new UserError(`${path} has ${size} bytes, which no description of a model needs`);
+  try {
+    return JSON.parse(readFileSync(path, "utf8"));
+  } catch {
+    throw new UserError(`${path} is not JSON: is it the model's description?`);
+  }
+}
+
+function field(value: unknown, key: string): unknown {
+  return typeof value === "object" && value !== null && Object.hasOwn(value, key) ? Reflect.get(value, key) : undefined;
+}
+
+function text(value: unknown, path: string): string {
+  if (typeof value === "string") return value;
+  throw new UserError(`${path} names a file that is no text`);
+}

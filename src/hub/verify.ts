@@ -1,0 +1,85 @@
+/** Whether a hub's members are whole and usable. n images, S the member's side, d features. */
+import { inferenceMode, scope, type Tensor, UserError, zeros } from "../torch/index.ts";
+import type { Hub } from "./hub.ts";
+import type { MemberEntry } from "./manifest.ts";
+import { type HubMember, loadMember } from "./member.ts";
+
+/**
+ * Problems of each member: hashes, keys, shapes, preprocessing, and a forward pass. Empty lists mean all is well. A hub
+ * may be larger than memory: members are loaded one after the other.
+ */
+export function verifyHub(hub: Hub): { name: string; problems: string[] }[] {
+  return hub.manifest.members.map((entry) => ({ name: entry.name, problems: verifyMember(hub, entry) }));
+}
+
+/** Problems of one member; none when it is usable. */
+export function verifyMember(hub: Pick<Hub, "dir" | "trust">, entry: MemberEntry): string[] {
+  const { dir, trust } = hub;
+  const problems = inputProblems(entry);
+  let member: HubMember;
+  try {
+    member = loadMember(dir, entry, { trust });
+  } catch (error) {
+    if (error instanceof UserError) return [...problems, error.message];
+    throw error;
+  }
+  try {
+    member.backbone.eval();
+    return [...problems, ...scope(() => inferenceMode(() => forwardProblems(member)))];
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return [...problems, `member "${entry.name}": ${error.message}`];
+  } finally {
+    member.dispose();
+  }
+}
+
+/** Values in [0, 1] come out of the normalisation between these, whatever published network it is for. */
+const widestNormalised = 20;
+
+/** Most wrong preprocessing comes from another scale: 0 to 255 instead of 0 to 1. */
+function inputProblems({ name, input }: MemberEntry): string[] {
+  const { mean, std } = input;
+  const furthest = Math.max(...mean.map((m, i) => Math.max(Math.abs(m), Math.abs(1 - m)) / (std[i] ?? 1)));
+  const collapsed = Math.max(...std) > 2;
+  if (!collapsed && furthest <= widestNormalised) return [];
+  const given = `mean ${mean.join(", ")} and std ${std.join(", ")}`;
+  return [
+    `member "${name}": ${given} do not fit values in [0, 1]` +
+      (collapsed ? ": divide them by 255 if they are for values in [0, 255]" : ""),
+  ];
+}
+
+function forwardProblems(member: HubMember): string[] {
+  const { name, entry } = member;
+  const side = entry.input.size;
+  const features = member.features(samples(side));
+  const [n, d] = features.shape;
+  if (features.dim() !== 2 || n !== 3 || d !== entry.featureWidth) {
+    return [`member "${name}": 3 images give features [${features.shape}] instead of [3, ${entry.featureWidth}]`];
+  }
+  if (features.sub(features).isnan().logical_not().all().item() !== 1) {
+    return [`member "${name}": its features are not finite on plain images`];
+  }
+  const differs = features
+    .sub(features.narrow(0, 0, 1))
+    .abs()
+    .amax([1])
+    .narrow(0, 1, 2)
+    .toNumbers();
+  return differs.some((difference) => difference > 0)
+    ? []
+    : [`member "${name}": its features are the same for every image: its weights are not those of this network`];
+}
+
+/** Grey, a ramp, and a chequered image: [3, 3, S, S] in [0, 1]. */
+function samples(side: number): Tensor {
+  const images = zeros([3, 3, side, side]);
+  const values = Float32Array.from({ length: images.numel() }, (_, i) => {
+    const [kind, x, y] = [Math.floor(i / (3 * side * side)), i % side, Math.floor(i / side) % side];
+    if (kind === 0) return 0.5;
+    return kind === 1 ? x / side : ((x >> 2) + (y >> 2)) % 2;
+  });
+  images.copyFrom(values);
+  return images;
+}

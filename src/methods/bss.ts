@@ -1,0 +1,60 @@
+/**
+ * Batch spectral shrinkage (Chen, Wang, Fu, Long & Wang, "Catastrophic Forgetting Meets Negative Transfer: Batch Spectral
+ * Shrinkage for Safe Transfer Learning", NeurIPS 2019, section 4, equation 3): fine-tuning that shrinks the k smallest
+ * singular values of a batch's features, eta * Σ sigma², since the directions behind them do not transfer.
+ */
+import { z } from "zod";
+import type { HubMember } from "../hub/index.ts";
+import { ops, seedOf, type Tensor } from "../torch/index.ts";
+import type { Method, Task } from "../train/index.ts";
+import { weight } from "./choices.ts";
+import { loadOne, singleMemberMethod } from "./fine-tune.ts";
+import { MemberLearner, type MemberStep, type Penalty } from "./member-learner.ts";
+
+/** Sum of the squares of the k smallest singular values of features [n, d], in float32 at least. */
+export function spectralShrinkage(features: Tensor, k: number): Tensor {
+  const wide = features.dtype === "float64" ? features : features.to({ dtype: "float32" });
+  const values = ops.linalg_svd(wide, false)[1];
+  const count = Math.min(k, values.size(0));
+  return values
+    .narrow(0, values.size(0) - count, count)
+    .square()
+    .sum();
+}
+
+/** Of a thin decomposition of [n, d] (Golub & Van Loan, Matrix Computations, 2013, figure 8.6.1, R-SVD). */
+function decompositionFlops(n: number, d: number): number {
+  const [long, short] = [Math.max(n, d), Math.min(n, d)];
+  return 6 * long * short ** 2 + 20 * short ** 3;
+}
+
+class BssLearner extends MemberLearner {
+  readonly #eta: number;
+  readonly #k: number;
+
+  constructor(member: HubMember, task: Task, seed: number, options: { eta: number; k: number }) {
+    super(member, task, seed);
+    this.#eta = options.eta;
+    this.#k = options.k;
+  }
+
+  protected override penalty({ features }: MemberStep): Penalty {
+    const loss = spectralShrinkage(features, this.#k);
+    const flops = decompositionFlops(features.size(0), features.size(1));
+    return { loss: loss.mul(this.#eta), logs: { shrinkage: loss.item() }, flops };
+  }
+}
+
+const choices = z.object({
+  eta: weight.default(0.001),
+  /** Singular values to shrink. */
+  k: z.int().min(1).default(1),
+});
+
+export const bss: Method = singleMemberMethod(
+  "bss",
+  "fine-tune one member with batch spectral shrinkage: BSS",
+  choices,
+  (name, context, options) =>
+    new BssLearner(loadOne(context, name), context.task, seedOf(context.options.seed, name), options),
+);

@@ -1,0 +1,39 @@
+/** The choices of methods: typed, with defaults, and unknown names refused. */
+import { z } from "zod";
+import type { HubManifest } from "../hub/index.ts";
+import { ConfigError } from "../torch/index.ts";
+
+/** Whatever a run says about its method. */
+export type Choices = Readonly<Record<string, unknown>>;
+
+/** Name of a member of the hub; whoever takes it checks that there is one. */
+export const member = z.string().min(1).optional();
+/** Weight of a part of a loss. */
+export const weight = z.number().min(0);
+
+/**
+ * The choices as a schema gives them.
+ * @throws ConfigError naming each choice that the method does not have, with those that it has, or whose value is wrong
+ */
+export function parseChoices<S extends z.ZodObject>(method: string, schema: S, choices: Choices): z.output<S> {
+  refuseUnknown(method, choices, Object.keys(schema.shape));
+  const parsed = schema.safeParse(choices);
+  if (parsed.success) return parsed.data;
+  const issues = parsed.error.issues.map((issue) => `${issue.path.join(".") || "choices"}: ${issue.message}`);
+  throw new ConfigError(`the method ${method} cannot have these choices: ${issues.join("; ")}`);
+}
+
+/** @throws ConfigError when a name is not among the known ones */
+export function refuseUnknown(method: string, choices: Choices, known: readonly string[]): void {
+  const unknown = Object.keys(choices).filter((name) => !known.includes(name));
+  if (unknown.length === 0) return;
+  const there = known.length > 0 ? `its choices are: ${known.join(", ")}` : "it has none";
+  throw new ConfigError(`the method ${method} has no choice ${unknown.join(", ")}; ${there}`);
+}
+
+/** @throws ConfigError when a chosen member is not in the hub */
+export function requireMembers(names: readonly (string | undefined)[], hub: HubManifest): void {
+  const known = hub.members.map((entry) => entry.name);
+  const unknown = names.find((name) => name !== undefined && !known.includes(name));
+  if (unknown !== undefined) throw new ConfigError(`the hub has no member "${unknown}"; it has: ${known.join(", ")}`);
+}

@@ -1,0 +1,90 @@
+/**
+ * Distillation of several teachers into one student (Hinton, Vinyals & Dean, "Distilling the Knowledge in a Neural
+ * Network", 2015, sections 2 and 3): the student fits the labels and, at a temperature, the mean of the teachers'
+ * softened distributions. Here the teachers are all fine-tuned members, the student starts anew from the best of them by
+ * validation, and each step shows the teachers the student's own augmented images. C classes.
+ */
+import { z } from "zod";
+import { distillationLoss } from "../nn/index.ts";
+import { noGrad, scope, type Tensor } from "../torch/index.ts";
+import type { Method, MethodContext } from "../train/index.ts";
+import { parseChoices, weight } from "./choices.ts";
+import { bestByValidation, fineTune, loadOne } from "./fine-tune.ts";
+import { MemberLearner, type MemberStep, type Penalty } from "./member-learner.ts";
+
+/**
+ * T² KL(mean over teachers of softmax(teacher / T) || softmax(student / T)), mean over rows, in float32 at least; the
+ * factor keeps the gradient's size as the temperature changes.
+ */
+export function multiTeacherLoss(student: Tensor, teachers: readonly Tensor[], temperature: number): Tensor {
+  const target = scope(() => {
+    const soft = teachers.map((teacher) => widened(teacher).div(temperature).softmax(1));
+    return soft
+      .reduce((sum, next) => sum.add(next))
+      .div(teachers.length)
+      .log()
+      .mul(temperature);
+  });
+  return distillationLoss(student, target, temperature);
+}
+
+function widened(x: Tensor): Tensor {
+  return x.dtype === "float64" ? x : x.to({ dtype: "float32" });
+}
+
+interface Lesson {
+  temperature: number;
+  weight: number;
+}
+
+/** A member that is fine-tuned under teachers, which stay as they are and belong to the caller. */
+class StudentLearner extends MemberLearner {
+  readonly #teachers: readonly MemberLearner[];
+  readonly #lesson: Lesson;
+
+  constructor(name: string, context: MethodContext, teachers: readonly MemberLearner[], lesson: Lesson) {
+    super(loadOne(context, name), context.task, context.options.seed);
+    this.#teachers = teachers;
+    this.#lesson = lesson;
+  }
+
+  protected override penalty({ batch, logits }: MemberStep): Penalty {
+    const { temperature, weight } = this.#lesson;
+    const answers = noGrad(() => this.#teachers.map((teacher) => teacher.module.forward(batch.images)));
+    const loss = multiTeacherLoss(logits, answers, temperature);
+    const cost = this.#teachers.reduce((sum, teacher) => sum + teacher.inferenceFlops, 0);
+    return {
+      loss: loss.mul(weight),
+      logs: { distillation: loss.item() },
+      forwardFlops: cost * batch.images.size(0),
+    };
+  }
+}
+
+const name = "distillation";
+const choices = z.object({
+  temperature: z.number().positive().default(2),
+  /** Of the teachers' loss beside the labels'. */
+  weight: weight.default(1),
+});
+
+export const distillation: Method = {
+  name,
+  summary: "fine-tune every member, then distil all of them into the best by validation",
+  check(given) {
+    parseChoices(name, choices, given);
+  },
+  async train(context) {
+    const lesson = parseChoices(name, choices, context.choices);
+    const teachers = await fineTune(context);
+    for (const teacher of teachers) teacher.eval();
+    try {
+      const best = teachers[await bestByValidation(context, teachers)]?.memberNames[0] ?? "";
+      const student = new StudentLearner(best, context, teachers, lesson);
+      await context.fit("student", student);
+      return student;
+    } finally {
+      for (const teacher of teachers) teacher.dispose();
+    }
+  },
+};

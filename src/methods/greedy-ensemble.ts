@@ -1,0 +1,76 @@
+/**
+ * Ensemble selection (Caruana, Niculescu-Mizil, Crew & Ksikes, "Ensemble Selection from Libraries of Models", ICML 2004,
+ * sections 2.1 and 2.2): members are added to the ensemble one after another, with replacement, each time the one that
+ * is best for the ensemble on validation data; how often a member was added is its weight.
+ *
+ * This project's choices: accuracy decides and the lower log loss among equals; of all sizes up to `rounds` the best is
+ * kept; no bagging of the library (section 2.3).
+ */
+import { z } from "zod";
+import { computeMetrics, type Method, type Predictor } from "../train/index.ts";
+import { parseChoices } from "./choices.ts";
+import { validationTables } from "./ensemble.ts";
+import { EnsemblePredictor, meanProbabilities } from "./ensemble-predictor.ts";
+import { fineTune } from "./fine-tune.ts";
+
+interface Score {
+  accuracy: number;
+  logLoss: number;
+}
+
+const better = (a: Score, b: Score | undefined): boolean =>
+  !b || a.accuracy > b.accuracy || (a.accuracy === b.accuracy && a.logLoss < b.logLoss);
+
+/**
+ * Weights of the members, summing to one, from their predictions [N, C] on validation data.
+ * @param rounds additions at most
+ */
+export function greedyWeights(
+  tables: readonly Float32Array[],
+  labels: readonly number[],
+  classes: number,
+  rounds: number,
+): number[] {
+  const counts = tables.map(() => 0);
+  let best: { score: Score; counts: number[] } | undefined;
+  for (let size = 1; size <= rounds; size++) {
+    let step: { score: Score; index: number } | undefined;
+    for (const index of tables.keys()) {
+      const weights = counts.map((count, i) => (count + (i === index ? 1 : 0)) / size);
+      const score = computeMetrics(meanProbabilities(tables, weights), labels, classes);
+      if (better(score, step?.score)) step = { score, index };
+    }
+    if (!step) break;
+    counts[step.index] = (counts[step.index] ?? 0) + 1;
+    if (better(step.score, best?.score)) best = { score: step.score, counts: [...counts] };
+  }
+  const chosen = best?.counts ?? counts;
+  const total = chosen.reduce((sum, count) => sum + count, 0);
+  return chosen.map((count) => count / total);
+}
+
+const name = "greedy-ensemble";
+const choices = z.object({ rounds: z.int().min(1).max(1000).default(20) });
+
+export const greedyEnsemble: Method = {
+  name,
+  summary: "fine-tune every member, weight them by greedy selection with replacement on validation data",
+  freezesMembers: true,
+  check(given) {
+    parseChoices(name, choices, given);
+  },
+  async train(context) {
+    const { rounds } = parseChoices(name, choices, context.choices);
+    const learners = await fineTune(context);
+    const weights = await context.decide("weights", async () => {
+      const { tables, labels } = await validationTables(context, learners);
+      return greedyWeights(tables, labels, context.task.outputs, rounds);
+    });
+    const used = [...weights.keys()].filter((i) => (weights[i] ?? 0) > 0);
+    for (const [i, learner] of learners.entries()) if (!used.includes(i)) learner.dispose();
+    return new EnsemblePredictor(
+      used.map((i) => learners[i] as Predictor),
+      used.map((i) => weights[i] ?? 0),
+    );
+  },
+};

@@ -1,0 +1,268 @@
+/**
+ * What a run's predictions on one split say about its models: the numbers behind the report, as `report --json` prints
+ * them. Information and entropies are in nats. m models.
+ */
+import {
+  argmaxAt,
+  type BatchSource,
+  type Evaluation,
+  type EvaluationSummary,
+  evaluateVariants,
+  type Metrics,
+  type Predictor,
+  type RunEvent,
+  type TaskData,
+} from "../train/index.ts";
+import {
+  chanceInformation,
+  entropy,
+  labelEntropy,
+  meanScoreEntropy,
+  meanWeightEntropy,
+  mutualInformation,
+  overlapMatrix,
+  type Path,
+  pathsOf,
+  softmax,
+  totalVariation,
+  useOf,
+} from "./routing-statistics.ts";
+import { slicings } from "./slices.ts";
+
+/** Some of the items: how well they are predicted, and by which models. */
+export interface GroupAnalysis {
+  name: string;
+  items: number;
+  accuracy: number;
+  /** Share of the items that activate each model; absent without routes. */
+  use?: number[];
+}
+
+export interface PathAnalysis {
+  models: string[];
+  items: number;
+  share: number;
+  accuracy: number;
+  /** Images that the generator sends here with most of its probability. */
+  typical: TypicalImage[];
+}
+
+export interface TypicalImage {
+  id: string;
+  /** Position in the data set. */
+  index: number;
+  truth: string;
+  predicted: string;
+}
+
+export interface RoutingAnalysis {
+  /** Entropy of an input's weights, mean over the inputs. */
+  weightEntropy: number;
+  /** Entropy of softmax over an input's scores, likewise; null without a generator. */
+  scoreEntropy: number | null;
+  /** Entropy of the shares of activations; at most log m. */
+  shareEntropy: number;
+  /** Of the route (the set of activated models) and the class. */
+  routeClassInformation: {
+    value: number;
+    /** What as many inputs with shuffled classes show. */
+    chance: number;
+    routeEntropy: number;
+    classEntropy: number;
+  };
+  /** Share of all activations that each model got. */
+  shares: number[];
+  /** Models that no input activates. */
+  dead: string[];
+  /** Models with a share below a tenth of an equal one. */
+  rare: string[];
+  /** Of the inputs that activate one or both of two models, the part that activates both, [m][m]. */
+  overlap: number[][];
+  /** The most frequent first. */
+  paths: PathAnalysis[];
+}
+
+export interface VariantAnalysis {
+  /** With k activated models. */
+  accuracyByK: { k: number; accuracy: number; logLoss: number; inferenceFlops: number }[];
+  /** Without one of the models. */
+  leaveOneOut: { model: string; accuracy: number; change: number; logLoss: number }[];
+}
+
+export interface RunAnalysis {
+  summary: EvaluationSummary;
+  models: string[];
+  classes: GroupAnalysis[];
+  slices: { name: string; parts: GroupAnalysis[] }[];
+  /** Absent where every input takes the same models. */
+  routing?: RoutingAnalysis;
+  /** Shares of activations while training, and how far each epoch moved from the one before (total variation). */
+  drift: { fit: string; epoch: number; shares: number[]; change: number }[];
+  /** Absent where they were not asked for. */
+  variants?: VariantAnalysis;
+}
+
+export interface AnalysisRequest {
+  summary: EvaluationSummary;
+  evaluation: Evaluation;
+  data: TaskData;
+  memberNames: readonly string[];
+  events: readonly RunEvent[];
+  variants?: VariantAnalysis | undefined;
+}
+
+export async function analyseRun(request: AnalysisRequest): Promise<RunAnalysis> {
+  const { summary, evaluation, data, memberNames, events, variants } = request;
+  const right = rightness(evaluation);
+  const group = (name: string, items: readonly number[]) => groupAnalysis(evaluation, right, name, items);
+  const ofClass = (c: number) => evaluation.labels.flatMap((label, i) => (label === c ? [i] : []));
+  const slices = await slicings(data, evaluation.indices);
+  return {
+    summary,
+    models: [...memberNames],
+    classes: data.classes.map((name, c) => group(name, ofClass(c))),
+    slices: slices.map(({ name, parts }) => ({ name, parts: parts.map((part) => group(part.name, part.items)) })),
+    ...(evaluation.weights.length > 0 ? { routing: routingAnalysis(evaluation, right, memberNames, data) } : {}),
+    drift: driftOf(events),
+    ...(variants ? { variants } : {}),
+  };
+}
+
+/** Measures a predictor with every k and without each model, as far as it has these choices. */
+export async function analyseVariants(
+  predictor: Predictor,
+  batches: BatchSource,
+  classes: number,
+  accuracy: number,
+): Promise<VariantAnalysis> {
+  const m = predictor.memberNames.length;
+  const all = predictor.memberNames.map((_, i) => i);
+  const variants = [...all.map((i) => ({ k: i + 1 })), ...(m > 1 ? all.map((i) => ({ without: i })) : [])];
+  const metrics = await evaluateVariants(predictor, batches, classes, variants);
+  const known = <T>(own: readonly (Metrics | undefined)[], make: (metrics: Metrics, i: number) => T): T[] =>
+    own.flatMap((one, i) => (one ? [make(one, i)] : []));
+  return {
+    accuracyByK: known(metrics.slice(0, m), ({ accuracy, logLoss }, i) => {
+      return { k: i + 1, accuracy, logLoss, inferenceFlops: flopsAt(predictor, i + 1) };
+    }),
+    leaveOneOut: known(metrics.slice(m), (one, i) => {
+      const model = predictor.memberNames[i] ?? "";
+      return { model, accuracy: one.accuracy, change: one.accuracy - accuracy, logLoss: one.logLoss };
+    }),
+  };
+}
+
+/** FLOPs of one image with k models, on average over the models. */
+function flopsAt(predictor: Predictor, k: number): number {
+  if (!("k" in predictor)) return predictor.inferenceFlops;
+  const routed = predictor as Predictor & { k: number };
+  const before = routed.k;
+  routed.k = k;
+  const flops = routed.inferenceFlops;
+  routed.k = before;
+  return flops;
+}
+
+function rightness(evaluation: Evaluation): boolean[] {
+  const { probabilities, labels, classes } = evaluation;
+  return labels.map((label, i) => argmaxAt(probabilities, i * classes, classes) === label);
+}
+
+function groupAnalysis(
+  evaluation: Evaluation,
+  right: readonly boolean[],
+  name: string,
+  items: readonly number[],
+): GroupAnalysis {
+  const { weights, members } = evaluation;
+  const use = weights.length > 0 ? { use: useOf(weights, members, items) } : {};
+  return { name, items: items.length, accuracy: shareRight(right, items), ...use };
+}
+
+function shareRight(right: readonly boolean[], items: readonly number[]): number {
+  return items.filter((i) => right[i]).length / Math.max(1, items.length);
+}
+
+function routingAnalysis(
+  evaluation: Evaluation,
+  right: readonly boolean[],
+  memberNames: readonly string[],
+  data: TaskData,
+): RoutingAnalysis {
+  const { weights, scores, members: m, labels } = evaluation;
+  const paths = pathsOf(weights, m);
+  const routes = routeOfItem(paths, labels.length);
+  const use = useOf(weights, m, [...labels.keys()]);
+  const total = use.reduce((sum, share) => sum + share, 0);
+  const shares = use.map((share) => share / total);
+  const named = (keep: (share: number) => boolean) => memberNames.filter((_, j) => keep(shares[j] ?? 0));
+  return {
+    weightEntropy: meanWeightEntropy(weights, m),
+    scoreEntropy: scores.length > 0 ? meanScoreEntropy(scores, m) : null,
+    shareEntropy: entropy(shares),
+    routeClassInformation: {
+      value: mutualInformation(routes, labels),
+      chance: chanceInformation(routes, labels),
+      routeEntropy: labelEntropy(routes),
+      classEntropy: labelEntropy(labels),
+    },
+    shares,
+    dead: named((share) => share === 0),
+    rare: named((share) => share > 0 && share < 0.1 / m),
+    overlap: overlapMatrix(weights, m),
+    paths: paths.map((path) => ({
+      models: path.models.map((j) => memberNames[j] ?? ""),
+      items: path.items.length,
+      share: path.items.length / labels.length,
+      accuracy: shareRight(right, path.items),
+      typical: typicalOf(path, evaluation).map((item) => describe(item, evaluation, data)),
+    })),
+  };
+}
+
+function routeOfItem(paths: readonly Path[], count: number): number[] {
+  const routes = new Array<number>(count).fill(-1);
+  for (const [route, { items }] of paths.entries()) for (const item of items) routes[item] = route;
+  return routes;
+}
+
+const typicalCount = 8;
+
+function describe(item: number, evaluation: Evaluation, data: TaskData): TypicalImage {
+  const { probabilities, classes, labels, indices } = evaluation;
+  const index = indices[item] ?? -1;
+  const predicted = data.classes[argmaxAt(probabilities, item * classes, classes)] ?? "";
+  return { id: data.ids[index] ?? "", index, truth: data.classes[labels[item] ?? -1] ?? "", predicted };
+}
+
+/** Items of a path: by the probability that the generator gives to the path's models, in order without one. */
+function typicalOf(path: Path, evaluation: Evaluation): number[] {
+  const { scores, members: m } = evaluation;
+  const certainty = (item: number): number => {
+    const probabilities = softmax([...scores.subarray(item * m, (item + 1) * m)]);
+    return path.models.reduce((sum, j) => sum + (probabilities[j] ?? 0), 0);
+  };
+  const ranked =
+    scores.length === 0
+      ? path.items
+      : path.items
+          .map((item) => [item, certainty(item)] as const)
+          .sort((a, b) => b[1] - a[1])
+          .map(([item]) => item);
+  return ranked.slice(0, typicalCount);
+}
+
+/** A run that went on after an interruption may tell of an epoch twice: the last word counts. */
+function driftOf(events: readonly RunEvent[]): RunAnalysis["drift"] {
+  const last = new Map<string, { fit: string; epoch: number; shares: number[] }>();
+  for (const event of events) {
+    if (event.type !== "epoch" || !event.shares) continue;
+    const { fit, epoch, shares } = event;
+    last.set(`${fit} ${epoch}`, { fit, epoch, shares });
+  }
+  const epochs = [...last.values()];
+  return epochs.map((one) => {
+    const before = epochs.find((other) => other.fit === one.fit && other.epoch === one.epoch - 1);
+    return { ...one, change: before ? totalVariation(one.shares, before.shares) : 0 };
+  });
+}

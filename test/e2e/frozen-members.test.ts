@@ -1,0 +1,92 @@
+/** Training with frozen members, and the report of a run, as a user runs them. */
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { before, test } from "node:test";
+import { lastLine, runProgram } from "../support/program.ts";
+import { temporaryFolder, writeShapeImages, writeSmallHub } from "../support/small-hub.ts";
+
+let folder: string;
+let train: string[];
+
+before(async () => {
+  folder = temporaryFolder();
+  const images = await writeShapeImages(folder, 20);
+  const options = ["--epochs", "4", "--batch-size", "16", "--image-size", "24", "--k", "2", "--json"];
+  train = ["train", "--hub", writeSmallHub(folder), "--data", images, ...options];
+});
+
+const run = (args: string[], cache = "cache", onStderr?: Parameters<typeof runProgram>[2]) =>
+  runProgram(args, join(folder, cache), onStderr);
+
+test("--freeze-members computes features once; a second run finds them", async () => {
+  const frozen = [...train, "--freeze-members", "--views", "2"];
+  const first = await run([...frozen, "--out", join(folder, "first")]);
+  assert.equal(first.code, 0, first.stderr);
+  assert.equal(first.stderr.match(/features of .*: \d+ training images, 2 views, in /g)?.length, 3);
+  const config = JSON.parse(readFileSync(join(folder, "first", "run.json"), "utf8")) as { options: object };
+  assert.equal((config.options as Record<string, unknown>)["frozenViews"], 2);
+  const second = await run([...frozen, "--out", join(folder, "second")]);
+  assert.equal(second.code, 0, second.stderr);
+  assert.doesNotMatch(second.stderr, /features of/);
+  const same = (text: string) => {
+    const { out: _out, report: _report, secondsPerImage: _time, trainingSeconds: _all, ...rest } = lastLine(text);
+    return rest;
+  };
+  assert.deepEqual(same(second.stdout), same(first.stdout));
+  const evaluated = await run(["eval", join(folder, "first"), "--json"]);
+  assert.equal(lastLine(evaluated.stdout)["accuracy"], lastLine(first.stdout)["accuracy"]);
+});
+
+test("Ctrl-C while features are computed leaves no half-written file, and --resume finishes", async () => {
+  const out = join(folder, "stopped");
+  const frozen = [...train, "--freeze-members", "--views", "16", "--out", out];
+  const stopped = await run(frozen, "other-cache", (text, kill) => {
+    if (/features of/.test(text)) kill("SIGINT");
+  });
+  assert.equal(stopped.code, 130, stopped.stderr);
+  assert.match(stopped.stderr, /everything is saved.*--resume/);
+  const kept = readdirSync(join(folder, "other-cache", "features"));
+  assert.ok(kept.length > 0 && kept.every((name) => /^[\w-]+\.safetensors$/.test(name)), kept.join(" "));
+  const resumed = await run([...frozen, "--resume"], "other-cache");
+  assert.equal(resumed.code, 0, resumed.stderr);
+});
+
+test("what does not go with frozen members is refused with a word on what to do", async () => {
+  const refused = async (more: string[], pattern: RegExp) => {
+    const { code, stderr } = await run([...train, "--out", join(folder, "refused"), ...more]);
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, pattern);
+    assert.doesNotMatch(stderr, /\n\s+at /);
+    assert.ok(!existsSync(join(folder, "refused")));
+  };
+  await refused(["--views", "2"], /--views.*add --freeze-members/);
+  await refused(["--freeze-members", "--views", "0"], /--views is 0/);
+  await refused(["--freeze-members", "--augment", "mixup"], /mixup.*--augment/);
+  await refused(["--freeze-members", "--batch-norm", "recalibrated"], /leave out --batch-norm/);
+});
+
+test("report prints its numbers and writes the page; reading the test split is noted", async () => {
+  const out = join(folder, "reported");
+  assert.equal((await run([...train, "--out", out])).code, 0);
+  assert.match(readFileSync(join(out, "report.html"), "utf8"), /hub-pathway report RUN/);
+  const { code, stdout, stderr } = await run(["report", out, "--json"]);
+  assert.equal(code, 0, stderr);
+  const result = lastLine(stdout);
+  assert.equal(result["report"], join(out, "report.html"));
+  const variants = result["variants"] as { accuracyByK: { k: number; accuracy: number }[]; leaveOneOut: unknown[] };
+  assert.deepEqual(
+    variants.accuracyByK.map((one) => one.k),
+    [1, 2, 3],
+  );
+  assert.equal(variants.leaveOneOut.length, 3);
+  const cheaper = await run(["eval", out, "--k", "1", "--json"]);
+  assert.equal(lastLine(cheaper.stdout)["accuracy"], variants.accuracyByK[0]?.accuracy);
+  const page = readFileSync(join(out, "report.html"), "utf8");
+  for (const part of ["Without one of the models", "Overlap", "Images typical", "Drift", "brightness", "Confusion"]) {
+    assert.ok(page.includes(part), part);
+  }
+  assert.ok(!existsSync(join(out, "ledger.jsonl")));
+  assert.equal((await run(["report", out, "--split", "test"])).code, 0);
+  assert.equal(readFileSync(join(out, "ledger.jsonl"), "utf8").trim().split("\n").length, 1);
+});

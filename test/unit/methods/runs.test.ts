@@ -1,0 +1,112 @@
+/** Every method from start to end on one small hub: the loss falls, the run opens again, nothing is left in memory. */
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { before, test } from "node:test";
+import { findMethod, methods } from "../../../src/methods/index.ts";
+import { memory } from "../../../src/torch/index.ts";
+import { evaluate, Interrupted, openRun, type RunEvent, summarise, trainRun } from "../../../src/train/index.ts";
+import { zooRequests } from "../../support/zoo-hub.ts";
+
+let request: Awaited<ReturnType<typeof zooRequests>>;
+
+before(async () => {
+  request = await zooRequests();
+});
+
+const choices: Record<string, Record<string, unknown>> = {
+  "hub-pathway": { k: 2, generatorWidth: 4 },
+  "random-routing": { k: 2, generatorWidth: 4 },
+  "random-members": { k: 2, generatorWidth: 4 },
+  dense: { generatorWidth: 4 },
+  delta: { images: 6, member: "first" },
+  "from-scratch": { member: "second" },
+  "linear-probe": { member: "second" },
+  "l2-sp": { member: "third" },
+  bss: { member: "third" },
+  "co-tuning": { member: "first" },
+  soup: { member: "second", size: 2 },
+  "greedy-ensemble": { rounds: 5 },
+};
+
+for (const method of methods) {
+  test(`${method.name} learns, opens again with the same predictions, and leaves nothing in memory`, async () => {
+    const before = memory().handles;
+    const fits = new Map<string, number[]>();
+    const emit = (event: RunEvent) => {
+      if (event.type === "epoch") fits.set(event.fit, [...(fits.get(event.fit) ?? []), event.loss]);
+    };
+    const own = choices[method.name] ?? {};
+    const run = await trainRun(request(`run-${method.name}`, method.name, { choices: own, emit }));
+    assert.ok(fits.size > 0);
+    for (const [fit, losses] of fits) {
+      assert.ok((losses.at(-1) ?? 9) < (losses[0] ?? 0), `the loss of ${fit} falls: ${losses.join(", ")}`);
+    }
+    assert.ok(run.trainingFlops > 0);
+    const opened = await openRun(run.folder.path, findMethod);
+    const again = await evaluate(opened.predictor, opened.data.open("validation"), 3);
+    if (method.name !== "random-routing") {
+      assert.deepEqual(again.probabilities, run.validation.probabilities);
+    }
+    const summary = summarise("validation", again, opened.predictor);
+    assert.ok(Math.abs(Object.values(summary.pathwayShare).reduce((a, b) => a + b, 0) - 1) < 1e-9);
+    assert.ok(summary.inferenceFlops > 0 && summary.parameters > 0);
+    for (const part of [run, opened]) {
+      part.predictor.dispose();
+      part.data.dispose();
+    }
+    assert.equal(memory().handles, before, "live handles after the run");
+  });
+}
+
+const resumed = [
+  "zoo-tuning",
+  "zoo-tuning-lite",
+  "knowledge-flow",
+  "b-tuning",
+  "co-tuning",
+  "delta",
+  "distillation",
+  "soup",
+];
+for (const name of resumed) {
+  test(`${name} goes on after interruptions exactly as without them`, async () => {
+    const own = choices[name] ?? {};
+    const whole = await trainRun(request(`whole-${name}`, name, { choices: own }));
+    for (let cut = 0; ; cut++) {
+      const abort = new AbortController();
+      let steps = 0;
+      const emit = (event: RunEvent) => {
+        if (event.type === "step" && ++steps === 5) abort.abort();
+      };
+      const more = { choices: own, emit, signal: abort.signal, resume: cut > 0 };
+      try {
+        const run = await trainRun(request(`cut-${name}`, name, more));
+        assert.ok(cut > 0);
+        assert.deepEqual(run.validation.probabilities, whole.validation.probabilities);
+        for (const part of [run, whole]) {
+          part.predictor.dispose();
+          part.data.dispose();
+        }
+        const [a, b] = [whole, run].map(({ folder }) => contents(folder.path));
+        assert.deepEqual([...(a?.keys() ?? [])], [...(b?.keys() ?? [])]);
+        for (const [file, bytes] of a ?? []) assert.ok(b?.get(file)?.equals(bytes), file);
+        assert.equal(run.trainingFlops, whole.trainingFlops);
+        return;
+      } catch (error) {
+        if (!(error instanceof Interrupted)) throw error;
+      }
+    }
+  });
+}
+
+/** The tensors of checkpoints, whose heads hold times, and all decisions. */
+function contents(folder: string): Map<string, Buffer> {
+  const files = readdirSync(folder).filter((file) => /checkpoint|decision/.test(file));
+  return new Map(
+    files.map((file) => {
+      const bytes = readFileSync(join(folder, file));
+      return [file, file.endsWith("json") ? bytes : bytes.subarray(8 + Number(bytes.readBigUInt64LE(0)))];
+    }),
+  );
+}

@@ -1,0 +1,251 @@
+import assert from "node:assert/strict";
+import { cpSync, mkdirSync, renameSync } from "node:fs";
+import { join } from "node:path";
+import { before, test } from "node:test";
+import { findMethod, meanProbabilities, type PathwayLearner } from "../../../src/methods/index.ts";
+import { analyseVariants, type RunAnalysis, runReport, type VariantAnalysis } from "../../../src/report/index.ts";
+import { inferenceMode, memory, scope } from "../../../src/torch/index.ts";
+import {
+  computeMetrics,
+  defaultTrainOptions,
+  evaluate,
+  type RunOutcome,
+  summarise,
+  trainRun,
+} from "../../../src/train/index.ts";
+import { temporaryFolder, writeShapeImages, writeSmallHub } from "../../support/small-hub.ts";
+
+let folder: string;
+let hub: string;
+let images: string;
+let runs = 0;
+
+before(async () => {
+  folder = temporaryFolder();
+  process.env["HUB_PATHWAY_CACHE"] = join(folder, "cache");
+  hub = writeSmallHub(folder);
+  images = await writeShapeImages(folder, 24);
+});
+
+/** One model for each image; the choice of model is trained fast enough to differ between images. */
+const choosy = { k: 1, generatorWidth: 4, warmup: 0, explorationFade: "constant", explorationWeight: 2 };
+
+function train(method: string, choices: Record<string, unknown>, source = images, epochs = 3): Promise<RunOutcome> {
+  return trainRun({
+    method: findMethod(method),
+    choices,
+    hub,
+    data: {
+      source,
+      imageSize: 24,
+      split: { validationFraction: 0.4, testFraction: 0 },
+      augment: "standard",
+      batchSize: 12,
+      seed: 3,
+    },
+    options: { ...defaultTrainOptions, epochs, batchSize: 12, seed: 3, lr: 3e-3, generatorFactor: 8 },
+    out: join(folder, `run-${++runs}`),
+    resume: false,
+    emit: () => {},
+  });
+}
+
+async function variantsOf(run: RunOutcome): Promise<VariantAnalysis> {
+  const { predictor, data, validation } = run;
+  return analyseVariants(predictor, data.open("validation"), data.classes.length, validation.metrics.accuracy);
+}
+
+async function report(run: RunOutcome): Promise<{ html: string; analysis: RunAnalysis }> {
+  const { predictor, data, validation: evaluation, folder } = run;
+  return runReport({
+    title: "a & b",
+    summary: summarise("validation", evaluation, predictor),
+    evaluation,
+    data,
+    memberNames: predictor.memberNames,
+    eventsPath: folder.file("events.jsonl"),
+    variants: await variantsOf(run),
+  });
+}
+
+function release(run: RunOutcome): void {
+  run.predictor.dispose();
+  run.data.dispose();
+}
+
+/** Mean logits of the k models with the highest scores among those allowed, model by model and row by row. */
+async function byHand(run: RunOutcome, k: number, allowed: (j: number) => boolean): Promise<Float32Array> {
+  const { generator, heads, members } = (run.predictor as PathwayLearner).module;
+  const parts: number[] = [];
+  for await (const batch of run.data.open("validation").epoch(0, 0)) {
+    scope(() =>
+      inferenceMode(() => {
+        const scores = generator.forward(batch.images).toNumbers();
+        const logits = members.map((member, j) => heads[j]?.forward(member.features(batch.images)).toNumbers() ?? []);
+        for (let row = 0; row < batch.labels.length; row++) {
+          const order = members.map((_, j) => j).filter(allowed);
+          order.sort((a, b) => (scores[row * 3 + b] ?? 0) - (scores[row * 3 + a] ?? 0));
+          const chosen = order.slice(0, k);
+          const mean = [0, 1, 2].map((c) => chosen.reduce((sum, j) => sum + (logits[j]?.[row * 3 + c] ?? 0), 0) / k);
+          const powers = mean.map(Math.exp);
+          parts.push(...powers.map((power) => power / powers.reduce((sum, next) => sum + next, 0)));
+        }
+      }),
+    );
+    batch.dispose();
+  }
+  return Float32Array.from(parts);
+}
+
+test("accuracy for each k and without each model is what those models say together", async () => {
+  const run = await train("hub-pathway", { k: 2, generatorWidth: 4 });
+  const { accuracyByK, leaveOneOut } = await variantsOf(run);
+  const { labels, metrics } = run.validation;
+  assert.deepEqual([accuracyByK.map((one) => one.k), leaveOneOut.length], [[1, 2, 3], 3]);
+  assert.equal(accuracyByK[1]?.accuracy, metrics.accuracy, "k as trained");
+  for (const { k, accuracy, logLoss } of accuracyByK) {
+    const expected = computeMetrics(await byHand(run, k, () => true), labels, 3);
+    assert.equal(accuracy, expected.accuracy);
+    assert.ok(Math.abs(logLoss - expected.logLoss) < 1e-5);
+  }
+  for (const [j, { model, accuracy, change, logLoss }] of leaveOneOut.entries()) {
+    const expected = computeMetrics(await byHand(run, 2, (other) => other !== j), labels, 3);
+    assert.equal(model, run.predictor.memberNames[j]);
+    assert.equal(accuracy, expected.accuracy);
+    assert.equal(change, accuracy - metrics.accuracy);
+    assert.ok(Math.abs(logLoss - expected.logLoss) < 1e-5);
+  }
+  const flops = accuracyByK.map((one) => one.inferenceFlops);
+  assert.ok((flops[0] ?? 0) < (flops[1] ?? 0) && flops[1] === run.predictor.inferenceFlops);
+  assert.equal((run.predictor as PathwayLearner).k, 2, "as before");
+  release(run);
+});
+
+test("every image is in one path, one class and one part of the data", async () => {
+  const run = await train("hub-pathway", choosy);
+  const { html, analysis } = await report(run);
+  const { routing, classes, slices, summary, drift } = analysis;
+  assert.ok(routing);
+  const items = run.validation.labels.length;
+  const count = (groups: readonly { items: number }[]) => groups.reduce((sum, group) => sum + group.items, 0);
+  const right = (groups: readonly { items: number; accuracy: number }[]) =>
+    groups.reduce((sum, group) => sum + group.items * group.accuracy, 0) / items;
+  for (const groups of [routing.paths, classes, ...slices.map((slice) => slice.parts)]) {
+    assert.equal(count(groups), items);
+    assert.ok(Math.abs(right(groups) - summary.accuracy) < 1e-9);
+  }
+  assert.ok(Math.abs(routing.shares.reduce((a, b) => a + b, 0) - 1) < 1e-9);
+  assert.equal(routing.weightEntropy, 0, "one model has all the weight");
+  assert.deepEqual(
+    routing.dead,
+    analysis.models.filter((_, j) => routing.shares[j] === 0),
+  );
+  assert.ok(
+    routing.overlap.every((row, a) => row.every((value, b) => (a === b ? value === 0 || value === 1 : value === 0))),
+  );
+  assert.deepEqual(
+    drift.map((one) => one.epoch),
+    [1, 2, 3],
+  );
+  const [first] = routing.paths;
+  const typical = first?.typical[0];
+  assert.equal(run.data.ids[typical?.index ?? -1], typical?.id);
+  assert.ok(run.data.items("validation").includes(typical?.index ?? -1));
+  assert.equal(
+    html.match(/data:image\/jpeg;base64/g)?.length,
+    routing.paths.slice(0, 6).flatMap((path) => path.typical).length,
+  );
+  assert.match(html, /<title>a &amp; b<\/title>/);
+  assert.deepEqual(JSON.parse(JSON.stringify(analysis)), analysis, "all of it is JSON");
+  release(run);
+});
+
+test("what is typical of a path is what the generator is surest of", async () => {
+  const run = await train("hub-pathway", choosy, images, 12);
+  const { analysis } = await report(run);
+  const { scores, indices } = run.validation;
+  const names = [...run.predictor.memberNames];
+  assert.ok((analysis.routing?.paths.length ?? 0) > 1, "images take different paths");
+  for (const path of analysis.routing?.paths ?? []) {
+    const j = names.indexOf(path.models[0] ?? "");
+    const certainty = (position: number) => {
+      const row = [...scores.subarray(position * 3, position * 3 + 3)].map(Math.exp);
+      return (row[j] ?? 0) / row.reduce((a, b) => a + b, 0);
+    };
+    const shown = path.typical.map(({ index }) => certainty(indices.indexOf(index)));
+    assert.deepEqual(
+      shown,
+      [...shown].sort((a, b) => b - a),
+    );
+    const own = indices.flatMap((_, i) =>
+      Math.max(...[0, 1, 2].map((c) => scores[i * 3 + c] ?? 0)) === scores[i * 3 + j] ? [i] : [],
+    );
+    assert.ok(Math.abs((shown[0] ?? 0) - Math.max(...own.map(certainty))) < 1e-6);
+  }
+  release(run);
+});
+
+test("runs without routes get the parts that apply", async () => {
+  const single = await train("fine-tune", { member: "small-resnet" });
+  const one = await report(single);
+  assert.equal(one.analysis.routing, undefined);
+  assert.deepEqual(one.analysis.variants, { accuracyByK: [], leaveOneOut: [] });
+  assert.ok(one.analysis.classes.every((group) => group.use === undefined));
+  assert.match(one.html, /Parts of the data/);
+  assert.doesNotMatch(one.html, /Pathways|NaN|undefined/);
+  release(single);
+  const several = await train("ensemble", {});
+  const { analysis, html } = await report(several);
+  assert.deepEqual(analysis.variants?.accuracyByK, []);
+  assert.equal(analysis.variants?.leaveOneOut.length, 3);
+  const names = several.predictor.memberNames.slice(1);
+  const tables: Float32Array[] = [];
+  for (const member of names) {
+    const part = await train("fine-tune", { member });
+    tables.push(part.validation.probabilities);
+    release(part);
+  }
+  const { labels } = several.validation;
+  const expected = computeMetrics(meanProbabilities(tables), labels, 3);
+  assert.equal(analysis.variants?.leaveOneOut[0]?.accuracy, expected.accuracy);
+  assert.ok(Math.abs((analysis.variants?.leaveOneOut[0]?.logLoss ?? 0) - expected.logLoss) < 1e-5);
+  assert.match(html, /Without one of the models/);
+  release(several);
+});
+
+test("a control with random routes is reported without a generator's scores", async () => {
+  const run = await train("random-routing", { k: 2 });
+  const { analysis, html } = await report(run);
+  assert.equal(analysis.routing?.scoreEntropy, null);
+  assert.doesNotMatch(html.replaceAll(/base64,[^"]*/g, ""), /NaN|undefined/);
+  release(run);
+});
+
+test("names of classes and files cannot break out of the page", async () => {
+  const nasty = '<img src=x onerror="alert(1)">';
+  const source = join(folder, "nasty");
+  cpSync(images, source, { recursive: true });
+  renameSync(join(source, "circle"), join(source, nasty));
+  for (const [i, name] of ["a&b", "<script>"].entries()) {
+    mkdirSync(join(source, nasty, name));
+    for (const file of [0, 1, 2, 3].map((n) => `${4 * i + n}.png`)) {
+      renameSync(join(source, nasty, file), join(source, nasty, name, file));
+    }
+  }
+  const run = await train("hub-pathway", { k: 2 }, source);
+  const { html, analysis } = await report(run);
+  assert.ok(analysis.slices.some((slice) => slice.name === "sub-folder"));
+  assert.ok(!html.includes("<img src=x") && !html.includes("<script"));
+  assert.ok(html.includes("&lt;img src=x onerror=&quot;alert(1)&quot;&gt;"));
+  release(run);
+});
+
+test("reports leave no handles behind", async () => {
+  const run = await train("hub-pathway", { k: 2 });
+  await report(run);
+  const before = memory().handles;
+  await report(run);
+  await evaluate(run.predictor, run.data.open("validation"), 3);
+  assert.equal(memory().handles, before);
+  release(run);
+});
