@@ -8,9 +8,11 @@ import { textTable } from "../src/report/index.ts";
 import { getNumThreads, loadedLibrary } from "../src/torch/index.ts";
 import { callOverhead } from "./call-overhead.ts";
 import type { Figure } from "./figure.ts";
+import { largeHub } from "./large-hub.ts";
 import { loaderEpoch } from "./loader-epoch.ts";
 import { pathwayStep } from "./pathway-step.ts";
 import { resnetStep } from "./resnet-step.ts";
+import { rlEnvironments } from "./rl-environments.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -26,6 +28,8 @@ const parts: Record<string, () => Promise<Figure[] | undefined>> = {
   call: async () => [callOverhead()],
   resnet: () => resnetStep(flags.python, flags.quick ? 2 : 5),
   pathway: () => pathwayStep(rounds, flags.quick ? 100 : 1000),
+  "large-hub": () => largeHub(flags.quick ? 1 : 3, flags.quick ? 5 : 15),
+  environments: async () => rlEnvironments(rounds, flags.quick ? 1000 : 4000),
   loader: () => loaderEpoch(flags.quick ? 3 : 7),
 };
 
