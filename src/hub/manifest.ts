@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join, normalize } from "node:path";
 import { z } from "zod";
-import { writeFileAtomic } from "../io/index.ts";
+import { reasonOf, writeFileAtomic } from "../io/index.ts";
 import { graphFormats } from "../models/index.ts";
 import { UserError } from "../torch/index.ts";
 
@@ -10,6 +10,8 @@ export const manifestVersion = 1;
 
 /** A manifest is a page of text a member; anything near this is no manifest. */
 const maximumBytes = 16e6;
+/** Messages may quote the file. */
+const longestIssue = 160;
 
 const inputSchema = z.strictObject({
   /** Side of the square input, pixels. */
@@ -27,7 +29,8 @@ const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "64 lower-case hexadecimal dig
 const relativePath = z
   .string()
   .min(1)
-  .refine((path) => !/^[/\\]|^[a-z]:|\0/i.test(path), "must be relative to the hub's folder")
+  .max(1000)
+  .refine((path) => !/^[/\\]|^[a-z]:|\p{Cc}/iu.test(path), "must be relative to the hub's folder, and printable")
   .refine((path) => !normalize(path.replaceAll("\\", "/")).startsWith(".."), "must not leave the hub's folder");
 
 const weightsSchema = z.strictObject({
@@ -152,14 +155,16 @@ function readJson(path: string): unknown {
   try {
     return JSON.parse(readFileSync(path, "utf8"));
   } catch (error) {
-    throw new UserError(`${path} is not JSON: ${error instanceof Error ? error.message : error}`);
+    throw new UserError(`${path} is not JSON: ${reasonOf(error)}`);
   }
 }
 
 function parseManifest(json: unknown, path: string): HubManifest {
   const parsed = manifestSchema.safeParse(json);
   if (!parsed.success) {
-    const issues = parsed.error.issues.map((issue) => `${issue.path.join(".") || "the file"}: ${issue.message}`);
+    const issues = parsed.error.issues.map((issue) =>
+      reasonOf(`${issue.path.join(".") || "the file"}: ${issue.message}`, longestIssue),
+    );
     const more = issues.length > 8 ? `; and ${issues.length - 8} more` : "";
     throw new UserError(`${path} does not fit the hub format: ${issues.slice(0, 8).join("; ")}${more}`);
   }

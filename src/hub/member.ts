@@ -1,10 +1,10 @@
 /** A hub's member: a network with its pre-trained weights, ready to be trained further. n images, d features. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { readSafetensors } from "../io/index.ts";
+import { readSafetensors, reasonOf } from "../io/index.ts";
 import { type Backbone, createBackbone, type GraphFormat, openGraphBackbone } from "../models/index.ts";
 import { init } from "../nn/index.ts";
-import { disposeTree, Generator, keep, ops, scope, type Tensor, UserError } from "../torch/index.ts";
+import { disposeTree, Generator, keep, ops, scope, type Tensor, TorchError, UserError } from "../torch/index.ts";
 import { hashFile } from "./hash.ts";
 import { mapKeys } from "./key-map.ts";
 import type { MemberEntry } from "./manifest.ts";
@@ -142,8 +142,15 @@ function openBackbone(dir: string, entry: MemberEntry, options: LoadMemberOption
   const path = join(dir, entry.weights.file);
   if (format !== "safetensors") return openGraph(format, path, entry, options);
   using unused = new Generator(0);
-  const create = (generator: Generator) =>
-    createBackbone(entry.architecture, entry.config, { generator, device: options.device });
+  const create = (generator: Generator) => {
+    try {
+      return createBackbone(entry.architecture, entry.config, { generator, device: options.device });
+    } catch (error) {
+      const refused =
+        error instanceof TorchError ? new UserError(`its network cannot be made: ${error.message}`) : error;
+      throw ofMember(entry, join(dir, "hub.json"), refused);
+    }
+  };
   if (options.randomWeights) return create(options.randomWeights);
   const backbone = init.skipInit(() => create(unused));
   try {
@@ -191,11 +198,18 @@ function loadWeights(path: string, entry: MemberEntry, backbone: Backbone): void
   try {
     scope(() => backbone.loadStateDict(mapKeys(tensors, entry.keyMap)));
   } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    throw new UserError(`member "${entry.name}" (${path}): ${error.message}`, { cause: error });
+    throw ofMember(entry, path, error);
   } finally {
     disposeTree(tensors);
   }
+}
+
+/** Above it a list of keys says no more. */
+const longestReason = 1500;
+
+function ofMember(entry: MemberEntry, path: string, error: unknown): unknown {
+  if (!(error instanceof UserError)) return error;
+  return new UserError(`member "${entry.name}" (${path}): ${reasonOf(error, longestReason)}`, { cause: error });
 }
 
 function loadClassifier(path: string, key: string, featureWidth: number): Classifier {

@@ -3,6 +3,7 @@ import fs from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { open, stat } from "node:fs/promises";
 import { UserError } from "../torch/index.ts";
+import { reasonOf } from "./quoted.ts";
 
 /** Bytes a file is read in at a time. */
 const pieceSize = 1 << 22;
@@ -113,15 +114,19 @@ export function notAFile(path: string): UserError {
   return new UserError(`${path} is not a file: give the path of a weights file`);
 }
 
+const reasons: Record<string, string> = {
+  ENOENT: "there is no such file",
+  EACCES: "no permission to read it",
+  EPERM: "no permission to read it",
+  ENOTDIR: "part of the path is not a folder",
+  ELOOP: "its links go round in circles",
+  ENAMETOOLONG: "the path is too long",
+  ERR_INVALID_ARG_VALUE: "that is not a path",
+};
+
 /** What a user can do about a system's refusal; other errors stay what they are. */
 export function explainRead(error: unknown, path: string): unknown {
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
   if (error instanceof UserError || code === undefined) return error;
-  if (code === "ENOENT") return new UserError(`cannot read ${path}: there is no such file`, { cause: error });
-  if (code === "EACCES" || code === "EPERM") {
-    return new UserError(`cannot read ${path}: no permission to read it`, { cause: error });
-  }
-  // The system's text repeats the path, which may be long.
-  const reason = (error as Error).message.replaceAll(path, "…");
-  return new UserError(`cannot read ${path}: ${reason}`, { cause: error });
+  return new UserError(`cannot read ${path}: ${reasons[code] ?? reasonOf(error)}`, { cause: error });
 }

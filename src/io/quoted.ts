@@ -9,9 +9,9 @@ export function quoted(name: string): string {
 }
 
 /** Another library's words about a file, short and printable, in one line. */
-export function reasonOf(error: unknown): string {
+export function reasonOf(error: unknown, longest = longestReason): string {
   const message = error instanceof Error ? error.message : String(error);
-  return printable(shortened(message.trim().replaceAll(/\s+/g, " "), longestReason));
+  return printable(shortened(message.trim().replaceAll(/\s+/g, " "), longest));
 }
 
 function shortened(text: string, longest: number): string {

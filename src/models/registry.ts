@@ -19,6 +19,24 @@ interface Architecture {
   readonly create: (config: Record<string, unknown>, options: BackboneOptions) => Backbone;
 }
 
+/** No network has more: larger ones would take all memory, or minutes, before they are compared with their weights. */
+const maximumSize = 2 ** 16;
+const maximumDepth = 512;
+
+/** A number that no network needs, with the key that it is under; undefined for none. */
+function tooLarge(value: unknown, key: string): string | undefined {
+  if (typeof value === "number") {
+    const limit = /^(layers|depths?)\b/.test(key) ? maximumDepth : maximumSize;
+    return value > limit ? `${key}: ${value} is above ${limit}` : undefined;
+  }
+  if (typeof value !== "object" || value === null) return undefined;
+  for (const [inner, item] of Object.entries(value)) {
+    const found = tooLarge(item, key === "" ? inner : `${key}.${inner}`);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
 /** Checks the configuration with a readable message before the constructor sees it. */
 function architecture<S extends z.ZodType>(
   name: string,
@@ -28,9 +46,11 @@ function architecture<S extends z.ZodType>(
 ): [string, Architecture] {
   const checked = (config: Record<string, unknown>, options: BackboneOptions): Backbone => {
     const parsed = schema.safeParse(config);
-    if (parsed.success) return create(parsed.data, options);
-    const issues = parsed.error.issues.map((issue) => `${issue.path.join(".") || "config"}: ${issue.message}`);
-    throw new UserError(`wrong configuration of architecture "${name}": ${issues.join("; ")}`);
+    const issues =
+      parsed.error?.issues.map((issue) => `${issue.path.join(".") || "config"}: ${issue.message}`) ??
+      tooLarge(parsed.data, "");
+    if (parsed.success && issues === undefined) return create(parsed.data, options);
+    throw new UserError(`wrong configuration of architecture "${name}": ${[issues].flat().join("; ")}`);
   };
   return [name, { paper, create: checked }];
 }

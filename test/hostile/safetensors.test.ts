@@ -278,8 +278,8 @@ test("refuses folders, pipes, devices, dead links, loops and paths that cannot b
   await at(folder, /is not a file/);
   await at(join(folder, "absent"), /no such file/);
   await at(`${path}/below`, /cannot read|no such file/);
-  await at(join(folder, "x".repeat(5000)), /cannot read/);
-  await at(join(folder, "a\0b"), /cannot read|no such file/).catch(() => assert.fail("a path with NUL"));
+  await at(join(folder, "x".repeat(5000)), /path is too long/);
+  await at(join(folder, "a\0b"), /that is not a path/);
   if (process.platform === "win32") return;
   const pipe = join(folder, "pipe");
   execFileSync("mkfifo", [pipe]);
@@ -290,7 +290,7 @@ test("refuses folders, pipes, devices, dead links, loops and paths that cannot b
   await at(dead, /no such file/);
   const loop = join(folder, "loop");
   symlinkSync(loop, loop);
-  await at(loop, /cannot read/);
+  await at(loop, /round in circles/);
   write(good, 4);
   const link = join(folder, "link");
   symlinkSync(path, link);

@@ -84,6 +84,6 @@ function real(path: string, refuse: (why: string) => never): string {
   try {
     return fs.realpathSync(path);
   } catch {
-    return refuse(`there is no ${path}; download the model's other files too`);
+    return refuse(`there is no ${told(path)}; download the model's other files too`);
   }
 }
