@@ -1,0 +1,77 @@
+/** From what a run says to the network that it trains. */
+import type { Hub } from "../../hub/index.ts";
+import { createObservationNetwork } from "../../models/index.ts";
+import type { PathwayConfig } from "../../pathway/index.ts";
+import { RandomStreams } from "../../torch/index.ts";
+import { adoptAgent, agentEntries, loadAgents } from "./agent-member.ts";
+import { type OutputKind, PlainNetwork, type TrainedNetwork } from "./network.ts";
+import type { ObservationForm } from "./observations.ts";
+import { PathwayNetwork } from "./pathway-network.ts";
+
+/** What is trained. */
+export type NetworkPlan =
+  | { readonly kind: "new"; readonly architecture: string; readonly config: Readonly<Record<string, unknown>> }
+  /** A hub's agent goes on, with a new head. */
+  | { readonly kind: "agent"; readonly name: string }
+  | {
+      readonly kind: "pathway";
+      readonly config: Partial<PathwayConfig>;
+      /** Factor on the learning rate of the agents' networks. */
+      readonly memberRate: number;
+      readonly randomRoutes: boolean;
+    };
+
+/** The usual network for such observations: layers for vectors, Atari's for large pictures, MinAtar's for small ones. */
+export function usualNetwork(form: ObservationForm, kind: OutputKind): NetworkPlan {
+  const [channels, height, width] = form.shape;
+  if (height * width === 1) {
+    const config = kind === "action-values" ? { channels, hidden: [128, 128], activation: "relu" } : { channels };
+    return { kind: "new", architecture: "mlp", config };
+  }
+  const isLarge = height >= 36 && width >= 36;
+  const config = { channels, height, width };
+  return { kind: "new", architecture: isLarge ? "nature-cnn" : "minatar-network", config };
+}
+
+/** The architecture of the network that a plan without a hub's routes trains. */
+export function plainArchitecture(
+  plan: Exclude<NetworkPlan, { kind: "pathway" }>,
+  form: ObservationForm,
+  hub: Hub | undefined,
+): { architecture: string; config: Record<string, unknown> } {
+  if (plan.kind === "new") return { architecture: plan.architecture, config: { ...plan.config } };
+  const [entry] = agentEntries(hub as Hub, [plan.name]);
+  const { architecture, config } = entry as NonNullable<typeof entry>;
+  return { architecture, config: { ...config, channels: form.shape[0] } };
+}
+
+/**
+ * A network of the plan, with its own random streams of the seed.
+ * @param hub needed for everything but new networks
+ * @throws UserError, ConfigError when hub or plan do not fit
+ */
+export function buildNetwork(
+  plan: NetworkPlan,
+  setting: { form: ObservationForm; outputs: number; kind: OutputKind; seed: number; hub: Hub | undefined },
+): TrainedNetwork {
+  const { form, outputs, kind, seed, hub } = setting;
+  const streams = new RandomStreams(seed);
+  const common = { outputs, kind, streams };
+  if (plan.kind === "new") {
+    const network = createObservationNetwork(plan.architecture, plan.config, { generator: streams.stream("init") });
+    return new PlainNetwork(network, common);
+  }
+  if (plan.kind === "agent") {
+    const [entry] = agentEntries(hub as Hub, [plan.name]);
+    const network = adoptAgent(hub as Hub, entry as NonNullable<typeof entry>, form);
+    return new PlainNetwork(network, { ...common, pretrained: true });
+  }
+  const members = loadAgents(hub as Hub, form);
+  const { config, memberRate, randomRoutes } = plan;
+  try {
+    return new PathwayNetwork({ members, channels: form.shape[0], ...common, config, memberRate, randomRoutes });
+  } catch (error) {
+    for (const member of members) member.dispose();
+    throw error;
+  }
+}

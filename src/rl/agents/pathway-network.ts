@@ -1,0 +1,150 @@
+/**
+ * Hub-Pathway over a hub of agents: the generator reads the observation, the activated agents' networks run, and their
+ * features (or outputs) join under a policy and value head. n observations, m agents, k activated ones.
+ *
+ * Routes depend on noise, so a policy with routes is a policy of observation, routes and noise. Those that acted are kept
+ * for the update: then the importance ratio of PPO starts at exactly 1 and compares the same pathway before and after. The
+ * noise is kept as well, since it is part of the weights of the activated agents; the generator itself learns through these
+ * weights, from the gradients of its own new scores. Routes drawn anew in the update change the ratio before anything
+ * was learned; `routes: "redrawn"` is there to measure what that costs. Learning from replay has no such ratio, and its
+ * routes would be those of a generator of long ago: there they are always drawn anew.
+ */
+import { setBatchNormPolicy } from "../../nn/index.ts";
+import {
+  HubPathway,
+  type PathwayConfig,
+  pathwayWeights,
+  type Routing,
+  type RowLoss,
+  randomRoutes,
+  routeMask,
+  rowsByModel,
+} from "../../pathway/index.ts";
+import { ConfigError, noGrad, type RandomStreams, type Tensor, tensor } from "../../torch/index.ts";
+import type { AgentMember } from "./agent-member.ts";
+import {
+  type Acted,
+  type KeptRoutes,
+  type NetworkLoss,
+  type OutputKind,
+  policyHead,
+  type TrainedNetwork,
+} from "./network.ts";
+
+export interface PathwayNetworkOptions {
+  members: readonly AgentMember[];
+  /** Of the game at hand. */
+  channels: number;
+  outputs: number;
+  kind: OutputKind;
+  config: Partial<PathwayConfig>;
+  streams: RandomStreams;
+  /** Factor on the learning rate of the agents' networks. */
+  memberRate: number;
+  /** Routes at random, in training and evaluation: what the generator's choice is worth. */
+  randomRoutes: boolean;
+}
+
+/** The choices of the method that games begin with: features join, as the outputs of agents of other games mean nothing yet. */
+export const agentPathwayConfig: Partial<PathwayConfig> = { aggregation: "features", generatorWidth: 4 };
+
+export class PathwayNetwork implements TrainedNetwork {
+  readonly module: HubPathway;
+  readonly streams: RandomStreams;
+  readonly memberNames: readonly string[];
+  readonly flops: number;
+  readonly #members: readonly AgentMember[];
+  readonly #memberRate: number;
+  readonly #random: boolean;
+
+  /** @throws ConfigError for choices that do not fit */
+  constructor(options: PathwayNetworkOptions) {
+    const { members, channels, outputs, kind, streams } = options;
+    this.streams = streams;
+    this.#members = members;
+    this.#memberRate = options.memberRate;
+    this.#random = options.randomRoutes;
+    this.memberNames = members.map((member) => member.name);
+    const config = { ...agentPathwayConfig, ...options.config };
+    if (config.noise === "learned") {
+      throw new ConfigError('noise "learned" cannot be kept with the routes: use "scheduled" or "none"');
+    }
+    this.module = new HubPathway({ members, outputs, config, streams, channels });
+    // Acting and learning see batches of different sizes and times: the generator must score alike in both.
+    setBatchNormPolicy(this.module.generator, "running");
+    const mean = members.reduce((sum, member) => sum + member.flops, 0) / members.length;
+    const [, height, width] = members[0]?.backbone.inputShape ?? [0, 1, 1];
+    const generator = this.#random ? 0 : this.module.generator.flops(Math.max(height, width));
+    this.flops = generator + this.module.config.k * mean;
+    if (kind === "action-values") return;
+    for (const head of this.#heads()) policyHead(head, streams.stream("init"));
+  }
+
+  act(x: Tensor, progress?: number): Acted {
+    const routing = this.#route(x, progress);
+    const { outputs, routes } = { outputs: this.module.execute(x, routing).logits, routes: routesOf(routing) };
+    const noise = routing.noisyScores.sub(routing.scores).toTypedArray() as Float32Array;
+    return { outputs, kept: { routes, noise, warmup: this.#isEqual(progress) } };
+  }
+
+  losses(x: Tensor, rowLoss: RowLoss, progress: number, kept?: KeptRoutes): NetworkLoss {
+    const routing = kept ? this.#again(x, kept) : this.#route(x, progress);
+    const output = this.module.execute(x, routing);
+    const { total, task, exploration, exploitation } = this.module.losses(output, rowLoss, this.#random ? 1 : progress);
+    return { total, parts: { task, exploration, exploitation }, rows: routing.rows.map((own) => own.length) };
+  }
+
+  parameterGroups(): { params: Tensor[]; factor: number }[] {
+    const { backbone, newLayers, generator } = this.module.parameterGroups();
+    return [
+      { params: backbone, factor: this.#memberRate },
+      { params: [...newLayers, ...generator], factor: 1 },
+    ];
+  }
+
+  dispose(): void {
+    this.module.dispose();
+    for (const member of this.#members) member.dispose();
+    this.streams.dispose();
+  }
+
+  #route(x: Tensor, progress?: number): Routing {
+    if (!this.#random) return this.module.route(x, progress);
+    const stream = this.streams.stream(progress === undefined ? "random-routes" : "noise");
+    const routes = randomRoutes(x.size(0), this.#members.length, this.module.config.k, stream);
+    return this.module.along(this.#scores(x), routes);
+  }
+
+  #scores(x: Tensor): Tensor {
+    const score = () => this.module.generator.forward(x);
+    return this.#random ? noGrad(score) : score();
+  }
+
+  /** Whether routes of this time have equal constant weights. */
+  #isEqual(progress?: number): boolean {
+    return this.#random || (progress !== undefined && progress < this.module.config.warmup);
+  }
+
+  /** Kept routes under the generator's new scores. */
+  #again(x: Tensor, { routes, noise, warmup }: KeptRoutes): Routing {
+    const scores = this.#scores(x);
+    if (warmup) return this.module.along(scores, routes);
+    const { k, tau } = this.module.config;
+    const noisyScores = scores.add(tensor(noise, { shape: scores.shape }));
+    const weights = pathwayWeights(noisyScores, routeMask(routes, scores), k, tau);
+    return { scores, noisyScores, noiseScale: 0, weights, rows: rowsByModel(routes, this.#members.length), k };
+  }
+
+  #heads(): { weight: Tensor; bias: Tensor | undefined }[] {
+    const joint = this.module.aggregation.namedParameters();
+    const weight = joint.get("head.weight");
+    return [...this.module.heads, ...(weight ? [{ weight, bias: joint.get("head.bias") }] : [])];
+  }
+}
+
+/** [n][k]: the models of each row. */
+export function routesOf({ rows, scores }: Routing): number[][] {
+  const routes: number[][] = Array.from({ length: scores.size(0) }, () => []);
+  for (const [model, own] of rows.entries()) for (const row of own) routes[row]?.push(model);
+  return routes;
+}

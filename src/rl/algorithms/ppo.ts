@@ -1,0 +1,403 @@
+/**
+ * Proximal policy optimisation (Schulman, Wolski, Dhariwal, Radford & Klimov 2017) with the details of its reference
+ * implementation (Huang et al., "The 37 Implementation Details of Proximal Policy Optimization", 2022): orthogonal
+ * initialisation, Adam with eps 1e-5, a falling learning rate, generalised advantage estimation (Schulman et al. 2016),
+ * advantages normalised in each minibatch, and one clip of the joint gradient norm.
+ *
+ * T steps of n copies make one rollout of R = T · n rows; row t · n + i is step t of copy i. A actions; a network's outputs
+ * are [rows, A + 1]: the preferences of the actions, then the value. B rows make a minibatch.
+ */
+import { clipGradNorm } from "../../optim/index.ts";
+import { inferenceMode, ops, randperm, scope, type Tensor, tensor } from "../../torch/index.ts";
+import type { KeptRoutes } from "../agents/network.ts";
+import { encode, observationArray } from "../agents/observations.ts";
+import type { Observations, StepResult } from "../environments/index.ts";
+import { sampleActions, uniforms } from "./actions.ts";
+import { type Algorithm, type AlgorithmState, adam, addRows, type Progress, type Setting } from "./algorithm.ts";
+
+export interface PpoOptions {
+  /** Steps T of each copy between updates. */
+  rollout: number;
+  /** Passes over a rollout in its update. */
+  epochs: number;
+  /** Parts of a rollout, each a step of the optimizer. */
+  minibatches: number;
+  /** Learning rate at the start; it falls linearly to zero. */
+  lr: number;
+  gamma: number;
+  /** Of the advantage estimation. */
+  lambda: number;
+  /** The importance ratio counts from 1 - clip to 1 + clip. */
+  clip: number;
+  /** Keep new values within `clip` of the old ones too. */
+  clipValue: boolean;
+  valueWeight: number;
+  entropyWeight: number;
+  maxGradNorm: number;
+  /** Routes of a hub's agents in the update: those that acted, or drawn anew. */
+  routes: "kept" | "redrawn";
+}
+
+export const defaultPpoOptions: PpoOptions = {
+  rollout: 128,
+  epochs: 4,
+  minibatches: 4,
+  lr: 1e-3,
+  gamma: 0.99,
+  lambda: 0.95,
+  clip: 0.2,
+  clipValue: false,
+  valueWeight: 0.5,
+  entropyWeight: 0.01,
+  maxGradNorm: 0.5,
+  routes: "kept",
+};
+
+/** What a rollout recorded of each of its R rows. */
+interface Rollout {
+  observations: Observations;
+  actions: Int32Array;
+  logProbs: Float32Array;
+  values: Float32Array;
+  advantages: Float32Array;
+  returns: Float32Array;
+  kept: KeptRoutes | undefined;
+}
+
+export class Ppo implements Algorithm {
+  readonly state: AlgorithmState;
+  observations: Observations = new Float32Array();
+  #steps = 0;
+  readonly #setting: Setting;
+  readonly #options: PpoOptions;
+  readonly #optimizer: ReturnType<typeof adam>;
+
+  constructor(setting: Setting, options: PpoOptions) {
+    this.#setting = setting;
+    this.#options = options;
+    const { network } = setting;
+    this.#optimizer = adam(network, options.lr, 1e-5);
+    this.state = {
+      modules: { model: network.module },
+      optimizer: this.#optimizer,
+      streams: network.streams,
+      arrays: () => new Map(),
+      numbers: () => ({ steps: this.#steps }),
+      restore: (_, numbers) => {
+        this.#steps = numbers["steps"] as number;
+      },
+    };
+  }
+
+  get steps(): number {
+    return this.#steps;
+  }
+
+  /** One rollout and the update that learns from it. */
+  async advance(): Promise<Progress> {
+    const progress = this.#steps / this.#setting.totalSteps;
+    const rollout = await this.#play(progress);
+    return this.#learn(rollout, progress);
+  }
+
+  dispose(): void {
+    this.#optimizer.dispose();
+  }
+
+  /** T steps of every copy, with the policy as it is now. */
+  async #play(progress: number): Promise<Rollout> {
+    const { environment, form, actions: A, network, episodes } = this.#setting;
+    const { rollout: T, gamma, lambda } = this.#options;
+    const n = environment.n;
+    const size = n * form.elements;
+    const stream = network.streams.stream("actions");
+    const observations = observationArray(environment, T * n, form.elements);
+    const actions = new Int32Array(T * n);
+    const [logProbs, values, nextValues, rewards] = [0, 0, 0, 0].map(() => new Float32Array(T * n)) as Columns;
+    const ends = new Uint8Array(T * n);
+    const routes: KeptRoutes[] = [];
+    for (let t = 0; t < T; t++) {
+      const at = t * n;
+      observations.set(this.observations, t * size);
+      const { outputs, kept } = this.#act(this.observations, progress);
+      if (kept) routes.push(kept);
+      const chosen = sampleActions(outputs, n, A, uniforms(n, stream));
+      actions.set(chosen.actions, at);
+      logProbs.set(chosen.logProbs, at);
+      values.set(lastColumn(outputs, A), at);
+      // The value of what followed is the next row's own, except where an episode ended.
+      if (t > 0) fillWhereGoing(nextValues, values, ends, at, n);
+      const result = await environment.step(chosen.actions);
+      episodes.add(result);
+      rewards.set(result.rewards, at);
+      for (let i = 0; i < n; i++) ends[at + i] = result.terminated[i] || result.truncated[i] ? 1 : 0;
+      this.#valueCutOffs(result, progress, nextValues, at);
+      this.observations = result.observations;
+    }
+    const last = lastColumn(this.#act(this.observations, progress).outputs, A);
+    for (let i = 0; i < n; i++) if (!ends[(T - 1) * n + i]) nextValues[(T - 1) * n + i] = last[i] as number;
+    this.#steps += T * n;
+    const { advantages, returns } = advantageEstimates({ rewards, values, nextValues, ends }, n, gamma, lambda);
+    return { observations, actions, logProbs, values, advantages, returns, kept: joined(routes) };
+  }
+
+  #act(observations: Observations, progress: number): { outputs: Float32Array; kept: KeptRoutes | undefined } {
+    const { form, network } = this.#setting;
+    return scope(() =>
+      inferenceMode(() => {
+        const { outputs, kept } = network.act(encode(observations, form), progress);
+        return { outputs: outputs.toTypedArray() as Float32Array, kept };
+      }),
+    );
+  }
+
+  /** An episode that was only cut off would have gone on: the value of its last observation still counts. */
+  #valueCutOffs(result: StepResult, progress: number, nextValues: Float32Array, at: number): void {
+    const { form, actions: A } = this.#setting;
+    const { terminated, truncated, finalObservations } = result;
+    const cut: number[] = [];
+    for (let i = 0; i < truncated.length; i++) if (truncated[i] && !terminated[i]) cut.push(i);
+    if (cut.length === 0) return;
+    const rows = observationArray(this.#setting.environment, cut.length, form.elements);
+    for (const [j, i] of cut.entries()) {
+      rows.set(finalObservations.subarray(i * form.elements, (i + 1) * form.elements), j * form.elements);
+    }
+    const final = lastColumn(this.#act(rows, progress).outputs, A);
+    for (const [j, i] of cut.entries()) nextValues[at + i] = final[j] as number;
+  }
+
+  #learn(rollout: Rollout, progress: number): Progress {
+    const { form, network } = this.#setting;
+    const { epochs, minibatches, routes } = this.#options;
+    const R = rollout.actions.length;
+    const stream = network.streams.stream("order");
+    const rows: number[] = [];
+    let logs: Record<string, number> = {};
+    let firstShift: number | undefined;
+    this.#optimizer.scaleLearningRates(1 - progress);
+    const batch = scope(() => ({ observations: encode(rollout.observations, form), columns: columnsOf(rollout) }));
+    for (let epoch = 0; epoch < epochs; epoch++) {
+      using permutation = randperm(R, { generator: stream });
+      const order = permutation.toNumbers();
+      for (let part = 0; part < minibatches; part++) {
+        const own = order.slice(Math.floor((part * R) / minibatches), Math.floor(((part + 1) * R) / minibatches));
+        const kept = rollout.kept && routes === "kept" ? selected(rollout.kept, own) : undefined;
+        const isLast = epoch === epochs - 1 && part === minibatches - 1;
+        const step = this.#step(batch, own, kept, progress, isLast || firstShift === undefined);
+        firstShift ??= step.logs["ratioShift"];
+        addRows(rows, step.rows);
+        if (isLast) logs = step.logs;
+      }
+    }
+    batch.observations.dispose();
+    for (const column of Object.values(batch.columns)) column.dispose();
+    return { logs: { ...logs, ratioShift: firstShift ?? 0, explainedVariance: explained(rollout) }, rows };
+  }
+
+  #step(
+    batch: { observations: Tensor; columns: PpoColumns },
+    own: readonly number[],
+    kept: KeptRoutes | undefined,
+    progress: number,
+    measured: boolean,
+  ): { logs: Record<string, number>; rows: number[] } {
+    const { network } = this.#setting;
+    let aggregate: PpoParts | undefined;
+    const { loss, logs, rows } = scope(() => {
+      const index = tensor(BigInt64Array.from(own, BigInt));
+      const columns = selectColumns(batch.columns, index);
+      columns.advantages = normalised(columns.advantages);
+      const x = batch.observations.index_select(0, index);
+      const rowLoss = (outputs: Tensor, rowIndex?: Tensor): Tensor => {
+        const parts = ppoParts(outputs, rowIndex ? selectColumns(columns, rowIndex) : columns, this.#options);
+        if (!rowIndex) aggregate = parts;
+        return parts.loss;
+      };
+      const result = network.losses(x, rowLoss, progress, kept);
+      return { loss: result.total, logs: measured ? figures(aggregate, result.parts) : {}, rows: result.rows ?? [] };
+    });
+    scope(() => {
+      loss.backward();
+      clipGradNorm(network.module.parameters(), this.#options.maxGradNorm);
+      this.#optimizer.step();
+      this.#optimizer.zeroGrad();
+    });
+    loss.dispose();
+    return { logs, rows };
+  }
+}
+
+// ---- the formulas
+
+type Columns = [Float32Array, Float32Array, Float32Array, Float32Array];
+
+/** What advantages are estimated from, each [R]. */
+export interface Trajectory {
+  rewards: Float32Array;
+  values: Float32Array;
+  /** Value of what followed each step: 0 after a termination, of the final observation after a cut. */
+  nextValues: Float32Array;
+  /** 1 where the episode ended with this step, in either way. */
+  ends: Uint8Array;
+}
+
+/**
+ * Generalised advantage estimation (Schulman et al. 2016, equation 16) of n copies:
+ * δ_t = r_t + γ V(next) - V_t; A_t = δ_t + γ λ A_{t+1} within an episode. Returns are A + V.
+ */
+export function advantageEstimates(
+  { rewards, values, nextValues, ends }: Trajectory,
+  n: number,
+  gamma: number,
+  lambda: number,
+): { advantages: Float32Array; returns: Float32Array } {
+  const R = rewards.length;
+  const advantages = new Float32Array(R);
+  const returns = new Float32Array(R);
+  for (let i = 0; i < n; i++) {
+    let advantage = 0;
+    for (let row = R - n + i; row >= 0; row -= n) {
+      const value = values[row] as number;
+      const delta = (rewards[row] as number) + gamma * (nextValues[row] as number) - value;
+      advantage = delta + (ends[row] ? 0 : gamma * lambda * advantage);
+      advantages[row] = advantage;
+      returns[row] = advantage + value;
+    }
+  }
+  return { advantages, returns };
+}
+
+/** What the loss needs of each row beside the network's outputs, each [B]. */
+export interface PpoColumns {
+  /** int64 */
+  actions: Tensor;
+  logProbs: Tensor;
+  advantages: Tensor;
+  returns: Tensor;
+  /** Values when acting. */
+  values: Tensor;
+}
+
+/** The loss and its parts, each [B]. */
+export interface PpoParts {
+  loss: Tensor;
+  policy: Tensor;
+  value: Tensor;
+  entropy: Tensor;
+  ratio: Tensor;
+}
+
+type LossOptions = Pick<PpoOptions, "clip" | "clipValue" | "valueWeight" | "entropyWeight">;
+
+/**
+ * -min(ρ A, clip(ρ, 1 ± ε) A) + c_v ½ (V - R)² - c_e H, with ρ the new probability of the action over the one that it was
+ * chosen with. For an agent of a hub ρ compares its own policy with the one that acted, the aggregate's.
+ * @param outputs [B, A + 1]
+ */
+export function ppoParts(outputs: Tensor, columns: PpoColumns, options: LossOptions): PpoParts {
+  const { clip, clipValue, valueWeight, entropyWeight } = options;
+  const A = outputs.size(1) - 1;
+  const logProbs = outputs.narrow(1, 0, A).log_softmax(1);
+  const chosen = logProbs.gather(1, columns.actions.unsqueeze(1)).squeeze(1);
+  const ratio = chosen.sub(columns.logProbs).exp();
+  const gain = ratio.mul(columns.advantages);
+  const policy = ops.minimum(gain, ratio.clamp(1 - clip, 1 + clip).mul(columns.advantages)).neg();
+  const value = valueLoss(outputs.select(1, A), columns, clipValue ? clip : undefined);
+  const entropy = logProbs.exp().mul(logProbs).sum(1).neg();
+  const loss = policy.add(value.mul(valueWeight)).sub(entropy.mul(entropyWeight));
+  return { loss, policy, value, entropy, ratio };
+}
+
+function valueLoss(values: Tensor, { returns, values: before }: PpoColumns, clip: number | undefined): Tensor {
+  const error = values.sub(returns).square();
+  if (clip === undefined) return error.mul(0.5);
+  const near = before.add(values.sub(before).clamp(-clip, clip));
+  return ops.maximum(error, near.sub(returns).square()).mul(0.5);
+}
+
+/** With mean 0 and standard deviation 1. */
+export function normalised(advantages: Tensor): Tensor {
+  return advantages.sub(advantages.mean()).div(advantages.var().sqrt().add(1e-8));
+}
+
+// ---- rows and columns
+
+function columnsOf({ actions, logProbs, advantages, returns, values }: Rollout): PpoColumns {
+  return {
+    actions: tensor(BigInt64Array.from(actions, BigInt)),
+    logProbs: tensor(logProbs),
+    advantages: tensor(advantages),
+    returns: tensor(returns),
+    values: tensor(values),
+  };
+}
+
+function selectColumns(columns: PpoColumns, index: Tensor): PpoColumns {
+  const { actions, logProbs, advantages, returns, values } = columns;
+  const of = (column: Tensor) => column.index_select(0, index);
+  return {
+    actions: of(actions),
+    logProbs: of(logProbs),
+    advantages: of(advantages),
+    returns: of(returns),
+    values: of(values),
+  };
+}
+
+/** Column A of outputs [n, A + 1]. */
+function lastColumn(outputs: Float32Array, A: number): Float32Array {
+  return Float32Array.from({ length: outputs.length / (A + 1) }, (_, row) => outputs[row * (A + 1) + A] as number);
+}
+
+/** Step t - 1 of copies whose episode goes on is followed by the value of step t. */
+function fillWhereGoing(nextValues: Float32Array, values: Float32Array, ends: Uint8Array, at: number, n: number): void {
+  for (let row = at; row < at + n; row++) if (!ends[row - n]) nextValues[row - n] = values[row] as number;
+}
+
+/** Routes of T steps, one after the other. */
+function joined(steps: readonly KeptRoutes[]): KeptRoutes | undefined {
+  const [first] = steps;
+  if (!first) return undefined;
+  const noise = new Float32Array(steps.length * first.noise.length);
+  for (const [t, step] of steps.entries()) noise.set(step.noise, t * first.noise.length);
+  return { routes: steps.flatMap((step) => step.routes), noise, warmup: first.warmup };
+}
+
+function selected({ routes, noise, warmup }: KeptRoutes, rows: readonly number[]): KeptRoutes {
+  const m = noise.length / routes.length;
+  const own = new Float32Array(rows.length * m);
+  for (const [i, row] of rows.entries()) own.set(noise.subarray(row * m, (row + 1) * m), i * m);
+  return { routes: rows.map((row) => routes[row] ?? []), noise: own, warmup };
+}
+
+// ---- the log
+
+function figures(aggregate: PpoParts | undefined, parts: Readonly<Record<string, Tensor>>): Record<string, number> {
+  const logs: Record<string, number> = {};
+  if (aggregate) {
+    const { policy, value, entropy, ratio } = aggregate;
+    const off = ratio.sub(1);
+    logs["policyLoss"] = policy.mean().item();
+    logs["valueLoss"] = value.mean().item();
+    logs["entropy"] = entropy.mean().item();
+    // Schulman's low-variance estimate of the divergence from the policy that acted.
+    logs["klDivergence"] = off.sub(ratio.log()).mean().item();
+    logs["ratioShift"] = off.abs().mean().item();
+  }
+  for (const name of ["exploration", "exploitation"]) {
+    const part = parts[name];
+    if (part) logs[name] = part.item();
+  }
+  return logs;
+}
+
+/** Part of the returns' variance that the values foresaw; 1 is all, 0 no better than their mean. */
+function explained({ returns, values }: Rollout): number {
+  const variance = (x: ArrayLike<number>): number => {
+    const list = Array.from(x);
+    const mean = list.reduce((sum, value) => sum + value, 0) / list.length;
+    return list.reduce((sum, value) => sum + (value - mean) ** 2, 0) / list.length;
+  };
+  const total = variance(returns);
+  return total === 0 ? 0 : 1 - variance(returns.map((value, i) => value - (values[i] ?? 0))) / total;
+}

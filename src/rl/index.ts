@@ -1,0 +1,27 @@
+/** Reinforcement learning: environments, agents that form hubs, PPO and DQN, and runs. */
+
+export { AgentMember, adoptAgent, agentEntries, loadAgent, loadAgents } from "./agents/agent-member.ts";
+export { buildNetwork, type NetworkPlan, usualNetwork } from "./agents/build.ts";
+export { matchChannels } from "./agents/channels.ts";
+export { type OutputKind, PlainNetwork, type TrainedNetwork } from "./agents/network.ts";
+export { actionNames, encode, type ObservationForm, observationForm } from "./agents/observations.ts";
+export { agentPathwayConfig, PathwayNetwork } from "./agents/pathway-network.ts";
+export { Dqn, type DqnOptions, defaultDqnOptions } from "./algorithms/dqn.ts";
+export { EpisodeMeter } from "./algorithms/episodes.ts";
+export { defaultPpoOptions, Ppo, type PpoOptions } from "./algorithms/ppo.ts";
+export * from "./environments/index.ts";
+export { addAgentOfRun } from "./training/add-to-hub.ts";
+export { type PlayResult, playEpisodes } from "./training/evaluate.ts";
+export { type AgentEvent, type EmitAgent, readProgress } from "./training/events.ts";
+export {
+  type AgentOutcome,
+  type AgentRequest,
+  type AgentRun,
+  type AlgorithmPlan,
+  isAgentRun,
+  openAgent,
+  outputKind,
+  readAgentRun,
+  resultOf,
+  trainAgent,
+} from "./training/run.ts";

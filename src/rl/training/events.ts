@@ -1,0 +1,71 @@
+/** What happens while an agent trains: the progress bar and the log file read it. */
+import { appendFileSync, existsSync, readFileSync } from "node:fs";
+import { writeFileAtomic } from "../../io/index.ts";
+
+export const agentEventVersion = 1;
+
+export type AgentEvent =
+  | {
+      type: "start";
+      version: number;
+      environment: string;
+      algorithm: string;
+      seed: number;
+      members: readonly string[];
+      totalSteps: number;
+      /** Where it goes on; 0 for a new run. */
+      steps: number;
+      time: string;
+    }
+  | {
+      type: "progress";
+      /** Steps of the environment so far, over its copies. */
+      steps: number;
+      totalSteps: number;
+      /** Episodes that ended since the last such event. */
+      returns: number[];
+      lengths: number[];
+      /** Means over the last 100 episodes. */
+      meanReturn?: number;
+      meanLength?: number;
+      stepsPerSecond: number;
+      /** Share of activations of each agent of a hub since the last such event. */
+      shares?: number[];
+      logs: Record<string, number>;
+    }
+  | { type: "finished"; steps: number; seconds: number; meanReturn?: number; episodes: number };
+
+export type EmitAgent = (event: AgentEvent) => void;
+
+/**
+ * Appends each event as a line of JSON to a file.
+ * @param from steps at which a run goes on: what a lost session wrote beyond is removed, since it happens again
+ */
+export function agentLog(path: string, from: number): EmitAgent {
+  if (existsSync(path)) {
+    const kept = readFileSync(path, "utf8")
+      .split("\n")
+      .filter((line) => isBefore(line, from));
+    writeFileAtomic(path, kept.map((line) => `${line}\n`).join(""));
+  }
+  return (event) => appendFileSync(path, `${JSON.stringify(event)}\n`);
+}
+
+/** A line that a killed process left unfinished is none. */
+function isBefore(line: string, from: number): boolean {
+  try {
+    return (JSON.parse(line) as AgentEvent).steps <= from;
+  } catch {
+    return false;
+  }
+}
+
+/** The progress events of a run's log. */
+export function readProgress(path: string): Extract<AgentEvent, { type: "progress" }>[] {
+  const events = readFileSync(path, "utf8")
+    .split("\n")
+    .filter((line) => line !== "");
+  return events
+    .map((line) => JSON.parse(line) as AgentEvent)
+    .filter((event): event is Extract<AgentEvent, { type: "progress" }> => event.type === "progress");
+}

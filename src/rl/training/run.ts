@@ -1,0 +1,334 @@
+/** One agent from start to end: environment, network, algorithm, and the folder that the run leaves. */
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Hub, openHub } from "../../hub/index.ts";
+import { writeFileAtomic } from "../../io/index.ts";
+import { ConfigError, seedOf, UserError } from "../../torch/index.ts";
+import { fingerprint, Interrupted } from "../../train/index.ts";
+import { buildNetwork, type NetworkPlan } from "../agents/build.ts";
+import type { OutputKind, TrainedNetwork } from "../agents/network.ts";
+import { actionNames, type ObservationForm, observationForm } from "../agents/observations.ts";
+import type { Algorithm, Setting } from "../algorithms/algorithm.ts";
+import { Dqn, type DqnOptions } from "../algorithms/dqn.ts";
+import { EpisodeMeter } from "../algorithms/episodes.ts";
+import { Ppo, type PpoOptions } from "../algorithms/ppo.ts";
+import { type EnvironmentOptions, makeEnvironment, type VectorEnvironment } from "../environments/index.ts";
+import { loadModel, type Parts, resumeAgent, saveAgent } from "./checkpoint.ts";
+import { agentEventVersion, agentLog, type EmitAgent } from "./events.ts";
+
+export const agentRunVersion = 1;
+
+export type AlgorithmPlan =
+  | { readonly name: "ppo"; readonly options: PpoOptions }
+  | { readonly name: "dqn"; readonly options: DqnOptions };
+
+/** All that is needed to continue, evaluate or show a run. */
+export interface AgentRun {
+  version: number;
+  environment: string;
+  environmentOptions: Omit<EnvironmentOptions, "n" | "seed">;
+  algorithm: AlgorithmPlan;
+  network: NetworkPlan;
+  hub: string | undefined;
+  hubFingerprint: string | undefined;
+  copies: number;
+  totalSteps: number;
+  seed: number;
+}
+
+export interface AgentRequest extends Omit<AgentRun, "version" | "hubFingerprint"> {
+  out: string;
+  resume: boolean;
+  emit: EmitAgent;
+  signal?: AbortSignal | undefined;
+  /** Seconds between checkpoints. */
+  checkpointSeconds?: number | undefined;
+}
+
+export interface AgentOutcome {
+  steps: number;
+  seconds: number;
+  episodes: number;
+  /** Over the last 100 episodes of training. */
+  meanReturn: number | undefined;
+  meanLength: number | undefined;
+}
+
+export function outputKind(algorithm: AlgorithmPlan["name"]): OutputKind {
+  return algorithm === "ppo" ? "policy-and-value" : "action-values";
+}
+
+/**
+ * Trains an agent to the end of its steps.
+ * @throws UserError, ConfigError for bad input; Interrupted after a signal, with everything saved
+ */
+export async function trainAgent(request: AgentRequest): Promise<AgentOutcome> {
+  const hub = openAgentHub(request);
+  const run = recordedRun(request, hub);
+  const environment = await makeEnvironment(request.environment, {
+    ...request.environmentOptions,
+    n: request.copies,
+    seed: seedOf(request.seed, "environment") % 2 ** 31,
+  });
+  const networks: TrainedNetwork[] = [];
+  let algorithm: Algorithm | undefined;
+  try {
+    const setting = settingOf(request, environment, hub, networks);
+    algorithm = await createAlgorithm(request, setting);
+    createFolder(request.out, run);
+    return await train(request, { algorithm, episodes: setting.episodes, environment }, setting);
+  } finally {
+    algorithm?.dispose();
+    for (const network of networks) network.dispose();
+    await environment.close();
+  }
+}
+
+function openAgentHub({ hub, network }: Pick<AgentRequest, "hub" | "network">): Hub | undefined {
+  if (network.kind === "new") return undefined;
+  if (hub === undefined) throw new ConfigError("agents of a hub are to be trained: name its folder with --hub");
+  return openHub(hub);
+}
+
+/** A second network, for a target, is a further call. */
+function settingOf(
+  request: AgentRequest,
+  environment: VectorEnvironment,
+  hub: Hub | undefined,
+  into: TrainedNetwork[],
+) {
+  const form = observationForm(environment);
+  const actions = actionNames(environment).length;
+  const kind = outputKind(request.algorithm.name);
+  const outputs = kind === "policy-and-value" ? actions + 1 : actions;
+  const another = (): TrainedNetwork => {
+    const network = buildNetwork(request.network, { form, outputs, kind, seed: request.seed, hub });
+    into.push(network);
+    return network;
+  };
+  const episodes = new EpisodeMeter(environment.n);
+  const { totalSteps } = request;
+  return { environment, form, actions, network: another(), episodes, totalSteps, another };
+}
+
+async function createAlgorithm(
+  { algorithm }: AgentRequest,
+  setting: Setting & { another: () => TrainedNetwork },
+): Promise<Algorithm> {
+  const created =
+    algorithm.name === "ppo"
+      ? new Ppo(setting, algorithm.options)
+      : new Dqn(setting, setting.another(), algorithm.options);
+  created.observations = await setting.environment.reset();
+  return created;
+}
+
+async function train(request: AgentRequest, parts: Parts, setting: Setting): Promise<AgentOutcome> {
+  const { out, signal, totalSteps, checkpointSeconds = 60 } = request;
+  const { algorithm, episodes } = parts;
+  const path = checkpointPath(out);
+  const identity = fingerprint(readAgentRun(out));
+  const before = await resumeAgent(path, parts, identity);
+  if (before?.finished) return resultOf(out);
+  let seconds = before?.seconds ?? 0;
+  const log = agentLog(join(out, "events.jsonl"), algorithm.steps);
+  const emit: EmitAgent = (event) => {
+    log(event);
+    request.emit(event);
+  };
+  emit(startEvent(request, setting, algorithm.steps));
+  const reporter = new Reporter(totalSteps, episodes, emit);
+  let lastSaved = performance.now();
+  while (algorithm.steps < totalSteps) {
+    const began = performance.now();
+    const steps = algorithm.steps;
+    const { logs, rows } = await algorithm.advance();
+    const spent = (performance.now() - began) / 1000;
+    seconds += spent;
+    reporter.add(algorithm.steps, algorithm.steps - steps, spent, logs, rows);
+    // Signals and the progress bar live on the event loop.
+    await new Promise((resolve) => setImmediate(resolve));
+    if (signal?.aborted || performance.now() - lastSaved > checkpointSeconds * 1000) {
+      reporter.flush();
+      saveAgent(path, parts, identity, seconds, false);
+      lastSaved = performance.now();
+    }
+    if (signal?.aborted) throw new Interrupted(out);
+  }
+  reporter.flush();
+  saveAgent(path, parts, identity, seconds, true);
+  const { means } = episodes;
+  const outcome = { steps: algorithm.steps, seconds, episodes: episodes.count };
+  const meanReturn = means?.return;
+  emit({ type: "finished", ...outcome, ...(meanReturn === undefined ? {} : { meanReturn }) });
+  const result = { ...outcome, meanReturn, meanLength: means?.length };
+  writeFileAtomic(join(out, "result.json"), `${JSON.stringify(result, null, 2)}\n`);
+  return result;
+}
+
+function startEvent(request: AgentRequest, { network }: Setting, steps: number) {
+  const { environment, algorithm, seed, totalSteps } = request;
+  return {
+    type: "start" as const,
+    version: agentEventVersion,
+    environment,
+    algorithm: algorithm.name,
+    seed,
+    members: network.memberNames,
+    totalSteps,
+    steps,
+    time: new Date().toISOString(),
+  };
+}
+
+/** Gathers what happens into one event about every thousand steps. */
+class Reporter {
+  readonly #totalSteps: number;
+  readonly #episodes: EpisodeMeter;
+  readonly #emit: EmitAgent;
+  #steps = 0;
+  #played = 0;
+  #seconds = 0;
+  #logs: Record<string, number> = {};
+  #rows: number[] = [];
+
+  constructor(totalSteps: number, episodes: EpisodeMeter, emit: EmitAgent) {
+    this.#totalSteps = totalSteps;
+    this.#episodes = episodes;
+    this.#emit = emit;
+  }
+
+  add(steps: number, played: number, seconds: number, logs: Record<string, number>, rows: readonly number[]): void {
+    this.#steps = steps;
+    this.#played += played;
+    this.#seconds += seconds;
+    this.#logs = logs;
+    for (const [i, count] of rows.entries()) this.#rows[i] = (this.#rows[i] ?? 0) + count;
+    if (this.#played >= 1000) this.flush();
+  }
+
+  flush(): void {
+    if (this.#played === 0) return;
+    const ended = this.#episodes.take();
+    const { means } = this.#episodes;
+    const total = this.#rows.reduce((sum, count) => sum + count, 0);
+    this.#emit({
+      type: "progress",
+      steps: this.#steps,
+      totalSteps: this.#totalSteps,
+      returns: ended.map((episode) => episode.return),
+      lengths: ended.map((episode) => episode.length),
+      ...(means ? { meanReturn: means.return, meanLength: means.length } : {}),
+      stepsPerSecond: this.#played / Math.max(1e-9, this.#seconds),
+      ...(total > 0 ? { shares: this.#rows.map((count) => count / total) } : {}),
+      logs: this.#logs,
+    });
+    this.#played = 0;
+    this.#seconds = 0;
+    this.#rows = [];
+  }
+}
+
+// ---- the folder
+
+export function checkpointPath(out: string): string {
+  return join(out, "agent.checkpoint.safetensors");
+}
+
+const runFile = (out: string) => join(out, "agent.json");
+
+/** Whether a folder holds the run of an agent. */
+export function isAgentRun(out: string): boolean {
+  return existsSync(runFile(out));
+}
+
+/** @throws UserError when the folder holds no such run, or one of another version */
+export function readAgentRun(out: string): AgentRun {
+  const path = runFile(out);
+  if (!existsSync(path))
+    throw new UserError(`${out} holds no agent (no agent.json): train one with \`rl train --out ${out}\``);
+  const run = JSON.parse(readFileSync(path, "utf8")) as AgentRun;
+  if (run.version === agentRunVersion) return run;
+  throw new UserError(`${path} has version ${run.version}; this program reads ${agentRunVersion}`);
+}
+
+/** What the run is, checked against what the folder says of a run to continue. */
+function recordedRun(request: AgentRequest, hub: Hub | undefined): AgentRun {
+  const { out, resume, emit: _, signal: __, checkpointSeconds: ___, ...options } = request;
+  const run: AgentRun = { version: agentRunVersion, ...options, hubFingerprint: hub?.fingerprint };
+  if (isAgentRun(out)) {
+    if (!resume)
+      throw new UserError(`${out} already holds a run: add --resume to continue it, or give another --out folder`);
+    const before = readAgentRun(out);
+    const now = JSON.parse(JSON.stringify(run)) as AgentRun;
+    const keys = Object.keys({ ...now, ...before }) as (keyof AgentRun)[];
+    const different = keys.find((key) => key !== "hub" && JSON.stringify(before[key]) !== JSON.stringify(now[key]));
+    if (different) throw new UserError(`${out} holds another run (${different} differs): give another --out folder`);
+    return before;
+  }
+  if (resume) throw new UserError(`${out} holds no run to resume: leave out --resume to start one`);
+  if (existsSync(out) && readdirSync(out).length > 0) {
+    throw new UserError(`${out} is not empty and holds no run: give another --out folder`);
+  }
+  return run;
+}
+
+function createFolder(out: string, run: AgentRun): void {
+  mkdirSync(out, { recursive: true });
+  writeFileAtomic(runFile(out), `${JSON.stringify(run, null, 2)}\n`);
+}
+
+/** The result of a finished run. */
+export function resultOf(out: string): AgentOutcome {
+  return JSON.parse(readFileSync(join(out, "result.json"), "utf8")) as AgentOutcome;
+}
+
+// ---- a run again
+
+export interface OpenedAgent {
+  run: AgentRun;
+  network: TrainedNetwork;
+  form: ObservationForm;
+  actions: readonly string[];
+  hub: Hub | undefined;
+  steps: number;
+  finished: boolean;
+}
+
+/**
+ * The trained network of a run and a fresh environment for it; the caller disposes and closes both.
+ * @throws UserError when the hub is no longer the one that it was trained with, or nothing was saved yet
+ */
+export async function openAgent(
+  out: string,
+  options: { copies: number; seed: number; hub?: string | undefined },
+): Promise<OpenedAgent & { environment: VectorEnvironment }> {
+  const run = readAgentRun(out);
+  const { network: plan, algorithm } = run;
+  const hub = openAgentHub({ hub: options.hub ?? run.hub, network: plan });
+  if (hub && hub.fingerprint !== run.hubFingerprint) {
+    throw new UserError(`${out} was trained with another hub than ${hub.dir} is now: give the right one with --hub`);
+  }
+  const environment = await makeEnvironment(run.environment, {
+    ...run.environmentOptions,
+    n: options.copies,
+    seed: options.seed,
+  });
+  try {
+    const form = observationForm(environment);
+    const actions = actionNames(environment);
+    const kind = outputKind(algorithm.name);
+    const outputs = kind === "policy-and-value" ? actions.length + 1 : actions.length;
+    const network = buildNetwork(plan, { form, outputs, kind, seed: run.seed, hub });
+    try {
+      const saved = loadModel(checkpointPath(out), network.module);
+      return { run, network, form, actions, hub, environment, ...saved };
+    } catch (error) {
+      network.dispose();
+      throw error;
+    }
+  } catch (error) {
+    await environment.close();
+    throw error;
+  }
+}
