@@ -102,7 +102,7 @@ function anyInstruction(random: Random): Buffer {
 /** The pickle with instructions changed, moved, doubled, left out or added. */
 export function mutatePickle(random: Random, bytes: Buffer): Buffer {
   const all = instructionsOf(bytes);
-  for (let i = random.int(4); i >= 0 && all.length > 0; i--) {
+  for (let i = random.int(1 + random.int(4)); i >= 0 && all.length > 0; i--) {
     const at = random.int(all.length);
     const here = all[at] ?? Buffer.alloc(0);
     random.pick<() => void>([

@@ -13,19 +13,13 @@ function run(format: string, options: Partial<FuzzOptions> = {}): Promise<Summar
   return fuzz({ format, seed: 20261125, milliseconds: 60_000, cases: 60, findings, ...options });
 }
 
-for (const [format, cases] of [
-  ["safetensors", 1500],
-  ["torch", 500],
-  ["onnx", 100],
-  ["tfjs", 300],
-  ["manifest", 100],
-] as const) {
-  // biome-ignore format: pairs
-  test(`${format}: ${cases} changed files are read properly or refused`, async () => {
-    const { executions, accepted, findings } = await run(format, { cases });
+const cases = { safetensors: 500, torch: 300, onnx: 100, tfjs: 300, manifest: 100 };
+for (const [format, count] of Object.entries(cases)) {
+  test(`${format}: ${count} changed files are read properly or refused`, async () => {
+    const { executions, accepted, findings } = await run(format, { cases: count });
     assert.deepEqual(findings, []);
-    assert.equal(executions, cases);
-    assert.ok(accepted > 0 && accepted < cases, `${accepted} are accepted: both ways of the reader are tried`);
+    assert.equal(executions, count);
+    assert.ok(accepted > 0 && accepted < count, `${accepted} are accepted: both ways of the reader are tried`);
   });
 }
 
