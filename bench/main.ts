@@ -13,6 +13,7 @@ import { loaderEpoch } from "./loader-epoch.ts";
 import { pathwayStep } from "./pathway-step.ts";
 import { resnetStep } from "./resnet-step.ts";
 import { rlEnvironments } from "./rl-environments.ts";
+import { rlPpo } from "./rl-ppo.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -30,6 +31,7 @@ const parts: Record<string, () => Promise<Figure[] | undefined>> = {
   pathway: () => pathwayStep(rounds, flags.quick ? 100 : 1000),
   "large-hub": () => largeHub(flags.quick ? 1 : 3, flags.quick ? 5 : 15),
   environments: async () => rlEnvironments(rounds, flags.quick ? 1000 : 4000),
+  rl: () => rlPpo(flags.python, flags.quick ? 3 : 7),
   loader: () => loaderEpoch(flags.quick ? 3 : 7),
 };
 

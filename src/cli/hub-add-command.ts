@@ -11,6 +11,7 @@ import {
   type Wishes,
 } from "../hub/index.ts";
 import { amount } from "../report/index.ts";
+import { addAgentOfRun, isAgentRun } from "../rl/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
 import type { Output } from "./context.ts";
 import { number, trustHelp } from "./flags.ts";
@@ -46,10 +47,11 @@ const normalisations = {
 } as const;
 
 const addHelp = `
-SOURCE is a file (safetensors or an index of shards, PyTorch .pth/.pt, .onnx, a TensorFlow.js model.json, TorchScript with
+SOURCE is the folder of an agent's run (rl train), a file (safetensors or an index of shards, PyTorch .pth/.pt, .onnx, a TensorFlow.js model.json, TorchScript with
 --trust), hf:owner/name[@revision][/path] or an address. The network is used only for the last two.
 
 Examples:
+  hub-pathway hub add breakout runs/breakout --hub games
   hub-pathway hub add moco checkpoints/moco_v1_200ep.pth --hub my-hub --data ImageNet
   hub-pathway hub add seg deeplabv3.pth --hub my-hub
   hub-pathway hub add small net.onnx --hub my-hub --size 64 --normalize imagenet --features /pool/Flatten_output_0`;
@@ -94,6 +96,7 @@ export function addMemberCommands(hub: Command, output: () => Output): void {
 
 async function add(name: string, source: string, flags: AddFlags, output: Output): Promise<void> {
   const { hub, sha256, offline, trust } = flags;
+  if (isAgentRun(source)) return addAgent(name, source, flags, output);
   const progress = transferProgress();
   const added = await addMember({
     hub,
@@ -113,6 +116,17 @@ async function add(name: string, source: string, flags: AddFlags, output: Output
       `${report.inputSize} px, features ${report.featureWidth} wide`,
   );
   output.result({ hub, member: entry, notes: added.notes, ...report });
+}
+
+/** An agent that a run trained, instead of a model of images. */
+async function addAgent(name: string, run: string, { hub, licence }: AddFlags, output: Output): Promise<void> {
+  const entry = await addAgentOfRun({ hub, name, run, licence });
+  const { architecture, featureWidth, observation, training } = entry;
+  output.say(
+    `added the agent ${name} to ${hub}: ${architecture}, features ${featureWidth} wide, ${training.steps} steps of ` +
+      `${training.algorithm} in ${observation.environment}`,
+  );
+  output.result({ hub, agent: entry });
 }
 
 function unknowns(entry: { licence: string; pretraining: { data: string; paradigm: string } }): [string, string][] {

@@ -10,6 +10,7 @@ import {
   verifyHub,
 } from "../hub/index.ts";
 import { amount, type Column, textTable } from "../report/index.ts";
+import { type AgentReport, describeAgents, verifyAgents } from "../rl/index.ts";
 import { UserError } from "../torch/index.ts";
 import type { Output } from "./context.ts";
 import { trustHelp } from "./flags.ts";
@@ -53,21 +54,52 @@ const measured: Column<MemberReport>[] = [
   { title: "input", value: (row) => `${row.inputSize} px`, right: true },
 ];
 
+const agentColumns: Column<AgentReport>[] = [
+  { title: "agent", value: (row) => row.name },
+  { title: "architecture", value: (row) => row.architecture },
+  { title: "parameters", value: (row) => amount(row.parameters), right: true },
+  { title: "FLOPs", value: (row) => amount(row.flops), right: true },
+  { title: "width", value: (row) => String(row.featureWidth), right: true },
+  { title: "environment", value: (row) => row.environment },
+  { title: "trained", value: (row) => `${row.algorithm}, ${amount(row.steps)}steps` },
+  { title: "return", value: (row) => row.meanReturn?.toFixed(2) ?? "", right: true },
+];
+
+/** Tables of the models of images and of the agents, where there are any. */
+function tables(
+  members: readonly MemberReport[],
+  columns: Column<MemberReport>[],
+  agents: readonly AgentReport[],
+): string {
+  const parts = [
+    ...(members.length > 0 ? [textTable([...members], columns)] : []),
+    ...(agents.length > 0 ? [textTable([...agents], agentColumns)] : []),
+  ];
+  return parts.join("\n\n");
+}
+
 function list(dir: string, flags: HubFlags, output: Output): void {
   const hub = openHub(dir, flags);
   const rows = describeHub(hub);
-  output.say(
-    textTable(rows, [
-      ...measured,
-      { title: "data", value: (row) => row.data },
-      { title: "paradigm", value: (row) => row.paradigm },
-    ]),
-  );
-  output.result({ hub: hub.manifest.name, members: rows });
+  const agents = describeAgents(hub);
+  const columns: Column<MemberReport>[] = [
+    ...measured,
+    { title: "data", value: (row) => row.data },
+    { title: "paradigm", value: (row) => row.paradigm },
+  ];
+  output.say(tables(rows, columns, agents));
+  output.result({ hub: hub.manifest.name, members: rows, ...(agents.length > 0 ? { agents } : {}) });
 }
 
 function show(dir: string, member: string | undefined, flags: HubFlags, output: Output): void {
   const hub = openHub(dir, flags);
+  const agents = describeAgents(hub);
+  const agent = agents.find((own) => own.name === member);
+  if (agent) {
+    for (const { title, value } of agentColumns) output.say(`${title.padEnd(14)} ${value(agent)}`);
+    output.result({ ...agent, entry: hub.manifest.agents?.find((own) => own.name === member) });
+    return;
+  }
   if (member !== undefined) {
     const entry = memberEntry(hub, member);
     const report = reportMember(hub, entry);
@@ -76,14 +108,14 @@ function show(dir: string, member: string | undefined, flags: HubFlags, output: 
     return;
   }
   const rows = describeHub(hub);
-  output.say(
-    textTable(rows, [
-      ...measured,
-      { title: "paradigm", value: (row) => row.paradigm },
-      { title: "licence", value: (row) => row.licence },
-    ]),
-  );
-  output.result({ hub: hub.manifest.name, fingerprint: hub.fingerprint, members: rows });
+  const columns: Column<MemberReport>[] = [
+    ...measured,
+    { title: "paradigm", value: (row) => row.paradigm },
+    { title: "licence", value: (row) => row.licence },
+  ];
+  output.say(tables(rows, columns, agents));
+  const { fingerprint, manifest } = hub;
+  output.result({ hub: manifest.name, fingerprint, members: rows, ...(agents.length > 0 ? { agents } : {}) });
 }
 
 function details(entry: MemberEntry, report: MemberReport): [string, string][] {
@@ -114,7 +146,7 @@ function details(entry: MemberEntry, report: MemberReport): [string, string][] {
 
 function verify(dir: string, flags: HubFlags, output: Output): void {
   const hub = openHub(dir, flags);
-  const reports = verifyHub(hub);
+  const reports = [...verifyHub(hub), ...verifyAgents(hub)];
   for (const report of reports)
     output.say(report.problems.length === 0 ? `ok    ${report.name}` : `WRONG ${report.problems.join("; ")}`);
   output.result({ hub: hub.manifest.name, members: reports });

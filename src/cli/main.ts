@@ -7,6 +7,7 @@ import { Output } from "./context.ts";
 import { addDataCommand } from "./data-command.ts";
 import { addDoctorCommand } from "./doctor-command.ts";
 import { addHubCommand } from "./hub-command.ts";
+import { addRlCommand } from "./rl-command.ts";
 import { addRunCommands } from "./run-commands.ts";
 import { addTrainCommand } from "./train-command.ts";
 
@@ -30,6 +31,7 @@ function build(argv: readonly string[]): Command {
   addDataCommand(program, output);
   addTrainCommand(program, output);
   addRunCommands(program, output);
+  addRlCommand(program, output);
   for (const command of everyCommand(program)) {
     command.exitOverride().configureOutput({ writeErr: (text) => process.stderr.write(text) });
     if (command !== program)

@@ -4,6 +4,8 @@ export interface Series {
   name: string;
   /** Pairs of x and y. */
   points: readonly (readonly [number, number])[];
+  /** Triples of x, lower and upper y, drawn as a shade around the line. */
+  band?: readonly (readonly [number, number, number])[];
 }
 
 const palette = ["#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2", "#be185d", "#4d7c0f"];
@@ -23,12 +25,19 @@ export function lineChart(title: string, series: readonly Series[], axes: { x: s
   if (all.length === 0) return "";
   const [width, height, left, bottom, top] = [640, 300, 56, 40, 28];
   const [x0, x1] = extent(all.map(([x]) => x));
-  const [y0, y1] = extent(all.map(([, y]) => y));
+  const bands = shown.flatMap((one) => one.band ?? []);
+  const [y0, y1] = extent([...all.map(([, y]) => y), ...bands.flatMap(([, low, high]) => [low, high])]);
   const px = (x: number) => left + ((x - x0) / (x1 - x0)) * (width - left - 16);
   const py = (y: number) => height - bottom - ((y - y0) / (y1 - y0)) * (height - bottom - top);
   const lines = shown.map((one, i) => {
     const path = one.points.map(([x, y]) => `${px(x).toFixed(1)},${py(y).toFixed(1)}`).join(" ");
     return `<polyline fill="none" stroke="${colour(i)}" stroke-width="2" points="${path}"><title>${escapeHtml(one.name)}</title></polyline>`;
+  });
+  const shades = shown.map((one, i) => {
+    const lower = (one.band ?? []).map(([x, low]) => `${px(x).toFixed(1)},${py(low).toFixed(1)}`);
+    const upper = (one.band ?? []).map(([x, , high]) => `${px(x).toFixed(1)},${py(high).toFixed(1)}`);
+    if (lower.length === 0) return "";
+    return `<polygon fill="${colour(i)}" fill-opacity="0.15" points="${[...lower, ...upper.reverse()].join(" ")}" />`;
   });
   const discs = shown.flatMap((one, i) =>
     all.length > mostDiscs
@@ -54,7 +63,7 @@ export function lineChart(title: string, series: readonly Series[], axes: { x: s
     .join(" &nbsp; ");
   return (
     `<figure><svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeHtml(title)}">` +
-    `<text x="${left}" y="16" font-weight="bold">${escapeHtml(title)}</text>${xTicks.join("")}${yTicks.join("")}${lines.join("")}${discs.join("")}` +
+    `<text x="${left}" y="16" font-weight="bold">${escapeHtml(title)}</text>${xTicks.join("")}${yTicks.join("")}${shades.join("")}${lines.join("")}${discs.join("")}` +
     `<text x="${width / 2}" y="${height - 6}" text-anchor="middle">${escapeHtml(axes.x)}</text></svg>` +
     `<figcaption>${escapeHtml(axes.y)}: ${legend}</figcaption></figure>`
   );

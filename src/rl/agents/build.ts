@@ -45,31 +45,52 @@ export function plainArchitecture(
   return { architecture, config: { ...config, channels: form.shape[0] } };
 }
 
+export interface BuildSetting {
+  form: ObservationForm;
+  outputs: number;
+  kind: OutputKind;
+  seed: number;
+  /** Needed for everything but new networks. */
+  hub: Hub | undefined;
+}
+
 /**
  * A network of the plan, with its own random streams of the seed.
- * @param hub needed for everything but new networks
  * @throws UserError, ConfigError when hub or plan do not fit
  */
-export function buildNetwork(
-  plan: NetworkPlan,
-  setting: { form: ObservationForm; outputs: number; kind: OutputKind; seed: number; hub: Hub | undefined },
+export function buildNetwork(plan: NetworkPlan, setting: BuildSetting): TrainedNetwork {
+  const streams = new RandomStreams(setting.seed);
+  try {
+    return plan.kind === "pathway" ? overHub(plan, setting, streams) : alone(plan, setting, streams);
+  } catch (error) {
+    streams.dispose();
+    throw error;
+  }
+}
+
+function alone(
+  plan: Exclude<NetworkPlan, { kind: "pathway" }>,
+  { form, outputs, kind, hub }: BuildSetting,
+  streams: RandomStreams,
 ): TrainedNetwork {
-  const { form, outputs, kind, seed, hub } = setting;
-  const streams = new RandomStreams(seed);
-  const common = { outputs, kind, streams };
   if (plan.kind === "new") {
     const network = createObservationNetwork(plan.architecture, plan.config, { generator: streams.stream("init") });
-    return new PlainNetwork(network, common);
+    return new PlainNetwork(network, { outputs, kind, streams });
   }
-  if (plan.kind === "agent") {
-    const [entry] = agentEntries(hub as Hub, [plan.name]);
-    const network = adoptAgent(hub as Hub, entry as NonNullable<typeof entry>, form);
-    return new PlainNetwork(network, { ...common, pretrained: true });
-  }
+  const [entry] = agentEntries(hub as Hub, [plan.name]);
+  const network = adoptAgent(hub as Hub, entry as NonNullable<typeof entry>, form);
+  return new PlainNetwork(network, { outputs, kind, streams, pretrained: true });
+}
+
+function overHub(
+  { config, memberRate, randomRoutes }: Extract<NetworkPlan, { kind: "pathway" }>,
+  { form, outputs, kind, hub }: BuildSetting,
+  streams: RandomStreams,
+): TrainedNetwork {
   const members = loadAgents(hub as Hub, form);
-  const { config, memberRate, randomRoutes } = plan;
+  const channels = form.shape[0];
   try {
-    return new PathwayNetwork({ members, channels: form.shape[0], ...common, config, memberRate, randomRoutes });
+    return new PathwayNetwork({ members, channels, outputs, kind, streams, config, memberRate, randomRoutes });
   } catch (error) {
     for (const member of members) member.dispose();
     throw error;

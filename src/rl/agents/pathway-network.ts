@@ -9,10 +9,12 @@
  * was learned; `routes: "redrawn"` is there to measure what that costs. Learning from replay has no such ratio, and its
  * routes would be those of a generator of long ago: there they are always drawn anew.
  */
-import { setBatchNormPolicy } from "../../nn/index.ts";
+import { init, setBatchNormPolicy } from "../../nn/index.ts";
 import {
+  type GlobalGate,
   HubPathway,
   type PathwayConfig,
+  type PathwayGenerator,
   pathwayWeights,
   type Routing,
   type RowLoss,
@@ -20,7 +22,7 @@ import {
   routeMask,
   rowsByModel,
 } from "../../pathway/index.ts";
-import { ConfigError, noGrad, type RandomStreams, type Tensor, tensor } from "../../torch/index.ts";
+import { ConfigError, type Generator, noGrad, type RandomStreams, type Tensor, tensor } from "../../torch/index.ts";
 import type { AgentMember } from "./agent-member.ts";
 import {
   type Acted,
@@ -70,8 +72,11 @@ export class PathwayNetwork implements TrainedNetwork {
       throw new ConfigError('noise "learned" cannot be kept with the routes: use "scheduled" or "none"');
     }
     this.module = new HubPathway({ members, outputs, config, streams, channels });
-    // Acting and learning see batches of different sizes and times: the generator must score alike in both.
-    setBatchNormPolicy(this.module.generator, "running");
+    prepareGenerator(
+      this.module.generator,
+      members[0]?.backbone.inputShape ?? [channels, 1, 1],
+      streams.stream("init"),
+    );
     const mean = members.reduce((sum, member) => sum + member.flops, 0) / members.length;
     const [, height, width] = members[0]?.backbone.inputShape ?? [0, 1, 1];
     const generator = this.#random ? 0 : this.module.generator.flops(Math.max(height, width));
@@ -139,6 +144,25 @@ export class PathwayNetwork implements TrainedNetwork {
     const joint = this.module.aggregation.namedParameters();
     const weight = joint.get("head.weight");
     return [...this.module.heads, ...(weight ? [{ weight, bias: joint.get("head.bias") }] : [])];
+  }
+}
+
+/**
+ * Acting and learning see batches of different sizes and times, in which the generator must score alike: its norms use
+ * running statistics that stay as they begin, which does nothing. Instead its layers begin with orthogonal weights, so that
+ * the observation is not lost on the way through them; of a 3x3 filter only the centre meets an observation of one pixel.
+ */
+function prepareGenerator(
+  generator: PathwayGenerator | GlobalGate,
+  [, height, width]: readonly [number, number, number],
+  random: Generator,
+): void {
+  setBatchNormPolicy(generator, "running");
+  const filterGain = height * width === 1 ? 3 : 1;
+  for (const [name, parameter] of generator.namedParameters()) {
+    if (name.endsWith("conv.weight")) init.orthogonal_(parameter, filterGain * Math.SQRT2, random);
+    else if (name === "hidden.weight") init.orthogonal_(parameter, Math.SQRT2, random);
+    else if (name.endsWith("conv.bias") || name === "hidden.bias") init.constant_(parameter, 0);
   }
 }
 

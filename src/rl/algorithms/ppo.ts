@@ -10,7 +10,7 @@
 import { clipGradNorm } from "../../optim/index.ts";
 import { inferenceMode, ops, randperm, scope, type Tensor, tensor } from "../../torch/index.ts";
 import type { KeptRoutes } from "../agents/network.ts";
-import { encode, observationArray } from "../agents/observations.ts";
+import { encode, type ObservationForm, observationArray } from "../agents/observations.ts";
 import type { Observations, StepResult } from "../environments/index.ts";
 import { sampleActions, uniforms } from "./actions.ts";
 import { type Algorithm, type AlgorithmState, adam, addRows, type Progress, type Setting } from "./algorithm.ts";
@@ -52,6 +52,16 @@ export const defaultPpoOptions: PpoOptions = {
   maxGradNorm: 0.5,
   routes: "kept",
 };
+
+/**
+ * The options for such observations. Classic control has returns of hundreds, and its networks share their layers between
+ * policy and value: the value's gradient would drown the policy's, so it has a small weight.
+ */
+export function usualPpoOptions(form: ObservationForm): PpoOptions {
+  const isVector = form.shape[1] * form.shape[2] === 1;
+  if (isVector) return { ...defaultPpoOptions, rollout: 64, epochs: 10, valueWeight: 0.005 };
+  return { ...defaultPpoOptions, minibatches: 8 };
+}
 
 /** What a rollout recorded of each of its R rows. */
 interface Rollout {

@@ -295,6 +295,12 @@ export interface OpenedAgent {
   finished: boolean;
 }
 
+/** Training on Atari sees rewards of -1, 0 and 1 (Mnih et al. 2015); an agent's return is that of the game. */
+function withWholeRewards(options: AgentRun["environmentOptions"]): AgentRun["environmentOptions"] {
+  const { gym = {} } = options;
+  return { ...options, gym: { ...gym, atari: { ...gym.atari, clipRewards: false } } };
+}
+
 /**
  * The trained network of a run and a fresh environment for it; the caller disposes and closes both.
  * @throws UserError when the hub is no longer the one that it was trained with, or nothing was saved yet
@@ -310,7 +316,7 @@ export async function openAgent(
     throw new UserError(`${out} was trained with another hub than ${hub.dir} is now: give the right one with --hub`);
   }
   const environment = await makeEnvironment(run.environment, {
-    ...run.environmentOptions,
+    ...withWholeRewards(run.environmentOptions),
     n: options.copies,
     seed: options.seed,
   });

@@ -1,0 +1,278 @@
+/** hub-pathway rl: agents are trained in environments, alone or over a hub of agents, and play what they learned. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { type Command, Option } from "commander";
+import { duration } from "../report/index.ts";
+import {
+  type AlgorithmPlan,
+  defaultDqnOptions,
+  EpisodeVideo,
+  localIds,
+  makeEnvironment,
+  type NetworkPlan,
+  type ObservationForm,
+  observationForm,
+  openAgent,
+  outputKind,
+  playEpisodes,
+  trainAgent,
+  usualNetwork,
+  usualPpoOptions,
+} from "../rl/index.ts";
+import { ConfigError, setNumThreads } from "../torch/index.ts";
+import { Interrupted } from "../train/index.ts";
+import type { Output } from "./context.ts";
+import { requireCounts } from "./data-flags.ts";
+import { choice, choiceHelp, number } from "./flags.ts";
+import { agentProgress } from "./rl-progress.ts";
+
+interface TrainFlags {
+  env: string;
+  algorithm: AlgorithmPlan["name"];
+  out: string;
+  steps: number;
+  copies?: number;
+  hub?: string;
+  agent?: string;
+  k?: number;
+  choice?: Record<string, unknown>;
+  memberRate: number;
+  randomRoutes?: boolean;
+  network?: string;
+  config?: Record<string, unknown>;
+  set?: Record<string, unknown>;
+  seed: number;
+  resume?: boolean;
+  threads?: number;
+  python?: string;
+}
+
+interface EvalFlags {
+  episodes: number;
+  copies: number;
+  greedy?: boolean;
+  video?: string;
+  hub?: string;
+  seed: number;
+  python?: string;
+}
+
+const pythonHelp = "Python interpreter of gym: environments (default: HUB_PATHWAY_PYTHON, else python3)";
+
+const environments = `
+Environments: ${localIds.join(", ")}, and gym:ID for any of Gymnasium (needs Python).`;
+
+const trainExamples = `${environments}
+
+Examples:
+  hub-pathway rl train --env minatar:breakout --algorithm ppo --steps 1000000 --out runs/breakout
+  hub-pathway hub add breakout runs/breakout --hub games
+  hub-pathway rl train --env minatar:asterix --algorithm ppo --hub games --k 2 --out runs/asterix`;
+
+export function addRlCommand(program: Command, output: () => Output): void {
+  const rl = program.command("rl").description("reinforcement learning over a hub of agents");
+  rl.command("train")
+    .description("train an agent in an environment, alone or over a hub of agents")
+    .requiredOption("--env <name>", "the environment")
+    .requiredOption("--out <dir>", "folder of the run, made anew")
+    .addOption(new Option("--algorithm <name>", "how it learns").choices(["ppo", "dqn"]).default("ppo"))
+    .option("--steps <n>", "steps of the environment in all, over its copies", number, 500_000)
+    .option("--copies <n>", "environments that are played side by side (default: 16 for ppo, 4 for dqn)", number)
+    .option("--hub <dir>", "folder of a hub of agents: Hub-Pathway over them")
+    .option("--k <n>", "activated agents for each observation", number)
+    .option("--agent <name>", "continue with this one agent of the hub instead")
+    .option("--choice <name=value>", choiceHelp, choice)
+    .option("--member-rate <factor>", "factor on the learning rate of the hub's agents; 0 leaves them", number, 1)
+    .option("--random-routes", "control: routes at random instead of the generator's")
+    .option("--network <name>", "architecture of a new agent (default: the usual one for what is seen)")
+    .option("--config <name=value>", "a choice of that architecture; may be repeated", choice)
+    .option("--set <name=value>", "a setting of the algorithm, such as lr=0.0005; may be repeated", choice)
+    .option("--seed <n>", "moves weights, play and noise", number, 0)
+    .option("--resume", "continue the run in --out")
+    .option("--threads <n>", "threads inside one operator", number)
+    .option("--python <path>", pythonHelp)
+    .addHelpText("after", trainExamples)
+    .action(async (flags: TrainFlags) => train(flags, output()));
+  rl.command("eval <run>")
+    .description("play whole episodes with a trained agent")
+    .option("--episodes <n>", "episodes to play", number, 100)
+    .option("--copies <n>", "environments that are played side by side", number, 10)
+    .option("--greedy", "always the most likely action, instead of one drawn by the policy")
+    .option("--video <file>", "film the first episode, as .gif or .webp, with the active agents marked below")
+    .option("--hub <dir>", "where the hub moved to")
+    .option("--seed <n>", "of the environment; training has others", number, 1_000_000)
+    .option("--python <path>", pythonHelp)
+    .addHelpText("after", "\nExample:\n  hub-pathway rl eval runs/asterix --episodes 100 --video asterix.gif --json")
+    .action(async (run: string, flags: EvalFlags) => evaluateRun(run, flags, output()));
+}
+
+async function train(flags: TrainFlags, output: Output): Promise<void> {
+  const { steps, algorithm: name, threads, env, out, seed } = flags;
+  const copies = flags.copies ?? (name === "ppo" ? 16 : 4);
+  requireCounts({ steps, copies });
+  if (!(flags.memberRate >= 0)) throw new ConfigError(`--member-rate is ${flags.memberRate}: it must be at least 0`);
+  if (threads !== undefined) setNumThreads(threads);
+  usePython(flags.python);
+  const form = await formOf(env);
+  const abort = new AbortController();
+  const stop = () => abort.abort();
+  process.once("SIGINT", stop);
+  process.once("SIGTERM", stop);
+  const progress = agentProgress();
+  try {
+    const outcome = await trainAgent({
+      environment: env,
+      environmentOptions: {},
+      algorithm: algorithmPlan(flags, form),
+      network: networkPlan(flags, form),
+      hub: flags.hub,
+      copies,
+      totalSteps: steps,
+      seed,
+      out,
+      resume: flags.resume ?? false,
+      emit: progress.emit,
+      signal: abort.signal,
+    });
+    progress.stop();
+    const { meanReturn, episodes, seconds } = outcome;
+    const returned = meanReturn === undefined ? "no episode ended" : `mean return ${meanReturn.toFixed(2)} at the end`;
+    output.say(`${env}: ${returned}, ${episodes} episodes in ${duration(seconds)}`);
+    output.say(`next: hub-pathway rl eval ${out}`);
+    output.result({ ...outcome, out });
+  } catch (error) {
+    progress.stop();
+    if (!(error instanceof Interrupted)) throw error;
+    const saved = existsSync(join(out, "agent.json"));
+    output.warn(
+      saved
+        ? "interrupted; everything is saved. Go on with the same command and --resume"
+        : "interrupted before the run began; nothing was written",
+    );
+    output.result({ interrupted: true, out });
+    process.exitCode = 130;
+  } finally {
+    process.off("SIGINT", stop);
+    process.off("SIGTERM", stop);
+  }
+}
+
+/** Not a part of the run: it may be continued elsewhere, with another interpreter. */
+function usePython(path: string | undefined): void {
+  if (path !== undefined) process.env["HUB_PATHWAY_PYTHON"] = path;
+}
+
+/** What the environment shows decides which network and settings are usual. */
+async function formOf(id: string): Promise<ObservationForm> {
+  const environment = await makeEnvironment(id, { n: 1 });
+  try {
+    return observationForm(environment);
+  } finally {
+    await environment.close();
+  }
+}
+
+function algorithmPlan({ algorithm: name, set = {} }: TrainFlags, form: ObservationForm): AlgorithmPlan {
+  if (name === "ppo") return { name, options: withSettings(usualPpoOptions(form), set, name) };
+  return { name, options: withSettings(defaultDqnOptions, set, name) };
+}
+
+/** Settings that count something. */
+const counts: ReadonlySet<string> = new Set(
+  "rollout epochs minibatches nSteps batchSize capacity trainEvery targetEvery".split(" "),
+);
+
+/** @throws ConfigError for a setting that the algorithm does not have, or a value of another kind */
+function withSettings<T extends object>(usual: T, set: Readonly<Record<string, unknown>>, algorithm: string): T {
+  for (const [name, value] of Object.entries(set)) {
+    if (!Object.hasOwn(usual, name)) {
+      throw new ConfigError(`${algorithm} has no setting "${name}"; it has: ${Object.keys(usual).join(", ")}`);
+    }
+    const before = (usual as Record<string, unknown>)[name];
+    if (counts.has(name)) requireCounts({ [name]: value as number });
+    if (typeof value === "number" && !(value >= 0))
+      throw new ConfigError(`the setting ${name} is ${value}: at least 0`);
+    const isAlike = Array.isArray(before) ? isPair(value) : typeof value === typeof before;
+    if (!isAlike)
+      throw new ConfigError(`the setting ${name} is ${JSON.stringify(value)}, unlike ${JSON.stringify(before)}`);
+  }
+  return { ...usual, ...set };
+}
+
+function isPair(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 2 && value.every((part) => typeof part === "number");
+}
+
+/** @throws ConfigError for options that contradict each other */
+function networkPlan(flags: TrainFlags, form: ObservationForm): NetworkPlan {
+  const { hub, agent, k, network, config = {}, choice: choices = {}, memberRate, randomRoutes = false } = flags;
+  const routes = { "--k": k, "--choice": flags.choice, "--random-routes": flags.randomRoutes };
+  const [foreign] = Object.entries(routes).find(([, value]) => value !== undefined) ?? [];
+  if (hub !== undefined && network !== undefined) throw new ConfigError("--network is for new agents, not for a hub's");
+  if (foreign !== undefined && (hub === undefined || agent !== undefined)) {
+    throw new ConfigError(
+      `${foreign} is about routes over a hub: ${agent ? "leave out --agent" : "name one with --hub"}`,
+    );
+  }
+  if (agent !== undefined) return { kind: "agent", name: agent };
+  if (hub === undefined) {
+    const usual = usualNetwork(form, outputKind(flags.algorithm)) as Extract<NetworkPlan, { kind: "new" }>;
+    if (network === undefined || network === usual.architecture) {
+      return { ...usual, config: { ...usual.config, ...config } };
+    }
+    const [channels, height, width] = form.shape;
+    const shape = height * width === 1 || network === "mlp" ? { channels } : { channels, height, width };
+    return { kind: "new", architecture: network, config: { ...shape, ...config } };
+  }
+  const pathway = { ...choices, ...(k === undefined ? {} : { k }) };
+  return { kind: "pathway", config: pathway, memberRate, randomRoutes };
+}
+
+async function evaluateRun(path: string, flags: EvalFlags, output: Output): Promise<void> {
+  const { episodes, copies, seed, greedy = false } = flags;
+  requireCounts({ episodes, copies });
+  usePython(flags.python);
+  const opened = await openAgent(path, { copies: Math.min(copies, episodes), seed, hub: flags.hub });
+  const { environment, network, run, form, actions } = opened;
+  const { memberNames } = network;
+  try {
+    const video = flags.video === undefined ? undefined : new EpisodeVideo(flags.video, form, memberNames.length);
+    const kind = outputKind(run.algorithm.name);
+    const play = { environment, network, form, actions: actions.length, kind, episodes, greedy };
+    const played = await playEpisodes({ ...play, onStep: video && ((frame) => video.add(frame)) });
+    await video?.save();
+    const summary = summarise(played.returns);
+    const stepsPerSecond = played.steps / played.seconds;
+    output.say(
+      `${run.environment}, ${episodes} episodes: return ${summary.mean.toFixed(2)} ± ${summary.deviation.toFixed(2)} ` +
+        `(${summary.lowest} to ${summary.highest}), after ${opened.steps} steps of training, ${stepsPerSecond.toFixed(0)} steps/s`,
+    );
+    for (const [i, share] of (played.shares ?? []).entries()) {
+      output.say(`  ${(100 * share).toFixed(1).padStart(5)} % ${memberNames[i]}`);
+    }
+    if (video) output.say(`video: ${flags.video}${memberNames.length > 0 ? `, boxes: ${memberNames.join(", ")}` : ""}`);
+    if (video && video.skipped > 0) output.note(`the video leaves out the last ${video.skipped} steps`);
+    output.result({
+      environment: run.environment,
+      episodes,
+      meanReturn: summary.mean,
+      returnDeviation: summary.deviation,
+      returns: played.returns,
+      meanLength: played.lengths.reduce((sum, length) => sum + length, 0) / played.lengths.length,
+      pathwayShare: Object.fromEntries(memberNames.map((name, i) => [name, played.shares?.[i] ?? 0])),
+      trainingSteps: opened.steps,
+      finished: opened.finished,
+      stepsPerSecond,
+    });
+  } finally {
+    network.dispose();
+    await environment.close();
+  }
+}
+
+function summarise(returns: readonly number[]) {
+  const mean = returns.reduce((sum, value) => sum + value, 0) / returns.length;
+  const squares = returns.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  const deviation = Math.sqrt(squares / Math.max(1, returns.length - 1));
+  return { mean, deviation, lowest: Math.min(...returns), highest: Math.max(...returns) };
+}

@@ -1,0 +1,163 @@
+/**
+ * One student for all agents of a hub, in the manner of actor-mimic (Parisotto, Ba & Salakhutdinov 2016): the agents play
+ * their own games, and the student learns to act as they do from what they see, in the channels of another game, where it
+ * then goes on. n observations, C channels of the game to come, c of the teacher's, A actions, d features.
+ */
+import type { AgentEntry, Hub } from "../../hub/index.ts";
+import { createObservationNetwork, type ObservationNetwork } from "../../models/index.ts";
+import { distillationLoss, Linear } from "../../nn/index.ts";
+import { AdamW, clipGradNorm } from "../../optim/index.ts";
+import {
+  disposeTree,
+  inferenceMode,
+  keep,
+  RandomStreams,
+  scope,
+  seedOf,
+  type Tensor,
+  tensor,
+  UserError,
+} from "../../torch/index.ts";
+import { type AgentHead, agentEntries, loadAgent } from "../agents/agent-member.ts";
+import type { NetworkPlan } from "../agents/build.ts";
+import { matchChannels } from "../agents/channels.ts";
+import { orthogonalLayers } from "../agents/network.ts";
+import { encode, type ObservationForm, observationForm } from "../agents/observations.ts";
+import { sampleActions, uniforms } from "../algorithms/actions.ts";
+import { makeEnvironment, type Observations, type VectorEnvironment } from "../environments/index.ts";
+
+export interface DistilRequest {
+  hub: Hub;
+  /** Of the game to come. */
+  form: ObservationForm;
+  /** The student. */
+  network: Extract<NetworkPlan, { kind: "new" }>;
+  /** Steps that the teachers play in all, over games and copies. */
+  steps: number;
+  copies: number;
+  seed: number;
+  lr?: number;
+}
+
+export interface Distilled {
+  /** The student and its head, which the caller disposes. */
+  network: ObservationNetwork;
+  head: Linear;
+  actions: readonly string[];
+  /** Mean divergence from the teachers over the last tenth. */
+  divergence: number;
+}
+
+interface Teacher {
+  network: ObservationNetwork;
+  head: AgentHead;
+  environment: VectorEnvironment;
+  form: ObservationForm;
+  /** [C, c]: the game to come sees the teacher's game through it. */
+  view: Tensor;
+  observations: Observations;
+}
+
+/** @throws UserError when the agents do not choose among the same actions, or learned values of actions */
+export async function distil(request: DistilRequest): Promise<Distilled> {
+  const { hub, form, steps, copies, seed, lr = 1e-3 } = request;
+  const entries = agentEntries(hub);
+  const actions = commonActions(entries);
+  const streams = new RandomStreams(seed);
+  const generator = streams.stream("init");
+  const network = createObservationNetwork(request.network.architecture, request.network.config, { generator });
+  orthogonalLayers(network, generator);
+  const head = new Linear(network.featureWidth, actions.length, { generator });
+  const optimizer = new AdamW([{ params: [...network.parameters(), ...head.parameters()], lr, weight_decay: 0 }]);
+  const teachers: Teacher[] = [];
+  const losses: number[] = [];
+  try {
+    for (const entry of entries) teachers.push(await openTeacher(hub, entry, form, copies, seed));
+    const rounds = Math.ceil(steps / (copies * teachers.length));
+    for (let round = 0; round < rounds; round++) {
+      let sum = 0;
+      for (const teacher of teachers) {
+        const { shown, wished, outputs } = show(teacher, actions.length);
+        sum += imitate(network, head, optimizer, shown, wished);
+        const draws = uniforms(copies, streams.stream("actions"));
+        const result = await teacher.environment.step(sampleActions(outputs, copies, actions.length, draws).actions);
+        teacher.observations = result.observations;
+      }
+      losses.push(sum / teachers.length);
+    }
+    const last = losses.slice(-Math.max(1, Math.floor(rounds / 10)));
+    return { network, head, actions, divergence: last.reduce((sum, loss) => sum + loss, 0) / last.length };
+  } catch (error) {
+    for (const owned of [network, head]) owned.dispose();
+    throw error;
+  } finally {
+    optimizer.dispose();
+    streams.dispose();
+    for (const teacher of teachers) await closeTeacher(teacher);
+  }
+}
+
+function commonActions(entries: readonly AgentEntry[]): readonly string[] {
+  const [first] = entries as [AgentEntry, ...AgentEntry[]];
+  for (const { name, actions, outputs } of entries) {
+    if (outputs !== "policy-and-value") throw new UserError(`the agent "${name}" has no policy to learn from`);
+    if (String(actions) !== String(first.actions)) {
+      throw new UserError(`the agents "${first.name}" and "${name}" do not choose among the same actions`);
+    }
+  }
+  return first.actions;
+}
+
+async function openTeacher(
+  hub: Hub,
+  entry: AgentEntry,
+  form: ObservationForm,
+  copies: number,
+  seed: number,
+): Promise<Teacher> {
+  const id = entry.observation.environment;
+  const environment = await makeEnvironment(id, { n: copies, seed: seedOf(seed, `distil ${entry.name}`) % 2 ** 31 });
+  const own = observationForm(environment);
+  const values = new Float32Array(form.channels.length * own.channels.length);
+  for (const [row, shown] of matchChannels(form.channels, own.channels).entries()) {
+    for (const channel of shown) values[row * own.channels.length + channel] = 1;
+  }
+  const view = keep(tensor(values, { shape: [form.channels.length, own.channels.length] }));
+  return { ...loadAgent(hub.dir, entry), environment, form: own, view, observations: await environment.reset() };
+}
+
+async function closeTeacher({ network, head, view, environment }: Teacher): Promise<void> {
+  network.dispose();
+  disposeTree({ ...head, view });
+  await environment.close();
+}
+
+/** What the teacher sees as the student sees it, [n, C, H, W], and what it would do, [n, A]. */
+function show(teacher: Teacher, A: number): { shown: Tensor; wished: Tensor; outputs: Float32Array } {
+  const { network, head, form, view, observations } = teacher;
+  return scope(() => {
+    const x = encode(observations, form);
+    const [n, , height, width] = x.shape as [number, number, number, number];
+    const shown = view
+      .matmul(x.flatten(2))
+      .view([n, view.size(0), height, width])
+      .clamp(0, 1);
+    const outputs = inferenceMode(
+      () => network.forward(x).matmul(head.weight.t()).add(head.bias).narrow(1, 0, A).toTypedArray() as Float32Array,
+    );
+    return { shown, wished: tensor(outputs, { shape: [n, A] }), outputs };
+  });
+}
+
+function imitate(network: ObservationNetwork, head: Linear, optimizer: AdamW, shown: Tensor, wished: Tensor): number {
+  const loss = scope(() => distillationLoss(head.forward(network.forward(shown)), wished));
+  const value = scope(() => {
+    loss.backward();
+    clipGradNorm([...network.parameters(), ...head.parameters()], 0.5);
+    optimizer.step();
+    optimizer.zeroGrad();
+    return loss.item();
+  });
+  for (const owned of [loss, shown, wished]) owned.dispose();
+  return value;
+}

@@ -1,0 +1,103 @@
+/** rl train and eval, and hub add of an agent, as a user runs them. */
+import assert from "node:assert/strict";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import sharp from "sharp";
+import { lastLine, runProgram } from "../support/program.ts";
+import { temporaryFolder } from "../support/small-hub.ts";
+
+const folder = temporaryFolder();
+const inFolder = (name: string): string => join(folder, name);
+const run = (args: string[], onStderr?: Parameters<typeof runProgram>[2]) =>
+  runProgram(args, inFolder("cache"), onStderr);
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+const train = (game: string, out: string, steps: number, more: string[] = []) => [
+  ...["rl", "train", "--env", `minatar:${game}`, "--algorithm", "ppo", "--out", inFolder(out)],
+  ...[
+    "--steps",
+    String(steps),
+    "--copies",
+    "4",
+    "--set",
+    "rollout=32",
+    "--set",
+    "minibatches=2",
+    "--threads",
+    "1",
+    "--json",
+    ...more,
+  ],
+];
+
+test("agents are trained, form a hub, and Hub-Pathway plays another game over them", async () => {
+  for (const game of ["breakout", "freeway"]) {
+    const trained = await run(train(game, game, 512));
+    assert.equal(trained.code, 0, trained.stderr);
+    assert.equal(lastLine(trained.stdout)["steps"], 512);
+    const added = await run(["hub", "add", game, inFolder(game), "--hub", inFolder("games"), "--json"]);
+    assert.equal(added.code, 0, added.stderr);
+  }
+  const listed = await run(["hub", "ls", inFolder("games"), "--json"]);
+  assert.equal((lastLine(listed.stdout)["agents"] as unknown[]).length, 2);
+  const verified = await run(["hub", "verify", inFolder("games")]);
+  assert.equal(verified.code, 0, verified.stderr);
+  const routed = await run(train("asterix", "routed", 512, ["--hub", inFolder("games"), "--k", "1"]));
+  assert.equal(routed.code, 0, routed.stderr);
+  const video = inFolder("asterix.gif");
+  const played = await run(["rl", "eval", inFolder("routed"), "--episodes", "3", "--video", video, "--json"]);
+  assert.equal(played.code, 0, played.stderr);
+  const result = lastLine(played.stdout);
+  assert.equal((result["returns"] as number[]).length, 3);
+  const shares = Object.values(result["pathwayShare"] as Record<string, number>);
+  assert.ok(Math.abs(shares.reduce((a, b) => a + b, 0) - 1) < 1e-9);
+  const picture = await sharp(video).metadata();
+  assert.ok((picture.pages ?? 0) > 3);
+  assert.equal(picture.width, 160);
+});
+
+test("Ctrl-C saves, says how to go on, and the resumed run ends as an uninterrupted one", async () => {
+  const whole = await run(train("breakout", "whole", 24_000));
+  const stopped = await run(train("breakout", "stopped", 24_000), (stderr, kill) => {
+    if (stderr.includes("step ")) kill("SIGINT");
+  });
+  assert.equal(stopped.code, 130, stopped.stderr);
+  assert.match(stopped.stderr, /everything is saved.*--resume/);
+  assert.equal(lastLine(stopped.stdout)["interrupted"], true);
+  const resumed = await run(train("breakout", "stopped", 24_000, ["--resume"]));
+  assert.equal(resumed.code, 0, resumed.stderr);
+  assert.match(resumed.stderr, /going on from step [1-9]/);
+  const outcome = (stdout: string) => ({ ...lastLine(stdout), seconds: 0, out: "" });
+  assert.deepEqual(outcome(resumed.stdout), outcome(whole.stdout));
+  const weights = (name: string) => {
+    const bytes = readFileSync(join(inFolder(name), "agent.checkpoint.safetensors"));
+    return bytes.subarray(8 + Number(bytes.readBigUInt64LE(0)));
+  };
+  assert.ok(weights("stopped").equals(weights("whole")));
+});
+
+test("bad input is one line, a code, and nothing written", async () => {
+  const cases: [string[], number, RegExp][] = [
+    [["--env", "minatar:tetris"], 2, /no environment "minatar:tetris"; there are: minatar:asterix/],
+    [["--env", "cartpole", "--set", "rate=1"], 2, /ppo has no setting "rate"; it has: rollout/],
+    [["--env", "cartpole", "--set", "lr=fast"], 2, /setting lr is "fast"/],
+    [["--env", "cartpole", "--set", "rollout=0"], 2, /rollout is 0/],
+    [["--env", "cartpole", "--steps", "1.5"], 2, /--steps is 1.5/],
+    [["--env", "cartpole", "--k", "2"], 2, /--k is about routes over a hub/],
+    [["--env", "cartpole", "--network", "lstm"], 1, /unknown network "lstm".*mlp/],
+    [["--env", "cartpole", "--hub", inFolder("nowhere")], 1, /nowhere is not a hub/],
+    [["--env", "cartpole", "--hub", "hubs/starter"], 1, /has no agents/],
+    [["--env", "gym:CartPole-v1", "--python", inFolder("no-python")], 2, /cannot be started as ".*no-python"/],
+  ];
+  for (const [args, code, message] of cases) {
+    const refused = await run(["rl", "train", "--out", inFolder("refused"), ...args]);
+    assert.equal(refused.code, code, refused.stderr);
+    assert.match(refused.stderr, message);
+    assert.equal(refused.stderr.trim().split("\n").length, 1, refused.stderr);
+    assert.equal(existsSync(inFolder("refused")), false);
+  }
+  const none = await run(["rl", "eval", inFolder("nowhere")]);
+  assert.equal(none.code, 1);
+  assert.match(none.stderr, /holds no agent/);
+});

@@ -1,0 +1,291 @@
+/** Runs of agents: killed and continued ones end as uninterrupted ones do; agents join hubs and see other games. */
+import assert from "node:assert/strict";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test, { after, before } from "node:test";
+import { openHub, readManifest, removeMember } from "../../../src/hub/index.ts";
+import { readSafetensors } from "../../../src/io/index.ts";
+import {
+  type AgentRequest,
+  addAgentOfRun,
+  adoptAgent,
+  agentEntries,
+  defaultDqnOptions,
+  defaultPpoOptions,
+  describeAgents,
+  distil,
+  encode,
+  loadAgent,
+  loadAgents,
+  makeEnvironment,
+  matchChannels,
+  type NetworkPlan,
+  observationForm,
+  openAgent,
+  playEpisodes,
+  readProgress,
+  trainAgent,
+  usualNetwork,
+  verifyAgents,
+} from "../../../src/rl/index.ts";
+import { disposeTree, memory, noGrad, scope, type Tensor, UserError } from "../../../src/torch/index.ts";
+import { Interrupted } from "../../../src/train/index.ts";
+
+const dir = mkdtempSync(join(tmpdir(), "agents-"));
+const hub = join(dir, "games");
+const refusal = (pattern: RegExp) => (error: unknown) => error instanceof UserError && pattern.test(error.message);
+const inDir = (name: string) => join(dir, name);
+
+async function formOf(id: string) {
+  return observationForm(await makeEnvironment(id));
+}
+
+const ppo = { name: "ppo", options: { ...defaultPpoOptions, rollout: 16 } } as const;
+const dqnOptions = {
+  ...defaultDqnOptions,
+  nSteps: 3,
+  capacity: 700,
+  learningStarts: 100,
+  trainEvery: 8,
+  targetEvery: 300,
+};
+const dqn = { name: "dqn", options: dqnOptions } as const;
+
+function request(out: string, changes: Partial<AgentRequest> & Pick<AgentRequest, "network">): AgentRequest {
+  return {
+    environment: "minatar:breakout",
+    environmentOptions: {},
+    algorithm: ppo,
+    hub: undefined,
+    copies: 4,
+    totalSteps: 1024,
+    seed: 3,
+    out: inDir(out),
+    resume: false,
+    emit: () => {},
+    ...changes,
+  };
+}
+
+before(async () => {
+  for (const game of ["breakout", "asterix"]) {
+    const environment = `minatar:${game}`;
+    const network = usualNetwork(await formOf(environment), "policy-and-value");
+    await trainAgent(request(game, { environment, network }));
+    await addAgentOfRun({ hub, name: game, run: inDir(game) });
+  }
+});
+after(() => rmSync(dir, { recursive: true, force: true }));
+
+function weightsOf(out: string): Record<string, number[]> {
+  const { tensors } = readSafetensors(join(inDir(out), "agent.checkpoint.safetensors"));
+  const values = Object.fromEntries(Array.from(tensors, ([key, tensor]) => [key, tensor.toNumbers()]));
+  disposeTree(tensors);
+  return values;
+}
+
+const played = (out: string) => readProgress(join(inDir(out), "events.jsonl")).flatMap((event) => event.returns);
+
+const pathway = (config: Extract<NetworkPlan, { kind: "pathway" }>["config"]): NetworkPlan => ({
+  kind: "pathway",
+  config,
+  memberRate: 1,
+  randomRoutes: false,
+});
+
+const plans: [string, Partial<AgentRequest> & Pick<AgentRequest, "network">][] = [
+  ["ppo", { network: { kind: "new", architecture: "minatar-network", config: { channels: 4 } } }],
+  ["dqn", { algorithm: dqn, network: { kind: "new", architecture: "minatar-network", config: { channels: 4 } } }],
+  ["ppo-hub", { environment: "minatar:space-invaders", hub, network: pathway({ k: 1, warmup: 0.3 }) }],
+  ["dqn-hub", { environment: "minatar:seaquest", hub, algorithm: dqn, network: pathway({ k: 2, tau: 1 }) }],
+];
+
+for (const [name, plan] of plans) {
+  test(`a ${name} run ends the same, whether it is left alone, interrupted, or killed after its last checkpoint`, async () => {
+    const totalSteps = 4 * 16 * (plan.algorithm === dqn ? 32 : 12);
+    const start = memory().handles;
+    // What a kill would leave: a checkpoint of some time ago, a log that goes further, and half a line.
+    let copied = false;
+    let saves = 0;
+    await trainAgent(
+      request(`${name}-whole`, {
+        ...plan,
+        totalSteps,
+        checkpointSeconds: 0,
+        emit: ({ type, steps }) => {
+          if (type !== "progress" || steps < totalSteps / 2 || copied || saves++ === 0) return;
+          copied = true;
+          cpSync(inDir(`${name}-whole`), inDir(`${name}-killed`), { recursive: true });
+          writeFileSync(join(inDir(`${name}-killed`), "events.jsonl"), '{"type":"prog', { flag: "a" });
+        },
+      }),
+    );
+    assert.ok(copied);
+    const abort = new AbortController();
+    const stopped = request(`${name}-stopped`, { ...plan, totalSteps, signal: abort.signal });
+    const emit: AgentRequest["emit"] = ({ type, steps }) => {
+      if (type === "progress" && steps > totalSteps / 3) abort.abort();
+    };
+    await assert.rejects(trainAgent({ ...stopped, checkpointSeconds: 0, emit }), Interrupted);
+    const { signal: _, ...again } = stopped;
+    await trainAgent({ ...again, resume: true });
+    await trainAgent(request(`${name}-killed`, { ...plan, totalSteps, resume: true }));
+    const whole = weightsOf(`${name}-whole`);
+    assert.ok(played(`${name}-whole`).length > 10);
+    for (const other of ["stopped", "killed"]) {
+      assert.deepEqual(weightsOf(`${name}-${other}`), whole, other);
+      assert.deepEqual(played(`${name}-${other}`), played(`${name}-whole`), other);
+    }
+    assert.equal(memory().handles, start);
+  });
+}
+
+test("a finished run that is resumed says its result and changes nothing", async () => {
+  const path = join(inDir("breakout"), "events.jsonl");
+  const log = readFileSync(path, "utf8");
+  const network = usualNetwork(await formOf("minatar:breakout"), "policy-and-value");
+  const outcome = await trainAgent(request("breakout", { network, resume: true }));
+  assert.equal(outcome.steps, 1024);
+  assert.equal(readFileSync(path, "utf8"), log);
+});
+
+test("another run's folder, no run to resume and other files are refused, and nothing is written", async () => {
+  const network = usualNetwork(await formOf("minatar:breakout"), "policy-and-value");
+  await assert.rejects(trainAgent(request("breakout", { network })), refusal(/already holds a run.*--resume/));
+  const other = request("breakout", { network, seed: 4, resume: true });
+  await assert.rejects(trainAgent(other), refusal(/another run \(seed differs\)/));
+  await assert.rejects(trainAgent(request("none", { network, resume: true })), refusal(/no run to resume/));
+  await assert.rejects(trainAgent({ ...request("games", { network }), out: hub }), refusal(/is not empty/));
+  const { handles } = memory();
+  const tooMany = request("none", { environment: "minatar:freeway", hub, network: pathway({ k: 3 }) });
+  await assert.rejects(trainAgent(tooMany), refusal(/k is 3.*1 to 2/));
+  const flat = request("none", { environment: "cartpole", hub, network: pathway({ k: 1 }) });
+  await assert.rejects(trainAgent(flat), refusal(/sees 10x10 cells.*cartpole shows 1x1/));
+  const unknown: NetworkPlan = { kind: "new", architecture: "mlp", config: { layers: 2 } };
+  await assert.rejects(trainAgent(request("none", { network: unknown })), refusal(/wrong configuration/));
+  assert.equal(memory().handles, handles);
+  assert.equal(existsSync(inDir("none")), false);
+});
+
+test("an agent in a hub plays as its run did, and the hub tells about it", async () => {
+  const opened = await openAgent(inDir("breakout"), { copies: 2, seed: 5 });
+  const { network, head } = loadAgent(hub, agentEntries(openHub(hub), ["breakout"])[0]!);
+  scope(() => {
+    const x = encode(
+      Uint8Array.from({ length: 800 }, (_, i) => (i % 7 === 0 ? 1 : 0)),
+      opened.form,
+    );
+    const expected = opened.network.act(x).outputs.toNumbers();
+    const again = network.forward(x).matmul(head.weight.t()).add(head.bias).toNumbers();
+    for (const [i, value] of expected.entries()) assert.ok(Math.abs(value - (again[i] ?? 9)) < 1e-5);
+  });
+  const { environment, form, actions } = opened;
+  const play = { environment, network: opened.network, form, actions: actions.length, greedy: false };
+  const { returns, lengths } = await playEpisodes({ ...play, kind: "policy-and-value", episodes: 5 });
+  assert.deepEqual([returns.length, lengths.length], [5, 5]);
+  for (const owned of [network, opened.network]) owned.dispose();
+  disposeTree({ ...head });
+  const [report] = describeAgents(openHub(hub));
+  assert.equal(report?.environment, "minatar:breakout");
+  assert.equal(report?.parameters, 16 * 4 * 9 + 16 + 1024 * 128 + 128);
+  // 8 x 8 outputs of a 3x3 filter over 4 channels, and the layer of 128 units.
+  assert.equal(report?.flops, 2 * (64 * 16 * 36 + 1024 * 128));
+  assert.deepEqual(
+    verifyAgents(openHub(hub)).map(({ problems }) => problems),
+    [[], []],
+  );
+});
+
+test("channels match by name, then by meaning, and else see nothing", () => {
+  const seaquest = ["sub_front", "sub_back", "friendly_bullet", "trail", "enemy_fish", "enemy_sub", "diver"];
+  // asterix: player, enemy, trail, gold
+  assert.deepEqual(matchChannels(["player", "enemy", "trail", "gold"], seaquest), [[0], [4, 5], [3], [6]]);
+  // breakout: a ball and bricks mean nothing there
+  assert.deepEqual(matchChannels(["paddle", "ball", "trail", "brick"], seaquest), [[0], [], [3], []]);
+  // A namesake goes before a meaning, and what has a namesake is not shown twice.
+  assert.deepEqual(matchChannels(["enemy", "car"], ["car", "enemy", "alien"]), [[1], [0]]);
+});
+
+test("an agent in another game computes what it computed of the channels that mean the same", async () => {
+  const [space, opened] = [await formOf("minatar:space-invaders"), openHub(hub)];
+  const [entry] = agentEntries(opened, ["asterix"]);
+  const { network: own, head } = loadAgent(hub, entry!);
+  const adopted = adoptAgent(opened, entry!, space);
+  assert.deepEqual(adopted.inputShape, [6, 10, 10]);
+  scope(() => {
+    noGrad(() => {
+      // In asterix: player, enemy, trail, gold. In space-invaders: cannon, alien, alien_left, alien_right, bullets.
+      const seen = new Uint8Array(600);
+      const before = new Uint8Array(400);
+      for (const [cell, channel] of [
+        [95, 0],
+        [12, 1],
+        [13, 1],
+      ] as const) {
+        seen[channel * 100 + cell] = 1;
+        before[channel * 100 + cell] = 1;
+      }
+      const close = (a: Tensor, b: Tensor) => a.sub(b).abs().max().item() < 1e-6;
+      const expected = own.forward(encode(before, { ...space, elements: 400, shape: [4, 10, 10] }));
+      assert.ok(close(adopted.forward(encode(seen, space)), expected));
+      // Bullets mean nothing to it; its weights for them are there, to be learned.
+      seen[4 * 100 + 50] = 1;
+      assert.ok(close(adopted.forward(encode(seen, space)), expected));
+    });
+  });
+  for (const owned of [own, adopted]) owned.dispose();
+  disposeTree({ ...head });
+});
+
+test("damaged agents are refused by name and file, and removing one leaves the others", async () => {
+  const copy = inDir("copy");
+  cpSync(hub, copy, { recursive: true });
+  const path = join(copy, "asterix", "weights.safetensors");
+  const bytes = readFileSync(path);
+  bytes[bytes.length - 1] = (bytes[bytes.length - 1] ?? 0) ^ 1;
+  writeFileSync(path, bytes);
+  const form = await formOf("minatar:freeway");
+  const { handles } = memory();
+  assert.throws(() => loadAgents(openHub(copy), form), refusal(/asterix.*weights.safetensors.*damaged/));
+  assert.equal(memory().handles, handles);
+  assert.match(verifyAgents(openHub(copy))[1]?.problems[0] ?? "", /damaged/);
+  assert.deepEqual(removeMember(copy, "asterix"), ["asterix/weights.safetensors"]);
+  assert.deepEqual(
+    readManifest(copy).agents?.map((agent) => agent.name),
+    ["breakout"],
+  );
+  assert.equal(verifyAgents(openHub(copy)).length, 1);
+  assert.throws(() => removeMember(copy, "breakout"), refusal(/only member/));
+});
+
+test("only finished runs of single agents join a hub", async () => {
+  await assert.rejects(addAgentOfRun({ hub, name: "x", run: inDir("ppo-hub-whole") }), refusal(/routes over a hub/));
+  await assert.rejects(addAgentOfRun({ hub, name: "breakout", run: inDir("breakout") }), refusal(/already/));
+  await assert.rejects(addAgentOfRun({ hub, name: "x", run: dir }), refusal(/holds no agent/));
+  assert.equal(readManifest(hub).agents?.length, 2);
+});
+
+test("one agent of a hub goes on in another game, with all that it learned", async () => {
+  const network: NetworkPlan = { kind: "agent", name: "asterix" };
+  const outcome = await trainAgent(request("tuned", { environment: "minatar:freeway", hub, network }));
+  assert.equal(outcome.steps, 1024);
+  const entry = await addAgentOfRun({ hub: inDir("second"), name: "tuned", run: inDir("tuned") });
+  assert.deepEqual(entry.observation.shape, [7, 10, 10]);
+});
+
+test("a student learns to act as the hub's agents do, and leaves nothing behind", async () => {
+  const form = await formOf("minatar:seaquest");
+  const network = usualNetwork(form, "policy-and-value") as Extract<NetworkPlan, { kind: "new" }>;
+  const { handles } = memory();
+  const divergences: number[] = [];
+  for (const steps of [80, 4000]) {
+    const student = await distil({ hub: openHub(hub), form, network, steps, copies: 4, seed: 0, lr: 3e-3 });
+    assert.deepEqual(student.network.inputShape, [10, 10, 10]);
+    divergences.push(student.divergence);
+    for (const owned of [student.network, student.head]) owned.dispose();
+  }
+  const [early, late] = divergences as [number, number];
+  assert.ok(late < early / 3, `divergence ${early} after few steps, ${late} after many`);
+  assert.equal(memory().handles, handles);
+});
