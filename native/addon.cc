@@ -315,6 +315,12 @@ napi_value library(napi_env env, const Args&) {
   return result;
 }
 
+// trimMemory(): free memory that the process keeps goes back to the kernel, holes between blocks in use included.
+napi_value trimMemory(napi_env env, const std::vector<napi_value>&) {
+  malloc_trim(0);
+  return undefined(env);
+}
+
 // glibc hands every block over 32 MB back to the kernel, and a training step allocates its activations anew each time:
 // the page faults cost more than the arithmetic they delay. Keep freed memory in the process, on huge pages.
 void keepFreedMemory() {
@@ -366,6 +372,7 @@ napi_value initialise(napi_env env, napi_value exports) {
   expose<setGeneratorState>(env, exports, "setGeneratorState");
   expose<setThreads>(env, exports, "setThreads");
   expose<threads>(env, exports, "threads");
+  expose<trimMemory>(env, exports, "trimMemory");
   expose<guardMapping>(env, exports, "guardMapping");
   expose<loadScript>(env, exports, "loadScript");
   expose<scriptTensors>(env, exports, "scriptTensors");

@@ -20,6 +20,7 @@ import {
   park,
   scope,
   type Tensor,
+  trimMemory,
   unpark,
 } from "../torch/index.ts";
 import type { HubMember } from "./member.ts";
@@ -64,6 +65,8 @@ export class Residency {
   /** The block of the member that left last. */
   #spare: Tensor | undefined;
   #clock = 0;
+  /** Bytes of members that left since memory was last given back to the system. */
+  #left = 0;
   #count = 0;
   /** How often members became resident and were written, for reports and tests. */
   readonly counts = { loads: 0, spills: 0 };
@@ -114,6 +117,9 @@ export class Residency {
     for (const resident of this.#waiting) this.#measure(resident);
     this.#waiting.clear();
     this.#shrink(this.budget);
+    if (this.#left < this.budget / 2) return;
+    this.#left = 0;
+    trimMemory();
   }
 
   /** Bytes of weights and optimizer state in memory now; gradients and activations come on top. */
@@ -220,6 +226,7 @@ export class Residency {
       park(tensor, (writing) => this.#bring(resident, writing));
     }
     resident.inMemory = false;
+    this.#left += resident.bytes;
     this.#spare?.dispose();
     this.#spare = resident.block;
     resident.block = undefined;

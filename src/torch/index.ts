@@ -24,7 +24,7 @@ export {
   zeros,
 } from "./factories.ts";
 export { countFlops } from "./flops.ts";
-export { getNumThreads, loadedLibrary, memory, setNumThreads } from "./library.ts";
+export { getNumThreads, loadedLibrary, memory, setNumThreads, trimMemory } from "./library.ts";
 export { autocast, enableGrad, grad, inferenceMode, isGradEnabled, noGrad, normalMode } from "./modes.ts";
 export type { Dtype, TypedArray } from "./native.ts";
 export * as ops from "./ops.generated.ts";

@@ -19,3 +19,11 @@ export function getNumThreads(): number {
 export function loadedLibrary(): { headers: string; cuda: boolean; parallel: string } {
   return native.library();
 }
+
+/**
+ * Gives free memory back to the system. The allocator keeps it, since a step's activations need it again; what left for
+ * good would stay as holes. Costs page faults at the next step.
+ */
+export function trimMemory(): void {
+  native.trimMemory();
+}

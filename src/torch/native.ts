@@ -85,6 +85,7 @@ export interface Native {
   setGeneratorState(generator: Handle, state: Handle): void;
   setThreads(count: number): void;
   threads(): number;
+  trimMemory(): void;
   guardMapping(tensor: Handle, path: string): void;
   loadScript(path: string, device: string): Handle;
   scriptTensors(script: Handle): { name: string; tensor: Handle; parameter: boolean }[];
