@@ -33,6 +33,10 @@ async function runCheck(check, files) {
 async function main(parts) {
   const files = repositoryFiles(root);
   const chosen = checks.filter(([name]) => parts.length === 0 || parts.some((part) => name.includes(part)));
+  if (chosen.length === 0) {
+    console.error(`no check has ${parts.join(" or ")} in its name; there are: ${checks.map(([name]) => name).join(", ")}`);
+    return 1;
+  }
   let failed = 0;
   for (const [name, check] of chosen) {
     const { problems, started } = await runCheck(check, files);
@@ -42,7 +46,7 @@ async function main(parts) {
     if (problems.length > 0) failed++;
   }
   console.log(failed === 0 ? `all ${chosen.length} checks hold` : `${failed} of ${chosen.length} checks failed`);
-  return failed === 0 && chosen.length > 0 ? 0 : 1;
+  return failed === 0 ? 0 : 1;
 }
 
 process.exitCode = await main(process.argv.slice(2));

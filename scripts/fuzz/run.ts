@@ -12,6 +12,8 @@ import { progressName, type Report } from "./progress.ts";
 export interface FuzzOptions {
   format: string;
   seed: number;
+  /** Number of the first case; 0 when left out. */
+  first?: number;
   /** Ends after this time, or after this many cases. */
   milliseconds: number;
   cases: number;
@@ -80,6 +82,20 @@ function progressIn(folder: string): { at: number; accepted: number } | undefine
   return bytes.length === 16 ? { at: bytes.readDoubleLE(), accepted: bytes.readDoubleLE(8) } : undefined;
 }
 
+/** A temporary folder that goes with its block, and with a process that is told to end. */
+function workFolder(): Disposable & { path: string } {
+  const path = mkdtempSync(join(tmpdir(), "hub-pathway-fuzz-"));
+  const remove = () => rmSync(path, { recursive: true, force: true, maxRetries: 3 });
+  process.once("exit", remove);
+  return {
+    path,
+    [Symbol.dispose]() {
+      process.off("exit", remove);
+      remove();
+    },
+  };
+}
+
 /** Runs one child to its end, or to the end of patience, memory or time. */
 async function watch(
   child: ChildProcess,
@@ -100,6 +116,9 @@ async function watch(
     if ("done" in said) done = true;
     else report(said.case, said.verdict);
   });
+  // A child in a hang would outlive its parent; first, so that it does not write into a folder that goes.
+  const kill = () => child.kill("SIGKILL");
+  process.prependOnceListener("exit", kill);
   const timer = setInterval(() => {
     const now = performance.now();
     const at = progressIn(folder)?.at;
@@ -109,12 +128,13 @@ async function watch(
     if (residentOf(child) > maximumMemory)
       killedFor ??= { kind: "memory", what: `it took over ${maximumMemory} bytes` };
     timeIsUp = at !== undefined && now > limits.until;
-    if (killedFor || timeIsUp) child.kill("SIGKILL");
+    if (killedFor || timeIsUp) kill();
   }, tick);
   const [code, signal] = await new Promise<[number | null, string | null]>((resolve) => {
     child.on("close", (code, signal) => resolve([code, signal]));
   });
   clearInterval(timer);
+  process.off("exit", kill);
   if (done) return { at: undefined, fatal: undefined };
   const at = progressIn(folder)?.at;
   const ending = `the process ended with ${signal ?? `exit code ${code}`}: ${errors}`;
@@ -132,10 +152,12 @@ function signatureOf({ kind, what }: Verdict): string {
 
 /** Runs mutated files of one format through its reader. */
 export async function fuzz(options: FuzzOptions): Promise<Summary> {
-  const { format, seed, cases, patience = 10_000, formats = new URL("./formats.ts", import.meta.url) } = options;
+  const { format, seed, first = 0, patience = 10_000, formats = new URL("./formats.ts", import.meta.url) } = options;
+  const end = first + options.cases;
   const started = performance.now();
   const until = started + options.milliseconds;
-  const folder = mkdtempSync(join(tmpdir(), "hub-pathway-fuzz-"));
+  using work = workFolder();
+  const folder = work.path;
   const found = new Map<string, Finding>();
   const keep = (number: number, verdict: Verdict): void => {
     const signature = signatureOf(verdict);
@@ -149,24 +171,25 @@ export async function fuzz(options: FuzzOptions): Promise<Summary> {
         times: 1,
       });
   };
-  let next = 0;
+  let next = first;
   let accepted = 0;
-  try {
-    while (next < cases && performance.now() < until) {
-      rmSync(join(folder, progressName), { force: true });
-      const last = Math.min(cases, next + casesPerProcess);
-      const child = start([formats.href, format, String(seed), String(next), String(last), folder]);
-      const { at = last, fatal } = await watch(child, folder, { patience, until }, keep);
-      if (fatal) keep(at, fatal);
-      accepted += progressIn(folder)?.accepted ?? 0;
-      next = fatal ? at + 1 : at;
-    }
-    const findings = [...found.values()];
-    await save(findings, options, formats);
-    return { executions: next, accepted, seconds: (performance.now() - started) / 1000, findings };
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
+  let saved = 0;
+  while (next < end && performance.now() < until) {
+    rmSync(join(folder, progressName), { force: true });
+    const last = Math.min(end, next + casesPerProcess);
+    const child = start([formats.href, format, String(seed), String(next), String(last), folder]);
+    const { at = last, fatal } = await watch(child, folder, { patience, until }, keep);
+    if (fatal) keep(at, fatal);
+    accepted += progressIn(folder)?.accepted ?? 0;
+    next = fatal ? at + 1 : at;
+    // Whoever stops a long run keeps what it found so far.
+    await save([...found.values()].slice(saved), options, formats);
+    saved = found.size;
   }
+  const findings = [...found.values()];
+  // Once more, for the number of times.
+  await save(findings, options, formats);
+  return { executions: next - first, accepted, seconds: (performance.now() - started) / 1000, findings };
 }
 
 /** Makes the files of every finding again, beside what it was. */
@@ -191,16 +214,13 @@ export async function replay(
   path: string,
   formats = new URL("./formats.ts", import.meta.url),
 ): Promise<Verdict | undefined> {
-  const folder = mkdtempSync(join(tmpdir(), "hub-pathway-fuzz-"));
-  try {
-    let verdict: Verdict | undefined;
-    const child = start([formats.href, format, path]);
-    writeFileSync(join(folder, progressName), Buffer.alloc(16));
-    const ended = await watch(child, folder, { patience: 60_000, until: Number.POSITIVE_INFINITY }, (_, said) => {
-      verdict = said;
-    });
-    return ended.fatal ?? verdict;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  using work = workFolder();
+  const folder = work.path;
+  let verdict: Verdict | undefined;
+  const child = start([formats.href, format, path]);
+  writeFileSync(join(folder, progressName), Buffer.alloc(16));
+  const ended = await watch(child, folder, { patience: 60_000, until: Number.POSITIVE_INFINITY }, (_, said) => {
+    verdict = said;
+  });
+  return ended.fatal ?? verdict;
 }

@@ -1,0 +1,116 @@
+/** The fuzzer's command line, and what makes its cases repeatable. */
+import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { caseOf } from "../../../scripts/fuzz/cases.ts";
+import { formats } from "../../../scripts/fuzz/formats.ts";
+import { type FuzzOptions, fuzz } from "../../../scripts/fuzz/run.ts";
+import { temporaryFolder } from "../../support/small-hub.ts";
+
+const script = fileURLToPath(new URL("../../../scripts/fuzz.ts", import.meta.url));
+const broken = new URL("../../fixtures/broken-formats.ts", import.meta.url);
+
+function command(...args: string[]) {
+  return spawnSync(process.execPath, ["--import", "tsx", script, ...args], {
+    encoding: "utf8",
+    env: { ...process.env, OMP_NUM_THREADS: "1" },
+  });
+}
+
+function options(format: string, findings: string, cases: number): FuzzOptions {
+  return { format, seed: 20261125, milliseconds: 60_000, cases, findings, formats: broken };
+}
+
+const wrong: [string[], RegExp][] = [
+  [["--speed", "9"], /--speed/],
+  [["onnx"], /onnx/],
+  [["--format", "png"], /--format must be one of safetensors, .*not "png"/],
+  [["--minutes", "soon"], /--minutes must be a positive number/],
+  [["--seed", "-"], /--seed/],
+  [["--format", "onnx", "--case", "first"], /--case must be a whole number/],
+  [["--case", "3"], /--case needs the one --format/],
+  [["--format", "onnx", "--format", "torch", "--case", "3"], /--case needs the one --format/],
+  [["--file", "x.onnx"], /--file needs the one --format/],
+  [["--format", "onnx", "--file", "/none.onnx"], /--file \/none\.onnx: there is no such file/],
+  [["--format", "onnx", "--file", "x", "--case", "1"], /--case and --file/],
+];
+for (const [args, message] of wrong) {
+  test(`refuses ${args.join(" ")}`, () => {
+    const { status, stdout, stderr } = command(...args);
+    assert.match(stderr, message);
+    assert.equal(stderr.trim().split("\n").length, 1, "it is one line");
+    assert.deepEqual([status, stdout], [2, ""]);
+  });
+}
+
+test("--format may be repeated, and --case runs one case", () => {
+  const folder = temporaryFolder();
+  const two = command("--format", "tfjs", "--format", "safetensors", "--minutes", "0.03", "--findings", folder);
+  assert.equal(two.status, 0, two.stderr);
+  assert.deepEqual(two.stdout.match(/^\w+(?=: \d+ executions)/gm), ["tfjs", "safetensors"]);
+  const one = command("--format", "safetensors", "--seed", "5", "--case", "40", "--findings", folder);
+  assert.equal(one.status, 0, one.stderr);
+  assert.match(one.stdout, /^safetensors: 1 executions/);
+});
+
+for (const format of formats) {
+  test(`${format.name}: seed and number alone make a case's bytes`, async () => {
+    const [seeds, again] = [await format.seeds(), await format.seeds()];
+    const numbers = Array.from({ length: 30 }, (_, i) => seeds.length + i);
+    const made = numbers.map((number) => caseOf(format, seeds, 1, number));
+    // Backwards: a case does not depend on those before it.
+    const remade = numbers.toReversed().map((number) => caseOf(format, again, 1, number));
+    assert.deepEqual(remade.toReversed(), made);
+    const others = numbers.map((number) => caseOf(format, seeds, 2, number));
+    assert.notDeepEqual(others, made);
+  });
+}
+
+test("a finding's case alone finds it again", async () => {
+  const [folder, second] = [temporaryFolder(), temporaryFolder()];
+  const [finding] = (await fuzz(options("exception", folder, 60))).findings;
+  assert.ok(finding && finding.case > 0);
+  const { executions, findings } = await fuzz({ ...options("exception", second, 1), first: finding.case });
+  assert.deepEqual([executions, findings.length, findings[0]?.case], [1, 1, finding.case]);
+  const [theirs, ours] = [finding.folder, findings[0]?.folder ?? ""].map((at) => readFileSync(join(at, "file.bin")));
+  assert.deepEqual(ours, theirs);
+});
+
+test("findings are on disk before the run ends", async () => {
+  const folder = temporaryFolder();
+  const [finding] = (await fuzz(options("crash", temporaryFolder(), 60))).findings;
+  assert.ok(finding);
+  let ended = false;
+  const run = fuzz(options("crash", folder, 200)).then((summary) => {
+    ended = true;
+    return summary;
+  });
+  const path = join(folder, `crash-20261125-${finding.case}`, "finding.json");
+  while (!existsSync(path) && !ended) await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(ended, false, "the first finding was kept while the run went on");
+  const { findings } = await run;
+  const stored = JSON.parse(readFileSync(path, "utf8")) as { times: number };
+  assert.ok(stored.times > 1);
+  assert.equal(stored.times, findings[0]?.times, "the number of times is that of the whole run");
+});
+
+test("a run that is told to end leaves no process and no folder", async () => {
+  const folder = temporaryFolder();
+  const env = { ...process.env, OMP_NUM_THREADS: "1", TMPDIR: folder };
+  const child = spawn(process.execPath, ["--import", "tsx", script, "--format", "onnx"], { env, stdio: "ignore" });
+  const ended = new Promise((resolve) => child.on("close", (code) => resolve(code)));
+  const left = () => readdirSync(folder).filter((name) => name.startsWith("hub-pathway-fuzz-"));
+  const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+  const running = () => left().some((name) => existsSync(join(folder, name, "progress")));
+  const deadline = performance.now() + 60_000;
+  while (!running() && performance.now() < deadline) await pause(50);
+  assert.ok(running(), "it runs cases");
+  child.kill("SIGTERM");
+  assert.equal(await ended, 143);
+  // A child that went on would write its next case.
+  await pause(1000);
+  assert.deepEqual(left(), []);
+});
