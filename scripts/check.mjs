@@ -34,7 +34,9 @@ async function main(parts) {
   const files = repositoryFiles(root);
   const chosen = checks.filter(([name]) => parts.length === 0 || parts.some((part) => name.includes(part)));
   if (chosen.length === 0) {
-    console.error(`no check has ${parts.join(" or ")} in its name; there are: ${checks.map(([name]) => name).join(", ")}`);
+    console.error(
+      `no check has ${parts.join(" or ")} in its name; there are: ${checks.map(([name]) => name).join(", ")}`,
+    );
     return 1;
   }
   let failed = 0;
