@@ -1,7 +1,7 @@
 /** Networks over observations by name, with their configuration schemas. */
 import type { z } from "zod";
 import type { InitOptions } from "../nn/index.ts";
-import { UserError } from "../torch/index.ts";
+import { allOrNothing, UserError } from "../torch/index.ts";
 import { MinatarNetwork, minatarNetworkConfig } from "./minatar-network.ts";
 import { Mlp, mlpConfig } from "./mlp.ts";
 import { NatureCnn, natureCnnConfig } from "./nature-cnn.ts";
@@ -50,7 +50,7 @@ export function createObservationNetwork(
     throw new UserError(`unknown network "${name}" for observations: known are ${Object.keys(registry).join(", ")}`);
   }
   const parsed = found.schema.safeParse(config);
-  if (parsed.success) return found.create(parsed.data as never, options);
+  if (parsed.success) return allOrNothing(() => found.create(parsed.data as never, options));
   const issues = parsed.error.issues.map((issue) => `${issue.path.join(".") || "config"}: ${issue.message}`);
   throw new UserError(`wrong configuration of network "${name}": ${issues.join("; ")}`);
 }

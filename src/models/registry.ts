@@ -1,6 +1,6 @@
 /** Architectures by name, with their configuration schemas. */
 import type { z } from "zod";
-import { UserError } from "../torch/index.ts";
+import { allOrNothing, UserError } from "../torch/index.ts";
 import type { Backbone, BackboneOptions } from "./backbone.ts";
 import { ConvNeXt, convnextConfig, convnextPresets } from "./convnext.ts";
 import { DenseNet, densenetConfig, densenetPresets } from "./densenet.ts";
@@ -147,6 +147,6 @@ export function architectures(): { name: string; paper: string }[] {
  */
 export function createBackbone(name: string, config: Record<string, unknown>, options: BackboneOptions): Backbone {
   const found = registry.get(name);
-  if (found) return found.create(config, options);
+  if (found) return allOrNothing(() => found.create(config, options));
   throw new UserError(`unknown architecture "${name}": known are ${[...registry.keys()].join(", ")}`);
 }

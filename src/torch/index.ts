@@ -30,6 +30,6 @@ export type { Dtype, TypedArray } from "./native.ts";
 export * as ops from "./ops.generated.ts";
 export { ensureResident, park, unpark } from "./parking.ts";
 export { Generator, RandomStreams, seedOf } from "./random.ts";
-export { disposeTree, keep, scope } from "./scope.ts";
+export { allOrNothing, disposeTree, keep, scope } from "./scope.ts";
 export { Script } from "./script.ts";
 export { type MemoryFormat, type NestedNumbers, Tensor } from "./tensor.ts";

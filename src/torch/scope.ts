@@ -57,12 +57,33 @@ export function scope<T>(fn: () => T): T {
   }
 }
 
+/** What `keep` took since the innermost `allOrNothing` began. */
+let keeping: Owned[] | undefined;
+
 /** Takes a handle (or a tree of handles) out of every enclosing scope: the caller disposes it. */
 export function keep<T>(tree: T): T {
   const found = new Set<Owned>();
   collect(tree, found);
   for (const owned of found) owned.kept = true;
+  keeping?.push(...found);
   return tree;
+}
+
+/** Runs `fn`; where it fails, what it kept is released too: half of a network belongs to nobody. */
+export function allOrNothing<T>(fn: () => T): T {
+  const outer = keeping;
+  const kept: Owned[] = [];
+  keeping = kept;
+  try {
+    const result = fn();
+    outer?.push(...kept);
+    return result;
+  } catch (error) {
+    native.disposeAll(kept.map((owned) => owned.handle));
+    throw error;
+  } finally {
+    keeping = outer;
+  }
 }
 
 /** Releases every handle in a tree of arrays, plain objects and maps. */

@@ -1,10 +1,11 @@
 /** TorchScript: never run without trust; with it, broken files are refused and leave nothing behind. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 import { addMember, loadMember, type MemberEntry, openHub, verifyHub } from "../../src/hub/index.ts";
 import { FileSource } from "../../src/io/file-source.ts";
 import { isTorchScript, openTorchScript, readTorchArchive } from "../../src/io/index.ts";
@@ -128,6 +129,28 @@ hostile(
   () => changed(code, (text) => text.replace("torch.relu(", "torch.view(").replace("(x, ), ))", "(x, ), ), [7])")),
   unusable,
 );
+
+const marker = join(folder, "ran");
+const calls = `cos\nsystem\n(S'touch ${marker}'\ntR.`;
+hostile("a pickle that calls a function", () => changed("data.pkl", () => calls), unusable);
+hostile("constants that call a function", () => changed("constants.pkl", () => calls), unusable);
+test("neither of them ran", () => assert.ok(!existsSync(marker)));
+hostile("an empty pickle", () => changed("data.pkl", () => ""), unusable);
+hostile("a pickle of a number", () => changed("data.pkl", () => "\x80\x02K\x01."), unusable);
+hostile("constants that are no tuple", () => changed("constants.pkl", () => "\x80\x02K\x01."), unusable);
+hostile("a version that is no number", () => changed("version", () => "new\n"), unusable);
+hostile("no version", () => changed("version", () => undefined), unusable);
+hostile("empty code", () => changed(code, () => ""), unusable);
+hostile("code that is cut", () => changed(code, (text) => text.slice(0, text.length / 2)), unusable);
+hostile("code of another class", () => changed(code, (text) => text.replace(/class \w+/, "class Other")), unusable);
+hostile("code that gives nothing", () => changed(code, (text) => text.replace(/return /g, "x = ")), unusable);
+hostile("code of an unknown type", () => changed(code, (text) => text.replace(": Tensor", ": Socket")), unusable);
+hostile(
+  "code that reads what it does not have",
+  () => changed(code, (text) => text.replace("self.conv", "self.none")),
+  unusable,
+);
+hostile("a gzip file", () => gzipSync(good), unusable);
 
 test("a missing file and a folder are refused", async () => {
   await assertRefused(open, join(folder, "none.pt"), unusable);

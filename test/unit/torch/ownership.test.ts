@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
-import { disposeTree, keep, memory, scope, type Tensor, tensor, zeros } from "../../../src/torch/index.ts";
+import {
+  allOrNothing,
+  disposeTree,
+  keep,
+  memory,
+  scope,
+  type Tensor,
+  tensor,
+  zeros,
+} from "../../../src/torch/index.ts";
 import { assertNoLeak } from "../../support/numeric.ts";
 
 test("a scope releases what was made inside and keeps what it returns", () => {
@@ -33,6 +42,25 @@ test("kept tensors outlive every scope", () => {
   });
   assert.ok(x?.isLive);
   x.dispose();
+});
+
+test("what fails half-way leaves nothing that it kept, what succeeds leaves all", () => {
+  const made: Tensor[] = [];
+  const make = () => made.push(keep(zeros([1])));
+  assert.throws(() =>
+    allOrNothing(() => {
+      make();
+      allOrNothing(make);
+      throw new Error("stop");
+    }),
+  );
+  assert.deepEqual(
+    made.map((tensor) => tensor.isLive),
+    [false, false],
+  );
+  allOrNothing(make);
+  assert.ok(made[2]?.isLive);
+  made[2].dispose();
 });
 
 test("a scope that throws releases everything", () => {
