@@ -47,8 +47,9 @@ const normalisations = {
 } as const;
 
 const addHelp = `
-SOURCE is the folder of an agent's run (rl train), a file (safetensors or an index of shards, PyTorch .pth/.pt, .onnx, a TensorFlow.js model.json, TorchScript with
---trust), hf:owner/name[@revision][/path] or an address. The network is used only for the last two.
+SOURCE is the folder of an agent's run (rl train), a file (safetensors or an index of shards, PyTorch .pth/.pt, .onnx, a
+TensorFlow.js model.json, TorchScript with --trust), hf:owner/name[@revision][/path] or an address. The network is used
+only for the last two.
 
 Examples:
   hub-pathway hub add breakout runs/breakout --hub games
@@ -110,7 +111,8 @@ async function add(name: string, source: string, flags: AddFlags, output: Output
   for (const note of added.notes) output.note(`  ${note}`);
   const { entry } = added;
   for (const [field, value] of unknowns(entry)) output.warn(`${field} is not known: say it with --${value}`);
-  const report = reportMember(openHub(hub, { trust }), memberEntry(openHub(hub), name));
+  const opened = openHub(hub, { trust });
+  const report = reportMember(opened, memberEntry(opened, name));
   output.say(
     `added ${name} to ${hub}: ${report.architecture}, ${amount(report.parameters)} parameters, ${amount(report.flops)}FLOPs at ` +
       `${report.inputSize} px, features ${report.featureWidth} wide`,

@@ -3,6 +3,7 @@
  * only pass their input on (Identity, and Dropout as in evaluation) are gone.
  */
 import { UserError } from "../../torch/index.ts";
+import { topological } from "../topological.ts";
 import { Attributes } from "./attributes.ts";
 import type { GraphProto, ModelProto, NodeProto, ValueInfoProto } from "./onnx-pb.generated.ts";
 import { constantOf, type TensorInfo, TensorReader } from "./tensors.ts";
@@ -125,7 +126,7 @@ class Resolver {
     return slot;
   }
 
-  /** The nodes, each after those whose outputs it reads (Kahn 1962); files that follow the format are so already. */
+  /** The nodes, each after those whose outputs it reads; files that follow the format are so already. */
   #ordered(proto: GraphProto): NodeProto[] {
     const producers = new Map<string, NodeProto>();
     for (const node of proto.node) {
@@ -135,26 +136,9 @@ class Resolver {
         producers.set(name, node);
       }
     }
-    const waiting = new Map<NodeProto, number>();
-    const readers = new Map<NodeProto, NodeProto[]>();
-    for (const node of proto.node) {
-      const sources = new Set(node.input.flatMap((name) => producers.get(name) ?? []));
-      waiting.set(node, sources.size);
-      for (const source of sources) {
-        const known = readers.get(source);
-        if (known) known.push(node);
-        else readers.set(source, [node]);
-      }
-    }
-    const ordered = proto.node.filter((node) => waiting.get(node) === 0);
-    for (const node of ordered) {
-      for (const reader of readers.get(node) ?? []) {
-        const left = (waiting.get(reader) ?? 0) - 1;
-        waiting.set(reader, left);
-        if (left === 0) ordered.push(reader);
-      }
-    }
-    const stuck = proto.node.find((node) => (waiting.get(node) ?? 0) > 0);
+    const sources = (node: NodeProto): NodeProto[] => node.input.flatMap((name) => producers.get(name) ?? []);
+    const { ordered, stuck: all } = topological(proto.node, sources);
+    const [stuck] = all;
     if (stuck)
       this.#fail(
         `the nodes around ${quoted(stuck.output[0] ?? "")} (${bare(stuck.opType)}) wait for each other in a circle`,

@@ -1,5 +1,6 @@
 /** A network as a list of steps over named tensors: ordering, pruning, and running with early release. */
 import { scope, type Tensor, TorchError, UserError } from "../../torch/index.ts";
+import { topological } from "../topological.ts";
 import type { Guard } from "./guard.ts";
 import type { Layout } from "./spatial.ts";
 import { shown, told } from "./text.ts";
@@ -47,28 +48,10 @@ export function ordered<T>(
   describe: (item: T) => string,
   file: string,
 ): T[] {
-  const waiting = new Map<T, number>();
-  const dependents = new Map<T, T[]>();
-  for (const item of items) {
-    const needed = new Set(dependencies(item));
-    waiting.set(item, needed.size);
-    for (const other of needed) {
-      const list = dependents.get(other);
-      if (list) list.push(item);
-      else dependents.set(other, [item]);
-    }
-  }
-  const done = items.filter((item) => waiting.get(item) === 0);
-  for (let i = 0; i < done.length; i++) {
-    for (const dependent of dependents.get(done[i] as T) ?? []) {
-      const left = (waiting.get(dependent) ?? 0) - 1;
-      waiting.set(dependent, left);
-      if (left === 0) done.push(dependent);
-    }
-  }
-  if (done.length === items.length) return done;
-  const stuck = items.filter((item) => (waiting.get(item) ?? 0) > 0).map((item) => shown(describe(item)));
-  throw new UserError(`${file}: ${stuck.slice(0, 4).join(", ")} depend on each other in a circle`);
+  const { ordered: done, stuck } = topological(items, dependencies);
+  if (stuck.length === 0) return done;
+  const names = stuck.slice(0, 4).map((item) => shown(describe(item)));
+  throw new UserError(`${file}: ${names.join(", ")} depend on each other in a circle`);
 }
 
 /** The part of a plan that some tensors need. */
