@@ -76,7 +76,11 @@ async function locate({ source, fetch = {} }: AddRequest): Promise<Origin> {
   const beside = join(dirname(main), "preprocessor_config.json");
   const preprocessor = existsSync(beside) ? beside : undefined;
   if (statSync(main).isDirectory()) throw new UserError(`${main} is a folder: name the model's file in it`);
-  const description = `file ${basename(main)}, sha256 ${hashFile(main)}`;
+  const sha256 = hashFile(main);
+  if (fetch.sha256 !== undefined && fetch.sha256 !== sha256) {
+    throw new UserError(`${main} is refused: its sha256 is ${sha256} instead of ${fetch.sha256}; was it replaced?`);
+  }
+  const description = `file ${basename(main)}, sha256 ${sha256}`;
   return { main, parts: partsOf(main), preprocessor, description };
 }
 

@@ -205,6 +205,16 @@ test("preprocessor_config.json beside the file says how images must look; option
   });
 });
 
+test("a local file must hash to what the user says, too", async () => {
+  const source = weights("hashed");
+  const expected = sha256(fs.readFileSync(source));
+  const wishes = { input: { ...half, size: 24 } };
+  await refused(/is refused: its sha256 is [0-9a-f]{64} instead of 0{64}/, source, {
+    fetch: { sha256: "0".repeat(64) },
+  });
+  await add(source, { wishes, fetch: { sha256: expected } });
+});
+
 test("what cannot be recognised needs --arch, which says what does not fit", async () => {
   const path = join(folder, "renamed.safetensors");
   writeSafetensors(path, new Map(Array.from(backbone.stateDict(), ([key, tensor]) => [`net_${key}`, tensor])));
