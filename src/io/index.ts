@@ -3,7 +3,7 @@ export { writeFileAtomic } from "./atomic-file.ts";
 export { type GraphInput, GraphModel, type GraphModelOptions } from "./graph-model.ts";
 export { LazyTensor } from "./lazy-tensor.ts";
 export { OnnxModel, onnxParts, openOnnx } from "./onnx/index.ts";
-export { quoted, reasonOf } from "./quoted.ts";
+export { printable, quoted, reasonOf } from "./quoted.ts";
 export { type LazyWeights, readSafetensors, streamSafetensors, type Weights, writeSafetensors } from "./safetensors.ts";
 export { openTfjs, readTfjsWeights } from "./tfjs/index.ts";
 export {

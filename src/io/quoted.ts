@@ -19,7 +19,7 @@ function shortened(text: string, longest: number): string {
 }
 
 /** Without characters that a terminal acts on or does not show. */
-function printable(text: string): string {
+export function printable(text: string): string {
   return text.replaceAll(
     /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
     (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,

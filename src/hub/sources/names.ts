@@ -1,4 +1,5 @@
 /** Names that come from elsewhere: as paths below a folder of ours, and in messages. */
+import { printable } from "../../io/index.ts";
 import { UserError } from "../../torch/index.ts";
 
 const maximumPath = 1000;
@@ -21,8 +22,7 @@ export function checkedPath(name: string, where: string): string {
 
 /** Text from elsewhere as it may stand in a message. */
 export function shown(text: string): string {
-  const clean = text.replaceAll(/\p{Cc}/gu, "?");
-  return clean.length > 200 ? `${clean.slice(0, 200)}…` : clean;
+  return printable(text.length > 200 ? `${text.slice(0, 200)}…` : text);
 }
 
 /** An address as it may stand in a message: queries hold signatures. */

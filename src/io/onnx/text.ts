@@ -1,11 +1,12 @@
 /** Text of a file in messages: it may hold anything. */
+import { printable } from "../quoted.ts";
 
 const longest = 80;
 
 /** A name in quotes, short, without control characters. */
 export function quoted(name: string): string {
   const short = name.length > longest ? `${name.slice(0, longest - 3)}...` : name;
-  return JSON.stringify(short).replace(/\p{Cc}/gu, "?");
+  return printable(JSON.stringify(short));
 }
 
 /** A name that stands bare: the kind of an operator. */

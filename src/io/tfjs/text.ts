@@ -1,4 +1,5 @@
 /** What a file holds, in messages: it may be anything. */
+import { printable } from "../quoted.ts";
 
 /** A value in a message: short, whatever it is. */
 export function shown(value: unknown): string {
@@ -8,7 +9,7 @@ export function shown(value: unknown): string {
 /** A text in a message, which may quote the file: bounded, without control characters. */
 export function told(text: string, limit = 400): string {
   const short = text.length > limit ? `${text.slice(0, limit - 3)}...` : text;
-  return short.replace(/\p{Cc}/gu, "?");
+  return printable(short);
 }
 
 /** Values in a message: the first few. */
