@@ -1,10 +1,10 @@
 /** Everything that must hold beside the tests; names every failure. `node scripts/check.mjs [part of a name ...]` */
 import { fileURLToPath } from "node:url";
 import { repositoryFiles } from "./checks/files.mjs";
+import { checkHubs } from "./checks/hub-hashes.mjs";
 import { checkImports } from "./checks/imports.mjs";
 import { checkNames } from "./checks/names.mjs";
 import { checkDataSize, checkLengths } from "./checks/sizes.mjs";
-import { checkStarterHub } from "./checks/starter-hub.mjs";
 import { checkBiome, checkGenerated, checkTypes } from "./checks/tools.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -15,7 +15,7 @@ const checks = [
   ["file lengths", checkLengths],
   ["size of weights and fixtures", checkDataSize],
   ["host names and machine paths", checkNames],
-  ["starter hub's hashes", checkStarterHub],
+  ["hubs' hashes", checkHubs],
   ["lint and formatting (biome)", checkBiome],
   ["types (tsc)", checkTypes],
   ["generated operators up to date", checkGenerated],

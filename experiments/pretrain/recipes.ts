@@ -1,4 +1,4 @@
-/** What each member of the starter hub is and what it learns from. Targets (emoji, Fashion-MNIST, desktop icons) never appear. */
+/** What each member of the repository's hubs is and what it learns from. Targets (emoji, Fashion-MNIST, desktop icons) never appear. */
 import type { ObjectiveName } from "./objectives.ts";
 
 export interface Recipe {
@@ -23,7 +23,7 @@ const resnet = { layers: [2, 2, 2, 2], width: 20, stem: "small", stemStride: 2 }
 const mobilenet = { width: 0.75, lastChannels: 256, stemStride: 2 };
 const convnext = { depths: [2, 2, 3, 1], dims: [24, 48, 96, 192], patch: 2, layerScale: 1 };
 
-export const recipes: readonly Recipe[] = [
+const starter: readonly Recipe[] = [
   {
     name: "resnet-clipart-supervised",
     architecture: "resnet",
@@ -97,3 +97,38 @@ export const recipes: readonly Recipe[] = [
     precision: "bfloat16",
   },
 ];
+
+/** Beside the starter hub's three ResNets of this shape: one more paradigm and two more kinds of pictures. */
+const sameArchitecture: readonly Recipe[] = [
+  ...starter.slice(0, 3),
+  {
+    name: "resnet-glyphs-supervised",
+    architecture: "resnet",
+    config: resnet,
+    objective: "classification",
+    data: ["glyphs"],
+    paradigm: "supervised classification of rendered characters",
+    epochs: 12,
+    batchSize: 96,
+    lr: 2e-3,
+    precision: "bfloat16",
+  },
+  {
+    name: "resnet-icons-contrastive",
+    architecture: "resnet",
+    config: resnet,
+    objective: "contrastive",
+    data: ["mdi-icons"],
+    paradigm: "self-supervised: contrastive (SimCLR)",
+    epochs: 20,
+    batchSize: 160,
+    lr: 2e-3,
+    precision: "bfloat16",
+  },
+];
+
+/** The hubs of this repository by name; those with a recipe in common have the same weights. */
+export const hubRecipes: Readonly<Record<string, readonly Recipe[]>> = {
+  starter,
+  "same-architecture": sameArchitecture,
+};

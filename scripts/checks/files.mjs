@@ -1,6 +1,6 @@
 /** The files of the repository, as git sees them: tracked ones and new ones that are not ignored. */
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** What .gitignore names, for a copy of the repository without git. */
@@ -30,8 +30,9 @@ export function repositoryFiles(root) {
   return [...new Set(listed(root))].filter((file) => file !== "" && existsSync(join(root, file))).sort();
 }
 
+/** A link counts as a link. */
 export function bytesOf(root, file) {
-  return statSync(join(root, file)).size;
+  return lstatSync(join(root, file)).size;
 }
 
 /** The file's text, or undefined when it is binary. */

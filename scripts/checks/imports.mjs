@@ -11,7 +11,8 @@ const order = [
   ["pathway"],
   ["train"],
   ["methods"],
-  ["rl", "report", "experiments"],
+  ["rl", "report"],
+  ["experiments"],
   ["cli"],
 ];
 const siblings = { models: ["io"], data: ["io"] };

@@ -6,6 +6,7 @@ import { UserError } from "../torch/index.ts";
 import { Output } from "./context.ts";
 import { addDataCommand } from "./data-command.ts";
 import { addDoctorCommand } from "./doctor-command.ts";
+import { addExperimentCommand } from "./experiment-command.ts";
 import { addHubCommand } from "./hub-command.ts";
 import { addRlCommand } from "./rl-command.ts";
 import { addRunCommands } from "./run-commands.ts";
@@ -32,6 +33,7 @@ function build(argv: readonly string[]): Command {
   addTrainCommand(program, output);
   addRunCommands(program, output);
   addRlCommand(program, output);
+  addExperimentCommand(program, output);
   for (const command of everyCommand(program)) {
     command.exitOverride().configureOutput({ writeErr: (text) => process.stderr.write(text) });
     if (command !== program)

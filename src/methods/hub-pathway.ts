@@ -48,7 +48,7 @@ function pathwayMethod(name: string, summary: string, variation: Variation = {})
     }
   }
 
-  return { name, summary, check, train, ...rest };
+  return { name, summary, check, train, defaults: { ...defaultPathwayConfig }, ...rest };
 }
 
 export const hubPathway: Method = pathwayMethod(

@@ -1,7 +1,7 @@
 /** Hub-Pathway and its rivals behind one interface. */
 export { bestSet } from "./ensemble.ts";
 export { combinations, EnsemblePredictor, meanProbabilities } from "./ensemble-predictor.ts";
-export { fineTune } from "./fine-tune.ts";
+export { bestByValidation, fineTune, memberLearner } from "./fine-tune.ts";
 export { freshMembers } from "./from-scratch.ts";
 export { greedyWeights } from "./greedy-ensemble.ts";
 export { MemberLearner } from "./member-learner.ts";

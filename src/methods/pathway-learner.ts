@@ -66,10 +66,9 @@ export class PathwayLearner implements Learner {
     return this.#generatorFlops + this.#stemFlops + this.k * mean;
   }
 
-  /** FLOPs of one image when models are activated with the given shares (summing to one). */
-  pathwayFlops(shares: readonly number[]): number {
+  pathwayFlops(shares: readonly number[], k = this.k): number {
     const mean = shares.reduce((sum, p, i) => sum + p * (this.#members[i]?.flops ?? 0), 0);
-    return this.#generatorFlops + this.#stemFlops + this.k * mean;
+    return this.#generatorFlops + this.#stemFlops + k * mean;
   }
 
   parameterGroups(): { backbone: Tensor[]; newLayers: Tensor[]; generator: Tensor[] } {

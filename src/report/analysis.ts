@@ -8,10 +8,10 @@ import {
   type Evaluation,
   type EvaluationSummary,
   evaluateVariants,
-  type Metrics,
   type Predictor,
   type RunEvent,
   type TaskData,
+  type VariantEvaluation,
 } from "../train/index.ts";
 import {
   chanceInformation,
@@ -138,29 +138,18 @@ export async function analyseVariants(
   const m = predictor.memberNames.length;
   const all = predictor.memberNames.map((_, i) => i);
   const variants = [...all.map((i) => ({ k: i + 1 })), ...(m > 1 ? all.map((i) => ({ without: i })) : [])];
-  const metrics = await evaluateVariants(predictor, batches, classes, variants);
-  const known = <T>(own: readonly (Metrics | undefined)[], make: (metrics: Metrics, i: number) => T): T[] =>
-    own.flatMap((one, i) => (one ? [make(one, i)] : []));
+  const measured = await evaluateVariants(predictor, batches, classes, variants);
+  const known = <T>(from: number, to: number, make: (one: VariantEvaluation, i: number) => T): T[] =>
+    measured.slice(from, to).flatMap((one, i) => (one ? [make(one, i)] : []));
   return {
-    accuracyByK: known(metrics.slice(0, m), ({ accuracy, logLoss }, i) => {
-      return { k: i + 1, accuracy, logLoss, inferenceFlops: flopsAt(predictor, i + 1) };
+    accuracyByK: known(0, m, ({ metrics: { accuracy, logLoss }, inferenceFlops }, i) => {
+      return { k: i + 1, accuracy, logLoss, inferenceFlops };
     }),
-    leaveOneOut: known(metrics.slice(m), (one, i) => {
+    leaveOneOut: known(m, measured.length, ({ metrics }, i) => {
       const model = predictor.memberNames[i] ?? "";
-      return { model, accuracy: one.accuracy, change: one.accuracy - accuracy, logLoss: one.logLoss };
+      return { model, accuracy: metrics.accuracy, change: metrics.accuracy - accuracy, logLoss: metrics.logLoss };
     }),
   };
-}
-
-/** FLOPs of one image with k models, on average over the models. */
-function flopsAt(predictor: Predictor, k: number): number {
-  if (!("k" in predictor)) return predictor.inferenceFlops;
-  const routed = predictor as Predictor & { k: number };
-  const before = routed.k;
-  routed.k = k;
-  const flops = routed.inferenceFlops;
-  routed.k = before;
-  return flops;
 }
 
 function rightness(evaluation: Evaluation): boolean[] {

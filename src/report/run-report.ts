@@ -102,7 +102,7 @@ function variantSections({ variants, summary }: RunAnalysis): string[] {
       x: "k",
       y: "accuracy",
     }),
-    byK.length > 0 ? htmlTable(["k", "accuracy", "log loss", "FLOPs per image of average models"], byK) : "",
+    byK.length > 0 ? htmlTable(["k", "accuracy", "log loss", "FLOPs per image"], byK) : "",
     without.length > 0
       ? `<h3>Without one of the models</h3>${htmlTable(["left out", "accuracy", "change", "log loss"], without)}`
       : "",

@@ -62,17 +62,24 @@ export async function evaluate(predictor: Predictor, batches: BatchSource, class
   };
 }
 
+/** What another choice of models is worth. */
+export interface VariantEvaluation {
+  metrics: Metrics;
+  inferenceFlops: number;
+}
+
 /**
- * Metrics of a predictor under other choices of models, each model computed once for all of them; undefined for a choice
- * that it does not have.
+ * A predictor under other choices of models, each model computed once for all of them; undefined for a choice that it does
+ * not have.
  */
 export async function evaluateVariants(
   predictor: Predictor,
   batches: BatchSource,
   classes: number,
   variants: readonly Variant[],
-): Promise<(Metrics | undefined)[]> {
+): Promise<(VariantEvaluation | undefined)[]> {
   const tables = variants.map((): Float32Array[] => []);
+  const weights = variants.map((): Float32Array[] => []);
   const labels: number[] = [];
   predictor.eval();
   if (!predictor.predictVariants) return variants.map(() => undefined);
@@ -82,6 +89,7 @@ export async function evaluateVariants(
         const predictions = predictor.predictVariants?.(batch.images, variants) ?? [];
         for (const [i, prediction] of predictions.entries()) {
           if (prediction) tables[i]?.push(floats(prediction.probabilities));
+          if (prediction?.weights) weights[i]?.push(floats(prediction.weights));
         }
       }),
     );
@@ -89,7 +97,16 @@ export async function evaluateVariants(
     batch.dispose();
     await new Promise((resolve) => setImmediate(resolve));
   }
-  return tables.map((parts) => (parts.length > 0 ? computeMetrics(concat(parts), labels, classes) : undefined));
+  return tables.map((parts, i) => {
+    if (parts.length === 0) return undefined;
+    const metrics = computeMetrics(concat(parts), labels, classes);
+    return { metrics, inferenceFlops: flopsOf(predictor, concat(weights[i] ?? []), variants[i]?.k) };
+  });
+}
+
+function flopsOf(predictor: Predictor, weights: Float32Array, k: number | undefined): number {
+  if (weights.length === 0 || !predictor.pathwayFlops) return predictor.inferenceFlops;
+  return predictor.pathwayFlops(pathwayShares(weights, predictor.memberNames.length), k);
 }
 
 function floats(tensor: Tensor): Float32Array {

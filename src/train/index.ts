@@ -5,6 +5,7 @@ export {
   type BatchSource,
   type DataRequest,
   prepareData,
+  reordered,
   type SplitName,
   type TaskData,
 } from "./data.ts";
@@ -15,6 +16,7 @@ export {
   type Predictions,
   pathwayShares,
   routeInformation,
+  type VariantEvaluation,
 } from "./evaluate.ts";
 export { type Emit, eventVersion, jsonlWriter, type RunEvent } from "./events.ts";
 export { checkFrozen, FeatureCache, type FeatureCacheOptions } from "./feature-cache.ts";

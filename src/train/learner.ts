@@ -57,6 +57,8 @@ export interface Predictor {
   readonly parameters: number;
   /** Forward FLOPs of one image. */
   readonly inferenceFlops: number;
+  /** The same for a predictor that routes, when models are activated with the given shares (summing to one), k of them for each image. */
+  pathwayFlops?(shares: readonly number[], k?: number): number;
   /** Switches to evaluation behaviour. */
   eval(): void;
   dispose(): void;

@@ -297,10 +297,7 @@ export function summarise(split: string, evaluation: Evaluation, predictor: Pred
   const m = predictor.memberNames.length;
   const routed = evaluation.weights.length > 0;
   const shares = routed ? pathwayShares(evaluation.weights, m) : new Array<number>(m).fill(1 / m);
-  const flops =
-    "pathwayFlops" in predictor
-      ? (predictor as { pathwayFlops(s: number[]): number }).pathwayFlops(shares)
-      : predictor.inferenceFlops;
+  const flops = predictor.pathwayFlops?.(shares) ?? predictor.inferenceFlops;
   return {
     split,
     items: evaluation.labels.length,

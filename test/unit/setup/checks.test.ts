@@ -12,7 +12,7 @@ const { checkImports, importsOf } = await load<{
 }>("checks/imports.mjs");
 const { checkLengths } = await load<{ checkLengths: Check }>("checks/sizes.mjs");
 const { checkNames } = await load<{ checkNames: Check }>("checks/names.mjs");
-const { checkStarterHub } = await load<{ checkStarterHub: Check }>("checks/starter-hub.mjs");
+const { checkHubs } = await load<{ checkHubs: Check }>("checks/hub-hashes.mjs");
 
 function problems(check: Check, contents: Record<string, string>): string[] {
   using folder = temporaryFolder();
@@ -82,7 +82,7 @@ test("names: registries and folders of one machine", () => {
 test("starter hub: hashes, missing files and files that nobody names", () => {
   const empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
   const members = ["a", "b", "c"].map((name) => ({ name, weights: { file: `${name}.safetensors`, sha256: empty } }));
-  const found = problems(checkStarterHub, {
+  const found = problems(checkHubs, {
     "hubs/starter/hub.json": JSON.stringify({ members }),
     "hubs/starter/a.safetensors": "",
     "hubs/starter/b.safetensors": "changed",

@@ -1,11 +1,15 @@
-/** The starter hub's weight files are the ones that its manifest describes. */
+/** The weight files of the repository's hubs are the ones that their manifests describe. */
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-const hub = "hubs/starter";
+const hubs = ["hubs/starter", "hubs/same-architecture"];
 
-export function checkStarterHub(root, files) {
+export function checkHubs(root, files) {
+  return hubs.flatMap((hub) => checkHub(root, files, hub));
+}
+
+function checkHub(root, files, hub) {
   if (!files.some((file) => file.startsWith(`${hub}/`))) return [];
   const manifest = join(root, hub, "hub.json");
   if (!existsSync(manifest)) return [`${hub}: no hub.json`];

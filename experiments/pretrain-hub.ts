@@ -1,15 +1,18 @@
 /**
- * Makes hubs/starter again: pre-trains every member on public source data and writes weights and manifest.
+ * Makes the repository's hubs again: pre-trains every member on public source data and writes weights and manifest.
  *
- *   npm run pretrain-starter-hub                 all members, then hub.json
- *   npm run pretrain-starter-hub -- --member X   one member only
+ *   npm run pretrain-hub                                     the starter hub's members, then its hub.json
+ *   npm run pretrain-hub -- --hub same-architecture          those of another hub
+ *   npm run pretrain-hub -- --member X                       one member only
  *
- * Finished members (hubs/starter/NAME.json) are kept; delete that file to train one anew.
+ * Finished members (hubs/HUB/NAME.json) are kept; delete that file to train one anew. What the starter hub has already
+ * is linked to from there.
  */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { findDataset } from "../src/data/index.ts";
 import { manifestVersion } from "../src/hub/index.ts";
 import { writeFileAtomic, writeSafetensors } from "../src/io/index.ts";
@@ -17,11 +20,16 @@ import { createBackbone } from "../src/models/index.ts";
 import { AdamW, clipGradNorm } from "../src/optim/index.ts";
 import { autocast, disposeTree, inferenceMode, RandomStreams, scope, type Tensor } from "../src/torch/index.ts";
 import { createObjective } from "./pretrain/objectives.ts";
-import { imageSize, type Recipe, recipes } from "./pretrain/recipes.ts";
+import { hubRecipes, imageSize, type Recipe } from "./pretrain/recipes.ts";
 import { normalisation, SourceBatches } from "./pretrain/source-batches.ts";
 
 const seed = 1;
-const hubFolder = fileURLToPath(new URL("../hubs/starter", import.meta.url));
+const { values: flags } = parseArgs({
+  options: { hub: { type: "string", default: "starter" }, member: { type: "string" } },
+});
+const hubs = fileURLToPath(new URL("../hubs", import.meta.url));
+const hubFolder = join(hubs, flags.hub);
+const recipes = hubRecipes[flags.hub] ?? [];
 
 /** What is remembered of a finished member. */
 interface MemberRecord {
@@ -140,7 +148,7 @@ function saveHalf(name: string, state: Map<string, Tensor>): string {
 function manifest(records: readonly MemberRecord[]): unknown {
   return {
     version: manifestVersion,
-    name: "starter",
+    name: flags.hub,
     members: recipes.map((recipe) => {
       const record = records.find((candidate) => candidate.name === recipe.name);
       if (!record) throw new Error(`${recipe.name} is not trained yet`);
@@ -158,20 +166,29 @@ function manifest(records: readonly MemberRecord[]): unknown {
           quality: record.quality,
         },
         licence: "Apache-2.0",
-        source: `this project, npm run pretrain-starter-hub, from ${sources.map((source) => source.origin).join("; ")}`,
+        source: `this project, npm run pretrain-hub, from ${sources.map((source) => source.origin).join("; ")}`,
       };
     }),
   };
 }
 
+/** A member that the starter hub has: its weights and its record, as links. */
+function linkFromStarter(name: string): void {
+  if (flags.hub === "starter" || !existsSync(join(hubs, "starter", `${name}.json`))) return;
+  for (const file of [`${name}.safetensors`, `${name}.json`]) {
+    if (!existsSync(join(hubFolder, file))) symlinkSync(join("..", "starter", file), join(hubFolder, file));
+  }
+}
+
 async function main(): Promise<void> {
+  if (recipes.length === 0) throw new Error(`no hub "${flags.hub}"; there are: ${Object.keys(hubRecipes).join(", ")}`);
   mkdirSync(hubFolder, { recursive: true });
-  const only = process.argv.includes("--member") ? process.argv[process.argv.indexOf("--member") + 1] : undefined;
   const records: MemberRecord[] = [];
   for (const recipe of recipes) {
     const done = join(hubFolder, `${recipe.name}.json`);
+    linkFromStarter(recipe.name);
     if (existsSync(done)) records.push(JSON.parse(readFileSync(done, "utf8")) as MemberRecord);
-    else if (!only || only === recipe.name) records.push(await pretrain(recipe));
+    else if (!flags.member || flags.member === recipe.name) records.push(await pretrain(recipe));
   }
   if (records.length === recipes.length) {
     writeFileAtomic(join(hubFolder, "hub.json"), [`${JSON.stringify(manifest(records), null, 2)}\n`]);

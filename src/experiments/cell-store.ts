@@ -1,0 +1,34 @@
+/** Finished cells: one JSON file each, named by what it is and by a hash of everything that decides it. */
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { writeFileAtomic } from "../io/index.ts";
+import { fingerprint } from "../train/index.ts";
+
+export class CellStore {
+  readonly folder: string;
+
+  constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  /** A cell by its name (a path of letters, digits, dots, dashes and slashes) and key, computed when it is missing. */
+  async cell<T>(name: string, key: unknown, compute: () => Promise<T>): Promise<T> {
+    const before = this.read<T>(name, key);
+    if (before !== undefined) return before;
+    const value = await compute();
+    const path = this.#path(name, key);
+    mkdirSync(join(path, ".."), { recursive: true });
+    writeFileAtomic(path, [`${JSON.stringify(value)}\n`]);
+    return value;
+  }
+
+  /** A finished cell; undefined when there is none. */
+  read<T>(name: string, key: unknown): T | undefined {
+    const path = this.#path(name, key);
+    return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as T) : undefined;
+  }
+
+  #path(name: string, key: unknown): string {
+    return join(this.folder, `${name}-${fingerprint(key)}.json`);
+  }
+}

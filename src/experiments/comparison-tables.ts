@@ -1,0 +1,163 @@
+/** The tables of a comparison: one line for each method, differences to rivals, cost against accuracy. */
+import { amount, duration, percent, scatterPlot } from "../report/index.ts";
+import { unpackBits } from "./bits.ts";
+import type { ReportSection } from "./experiment.ts";
+import type { MethodCell, SplitFigures } from "./method-cell.ts";
+import type { Plan } from "./protocol.ts";
+import {
+  type Difference,
+  type MeanInterval,
+  mean,
+  meanInterval,
+  type PairedSeed,
+  pairedBootstrap,
+} from "./statistics.ts";
+
+export type Split = "validation" | "test";
+
+/** The finished cells of one target, by plan; plans without any are left out. */
+export interface TargetCells {
+  target: string;
+  plans: { plan: Plan; cells: MethodCell[] }[];
+}
+
+/** One method over its seeds. */
+export interface Line {
+  name: string;
+  budget: Plan["budget"];
+  seeds: number[];
+  accuracy: MeanInterval;
+  perSeed: number[];
+  macroF1: number;
+  calibrationError: number;
+  logLoss: number;
+  parameters: number;
+  trainingFlops: number;
+  trainingSeconds: number;
+  inferenceFlops: number;
+  secondsPerImage: number;
+  routing?: { shares: number[]; information: number; weightEntropy: number };
+}
+
+export function lineOf(plan: Plan, cells: readonly MethodCell[], split: Split): Line {
+  const over = (value: (figures: SplitFigures) => number) => cells.map((cell) => value(cell[split]));
+  const perSeed = over((figures) => figures.accuracy);
+  const cost = (value: (cell: MethodCell) => number) => mean(cells.map(value));
+  const routes = cells.flatMap((cell) => cell.routing ?? []);
+  return {
+    name: plan.name,
+    budget: plan.budget,
+    seeds: cells.map((cell) => cell.seed),
+    accuracy: meanInterval(perSeed),
+    perSeed,
+    macroF1: mean(over((figures) => figures.macroF1)),
+    calibrationError: mean(over((figures) => figures.calibrationError)),
+    logLoss: mean(over((figures) => figures.logLoss)),
+    parameters: cost((cell) => cell.parameters),
+    trainingFlops: cost((cell) => cell.trainingFlops),
+    trainingSeconds: cost((cell) => cell.trainingSeconds),
+    inferenceFlops: cost((cell) => cell.inferenceFlops),
+    secondsPerImage: mean(over((figures) => figures.secondsPerImage)),
+    ...(routes.length > 0 ? { routing: meanRouting(routes) } : {}),
+  };
+}
+
+function meanRouting(routes: readonly NonNullable<MethodCell["routing"]>[]): NonNullable<Line["routing"]> {
+  const shares = routes[0]?.shares.map((_, i) => mean(routes.map((own) => own.shares[i] ?? 0))) ?? [];
+  return {
+    shares,
+    information: mean(routes.map((own) => own.information)),
+    weightEntropy: mean(routes.map((own) => own.weightEntropy)),
+  };
+}
+
+export function intervalText({ mean: center, half }: MeanInterval): string {
+  return `${percent(center)} ± ${(100 * half).toFixed(1)}`;
+}
+
+const right = (title: string) => ({ title, right: true });
+
+export function lineSection(target: string, lines: readonly Line[]): ReportSection {
+  const columns = [
+    { title: "method" },
+    { title: "budget" },
+    right("accuracy"),
+    right("seeds"),
+    right("macro F1"),
+    right("calib. error"),
+    right("log loss"),
+    right("parameters"),
+    right("training FLOPs"),
+    right("training time"),
+    right("FLOPs/image"),
+    right("time/image"),
+    { title: "shares, %" },
+    right("I(image; model)"),
+  ];
+  const rows = lines.map((line) => [
+    line.name,
+    line.budget,
+    intervalText(line.accuracy),
+    String(line.seeds.length),
+    percent(line.macroF1),
+    percent(line.calibrationError),
+    line.logLoss.toFixed(3),
+    amount(line.parameters),
+    amount(line.trainingFlops),
+    duration(line.trainingSeconds),
+    amount(line.inferenceFlops),
+    duration(line.secondsPerImage),
+    line.routing?.shares.map((share) => Math.round(100 * share)).join("/") ?? "",
+    line.routing?.information.toFixed(2) ?? "",
+  ]);
+  return { title: target, table: { columns, rows } };
+}
+
+/** One of our plans minus each rival, on every target and on their average. */
+export function differenceSection(
+  name: string,
+  targets: readonly TargetCells[],
+  isRival: (name: string) => boolean,
+  split: Split,
+): ReportSection {
+  const rivals = [...new Set(targets.flatMap(({ plans }) => plans.map(({ plan }) => plan.name)))].filter(isRival);
+  const rows = rivals.flatMap((rival) => {
+    const pairs = targets.map(({ plans }) => pairsOf(cellsNamed(plans, name), cellsNamed(plans, rival), split));
+    const known = pairs.filter((seeds) => seeds.length > 0);
+    if (known.length === 0) return [];
+    const cells = pairs.map((seeds) => (seeds.length > 0 ? differenceText(pairedBootstrap([seeds])) : ""));
+    const average = known.length === targets.length ? differenceText(pairedBootstrap(known)) : "";
+    return [[rival, ...cells, average]];
+  });
+  const columns = [{ title: "rival" }, ...targets.map(({ target }) => right(target)), right("mean of targets")];
+  const text = ["Points of accuracy above the rival, with the 95 % interval, over the seeds that both have."];
+  return { title: `${name} minus its rivals`, text, table: { columns, rows } };
+}
+
+function cellsNamed(plans: TargetCells["plans"], name: string): readonly MethodCell[] {
+  return plans.find(({ plan }) => plan.name === name)?.cells ?? [];
+}
+
+export function pairsOf(ours: readonly MethodCell[], rival: readonly MethodCell[], split: Split): PairedSeed[] {
+  return ours.flatMap((cell): PairedSeed[] => {
+    const other = rival.find(({ seed }) => seed === cell.seed);
+    return other ? [{ ours: bitsOf(cell[split]), rival: bitsOf(other[split]) }] : [];
+  });
+}
+
+function bitsOf({ right: bits, items }: SplitFigures): boolean[] {
+  return unpackBits(bits, items);
+}
+
+export function differenceText({ value, low, high }: Difference): string {
+  const points = (part: number) => `${part >= 0 ? "+" : "-"}${Math.abs(100 * part).toFixed(1)}`;
+  return `${points(value)} (${points(low)} to ${points(high)})`;
+}
+
+export function paretoSection(target: string, lines: readonly Line[], split: Split): ReportSection {
+  const points = lines.map(({ name, budget, inferenceFlops, accuracy }) => {
+    return { name: `${name} (${budget})`, x: inferenceFlops, y: accuracy.mean };
+  });
+  const axes = { x: "FLOPs per image (logarithmic)", y: `${split} accuracy` };
+  return { title: `Cost and accuracy: ${target}`, plot: scatterPlot(target, points, axes) };
+}

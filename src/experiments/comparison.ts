@@ -1,0 +1,112 @@
+/** Comparisons of methods over targets and seeds: which cells there are, and the tables made of them. */
+import { type Hub, openHub } from "../hub/index.ts";
+import { UserError } from "../torch/index.ts";
+import {
+  differenceSection,
+  type Line,
+  lineOf,
+  lineSection,
+  paretoSection,
+  type TargetCells,
+} from "./comparison-tables.ts";
+import type { CellGroup, ExperimentReport, ExperimentRequest, ReportSection } from "./experiment.ts";
+import { finishedCell, type MethodCell, methodCell } from "./method-cell.ts";
+import type { PlanSize } from "./plans.ts";
+import { type Plan, protocolOf, Setting, type Target, targetOf, targets } from "./protocol.ts";
+
+export interface Comparison {
+  title: string;
+  /** What is asked, and under which protocol. */
+  about: readonly string[];
+  hub: string;
+  plans(size: PlanSize): readonly Plan[];
+  /** Names of plans, each of which is set against the others. */
+  ours: readonly string[];
+  /** Plans that are no rivals: upper bounds and variants. */
+  notRivals?: readonly string[];
+}
+
+/** The hub and the targets of a request. */
+function subject({ hub }: Comparison, request: ExperimentRequest): { hub: Hub; targets: readonly Target[] } {
+  return { hub: openHub(request.hub ?? hub), targets: request.data ? [targetOf(request.data)] : targets };
+}
+
+function plansOf({ plans }: Comparison, { manifest }: Hub, epochs: number): readonly Plan[] {
+  return plans({ members: manifest.members.map((member) => member.name), epochs });
+}
+
+/** Whether a plan is computed for a seed. */
+const takes = (plan: Plan, seed: number) => plan.seeds === undefined || seed < plan.seeds;
+
+/** One group for each seed and target, all targets of a seed one after another. */
+export function comparisonGroups(comparison: Comparison, request: ExperimentRequest): CellGroup[] {
+  const { hub, targets } = subject(comparison, request);
+  return request.seeds.flatMap((seed) =>
+    targets.map((target) => ({
+      name: `${target.name}, seed ${seed}`,
+      async run() {
+        const protocol = protocolOf(hub, target, request.quick);
+        await using setting = new Setting(protocol, seed);
+        const plans = plansOf(comparison, hub, protocol.epochs).filter((plan) => takes(plan, seed));
+        for (const plan of plans) await methodCell(request, setting, plan);
+      },
+    })),
+  );
+}
+
+/** @throws UserError when there are none at all, or they were made with different splits of one seed */
+export function finishedCells(comparison: Comparison, request: ExperimentRequest): TargetCells[] {
+  const { hub, targets } = subject(comparison, request);
+  const found = targets.flatMap((target): TargetCells[] => {
+    const protocol = protocolOf(hub, target, request.quick);
+    const settings = request.seeds.map((seed) => new Setting(protocol, seed));
+    const plans = plansOf(comparison, hub, protocol.epochs).map((plan) => {
+      const cells = settings.flatMap((setting) => finishedCell(request, setting, plan) ?? []);
+      return { plan, cells };
+    });
+    const finished = plans.filter(({ cells }) => cells.length > 0);
+    requireOneSplit(finished.flatMap(({ cells }) => cells));
+    return finished.length > 0 ? [{ target: target.name, plans: finished }] : [];
+  });
+  if (found.length === 0) throw new UserError("no cell is finished yet: run the experiment first");
+  return found;
+}
+
+function requireOneSplit(cells: readonly MethodCell[]): void {
+  const splits = new Map<number, string>();
+  for (const { seed, splitHash, plan } of cells) {
+    const before = splits.get(seed);
+    if (before !== undefined && before !== splitHash) {
+      throw new UserError(
+        `${plan.name}, seed ${seed}: its split differs from that of other cells, so that its data have changed; ` +
+          "remove the older cells and run the experiment again",
+      );
+    }
+    splits.set(seed, splitHash);
+  }
+}
+
+export function comparisonReport(comparison: Comparison, request: ExperimentRequest): ExperimentReport {
+  const split = request.final ? "test" : "validation";
+  const targets = finishedCells(comparison, request);
+  const lines = targets.map(({ target, plans }) => ({
+    target,
+    lines: plans.map(({ plan, cells }) => lineOf(plan, cells, split)),
+  }));
+  const rivals = (name: string) => !comparison.ours.includes(name) && !comparison.notRivals?.includes(name);
+  const sections: ReportSection[] = [
+    { title: "Question", text: [...comparison.about, splitText(split, request)] },
+    ...lines.map(({ target, lines }) => lineSection(target, lines)),
+    ...comparison.ours.map((name) => differenceSection(name, targets, rivals, split)),
+    ...lines.map(({ target, lines }) => paretoSection(target, lines, split)),
+  ];
+  return { title: comparison.title, sections, data: { split, targets: lines satisfies { lines: Line[] }[] } };
+}
+
+function splitText(split: string, { seeds, quick }: ExperimentRequest): string {
+  const smallness = quick ? " A quick run: it shows that everything works, its figures mean nothing." : "";
+  return (
+    `${split} split, up to ${seeds.length} seeds: mean ± half the 95 % interval over seeds. Differences have the interval of a ` +
+    `paired bootstrap over seeds and images.${smallness}`
+  );
+}

@@ -1,0 +1,61 @@
+/** What an experiment is: independent groups of cells that can be computed anywhere, and the tables made of them. */
+import type { CellStore } from "./cell-store.ts";
+
+export interface ExperimentRequest {
+  /** The seeds 0 … n - 1. */
+  seeds: readonly number[];
+  /** A small form that shows within minutes that everything runs; its figures mean nothing. */
+  quick: boolean;
+  /** Read the test split instead of the validation split. */
+  final: boolean;
+  /** Another hub than the experiment's own, and other data: a folder of images or a known data set. */
+  hub?: string | undefined;
+  data?: string | undefined;
+  cells: CellStore;
+  /** Git-ignored folder for what is large and can be made again. */
+  cache: string;
+  /** A line of progress for people. */
+  say(text: string): void;
+}
+
+/** Cells that need each other (those of one target and seed); groups need nothing of other groups. */
+export interface CellGroup {
+  name: string;
+  /** Computes what is missing; finished cells are only read. */
+  run(): Promise<void>;
+}
+
+/** A part of a report: a table, a plot, remarks, in this order. */
+export interface ReportSection {
+  title: string;
+  /** Paragraphs before the table. */
+  text?: readonly string[];
+  table?: ReportTable;
+  /** An SVG element. */
+  plot?: string;
+  /** Lines after the table, each a point of a list. */
+  remarks?: readonly string[];
+}
+
+export interface ReportTable {
+  columns: readonly { title: string; right?: boolean }[];
+  rows: readonly (readonly string[])[];
+}
+
+export interface ExperimentReport {
+  title: string;
+  sections: readonly ReportSection[];
+  /** Every figure of the tables, for programs. */
+  data: unknown;
+}
+
+export interface Experiment {
+  readonly name: string;
+  /** One line for --help. */
+  readonly summary: string;
+  /** Seeds when none are asked for. */
+  readonly seeds: number;
+  groups(request: ExperimentRequest): CellGroup[];
+  /** @throws UserError when cells are missing */
+  report(request: ExperimentRequest): Promise<ExperimentReport>;
+}

@@ -1,0 +1,26 @@
+/** A hub of several architectures, pre-training data and paradigms: Hub-Pathway against every rival that such a hub allows. */
+import { type Comparison, comparisonGroups, comparisonReport } from "./comparison.ts";
+import type { Experiment } from "./experiment.ts";
+import { mainPlans, ours, tailPlans } from "./plans.ts";
+
+export const mixedHubComparison: Comparison = {
+  title: "A hub of several architectures",
+  about: [
+    "Is Hub-Pathway (k = 2) better than the best single member, the best static pair, ensembles and distillation, at the cost " +
+      "of two models? The starter hub: six members of four shapes, pre-trained on drawings, icons and characters, which are none of the targets.",
+    "Equal epochs: each method passes the training images E = 16 times. Equal compute: the FLOPs of fine-tuning all members " +
+      "for E epochs. All members: what is made of all fine-tuned members, whose training it costs. Choices use validation data.",
+  ],
+  hub: "hubs/starter",
+  plans: (size) => [...mainPlans(size), ...tailPlans(size)],
+  ours: Object.values(ours),
+  notRivals: ["Hub-Pathway, members of new weights"],
+};
+
+export const mixedHub: Experiment = {
+  name: "mixed-hub",
+  summary: "every method on a hub of several architectures (or on --hub, with --data)",
+  seeds: 5,
+  groups: (request) => comparisonGroups(mixedHubComparison, request),
+  report: async (request) => comparisonReport(mixedHubComparison, request),
+};

@@ -1,0 +1,93 @@
+/** The lines of the main comparisons: Hub-Pathway, its rivals and its controls, each in the budgets that suit it. */
+import { findMethod } from "../methods/index.ts";
+import type { Plan } from "./protocol.ts";
+import { bestMemberLonger } from "./rivals.ts";
+
+/** Seeds of the rivals and controls that the claims do not rest on. */
+export const tailSeeds = 3;
+
+/** Hub-Pathway as this project uses it: chosen on validation data (docs/results). */
+export const ourChoices = { k: 2, beta: 0 };
+
+export const ours = {
+  equalEpochs: "Hub-Pathway, equal epochs",
+  equalCompute: "Hub-Pathway, equal compute",
+} as const;
+
+export interface PlanSize {
+  /** Names of the hub's members. */
+  members: readonly string[];
+  /** E, epochs of one unit. */
+  epochs: number;
+}
+
+/** Epochs of a method that runs k models for each image, when all m members' fine-tuning is its budget. */
+export const computeEpochs = ({ members, epochs }: PlanSize, k: number): number =>
+  Math.max(1, Math.round((members.length / k) * epochs));
+
+type Changes = Partial<Omit<Plan, "method">>;
+
+/** A plan of one unit's epochs, unless it says otherwise. */
+export function plan(
+  name: string,
+  method: string,
+  budget: Plan["budget"],
+  epochs: number,
+  changes: Changes = {},
+): Plan {
+  return { name, method: findMethod(method), budget, epochs, choices: {}, ...changes };
+}
+
+/** What the claims are about: five to ten seeds. */
+export function mainPlans(size: PlanSize): Plan[] {
+  const { members, epochs } = size;
+  const longer = computeEpochs(size, 1);
+  const routed = computeEpochs(size, ourChoices.k);
+  return [
+    ...members.map((member) => plan(member, "fine-tune", "equal epochs", epochs, { choices: { member } })),
+    plan("best member by validation", "fine-tune", "all members", epochs),
+    plan("best static pair by validation", "static-k", "all members", epochs, { choices: { k: 2 } }),
+    plan("ensemble of all", "ensemble", "all members", epochs),
+    plan("greedy ensemble", "greedy-ensemble", "all members", epochs),
+    plan(ours.equalCompute, "hub-pathway", "equal compute", routed, { choices: ourChoices }),
+    plan(ours.equalEpochs, "hub-pathway", "equal epochs", epochs, { choices: ourChoices }),
+    {
+      ...plan("best member, whole compute", "fine-tune", "equal compute", longer),
+      method: bestMemberLonger,
+      choices: { unit: epochs },
+    },
+    plan("distillation", "distillation", "all members", epochs),
+  ];
+}
+
+/** Further rivals and the controls: fewer seeds. */
+export function tailPlans(size: PlanSize): Plan[] {
+  const { members, epochs } = size;
+  const routed = computeEpochs(size, ourChoices.k);
+  const few = { seeds: tailSeeds };
+  const { k, beta } = ourChoices;
+  return [
+    ...["logme", "h-score", "n-leep"].map((score) =>
+      plan(`best by ${score}`, "best-by-ranking", "equal epochs", epochs, { ...few, choices: { score } }),
+    ),
+    plan("linear probe, best member", "linear-probe", "all members", epochs, few),
+    plan("from scratch, first member's architecture", "from-scratch", "equal compute", computeEpochs(size, 1), {
+      ...few,
+      choices: { member: members[0] },
+    }),
+    plan("random routes", "random-routing", "equal compute", routed, { ...few, choices: { k, beta } }),
+    plan("one gate for all images", "global-gate", "equal compute", routed, { ...few, choices: { k, beta } }),
+    plan("dense, all models", "dense", "equal compute", epochs, { ...few, choices: { beta } }),
+    plan("Hub-Pathway, members of new weights", "random-members", "equal compute", routed, {
+      ...few,
+      choices: ourChoices,
+    }),
+    plan("B-Tuning", "b-tuning", "equal epochs", epochs, few),
+    plan("Knowledge Flow", "knowledge-flow", "equal epochs", epochs, few),
+    plan("uniform soup", "soup", "equal epochs", epochs, { ...few, choices: { recipe: "uniform" } }),
+    plan("greedy soup", "soup", "equal epochs", epochs, { ...few, choices: { recipe: "greedy" } }),
+    plan("L2-SP, best member", "l2-sp", "all members", epochs, few),
+    plan("DELTA, best member", "delta", "all members", epochs, few),
+    plan("BSS, best member", "bss", "all members", epochs, few),
+  ];
+}

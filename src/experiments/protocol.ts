@@ -1,0 +1,122 @@
+/** What a comparison holds fixed for all its methods: hub, data, split, options, budgets. */
+import { type Hub, openHub } from "../hub/index.ts";
+import type { Method } from "../train/index.ts";
+import {
+  type DataRequest,
+  defaultTrainOptions,
+  prepareData,
+  type TaskData,
+  type TrainOptions,
+} from "../train/index.ts";
+
+/** A target data set and how much of it is used. */
+export interface Target {
+  name: string;
+  data: Omit<DataRequest, "seed" | "onProgress">;
+  /** Images of the validation and test splits that are measured at most, spread over the classes; all when left out. */
+  limits?: { validation?: number; test?: number };
+}
+
+export interface Protocol {
+  hub: string;
+  target: Target;
+  options: TrainOptions;
+  /** E: epochs of one unit, which is one member fine-tuned once. */
+  epochs: number;
+}
+
+export type Budget = "equal epochs" | "equal compute" | "all members";
+
+/** One line of a table: a method, its choices and how long it trains. */
+export interface Plan {
+  name: string;
+  method: Method;
+  choices: Readonly<Record<string, unknown>>;
+  budget: Budget;
+  epochs: number;
+  /** How its training differs from the protocol's. */
+  options?: Partial<TrainOptions>;
+  /** Seeds that are enough for it; all when left out. */
+  seeds?: number;
+}
+
+const images = { imageSize: 48, augment: "standard", batchSize: 48 } as const;
+
+/** None of them was seen in the pre-training of hubs/starter and hubs/same-architecture. */
+export const targets: readonly Target[] = [
+  {
+    name: "emoji",
+    data: {
+      ...images,
+      source: "emoji",
+      split: { trainPerClass: 40, testFraction: 0.4, validationFraction: 0.2 },
+    },
+  },
+  {
+    name: "fashion-mnist",
+    data: {
+      ...images,
+      source: "fashion-mnist",
+      imageSize: 28,
+      split: { trainPerClass: 40, testFraction: 0.2, validationFraction: 0.2 },
+    },
+    limits: { validation: 1000 },
+  },
+  {
+    name: "desktop-icons",
+    data: {
+      ...images,
+      source: "desktop-icons",
+      split: { trainPerClass: 40, testFraction: 0.4, validationFraction: 0.2 },
+    },
+  },
+];
+
+/** The user's own images in place of the targets. */
+export function targetOf(source: string): Target {
+  const name = source.replace(/[^a-z0-9.-]+/gi, "-").replace(/^-+|-+$/g, "") || "data";
+  return { name, data: { ...images, source, split: { testFraction: 0.2, validationFraction: 0.2 } } };
+}
+
+export const unitEpochs = 16;
+
+/** The protocol of a target on a hub; a quick one trains one epoch on few images. */
+export function protocolOf({ dir: hub }: Hub, target: Target, quick: boolean): Protocol {
+  if (!quick) return { hub, target, options: defaultTrainOptions, epochs: unitEpochs };
+  const { data } = target;
+  const small = { ...target, data: { ...data, split: { ...data.split, trainPerClass: 8 } } };
+  return {
+    hub,
+    target: { ...small, limits: { validation: 60, test: 60 } },
+    options: defaultTrainOptions,
+    epochs: 1,
+  };
+}
+
+/** A protocol with one seed: what is opened for it is opened once, and only when a cell is missing. */
+export class Setting {
+  readonly protocol: Protocol;
+  readonly seed: number;
+  #data: Promise<TaskData> | undefined;
+  #hub: Hub | undefined;
+
+  constructor(protocol: Protocol, seed: number) {
+    this.protocol = protocol;
+    this.seed = seed;
+  }
+
+  get hub(): Hub {
+    this.#hub ??= openHub(this.protocol.hub);
+    return this.#hub;
+  }
+
+  /** The seed moves split, order and augmentation. */
+  data(): Promise<TaskData> {
+    this.#data ??= prepareData({ ...this.protocol.target.data, seed: this.seed });
+    return this.#data;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    (await this.#data)?.dispose();
+  }
+}

@@ -1,0 +1,37 @@
+/** Where and with what a figure was made. */
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { fileURLToPath } from "node:url";
+import { getNumThreads, loadedLibrary } from "../torch/index.ts";
+
+export interface Provenance {
+  time: string;
+  /** Of the repository; null outside of one. */
+  commit: string | null;
+  machine: string;
+  threads: number;
+  versions: { hubPathway: string; node: string; libtorch: string };
+}
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+export function provenance(): Provenance {
+  const { version } = JSON.parse(readFileSync(`${root}package.json`, "utf8")) as { version: string };
+  const all = cpus();
+  return {
+    time: new Date().toISOString(),
+    commit: commitHash(),
+    machine: `${all.length} x ${all[0]?.model ?? process.arch}`,
+    threads: getNumThreads(),
+    versions: { hubPathway: version, node: process.version, libtorch: loadedLibrary().headers },
+  };
+}
+
+function commitHash(): string | null {
+  try {
+    return execFileSync("git", ["rev-parse", "HEAD"], { cwd: root, encoding: "utf8", stdio: "pipe" }).trim();
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,40 @@
+/** A rival that only a comparison needs: more compute for the one member that validation prefers. */
+import { z } from "zod";
+import { bestByValidation, fineTune, memberLearner } from "../methods/index.ts";
+import { ConfigError } from "../torch/index.ts";
+import type { Method, MethodContext } from "../train/index.ts";
+
+const name = "best-member-longer";
+const choices = z.object({ unit: z.int().min(1) });
+
+/**
+ * The best member by validation after `unit` epochs is fine-tuned anew for the run's epochs. Its costs hold both: the choice,
+ * for which every member is trained, and the longer training.
+ */
+export const bestMemberLonger: Method = {
+  name,
+  summary: "fine-tune every member for `unit` epochs, then the best by validation anew and longer",
+  check(given) {
+    if (!choices.safeParse(given).success) throw new ConfigError(`${name} needs the choice unit, a number of epochs`);
+  },
+  async train(context) {
+    const { unit } = choices.parse(context.choices);
+    const chosen = await chooseMember(context, unit);
+    const learner = memberLearner(chosen, context);
+    await context.fit(`${chosen}-longer`, learner);
+    return learner;
+  },
+};
+
+async function chooseMember(context: MethodContext, unit: number): Promise<string> {
+  const short: MethodContext = {
+    ...context,
+    fit: (fit, learner, changes) => context.fit(fit, learner, { ...changes, epochs: unit }),
+  };
+  const learners = await fineTune(short);
+  try {
+    return learners[await bestByValidation(context, learners)]?.memberNames[0] ?? "";
+  } finally {
+    for (const learner of learners) learner.dispose();
+  }
+}

@@ -1,0 +1,117 @@
+/** Runs an experiment: its groups here or in several processes, then its report as text, Markdown, HTML and JSON. */
+import { spawn } from "node:child_process";
+import { appendFileSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { writeFileAtomic } from "../io/index.ts";
+import { escapeHtml, htmlPage, htmlTable, markdownTable, textTable } from "../report/index.ts";
+import { setNumThreads } from "../torch/index.ts";
+import type { Experiment, ExperimentReport, ExperimentRequest, ReportSection, ReportTable } from "./experiment.ts";
+import { provenance } from "./provenance.ts";
+
+/** Which of the groups a process computes: every n-th, from the i-th on. */
+export interface Part {
+  index: number;
+  of: number;
+}
+
+/**
+ * Computes what is missing of a part of an experiment's groups, with one thread inside operators: small members gain little
+ * by more, and several processes share the machine better.
+ */
+export async function runGroups(experiment: Experiment, request: ExperimentRequest, part: Part): Promise<void> {
+  setNumThreads(1);
+  const groups = experiment.groups(request);
+  for (const [i, group] of groups.entries()) {
+    if (i % part.of !== part.index) continue;
+    request.say(`${experiment.name}: ${group.name} (${i + 1} of ${groups.length})`);
+    await group.run();
+  }
+}
+
+/**
+ * Computes all parts in processes of their own, each by the given command line with its part at the end.
+ * @throws Error when one of them fails
+ */
+export async function runProcesses(command: readonly string[], jobs: number): Promise<void> {
+  const [program = "", ...rest] = command;
+  const codes = await Promise.all(
+    Array.from({ length: jobs }, (_, i) => {
+      const child = spawn(program, [...rest, "--part", `${i + 1}/${jobs}`], { stdio: ["ignore", "ignore", "inherit"] });
+      return new Promise<number>((resolve, reject) => {
+        child.once("error", reject);
+        child.once("exit", (code, signal) => resolve(code ?? (signal ? 130 : 70)));
+      });
+    }),
+  );
+  const failed = codes.find((code) => code !== 0);
+  if (failed !== undefined) throw new Error(`a process of the experiment ended with exit code ${failed}`);
+}
+
+const columnsOf = ({ columns }: ReportTable) =>
+  columns.map(({ title, right = false }, i) => ({ title, right, value: (row: readonly string[]) => row[i] ?? "" }));
+
+/** For the terminal; plots are left out. */
+export function reportText({ title, sections }: ExperimentReport): string {
+  const parts = sections.map(({ title, text = [], table, remarks = [] }) => {
+    const lines = [
+      ...text,
+      ...(table ? [textTable(table.rows, columnsOf(table))] : []),
+      ...remarks.map((r) => `- ${r}`),
+    ];
+    return lines.length > 0 ? `${title}\n\n${lines.join("\n\n")}` : "";
+  });
+  return [title, ...parts.filter((part) => part !== "")].join("\n\n");
+}
+
+/** Where an experiment's report went. */
+export interface ReportFiles {
+  markdown: string;
+  html: string;
+  json: string;
+}
+
+/**
+ * Writes the report as Markdown, HTML and JSON; those of the test split and of quick runs have names of their own.
+ * @param command what makes the report again
+ */
+export function saveReport(
+  name: string,
+  report: ExperimentReport,
+  request: ExperimentRequest,
+  folder: string,
+  command: string,
+): ReportFiles {
+  const stem = `${name}${request.final ? "" : "-validation"}${request.quick ? "-quick" : ""}`;
+  mkdirSync(folder, { recursive: true });
+  const path = (ending: string) => join(folder, `${stem}.${ending}`);
+  const files = { markdown: path("md"), html: path("html"), json: path("json") };
+  const head = `# ${report.title}\n\nMade by \`${command}\`.`;
+  writeFileAtomic(files.markdown, `${[head, ...report.sections.map(markdownSection)].join("\n\n")}\n`);
+  writeFileAtomic(files.html, htmlPage(report.title, report.sections.map(htmlSection)));
+  const all = { command, seeds: request.seeds, made: provenance(), ...(report.data as object) };
+  writeFileAtomic(files.json, `${JSON.stringify(all, null, 1)}\n`);
+  return files;
+}
+
+function markdownSection({ title, text = [], table, remarks = [] }: ReportSection): string {
+  const parts = [`## ${title}`, ...text];
+  if (table) parts.push(markdownTable(table.rows, columnsOf(table)));
+  if (remarks.length > 0) parts.push(remarks.map((remark) => `- ${remark}`).join("\n"));
+  return parts.join("\n\n");
+}
+
+function htmlSection({ title, text = [], table, plot = "", remarks = [] }: ReportSection): string {
+  const paragraphs = text.map((paragraph) => `<p>${escapeHtml(paragraph)}</p>`).join("");
+  const titles = table?.columns.map((column) => column.title) ?? [];
+  const rows = table ? htmlTable(titles, table.rows) : "";
+  const list = remarks.map((remark) => `<li>${escapeHtml(remark)}</li>`).join("");
+  return `<h2>${escapeHtml(title)}</h2>${paragraphs}${rows}${plot}${list ? `<ul>${list}</ul>` : ""}`;
+}
+
+/** Notes that the test split was read. */
+export function recordTestReading(name: string, request: ExperimentRequest, folder: string, command: string): void {
+  const { time, commit } = provenance();
+  const entry = { time, experiment: name, seeds: request.seeds, quick: request.quick, commit, command };
+  mkdirSync(folder, { recursive: true });
+  appendFileSync(join(folder, "ledger.jsonl"), `${JSON.stringify(entry)}\n`);
+}

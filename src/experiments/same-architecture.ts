@@ -1,0 +1,35 @@
+/** Five networks of one architecture, pre-trained on different data and by different paradigms: the paper's main setting, small. */
+import { type Comparison, comparisonGroups, comparisonReport } from "./comparison.ts";
+import type { Experiment } from "./experiment.ts";
+import { computeEpochs, mainPlans, ours, plan, tailPlans } from "./plans.ts";
+
+const comparison: Comparison = {
+  title: "A hub of one architecture",
+  about: [
+    "The paper's main hub is five ResNet-50 of different pre-training (ImageNet classification, MoCo, detection, segmentation, " +
+      "keypoints). Here five ResNets of 1.1 M parameters, pre-trained on drawings (classes, contrastive, segmentation), " +
+      "characters (classes) and icons (contrastive). Such a hub allows Zoo-Tuning too, which mixes the members' weights.",
+    "Budgets and choices as in mixed-hub.",
+  ],
+  hub: "hubs/same-architecture",
+  plans(size) {
+    const { epochs } = size;
+    return [
+      ...mainPlans(size),
+      plan("Zoo-Tuning, equal epochs", "zoo-tuning", "equal epochs", epochs),
+      plan("Zoo-Tuning, equal compute", "zoo-tuning", "equal compute", computeEpochs(size, 1)),
+      plan("Zoo-Tuning lite, equal epochs", "zoo-tuning-lite", "equal epochs", epochs),
+      ...tailPlans(size),
+    ];
+  },
+  ours: Object.values(ours),
+  notRivals: ["Hub-Pathway, members of new weights"],
+};
+
+export const sameArchitecture: Experiment = {
+  name: "same-architecture",
+  summary: "every method on five networks of one architecture, Zoo-Tuning among them",
+  seeds: 5,
+  groups: (request) => comparisonGroups(comparison, request),
+  report: async (request) => comparisonReport(comparison, request),
+};
