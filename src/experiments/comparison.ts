@@ -38,20 +38,26 @@ function plansOf({ plans }: Comparison, { manifest }: Hub, epochs: number): read
 /** Whether a plan is computed for a seed. */
 const takes = (plan: Plan, seed: number) => plan.seeds === undefined || seed < plan.seeds;
 
-/** One group for each seed and target, all targets of a seed one after another. */
+/** One group for each seed and target; the plans that all seeds take come before those for which few are enough. */
 export function comparisonGroups(comparison: Comparison, request: ExperimentRequest): CellGroup[] {
   const { hub, targets } = subject(comparison, request);
-  return request.seeds.flatMap((seed) =>
-    targets.map((target) => ({
-      name: `${target.name}, seed ${seed}`,
-      async run() {
+  return [false, true].flatMap((tail) =>
+    request.seeds.flatMap((seed) =>
+      targets.flatMap((target): CellGroup[] => {
         const protocol = protocolOf(hub, target, request.quick);
-        await using setting = new Setting(protocol, seed);
-        const plans = plansOf(comparison, hub, protocol.epochs).filter((plan) => takes(plan, seed));
-        for (const plan of plans) await methodCell(request, setting, plan);
-      },
-    })),
+        const all = plansOf(comparison, hub, protocol.epochs).filter((plan) => takes(plan, seed));
+        const plans = all.filter((plan) => (plan.seeds !== undefined) === tail);
+        if (plans.length === 0) return [];
+        const name = `${target.name}, seed ${seed}${tail ? ", further rivals" : ""}`;
+        return [{ name, run: () => runPlans(request, new Setting(protocol, seed), plans) }];
+      }),
+    ),
   );
+}
+
+async function runPlans(request: ExperimentRequest, setting: Setting, plans: readonly Plan[]): Promise<void> {
+  await using own = setting;
+  for (const plan of plans) await methodCell(request, own, plan);
 }
 
 /** @throws UserError when there are none at all, or they were made with different splits of one seed */
