@@ -1,6 +1,6 @@
 /** hub-pathway data: known data sets, fetching them, and checking one before training. */
 import type { Command } from "commander";
-import { checkDataset, fetchDataset, isFetched, knownDatasets, openDataset } from "../data/index.ts";
+import { checkDataset, fetchDataset, isFetched, knownDatasets, openDataset, publishedDatasets } from "../data/index.ts";
 import { textTable } from "../report/index.ts";
 import type { Output } from "./context.ts";
 import { countProgress } from "./progress.ts";
@@ -18,9 +18,12 @@ export function addDataCommand(program: Command, output: () => Output): void {
     .addHelpText("after", "\nExample:\n  hub-pathway data fetch emoji")
     .action(async (name: string) => fetch(name, output()));
   data
-    .command("check <dir|name>")
+    .command("check <dir|name|name:dir>")
     .description("read every image and say what is wrong before training does")
-    .addHelpText("after", "\nExample:\n  hub-pathway data check ./photos")
+    .addHelpText(
+      "after",
+      "\nExample:\n  hub-pathway data check ./photos\n  hub-pathway data check cifar-100:./downloads",
+    )
     .action(async (source: string) => check(source, output()));
 }
 
@@ -35,6 +38,12 @@ function list(output: Output): void {
       { title: "licence", value: (row) => row.licence },
     ]),
   );
+  output.say("\nPublished data sets in their own files, which you have in a folder (--data NAME:FOLDER):\n");
+  for (const { name, summary, layout, origin } of publishedDatasets) {
+    output.say(`${name}: ${summary}`);
+    output.say(`    folder with ${layout}`);
+    output.say(`    from ${origin}`);
+  }
   output.result({
     datasets: rows.map(({ name, role, fetched, summary, licence, origin }) => ({
       name,
@@ -43,6 +52,13 @@ function list(output: Output): void {
       summary,
       licence,
       origin,
+    })),
+    published: publishedDatasets.map(({ name, summary, licence, origin, layout }) => ({
+      name,
+      summary,
+      licence,
+      origin,
+      layout,
     })),
   });
 }

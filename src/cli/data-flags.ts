@@ -18,7 +18,10 @@ export interface DataFlags {
 /** Adds the options to a command, --seed left out. */
 export function addDataOptions(command: Command): Command {
   return command
-    .requiredOption("--data <dir|name>", "folder with a sub-folder for each class, or a known data set (data ls)")
+    .requiredOption(
+      "--data <dir|name|name:dir>",
+      "folder with a sub-folder for each class, a known data set, or NAME:FOLDER with the files of a published one (data ls)",
+    )
     .option("--image-size <pixels>", "side of the images", number, 48)
     .option("--train-per-class <n>", "use at most so many training images of a class", number)
     .option("--validation-fraction <part>", "of each class, for choosing", number, 0.2)

@@ -5,7 +5,19 @@ import { writeFileAtomic } from "../io/index.ts";
 import { findMethod } from "../methods/index.ts";
 import { analyseVariants, percent, type RunAnalysis, runReport } from "../report/index.ts";
 import { inferenceMode, scope, tensor, UserError } from "../torch/index.ts";
-import { argmaxAt, evaluate, itemsHash, type OpenedRun, openRun, type SplitName, summarise } from "../train/index.ts";
+import {
+  argmaxAt,
+  type Evaluation,
+  evaluate,
+  itemsHash,
+  type OpenedRun,
+  openRun,
+  type Predictor,
+  type SplitName,
+  summarise,
+  TenCrop,
+  tenCropSide,
+} from "../train/index.ts";
 import type { Output } from "./context.ts";
 import { bytes, hubMemoryHelp, number, trustHelp } from "./flags.ts";
 import { countProgress } from "./progress.ts";
@@ -18,6 +30,7 @@ interface RunFlags {
   flops?: number;
   hubMemory?: number;
   trust?: boolean;
+  tenCrop?: boolean;
 }
 
 export function addRunCommands(program: Command, output: () => Output): void {
@@ -30,6 +43,7 @@ export function addRunCommands(program: Command, output: () => Output): void {
     .option("--hub-memory <amount>", hubMemoryHelp, bytes)
     .option("--trust", trustHelp)
     .option("--k <n>", "activated models, when another cost than trained for is wanted", number)
+    .option("--ten-crop", "mean over ten crops of each image, taken from images 256/224 times as large as the run's")
     .option("--flops <n>", "the largest k whose mean cost for one image is within so many FLOPs", number)
     .addHelpText("after", "\nExample:\n  hub-pathway eval runs/photos --split test --json")
     .action(async (path: string, flags: RunFlags) => evalRun(path, flags, output()));
@@ -93,13 +107,14 @@ function splitName(text: string): SplitName {
 async function evalRun(path: string, flags: RunFlags, output: Output): Promise<void> {
   const split = splitName(flags.split);
   const run = await open(path, flags);
-  const evaluation = await evaluate(run.predictor, batches(run, split), run.data.classes.length);
-  const summary = summarise(split, evaluation, run.predictor);
+  const { evaluation, predictor } = await measure(run, split, flags.tenCrop ?? false);
+  const summary = summarise(split, evaluation, predictor);
   if (split === "test") {
     run.folder.recordTestReading({
       time: new Date().toISOString(),
       items: itemsHash(evaluation.indices),
       accuracy: summary.accuracy,
+      ...(flags.tenCrop ? { tenCrop: true } : {}),
     });
   }
   output.say(`${split} accuracy ${percent(summary.accuracy)} on ${summary.items} images`);
@@ -109,9 +124,20 @@ async function evalRun(path: string, flags: RunFlags, output: Output): Promise<v
   close(run);
 }
 
-/** Training images as they are, in order, or another split. */
-function batches(run: OpenedRun, split: SplitName): ReturnType<OpenedRun["data"]["open"]> {
-  return run.data.open(split);
+async function measure(
+  { data, config, predictor }: OpenedRun,
+  split: SplitName,
+  tenCrop: boolean,
+): Promise<{ evaluation: Evaluation; predictor: Predictor }> {
+  const classes = data.classes.length;
+  if (!tenCrop) return { evaluation: await evaluate(predictor, data.open(split), classes), predictor };
+  const cropped = new TenCrop(predictor, config.imageSize);
+  const batches = await data.openAt(tenCropSide(config.imageSize), split);
+  try {
+    return { evaluation: await evaluate(cropped, batches, classes), predictor: cropped };
+  } finally {
+    batches.dispose();
+  }
 }
 
 function close(run: OpenedRun): void {

@@ -34,9 +34,11 @@ interface TrainFlags extends DataFlags {
   beta?: number;
   pathwayWarmup?: number;
   epochs: number;
+  iterations?: number;
   batchSize: number;
   lr: number;
   weightDecay: number;
+  optimizer: "adamw" | "sgd";
   labelSmoothing: number;
   precision: "float32" | "bfloat16";
   batchNorm: "batch" | "frozen" | "recalibrated";
@@ -85,9 +87,15 @@ export function addTrainCommand(program: Command, output: () => Output): void {
     .option("--beta <b>", "part of the aggregate's loss that reaches the members, 0 to 1", number)
     .option("--pathway-warmup <part>", "part of training with random routes", number)
     .option("--epochs <n>", "passes through the training images", number, defaultTrainOptions.epochs)
+    .option("--iterations <n>", "steps in all, instead of --epochs; the last epoch is cut short", number)
     .option("--batch-size <n>", "images in a step", number, defaultTrainOptions.batchSize)
     .option("--lr <rate>", "learning rate of pre-trained weights", number, defaultTrainOptions.lr)
-    .option("--weight-decay <w>", "AdamW's weight decay", number, defaultTrainOptions.weightDecay)
+    .option("--weight-decay <w>", "weight decay", number, defaultTrainOptions.weightDecay)
+    .addOption(
+      new Option("--optimizer <name>", "sgd has Nesterov's momentum of 0.9, and wants a higher --lr")
+        .choices(["adamw", "sgd"])
+        .default("adamw"),
+    )
     .option("--label-smoothing <s>", "label smoothing, 0 to 1", number, defaultTrainOptions.labelSmoothing)
     .addOption(
       new Option("--precision <type>", "of the members' products")
@@ -111,13 +119,18 @@ export function addTrainCommand(program: Command, output: () => Output): void {
       "after",
       `\nMethods:\n${names}\n\nExample:\n  hub-pathway train --data ./photos --hub hubs/starter --k 2 --epochs 16 --out runs/photos`,
     )
-    .action(async (flags: TrainFlags) => train(flags, output()));
+    .action(async (flags: TrainFlags, command: Command) => {
+      if (flags.iterations !== undefined && command.getOptionValueSource("epochs") !== "default") {
+        throw new ConfigError("--iterations and --epochs both say how long to train: leave one of them out");
+      }
+      await train(flags, output());
+    });
 }
 
 async function train(flags: TrainFlags, output: Output): Promise<void> {
   if (flags.threads !== undefined) setNumThreads(flags.threads);
   const { epochs, batchSize, imageSize, augment } = flags;
-  requireCounts({ epochs, batchSize, imageSize, views: flags.views });
+  requireCounts({ epochs, iterations: flags.iterations, batchSize, imageSize, views: flags.views });
   const abort = new AbortController();
   const stop = () => abort.abort();
   process.once("SIGINT", stop);
@@ -225,5 +238,10 @@ function trainOptions(flags: TrainFlags): typeof defaultTrainOptions {
     throw new ConfigError("--views counts the fixed views of frozen members: add --freeze-members");
   }
   const frozen = flags.freezeMembers ? { frozenViews: flags.views ?? defaultViews } : {};
-  return { ...defaultTrainOptions, ...given, ...frozen };
+  // What is not asked for is left out, so that runs from before these options had them stay the same runs.
+  const chosen = {
+    ...(flags.optimizer === "adamw" ? {} : { optimizer: flags.optimizer }),
+    ...(flags.iterations === undefined ? {} : { iterations: flags.iterations }),
+  };
+  return { ...defaultTrainOptions, ...given, ...chosen, ...frozen };
 }

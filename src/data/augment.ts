@@ -73,6 +73,8 @@ export const augmentations = {
     cutout: 0.3,
   },
   mixup: { ...standard, mixup: 0.2 },
+  /** What papers on fine-tuning use for photographs: a crop, resized, and a flip. */
+  crops: { ...none, minimumArea: 0.25, aspect: 4 / 3, flip: 0.5 },
 } satisfies Record<string, AugmentOptions>;
 
 export type AugmentName = keyof typeof augmentations;

@@ -1,8 +1,8 @@
 /** From an item's source to square pixels. sharp works in threads of its own, so many decodes run at once. */
 import { open } from "node:fs/promises";
-import sharp, { type Sharp } from "sharp";
+import sharp, { type Region, type Sharp } from "sharp";
 import { UserError } from "../torch/index.ts";
-import type { ImageSource, Item } from "./types.ts";
+import type { Crop, ImageSource, Item } from "./types.ts";
 
 export interface DecodeOptions {
   /** Side of the result, pixels. */
@@ -37,6 +37,7 @@ export async function decodeImage(item: Item, options: DecodeOptions): Promise<U
 
 /** The file that an item comes from, for messages. */
 export function describeSource(item: Item): string {
+  if (item.source.kind === "part") return `${item.id} in ${item.source.path}`;
   return item.source.kind === "file" ? item.source.path : item.id;
 }
 
@@ -70,15 +71,19 @@ async function openImage(source: ImageSource, options: DecodeOptions): Promise<{
       .toBuffer();
     return { image: sharp(rendered), hasAlpha: true };
   }
-  const image = sharp(source.path, sharpOptions(options.pixelLimit));
-  const { width, height, hasAlpha, orientation } = await sharp(source.path, { limitInputPixels: false }).metadata();
+  const input = source.kind === "part" ? await bytesAt(source.path, source.offset, source.length) : source.path;
+  const image = sharp(input, sharpOptions(options.pixelLimit));
+  const { width, height, hasAlpha, orientation } = await sharp(input, { limitInputPixels: false }).metadata();
   if (width * height > options.pixelLimit) {
     throw new UserError(
       `${source.path} has ${Math.round((width * height) / 1e6)} megapixels, more than the limit of ${Math.round(options.pixelLimit / 1e6)}: ` +
         "make it smaller or remove it, or use --skip-bad",
     );
   }
-  if (source.trim && hasAlpha) return { image: await trimmed(image), hasAlpha };
+  if (source.kind === "file" && source.crop) {
+    return { image: image.extract(boxOf(source.crop, width, height, source.path)), hasAlpha: hasAlpha ?? false };
+  }
+  if (source.kind === "file" && source.trim && hasAlpha) return { image: await trimmed(image), hasAlpha };
   return { image: orientation ? image.rotate() : image, hasAlpha: hasAlpha ?? false };
 }
 
@@ -92,16 +97,41 @@ async function trimmed(image: Sharp): Promise<Sharp> {
   }
 }
 
+/** The box of a crop in an image of this size. */
+function boxOf(crop: Crop, width: number, height: number, path: string): Region {
+  const box = "bottom" in crop ? { left: 0, top: 0, width, height: height - crop.bottom } : crop;
+  const fits = box.height >= 1 && box.left + box.width <= width && box.top + box.height <= height;
+  if (fits) return box;
+  const part = "bottom" in crop ? `${crop.bottom} rows at the bottom` : JSON.stringify(crop);
+  throw new UserError(`${path} has ${width} x ${height} pixels, which do not hold ${part}: is it the right image?`);
+}
+
 async function rawImage(source: Extract<ImageSource, { kind: "raw" }>): Promise<Sharp> {
-  const { width, height, channels } = source;
-  const bytes = Buffer.alloc(width * height * channels);
-  const file = await open(source.path, "r");
+  const { width, height, channels, planar } = source;
+  const bytes = await bytesAt(source.path, source.offset, width * height * channels);
+  return sharp(planar ? interleaved(bytes, channels) : bytes, { raw: { width, height, channels } });
+}
+
+/** [C, P] to [P, C]. */
+function interleaved(planes: Buffer, channels: number): Buffer {
+  const pixels = planes.length / channels;
+  const result = Buffer.alloc(planes.length);
+  for (let c = 0; c < channels; c++) {
+    for (let p = 0; p < pixels; p++) result[p * channels + c] = planes[c * pixels + p] ?? 0;
+  }
+  return result;
+}
+
+async function bytesAt(path: string, offset: number, length: number): Promise<Buffer> {
+  const bytes = Buffer.alloc(length);
+  const file = await open(path, "r");
   try {
-    await file.read(bytes, 0, bytes.length, source.offset);
+    const { bytesRead } = await file.read(bytes, 0, length, offset);
+    if (bytesRead < length) throw new UserError(`${path} ends inside an image: it changed since it was opened`);
   } finally {
     await file.close();
   }
-  return sharp(bytes, { raw: { width, height, channels } });
+  return bytes;
 }
 
 function expandGrey(grey: Uint8Array, channels: 3 | 4): Uint8Array {

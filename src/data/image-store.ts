@@ -166,7 +166,8 @@ function storeKey(dataset: Dataset, options: DecodeOptions, skipBad: boolean): s
       seen.set(path, stamp);
     }
     hash.update(stamp);
-    if (source.kind === "raw") hash.update(`@${source.offset}`);
+    if (source.kind === "raw" || source.kind === "part") hash.update(`@${source.offset}`);
+    if (source.kind === "file" && source.crop) hash.update(JSON.stringify(source.crop));
     if (source.kind === "glyph") hash.update(source.text);
   }
   return `${dataset.name.replace(/[^a-z0-9-]/gi, "_").slice(0, 40)}-${hash.digest("hex").slice(0, 20)}`;

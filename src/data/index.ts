@@ -20,6 +20,7 @@ export { hashKeys, keyedRandom, shuffled } from "./keyed-random.ts";
 export { LoadedBatch, Loader, type LoaderOptions, viewOf } from "./loader.ts";
 export { imagePrints, nearDuplicateGroups } from "./near-duplicates.ts";
 export { type DataPackage, packages } from "./packages.ts";
+export { publishedDatasets } from "./published/index.ts";
 export { fetchDataset, findDataset, isFetched, knownDatasets, openDataset } from "./registry.ts";
 export { type Split, type SplitOptions, splitDataset } from "./split.ts";
-export type { Dataset, ImageSource, Item, KnownDataset } from "./types.ts";
+export type { Crop, Dataset, ImageSource, Item, KnownDataset, PublishedDataset } from "./types.ts";

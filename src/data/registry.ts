@@ -1,5 +1,5 @@
-/** Known data sets by name, and folders of images. */
-import { existsSync } from "node:fs";
+/** Known data sets by name, folders of images, and published data sets in their own files. */
+import { existsSync, statSync } from "node:fs";
 import { UserError } from "../torch/index.ts";
 import { emoji } from "./datasets/emoji.ts";
 import { fashionMnist } from "./datasets/fashion-mnist.ts";
@@ -8,6 +8,8 @@ import { desktopIcons, mdiIcons } from "./datasets/icons.ts";
 import { openclipart } from "./datasets/openclipart.ts";
 import { fetchPackage, packageFolder } from "./fetch.ts";
 import { imageFolder } from "./image-folder.ts";
+import { mixDatasets } from "./mix.ts";
+import { publishedDatasets } from "./published/index.ts";
 import type { Dataset, KnownDataset } from "./types.ts";
 
 export const knownDatasets: readonly KnownDataset[] = [
@@ -39,19 +41,39 @@ export async function fetchDataset(name: string, onProgress?: (text: string) => 
 }
 
 /**
- * Opens a known data set by its name, or a folder of labelled images.
- * @throws UserError when there is neither, or the data set was not fetched
+ * Opens a known data set by its name, several as A+B, a folder of labelled images, or NAME:FOLDER, a published data set's own files.
+ * @throws UserError when there is none of them, the data set was not fetched, or its files are damaged
  */
 export async function openDataset(nameOrFolder: string): Promise<Dataset> {
   const known = knownDatasets.find((candidate) => candidate.name === nameOrFolder);
-  if (!known) {
-    if (existsSync(nameOrFolder)) return imageFolder(nameOrFolder);
-    const names = knownDatasets.map((candidate) => candidate.name).join(", ");
-    throw new UserError(`${nameOrFolder} is neither a folder nor a known data set (${names})`);
+  const parts = nameOrFolder.split("+");
+  if (parts.length > 1 && parts.every((part) => knownDatasets.some(({ name }) => name === part))) {
+    return mixDatasets(await Promise.all(parts.map(openDataset)));
   }
+  if (!known) return existsSync(nameOrFolder) ? imageFolder(nameOrFolder) : openPublished(nameOrFolder);
   const folders = known.packages.map((name) => packageFolder(name));
   if (folders.some((folder) => folder === undefined)) {
     throw new UserError(`the data set ${known.name} is not fetched: run \`npx hub-pathway data fetch ${known.name}\``);
   }
   return known.open(folders as string[]);
+}
+
+function openPublished(source: string): Promise<Dataset> {
+  const colon = source.indexOf(":");
+  const name = colon < 0 ? source : source.slice(0, colon);
+  const published = publishedDatasets.find((candidate) => candidate.name === name);
+  if (!published) {
+    const names = knownDatasets.map((candidate) => candidate.name).join(", ");
+    const formats = publishedDatasets.map((candidate) => candidate.name).join(", ");
+    throw new UserError(
+      `${source} is neither a folder nor a known data set (${names}), nor NAME:FOLDER with the files of a published one (${formats})`,
+    );
+  }
+  const folder = source.slice(colon + 1);
+  const isFolder = colon >= 0 && statSync(folder, { throwIfNoEntry: false })?.isDirectory();
+  if (isFolder) return published.open(folder);
+  const wrong = colon < 0 ? `${name} needs its folder` : `there is no folder ${folder}`;
+  throw new UserError(
+    `${wrong}: give ${name}:FOLDER, where FOLDER holds ${published.layout}, from ${published.origin}`,
+  );
 }

@@ -1,11 +1,16 @@
 /** What a data set is: classes, items, and where each item's pixels come from. */
 
+/** A part of an image in its stored pixels: a box, or all but some rows at the bottom. */
+export type Crop = { left: number; top: number; width: number; height: number } | { bottom: number };
+
 /** Where the pixels of one item lie. */
 export type ImageSource =
-  /** `trim` cuts transparent margins off first. */
-  | { kind: "file"; path: string; trim?: boolean }
-  /** Raw 8-bit pixels inside a file: `channels` interleaved values for each pixel. */
-  | { kind: "raw"; path: string; offset: number; width: number; height: number; channels: 1 | 3 }
+  /** `trim` cuts transparent margins off first; `crop` leaves one part of the image. */
+  | { kind: "file"; path: string; trim?: boolean; crop?: Crop }
+  /** Raw 8-bit pixels inside a file: `channels` interleaved values for each pixel, or one plane after the other. */
+  | { kind: "raw"; path: string; offset: number; width: number; height: number; channels: 1 | 3; planar?: boolean }
+  /** An encoded image inside a larger file. */
+  | { kind: "part"; path: string; offset: number; length: number }
   /** Text rendered with a font file. */
   | { kind: "glyph"; text: string; fontFile: string };
 
@@ -42,4 +47,17 @@ export interface KnownDataset {
   packages: readonly string[];
   /** Opens it from unpacked package folders, in the order of `packages`. */
   open(folders: readonly string[]): Promise<Dataset>;
+}
+
+/** A published data set in its own files, which users have in a folder: `--data NAME:FOLDER`. */
+export interface PublishedDataset {
+  name: string;
+  summary: string;
+  licence: string;
+  /** Where it can be had. */
+  origin: string;
+  /** What the folder must hold. */
+  layout: string;
+  /** @throws UserError naming the file that is missing or damaged, and what to do */
+  open(folder: string): Promise<Dataset>;
 }

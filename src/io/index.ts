@@ -8,7 +8,9 @@ export { type LazyWeights, readSafetensors, streamSafetensors, type Weights, wri
 export { openTfjs, readTfjsWeights } from "./tfjs/index.ts";
 export {
   isTorchScript,
+  type PickleFile,
   type Plain,
+  readPickle,
   readTorchArchive,
   stateDictOf,
   type TorchArchive,

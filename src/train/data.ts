@@ -2,7 +2,9 @@
 import {
   type AugmentName,
   augmentations,
+  type Dataset,
   ImageStore,
+  type Item,
   imagePrints,
   keyedRandom,
   Loader,
@@ -40,6 +42,11 @@ export function reordered(batches: BatchSource, order: number): BatchSource {
   const first = order * 2 ** 20;
   if (order === 0) return batches;
   return { stepsPerEpoch: batches.stepsPerEpoch, epoch: (epoch, step) => batches.epoch(first + epoch, step) };
+}
+
+/** Batches with images of their own, which whoever asked for them disposes. */
+export interface OwnedBatches extends BatchSource {
+  dispose(): void;
 }
 
 export type SplitName = "train" | "validation" | "test";
@@ -81,6 +88,11 @@ export interface TaskData {
    * @param limit use at most so many items, spread over the classes as the split is
    */
   open(split: SplitName, limit?: number): BatchSource;
+  /**
+   * The same as `open`, with images of another side.
+   * @throws UserError when there are none, or one cannot be read
+   */
+  openAt(imageSize: number, split: SplitName, limit?: number): Promise<OwnedBatches>;
   /** Pixels of items, uint8 [n, 3, H, W]. */
   pixels(indices: readonly number[]): Promise<Tensor>;
   /** Number of unreadable images that were left out. */
@@ -107,6 +119,10 @@ export async function prepareData(request: DataRequest): Promise<TaskData> {
   const common = { store, labels, classes: dataset.classes.length, batchSize, seed };
   const training = { indices: split.train, augment: augmentations[request.augment], views: request.views };
   const counts = { train: split.train.length, validation: split.validation.length, test: split.test.length };
+  const chosen = (name: SplitName, limit = counts[name]): number[] => {
+    if (counts[name] === 0) throw new UserError(`${dataset.name} has no ${name} images`);
+    return spread(split[name], limit, labels, seed);
+  };
   return {
     name: dataset.name,
     classes: dataset.classes,
@@ -119,12 +135,43 @@ export async function prepareData(request: DataRequest): Promise<TaskData> {
     items: (name) => split[name],
     train: new Loader({ ...common, ...training, shuffle: true }),
     trainInOrder: new Loader({ ...common, ...training, batchSize: 64, shuffle: false }),
-    open(name, limit = counts[name]) {
-      if (counts[name] === 0) throw new UserError(`${dataset.name} has no ${name} images`);
-      const indices = spread(split[name], limit, labels, seed);
-      return new Loader({ ...common, indices, batchSize: 64, shuffle: false });
+    open(name, limit) {
+      return new Loader({ ...common, indices: chosen(name, limit), batchSize: 64, shuffle: false });
+    },
+    async openAt(imageSize, name, limit) {
+      return enlarged(dataset, chosen(name, limit), { size: imageSize, skipBad, onProgress });
     },
     pixels: (indices) => store.batch(indices),
+    dispose: () => store.dispose(),
+  };
+}
+
+/** Some items of a data set in order, with images of their own. */
+async function enlarged(
+  dataset: Dataset,
+  indices: readonly number[],
+  options: Parameters<typeof ImageStore.open>[1],
+): Promise<OwnedBatches> {
+  const items = indices.map((index) => dataset.items[index] as Item);
+  const store = await ImageStore.open({ ...dataset, items }, options);
+  const loader = new Loader({
+    store,
+    indices: items.map((_, i) => i),
+    labels: items.map((item) => item.label),
+    classes: dataset.classes.length,
+    batchSize: 64,
+    seed: 0,
+    shuffle: false,
+  });
+  return {
+    stepsPerEpoch: loader.stepsPerEpoch,
+    async *epoch(epoch, startStep) {
+      for await (const batch of loader.epoch(epoch, startStep)) {
+        const { images, targets, labels } = batch;
+        const own = batch.indices.map((i) => indices[i] as number);
+        yield { images, targets, labels, indices: own, dispose: () => batch.dispose() };
+      }
+    },
     dispose: () => store.dispose(),
   };
 }

@@ -4,6 +4,7 @@ export {
   type Batch,
   type BatchSource,
   type DataRequest,
+  type OwnedBatches,
   prepareData,
   reordered,
   type SplitName,
@@ -23,7 +24,7 @@ export { checkFrozen, FeatureCache, type FeatureCacheOptions } from "./feature-c
 export type { Learner, Prediction, Predictor, StepResult, TrainBatch, Variant } from "./learner.ts";
 export type { FitChanges, Method, MethodContext } from "./method.ts";
 export { argmaxAt, computeMetrics, confusionMatrix, type Metrics } from "./metrics.ts";
-export { defaultTrainOptions, type TrainOptions } from "./options.ts";
+export { defaultTrainOptions, resolveEpochs, type TrainOptions, withEpochs } from "./options.ts";
 export {
   type MemberRanking,
   passOf,
@@ -46,4 +47,5 @@ export {
   trainRun,
 } from "./session.ts";
 export { ClassificationTask, type Targets, type Task } from "./task.ts";
+export { TenCrop, tenCropSide } from "./ten-crop.ts";
 export { type FitRequest, type FitResult, fit, Interrupted, learningRateFactor } from "./trainer.ts";

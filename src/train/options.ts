@@ -2,6 +2,8 @@
 
 export interface TrainOptions {
   epochs: number;
+  /** Steps of training in all, the last epoch being cut short: it goes before `epochs`, which follow from it. */
+  iterations?: number | undefined;
   batchSize: number;
   /** Learning rate of pre-trained parameters. */
   lr: number;
@@ -9,6 +11,8 @@ export interface TrainOptions {
   newLayerFactor: number;
   generatorFactor: number;
   weightDecay: number;
+  /** AdamW when left out; `sgd` has Nesterov's momentum of 0.9. */
+  optimizer?: "adamw" | "sgd" | undefined;
   /** Largest norm of the gradient; 0 switches clipping off. */
   clipNorm: number;
   /** Part of the steps over which the rate rises, before it falls by a half cosine. */
@@ -42,3 +46,16 @@ export const defaultTrainOptions: TrainOptions = {
   checkpointSeconds: 60,
   seed: 0,
 };
+
+/** The same options with the epochs that their steps take; without a number of steps they stay as they are. */
+export function resolveEpochs(options: TrainOptions, stepsPerEpoch: number): TrainOptions {
+  const { iterations } = options;
+  return iterations === undefined ? options : { ...options, epochs: Math.ceil(iterations / stepsPerEpoch) };
+}
+
+/** Options of a fit of another length: its steps keep their proportion to its epochs. */
+export function withEpochs(options: TrainOptions, epochs: number): TrainOptions {
+  const { iterations } = options;
+  if (iterations === undefined) return { ...options, epochs };
+  return { ...options, epochs, iterations: Math.round((iterations * epochs) / options.epochs) };
+}

@@ -13,7 +13,7 @@ import { type Emit, eventVersion, jsonlWriter } from "./events.ts";
 import { checkFrozen, FeatureCache } from "./feature-cache.ts";
 import type { Predictor } from "./learner.ts";
 import type { Method, MethodContext } from "./method.ts";
-import type { TrainOptions } from "./options.ts";
+import { resolveEpochs, type TrainOptions, withEpochs } from "./options.ts";
 import { type RankingPrior, rankingPrior } from "./ranking.ts";
 import { fingerprint, type RunConfig, RunFolder, runVersion } from "./run-folder.ts";
 import { ClassificationTask } from "./task.ts";
@@ -68,13 +68,14 @@ export interface EvaluationSummary {
  * Trains a run and measures it on the validation split.
  * @throws UserError, ConfigError for bad input; Interrupted after a signal, with everything saved.
  */
-export async function trainRun(request: TrainRequest): Promise<RunOutcome> {
-  const hub = openHub(request.hub, { trust: request.trust });
+export async function trainRun(given: TrainRequest): Promise<RunOutcome> {
+  const hub = openHub(given.hub, { trust: given.trust });
   requireImageMembers(hub);
-  request.method.check(request.choices, hub.manifest, request.options);
-  checkFrozen(request.options, request.data.augment, request.method);
-  const before = RunFolder.recorded(request.out, request.resume);
-  const data = await prepareData({ ...request.data, views: request.options.frozenViews });
+  given.method.check(given.choices, hub.manifest, given.options);
+  checkFrozen(given.options, given.data.augment, given.method);
+  const before = RunFolder.recorded(given.out, given.resume);
+  const data = await prepareData({ ...given.data, views: given.options.frozenViews });
+  const request = { ...given, options: resolveEpochs(given.options, data.train.stepsPerEpoch) };
   const prior = before ? before.prior : await priorOf(request, hub, data);
   const config = runConfig(request, hub, data, prior);
   const folder = RunFolder.create(request.out, config, request.resume);
@@ -150,7 +151,7 @@ function createContext(parts: Parts): MethodContext {
         fit: name,
         learner,
         batches: reordered((await features?.train(learner)) ?? data.train, order),
-        options: { ...request.options, epochs, lr: request.options.lr * rate },
+        options: { ...withEpochs(request.options, epochs), lr: request.options.lr * rate },
         checkpoint,
         identity,
         emit,

@@ -1,7 +1,7 @@
 /** The loop: one learner, one optimizer, batches in order; checkpoints, events and resumption. */
 import { type Residency, setMemberBatchNorm } from "../hub/index.ts";
 import { BatchNormRecalibration } from "../nn/index.ts";
-import { AdamW, clipGradNorm, type Optimizer } from "../optim/index.ts";
+import { AdamW, clipGradNorm, type Optimizer, SGD } from "../optim/index.ts";
 import { autocast, scope, type Tensor } from "../torch/index.ts";
 import { loadCheckpoint, type Position, saveCheckpoint } from "./checkpoint.ts";
 import type { Batch, BatchSource } from "./data.ts";
@@ -78,7 +78,9 @@ function freeze(learner: Learner): void {
   for (const backbone of learner.backbones) backbone.requiresGrad_(false);
 }
 
-/** AdamW with a learning rate for each kind of parameter; vectors (biases, norms) do not decay. */
+const momentum = 0.9;
+
+/** A learning rate for each kind of parameter; vectors (biases, norms) do not decay. */
 function createOptimizer(learner: Learner, options: TrainOptions): Optimizer {
   const groups = learner.parameterGroups();
   const { lr, weightDecay } = options;
@@ -87,12 +89,12 @@ function createOptimizer(learner: Learner, options: TrainOptions): Optimizer {
     [groups.newLayers, lr * options.newLayerFactor, weightDecay],
     [groups.generator, lr * options.generatorFactor, weightDecay],
   ];
-  return new AdamW(
-    rated.flatMap(([parameters, lr, weight_decay]) => [
-      { params: parameters.filter((p) => p.dim() > 1), lr, weight_decay },
-      { params: parameters.filter((p) => p.dim() <= 1), lr, weight_decay: 0 },
-    ]),
-  );
+  const all = rated.flatMap(([parameters, lr, weight_decay]) => [
+    { params: parameters.filter((p) => p.dim() > 1), lr, weight_decay },
+    { params: parameters.filter((p) => p.dim() <= 1), lr, weight_decay: 0 },
+  ]);
+  if (options.optimizer !== "sgd") return new AdamW(all);
+  return new SGD(all.map((group) => ({ ...group, momentum, nesterov: true })));
 }
 
 function resume(request: FitRequest, optimizer: Optimizer): Position {
@@ -110,7 +112,7 @@ export function learningRateFactor(progress: number, warmup: number): number {
 async function epochs(request: FitRequest, optimizer: Optimizer, start: Position): Promise<Position> {
   const { learner, batches, options } = request;
   const baseRates = optimizer.groups.map((group) => group.lr);
-  const total = options.epochs * batches.stepsPerEpoch;
+  const total = Math.min(options.epochs * batches.stepsPerEpoch, options.iterations ?? Number.POSITIVE_INFINITY);
   const position = { ...start };
   if (position.epoch < options.epochs) await prepare(learner, position);
   setMemberBatchNorm(learner.backbones, options.batchNorm);
@@ -120,7 +122,7 @@ async function epochs(request: FitRequest, optimizer: Optimizer, start: Position
     // Frozen members compute as in evaluation: no dropout, and BatchNorm with its own statistics.
     if (options.frozenViews !== undefined) for (const backbone of learner.backbones) backbone.eval();
     const meter = new Meter();
-    for await (const batch of batches.epoch(position.epoch, position.step)) {
+    for await (const batch of upTo(total, batches, position)) {
       const began = performance.now();
       const progress = (position.epoch * batches.stepsPerEpoch + position.step) / total;
       const factor = learningRateFactor(progress, options.warmup);
@@ -150,6 +152,17 @@ async function epochs(request: FitRequest, optimizer: Optimizer, start: Position
     request.emit(meter.epochEvent(request.fit, position.epoch, validation));
   }
   return position;
+}
+
+/** The batches of an epoch from a position on, as far as the steps of all epochs go. */
+async function* upTo(total: number, batches: BatchSource, { epoch, step }: Position): AsyncGenerator<Batch> {
+  let left = total - (epoch * batches.stepsPerEpoch + step);
+  if (left <= 0) return;
+  for await (const batch of batches.epoch(epoch, step)) {
+    yield batch;
+    left -= 1;
+    if (left <= 0) return;
+  }
 }
 
 /** What a continued fit prepares again was counted before. */

@@ -1,0 +1,32 @@
+/** Several known data sets as one task: the classes of all, side by side. */
+import { UserError } from "../torch/index.ts";
+import type { Dataset } from "./types.ts";
+
+/**
+ * Joins data sets: classes and items carry their data set's name, groups stay apart. Published splits are dropped, since not all
+ * parts have one.
+ * @throws UserError when a part comes twice
+ */
+export function mixDatasets(parts: readonly Dataset[]): Dataset {
+  const names = parts.map((part) => part.name);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) throw new UserError(`the mix ${names.join("+")} has ${twice} twice`);
+  let offset = 0;
+  const items = parts.flatMap(({ name, classes, items: own }) => {
+    const first = offset;
+    offset += classes.length;
+    return own.map(({ split: _, ...item }) => ({
+      ...item,
+      id: `${name}/${item.id}`,
+      label: item.label < 0 ? -1 : first + item.label,
+      ...(item.group === undefined ? {} : { group: `${name}/${item.group}` }),
+    }));
+  });
+  return {
+    name: names.join("+"),
+    classes: parts.flatMap(({ name, classes }) => classes.map((own) => `${name}: ${own}`)),
+    items,
+    licence: parts.map((part) => part.licence).join("; "),
+    origin: parts.map((part) => part.origin).join("; "),
+  };
+}

@@ -1,0 +1,270 @@
+/** What a published recipe asks of the loop: SGD, a number of steps, ten crops. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { before, test } from "node:test";
+import { findMethod } from "../../../src/methods/index.ts";
+import { Module } from "../../../src/nn/index.ts";
+import { arange, full, memory, RandomStreams, scope, type Tensor, tensor } from "../../../src/torch/index.ts";
+import {
+  type Batch,
+  type BatchSource,
+  defaultTrainOptions,
+  evaluate,
+  fit,
+  Interrupted,
+  type Learner,
+  learningRateFactor,
+  openRun,
+  type Predictor,
+  type RunEvent,
+  resolveEpochs,
+  TenCrop,
+  type TrainRequest,
+  tenCropSide,
+  trainRun,
+  withEpochs,
+} from "../../../src/train/index.ts";
+import { assertClose } from "../../support/numeric.ts";
+import { temporaryFolder, writeShapeImages, writeSmallHub } from "../../support/small-hub.ts";
+
+let folder: string;
+let hub: string;
+let images: string;
+
+before(async () => {
+  folder = temporaryFolder();
+  process.env["HUB_PATHWAY_CACHE"] = join(folder, "cache");
+  hub = writeSmallHub(folder);
+  images = await writeShapeImages(folder, 20);
+});
+
+/** loss = slope * weight + bias, whose gradients are the slope and 1 whatever the weights are. */
+class LineLearner implements Learner {
+  readonly module = new (class extends Module {
+    readonly weight = this.parameter("weight", full([1, 1], 2));
+    readonly bias = this.parameter("bias", full([1], 1));
+    override forward(x: Tensor): Tensor {
+      return x;
+    }
+  })();
+  readonly streams = new RandomStreams(0);
+  readonly backbones = [];
+  readonly memberNames = ["line"];
+  readonly parameters = 2;
+  readonly inferenceFlops = 1;
+  steps = 0;
+
+  features(): Tensor {
+    throw new Error("a line has no backbone");
+  }
+  featureFlops(): number {
+    return 0;
+  }
+  predict(): never {
+    throw new Error("a line predicts nothing");
+  }
+  parameterGroups() {
+    return { backbone: [this.module.weight], newLayers: [this.module.bias], generator: [] };
+  }
+  step() {
+    this.steps += 1;
+    const loss = this.module.weight.mul(slope).add(this.module.bias).sum();
+    return { loss, logs: {}, flops: 1, memberFlops: 0 };
+  }
+  eval(): void {}
+  dispose(): void {
+    this.module.dispose();
+  }
+}
+
+const slope = 3;
+
+/** Three batches an epoch. */
+const threeSteps: BatchSource = {
+  stepsPerEpoch: 3,
+  async *epoch(_, startStep) {
+    for (let step = startStep; step < 3; step++) {
+      const images = full([1, 3, 2, 2], 0);
+      const batch: Batch = { images, targets: images, labels: [0], indices: [0], dispose: () => images.dispose() };
+      yield batch;
+    }
+  },
+};
+
+function fitLine(learner: LineLearner, changes: Partial<typeof defaultTrainOptions>) {
+  const options = { ...defaultTrainOptions, clipNorm: 0, lr: 0.1, weightDecay: 0.2, newLayerFactor: 2, ...changes };
+  return fit({
+    fit: "line",
+    learner,
+    batches: threeSteps,
+    options,
+    checkpoint: undefined,
+    identity: "",
+    emit: () => {},
+  });
+}
+
+/** Nesterov's momentum by its definition (Sutskever et al. 2013, in PyTorch's form). */
+function nesterov(start: number, gradient: (w: number) => number, lr: number, steps: number): number {
+  let [w, velocity] = [start, 0];
+  for (let i = 0; i < steps; i++) {
+    const g = gradient(w);
+    velocity = i === 0 ? g : 0.9 * velocity + g;
+    w -= lr * learningRateFactor(i / steps, defaultTrainOptions.warmup) * (g + 0.9 * velocity);
+  }
+  return w;
+}
+
+test("sgd takes Nesterov's steps at each group's rate; vectors do not decay; nothing leaks", async () => {
+  const learner = new LineLearner();
+  const { handles } = memory();
+  await fitLine(learner, { optimizer: "sgd", epochs: 3 });
+  assert.equal(memory().handles, handles);
+  assertClose(learner.module.weight, [nesterov(2, (w) => slope + 0.2 * w, 0.1, 9)], 1e-5);
+  assertClose(learner.module.bias, [nesterov(1, () => 1, 0.2, 9)], 1e-5);
+  const other = new LineLearner();
+  await fitLine(other, { epochs: 3 });
+  assert.ok(Math.abs(other.module.weight.item() - learner.module.weight.item()) > 0.1, "the default is another one");
+  learner.dispose();
+  other.dispose();
+});
+
+test("a fit ends after its steps, in the middle of an epoch, with the rate falling over just those", async () => {
+  const { handles } = memory();
+  for (const [iterations, expected] of [
+    [4, 4],
+    [6, 6],
+    [1, 1],
+  ] as const) {
+    const learner = new LineLearner();
+    const options = resolveEpochs({ ...defaultTrainOptions, iterations }, threeSteps.stepsPerEpoch);
+    await fitLine(learner, { optimizer: "sgd", iterations, epochs: options.epochs });
+    assert.equal(learner.steps, expected);
+    assertClose(learner.module.bias, [nesterov(1, () => 1, 0.2, iterations)], 1e-5);
+    learner.dispose();
+  }
+  assert.equal(memory().handles, handles);
+});
+
+test("steps and epochs follow from each other; options from before stay what they were", () => {
+  const options = { ...defaultTrainOptions, iterations: 100 };
+  assert.equal(resolveEpochs(options, 30).epochs, 4);
+  assert.equal(resolveEpochs(options, 100).epochs, 1);
+  assert.deepEqual(withEpochs({ ...options, epochs: 4 }, 8), { ...options, epochs: 8, iterations: 200 });
+  assert.equal(JSON.stringify(resolveEpochs(defaultTrainOptions, 30)), JSON.stringify(defaultTrainOptions));
+  assert.deepEqual(
+    Object.keys(defaultTrainOptions).filter((name) => ["optimizer", "iterations"].includes(name)),
+    [],
+  );
+});
+
+function request(out: string, more: Partial<TrainRequest> = {}): TrainRequest {
+  return {
+    method: findMethod("hub-pathway"),
+    choices: { k: 2, generatorWidth: 4 },
+    hub,
+    data: {
+      source: images,
+      imageSize: 24,
+      split: { validationFraction: 0.2, testFraction: 0.2 },
+      augment: "crops",
+      batchSize: 12,
+      seed: 3,
+    },
+    options: { ...defaultTrainOptions, batchSize: 12, seed: 3, lr: 1e-2, optimizer: "sgd", iterations: 7 },
+    out: join(folder, out),
+    resume: false,
+    emit: () => {},
+    ...more,
+  };
+}
+
+test("a run of so many steps resumes to the same weights, is finished, and is measured over ten crops", async () => {
+  let steps = 0;
+  const count = (event: RunEvent) => {
+    if (event.type === "step") steps += 1;
+  };
+  const whole = await trainRun(request("whole", { emit: count }));
+  assert.equal(steps, 7);
+  assert.equal(whole.folder.config().options.epochs, Math.ceil(7 / whole.data.train.stepsPerEpoch));
+  for (const stopAt of [2, 5, 7]) {
+    const abort = new AbortController();
+    let done = 0;
+    const emit = (event: RunEvent) => {
+      if (event.type === "step" && ++done === stopAt) abort.abort();
+    };
+    const out = `cut-${stopAt}`;
+    await assert.rejects(trainRun(request(out, { emit, signal: abort.signal })), Interrupted);
+    const resumed = await trainRun(request(out, { resume: true }));
+    const weights = (run: string) => readFileSync(join(folder, run, "hub-pathway.checkpoint.safetensors"));
+    const strip = (bytes: Buffer) => bytes.subarray(8 + Number(bytes.readBigUInt64LE(0)));
+    assert.ok(strip(weights("whole")).equals(strip(weights(out))), `stopped at ${stopAt}`);
+    resumed.predictor.dispose();
+    resumed.data.dispose();
+  }
+  whole.predictor.dispose();
+  whole.data.dispose();
+  const run = await openRun(join(folder, "whole"), findMethod);
+  const size = run.config.imageSize;
+  assert.equal(tenCropSide(224), 256);
+  const { handles } = memory();
+  const larger = await run.data.openAt(tenCropSide(size), "test");
+  const cropped = new TenCrop(run.predictor, size);
+  const evaluation = await evaluate(cropped, larger, run.data.classes.length);
+  larger.dispose();
+  assert.equal(memory().handles, handles);
+  const plain = await evaluate(run.predictor, run.data.open("test"), run.data.classes.length);
+  assert.deepEqual(evaluation.indices, plain.indices);
+  assert.notDeepEqual(evaluation.probabilities, plain.probabilities);
+  assert.equal(cropped.inferenceFlops, 10 * run.predictor.inferenceFlops);
+  assert.equal(cropped.pathwayFlops?.([1, 0, 0], 1), 10 * (run.predictor.pathwayFlops?.([1, 0, 0], 1) ?? 0));
+  run.predictor.dispose();
+  run.data.dispose();
+});
+
+/** Probabilities that are no linear function of the pixels, so that no crop can stand for another. */
+class Weighing implements Predictor {
+  readonly memberNames = ["one", "two"];
+  readonly parameters = 0;
+  readonly inferenceFlops = 5;
+  predict(crop: Tensor) {
+    const weights = arange(0, 16, 1, { dtype: "float32" }).view([4, 4]);
+    const sums = crop.mul(weights).sum([2, 3]).narrow(1, 0, 2).div(60);
+    const first = crop.narrow(2, 0, 1).narrow(3, 0, 1).reshape([-1, 3]).narrow(1, 0, 2);
+    return { probabilities: sums.mul(sums).mul(4).softmax(1), weights: first };
+  }
+  eval(): void {}
+  dispose(): void {}
+}
+
+test("ten crops are those of torchvision's ten_crop", () => {
+  const values = Float32Array.from({ length: 2 * 3 * 36 }, (_, i) => ((i * 37) % 101) / 101);
+  using pixels = tensor(values, { shape: [2, 3, 6, 6] });
+  const cropped = new TenCrop(new Weighing(), 4);
+  const { handles } = memory();
+  scope(() => {
+    const { probabilities, weights, scores } = cropped.predict(pixels);
+    // torch 2.13, torchvision 0.28: the mean over ten_crop(pixels, 4) of softmax(4 * (sum(crop * arange(16)) / 60)^2).
+    const wanted = [0.5363772083291972, 0.4636227916708028, 0.5915966452885091, 0.40840335471149086];
+    assertClose(probabilities, wanted, 1e-5);
+    // The upper left pixel of each crop: columns 0, 1 and 2 as they are, 3, 4 and 5 mirrored.
+    const at = (b: number, c: number, y: number, x: number) => values[((b * 3 + c) * 6 + y) * 6 + x] ?? 0;
+    const corners = [
+      [0, 0],
+      [0, 2],
+      [2, 0],
+      [2, 2],
+      [1, 1],
+    ] as const;
+    const mean = (b: number, c: number) =>
+      corners.reduce((sum, [y, x]) => sum + at(b, c, y, x) + at(b, c, y, x + 3), 0) / 10;
+    assertClose(weights as Tensor, [mean(0, 0), mean(0, 1), mean(1, 0), mean(1, 1)], 1e-5);
+    assert.equal(scores, undefined);
+  });
+  assert.equal(memory().handles, handles);
+  assert.equal(cropped.inferenceFlops, 50);
+  assert.equal(cropped.pathwayFlops, undefined);
+  using small = full([1, 3, 3, 8], 0);
+  assert.throws(() => cropped.predict(small), /3 x 8 hold no crops of 4 pixels/);
+});
