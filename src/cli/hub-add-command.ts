@@ -34,6 +34,7 @@ interface AddFlags {
   data?: string;
   paradigm?: string;
   licence?: string;
+  agent?: string;
   sha256?: string;
   offline?: boolean;
   trust?: boolean;
@@ -82,6 +83,7 @@ export function addMemberCommands(hub: Command, output: () => Output): void {
     .option("--data <text>", "what it was pre-trained on")
     .option("--paradigm <text>", "how it was pre-trained")
     .option("--licence <text>", "licence of the weights")
+    .option("--agent <name>", "which agent of a run over a hub of agents (default: the one that was activated most)")
     .option("--sha256 <hash>", "what the model's main file must hash to")
     .option("--offline", "only what was fetched before")
     .option("--trust", trustHelp)
@@ -121,12 +123,13 @@ async function add(name: string, source: string, flags: AddFlags, output: Output
 }
 
 /** An agent that a run trained, instead of a model of images. */
-async function addAgent(name: string, run: string, { hub, licence }: AddFlags, output: Output): Promise<void> {
-  const entry = await addAgentOfRun({ hub, name, run, licence });
+async function addAgent(name: string, run: string, flags: AddFlags, output: Output): Promise<void> {
+  const { hub, licence, agent } = flags;
+  const entry = await addAgentOfRun({ hub, name, run, licence, agent });
   const { architecture, featureWidth, observation, training } = entry;
   output.say(
     `added the agent ${name} to ${hub}: ${architecture}, features ${featureWidth} wide, ${training.steps} steps of ` +
-      `${training.algorithm} in ${observation.environment}`,
+      `${training.algorithm} in ${observation.environment} (${entry.source})`,
   );
   output.result({ hub, agent: entry });
 }

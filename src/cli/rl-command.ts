@@ -135,8 +135,10 @@ async function train(flags: TrainFlags, output: Output): Promise<void> {
       signal: abort.signal,
     });
     progress.stop();
-    const { meanReturn, episodes, seconds } = outcome;
-    const returned = meanReturn === undefined ? "no episode ended" : `mean return ${meanReturn.toFixed(2)} at the end`;
+    const { meanReturn, meanScore, episodes, seconds } = outcome;
+    const score = meanScore === undefined ? "" : ` of clipped rewards, mean score ${meanScore.toFixed(1)} of the game,`;
+    const returned =
+      meanReturn === undefined ? "no episode ended" : `mean return ${meanReturn.toFixed(2)}${score} at the end`;
     output.say(`${env}: ${returned}, ${episodes} episodes in ${duration(seconds)}`);
     output.say(`next: hub-pathway rl eval ${out}`);
     output.result({ ...outcome, out });

@@ -30,11 +30,12 @@ export function agentProgress(): { emit: EmitAgent; stop: () => void } {
 }
 
 function progressText(event: Extract<AgentEvent, { type: "progress" }>, members: readonly string[]): string {
-  const { meanReturn, meanLength, stepsPerSecond, shares } = event;
+  const { meanReturn, meanScore, meanLength, stepsPerSecond, shares } = event;
+  const score = meanScore === undefined ? "" : ` (score ${meanScore.toFixed(1)})`;
   const episodes =
     meanReturn === undefined || meanLength === undefined
       ? "no episode has ended yet"
-      : `return ${meanReturn.toFixed(2)}, length ${meanLength.toFixed(0)}`;
+      : `return ${meanReturn.toFixed(2)}${score}, length ${meanLength.toFixed(0)}`;
   const used = shares?.map((share, i) => `${members[i]} ${(100 * share).toFixed(0)} %`).join(", ");
   return `${episodes}, ${stepsPerSecond.toFixed(0)} steps/s${used ? ` | ${used}` : ""}`;
 }

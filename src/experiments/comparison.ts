@@ -19,6 +19,8 @@ export interface Comparison {
   /** What is asked, and under which protocol. */
   about: readonly string[];
   hub: string;
+  /** The three main targets when left out. */
+  targets?: readonly Target[];
   plans(size: PlanSize): readonly Plan[];
   /** Names of plans, each of which is set against the others. */
   ours: readonly string[];
@@ -27,8 +29,9 @@ export interface Comparison {
 }
 
 /** The hub and the targets of a request. */
-function subject({ hub }: Comparison, request: ExperimentRequest): { hub: Hub; targets: readonly Target[] } {
-  return { hub: openHub(request.hub ?? hub), targets: request.data ? [targetOf(request.data)] : targets };
+function subject(comparison: Comparison, request: ExperimentRequest): { hub: Hub; targets: readonly Target[] } {
+  const hub = openHub(request.hub ?? comparison.hub);
+  return { hub, targets: request.data ? [targetOf(request.data)] : (comparison.targets ?? targets) };
 }
 
 function plansOf({ plans }: Comparison, { manifest }: Hub, epochs: number): readonly Plan[] {
@@ -60,10 +63,10 @@ async function runPlans(request: ExperimentRequest, setting: Setting, plans: rea
   for (const plan of plans) await methodCell(request, own, plan);
 }
 
-/** @throws UserError when there are none at all, or they were made with different splits of one seed */
+/** @throws UserError when cells of one seed were made with different splits */
 export function finishedCells(comparison: Comparison, request: ExperimentRequest): TargetCells[] {
   const { hub, targets } = subject(comparison, request);
-  const found = targets.flatMap((target): TargetCells[] => {
+  return targets.flatMap((target): TargetCells[] => {
     const protocol = protocolOf(hub, target, request.quick);
     const settings = request.seeds.map((seed) => new Setting(protocol, seed));
     const plans = plansOf(comparison, hub, protocol.epochs).map((plan) => {
@@ -74,8 +77,6 @@ export function finishedCells(comparison: Comparison, request: ExperimentRequest
     requireOneSplit(finished.flatMap(({ cells }) => cells));
     return finished.length > 0 ? [{ target: target.name, plans: finished }] : [];
   });
-  if (found.length === 0) throw new UserError("no cell is finished yet: run the experiment first");
-  return found;
 }
 
 function requireOneSplit(cells: readonly MethodCell[]): void {
@@ -92,9 +93,11 @@ function requireOneSplit(cells: readonly MethodCell[]): void {
   }
 }
 
+/** @throws UserError when no cell is finished */
 export function comparisonReport(comparison: Comparison, request: ExperimentRequest): ExperimentReport {
   const split = request.final ? "test" : "validation";
   const targets = finishedCells(comparison, request);
+  if (targets.length === 0) throw new UserError("no cell is finished yet: run the experiment first");
   const lines = targets.map(({ target, plans }) => ({
     target,
     lines: plans.map(({ plan, cells }) => lineOf(plan, cells, split)),

@@ -1,14 +1,35 @@
 /** The project's experiments: each a file, all behind one interface. */
 import { ConfigError } from "../torch/index.ts";
+import { ablation } from "./ablation.ts";
+import { cost } from "./cost.ts";
 import type { Experiment } from "./experiment.ts";
+import { labelBudget } from "./label-budget.ts";
 import { mixedHub } from "./mixed-hub.ts";
+import { paper } from "./paper.ts";
+import { ranking } from "./ranking.ts";
+import { rlGames } from "./rl-games.ts";
+import { rlTransfer } from "./rl-transfer.ts";
+import { router } from "./router.ts";
+import { routing } from "./routing.ts";
 import { sameArchitecture } from "./same-architecture.ts";
 
 export { CellStore } from "./cell-store.ts";
 export type { Experiment, ExperimentReport, ExperimentRequest } from "./experiment.ts";
 export { type Part, recordTestReading, reportText, runGroups, runProcesses, saveReport } from "./runner.ts";
 
-export const experiments: readonly Experiment[] = [sameArchitecture, mixedHub];
+export const experiments: readonly Experiment[] = [
+  sameArchitecture,
+  mixedHub,
+  cost,
+  ablation,
+  ranking,
+  labelBudget,
+  router,
+  routing,
+  paper,
+  rlTransfer,
+  rlGames,
+];
 
 /** @throws ConfigError for a name that is not listed */
 export function findExperiment(name: string): Experiment {

@@ -15,6 +15,10 @@ export interface Target {
   data: Omit<DataRequest, "seed" | "onProgress">;
   /** Images of the validation and test splits that are measured at most, spread over the classes; all when left out. */
   limits?: { validation?: number; test?: number };
+  /** Measure the test split over ten crops of larger images. */
+  tenCrop?: boolean;
+  /** E, where the data need another number of epochs than the others. */
+  epochs?: number;
 }
 
 export interface Protocol {
@@ -82,7 +86,7 @@ export const unitEpochs = 16;
 
 /** The protocol of a target on a hub; a quick one trains one epoch on few images. */
 export function protocolOf({ dir: hub }: Hub, target: Target, quick: boolean): Protocol {
-  if (!quick) return { hub, target, options: defaultTrainOptions, epochs: unitEpochs };
+  if (!quick) return { hub, target, options: defaultTrainOptions, epochs: target.epochs ?? unitEpochs };
   const { data } = target;
   const small = { ...target, data: { ...data, split: { ...data.split, trainPerClass: 8 } } };
   return {
@@ -117,6 +121,7 @@ export class Setting {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    (await this.#data)?.dispose();
+    // Data that could not be opened have said so where they were asked for.
+    (await this.#data?.catch(() => undefined))?.dispose();
   }
 }

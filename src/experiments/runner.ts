@@ -4,7 +4,7 @@ import { appendFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../io/index.ts";
 import { escapeHtml, htmlPage, htmlTable, markdownTable, textTable } from "../report/index.ts";
-import { setNumThreads } from "../torch/index.ts";
+import { setNumThreads, UserError } from "../torch/index.ts";
 import type { Experiment, ExperimentReport, ExperimentRequest, ReportSection, ReportTable } from "./experiment.ts";
 import { provenance } from "./provenance.ts";
 
@@ -30,7 +30,7 @@ export async function runGroups(experiment: Experiment, request: ExperimentReque
 
 /**
  * Computes all parts in processes of their own, each by the given command line with its part at the end.
- * @throws Error when one of them fails
+ * @throws UserError when one of them fails
  */
 export async function runProcesses(command: readonly string[], jobs: number): Promise<void> {
   const [program = "", ...rest] = command;
@@ -44,7 +44,11 @@ export async function runProcesses(command: readonly string[], jobs: number): Pr
     }),
   );
   const failed = codes.find((code) => code !== 0);
-  if (failed !== undefined) throw new Error(`a process of the experiment ended with exit code ${failed}`);
+  if (failed !== undefined) {
+    throw new UserError(
+      `a part of the experiment ended with exit code ${failed}, for the reason above; finished cells are kept`,
+    );
+  }
 }
 
 const columnsOf = ({ columns }: ReportTable) =>

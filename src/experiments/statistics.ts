@@ -71,7 +71,7 @@ function differencesOf({ ours, rival }: PairedSeed): Int8Array {
 
 /**
  * Weighted Kendall's tau of two lists, additive hyperbolic by the rank of the first (Vigna 2015), averaged over both lists as
- * the first, as scipy's weightedtau does: 1 for the same order, -1 for the reverse. Ties count neither way.
+ * the first, as scipy's weightedtau does: 1 for the same order, -1 for the reverse. Ties count neither way; 0 where all of a list is one tie.
  */
 export function weightedTau(x: readonly number[], y: readonly number[]): number {
   return (tauByRank(x, y) + tauByRank(y, x)) / 2;
@@ -91,5 +91,5 @@ function tauByRank(x: readonly number[], y: readonly number[]): number {
       ofY += weight * dy * dy;
     }
   }
-  return both / Math.sqrt(ofX * ofY);
+  return ofX * ofY === 0 ? 0 : both / Math.sqrt(ofX * ofY);
 }

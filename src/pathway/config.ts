@@ -100,7 +100,7 @@ export function resolvePathwayConfig(choices: Partial<PathwayConfig>, m: number)
   between("warmup", config.warmup, 0, 1);
   whole("allowedMembers", config.allowedMembers, config.k, Number.MAX_SAFE_INTEGER);
   whole("projectionWidth", config.projectionWidth, 1, 2 ** 16);
-  whole("generatorSize", config.generatorSize, 8, 2 ** 12);
+  whole("generatorSize", config.generatorSize, 1, 2 ** 12);
   whole("generatorWidth", config.generatorWidth, 1, 2 ** 10);
   for (const i of [0, 1]) between(`noiseRange[${i}]`, config.noiseRange?.[i], 0, Number.MAX_VALUE);
   return config;

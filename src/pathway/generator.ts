@@ -24,6 +24,8 @@ export interface GeneratorOptions {
   device?: string | undefined;
 }
 
+/** Smaller views (grids of objects, vectors of one pixel) are seen whole by the hidden layer, without convolutions. */
+const smallest = 16;
 /** Never below this, so that exploration cannot die out under learned noise. */
 const minimumNoise = 0.01;
 
@@ -48,16 +50,17 @@ export class PathwayGenerator extends Module {
     const { width, generator, device } = options;
     const common = { generator, ...(device ? { device } : {}) };
     let channels = options.channels ?? 3;
-    const widths = options.stem ? [] : [width, 2 * width, 4 * width, 4 * width];
+    const isWhole = options.stem || options.size < smallest;
+    const widths = isWhole ? [] : [width, 2 * width, 4 * width, 4 * width];
     for (const [i, next] of widths.entries()) {
       const conv = this.module(`stages.${i}.conv`, new Conv2d(channels, next, 3, { stride: 2, padding: 1, ...common }));
       const norm = this.module(`stages.${i}.norm`, new BatchNorm2d(next, common));
       this.#stages.push({ conv, norm });
       channels = next;
     }
-    if (options.stem) channels = options.stem.width;
+    const inputs = options.stem?.width ?? (isWhole ? channels * options.size ** 2 : channels);
     const hidden = 8 * width;
-    this.#hidden = this.module("hidden", new Linear(channels, hidden, common));
+    this.#hidden = this.module("hidden", new Linear(inputs, hidden, common));
     this.#score = this.module("score", new Linear(hidden, options.m, common));
     this.#noise = options.learnedNoise ? this.module("noise", new Linear(hidden, options.m, common)) : undefined;
     noGrad(() => {
@@ -74,7 +77,7 @@ export class PathwayGenerator extends Module {
   /** Scores, and the learned noise scale when there is one. */
   score(images: Tensor): Scores {
     return scope(() =>
-      autocast({ device: deviceType(images), enabled: false }, () => {
+      autocast({ device: images.device.split(":")[0] ?? "cpu", enabled: false }, () => {
         const h = this.#hidden.forward(this.#embed(images)).relu();
         const noiseScale = this.#noise?.forward(h).softplus().add(minimumNoise);
         return { scores: this.#score.forward(h), noiseScale };
@@ -99,6 +102,7 @@ export class PathwayGenerator extends Module {
       return noGrad(() => stem(images)).mean([2, 3]);
     }
     let x = shrink(images, this.size).sub(0.5).mul(2);
+    if (this.size < smallest) return x.flatten(1);
     for (const { conv, norm } of this.#stages) x = norm.forward(conv.forward(x)).relu();
     return x.mean([2, 3]);
   }
@@ -131,12 +135,9 @@ export class GlobalGate extends Module {
   }
 }
 
-/** "cuda:0" to "cuda". */
-function deviceType(images: Tensor): string {
-  return images.device.split(":")[0] ?? "cpu";
-}
-
 function shrink(images: Tensor, size: number): Tensor {
-  if (images.size(2) <= size && images.size(3) <= size) return images;
-  return ops.adaptive_avg_pool2d(images, [Math.min(size, images.size(2)), Math.min(size, images.size(3))]);
+  const side = (own: number) => (size < smallest ? size : Math.min(size, own));
+  const [height, width] = [side(images.size(2)), side(images.size(3))];
+  if (images.size(2) === height && images.size(3) === width) return images;
+  return ops.adaptive_avg_pool2d(images, [height, width]);
 }

@@ -9,7 +9,7 @@
  */
 import type { PathwayMember, StoredFeatures } from "../hub/types.ts";
 import { Linear, Module } from "../nn/index.ts";
-import { ConfigError, type Generator, type RandomStreams, scope, type Tensor } from "../torch/index.ts";
+import { ConfigError, cat, type Generator, type RandomStreams, scope, type Tensor } from "../torch/index.ts";
 import { type Aggregation, createAggregation, indexTensor, type MemberOutput } from "./aggregation.ts";
 import { type PathwayConfig, resolvePathwayConfig } from "./config.ts";
 import { GlobalGate, PathwayGenerator } from "./generator.ts";
@@ -144,9 +144,8 @@ export class HubPathway extends Module {
   losses(output: PathwayOutput, rowLoss: RowLoss, progress: number): PathwayLosses {
     const task = rowLoss(output.logits).mean();
     const exploration = explorationLoss(this.config.exploration, output.routing, this.#prior);
-    const pairs = output.members.map((member) => rowLoss(member.logits, member.rowIndex).sum());
-    const count = output.members.reduce((sum, member) => sum + member.rows.length, 0);
-    const exploitation = pairs.reduce((sum, loss) => sum.add(loss)).div(count);
+    const all = (part: "logits" | "rowIndex") => cat(output.members.map((member) => member[part]));
+    const exploitation = rowLoss(all("logits"), all("rowIndex")).mean();
     const total = task
       .add(exploration.mul(this.explorationWeight(progress)))
       .add(exploitation.mul(this.config.exploitationWeight));

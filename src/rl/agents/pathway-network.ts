@@ -9,8 +9,10 @@
  * was learned; `routes: "redrawn"` is there to measure what that costs. Learning from replay has no such ratio, and its
  * routes would be those of a generator of long ago: there they are always drawn anew.
  */
-import { init, setBatchNormPolicy } from "../../nn/index.ts";
+import type { ObservationNetwork } from "../../models/index.ts";
+import { init, type Linear, setBatchNormPolicy } from "../../nn/index.ts";
 import {
+  defaultPathwayConfig,
   type GlobalGate,
   HubPathway,
   type PathwayConfig,
@@ -47,8 +49,15 @@ export interface PathwayNetworkOptions {
   randomRoutes: boolean;
 }
 
-/** The choices of the method that games begin with: features join, as the outputs of agents of other games mean nothing yet. */
-export const agentPathwayConfig: Partial<PathwayConfig> = { aggregation: "features", generatorWidth: 4 };
+/**
+ * The choices of the method that games begin with: features join, as the outputs of agents of other games mean nothing yet,
+ * and the generator is as small as what it sees.
+ * @param side largest side of an observation
+ */
+export function agentPathwayConfig(side: number): Partial<PathwayConfig> {
+  const generatorSize = Math.min(defaultPathwayConfig.generatorSize, side);
+  return { aggregation: "features", generatorWidth: side < 16 ? 2 : 4, generatorSize };
+}
 
 export class PathwayNetwork implements TrainedNetwork {
   readonly module: HubPathway;
@@ -67,19 +76,16 @@ export class PathwayNetwork implements TrainedNetwork {
     this.#memberRate = options.memberRate;
     this.#random = options.randomRoutes;
     this.memberNames = members.map((member) => member.name);
-    const config = { ...agentPathwayConfig, ...options.config };
+    const [, height, width] = members[0]?.backbone.inputShape ?? [channels, 1, 1];
+    const side = Math.max(height, width);
+    const config = { ...agentPathwayConfig(side), ...options.config };
     if (config.noise === "learned") {
       throw new ConfigError('noise "learned" cannot be kept with the routes: use "scheduled" or "none"');
     }
     this.module = new HubPathway({ members, outputs, config, streams, channels });
-    prepareGenerator(
-      this.module.generator,
-      members[0]?.backbone.inputShape ?? [channels, 1, 1],
-      streams.stream("init"),
-    );
+    prepareGenerator(this.module.generator, streams.stream("init"));
     const mean = members.reduce((sum, member) => sum + member.flops, 0) / members.length;
-    const [, height, width] = members[0]?.backbone.inputShape ?? [0, 1, 1];
-    const generator = this.#random ? 0 : this.module.generator.flops(Math.max(height, width));
+    const generator = this.#random ? 0 : this.module.generator.flops(side);
     this.flops = generator + this.module.config.k * mean;
     if (kind === "action-values") return;
     for (const head of this.#heads()) policyHead(head, streams.stream("init"));
@@ -105,6 +111,13 @@ export class PathwayNetwork implements TrainedNetwork {
       { params: backbone, factor: this.#memberRate },
       { params: [...newLayers, ...generator], factor: 1 },
     ];
+  }
+
+  /** One of the agents as it is now, with its own head; undefined when there is none of that name. */
+  agent(name: string): { network: ObservationNetwork; head: Linear } | undefined {
+    const index = this.memberNames.indexOf(name);
+    const [member, head] = [this.#members[index], this.module.heads[index]];
+    return member && head ? { network: member.backbone, head } : undefined;
   }
 
   dispose(): void {
@@ -150,18 +163,12 @@ export class PathwayNetwork implements TrainedNetwork {
 /**
  * Acting and learning see batches of different sizes and times, in which the generator must score alike: its norms use
  * running statistics that stay as they begin, which does nothing. Instead its layers begin with orthogonal weights, so that
- * the observation is not lost on the way through them; of a 3x3 filter only the centre meets an observation of one pixel.
+ * the observation is not lost on the way through them.
  */
-function prepareGenerator(
-  generator: PathwayGenerator | GlobalGate,
-  [, height, width]: readonly [number, number, number],
-  random: Generator,
-): void {
+function prepareGenerator(generator: PathwayGenerator | GlobalGate, random: Generator): void {
   setBatchNormPolicy(generator, "running");
-  const filterGain = height * width === 1 ? 3 : 1;
   for (const [name, parameter] of generator.namedParameters()) {
-    if (name.endsWith("conv.weight")) init.orthogonal_(parameter, filterGain * Math.SQRT2, random);
-    else if (name === "hidden.weight") init.orthogonal_(parameter, Math.SQRT2, random);
+    if (name.endsWith("conv.weight") || name === "hidden.weight") init.orthogonal_(parameter, Math.SQRT2, random);
     else if (name.endsWith("conv.bias") || name === "hidden.bias") init.constant_(parameter, 0);
   }
 }

@@ -1,67 +1,72 @@
-/** Returns and lengths of the episodes that a batch of environments plays. */
+/** Returns, scores and lengths of the episodes that a batch of environments plays. */
 import type { StepResult } from "../environments/index.ts";
 
 /** Returns are averaged over so many episodes. */
 const windowSize = 100;
 
+export interface Episode {
+  /** Sum of the rewards that are learned from. */
+  return: number;
+  /** Sum of the game's own rewards, where those that are learned from are clipped. */
+  score?: number;
+  length: number;
+}
+
 interface MeterState {
-  returns: number[];
-  lengths: number[];
-  recent: { return: number; length: number }[];
+  running: Episode[];
+  recent: Episode[];
   count: number;
 }
 
 export class EpisodeMeter {
   /** Episodes that ended so far. */
   count = 0;
-  readonly #returns: number[];
-  readonly #lengths: number[];
-  #recent: { return: number; length: number }[] = [];
-  #ended: { return: number; length: number }[] = [];
+  #running: Episode[];
+  #recent: Episode[] = [];
+  #ended: Episode[] = [];
 
   constructor(copies: number) {
-    this.#returns = new Array<number>(copies).fill(0);
-    this.#lengths = new Array<number>(copies).fill(0);
+    this.#running = Array.from({ length: copies }, () => ({ return: 0, length: 0 }));
   }
 
-  add({ rewards, terminated, truncated }: StepResult): void {
-    for (let i = 0; i < rewards.length; i++) {
-      this.#returns[i] = (this.#returns[i] ?? 0) + (rewards[i] ?? 0);
-      this.#lengths[i] = (this.#lengths[i] ?? 0) + 1;
+  add({ rewards, wholeRewards, terminated, truncated }: StepResult): void {
+    for (const [i, episode] of this.#running.entries()) {
+      episode.return += rewards[i] ?? 0;
+      if (wholeRewards) episode.score = (episode.score ?? 0) + (wholeRewards[i] ?? 0);
+      episode.length += 1;
       if (!terminated[i] && !truncated[i]) continue;
-      const episode = { return: this.#returns[i] ?? 0, length: this.#lengths[i] ?? 0 };
       this.#ended.push(episode);
       this.#recent.push(episode);
       this.count += 1;
-      this.#returns[i] = 0;
-      this.#lengths[i] = 0;
+      this.#running[i] = { return: 0, length: 0 };
     }
     if (this.#recent.length > windowSize) this.#recent = this.#recent.slice(-windowSize);
   }
 
   /** Episodes that ended since this was asked last. */
-  take(): { return: number; length: number }[] {
+  take(): Episode[] {
     const ended = this.#ended;
     this.#ended = [];
     return ended;
   }
 
   /** Means over the last 100 episodes; undefined before the first one ends. */
-  get means(): { return: number; length: number } | undefined {
+  get means(): Episode | undefined {
     const n = this.#recent.length;
     if (n === 0) return undefined;
-    const mean = (of: "return" | "length") => this.#recent.reduce((sum, episode) => sum + episode[of], 0) / n;
-    return { return: mean("return"), length: mean("length") };
+    const mean = (of: (episode: Episode) => number) => this.#recent.reduce((sum, episode) => sum + of(episode), 0) / n;
+    const means = { return: mean((episode) => episode.return), length: mean((episode) => episode.length) };
+    if (this.#recent[0]?.score === undefined) return means;
+    return { ...means, score: mean((episode) => episode.score ?? 0) };
   }
 
   state(): MeterState {
-    return { returns: [...this.#returns], lengths: [...this.#lengths], recent: [...this.#recent], count: this.count };
+    return structuredClone({ running: this.#running, recent: this.#recent, count: this.count });
   }
 
   restore(state: MeterState): void {
-    for (const [i, value] of state.returns.entries()) this.#returns[i] = value;
-    for (const [i, value] of state.lengths.entries()) this.#lengths[i] = value;
-    this.#recent = [...state.recent];
+    this.#running = structuredClone(state.running);
+    this.#recent = structuredClone(state.recent);
     this.#ended = [];
     this.count = state.count;
   }

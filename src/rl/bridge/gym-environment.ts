@@ -17,7 +17,7 @@ import { type Actions, type Box, boxElements, type Discrete, type EnvironmentSta
 import { GymProcess } from "./gym-process.ts";
 
 export interface AtariOptions {
-  /** Rewards become -1, 0 or 1; true by default. Evaluation wants false. */
+  /** Rewards become -1, 0 or 1; by default those of Atari games do. Evaluation wants false. */
   clipRewards?: boolean;
   /** Up to so many no-ops begin an episode; 30 by default. */
   noopMax?: number;
@@ -45,6 +45,7 @@ interface Position {
 interface Spaces {
   observation: Box;
   action: Discrete | Box;
+  clipped: boolean;
 }
 
 const idPrefix = "gym:";
@@ -63,7 +64,7 @@ export async function openGymEnvironment(
   if (!Number.isSafeInteger(n) || n < 1) throw new RangeError(`${n} copies of an environment; at least 1`);
   const child = new GymProcess(options.python ?? process.env["HUB_PATHWAY_PYTHON"] ?? "python3", id);
   try {
-    const { clipRewards = true, noopMax = 30, terminalOnLifeLoss = false, stickyActions = null } = atari;
+    const { clipRewards = null, noopMax = 30, terminalOnLifeLoss = false, stickyActions = null } = atari;
     const request = { id: id.slice(idPrefix.length), n, maxSteps: maxSteps ?? null };
     const answer = await child.request(
       "O",
@@ -92,7 +93,7 @@ export class GymEnvironment implements VectorEnvironment {
   readonly #result: StepResult;
   #positions: Position[] = [];
 
-  constructor(id: string, n: number, child: GymProcess, { observation, action }: Spaces) {
+  constructor(id: string, n: number, child: GymProcess, { observation, action, clipped }: Spaces) {
     this.id = id;
     this.n = n;
     this.#child = child;
@@ -107,6 +108,7 @@ export class GymEnvironment implements VectorEnvironment {
       rewards: new Float32Array(n),
       terminated: new Uint8Array(n),
       truncated: new Uint8Array(n),
+      ...(clipped ? { wholeRewards: new Float32Array(n) } : {}),
       finalObservations: values(),
     };
   }
@@ -163,9 +165,9 @@ export class GymEnvironment implements VectorEnvironment {
   }
 
   #unpack(answer: Buffer): void {
-    const { observations, rewards, terminated, truncated, finalObservations } = this.#result;
+    const { observations, rewards, terminated, truncated, wholeRewards, finalObservations } = this.#result;
     let at = 0;
-    for (const part of [observations, rewards, terminated, truncated]) {
+    for (const part of [observations, rewards, terminated, truncated, ...(wholeRewards ? [wholeRewards] : [])]) {
       copyBytes(answer.subarray(at, at + part.byteLength), part);
       at += part.byteLength;
     }

@@ -2,10 +2,11 @@
 
 Frames on standard input and output: uint32 (little-endian) length of the payload, one byte kind, payload.
 
-    O  JSON {id, n, maxSteps, atari}        -> o  JSON {observation, action}
+    O  JSON {id, n, maxSteps, atari}        -> o  JSON {observation, action, clipped}
     R  JSON {copies: [{seed, episode, actions}]}
                                             -> b  observations: starts each copy's episode and plays the actions
     S  actions, int32 or float32            -> s  observations, rewards (float32), terminated, truncated (uint8),
+                                                  the rewards of the game (float32) where they are clipped,
                                                   the last observations of the ended copies
     any                                     -> e  JSON {kind, message}; the program then ends
 
@@ -103,7 +104,7 @@ def atari(gymnasium, name, options):
 
 
 def from_gymnasium(name, options):
-    """A function that makes one copy, and whether rewards are clipped."""
+    """A function that makes one copy, and whether it is an Atari game."""
     gymnasium = import_gymnasium()
     try:
         preprocess = is_atari(gymnasium, name)
@@ -124,7 +125,7 @@ def from_gymnasium(name, options):
             env = gymnasium.wrappers.FlattenObservation(env)
         return env
 
-    return make, preprocess and options["clipRewards"]
+    return make, preprocess
 
 
 def bound(values):
@@ -193,15 +194,15 @@ class Server:
     def open(self, request):
         name, options = request["id"], request["atari"]
         path, _, cls = name.rpartition(":")
-        make, clip = (from_file(path, cls), False) if path.endswith(".py") else from_gymnasium(name, options)
-        self.clip = clip
+        make, is_game = (from_file(path, cls), False) if path.endswith(".py") else from_gymnasium(name, options)
+        self.clip = is_game if options["clipRewards"] is None else options["clipRewards"]
         self.copies = [Copy(make(), request["maxSteps"]) for _ in range(request["n"])]
         env = self.copies[0].env
         observation, action = describe_observation(env.observation_space), describe_action(env.action_space)
         self.action = action
         self.first_action = int(getattr(env.action_space, "start", 0))
         self.observations = np.zeros((len(self.copies), *observation["shape"]), observation["dtype"])
-        send(b"o", json.dumps({"observation": observation, "action": action}).encode())
+        send(b"o", json.dumps({"observation": observation, "action": action, "clipped": self.clip}).encode())
 
     def to_action(self, values):
         """One copy's action as its environment wants it."""
@@ -227,12 +228,14 @@ class Server:
             action = actions[i, 0] if self.action["kind"] == "discrete" else actions[i]
             observation, reward, *ended = copy.step(self.to_action(action))
             self.observations[i] = observation
-            rewards[i] = np.sign(reward) if self.clip else reward
+            rewards[i] = reward
             ends[:, i] = ended
             if any(ended):
                 finals.append(self.observations[i].tobytes())
                 self.observations[i] = copy.start(copy.seed, copy.episode + 1)
-        send(b"s", self.observations.tobytes(), rewards.tobytes(), ends.tobytes(), *finals)
+        whole = [rewards.tobytes()] if self.clip else []
+        rewards = np.sign(rewards) if self.clip else rewards
+        send(b"s", self.observations.tobytes(), rewards.tobytes(), ends.tobytes(), *whole, *finals)
 
     def handle(self, kind, payload):
         if np is None:

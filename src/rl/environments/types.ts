@@ -40,6 +40,8 @@ export interface StepResult {
   readonly observations: Observations;
   /** [n] */
   readonly rewards: Float32Array;
+  /** [n]: the game's own rewards, where `rewards` are clipped. */
+  readonly wholeRewards?: Float32Array;
   /** [n], 1 where the episode ended by the environment's own rules: there is no value beyond. */
   readonly terminated: Uint8Array;
   /** [n], 1 where the episode was cut off (a time limit): the value of the final observation still counts. */

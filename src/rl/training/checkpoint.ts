@@ -7,7 +7,7 @@ import type { Algorithm } from "../algorithms/algorithm.ts";
 import type { EpisodeMeter } from "../algorithms/episodes.ts";
 import type { EnvironmentState, VectorEnvironment } from "../environments/index.ts";
 
-export const agentCheckpointVersion = 1;
+export const agentCheckpointVersion = 2;
 
 interface Meta {
   version: number;

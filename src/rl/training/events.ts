@@ -24,16 +24,26 @@ export type AgentEvent =
       totalSteps: number;
       /** Episodes that ended since the last such event. */
       returns: number[];
+      /** Of the same episodes in the game's own points, where the rewards that are learned from are clipped. */
+      scores?: number[];
       lengths: number[];
       /** Means over the last 100 episodes. */
       meanReturn?: number;
+      meanScore?: number;
       meanLength?: number;
       stepsPerSecond: number;
       /** Share of activations of each agent of a hub since the last such event. */
       shares?: number[];
       logs: Record<string, number>;
     }
-  | { type: "finished"; steps: number; seconds: number; meanReturn?: number; episodes: number };
+  | {
+      type: "finished";
+      steps: number;
+      seconds: number;
+      meanReturn?: number | undefined;
+      meanScore?: number | undefined;
+      episodes: number;
+    };
 
 export type EmitAgent = (event: AgentEvent) => void;
 

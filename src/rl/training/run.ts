@@ -16,7 +16,7 @@ import { type EnvironmentOptions, makeEnvironment, type VectorEnvironment } from
 import { loadModel, type Parts, resumeAgent, saveAgent } from "./checkpoint.ts";
 import { agentEventVersion, agentLog, type EmitAgent } from "./events.ts";
 
-export const agentRunVersion = 1;
+export const agentRunVersion = 2;
 
 export type AlgorithmPlan =
   | { readonly name: "ppo"; readonly options: PpoOptions }
@@ -51,6 +51,8 @@ export interface AgentOutcome {
   episodes: number;
   /** Over the last 100 episodes of training. */
   meanReturn: number | undefined;
+  /** The same in the game's own points, where the rewards that were learned from are clipped. */
+  meanScore?: number | undefined;
   meanLength: number | undefined;
 }
 
@@ -159,9 +161,9 @@ async function train(request: AgentRequest, parts: Parts, setting: Setting): Pro
   saveAgent(path, parts, identity, seconds, true);
   const { means } = episodes;
   const outcome = { steps: algorithm.steps, seconds, episodes: episodes.count };
-  const meanReturn = means?.return;
-  emit({ type: "finished", ...outcome, ...(meanReturn === undefined ? {} : { meanReturn }) });
-  const result = { ...outcome, meanReturn, meanLength: means?.length };
+  const [meanReturn, meanScore] = [means?.return, means?.score];
+  emit({ type: "finished", ...outcome, meanReturn, meanScore });
+  const result = { ...outcome, meanReturn, meanScore, meanLength: means?.length };
   writeFileAtomic(join(out, "result.json"), `${JSON.stringify(result, null, 2)}\n`);
   return result;
 }
@@ -217,8 +219,10 @@ class Reporter {
       steps: this.#steps,
       totalSteps: this.#totalSteps,
       returns: ended.map((episode) => episode.return),
+      ...(means?.score === undefined ? {} : { scores: ended.map((episode) => episode.score ?? 0) }),
       lengths: ended.map((episode) => episode.length),
       ...(means ? { meanReturn: means.return, meanLength: means.length } : {}),
+      ...(means?.score === undefined ? {} : { meanScore: means.score }),
       stepsPerSecond: this.#played / Math.max(1e-9, this.#seconds),
       ...(total > 0 ? { shares: this.#rows.map((count) => count / total) } : {}),
       logs: this.#logs,

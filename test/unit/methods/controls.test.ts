@@ -146,7 +146,7 @@ test("wrong values of choices are refused by name", () => {
     ["hub-pathway", { noise: "x" }, /noise/],
     ["hub-pathway", { exploration: "x" }, /exploration/],
     ["hub-pathway", { beta: "1" }, /beta/],
-    ["hub-pathway", { generatorSize: 2 }, /generatorSize/],
+    ["hub-pathway", { generatorSize: 0 }, /generatorSize/],
     ["hub-pathway", { generatorWidth: 1.5 }, /generatorWidth/],
     ["hub-pathway", { noiseRange: [1] }, /noiseRange/],
     ["hub-pathway", { projectionWidth: 0 }, /projectionWidth/],

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { BatchNorm2d } from "../../../src/nn/index.ts";
 import { AdamW } from "../../../src/optim/index.ts";
-import { HubPathway, type PathwayConfig, type RowLoss } from "../../../src/pathway/index.ts";
+import { HubPathway, type PathwayConfig, PathwayGenerator, type RowLoss } from "../../../src/pathway/index.ts";
 import {
   autocast,
   ConfigError,
@@ -363,4 +363,38 @@ test("training and evaluation leave the number of live handles constant", () => 
   const before = memory().handles;
   run();
   assert.ok(memory().handles <= before, `${memory().handles} live handles, ${before} before`);
+});
+
+test("a small view is seen whole: each cell counts by itself, other sizes are brought to the view's", () => {
+  using random = new Generator(4);
+  const common = { m: 3, channels: 2, width: 1, learnedNoise: false, generator: random };
+  const generator = new PathwayGenerator({ ...common, size: 5 });
+  assert.deepEqual(
+    [...generator.namedParameters().keys()],
+    ["hidden.weight", "hidden.bias", "score.weight", "score.bias"],
+  );
+  // A multiply-add for each cell and hidden unit, and for each hidden unit and score.
+  assert.equal(generator.flops(5), 2 * (2 * 5 * 5 * 8 + 8 * 3));
+  scope(() => {
+    const parameters = generator.namedParameters();
+    for (const parameter of parameters.values()) parameter.detach().zero_();
+    parameters.get("hidden.bias")?.detach().fill_(1);
+    // One hidden unit sees the cell of channel 1, row 3, column 2 alone; score 2 is twice that unit.
+    parameters
+      .get("hidden.weight")
+      ?.detach()
+      .select(0, 6)
+      .select(0, 25 + 3 * 5 + 2)
+      .fill_(1);
+    parameters.get("score.weight")?.detach().select(0, 2).select(0, 6).fill_(2);
+    const x = zeros([2, 2, 5, 5]);
+    x.select(0, 1).select(0, 1).select(0, 3).select(0, 2).fill_(1);
+    // 2 relu(1 + (2 x - 1)) with x 0 and 1.
+    assertClose(generator.forward(x), [0, 0, 0, 0, 0, 4]);
+    assert.deepEqual(generator.forward(zeros([2, 2, 3, 7])).shape, [2, 3]);
+    const large = new PathwayGenerator({ ...common, size: 16 });
+    assert.equal([...large.namedParameters().keys()].filter((name) => name.endsWith("conv.weight")).length, 4);
+    large.dispose();
+  });
+  generator.dispose();
 });

@@ -259,8 +259,33 @@ test("damaged agents are refused by name and file, and removing one leaves the o
   assert.throws(() => removeMember(copy, "breakout"), refusal(/only member/));
 });
 
-test("only finished runs of single agents join a hub", async () => {
-  await assert.rejects(addAgentOfRun({ hub, name: "x", run: inDir("ppo-hub-whole") }), refusal(/routes over a hub/));
+test("an agent of a run over a hub joins another one, with what it learned there and its own head", async () => {
+  const [run, second] = [inDir("dqn-hub-whole"), inDir("of-routes")];
+  const entry = await addAgentOfRun({ hub: second, name: "x", run, agent: "breakout" });
+  assert.deepEqual(entry.observation, readManifest(second).agents?.[0]?.observation);
+  assert.deepEqual([entry.observation.environment, entry.observation.shape[0]], ["minatar:seaquest", 10]);
+  assert.deepEqual([entry.outputs, entry.training.meanReturn], ["action-values", undefined]);
+  const trained = weightsOf("dqn-hub-whole");
+  const { network, head } = loadAgent(second, entry);
+  for (const [key, value] of network.stateDict()) {
+    assert.deepEqual(value.toNumbers(), trained[`model/members.breakout.${key}`], key);
+  }
+  assert.deepEqual(head.weight.toNumbers(), trained["model/heads.breakout.weight"]);
+  network.dispose();
+  disposeTree({ ...head });
+  // Without a name it is the one that was activated most.
+  const events = readProgress(join(run, "events.jsonl")).filter(({ steps, totalSteps }) => steps > 0.9 * totalSteps);
+  const sum = (i: number) => events.reduce((total, { shares }) => total + (shares?.[i] ?? 0), 0);
+  const most = await addAgentOfRun({ hub: second, name: "y", run });
+  assert.match(most.source, new RegExp(`its agent ${sum(0) >= sum(1) ? "breakout" : "asterix"}, \\d+ %`));
+  const form = await formOf("minatar:freeway");
+  for (const member of loadAgents(openHub(second), form)) member.dispose();
+  await assert.rejects(addAgentOfRun({ hub, name: "x", run, agent: "tetris" }), refusal(/no agent "tetris".*asterix/));
+});
+
+test("only finished runs join a hub, under names that are free", async () => {
+  const single = { hub, name: "x", run: inDir("breakout"), agent: "breakout" };
+  await assert.rejects(addAgentOfRun(single), refusal(/--agent is for runs over a hub/));
   await assert.rejects(addAgentOfRun({ hub, name: "breakout", run: inDir("breakout") }), refusal(/already/));
   await assert.rejects(addAgentOfRun({ hub, name: "x", run: dir }), refusal(/holds no agent/));
   assert.equal(readManifest(hub).agents?.length, 2);

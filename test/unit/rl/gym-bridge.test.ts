@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { EpisodeMeter } from "../../../src/rl/algorithms/episodes.ts";
 import { type GymOptions, openGymEnvironment } from "../../../src/rl/bridge/index.ts";
 import { makeEnvironment, type StepResult } from "../../../src/rl/environments/index.ts";
 import { ConfigError, UserError } from "../../../src/torch/index.ts";
@@ -131,6 +132,26 @@ test("8-bit images and real-valued actions; a time limit truncates", needsNumpy,
     if (step === 3) assert.deepEqual([...finalObservations], new Array(12).fill(3));
   }
   await assert.rejects(environment.step(Int32Array.of(0, 0)), RangeError);
+});
+
+test("clipped rewards come with those of the game: an episode has a return and a score", needsNumpy, async (t) => {
+  const play = async (options: Options) => {
+    const environment = await open(t, ours("Pixels"), { n: 2, maxSteps: 3, ...options });
+    const meter = new EpisodeMeter(2);
+    for (let step = 1; step <= 3; step++) {
+      const result = await environment.step(Float32Array.of(0.5, 0.25, -1, 0));
+      assert.deepEqual([...result.finalObservations], new Array(12).fill(step === 3 ? 3 : 0));
+      meter.add(result);
+    }
+    return meter;
+  };
+  const clipped = await play({ atari: { clipRewards: true } });
+  assert.deepEqual(clipped.take(), [
+    { return: 3, score: 9, length: 3 },
+    { return: -3, score: -3, length: 3 },
+  ]);
+  assert.deepEqual(clipped.means, { return: 0, score: 3, length: 3 });
+  assert.deepEqual((await play({})).means, { return: 3, length: 3 });
 });
 
 test("wrong actions and overlapping calls are refused and break nothing", needsNumpy, async (t) => {
@@ -303,8 +324,8 @@ test("Atari Breakout with the standard preprocessing", needs("numpy, gymnasium, 
     const result = await game.step(step % 4 === 0 ? Int32Array.of(1, 1) : plan(step, 2, 4));
     assert.deepEqual(result.observations.subarray(size - 2 * 84 * 84, size - 84 * 84), newest, "frames move up");
     newest = result.observations.slice(size - 84 * 84, size);
-    for (const value of result.rewards) {
-      assert.ok([-1, 0, 1].includes(value), "rewards are clipped");
+    for (const [i, value] of result.rewards.entries()) {
+      assert.equal(value, Math.sign(result.wholeRewards?.[i] ?? Number.NaN), "rewards are clipped");
       reward += value;
     }
     if (result.terminated.includes(1)) break;

@@ -3,7 +3,7 @@
  * Learning at the Edge of the Statistical Precipice", NeurIPS 2021): interquartile means with intervals of a stratified
  * bootstrap, which draws seeds anew within each game.
  */
-import { RandomStream } from "../../src/rl/index.ts";
+import { RandomStream } from "../../rl/index.ts";
 
 /** Mean of the middle half; parts of a value count as parts (scipy's trim_mean cuts whole values). */
 export function interquartileMean(values: readonly number[]): number {
@@ -41,6 +41,6 @@ export function bootstrapInterval(
   return { value: statistic(games.flat()), low: at(0.025), high: at(0.975) };
 }
 
-export function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
+export function intervalText({ value, low, high }: Interval): string {
+  return `${value.toFixed(2)} [${low.toFixed(2)}, ${high.toFixed(2)}]`;
 }

@@ -1,0 +1,78 @@
+/** What each part of Hub-Pathway and each of its choices is worth: one of them changed at a time. */
+import { type Comparison, comparisonGroups, comparisonReport } from "./comparison.ts";
+import type { Experiment } from "./experiment.ts";
+import { ourChoices, type PlanSize, plan } from "./plans.ts";
+import { type Plan, targets } from "./protocol.ts";
+
+interface Variant {
+  name: string;
+  choices: Readonly<Record<string, unknown>>;
+  options?: Plan["options"];
+}
+
+const unchanged = "unchanged";
+
+function variants(m: number): Variant[] {
+  const change = (name: string, choices: Variant["choices"], options?: Plan["options"]): Variant => {
+    return { name, choices, ...(options ? { options } : {}) };
+  };
+  const ks = Array.from({ length: m }, (_, i) => i + 1).filter((k) => k !== ourChoices.k);
+  return [
+    change(unchanged, {}),
+    change("without noise", { noise: "none" }),
+    change("learned noise", { noise: "learned" }),
+    change("without exploration loss", { explorationWeight: 0 }),
+    change("constant exploration", { explorationFade: "constant" }),
+    change("exploration by importance and load", { exploration: "importance-load" }),
+    change("exploration by Switch's loss", { exploration: "switch" }),
+    // Without the members' own loss they can only learn from the aggregate's.
+    change("without per-model training (beta 1)", { exploitationWeight: 0, beta: 1 }),
+    change("beta 0.5", { beta: 0.5 }),
+    change("beta 1", { beta: 1 }),
+    change("without warm-up", { warmup: 0 }),
+    change("probabilities", { aggregation: "probabilities" }),
+    change("features, beta 1", { aggregation: "features", beta: 1 }),
+    change("concat, beta 1", { aggregation: "concat", beta: 1 }),
+    ...[1, 2, 4].map((tau) => change(`tau ${tau}`, { tau })),
+    ...ks.map((k) => change(`k = ${k}`, { k })),
+    change("generator of half the width", { generatorWidth: 4 }),
+    change("generator of twice the width", { generatorWidth: 16 }),
+    change("generator on a member's stem", { generatorKind: "member-stem" }),
+    change("one gate for all images", { generatorKind: "global" }),
+    change("prior by logme", { prior: "logme" }),
+    change("BatchNorm frozen", {}, { batchNorm: "frozen" }),
+    change("BatchNorm recalibrated", {}, { batchNorm: "recalibrated" }),
+  ];
+}
+
+/** Half of the equal compute budget at k = 2, whatever k is: a table of k at equal epochs. */
+function plans({ members, epochs }: PlanSize): Plan[] {
+  const length = Math.max(1, Math.round((members.length / (2 * ourChoices.k)) * epochs));
+  return variants(members.length).map(({ name, choices, options }) =>
+    plan(name, "hub-pathway", "equal epochs", length, {
+      choices: { ...ourChoices, ...choices },
+      ...(options ? { options } : {}),
+    }),
+  );
+}
+
+const comparison: Comparison = {
+  title: "Ablations",
+  about: [
+    "What is each part of the method worth, and which value of each choice is best? One change at a time against the defaults of " +
+      "mixed-hub (k = 2, beta 0), on the starter hub, each with half of the equal-compute budget.",
+    "The first table of differences is the unchanged method minus each variant: above zero, the change does harm.",
+  ],
+  hub: "hubs/starter",
+  targets: targets.slice(0, 2),
+  plans,
+  ours: [unchanged],
+};
+
+export const ablation: Experiment = {
+  name: "ablation",
+  summary: "Hub-Pathway with one part or choice changed at a time",
+  seeds: 3,
+  groups: (request) => comparisonGroups(comparison, request),
+  report: async (request) => comparisonReport(comparison, request),
+};

@@ -1,0 +1,170 @@
+/** What the methods of cells train with: fits that can be continued, and fine-tuned members that cells have in common. */
+import { createHash } from "node:crypto";
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { findScore } from "../hub/ranking/index.ts";
+import { MemberLearner } from "../methods/index.ts";
+import {
+  ClassificationTask,
+  type Evaluation,
+  evaluate,
+  evaluateVariants,
+  type FitChanges,
+  fingerprint,
+  fit,
+  type Learner,
+  type MethodContext,
+  type Metrics,
+  type Predictor,
+  rankingPrior,
+  reordered,
+  type SplitName,
+  type TaskData,
+  TenCrop,
+  type TrainOptions,
+  tenCropSide,
+  withEpochs,
+} from "../train/index.ts";
+import type { ExperimentRequest } from "./experiment.ts";
+import type { Plan, Setting } from "./protocol.ts";
+
+/** What k activated models reach after training, without training again. */
+export interface KFigures {
+  k: number;
+  validation: Metrics;
+  test: Metrics;
+  inferenceFlops: number;
+}
+
+/** What a method trains with: fits are kept in the cache while the cell is unfinished, fine-tuned members for others too. */
+export class CellTraining {
+  seconds = 0;
+  flops = 0;
+  readonly decisions: Record<string, unknown> = {};
+  readonly options: TrainOptions;
+  readonly #request: ExperimentRequest;
+  readonly #setting: Setting;
+  readonly #plan: Plan;
+  readonly #data: TaskData;
+  readonly #own: string[] = [];
+
+  constructor(request: ExperimentRequest, setting: Setting, plan: Plan, data: TaskData) {
+    this.#request = request;
+    this.#setting = setting;
+    this.#plan = plan;
+    this.#data = data;
+    const { protocol, seed } = setting;
+    this.options = { ...protocol.options, ...plan.options, epochs: plan.epochs, seed };
+  }
+
+  async context(): Promise<MethodContext> {
+    const { hub } = this.#setting;
+    const { choices } = this.#plan;
+    const data = this.#data;
+    return {
+      hub,
+      data,
+      task: new ClassificationTask(data.classes.length, this.options.labelSmoothing),
+      options: this.options,
+      choices,
+      prior: await this.#prior(choices["prior"]),
+      fit: (name, learner, changes) => this.#fit(name, learner, changes),
+      validate: (predictor) => this.measure(predictor, "validation"),
+      decide: async (name, decision) => {
+        const value = await decision();
+        this.decisions[name] = value;
+        return value;
+      },
+      spend: (flops) => {
+        this.flops += flops;
+      },
+    };
+  }
+
+  async measure(predictor: Predictor, split: "validation" | "test"): Promise<Evaluation> {
+    const { classes, imageSize } = this.#data;
+    if (split !== "test" || !this.#setting.protocol.target.tenCrop) {
+      return evaluate(predictor, this.#open(split), classes.length);
+    }
+    const larger = await this.#data.openAt(tenCropSide(imageSize), split, this.#limit(split));
+    try {
+      return await evaluate(new TenCrop(predictor, imageSize), larger, classes.length);
+    } finally {
+      larger.dispose();
+    }
+  }
+
+  /** Accuracy and cost for each k, where the method has one. */
+  async sweep(predictor: Predictor): Promise<{ byK?: KFigures[] }> {
+    if (!predictor.pathwayFlops) return {};
+    const ks = predictor.memberNames.map((_, i) => i + 1);
+    const classes = this.#data.classes.length;
+    const variants = ks.map((k) => ({ k }));
+    const validation = await evaluateVariants(predictor, this.#open("validation"), classes, variants);
+    const test = await evaluateVariants(predictor, this.#open("test"), classes, variants);
+    const byK = ks.flatMap((k, i): KFigures[] => {
+      const [a, b] = [validation[i], test[i]];
+      return a && b ? [{ k, validation: a.metrics, test: b.metrics, inferenceFlops: a.inferenceFlops }] : [];
+    });
+    return { byK };
+  }
+
+  /** Removes what no other cell can use. */
+  clean(): void {
+    for (const path of this.#own) rmSync(path, { force: true });
+  }
+
+  #open(split: SplitName) {
+    return this.#data.open(split, this.#limit(split));
+  }
+
+  #limit(split: SplitName): number | undefined {
+    const limit = split === "train" ? undefined : this.#setting.protocol.target.limits?.[split];
+    return limit === undefined ? undefined : Math.min(limit, this.#data.counts[split]);
+  }
+
+  async #fit(
+    name: string,
+    learner: Learner,
+    changes: FitChanges = {},
+  ): Promise<{ seconds: number; trainingFlops: number }> {
+    const { epochs = this.options.epochs, rate = 1, order = 0 } = changes;
+    const options = { ...withEpochs(this.options, epochs), lr: this.options.lr * rate };
+    const { hub, protocol } = this.#setting;
+    const { method, choices } = this.#plan;
+    // Plain fine-tuning from one start is the same whichever method asks for it.
+    const shared = learner.constructor === MemberLearner;
+    const what = shared ? { start: startOf(learner) } : { method: method.name, choices, name };
+    const { checkpointSeconds: _, ...decisive } = options;
+    const data = { ...protocol.target.data, splitHash: this.#data.splitHash };
+    const identity = fingerprint({ what, hub: hub.fingerprint, data, options: decisive, order });
+    const folder = join(this.#request.cache, "fits");
+    mkdirSync(folder, { recursive: true });
+    const checkpoint = join(folder, `${shared ? "shared" : method.name}-${identity}.safetensors`);
+    if (!shared) this.#own.push(checkpoint);
+    const batches = reordered(this.#data.train, order);
+    const result = await fit({ fit: name, learner, batches, options, checkpoint, identity, emit: () => {} });
+    this.seconds += result.seconds;
+    this.flops += result.trainingFlops;
+    return result;
+  }
+
+  async #prior(name: unknown): Promise<number[] | undefined> {
+    if (name === undefined || name === "uniform") return undefined;
+    const { hub, seed } = this.#setting;
+    const prior = await rankingPrior(hub, this.#data, findScore(String(name)), { seed });
+    this.flops += prior.flops;
+    this.decisions["prior"] = prior.members;
+    return prior.members.map((member) => member.probability);
+  }
+}
+
+/** A hash of all weights that a learner starts from. */
+function startOf(learner: Learner): string {
+  const hash = createHash("sha256");
+  for (const [name, value] of learner.module.stateDict()) {
+    const bytes = value.detach().to({ device: "cpu" }).contiguous().toTypedArray();
+    hash.update(name).update(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  }
+  return hash.digest("hex").slice(0, 16);
+}

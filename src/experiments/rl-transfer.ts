@@ -1,0 +1,89 @@
+/** Transfer between games: agents of three MinAtar games form a hub, two other games are the targets. */
+import { duration } from "../report/index.ts";
+import { UserError } from "../torch/index.ts";
+import type { CellGroup, Experiment, ExperimentReport, ExperimentRequest } from "./experiment.ts";
+import { readSource, requireOwnGames, sourceAgent } from "./rl/agents.ts";
+import { agentName, type Protocol, scratch, transferMethods, transferProtocol } from "./rl/protocol.ts";
+import { groupName, readCell, type TransferCell, transferCell } from "./rl/transfer-cell.ts";
+import { curveSections, mainSection, sourceSection, transferLines } from "./rl/transfer-tables.ts";
+
+/** The source agents first, so that several processes train different ones; then one group for each game and seed. */
+function groups(request: ExperimentRequest): CellGroup[] {
+  requireOwnGames(request);
+  const protocol = transferProtocol(request.quick);
+  const sources = protocol.sources.map((game): CellGroup => {
+    const name = `source-${agentName(game)}`;
+    return {
+      name,
+      async run() {
+        const { final } = await sourceAgent(request, protocol, game, name);
+        request.say(`the agent of ${agentName(game)}: return ${final.toFixed(2)}`);
+      },
+    };
+  });
+  const places = request.seeds.flatMap((seed) => protocol.targets.map((target) => ({ target, seed })));
+  const targets = places.map((place): CellGroup => {
+    return {
+      name: groupName(place),
+      async run() {
+        for (const method of transferMethods(protocol)) {
+          const { final, seconds } = await transferCell(request, protocol, method, place);
+          request.say(`${groupName(place)}, ${method.name}: return ${final.toFixed(2)} in ${duration(seconds)}`);
+        }
+      },
+    };
+  });
+  return [...sources, ...targets];
+}
+
+function finishedCells(request: ExperimentRequest, protocol: Protocol): TransferCell[] {
+  const places = request.seeds.flatMap((seed) => protocol.targets.map((target) => ({ target, seed })));
+  return transferMethods(protocol).flatMap((method) =>
+    places.flatMap((place) => readCell(request, protocol, method, place) ?? []),
+  );
+}
+
+async function report(request: ExperimentRequest): Promise<ExperimentReport> {
+  const protocol = transferProtocol(request.quick);
+  const methods = transferMethods(protocol);
+  const cells = finishedCells(request, protocol);
+  if (!cells.some(({ method }) => method === scratch)) {
+    throw new UserError("nothing is finished yet that the others could be compared with: run the experiment first");
+  }
+  const { sources, targets, sourceSteps, targetSteps, distilSteps } = protocol;
+  const complete = methods.length * targets.length * request.seeds.length;
+  const agents = sources.flatMap((game) => {
+    const cell = readSource(request, protocol, game);
+    return cell ? [{ game, cell }] : [];
+  });
+  const lines = transferLines(cells, targets);
+  const about = {
+    title: "What is compared",
+    text: [
+      `Agents of ${sources.map(agentName).join(", ")} (PPO, ${sourceSteps} steps each) form a hub; the targets are ` +
+        `${targets.map(agentName).join(" and ")}, ${targetSteps} steps for every method, with the same settings of PPO, tuned for none. ` +
+        `The distilled student's teachers play ${distilSteps} steps more. ` +
+        `${request.seeds.length} seeds, ${cells.length} of ${complete} cells.` +
+        (request.quick ? " A quick run: it shows that everything works, its figures mean nothing." : ""),
+    ],
+  };
+  const names = methods.map(({ name }) => name);
+  return {
+    title: "Transfer between games",
+    sections: [
+      about,
+      mainSection(lines, protocol),
+      ...targets.flatMap((target) => curveSections(cells, target, protocol, names)),
+      sourceSection(agents),
+    ],
+    data: { protocol, lines, cells, agents },
+  };
+}
+
+export const rlTransfer: Experiment = {
+  name: "rl-transfer",
+  summary: "Hub-Pathway over agents of three games, against scratch, fine-tuning and distillation in two others",
+  seeds: 5,
+  groups,
+  report,
+};

@@ -1,0 +1,65 @@
+/** One cell: a synthetic hub trained in one setting with one seed, and everything that was measured of it. */
+import { PathwayLearner } from "../../methods/index.ts";
+import type { PathwayConfig } from "../../pathway/index.ts";
+import { ClassificationTask, defaultTrainOptions } from "../../train/index.ts";
+import { type Figures, measure, measuredBest } from "./measure.ts";
+import { experts, newcomers } from "./members.ts";
+import { trainPathways, trainTold } from "./training.ts";
+import { bestMembers, draw, imageSide, type World } from "./world.ts";
+
+/** Everything that decides a cell, besides its seed. */
+export interface Setting {
+  world: World;
+  /** Experts stay as they are; newcomers start equal and are trained. */
+  members: "experts" | "newcomers";
+  /** Newcomers there are, when not as many as domains. */
+  count?: number;
+  config: Partial<PathwayConfig>;
+  /** Training images. */
+  samples: number;
+  steps: number;
+  generatorFactor: number;
+  randomRoutes?: boolean;
+  /** Whether a generator is trained on the best members too, for comparison. */
+  told: boolean;
+  /** Images to measure on. */
+  testImages: number;
+}
+
+export interface RouterCell extends Figures {
+  seconds: number;
+  setting: Setting;
+  seed: number;
+}
+
+/** Trains and measures; leaves nothing behind. */
+export async function routerCell(setting: Setting, seed: number): Promise<RouterCell> {
+  const { world, members: kind, config, samples, steps, generatorFactor, testImages } = setting;
+  const began = performance.now();
+  const frozen = kind === "experts";
+  const hub = frozen ? experts(world) : newcomers(world, setting.count ?? world.members, seed);
+  const training = draw(world, samples, seed, "training");
+  const test = draw(world, testImages, seed, "test");
+  const choice = draw(world, testImages, seed, "choice");
+  const learner = new PathwayLearner({
+    members: hub,
+    task: new ClassificationTask(world.classes, defaultTrainOptions.labelSmoothing),
+    config,
+    seed,
+    imageSize: imageSide,
+    randomRoutes: setting.randomRoutes ?? false,
+  });
+  const schedule = { steps, frozen, generatorFactor, seed };
+  try {
+    await trainPathways(learner, training, schedule);
+    using told = setting.told ? await trainTold(world, config, training, schedule) : undefined;
+    const known = Array.from({ length: world.members }, (_, domain) => bestMembers(world, domain, learner.k));
+    const best = frozen ? known : measuredBest(learner, choice, world.members);
+    const needed = frozen ? Math.min(world.good, learner.k) : learner.k;
+    const figures = measure({ world, learner, test, choice, best, needed, seed, told });
+    return { ...figures, seconds: (performance.now() - began) / 1000, setting, seed };
+  } finally {
+    learner.dispose();
+    for (const sample of [training, test, choice]) sample.images.dispose();
+  }
+}

@@ -1,0 +1,72 @@
+/** hub-pathway experiment as a user runs it. */
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { before, test } from "node:test";
+import { lastLine, type Outcome, runProgram } from "../support/program.ts";
+import { temporaryFolder, writeShapeImages, writeSmallHub } from "../support/small-hub.ts";
+
+let folder: string;
+let subject: string[];
+
+before(async () => {
+  folder = temporaryFolder();
+  subject = ["--quick", "--hub", writeSmallHub(folder), "--data", await writeShapeImages(folder, 20)];
+});
+
+const at = (name: string) => join(folder, name);
+const run = (args: string[], watch?: Parameters<typeof runProgram>[2]): Promise<Outcome> =>
+  runProgram(["experiment", ...args], at("cache"), watch);
+const cellsOf = (cache: string) =>
+  readdirSync(join(cache, "quick", "cells"), { recursive: true, encoding: "utf8" }).filter((file) =>
+    file.endsWith(".json"),
+  );
+
+test("a table over several processes, in the terminal, as Markdown, HTML and JSON; --final is noted", async () => {
+  const cache = at("whole");
+  const first = await run(["ranking", ...subject, "--seeds", "2", "--jobs", "2", "--cache", cache]);
+  assert.equal(first.code, 0, first.stderr);
+  assert.match(first.stdout, /Scores and fine-tuned accuracy[\s\S]*logme +2 +-?[\d.]+ ± [\d.]+/);
+  const results = join(cache, "quick");
+  assert.match(
+    readFileSync(join(results, "ranking-validation-quick.md"), "utf8"),
+    /hub-pathway experiment ranking --quick/,
+  );
+  assert.ok(!existsSync(join(results, "ledger.jsonl")));
+  const final = await run(["ranking", ...subject, "--seeds", "2", "--tables", "--final", "--json", "--cache", cache]);
+  assert.equal(final.code, 0, final.stderr);
+  const { experiment, markdown } = lastLine(final.stdout);
+  assert.deepEqual([experiment, existsSync(String(markdown))], ["ranking", true]);
+  const [line = ""] = readFileSync(join(results, "ledger.jsonl"), "utf8").split("\n");
+  assert.deepEqual(JSON.parse(line).seeds, [0, 1]);
+});
+
+test("a killed experiment goes on where it was", async () => {
+  const cache = at("killed");
+  const killed = await run(["ranking", ...subject, "--cache", cache], (text, kill) => {
+    if (/fine-tune.*on validation/.test(text)) kill("SIGKILL");
+  });
+  assert.notEqual(killed.code, 0);
+  const before = cellsOf(cache);
+  assert.ok(before.length >= 1);
+  const again = await run(["ranking", ...subject, "--cache", cache]);
+  assert.equal(again.code, 0, again.stderr);
+  assert.equal(cellsOf(cache).length, 4);
+  const computed = again.stderr.match(/on validation/g) ?? [];
+  assert.equal(computed.length, 4 - before.length, "only what was missing");
+});
+
+test("cost measures every k beside the ensemble", async () => {
+  const { code, stdout, stderr } = await run(["cost", ...subject, "--cache", at("cost")]);
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /ensemble of all .*100\.0 %/);
+  assert.match(stdout, /Hub-Pathway, k = 3/);
+});
+
+test("an unknown experiment, and tables of nothing, are refused in one line", async () => {
+  const unknown = await run(["no-such"]);
+  assert.deepEqual([unknown.code, /no experiment "no-such"; there are: .*mixed-hub/.test(unknown.stderr)], [2, true]);
+  const empty = await run(["mixed-hub", ...subject, "--tables", "--cache", at("empty")]);
+  assert.deepEqual([empty.code, /no cell is finished yet/.test(empty.stderr)], [1, true]);
+  assert.equal((await run(["mixed-hub", "--part", "3/2"])).code, 2);
+});

@@ -1,0 +1,213 @@
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { before, test } from "node:test";
+import { keyedRandom } from "../../../src/data/index.ts";
+import { unpackBits } from "../../../src/experiments/bits.ts";
+import { ceiling } from "../../../src/experiments/ceiling.ts";
+import { CellStore } from "../../../src/experiments/cell-store.ts";
+import type { ExperimentRequest } from "../../../src/experiments/experiment.ts";
+import { finishedCell, type MethodCell, methodCell } from "../../../src/experiments/method-cell.ts";
+import { mixedHub } from "../../../src/experiments/mixed-hub.ts";
+import { plan } from "../../../src/experiments/plans.ts";
+import { type Protocol, Setting } from "../../../src/experiments/protocol.ts";
+import { bestMemberLonger } from "../../../src/experiments/rivals.ts";
+import { recordTestReading, reportText, runGroups, saveReport } from "../../../src/experiments/runner.ts";
+import { memory, tensor } from "../../../src/torch/index.ts";
+import { defaultTrainOptions } from "../../../src/train/index.ts";
+import { temporaryFolder, writeShapeImages, writeSmallHub } from "../../support/small-hub.ts";
+
+let folder: string;
+let protocol: Protocol;
+let stores = 0;
+
+before(async () => {
+  folder = temporaryFolder();
+  process.env["HUB_PATHWAY_CACHE"] = join(folder, "cache");
+  const source = await writeShapeImages(folder, 24);
+  const data = { source, imageSize: 24, augment: "standard", batchSize: 12 } as const;
+  protocol = {
+    hub: writeSmallHub(folder),
+    target: { name: "shapes", data: { ...data, split: { validationFraction: 0.3, testFraction: 0.3 } } },
+    options: { ...defaultTrainOptions, batchSize: 12, lr: 3e-3 },
+    epochs: 2,
+  };
+});
+
+function requestOf(changes: Partial<ExperimentRequest> = {}): ExperimentRequest {
+  const own = join(folder, `store-${++stores}`);
+  const cells = new CellStore(join(own, "cells"));
+  return { seeds: [0], quick: true, final: false, cells, cache: join(own, "cache"), say: () => {}, ...changes };
+}
+
+const names = ["hub-pathway", "fine-tune", "ensemble", "static-k"] as const;
+const figuresOf = ({ validation, test, trainingFlops, inferenceFlops, decisions }: MethodCell) => {
+  const plain = ({ secondsPerImage: _, ...rest }: MethodCell["test"]) => rest;
+  return { validation: plain(validation), test: plain(test), trainingFlops, inferenceFlops, decisions };
+};
+
+test("a cell holds what was measured, is kept, and leaves nothing in memory", async () => {
+  const request = requestOf();
+  await using setting = new Setting(protocol, 0);
+  await setting.data();
+  const before = memory().handles;
+  const ours = plan("ours", "hub-pathway", "equal epochs", 2, { choices: { k: 2, generatorWidth: 4 } });
+  assert.equal(finishedCell(request, setting, ours), undefined);
+  const cell = await methodCell(request, setting, ours);
+  const held = memory().handles;
+  const right = unpackBits(cell.validation.right, cell.validation.items);
+  assert.equal(right.filter(Boolean).length / right.length, cell.validation.accuracy);
+  assert.deepEqual(
+    cell.byK?.map(({ k }) => k),
+    [1, 2, 3],
+  );
+  assert.equal(cell.byK?.[1]?.validation.accuracy, cell.validation.accuracy);
+  assert.ok(Math.abs((cell.byK?.[1]?.inferenceFlops ?? 0) - cell.inferenceFlops) < 1e-6 * cell.inferenceFlops);
+  assert.ok(Math.abs((cell.routing?.shares.reduce((a, b) => a + b, 0) ?? 0) - 1) < 1e-12);
+  assert.deepEqual(finishedCell(request, setting, ours), cell, "as written");
+  assert.equal(held - before, 0, "live tensors");
+  assert.deepEqual(readdirSync(join(request.cache, "fits")), [], "what no other cell can use is removed");
+});
+
+test("methods share fine-tuned members, and share nothing else", async () => {
+  const [shared, alone] = [requestOf(), requestOf()];
+  await using setting = new Setting(protocol, 0);
+  for (const name of names) {
+    const own = plan(name, name, "all members", 2, name === "hub-pathway" ? { choices: { k: 2 } } : {});
+    const [cell, again] = [await methodCell(shared, setting, own), await methodCell(requestOf(), setting, own)];
+    assert.deepEqual(figuresOf(cell), figuresOf(again), `${name} does not depend on what is in the cache`);
+  }
+  assert.equal(readdirSync(join(shared.cache, "fits")).length, 3, "one file a member");
+  const soup = plan("soup", "soup", "all members", 2, { choices: { member: "alpha", size: 2 } });
+  const first = setting.hub.manifest.members[0]?.name;
+  const own = { ...soup, choices: { ...soup.choices, member: first } };
+  assert.deepEqual(
+    figuresOf(await methodCell(shared, setting, own)),
+    figuresOf(await methodCell(alone, setting, own)),
+    "a soup's ingredients start from another head than plain fine-tuning",
+  );
+});
+
+test("choices, seeds and data make other cells; names of hubs' folders do not", async () => {
+  const request = requestOf();
+  await using setting = new Setting(protocol, 0);
+  const short = plan("a", "linear-probe", "equal epochs", 1);
+  await methodCell(request, setting, short);
+  const kept = (other: Setting, own = short) => finishedCell(request, other, own) !== undefined;
+  assert.ok(kept(new Setting({ ...protocol, epochs: 9 }, 0)), "E of the table is not the cell's");
+  assert.ok(!kept(new Setting(protocol, 1)));
+  assert.ok(!kept(setting, { ...short, epochs: 2 }));
+  assert.ok(!kept(setting, { ...short, options: { lr: 1e-4 } }));
+  const target = { ...protocol.target, data: { ...protocol.target.data, imageSize: 32 } };
+  assert.ok(!kept(new Setting({ ...protocol, target }, 0)));
+});
+
+test("the best member is trained anew and longer", async () => {
+  const request = requestOf();
+  await using setting = new Setting(protocol, 0);
+  const short = await methodCell(request, setting, plan("best", "fine-tune", "all members", 1));
+  const longer = { ...plan("longer", "fine-tune", "equal compute", 3), method: bestMemberLonger, choices: { unit: 1 } };
+  const cell = await methodCell(request, setting, longer);
+  assert.deepEqual(cell.decisions, short.decisions);
+  assert.equal(cell.parameters, short.parameters);
+  assert.ok(cell.trainingFlops > 1.5 * short.trainingFlops, "the choice and three times as long");
+});
+
+test("an experiment runs in parts, on one's own data, and reports with every table", async () => {
+  const { hub, target } = protocol;
+  const request = requestOf({ hub, data: target.data.source, quick: true });
+  const few = { ...mixedHub, groups: (own: ExperimentRequest) => mixedHub.groups(own).slice(0, 1) };
+  await runGroups(few, request, { index: 1, of: 2 });
+  await assert.rejects(mixedHub.report(request), /no cell is finished/);
+  await runGroups(few, request, { index: 0, of: 2 });
+  const report = await mixedHub.report(request);
+  const text = reportText(report);
+  for (const part of ["best static pair by validation", "ensemble of all", "minus its rivals", "± 0.0"]) {
+    assert.ok(text.includes(part), `${part} in\n${text}`);
+  }
+  const results = join(folder, "results");
+  const files = saveReport("mixed-hub", report, request, results, "the command");
+  const markdown = readFileSync(files.markdown, "utf8");
+  assert.ok(markdown.includes("the command") && markdown.includes("| ensemble of all |"));
+  assert.ok(readFileSync(files.html, "utf8").includes("<svg"));
+  const { made, targets } = JSON.parse(readFileSync(files.json, "utf8"));
+  assert.ok(made.versions.node === process.version && targets[0].lines.length > 5);
+  assert.ok(!existsSync(join(results, "ledger.jsonl")));
+  recordTestReading("mixed-hub", { ...request, final: true }, results, "the command");
+  assert.equal(JSON.parse(readFileSync(join(results, "ledger.jsonl"), "utf8")).experiment, "mixed-hub");
+});
+
+test("a validation table says nothing of the test split, a final one reads it", async () => {
+  const { hub, target } = protocol;
+  const request = requestOf({ hub, data: target.data.source, quick: true });
+  const few = { ...mixedHub, groups: (own: ExperimentRequest) => mixedHub.groups(own).slice(0, 1) };
+  await runGroups(few, request, { index: 0, of: 1 });
+  const before = JSON.stringify(await mixedHub.report(request));
+  const changed = forgeTest(request);
+  assert.ok(changed > 5);
+  assert.equal(JSON.stringify(await mixedHub.report(request)), before);
+  assert.notEqual(JSON.stringify(await mixedHub.report({ ...request, final: true })), before);
+});
+
+/** Overwrites every test figure of the finished cells; returns how many cells there are. */
+function forgeTest({ cells }: ExperimentRequest): number {
+  const files = readdirSync(cells.folder, { recursive: true, encoding: "utf8" }).filter((file) =>
+    file.endsWith(".json"),
+  );
+  for (const file of files) {
+    const path = join(cells.folder, file);
+    const cell = JSON.parse(readFileSync(path, "utf8")) as MethodCell;
+    const test = { ...cell.test, accuracy: 0.123, macroF1: 0.1, calibrationError: 0.1, logLoss: 9 };
+    writeFileSync(path, JSON.stringify({ ...cell, test }));
+  }
+  return files.length;
+}
+
+test("cells of one seed with different splits are not compared", async () => {
+  const { hub, target } = protocol;
+  const request = requestOf({ hub, data: target.data.source, quick: true });
+  const few = { ...mixedHub, groups: (own: ExperimentRequest) => mixedHub.groups(own).slice(0, 1) };
+  await runGroups(few, request, { index: 0, of: 1 });
+  const [file = ""] = readdirSync(request.cells.folder, { recursive: true, encoding: "utf8" }).filter((own) =>
+    own.endsWith(".json"),
+  );
+  const path = join(request.cells.folder, file);
+  writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, "utf8")), splitHash: "another" }));
+  await assert.rejects(mixedHub.report(request), /its split differs/);
+});
+
+test("a ceiling finds the router where features tell who is right, and none where they do not", () => {
+  const [n, classes] = [600, 2];
+  const random = keyedRandom(5);
+  const cue = Array.from({ length: n }, () => (random() < 0.5 ? 1 : 0));
+  const labels = Array.from({ length: n }, () => (random() < 0.5 ? 1 : 0));
+  // Each of two members is right on its own half of the rows, and guesses on the other; the third is poor everywhere.
+  const table = (good: (row: number) => boolean) =>
+    Float32Array.from({ length: n * classes }, (_, i) => {
+      const row = Math.floor(i / classes);
+      const label = good(row) ? labels[row] : row % 2;
+      return i % classes === label ? 0.9 : 0.1;
+    });
+  const tables = [table((row) => cue[row] === 0), table((row) => cue[row] === 1), table(() => false)];
+  const telling = tensor(
+    cue.map((value) => [value, 1 - value]),
+    { dtype: "float64" },
+  );
+  const silent = tensor(
+    cue.map(() => [random(), random()]),
+    { dtype: "float64" },
+  );
+  const held = { tables, labels, classes, parts: labels.map(() => 0) };
+  const seen = ceiling({ ...held, features: telling }, 0);
+  const unseen = ceiling({ ...held, features: silent }, 0);
+  assert.equal(seen.routedSingle, 1);
+  assert.ok(
+    seen.bestSingle > 0.7 && seen.bestSingle < 0.8 && unseen.routedSingle < 0.82,
+    JSON.stringify({ seen, unseen }),
+  );
+  const byPart = ceiling({ ...held, parts: cue, features: silent }, 0);
+  assert.ok(byPart.bestPairByPart >= byPart.bestPair);
+  assert.equal(seen.oracleSingle, 1);
+  telling.dispose();
+  silent.dispose();
+});

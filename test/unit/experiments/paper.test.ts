@@ -1,0 +1,172 @@
+/** The published setting, in its own code, on an imitation: tiny data in the published files and five tiny ResNets. */
+import assert from "node:assert/strict";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { before, test } from "node:test";
+import {
+  CellStore,
+  type ExperimentRequest,
+  reportText,
+  runGroups,
+  saveReport,
+} from "../../../src/experiments/index.ts";
+import type { MethodCell } from "../../../src/experiments/method-cell.ts";
+import { paper } from "../../../src/experiments/paper.ts";
+import { memory, UserError } from "../../../src/torch/index.ts";
+import { writePaperHub } from "../../support/paper-hub.ts";
+import { publishedWriters } from "../../support/published-data.ts";
+import { temporaryFolder } from "../../support/small-hub.ts";
+
+const everything = { index: 0, of: 1 };
+const names = Object.keys(publishedWriters);
+let folder: string;
+
+before(async () => {
+  folder = temporaryFolder();
+  process.env["HUB_PATHWAY_CACHE"] = join(folder, "cache");
+  writePaperHub(join(folder, "hub"));
+  for (const [name, write] of Object.entries(publishedWriters)) await write(join(folder, "data", name));
+});
+
+function requestOf(name: string, changes: Partial<ExperimentRequest> = {}): ExperimentRequest {
+  return {
+    seeds: [0],
+    quick: true,
+    final: false,
+    hub: join(folder, "hub"),
+    data: join(folder, "data"),
+    cells: new CellStore(join(folder, name, "cells")),
+    cache: join(folder, name),
+    say: () => {},
+    ...changes,
+  };
+}
+
+function cellsIn(request: ExperimentRequest, target: string): MethodCell[] {
+  const root = join(request.cells.folder, "paper", target);
+  return readdirSync(root)
+    .filter((file) => !file.includes("epochs"))
+    .map((file) => JSON.parse(readFileSync(join(root, file), "utf8")) as MethodCell);
+}
+
+test("every target is trained by every method, a rate is chosen on validation data, and ten crops are the test", async () => {
+  const request = requestOf("whole");
+  const { handles } = memory();
+  await runGroups(paper, request, everything);
+  assert.equal(memory().handles, handles);
+  for (const target of names) {
+    const cells = cellsIn(request, target);
+    assert.equal(cells.length, 7 * 2, target);
+    for (const cell of cells) {
+      assert.ok(cell.test.items > 0 && cell.test.items <= 12 && cell.validation.items > 0);
+      assert.ok(cell.trainingFlops > 0);
+    }
+    assert.ok(cells.every((cell) => cell.protocol.target.tenCrop && cell.protocol.options.optimizer === "sgd"));
+    // Crops of 56 px come from test images of 64.
+    const decoded = readdirSync(join(folder, "cache", "decoded")).filter((file) => file.startsWith(`${target}-`));
+    const sizes = decoded.map((file) => statSync(join(folder, "cache", "decoded", file)).size);
+    assert.ok(sizes.includes((cells[0]?.test.items ?? 0) * 3 * 64 * 64), `${target}: ${sizes}`);
+  }
+  const report = await paper.report(request);
+  const [setting, overview, ...targets] = report.sections;
+  assert.match(setting?.text?.join(" ") ?? "", /quick run/);
+  assert.deepEqual(
+    overview?.table?.columns.map((column) => column.title),
+    ["method", ...names, "mean"],
+  );
+  assert.equal(overview?.table?.rows.length, 7);
+  assert.ok(overview?.table?.rows.every((row) => row.every((text) => text !== "")));
+  assert.deepEqual(
+    targets.map((section) => section.title),
+    names,
+  );
+  const methods = overview?.table?.rows.map((row) => row[0]);
+  assert.ok(methods?.includes("Zoo-Tuning of imagenet, moco, mask-rcnn, keypoint-rcnn"), methods?.join());
+
+  const {
+    split,
+    targets: figures,
+    missing,
+  } = report.data as {
+    split: string;
+    targets: { target: string; rows: { line: { name: string; perSeed: number[] }; rates: number[] }[] }[];
+    missing: unknown[];
+  };
+  assert.equal(split, "validation");
+  assert.deepEqual(missing, []);
+  for (const { target, rows } of figures) {
+    for (const { line, rates } of rows) {
+      const own = cellsIn(request, target).filter((cell) => cell.plan.name === line.name);
+      const best = Math.max(...own.map((cell) => cell.validation.accuracy));
+      assert.deepEqual(line.perSeed, [best]);
+      assert.equal(rates.length, 1);
+    }
+  }
+  const final = await paper.report({ ...request, final: true });
+  const tests = (final.data as { targets: typeof figures }).targets;
+  for (const { target, rows } of tests) {
+    const chosen = rows.map(({ line }) => line.perSeed[0]);
+    const all = cellsIn(request, target).map((cell) => cell.test.accuracy);
+    assert.ok(chosen.every((accuracy) => accuracy !== undefined && all.includes(accuracy)));
+  }
+  const files = saveReport("paper", report, request, join(folder, "results"), "a test");
+  assert.match(readFileSync(files.markdown, "utf8"), /## cifar-100/);
+
+  // Finished cells are only read: without the data there is nothing to compute, and the same report.
+  const again = performance.now();
+  await runGroups(paper, request, everything);
+  assert.ok(performance.now() - again < 5000);
+  assert.deepEqual(await paper.report(request), report);
+});
+
+test("without hub and data the report says what is missing, where it comes from and what adds it", async () => {
+  const [data, hub] = [join(folder, "no-data"), join(folder, "no-hub")];
+  const request = requestOf("empty", { data, hub });
+  assert.deepEqual(paper.groups(request), []);
+  const report = await paper.report(request);
+  const text = reportText(report);
+  assert.match(text, /Nothing is measured yet/);
+  for (const name of names) assert.match(text, new RegExp(`hub-pathway data check ${name}:.*no-data/${name}`));
+  for (const name of ["imagenet", "moco", "mask-rcnn", "deeplab-v3", "keypoint-rcnn"]) {
+    assert.match(
+      text,
+      new RegExp(`hub-pathway hub add ${name} \\S+\\.pth\\S* --hub \\S+no-hub --data \\S+ --licence \\S+`),
+    );
+  }
+  assert.equal((report.data as { missing: unknown[] }).missing.length, 12);
+});
+
+test("the project's own places are used when none are given, and a part of the hub is not enough", async () => {
+  const before = process.cwd();
+  const place = join(folder, "place");
+  writePaperHub(join(place, "hubs", "paper"), ["imagenet", "moco"]);
+  await publishedWriters["eurosat"]?.(join(place, "data", "published", "eurosat"));
+  process.chdir(place);
+  try {
+    const request = requestOf("place", { data: undefined, hub: undefined });
+    assert.deepEqual(paper.groups(request), []);
+    const missing = (await paper.report(request)).data as { missing: { name: string }[] };
+    const wanted = ["mask-rcnn", "deeplab-v3", "keypoint-rcnn", ...names.filter((name) => name !== "eurosat")];
+    assert.deepEqual(
+      missing.missing.map((need) => need.name),
+      wanted,
+    );
+    writePaperHub(join(place, "hubs", "paper"));
+    assert.deepEqual(
+      paper.groups(request).map((group) => group.name),
+      ["eurosat, seed 0"],
+    );
+  } finally {
+    process.chdir(before);
+  }
+});
+
+test("a data set that is there but damaged stops its group by name", async () => {
+  const request = requestOf("damaged", { data: join(folder, "damaged-data") });
+  mkdirSync(join(folder, "damaged-data", "dmlab"), { recursive: true });
+  writeFileSync(join(folder, "damaged-data", "dmlab", "dmlab-train.tfrecord"), "no records at all");
+  await assert.rejects(
+    runGroups(paper, request, everything),
+    (error: unknown) => error instanceof UserError && /dmlab-train\.tfrecord: record 0/.test(error.message),
+  );
+});
