@@ -30,6 +30,8 @@ function variants(m: number): Variant[] {
     change("beta 0.5", { beta: 0.5 }),
     change("beta 1", { beta: 1 }),
     change("without warm-up", { warmup: 0 }),
+    change("warm-up of 40 %", { warmup: 0.4 }),
+    change("generator learns from held-out images", { heldOut: 0.2 }),
     change("probabilities", { aggregation: "probabilities" }),
     change("features, beta 1", { aggregation: "features", beta: 1 }),
     change("concat, beta 1", { aggregation: "concat", beta: 1 }),

@@ -8,6 +8,10 @@ import { combinations, meanProbabilities, oracleRouting } from "../methods/index
 import { cat, noGrad, ops, scope, type Tensor, tensor } from "../torch/index.ts";
 import { argmaxAt, computeMetrics } from "../train/index.ts";
 
+/** The features of all pre-trained members, which cost as much as running all of them, or the cheap first stages of one. */
+export const views = ["all members", "first stages"] as const;
+export type View = (typeof views)[number];
+
 /** What is known of the held-out rows. */
 export interface HeldOut {
   /** Probabilities [n, C] of each member. */
@@ -16,8 +20,8 @@ export interface HeldOut {
   classes: number;
   /** The part of the data that each row comes from, such as the data set of a mix; all zero for one part. */
   parts: readonly number[];
-  /** Features of the rows, [n, d]. */
-  features: Tensor;
+  /** What routers may look at, [n, d] each. */
+  views: Readonly<Record<View, Tensor>>;
 }
 
 /** Accuracies on held-out rows; what is chosen or fitted never saw the rows that it is measured on. */
@@ -28,9 +32,9 @@ export interface Ceiling {
   ensemble: number;
   /** The best pair of each part of the data, when the part is known. */
   bestPairByPart: number;
-  /** Linear router to one member, and to a pair. */
-  routedSingle: number;
-  routedPair: number;
+  /** Linear router to one member, and to a pair, by what it sees. */
+  routedSingle: Record<View, number>;
+  routedPair: Record<View, number>;
   /** Choices made by the rows' own labels: no router can pass them, and few come near, since most of it is luck. */
   oracleSingle: number;
   oraclePair: number;
@@ -49,7 +53,9 @@ export function ceiling(held: HeldOut, seed: number): Ceiling {
   const setTables = (sets: readonly number[][]) =>
     sets.map((set) => meanProbabilities(set.map((i) => tables[i] as Float32Array)));
   const [single, pair] = [lossesOf(setTables(singles), held), lossesOf(setTables(pairs), held)];
-  const totals = { bestSingle: 0, bestPair: 0, bestPairByPart: 0, routedSingle: 0, routedPair: 0 };
+  const none = (): Record<View, number> => ({ "all members": 0, "first stages": 0 });
+  const totals = { bestSingle: 0, bestPair: 0, bestPairByPart: 0 };
+  const routed = { single: none(), pair: none() };
   for (let fold = 0; fold < folds; fold++) {
     const inside = order.filter((_, i) => i % folds !== fold);
     const outside = order.filter((_, i) => i % folds === fold);
@@ -59,8 +65,10 @@ export function ceiling(held: HeldOut, seed: number): Ceiling {
       const own = (rows: number[]) => rows.filter((row) => held.parts[row] === part);
       totals.bestPairByPart += constantRight(pair, own(inside), own(outside));
     }
-    totals.routedSingle += routedRight(single, held.features, inside, outside);
-    totals.routedPair += routedRight(pair, held.features, inside, outside);
+    for (const view of views) {
+      routed.single[view] += routedRight(single, held.views[view], inside, outside) / labels.length;
+      routed.pair[view] += routedRight(pair, held.views[view], inside, outside) / labels.length;
+    }
   }
   const n = labels.length;
   const part = (right: number) => right / n;
@@ -69,8 +77,8 @@ export function ceiling(held: HeldOut, seed: number): Ceiling {
     bestSingle: part(totals.bestSingle),
     bestPair: part(totals.bestPair),
     bestPairByPart: part(totals.bestPairByPart),
-    routedSingle: part(totals.routedSingle),
-    routedPair: part(totals.routedPair),
+    routedSingle: routed.single,
+    routedPair: routed.pair,
     ensemble: computeMetrics(meanProbabilities(tables), labels, classes).accuracy,
     oracleSingle: oracleRouting(tables, labels, classes, 1).metrics.accuracy,
     oraclePair: oracleRouting(tables, labels, classes, Math.min(2, tables.length)).metrics.accuracy,

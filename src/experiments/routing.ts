@@ -1,10 +1,10 @@
 /** Routes that depend on the input: what any router could win by them, and what Hub-Pathway wins. */
-import { loadMembers, openHub } from "../hub/index.ts";
-import { fineTune } from "../methods/index.ts";
+import { type HubMember, loadMembers, openHub } from "../hub/index.ts";
+import { fineTune, fitEach, linearProbeLearner } from "../methods/index.ts";
 import { percent } from "../report/index.ts";
-import { cat, disposeTree, type Tensor } from "../torch/index.ts";
-import { evaluate, passOf } from "../train/index.ts";
-import { type Ceiling, ceiling, type HeldOut } from "./ceiling.ts";
+import { cat, disposeTree, inferenceMode, scope, type Tensor, UserError } from "../torch/index.ts";
+import { type BatchSource, evaluate, passOf } from "../train/index.ts";
+import { type Ceiling, ceiling, type HeldOut, type View, views } from "./ceiling.ts";
 import { CellTraining } from "./cell-training.ts";
 import { type Comparison, comparisonGroups, comparisonReport, finishedCells } from "./comparison.ts";
 import type { CellGroup, Experiment, ExperimentReport, ExperimentRequest, ReportSection } from "./experiment.ts";
@@ -29,10 +29,15 @@ const mix: Target = {
 const rowLimit = 4000;
 const places: readonly Target[] = [mix, ...targets];
 
-const nameOf = ({ hub, protocol, seed }: Setting) => `ceiling/${hub.manifest.name}-${protocol.target.name}-s${seed}`;
-const keyOf = ({ hub, protocol, seed }: Setting) => {
+/** Members that are trained whole, and members that keep their speciality under new heads. */
+const kinds = ["fine-tuned", "frozen"] as const;
+type Kind = (typeof kinds)[number];
+
+const nameOf = ({ hub, protocol, seed }: Setting, kind: Kind) =>
+  `ceiling/${hub.manifest.name}-${protocol.target.name}-${kind}-s${seed}`;
+const keyOf = ({ hub, protocol, seed }: Setting, kind: Kind) => {
   const { target, options, epochs } = protocol;
-  return { hub: hub.fingerprint, target, options, epochs, seed };
+  return { version: 2, hub: hub.fingerprint, target, options, epochs, seed, kind };
 };
 
 function settingsOf(request: ExperimentRequest): Setting[] {
@@ -42,24 +47,25 @@ function settingsOf(request: ExperimentRequest): Setting[] {
   );
 }
 
-async function ceilingCell(request: ExperimentRequest, setting: Setting): Promise<Ceiling> {
-  return request.cells.cell(nameOf(setting), keyOf(setting), async () => {
-    const held = await heldOut(request, setting);
+async function ceilingCell(request: ExperimentRequest, setting: Setting, kind: Kind): Promise<Ceiling> {
+  return request.cells.cell(nameOf(setting, kind), keyOf(setting, kind), async () => {
+    const held = await heldOut(request, setting, kind);
     try {
       return ceiling(held, setting.seed);
     } finally {
-      held.features.dispose();
+      disposeTree(held.views);
     }
   });
 }
 
-/** What fine-tuned members say of validation rows, and the features that their pre-trained selves have of them. */
-async function heldOut(request: ExperimentRequest, setting: Setting): Promise<HeldOut> {
+/** What trained members say of validation rows, and the features that their pre-trained selves have of them. */
+async function heldOut(request: ExperimentRequest, setting: Setting, kind: Kind): Promise<HeldOut> {
   const data = await setting.data();
   const { epochs } = setting.protocol;
-  const unit = plan("members", "fine-tune", "equal epochs", epochs);
+  const unit = plan("members", kind === "frozen" ? "linear-probe" : "fine-tune", "equal epochs", epochs);
   const training = new CellTraining(request, setting, unit, data);
-  const learners = await fineTune(await training.context());
+  const context = await training.context();
+  const learners = await (kind === "frozen" ? fitEach(context, linearProbeLearner) : fineTune(context));
   const rows = () => data.open("validation", Math.min(rowLimit, data.counts.validation));
   try {
     const tables: Float32Array[] = [];
@@ -77,15 +83,16 @@ async function heldOut(request: ExperimentRequest, setting: Setting): Promise<He
       labels,
       classes: data.classes.length,
       parts: parts.map((name) => (isMix ? names.indexOf(name) : 0)),
-      features: await pretrainedFeatures(setting, rows),
+      views: await pretrainedViews(setting, rows),
     };
   } finally {
     for (const learner of learners) learner.dispose();
+    training.clean();
   }
 }
 
-/** Features of all members side by side, float64 [n, sum of d]. */
-async function pretrainedFeatures(setting: Setting, rows: () => Parameters<typeof passOf>[1]): Promise<Tensor> {
+/** What routers may look at, float64: features of all members side by side, and the mean first stages of the first that has them. */
+async function pretrainedViews(setting: Setting, rows: () => BatchSource): Promise<Record<View, Tensor>> {
   const members = loadMembers(setting.hub);
   const parts: Tensor[] = [];
   try {
@@ -95,10 +102,27 @@ async function pretrainedFeatures(setting: Setting, rows: () => Parameters<typeo
       pass.features.dispose();
       pass.logits?.dispose();
     }
-    return cat(parts, 1);
+    return { "all members": cat(parts, 1), "first stages": await firstStages(members, rows()) };
   } finally {
     disposeTree(parts);
     for (const member of members) member.dispose();
+  }
+}
+
+/** [n, d]. @throws UserError when no member has first stages to share */
+async function firstStages(members: readonly HubMember[], rows: BatchSource): Promise<Tensor> {
+  const member = members.find((own) => own.stemWidth !== undefined);
+  if (!member) throw new UserError("no member of this hub has first stages that a router could look at");
+  const parts: Tensor[] = [];
+  try {
+    for await (const batch of rows.epoch(0, 0)) {
+      const mean = () => member.stem(batch.images).mean([2, 3]).to({ dtype: "float64" });
+      parts.push(scope(() => inferenceMode(mean)));
+      batch.dispose();
+    }
+    return cat(parts, 0);
+  } finally {
+    disposeTree(parts);
   }
 }
 
@@ -112,6 +136,9 @@ function plans(size: PlanSize): Plan[] {
     pathway("Hub-Pathway", {}),
     pathway("one gate for all images", { generatorKind: "global" }),
     pathway("constant exploration", constant),
+    pathway("generator learns from held-out images", { heldOut: 0.2 }),
+    pathway("held-out images, constant exploration", { ...constant, heldOut: 0.2 }),
+    pathway("held-out images, pre-trained features", { heldOut: 0.2, generatorKind: "member-stem" }),
     pathway("generator on pre-trained features", { generatorKind: "member-stem" }),
     pathway("constant exploration, pre-trained features", { ...constant, generatorKind: "member-stem" }),
     pathway("probabilities, constant exploration", { ...constant, aggregation: "probabilities" }),
@@ -131,48 +158,53 @@ const comparison: Comparison = {
 
 function groups(request: ExperimentRequest): CellGroup[] {
   const ceilings = settingsOf(request).map((setting) => ({
-    name: nameOf(setting),
+    name: `what a router could win, ${setting.protocol.target.name}, seed ${setting.seed}`,
     async run() {
       await using own = setting;
-      await ceilingCell(request, own);
+      for (const kind of kinds) await ceilingCell(request, own, kind);
     },
   }));
   return [...ceilings, ...comparisonGroups(comparison, request)];
 }
 
-const measures: readonly [keyof Ceiling, string][] = [
-  ["bestSingle", "best single"],
-  ["bestPair", "best pair"],
-  ["ensemble", "ensemble"],
-  ["bestPairByPart", "best pair of each part"],
-  ["routedSingle", "linear router, one"],
-  ["routedPair", "linear router, pair"],
-  ["oracleSingle", "oracle, one"],
-  ["oraclePair", "oracle, pair"],
+const measures: readonly [string, (cell: Ceiling) => number][] = [
+  ["best single", (cell) => cell.bestSingle],
+  ["best pair", (cell) => cell.bestPair],
+  ["ensemble", (cell) => cell.ensemble],
+  ["best pair of each part", (cell) => cell.bestPairByPart],
+  ...views.flatMap((view): [string, (cell: Ceiling) => number][] => [
+    [`router on ${view}, one`, (cell) => cell.routedSingle[view]],
+    [`router on ${view}, pair`, (cell) => cell.routedPair[view]],
+  ]),
+  ["oracle, one", (cell) => cell.oracleSingle],
+  ["oracle, pair", (cell) => cell.oraclePair],
 ];
 
 function ceilingSection(request: ExperimentRequest): ReportSection {
-  const found = settingsOf(request).map((setting) => {
-    return { target: setting.protocol.target.name, cell: request.cells.read<Ceiling>(nameOf(setting), keyOf(setting)) };
-  });
-  const rows = places.flatMap(({ name }) => {
-    const cells = found.flatMap(({ target, cell }) => (target === name && cell ? [cell] : []));
-    if (cells.length === 0) return [];
-    const texts = measures.map(([key]) => {
-      const { mean, half } = meanInterval(cells.map((cell) => cell[key]));
-      return `${percent(mean)} ± ${(100 * half).toFixed(1)}`;
-    });
-    return [[name, String(cells.length), String(cells[0]?.rows ?? 0), ...texts]];
-  });
-  const columns = ["target", "seeds", "rows", ...measures.map(([, title]) => title)].map((title, i) => {
-    return { title, right: i > 0 };
+  const settings = settingsOf(request);
+  const rows = kinds.flatMap((kind) =>
+    places.flatMap(({ name }) => {
+      const own = settings.filter(({ protocol }) => protocol.target.name === name);
+      const cells = own.flatMap(
+        (setting) => request.cells.read<Ceiling>(nameOf(setting, kind), keyOf(setting, kind)) ?? [],
+      );
+      if (cells.length === 0) return [];
+      const texts = measures.map(([, value]) => {
+        const { mean, half } = meanInterval(cells.map(value));
+        return `${percent(mean)} ± ${(100 * half).toFixed(1)}`;
+      });
+      return [[kind, name, String(cells.length), String(cells[0]?.rows ?? 0), ...texts]];
+    }),
+  );
+  const columns = ["members", "target", "seeds", "rows", ...measures.map(([title]) => title)].map((title, i) => {
+    return { title, right: i > 1 };
   });
   return {
     title: "What a router could win",
     text: [
-      "Members fine-tuned for E epochs, on validation rows that none of them trained on. Best single, best pair and the linear routers " +
-        "are chosen or fitted on four fifths of the rows and measured on the rest, in turn. The linear routers see the features of all pre-trained members and the " +
-        "members' true losses: more than a generator ever sees. The oracle chooses by the label itself.",
+      "Members fine-tuned for E epochs, or frozen under heads trained for E epochs, on validation rows that none of them trained on. Best single, best pair and the linear routers " +
+        "are chosen or fitted on four fifths of the rows and measured on the rest, in turn. The linear routers are fitted to the members' true " +
+        "losses, which no generator ever sees; those on the features of all pre-trained members have run all of them, those on the first stages are as cheap as a generator. The oracle chooses by the label itself.",
     ],
     table: { columns, rows },
   };

@@ -1,4 +1,5 @@
 /** Hub-Pathway as a learner of the training loop; with random routes instead of the generator's as a control. */
+import { keyedRandom } from "../data/index.ts";
 import type { HubMember, StoredFeatures } from "../hub/index.ts";
 import type { Module } from "../nn/index.ts";
 import { HubPathway, type PathwayConfig, type Routing, randomRoutes } from "../pathway/index.ts";
@@ -91,10 +92,12 @@ export class PathwayLearner implements Learner {
   step(batch: TrainBatch, progress: number): StepResult {
     const routing = this.#random ? this.#randomRouting(batch.images) : this.module.route(batch.images, progress);
     const output = this.module.execute(batch.images, routing, batch.features);
+    const held = this.#heldOut(batch, progress);
     const losses = this.module.losses(
       output,
       (logits, rows) => this.#task.rowLoss(logits, rows ? batch.targets.index_select(0, rows) : batch.targets),
       this.#random ? 1 : progress,
+      held,
     );
     const rows = routing.rows.map((own) => own.length);
     const computed = batch.features ? 0 : rows.reduce((sum, n, i) => sum + n * (this.#members[i]?.flops ?? 0), 0);
@@ -148,6 +151,22 @@ export class PathwayLearner implements Learner {
   dispose(): void {
     this.module.dispose();
     this.streams.dispose();
+  }
+
+  /**
+   * Rows [B] that only the generator learns from, 1 each: the same images in every epoch. Once they are the members' too,
+   * the generator stays as it is.
+   */
+  #heldOut({ indices, images }: TrainBatch, progress: number): Tensor | undefined {
+    const { heldOut, heldOutUntil } = this.module.config;
+    if (heldOut === 0 || this.#random) return undefined;
+    if (progress >= heldOutUntil) {
+      this.module.generator.requiresGrad_(false);
+      return undefined;
+    }
+    if (!indices) throw new RangeError("heldOut needs to know which images a batch holds");
+    const rows = Float32Array.from(indices, (index) => (keyedRandom(index, 0x4e1d)() < heldOut ? 1 : 0));
+    return tensor(rows, { device: images.device });
   }
 
   #randomRouting(images: Tensor, k = this.k, allowed?: readonly number[]): Routing {

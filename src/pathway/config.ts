@@ -27,6 +27,12 @@ export interface PathwayConfig {
   beta: number;
   /** Fraction of training with random routes and equal weights. */
   warmup: number;
+  /**
+   * Part of the training images, 0 … 1, that only the generator learns from: members fit their own, which then say little
+   * about who is right. After `heldOutUntil` of training they are the members' too, and the generator stays as it is.
+   */
+  heldOut: number;
+  heldOutUntil: number;
   /** Shared width D of projected features, for the aggregations `features` and `concat`. */
   projectionWidth: number;
   /** Members allowed in one training step (all when the hub is not larger). */
@@ -54,6 +60,8 @@ export const defaultPathwayConfig: PathwayConfig = {
   exploitationWeight: 1,
   beta: 1,
   warmup: 0.15,
+  heldOut: 0,
+  heldOutUntil: 0.6,
   projectionWidth: 128,
   allowedMembers: 8,
   generatorSize: 64,
@@ -98,6 +106,10 @@ export function resolvePathwayConfig(choices: Partial<PathwayConfig>, m: number)
   between("exploitationWeight", config.exploitationWeight, 0, Number.MAX_VALUE);
   between("beta", config.beta, 0, 1);
   between("warmup", config.warmup, 0, 1);
+  between("heldOut", config.heldOut, 0, 0.9);
+  between("heldOutUntil", config.heldOutUntil, 0, 1);
+  if (config.heldOut > 0 && (config.beta > 0 || ["features", "concat"].includes(config.aggregation)))
+    throw new ConfigError("heldOut needs members that learn from their own loss: beta 0, and logits or probabilities");
   whole("allowedMembers", config.allowedMembers, config.k, Number.MAX_SAFE_INTEGER);
   whole("projectionWidth", config.projectionWidth, 1, 2 ** 16);
   whole("generatorSize", config.generatorSize, 1, 2 ** 12);

@@ -140,12 +140,13 @@ export class HubPathway extends Module {
     return { logits, routing, members };
   }
 
-  /** Task loss of the aggregate, exploration, and exploitation: the mean task loss over all activated pairs. */
-  losses(output: PathwayOutput, rowLoss: RowLoss, progress: number): PathwayLosses {
-    const task = rowLoss(output.logits).mean();
+  /** Task loss of the aggregate, exploration, and exploitation: the mean over activated pairs. `held`: see `heldOut`, [B]. */
+  losses(output: PathwayOutput, rowLoss: RowLoss, progress: number, held?: Tensor): PathwayLosses {
+    const task = meanOver(rowLoss(output.logits), held);
     const exploration = explorationLoss(this.config.exploration, output.routing, this.#prior);
     const all = (part: "logits" | "rowIndex") => cat(output.members.map((member) => member[part]));
-    const exploitation = rowLoss(all("logits"), all("rowIndex")).mean();
+    const rows = all("rowIndex");
+    const exploitation = meanOver(rowLoss(all("logits"), rows), held?.neg().add(1).index_select(0, rows));
     const total = task
       .add(exploration.mul(this.explorationWeight(progress)))
       .add(exploitation.mul(this.config.exploitationWeight));
@@ -212,4 +213,9 @@ function stemOf(members: readonly PathwayMember[]): { width: number; features: (
     if (member.stem && member.stemWidth) return { width: member.stemWidth, features: member.stem.bind(member) };
   }
   throw new ConfigError('no model of this hub has first stages to share: use the generator kind "light"');
+}
+
+/** Mean of losses [n], of those with weight 1 where there are weights [n]; 0 when there are none. */
+function meanOver(losses: Tensor, weights: Tensor | undefined): Tensor {
+  return weights ? losses.mul(weights).sum().div(weights.sum().clamp(1)) : losses.mean();
 }

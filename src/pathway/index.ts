@@ -1,27 +1,8 @@
 /** The method: generator, routing, aggregation, losses, and Hub-Pathway itself. Read hub-pathway.ts first. */
-export {
-  type Aggregation,
-  type AggregationName,
-  createAggregation,
-  type MemberOutput,
-  scaleGradient,
-} from "./aggregation.ts";
 export { defaultPathwayConfig, type PathwayConfig, resolvePathwayConfig } from "./config.ts";
 export { GlobalGate, PathwayGenerator, type Scores } from "./generator.ts";
-export {
-  HubPathway,
-  type HubPathwayOptions,
-  type PathwayLosses,
-  type PathwayOutput,
-  type RowLoss,
-} from "./hub-pathway.ts";
-export {
-  explorationLoss,
-  importanceLoadExploration,
-  klExploration,
-  squaredVariation,
-  switchExploration,
-} from "./losses.ts";
+export { HubPathway, type HubPathwayOptions, type PathwayOutput, type RowLoss } from "./hub-pathway.ts";
+export { importanceLoadExploration, klExploration, squaredVariation, switchExploration } from "./losses.ts";
 export {
   addNoise,
   equalWeights,

@@ -8,6 +8,8 @@ export interface TrainBatch {
   /** [B, 3, H, W] in [0, 1]. */
   images: Tensor;
   targets: Targets;
+  /** Positions of the images in their data set. */
+  indices?: readonly number[];
   /** What frozen backbones have computed of these images before. */
   features?: StoredFeatures | undefined;
 }

@@ -198,14 +198,12 @@ test("a ceiling finds the router where features tell who is right, and none wher
     { dtype: "float64" },
   );
   const held = { tables, labels, classes, parts: labels.map(() => 0) };
-  const seen = ceiling({ ...held, features: telling }, 0);
-  const unseen = ceiling({ ...held, features: silent }, 0);
-  assert.equal(seen.routedSingle, 1);
-  assert.ok(
-    seen.bestSingle > 0.7 && seen.bestSingle < 0.8 && unseen.routedSingle < 0.82,
-    JSON.stringify({ seen, unseen }),
-  );
-  const byPart = ceiling({ ...held, parts: cue, features: silent }, 0);
+  const seen = ceiling({ ...held, views: { "all members": telling, "first stages": silent } }, 0);
+
+  assert.equal(seen.routedSingle["all members"], 1);
+  const unseen = seen.routedSingle["first stages"];
+  assert.ok(seen.bestSingle > 0.7 && seen.bestSingle < 0.8 && unseen < 0.82, JSON.stringify({ seen, unseen }));
+  const byPart = ceiling({ ...held, parts: cue, views: { "all members": silent, "first stages": silent } }, 0);
   assert.ok(byPart.bestPairByPart >= byPart.bestPair);
   assert.equal(seen.oracleSingle, 1);
   telling.dispose();

@@ -16,6 +16,7 @@ import {
   randint,
   scope,
   type Tensor,
+  tensor,
   zeros,
 } from "../../../src/torch/index.ts";
 import { assertClose } from "../../support/numeric.ts";
@@ -214,6 +215,49 @@ test("k = 1 still teaches the generator", () => {
   losses.total.backward();
   const gradient = model.generator.namedParameters().get("score.weight")!.grad;
   assert.ok(gradient && gradient.abs().max().item() > 1e-8);
+});
+
+test("held-out rows teach the generator alone, the others the members alone", () => {
+  const { model, members } = build(3, { k: 2, beta: 0, explorationWeight: 0, heldOut: 0.5 });
+  const x = images(6);
+  const target = BigInt64Array.from([0n, 1n, 0n, 1n, 0n, 1n]);
+  const held = [1, 0, 0, 1, 1, 0];
+  const gradients = (flags: number[], labels = target) => {
+    for (const parameter of model.parameters()) parameter.grad?.zero_();
+    const output = model.execute(x, model.route(x));
+    model.losses(output, crossEntropy(tensor(labels)), 0.2, tensor(Float64Array.from(flags))).total.backward();
+    const of = (parameter: Tensor) => parameter.grad?.toNumbers() ?? [];
+    return {
+      generator: of(model.generator.namedParameters().get("score.weight")!),
+      members: members.map((member) => of(member.backbone.conv.weight)),
+    };
+  };
+  const whole = gradients(held);
+  // Other labels of the rows that are not held out leave the generator's gradient as it was, and the other way round.
+  const flip = (row: (i: number) => boolean) => target.map((label, i) => (row(i) ? 1n - label : label));
+  const othersFlipped = gradients(
+    held,
+    flip((i) => held[i] === 0),
+  );
+  const heldFlipped = gradients(
+    held,
+    flip((i) => held[i] === 1),
+  );
+  assert.deepEqual(othersFlipped.generator, whole.generator);
+  assert.notDeepEqual(othersFlipped.members, whole.members);
+  assert.deepEqual(heldFlipped.members, whole.members);
+  assert.notDeepEqual(heldFlipped.generator, whole.generator);
+  const none = gradients([0, 0, 0, 0, 0, 0]);
+  assert.ok(
+    none.generator.every((value) => value === 0),
+    "no rows, no gradient, no division by zero",
+  );
+});
+
+test("held-out rows are refused where the aggregate's loss trains members or heads", () => {
+  for (const change of [{ beta: 1 }, { beta: 0, aggregation: "features" as const }]) {
+    assert.throws(() => build(3, { heldOut: 0.2, ...change }), /heldOut needs members that learn from their own loss/);
+  }
 });
 
 test("parameters of a model that no row chose have no gradient, and AdamW leaves them alone", () => {
