@@ -32,7 +32,8 @@ import type { Plan, Setting } from "./protocol.ts";
 export interface KFigures {
   k: number;
   validation: Metrics;
-  test: Metrics;
+  /** Read for a final table only. */
+  test?: Metrics;
   inferenceFlops: number;
 }
 
@@ -95,18 +96,17 @@ export class CellTraining {
   }
 
   /** Accuracy and cost for each k, where the method has one. */
-  async sweep(predictor: Predictor): Promise<{ byK?: KFigures[] }> {
-    if (!predictor.pathwayFlops) return {};
+  async sweep(predictor: Predictor): Promise<KFigures[]> {
+    if (!predictor.pathwayFlops) return [];
     const ks = predictor.memberNames.map((_, i) => i + 1);
     const classes = this.#data.classes.length;
     const variants = ks.map((k) => ({ k }));
     const validation = await evaluateVariants(predictor, this.#open("validation"), classes, variants);
     const test = await evaluateVariants(predictor, this.#open("test"), classes, variants);
-    const byK = ks.flatMap((k, i): KFigures[] => {
+    return ks.flatMap((k, i): KFigures[] => {
       const [a, b] = [validation[i], test[i]];
       return a && b ? [{ k, validation: a.metrics, test: b.metrics, inferenceFlops: a.inferenceFlops }] : [];
     });
-    return { byK };
   }
 
   /** Removes what no other cell can use. */
@@ -134,9 +134,12 @@ export class CellTraining {
     const { method, choices } = this.#plan;
     // Plain fine-tuning from one start is the same whichever method asks for it.
     const shared = learner.constructor === MemberLearner;
-    const what = shared ? { start: startOf(learner) } : { method: method.name, choices, name };
+    const what = shared
+      ? { start: startOf(learner) }
+      : { method: method.name, choices: { ...method.defaults, ...choices }, name };
     const { checkpointSeconds: _, ...decisive } = options;
-    const data = { ...protocol.target.data, splitHash: this.#data.splitHash };
+    const { source: _source, ...form } = protocol.target.data;
+    const data = { ...form, splitHash: this.#data.splitHash, pixels: this.#data.pixelsKey };
     const identity = fingerprint({ what, hub: hub.fingerprint, data, options: decisive, order });
     const folder = join(this.#request.cache, "fits");
     mkdirSync(folder, { recursive: true });

@@ -2,7 +2,8 @@
 import { amount, duration, percent, scatterPlot } from "../report/index.ts";
 import { unpackBits } from "./bits.ts";
 import type { ReportSection } from "./experiment.ts";
-import type { MethodCell, SplitFigures } from "./method-cell.ts";
+import { figuresOf, type MethodCell, type SplitFigures } from "./method-cell.ts";
+import { allMembers } from "./plans.ts";
 import type { Plan } from "./protocol.ts";
 import {
   type Difference,
@@ -40,7 +41,7 @@ export interface Line {
 }
 
 export function lineOf(plan: Plan, cells: readonly MethodCell[], split: Split): Line {
-  const over = (value: (figures: SplitFigures) => number) => cells.map((cell) => value(cell[split]));
+  const over = (value: (figures: SplitFigures) => number) => cells.map((cell) => value(figuresOf(cell, split)));
   const perSeed = over((figures) => figures.accuracy);
   const cost = (value: (cell: MethodCell) => number) => mean(cells.map(value));
   const routes = cells.flatMap((cell) => cell.routing ?? []);
@@ -72,10 +73,16 @@ function meanRouting(routes: readonly NonNullable<MethodCell["routing"]>[]): Non
 }
 
 export function intervalText({ mean: center, half }: MeanInterval): string {
-  return `${percent(center)} ± ${(100 * half).toFixed(1)}`;
+  return half === null ? percent(center) : `${percent(center)} ± ${(100 * half).toFixed(1)}`;
 }
 
 const right = (title: string) => ({ title, right: true });
+
+/** Training FLOPs of a line in units of fine-tuning all members, where the table has that. */
+function ofBudget(line: Line, lines: readonly Line[]): string {
+  const whole = lines.find(({ name }) => name === allMembers)?.trainingFlops;
+  return whole === undefined ? "" : (line.trainingFlops / whole).toFixed(2);
+}
 
 export function lineSection(target: string, lines: readonly Line[]): ReportSection {
   const columns = [
@@ -88,6 +95,7 @@ export function lineSection(target: string, lines: readonly Line[]): ReportSecti
     right("log loss"),
     right("parameters"),
     right("training FLOPs"),
+    right("of all members'"),
     right("training time"),
     right("FLOPs/image"),
     right("time/image"),
@@ -104,6 +112,7 @@ export function lineSection(target: string, lines: readonly Line[]): ReportSecti
     line.logLoss.toFixed(3),
     amount(line.parameters),
     amount(line.trainingFlops),
+    ofBudget(line, lines),
     duration(line.trainingSeconds),
     amount(line.inferenceFlops),
     duration(line.secondsPerImage),
@@ -141,7 +150,7 @@ function cellsNamed(plans: TargetCells["plans"], name: string): readonly MethodC
 export function pairsOf(ours: readonly MethodCell[], rival: readonly MethodCell[], split: Split): PairedSeed[] {
   return ours.flatMap((cell): PairedSeed[] => {
     const other = rival.find(({ seed }) => seed === cell.seed);
-    return other ? [{ ours: bitsOf(cell[split]), rival: bitsOf(other[split]) }] : [];
+    return other ? [{ ours: bitsOf(figuresOf(cell, split)), rival: bitsOf(figuresOf(other, split)) }] : [];
   });
 }
 

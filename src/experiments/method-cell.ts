@@ -1,4 +1,6 @@
 /** One cell of a comparison: a method with its choices, one target, one seed, trained and measured. */
+
+import { UserError } from "../torch/index.ts";
 import {
   argmaxAt,
   type Evaluation,
@@ -41,10 +43,11 @@ export interface MethodCell {
   hubFingerprint: string;
   seed: number;
   splitHash: string;
+  /** A name for what the pixels depend on: the files and how they are decoded. */
+  pixels?: string;
   made: Provenance;
   validation: SplitFigures;
-  /** Measured while the model is at hand; no table shows it before a final one is asked for. */
-  test: SplitFigures;
+  test?: SplitFigures;
   parameters: number;
   inferenceFlops: number;
   trainingFlops: number;
@@ -56,22 +59,50 @@ export interface MethodCell {
   decisions: Record<string, unknown>;
 }
 
+/** What was measured on the test split, while the model was at hand: a file of its own, which only a final table opens. */
+interface TestPart {
+  test: SplitFigures;
+  /** For each k of the cell. */
+  byK: Metrics[];
+}
+
 /** The cell of a plan in a setting, computed when it is missing. */
 export async function methodCell(request: ExperimentRequest, setting: Setting, plan: Plan): Promise<MethodCell> {
   const { name, key } = identify(setting, plan);
-  return request.cells.cell(name, key, async () => {
+  let training: CellTraining | undefined;
+  const cell = await request.cells.cell(name, key, async () => {
     const began = performance.now();
-    const cell = await compute(request, setting, plan);
+    training = new CellTraining(request, setting, plan, await setting.data());
+    const { cell, part } = await compute(setting, plan, training);
+    await request.cells.cell(testName(name), key, async () => part);
     const seconds = Math.round((performance.now() - began) / 1000);
     request.say(`${name}: ${(100 * cell.validation.accuracy).toFixed(1)} % on validation, ${seconds} s`);
     return cell;
   });
+  // Not before the cell is safe: what it was made of takes long to make again.
+  training?.clean();
+  return cell;
 }
 
-/** The finished cell of a plan; undefined when there is none. */
+const testName = (name: string) => `test/${name}`;
+
+/** The finished cell of a plan, with its test figures for a final request; undefined when there is none. */
 export function finishedCell(request: ExperimentRequest, setting: Setting, plan: Plan): MethodCell | undefined {
   const { name, key } = identify(setting, plan);
-  return request.cells.read(name, key);
+  const cell = request.cells.read<MethodCell>(name, key);
+  const part = request.final && cell ? request.cells.read<TestPart>(testName(name), key) : undefined;
+  if (!cell || !part) return cell;
+  const byK = cell.byK?.map((one, i) => ({ ...one, ...(part.byK[i] ? { test: part.byK[i] } : {}) }));
+  return { ...cell, test: part.test, ...(byK ? { byK } : {}) };
+}
+
+/** @throws UserError for test figures of a cell that was not read for a final table, or lost them */
+export function figuresOf(cell: MethodCell, split: "validation" | "test"): SplitFigures {
+  const figures = cell[split];
+  if (figures) return figures;
+  throw new UserError(
+    `${cell.plan.name}, seed ${cell.seed}, has no ${split} figures: remove its cell and run the experiment again`,
+  );
 }
 
 function identify(setting: Setting, plan: Plan): { name: string; key: unknown } {
@@ -84,47 +115,55 @@ function identify(setting: Setting, plan: Plan): { name: string; key: unknown } 
     hub: hub.fingerprint,
     seed,
     method: method.name,
-    choices: { ...method.defaults, ...choices },
+    choices: decisive({ ...method.defaults, ...choices }),
     epochs,
     options,
   };
   return { name: `${hub.manifest.name}/${protocol.target.name}/s${seed}-${method.name}-x${epochs}`, key };
 }
 
-async function compute(request: ExperimentRequest, setting: Setting, plan: Plan): Promise<MethodCell> {
+/** Without a part that is off: cells from before there was such a part stay what they are. */
+function decisive(choices: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const { heldOut, heldOutUntil, ...rest } = choices;
+  return heldOut ? { ...rest, heldOut, heldOutUntil } : rest;
+}
+
+async function compute(
+  setting: Setting,
+  plan: Plan,
+  training: CellTraining,
+): Promise<{ cell: MethodCell; part: TestPart }> {
   const { protocol, seed, hub } = setting;
-  const data = await setting.data();
-  const training = new CellTraining(request, setting, plan, data);
   const { method, choices } = plan;
+  const data = await setting.data();
+  const made = provenance();
   method.check(choices, hub.manifest, training.options);
   const predictor = await method.train(await training.context());
   try {
-    const [validation, test] = [
-      await training.measure(predictor, "validation"),
-      await training.measure(predictor, "test"),
-    ];
-    const summary = summarise("validation", validation, predictor);
-    return {
+    const validation = await training.measure(predictor, "validation");
+    const test = await training.measure(predictor, "test");
+    const sweep = await training.sweep(predictor);
+    const cell: MethodCell = {
       version: cellVersion,
       plan: { name: plan.name, method: method.name, budget: plan.budget, epochs: plan.epochs, choices },
       protocol,
       hubFingerprint: hub.fingerprint,
       seed,
       splitHash: data.splitHash,
-      made: provenance(),
+      pixels: data.pixelsKey,
+      made,
       validation: figures(validation),
-      test: figures(test),
       parameters: predictor.parameters,
-      inferenceFlops: summary.inferenceFlops,
+      inferenceFlops: summarise("validation", validation, predictor).inferenceFlops,
       trainingFlops: training.flops,
       trainingSeconds: training.seconds,
       ...routingOf(validation, predictor),
-      ...(await training.sweep(predictor)),
+      ...(sweep.length > 0 ? { byK: sweep.map(({ test: _, ...one }) => one) } : {}),
       decisions: training.decisions,
     };
+    return { cell, part: { test: figures(test), byK: sweep.flatMap((one) => one.test ?? []) } };
   } finally {
     predictor.dispose();
-    training.clean();
   }
 }
 

@@ -14,6 +14,9 @@ export const ours = {
   equalCompute: "Hub-Pathway, equal compute",
 } as const;
 
+/** The line whose training cost is that of fine-tuning every member once. */
+export const allMembers = "ensemble of all";
+
 export interface PlanSize {
   /** Names of the hub's members. */
   members: readonly string[];
@@ -47,7 +50,7 @@ export function mainPlans(size: PlanSize): Plan[] {
     ...members.map((member) => plan(member, "fine-tune", "equal epochs", epochs, { choices: { member } })),
     plan("best member by validation", "fine-tune", "all members", epochs),
     plan("best static pair by validation", "static-k", "all members", epochs, { choices: { k: 2 } }),
-    plan("ensemble of all", "ensemble", "all members", epochs),
+    plan(allMembers, "ensemble", "all members", epochs),
     plan("greedy ensemble", "greedy-ensemble", "all members", epochs),
     plan(ours.equalCompute, "hub-pathway", "equal compute", routed, { choices: ourChoices }),
     plan(ours.equalEpochs, "hub-pathway", "equal epochs", epochs, { choices: ourChoices }),
@@ -84,8 +87,8 @@ export function tailPlans(size: PlanSize): Plan[] {
     }),
     plan("B-Tuning", "b-tuning", "equal epochs", epochs, few),
     plan("Knowledge Flow", "knowledge-flow", "equal epochs", epochs, few),
-    plan("uniform soup", "soup", "equal epochs", epochs, { ...few, choices: { recipe: "uniform" } }),
-    plan("greedy soup", "soup", "equal epochs", epochs, { ...few, choices: { recipe: "greedy" } }),
+    plan("uniform soup", "soup", "several fits", epochs, { ...few, choices: { recipe: "uniform" } }),
+    plan("greedy soup", "soup", "several fits", epochs, { ...few, choices: { recipe: "greedy" } }),
     plan("L2-SP, best member", "l2-sp", "all members", epochs, few),
     plan("DELTA, best member", "delta", "all members", epochs, few),
     plan("BSS, best member", "bss", "all members", epochs, few),

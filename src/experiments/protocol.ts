@@ -29,7 +29,7 @@ export interface Protocol {
   epochs: number;
 }
 
-export type Budget = "equal epochs" | "equal compute" | "all members";
+export type Budget = "equal epochs" | "equal compute" | "all members" | "several fits";
 
 /** One line of a table: a method, its choices and how long it trains. */
 export interface Plan {

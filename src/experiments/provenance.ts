@@ -28,7 +28,15 @@ export function provenance(): Provenance {
   };
 }
 
+let commit: string | null | undefined;
+
+/** Of the code as it was when this process first asked: a commit that is made while it runs is not what it computes with. */
 function commitHash(): string | null {
+  commit ??= readCommit();
+  return commit;
+}
+
+function readCommit(): string | null {
   try {
     return execFileSync("git", ["rev-parse", "HEAD"], { cwd: root, encoding: "utf8", stdio: "pipe" }).trim();
   } catch {

@@ -5,10 +5,10 @@ import { duration } from "../report/index.ts";
 import { UserError } from "../torch/index.ts";
 import { rankHub } from "../train/index.ts";
 import type { CellGroup, Experiment, ExperimentReport, ExperimentRequest, ReportSection } from "./experiment.ts";
-import { finishedCell, methodCell } from "./method-cell.ts";
+import { figuresOf, finishedCell, methodCell } from "./method-cell.ts";
 import { mainPlans } from "./plans.ts";
 import { type Plan, protocolOf, Setting, targetOf, targets } from "./protocol.ts";
-import { mean, meanInterval, weightedTau } from "./statistics.ts";
+import { type MeanInterval, mean, meanInterval, weightedTau } from "./statistics.ts";
 
 const hubs = ["hubs/starter", "hubs/same-architecture"];
 
@@ -75,7 +75,7 @@ function outcomes(request: ExperimentRequest, setting: Setting): Map<ScoreKey, O
   const cell = request.cells.read<RankingCell>(nameOf(setting), keyOf(setting));
   const cells = memberPlans(setting).flatMap((plan) => finishedCell(request, setting, plan) ?? []);
   if (!cell || cells.length < cell.members.length) return found;
-  const accuracies = cells.map((own) => own[request.final ? "test" : "validation"].accuracy);
+  const accuracies = cells.map((own) => figuresOf(own, request.final ? "test" : "validation").accuracy);
   for (const { key } of rankingScores) {
     const scores = cell.scores[key];
     if (!scores) continue;
@@ -105,8 +105,8 @@ async function report(request: ExperimentRequest): Promise<ExperimentReport> {
     place,
     score,
     String(seeds),
-    `${tau.mean.toFixed(2)} ± ${tau.half.toFixed(2)}`,
-    `${(100 * regret.mean).toFixed(1)} ± ${(100 * regret.half).toFixed(1)}`,
+    plusMinus(tau, 1, 2),
+    plusMinus(regret, 100, 1),
     duration(seconds),
   ]);
   const columns = ["hub and target", "score", "seeds", "weighted tau", "points lost", "time"].map((title, i) => {
@@ -125,6 +125,8 @@ async function report(request: ExperimentRequest): Promise<ExperimentReport> {
   return { title: "Ranking members without training them", sections: [section], data: { split, lines: data } };
 }
 
+const plusMinus = ({ mean, half }: MeanInterval, scale: number, digits: number) =>
+  `${(scale * mean).toFixed(digits)}${half === null ? "" : ` ± ${(scale * half).toFixed(digits)}`}`;
 const placeOf = ({ hub, protocol }: Setting) => `${hub.manifest.name}, ${protocol.target.name}`;
 
 export const ranking: Experiment = {

@@ -3,8 +3,8 @@ import { keyedRandom } from "../data/index.ts";
 
 export interface MeanInterval {
   mean: number;
-  /** Half the width of the 95 % interval by Student's t over seeds; 0 for one seed. */
-  half: number;
+  /** Half the width of the 95 % interval by Student's t over seeds; null for one seed. */
+  half: number | null;
 }
 
 export function mean(values: readonly number[]): number {
@@ -14,7 +14,7 @@ export function mean(values: readonly number[]): number {
 export function meanInterval(values: readonly number[]): MeanInterval {
   const n = values.length;
   const center = mean(values);
-  if (n < 2) return { mean: center, half: 0 };
+  if (n < 2) return { mean: center, half: null };
   const variance = values.reduce((sum, value) => sum + (value - center) ** 2, 0) / (n - 1);
   return { mean: center, half: studentT(n - 1) * Math.sqrt(variance / n) };
 }
@@ -22,7 +22,7 @@ export function meanInterval(values: readonly number[]): MeanInterval {
 /** 97.5 % quantile of Student's t by degrees of freedom. */
 function studentT(degrees: number): number {
   const table = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
-  return table[degrees - 1] ?? 1.96 + 2.5 / degrees;
+  return table[degrees - 1] ?? 1.96 + 2.4 / (degrees - 1);
 }
 
 /** Whether two methods were right on the same items of one seed's split. */
@@ -41,7 +41,8 @@ export interface Difference {
 
 /**
  * Difference of accuracies with the interval of a paired bootstrap nested over seeds and items: each draw takes as many
- * seeds, and as many items within each of them, with replacement. Of several targets the mean is taken within each draw.
+ * seeds, and as many items within each of them, with replacement. With few seeds it is somewhat narrow, as percentile
+ * intervals are. Of several targets the mean is taken within each draw.
  * @param targets the seeds of each target
  * @throws RangeError without seeds, or when two methods were measured on different numbers of items
  */

@@ -24,9 +24,6 @@ function pathwayMethod(name: string, summary: string, variation: Variation = {})
   const known = Object.keys(defaultPathwayConfig).filter((choice) => !(fixed as readonly string[]).includes(choice));
   const configOf = (choices: Choices, m: number) => ({ ...defaults?.(m), ...choices }) as Partial<PathwayConfig>;
 
-  // A part that is off by default says nothing: results from before there was such a part stay what they are.
-  const { heldOut: _, heldOutUntil: __, ...used } = defaultPathwayConfig;
-
   async function train(context: MethodContext): Promise<Predictor> {
     const learner = new PathwayLearner({
       members: fresh ? freshMembers(context) : loadMembers(context.hub),
@@ -51,7 +48,7 @@ function pathwayMethod(name: string, summary: string, variation: Variation = {})
     }
   }
 
-  return { name, summary, check, train, defaults: used, ...rest };
+  return { name, summary, check, train, defaults: { ...defaultPathwayConfig }, ...rest };
 }
 
 export const hubPathway: Method = pathwayMethod(

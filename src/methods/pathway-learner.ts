@@ -29,6 +29,7 @@ export class PathwayLearner implements Learner {
   readonly #task: Task;
   readonly #random: boolean;
   readonly #fresh: boolean;
+  readonly #seed: number;
   readonly #generatorFlops: number;
   /** Of the frozen first stages that the generator shares with a member, for one image. */
   readonly #stemFlops: number;
@@ -41,6 +42,7 @@ export class PathwayLearner implements Learner {
     this.#task = options.task;
     this.#random = options.randomRoutes ?? false;
     this.#fresh = options.freshMembers ?? false;
+    this.#seed = options.seed;
     this.backbones = options.members.map((member) => member.backbone);
     this.memberNames = options.members.map((member) => member.name);
     this.module = new HubPathway({
@@ -162,10 +164,11 @@ export class PathwayLearner implements Learner {
     if (heldOut === 0 || this.#random) return undefined;
     if (progress >= heldOutUntil) {
       this.module.generator.requiresGrad_(false);
+      this.module.generator.eval();
       return undefined;
     }
     if (!indices) throw new RangeError("heldOut needs to know which images a batch holds");
-    const rows = Float32Array.from(indices, (index) => (keyedRandom(index, 0x4e1d)() < heldOut ? 1 : 0));
+    const rows = Float32Array.from(indices, (index) => (keyedRandom(this.#seed, index, 0x4e1d)() < heldOut ? 1 : 0));
     return tensor(rows, { device: images.device });
   }
 

@@ -48,7 +48,7 @@ function belowCeiling({ setting: { world, config }, accuracy }: RouterCell): num
 
 export interface Summary {
   mean: number;
-  /** Half the 95 % interval over seeds. */
+  /** Half the 95 % interval over seeds; 0 for one seed. */
   half: number;
   seeds: number;
 }
@@ -56,7 +56,9 @@ export interface Summary {
 /** A figure over the seeds that have it; undefined where none has. */
 export function summary(name: FigureName, cells: readonly RouterCell[]): Summary | undefined {
   const values = cells.flatMap((cell) => figures[name].value(cell) ?? []);
-  return values.length === 0 ? undefined : { ...meanInterval(values), seeds: values.length };
+  if (values.length === 0) return undefined;
+  const { mean, half } = meanInterval(values);
+  return { mean, half: half ?? 0, seeds: values.length };
 }
 
 /** "83.1 % ± 1.2 %", or "–". */

@@ -7,7 +7,13 @@ import { unpackBits } from "../../../src/experiments/bits.ts";
 import { ceiling } from "../../../src/experiments/ceiling.ts";
 import { CellStore } from "../../../src/experiments/cell-store.ts";
 import type { ExperimentRequest } from "../../../src/experiments/experiment.ts";
-import { finishedCell, type MethodCell, methodCell } from "../../../src/experiments/method-cell.ts";
+import {
+  figuresOf,
+  finishedCell,
+  type MethodCell,
+  methodCell,
+  type SplitFigures,
+} from "../../../src/experiments/method-cell.ts";
 import { mixedHub } from "../../../src/experiments/mixed-hub.ts";
 import { plan } from "../../../src/experiments/plans.ts";
 import { type Protocol, Setting } from "../../../src/experiments/protocol.ts";
@@ -41,9 +47,9 @@ function requestOf(changes: Partial<ExperimentRequest> = {}): ExperimentRequest 
 }
 
 const names = ["hub-pathway", "fine-tune", "ensemble", "static-k"] as const;
-const figuresOf = ({ validation, test, trainingFlops, inferenceFlops, decisions }: MethodCell) => {
-  const plain = ({ secondsPerImage: _, ...rest }: MethodCell["test"]) => rest;
-  return { validation: plain(validation), test: plain(test), trainingFlops, inferenceFlops, decisions };
+const plainFigures = ({ validation, trainingFlops, inferenceFlops, decisions }: MethodCell) => {
+  const plain = ({ secondsPerImage: _, ...rest }: SplitFigures) => rest;
+  return { validation: plain(validation), trainingFlops, inferenceFlops, decisions };
 };
 
 test("a cell holds what was measured, is kept, and leaves nothing in memory", async () => {
@@ -65,6 +71,10 @@ test("a cell holds what was measured, is kept, and leaves nothing in memory", as
   assert.ok(Math.abs((cell.byK?.[1]?.inferenceFlops ?? 0) - cell.inferenceFlops) < 1e-6 * cell.inferenceFlops);
   assert.ok(Math.abs((cell.routing?.shares.reduce((a, b) => a + b, 0) ?? 0) - 1) < 1e-12);
   assert.deepEqual(finishedCell(request, setting, ours), cell, "as written");
+  assert.ok(!JSON.stringify(cell).includes('"test":'), "the test split lies elsewhere");
+  assert.throws(() => figuresOf(cell, "test"), /has no test figures/);
+  const final = finishedCell({ ...request, final: true }, setting, ours);
+  assert.equal(final?.byK?.[1]?.test?.accuracy, final && figuresOf(final, "test").accuracy);
   assert.equal(held - before, 0, "live tensors");
   assert.deepEqual(readdirSync(join(request.cache, "fits")), [], "what no other cell can use is removed");
 });
@@ -75,15 +85,15 @@ test("methods share fine-tuned members, and share nothing else", async () => {
   for (const name of names) {
     const own = plan(name, name, "all members", 2, name === "hub-pathway" ? { choices: { k: 2 } } : {});
     const [cell, again] = [await methodCell(shared, setting, own), await methodCell(requestOf(), setting, own)];
-    assert.deepEqual(figuresOf(cell), figuresOf(again), `${name} does not depend on what is in the cache`);
+    assert.deepEqual(plainFigures(cell), plainFigures(again), `${name} does not depend on what is in the cache`);
   }
   assert.equal(readdirSync(join(shared.cache, "fits")).length, 3, "one file a member");
   const soup = plan("soup", "soup", "all members", 2, { choices: { member: "alpha", size: 2 } });
   const first = setting.hub.manifest.members[0]?.name;
   const own = { ...soup, choices: { ...soup.choices, member: first } };
   assert.deepEqual(
-    figuresOf(await methodCell(shared, setting, own)),
-    figuresOf(await methodCell(alone, setting, own)),
+    plainFigures(await methodCell(shared, setting, own)),
+    plainFigures(await methodCell(alone, setting, own)),
     "a soup's ingredients start from another head than plain fine-tuning",
   );
 });
@@ -122,7 +132,7 @@ test("an experiment runs in parts, on one's own data, and reports with every tab
   await runGroups(few, request, { index: 0, of: 2 });
   const report = await mixedHub.report(request);
   const text = reportText(report);
-  for (const part of ["best static pair by validation", "ensemble of all", "minus its rivals", "± 0.0"]) {
+  for (const part of ["best static pair by validation", "ensemble of all", "minus its rivals", "1.00"]) {
     assert.ok(text.includes(part), `${part} in\n${text}`);
   }
   const results = join(folder, "results");
@@ -151,14 +161,12 @@ test("a validation table says nothing of the test split, a final one reads it", 
 
 /** Overwrites every test figure of the finished cells; returns how many cells there are. */
 function forgeTest({ cells }: ExperimentRequest): number {
-  const files = readdirSync(cells.folder, { recursive: true, encoding: "utf8" }).filter((file) =>
-    file.endsWith(".json"),
-  );
+  const folder = join(cells.folder, "test");
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".json"));
   for (const file of files) {
-    const path = join(cells.folder, file);
-    const cell = JSON.parse(readFileSync(path, "utf8")) as MethodCell;
-    const test = { ...cell.test, accuracy: 0.123, macroF1: 0.1, calibrationError: 0.1, logLoss: 9 };
-    writeFileSync(path, JSON.stringify({ ...cell, test }));
+    const part = JSON.parse(readFileSync(join(folder, file), "utf8"));
+    const test = { ...part.test, accuracy: 0.123, macroF1: 0.1, calibrationError: 0.1, logLoss: 9 };
+    writeFileSync(join(folder, file), JSON.stringify({ ...part, test }));
   }
   return files.length;
 }
@@ -168,8 +176,8 @@ test("cells of one seed with different splits are not compared", async () => {
   const request = requestOf({ hub, data: target.data.source, quick: true });
   const few = { ...mixedHub, groups: (own: ExperimentRequest) => mixedHub.groups(own).slice(0, 1) };
   await runGroups(few, request, { index: 0, of: 1 });
-  const [file = ""] = readdirSync(request.cells.folder, { recursive: true, encoding: "utf8" }).filter((own) =>
-    own.endsWith(".json"),
+  const [file = ""] = readdirSync(request.cells.folder, { recursive: true, encoding: "utf8" }).filter(
+    (own) => own.endsWith(".json") && !own.startsWith("test/"),
   );
   const path = join(request.cells.folder, file);
   writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, "utf8")), splitHash: "another" }));

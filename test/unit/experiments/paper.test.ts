@@ -10,7 +10,7 @@ import {
   runGroups,
   saveReport,
 } from "../../../src/experiments/index.ts";
-import type { MethodCell } from "../../../src/experiments/method-cell.ts";
+import type { MethodCell, SplitFigures } from "../../../src/experiments/method-cell.ts";
 import { paper } from "../../../src/experiments/paper.ts";
 import { memory, UserError } from "../../../src/torch/index.ts";
 import { writePaperHub } from "../../support/paper-hub.ts";
@@ -42,11 +42,16 @@ function requestOf(name: string, changes: Partial<ExperimentRequest> = {}): Expe
   };
 }
 
-function cellsIn(request: ExperimentRequest, target: string): MethodCell[] {
+function cellsIn(request: ExperimentRequest, target: string): (MethodCell & { test: SplitFigures })[] {
   const root = join(request.cells.folder, "paper", target);
   return readdirSync(root)
     .filter((file) => !file.includes("epochs"))
-    .map((file) => JSON.parse(readFileSync(join(root, file), "utf8")) as MethodCell);
+    .map((file) => {
+      const [cell, part] = [root, join(request.cells.folder, "test", "paper", target)].map((folder) =>
+        JSON.parse(readFileSync(join(folder, file), "utf8")),
+      );
+      return { ...cell, test: part.test } as MethodCell & { test: SplitFigures };
+    });
 }
 
 test("every target is trained by every method, a rate is chosen on validation data, and ten crops are the test", async () => {
