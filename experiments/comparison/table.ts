@@ -1,4 +1,5 @@
 /** The table of a comparison. */
+import { meanInterval as overSeeds } from "../../src/experiments/statistics.ts";
 import { amount, type Column, duration, percent } from "../../src/report/index.ts";
 import type { Entry } from "./rivals.ts";
 
@@ -16,17 +17,8 @@ export const columns: readonly Column<Entry>[] = [
   { title: "what", value: (entry) => entry.detail },
 ];
 
-/** Mean, and half the width of the 95 % interval by Student's t over seeds (0 for one seed). */
+/** Mean, and half the width of the 95 % interval over seeds (0 for one seed). */
 export function meanInterval(values: readonly number[]): { mean: number; half: number } {
-  const n = values.length;
-  const mean = values.reduce((sum, value) => sum + value, 0) / n;
-  if (n < 2) return { mean, half: 0 };
-  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (n - 1);
-  return { mean, half: studentT(n - 1) * Math.sqrt(variance / n) };
-}
-
-/** 97.5 % quantile of Student's t by degrees of freedom. */
-function studentT(degrees: number): number {
-  const table = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
-  return table[degrees - 1] ?? 1.96 + 2.5 / degrees;
+  const { mean, half } = overSeeds(values);
+  return { mean, half: half ?? 0 };
 }

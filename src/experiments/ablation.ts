@@ -1,6 +1,5 @@
 /** What each part of Hub-Pathway and each of its choices is worth: one of them changed at a time. */
-import { type Comparison, comparisonGroups, comparisonReport } from "./comparison.ts";
-import type { Experiment } from "./experiment.ts";
+import { type Comparison, comparisonExperiment } from "./comparison.ts";
 import { ourChoices, type PlanSize, plan } from "./plans.ts";
 import { type Plan, targets } from "./protocol.ts";
 
@@ -71,10 +70,11 @@ const comparison: Comparison = {
   ours: [unchanged],
 };
 
-export const ablation: Experiment = {
-  name: "ablation",
-  summary: "Hub-Pathway with one part or choice changed at a time",
-  seeds: 3,
-  groups: (request) => comparisonGroups(comparison, request),
-  report: async (request) => comparisonReport(comparison, request),
-};
+export const ablation = comparisonExperiment(
+  {
+    name: "ablation",
+    summary: "Hub-Pathway with one part or choice changed at a time",
+    seeds: 3,
+  },
+  comparison,
+);

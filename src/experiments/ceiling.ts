@@ -6,7 +6,7 @@
 import { keyedRandom, shuffled } from "../data/index.ts";
 import { combinations, meanProbabilities, oracleRouting } from "../methods/index.ts";
 import { cat, noGrad, ops, scope, type Tensor, tensor } from "../torch/index.ts";
-import { argmaxAt, computeMetrics } from "../train/index.ts";
+import { computeMetrics, rightItems } from "../train/index.ts";
 
 /** The features of all pre-trained members, which cost as much as running all of them, or the cheap first stages of one. */
 export const views = ["all members", "first stages"] as const;
@@ -95,7 +95,7 @@ function lossesOf(tables: readonly Float32Array[], { labels, classes }: HeldOut)
   const loss = tables.map((table) =>
     Float32Array.from(labels, (label, row) => -Math.log(Math.max(1e-4, table[row * classes + label] ?? 0))),
   );
-  const right = tables.map((table) => labels.map((label, row) => argmaxAt(table, row * classes, classes) === label));
+  const right = tables.map((table) => rightItems(table, labels, classes));
   return { loss, right };
 }
 

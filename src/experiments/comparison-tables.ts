@@ -1,7 +1,7 @@
 /** The tables of a comparison: one line for each method, differences to rivals, cost against accuracy. */
 import { amount, duration, percent, scatterPlot } from "../report/index.ts";
 import { unpackBits } from "./bits.ts";
-import type { ReportSection } from "./experiment.ts";
+import { type ReportSection, right } from "./experiment.ts";
 import { figuresOf, type MethodCell, type SplitFigures } from "./method-cell.ts";
 import { allMembers } from "./plans.ts";
 import type { Plan } from "./protocol.ts";
@@ -76,7 +76,10 @@ export function intervalText({ mean: center, half }: MeanInterval): string {
   return half === null ? percent(center) : `${percent(center)} ± ${(100 * half).toFixed(1)}`;
 }
 
-const right = (title: string) => ({ title, right: true });
+/** Shares of models in per cent; empty where nothing routes. */
+export function sharesText(shares: readonly number[] | undefined): string {
+  return shares?.map((share) => Math.round(100 * share)).join("/") ?? "";
+}
 
 /** Training FLOPs of a line in units of fine-tuning all members, where the table has that. */
 function ofBudget(line: Line, lines: readonly Line[]): string {
@@ -116,7 +119,7 @@ export function lineSection(target: string, lines: readonly Line[]): ReportSecti
     duration(line.trainingSeconds),
     amount(line.inferenceFlops),
     duration(line.secondsPerImage),
-    line.routing?.shares.map((share) => Math.round(100 * share)).join("/") ?? "",
+    sharesText(line.routing?.shares),
     line.routing?.information.toFixed(2) ?? "",
   ]);
   return { title: target, table: { columns, rows } };

@@ -1,18 +1,18 @@
 /** Comparisons of methods over targets and seeds: which cells there are, and the tables made of them. */
 import { type Hub, openHub } from "../hub/index.ts";
 import { UserError } from "../torch/index.ts";
+import { differenceSection, lineOf, lineSection, paretoSection, type TargetCells } from "./comparison-tables.ts";
 import {
-  differenceSection,
-  type Line,
-  lineOf,
-  lineSection,
-  paretoSection,
-  type TargetCells,
-} from "./comparison-tables.ts";
-import type { CellGroup, ExperimentReport, ExperimentRequest, ReportSection } from "./experiment.ts";
+  type CellGroup,
+  type Experiment,
+  type ExperimentReport,
+  type ExperimentRequest,
+  quickRemark,
+  type ReportSection,
+} from "./experiment.ts";
 import { finishedCell, type MethodCell, methodCell } from "./method-cell.ts";
 import type { PlanSize } from "./plans.ts";
-import { type Plan, protocolOf, Setting, type Target, targetOf, targets } from "./protocol.ts";
+import { type Plan, protocolOf, Setting, type Target, targetsOf } from "./protocol.ts";
 
 export interface Comparison {
   title: string;
@@ -31,7 +31,7 @@ export interface Comparison {
 /** The hub and the targets of a request. */
 function subject(comparison: Comparison, request: ExperimentRequest): { hub: Hub; targets: readonly Target[] } {
   const hub = openHub(request.hub ?? comparison.hub);
-  return { hub, targets: request.data ? [targetOf(request.data)] : (comparison.targets ?? targets) };
+  return { hub, targets: targetsOf(request, comparison.targets) };
 }
 
 function plansOf({ plans }: Comparison, { manifest }: Hub, epochs: number): readonly Plan[] {
@@ -109,17 +109,25 @@ export function comparisonReport(comparison: Comparison, request: ExperimentRequ
     ...comparison.ours.map((name) => differenceSection(name, targets, rivals, split)),
     ...lines.map(({ target, lines }) => paretoSection(target, lines, split)),
   ];
-  return { title: comparison.title, sections, data: { split, targets: lines satisfies { lines: Line[] }[] } };
+  return { title: comparison.title, sections, data: { split, targets: lines } };
 }
 
 function splitText(split: string, { seeds, quick }: ExperimentRequest): string {
-  const smallness = quick ? " A quick run: it shows that everything works, its figures mean nothing." : "";
   const chosen =
     split === "validation"
       ? " Members, pairs, ensembles and soups were chosen on these very images, which flatters them; what Hub-Pathway is set to was chosen on emoji's."
       : "";
   return (
     `${split} split, up to ${seeds.length} seeds: mean ± half the 95 % interval over seeds. Differences have the interval of a ` +
-    `paired bootstrap over seeds and images.${chosen}${smallness}`
+    `paired bootstrap over seeds and images.${chosen}${quickRemark(quick)}`
   );
+}
+
+/** An experiment that is a comparison and nothing else. */
+export function comparisonExperiment(about: Omit<Experiment, "groups" | "report">, comparison: Comparison): Experiment {
+  return {
+    ...about,
+    groups: (request) => comparisonGroups(comparison, request),
+    report: async (request) => comparisonReport(comparison, request),
+  };
 }

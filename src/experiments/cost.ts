@@ -6,7 +6,14 @@ import { inferenceMode, scope, seedOf, UserError, zeros } from "../torch/index.t
 import { ClassificationTask, type Predictor } from "../train/index.ts";
 import { finishedCells } from "./comparison.ts";
 import { lineOf, type Split, type TargetCells } from "./comparison-tables.ts";
-import type { CellGroup, Experiment, ExperimentReport, ExperimentRequest, ReportSection } from "./experiment.ts";
+import {
+  type CellGroup,
+  columnsOf,
+  type Experiment,
+  type ExperimentReport,
+  type ExperimentRequest,
+  type ReportSection,
+} from "./experiment.ts";
 import { mixedHubComparison } from "./mixed-hub.ts";
 import { ours } from "./plans.ts";
 import { provenance } from "./provenance.ts";
@@ -131,7 +138,7 @@ function timingSection(cell: TimingCell): ReportSection {
       `Median seconds per image over ${cell.rounds} rounds in which every predictor has its turn, one thread, ${side} px, preprocessing and generator included, ` +
         "beside the ensemble of all members. Hub-Pathway's routes are drawn at random here, its worst case: many passes of few rows. FLOPs are those of average members, without the generator's.",
     ],
-    table: { columns: titles.map((title, i) => ({ title, right: i > 0 })), rows },
+    table: { columns: columnsOf(titles, 1), rows },
   };
 }
 
@@ -145,7 +152,7 @@ function sweepSection({ target, plans }: TargetCells, split: Split): ReportSecti
     const accuracy = mean(own.map((one) => one[split]?.accuracy ?? Number.NaN));
     return [String(k), percent(accuracy), amount(mean(own.map((one) => one.inferenceFlops)))];
   });
-  const columns = ["k", "accuracy", "FLOPs/image"].map((title) => ({ title, right: true }));
+  const columns = columnsOf(["k", "accuracy", "FLOPs/image"], 0);
   const text = [`Trained with k = 2, used with another k; mean of ${cells.length} seeds.`];
   return [{ title: `k after training: ${target}`, text, table: { columns, rows } }];
 }

@@ -42,6 +42,17 @@ export interface ReportTable {
   rows: readonly (readonly string[])[];
 }
 
+/** A column of numbers. */
+export const right = (title: string) => ({ title, right: true });
+
+/** Columns of these titles: the first ones hold text, the others numbers. */
+export const columnsOf = (titles: readonly string[], texts: number): ReportTable["columns"] =>
+  titles.map((title, i) => ({ title, right: i >= texts }));
+
+/** A remark at the end of what a report says of itself; empty for a whole run. */
+export const quickRemark = (quick: boolean): string =>
+  quick ? " A quick run: it shows that everything works, its figures mean nothing." : "";
+
 export interface ExperimentReport {
   title: string;
   sections: readonly ReportSection[];

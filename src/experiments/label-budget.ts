@@ -1,6 +1,5 @@
 /** How the methods compare when labels are few or many: Fashion-MNIST with 10 to 300 labels a class. */
-import { type Comparison, comparisonGroups, comparisonReport } from "./comparison.ts";
-import type { Experiment } from "./experiment.ts";
+import { type Comparison, comparisonExperiment } from "./comparison.ts";
 import { mainPlans, ours } from "./plans.ts";
 import { type Target, targets } from "./protocol.ts";
 
@@ -39,10 +38,11 @@ const comparison: Comparison = {
   ours: [ours.equalCompute],
 };
 
-export const labelBudget: Experiment = {
-  name: "label-budget",
-  summary: "the main methods with 10, 30, 100 and 300 labels a class",
-  seeds: 3,
-  groups: (request) => comparisonGroups(comparison, request),
-  report: async (request) => comparisonReport(comparison, request),
-};
+export const labelBudget = comparisonExperiment(
+  {
+    name: "label-budget",
+    summary: "the main methods with 10, 30, 100 and 300 labels a class",
+    seeds: 3,
+  },
+  comparison,
+);

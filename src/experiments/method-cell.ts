@@ -1,14 +1,15 @@
 /** One cell of a comparison: a method with its choices, one target, one seed, trained and measured. */
-
+import { meanWeightEntropy } from "../report/index.ts";
 import { UserError } from "../torch/index.ts";
 import {
-  argmaxAt,
   type Evaluation,
   type Metrics,
   type Predictor,
   pathwayShares,
+  rightItems,
   routeInformation,
   summarise,
+  type TaskData,
 } from "../train/index.ts";
 import { packBits } from "./bits.ts";
 import { CellTraining, type KFigures } from "./cell-training.ts";
@@ -72,8 +73,9 @@ export async function methodCell(request: ExperimentRequest, setting: Setting, p
   let training: CellTraining | undefined;
   const cell = await request.cells.cell(name, key, async () => {
     const began = performance.now();
-    training = new CellTraining(request, setting, plan, await setting.data());
-    const { cell, part } = await compute(setting, plan, training);
+    const data = await setting.data();
+    training = new CellTraining(request, setting, plan, data);
+    const { cell, part } = await compute(setting, plan, data, training);
     await request.cells.cell(testName(name), key, async () => part);
     const seconds = Math.round((performance.now() - began) / 1000);
     request.say(`${name}: ${(100 * cell.validation.accuracy).toFixed(1)} % on validation, ${seconds} s`);
@@ -108,10 +110,11 @@ export function figuresOf(cell: MethodCell, split: "validation" | "test"): Split
 function identify(setting: Setting, plan: Plan): { name: string; key: unknown } {
   const { protocol, seed, hub } = setting;
   const { method, choices, epochs, options = {} } = plan;
-  const { hub: _path, ...fixed } = protocol;
+  // The hub counts by what it holds, and E by what the plan made of it.
+  const { hub: _path, epochs: _unit, ...fixed } = protocol;
   const key = {
     version: cellVersion,
-    protocol: { ...fixed, epochs: undefined },
+    protocol: fixed,
     hub: hub.fingerprint,
     seed,
     method: method.name,
@@ -131,11 +134,11 @@ function decisive(choices: Readonly<Record<string, unknown>>): Record<string, un
 async function compute(
   setting: Setting,
   plan: Plan,
+  data: TaskData,
   training: CellTraining,
 ): Promise<{ cell: MethodCell; part: TestPart }> {
   const { protocol, seed, hub } = setting;
   const { method, choices } = plan;
-  const data = await setting.data();
   const made = provenance();
   method.check(choices, hub.manifest, training.options);
   const predictor = await method.train(await training.context());
@@ -168,24 +171,19 @@ async function compute(
 }
 
 function figures(evaluation: Evaluation): SplitFigures {
-  const { metrics, labels, secondsPerImage } = evaluation;
-  return { ...metrics, items: labels.length, secondsPerImage, right: packBits(rightOnes(evaluation)) };
-}
-
-function rightOnes({ probabilities, labels, classes }: Evaluation): boolean[] {
-  return labels.map((label, i) => argmaxAt(probabilities, i * classes, classes) === label);
+  const { metrics, probabilities, labels, classes, secondsPerImage } = evaluation;
+  const right = packBits(rightItems(probabilities, labels, classes));
+  return { ...metrics, items: labels.length, secondsPerImage, right };
 }
 
 function routingOf({ weights, members }: Evaluation, predictor: Predictor): { routing?: RoutingFigures } {
   if (weights.length === 0) return {};
-  const rows = weights.length / members;
-  const entropy = weights.reduce((sum, w) => sum - (w > 0 ? w * Math.log(w) : 0), 0) / rows;
   return {
     routing: {
       members: predictor.memberNames,
       shares: pathwayShares(weights, members),
       information: routeInformation(weights, members),
-      weightEntropy: entropy,
+      weightEntropy: meanWeightEntropy(weights, members),
     },
   };
 }

@@ -1,6 +1,5 @@
 /** A hub of several architectures, pre-training data and paradigms: Hub-Pathway against every rival that such a hub allows. */
-import { type Comparison, comparisonGroups, comparisonReport } from "./comparison.ts";
-import type { Experiment } from "./experiment.ts";
+import { type Comparison, comparisonExperiment } from "./comparison.ts";
 import { mainPlans, ours, tailPlans } from "./plans.ts";
 
 export const mixedHubComparison: Comparison = {
@@ -18,10 +17,11 @@ export const mixedHubComparison: Comparison = {
   notRivals: ["Hub-Pathway, members of new weights"],
 };
 
-export const mixedHub: Experiment = {
-  name: "mixed-hub",
-  summary: "every method on a hub of several architectures (or on --hub, with --data)",
-  seeds: 5,
-  groups: (request) => comparisonGroups(mixedHubComparison, request),
-  report: async (request) => comparisonReport(mixedHubComparison, request),
-};
+export const mixedHub = comparisonExperiment(
+  {
+    name: "mixed-hub",
+    summary: "every method on a hub of several architectures (or on --hub, with --data)",
+    seeds: 5,
+  },
+  mixedHubComparison,
+);

@@ -12,12 +12,20 @@ import { publishedDatasets } from "../data/index.ts";
 import { type Hub, openHub } from "../hub/index.ts";
 import { amount, percent } from "../report/index.ts";
 import { defaultTrainOptions, type TrainOptions } from "../train/index.ts";
-import { intervalText, type Line, lineOf, type Split } from "./comparison-tables.ts";
-import type { CellGroup, Experiment, ExperimentReport, ExperimentRequest, ReportSection } from "./experiment.ts";
+import { intervalText, type Line, lineOf, type Split, sharesText } from "./comparison-tables.ts";
+import {
+  type CellGroup,
+  type Experiment,
+  type ExperimentReport,
+  type ExperimentRequest,
+  type ReportSection,
+  right,
+} from "./experiment.ts";
 import { finishedCell, type MethodCell, methodCell } from "./method-cell.ts";
 import { missingData, missingMembers, type Need, paperData, paperHub } from "./paper-needs.ts";
 import { ourChoices, plan } from "./plans.ts";
 import { type Plan, type Protocol, Setting, type Target } from "./protocol.ts";
+import { mean } from "./statistics.ts";
 
 const rates = [1e-3, 3e-3, 1e-2];
 /** A quick run chooses too, and looks at few images. */
@@ -165,8 +173,6 @@ function rowsOf(request: ExperimentRequest, hub: Hub, protocol: Protocol, split:
   return [...found.values()].map(({ plan: own, cells, rates }) => ({ line: lineOf(own, cells, split), rates }));
 }
 
-const right = (title: string) => ({ title, right: true });
-
 function targetSection(name: string, rows: readonly Row[]): ReportSection {
   const columns = [
     { title: "method" },
@@ -188,7 +194,7 @@ function targetSection(name: string, rows: readonly Row[]): ReportSection {
     line.logLoss.toFixed(3),
     amount(line.trainingFlops),
     amount(line.inferenceFlops),
-    line.routing?.shares.map((share) => Math.round(100 * share)).join("/") ?? "",
+    sharesText(line.routing?.shares),
   ]);
   return { title: name, table: { columns, rows: table } };
 }
@@ -201,8 +207,8 @@ function overview(results: readonly { target: string; rows: readonly Row[] }[]):
   const rows = names.map((name) => {
     const values = results.map((result) => accuracy(result.rows, name));
     const known = values.flatMap((value) => value ?? []);
-    const mean = known.length === values.length ? percent(known.reduce((a, b) => a + b, 0) / known.length) : "";
-    return [name, ...values.map((value) => (value === undefined ? "" : percent(value))), mean];
+    const overall = known.length === values.length ? percent(mean(known)) : "";
+    return [name, ...values.map((value) => (value === undefined ? "" : percent(value))), overall];
   });
   const columns = [{ title: "method" }, ...results.map(({ target }) => right(target)), right("mean")];
   return { title: "All targets", table: { columns, rows } };

@@ -1,13 +1,14 @@
 /** What a comparison holds fixed for all its methods: hub, data, split, options, budgets. */
 import { type Hub, openHub } from "../hub/index.ts";
-import type { Method } from "../train/index.ts";
 import {
   type DataRequest,
   defaultTrainOptions,
+  type Method,
   prepareData,
   type TaskData,
   type TrainOptions,
 } from "../train/index.ts";
+import type { ExperimentRequest } from "./experiment.ts";
 
 /** A target data set and how much of it is used. */
 export interface Target {
@@ -77,9 +78,14 @@ export const targets: readonly Target[] = [
 ];
 
 /** The user's own images in place of the targets. */
-export function targetOf(source: string): Target {
+function targetOf(source: string): Target {
   const name = source.replace(/[^a-z0-9.-]+/gi, "-").replace(/^-+|-+$/g, "") || "data";
   return { name, data: { ...images, source, split: { testFraction: 0.2, validationFraction: 0.2 } } };
+}
+
+/** The targets of a request: the experiment's own ones, or the user's images. */
+export function targetsOf({ data }: ExperimentRequest, own: readonly Target[] = targets): readonly Target[] {
+  return data === undefined ? own : [targetOf(data)];
 }
 
 export const unitEpochs = 16;

@@ -4,10 +4,17 @@ import { rankingScores, type ScoreKey } from "../hub/ranking/index.ts";
 import { duration } from "../report/index.ts";
 import { UserError } from "../torch/index.ts";
 import { rankHub } from "../train/index.ts";
-import type { CellGroup, Experiment, ExperimentReport, ExperimentRequest, ReportSection } from "./experiment.ts";
+import {
+  type CellGroup,
+  columnsOf,
+  type Experiment,
+  type ExperimentReport,
+  type ExperimentRequest,
+  type ReportSection,
+} from "./experiment.ts";
 import { figuresOf, finishedCell, methodCell } from "./method-cell.ts";
 import { mainPlans } from "./plans.ts";
-import { type Plan, protocolOf, Setting, targetOf, targets } from "./protocol.ts";
+import { type Plan, protocolOf, Setting, targetsOf } from "./protocol.ts";
 import { type MeanInterval, mean, meanInterval, weightedTau } from "./statistics.ts";
 
 const hubs = ["hubs/starter", "hubs/same-architecture"];
@@ -22,9 +29,7 @@ interface RankingCell {
 const settings = (request: ExperimentRequest): Setting[] =>
   request.seeds.flatMap((seed) =>
     (request.hub ? [request.hub] : hubs).flatMap((hub) =>
-      (request.data ? [targetOf(request.data)] : targets).map(
-        (target) => new Setting(protocolOf(openHub(hub), target, request.quick), seed),
-      ),
+      targetsOf(request).map((target) => new Setting(protocolOf(openHub(hub), target, request.quick), seed)),
     ),
   );
 
@@ -109,9 +114,7 @@ async function report(request: ExperimentRequest): Promise<ExperimentReport> {
     plusMinus(regret, 100, 1),
     duration(seconds),
   ]);
-  const columns = ["hub and target", "score", "seeds", "weighted tau", "points lost", "time"].map((title, i) => {
-    return { title, right: i > 1 };
-  });
+  const columns = columnsOf(["hub and target", "score", "seeds", "weighted tau", "points lost", "time"], 2);
   const split = request.final ? "test" : "validation";
   const section: ReportSection = {
     title: "Scores and fine-tuned accuracy",

@@ -18,7 +18,15 @@ import {
 } from "../rl/index.ts";
 import { UserError } from "../torch/index.ts";
 import { fingerprint } from "../train/index.ts";
-import type { CellGroup, Experiment, ExperimentReport, ExperimentRequest, ReportSection } from "./experiment.ts";
+import {
+  type CellGroup,
+  type Experiment,
+  type ExperimentReport,
+  type ExperimentRequest,
+  quickRemark,
+  type ReportSection,
+  right,
+} from "./experiment.ts";
 import { requireOwnGames, run } from "./rl/agents.ts";
 import { curveSeries, type LearningCurve, learningCurve } from "./rl/curve.ts";
 import { agentName } from "./rl/protocol.ts";
@@ -156,15 +164,13 @@ function finishedLines({ cells, seeds, quick }: ExperimentRequest): GameLine[] {
   });
 }
 
-const right = (title: string) => ({ title, right: true });
-
 function mainSection(lines: readonly GameLine[], request: ExperimentRequest): ReportSection {
   const episodes = lines[0]?.task.episodes;
   return {
     title: "Returns",
     text: [
       `Mean return of ${episodes} episodes after training: mean over up to ${request.seeds.length} seeds with its 95 % bootstrap interval.` +
-        (request.quick ? " A quick run: it shows that everything works, its figures mean nothing." : ""),
+        quickRemark(request.quick),
     ],
     table: {
       columns: [

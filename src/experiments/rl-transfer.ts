@@ -1,11 +1,21 @@
 /** Transfer between games: agents of three MinAtar games form a hub, two other games are the targets. */
 import { duration } from "../report/index.ts";
 import { UserError } from "../torch/index.ts";
-import type { CellGroup, Experiment, ExperimentReport, ExperimentRequest } from "./experiment.ts";
+import {
+  type CellGroup,
+  type Experiment,
+  type ExperimentReport,
+  type ExperimentRequest,
+  quickRemark,
+} from "./experiment.ts";
 import { readSource, requireOwnGames, sourceAgent } from "./rl/agents.ts";
 import { agentName, type Protocol, scratch, transferMethods, transferProtocol } from "./rl/protocol.ts";
 import { groupName, readCell, type TransferCell, transferCell } from "./rl/transfer-cell.ts";
 import { curveSections, mainSection, sourceSection, transferLines } from "./rl/transfer-tables.ts";
+
+/** Every target with every seed. */
+const placesOf = ({ seeds }: ExperimentRequest, { targets }: Protocol) =>
+  seeds.flatMap((seed) => targets.map((target) => ({ target, seed })));
 
 /** The source agents first, so that several processes train different ones; then one group for each game and seed. */
 function groups(request: ExperimentRequest): CellGroup[] {
@@ -21,8 +31,7 @@ function groups(request: ExperimentRequest): CellGroup[] {
       },
     };
   });
-  const places = request.seeds.flatMap((seed) => protocol.targets.map((target) => ({ target, seed })));
-  const targets = places.map((place): CellGroup => {
+  const targets = placesOf(request, protocol).map((place): CellGroup => {
     return {
       name: groupName(place),
       async run() {
@@ -37,7 +46,7 @@ function groups(request: ExperimentRequest): CellGroup[] {
 }
 
 function finishedCells(request: ExperimentRequest, protocol: Protocol): TransferCell[] {
-  const places = request.seeds.flatMap((seed) => protocol.targets.map((target) => ({ target, seed })));
+  const places = placesOf(request, protocol);
   return transferMethods(protocol).flatMap((method) =>
     places.flatMap((place) => readCell(request, protocol, method, place) ?? []),
   );
@@ -64,7 +73,7 @@ async function report(request: ExperimentRequest): Promise<ExperimentReport> {
         `${targets.map(agentName).join(" and ")}, ${targetSteps} steps for every method, with the same settings of PPO, tuned for none. ` +
         `The distilled student's teachers play ${distilSteps} steps more. ` +
         `${request.seeds.length} seeds, ${cells.length} of ${complete} cells.` +
-        (request.quick ? " A quick run: it shows that everything works, its figures mean nothing." : ""),
+        quickRemark(request.quick),
     ],
   };
   const names = methods.map(({ name }) => name);

@@ -7,9 +7,16 @@ import { type Ceiling, ceiling, type HeldOut, type View, views } from "./ceiling
 import { CellTraining } from "./cell-training.ts";
 import { type Comparison, comparisonGroups, comparisonReport, finishedCells } from "./comparison.ts";
 import { intervalText } from "./comparison-tables.ts";
-import type { CellGroup, Experiment, ExperimentReport, ExperimentRequest, ReportSection } from "./experiment.ts";
+import {
+  type CellGroup,
+  columnsOf,
+  type Experiment,
+  type ExperimentReport,
+  type ExperimentRequest,
+  type ReportSection,
+} from "./experiment.ts";
 import { computeEpochs, ourChoices, type PlanSize, plan } from "./plans.ts";
-import { type Plan, protocolOf, Setting, type Target, targetOf, targets } from "./protocol.ts";
+import { type Plan, protocolOf, Setting, type Target, targets, targetsOf } from "./protocol.ts";
 import { meanInterval } from "./statistics.ts";
 
 /** Three targets as one task: the clearest reason that there could be to send different images to different models. */
@@ -43,9 +50,7 @@ const keyOf = ({ hub, protocol, seed }: Setting, kind: Kind) => {
 function settingsOf(request: ExperimentRequest): Setting[] {
   const hub = openHub(request.hub ?? "hubs/starter");
   return request.seeds.flatMap((seed) =>
-    (request.data ? [targetOf(request.data)] : places).map(
-      (target) => new Setting(protocolOf(hub, target, request.quick), seed),
-    ),
+    targetsOf(request, places).map((target) => new Setting(protocolOf(hub, target, request.quick), seed)),
   );
 }
 
@@ -199,9 +204,7 @@ function ceilingSection(request: ExperimentRequest): ReportSection {
       return [[kind, name, String(cells.length), String(cells[0]?.rows ?? 0), ...texts]];
     }),
   );
-  const columns = ["members", "target", "seeds", "rows", ...measures.map(([title]) => title)].map((title, i) => {
-    return { title, right: i > 1 };
-  });
+  const columns = columnsOf(["members", "target", "seeds", "rows", ...measures.map(([title]) => title)], 2);
   return {
     title: "What a router could win",
     text: [

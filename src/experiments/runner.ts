@@ -51,7 +51,7 @@ export async function runProcesses(command: readonly string[], jobs: number): Pr
   }
 }
 
-const columnsOf = ({ columns }: ReportTable) =>
+const textColumns = ({ columns }: ReportTable) =>
   columns.map(({ title, right = false }, i) => ({ title, right, value: (row: readonly string[]) => row[i] ?? "" }));
 
 /** For the terminal; plots are left out. */
@@ -59,7 +59,7 @@ export function reportText({ title, sections }: ExperimentReport): string {
   const parts = sections.map(({ title, text = [], table, remarks = [] }) => {
     const lines = [
       ...text,
-      ...(table ? [textTable(table.rows, columnsOf(table))] : []),
+      ...(table ? [textTable(table.rows, textColumns(table))] : []),
       ...remarks.map((r) => `- ${r}`),
     ];
     return lines.length > 0 ? `${title}\n\n${lines.join("\n\n")}` : "";
@@ -99,7 +99,7 @@ export function saveReport(
 
 function markdownSection({ title, text = [], table, remarks = [] }: ReportSection): string {
   const parts = [`## ${title}`, ...text];
-  if (table) parts.push(markdownTable(table.rows, columnsOf(table)));
+  if (table) parts.push(markdownTable(table.rows, textColumns(table)));
   if (remarks.length > 0) parts.push(remarks.map((remark) => `- ${remark}`).join("\n"));
   return parts.join("\n\n");
 }

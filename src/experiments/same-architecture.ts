@@ -1,6 +1,5 @@
 /** Five networks of one architecture, pre-trained on different data and by different paradigms: the paper's main setting, small. */
-import { type Comparison, comparisonGroups, comparisonReport } from "./comparison.ts";
-import type { Experiment } from "./experiment.ts";
+import { type Comparison, comparisonExperiment } from "./comparison.ts";
 import { computeEpochs, mainPlans, ours, plan, tailPlans } from "./plans.ts";
 
 const comparison: Comparison = {
@@ -26,10 +25,11 @@ const comparison: Comparison = {
   notRivals: ["Hub-Pathway, members of new weights"],
 };
 
-export const sameArchitecture: Experiment = {
-  name: "same-architecture",
-  summary: "every method on five networks of one architecture, Zoo-Tuning among them",
-  seeds: 5,
-  groups: (request) => comparisonGroups(comparison, request),
-  report: async (request) => comparisonReport(comparison, request),
-};
+export const sameArchitecture = comparisonExperiment(
+  {
+    name: "same-architecture",
+    summary: "every method on five networks of one architecture, Zoo-Tuning among them",
+    seeds: 5,
+  },
+  comparison,
+);

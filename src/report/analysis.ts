@@ -10,6 +10,7 @@ import {
   evaluateVariants,
   type Predictor,
   type RunEvent,
+  rightItems,
   type TaskData,
   type VariantEvaluation,
 } from "../train/index.ts";
@@ -113,7 +114,7 @@ export interface AnalysisRequest {
 
 export async function analyseRun(request: AnalysisRequest): Promise<RunAnalysis> {
   const { summary, evaluation, data, memberNames, events, variants } = request;
-  const right = rightness(evaluation);
+  const right = rightItems(evaluation.probabilities, evaluation.labels, evaluation.classes);
   const group = (name: string, items: readonly number[]) => groupAnalysis(evaluation, right, name, items);
   const ofClass = (c: number) => evaluation.labels.flatMap((label, i) => (label === c ? [i] : []));
   const slices = await slicings(data, evaluation.indices);
@@ -150,11 +151,6 @@ export async function analyseVariants(
       return { model, accuracy: metrics.accuracy, change: metrics.accuracy - accuracy, logLoss: metrics.logLoss };
     }),
   };
-}
-
-function rightness(evaluation: Evaluation): boolean[] {
-  const { probabilities, labels, classes } = evaluation;
-  return labels.map((label, i) => argmaxAt(probabilities, i * classes, classes) === label);
 }
 
 function groupAnalysis(

@@ -23,7 +23,7 @@ export { type Emit, eventVersion, jsonlWriter, type RunEvent } from "./events.ts
 export { checkFrozen, FeatureCache, type FeatureCacheOptions } from "./feature-cache.ts";
 export type { Learner, Prediction, Predictor, StepResult, TrainBatch, Variant } from "./learner.ts";
 export type { FitChanges, Method, MethodContext } from "./method.ts";
-export { argmaxAt, computeMetrics, confusionMatrix, type Metrics } from "./metrics.ts";
+export { argmaxAt, computeMetrics, confusionMatrix, type Metrics, rightItems } from "./metrics.ts";
 export { defaultTrainOptions, resolveEpochs, type TrainOptions, withEpochs } from "./options.ts";
 export {
   type MemberRanking,

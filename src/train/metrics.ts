@@ -18,6 +18,11 @@ export function argmaxAt(values: ArrayLike<number>, offset: number, count: numbe
   return best;
 }
 
+/** Whether the most probable class of each item is the right one. */
+export function rightItems(probabilities: ArrayLike<number>, labels: readonly number[], classes: number): boolean[] {
+  return labels.map((label, i) => argmaxAt(probabilities, i * classes, classes) === label);
+}
+
 /** Counts [C][C]: rows are true classes, columns predicted ones. */
 export function confusionMatrix(
   probabilities: ArrayLike<number>,

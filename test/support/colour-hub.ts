@@ -1,15 +1,15 @@
 /** A hub whose members differ in what they can see, and images whose class is just that: their redness. */
-import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
 import { keyedRandom } from "../../src/data/index.ts";
-import { writeSafetensors } from "../../src/io/index.ts";
 import { createBackbone } from "../../src/models/index.ts";
 import { Generator, noGrad, randn, scope } from "../../src/torch/index.ts";
+import { writeHub, writeMember } from "./hub-files.ts";
 
 /** S. */
 export const sourceClasses = 5;
+
 const config = { layers: [1, 1], width: 8, stem: "small", stemStride: 2 };
 const members = [
   { name: "blind", seesRed: false, seed: 1 },
@@ -19,41 +19,23 @@ const members = [
 
 /** Writes DIR/hub.json with three random networks, of which one alone has weights for red; returns DIR. */
 export function writeColourHub(folder: string, withClassifier = true): string {
-  const dir = join(folder, "hub");
-  mkdirSync(dir, { recursive: true });
-  const entries = members.map(({ name, seesRed, seed }) => {
-    using generator = new Generator(seed);
-    const backbone = createBackbone("resnet", config, { generator });
-    const { featureWidth } = backbone;
-    const file = `${name}.safetensors`;
-    scope(() => {
-      const tensors = backbone.stateDict();
-      if (!seesRed) noGrad(() => tensors.get("conv1.weight")?.narrow(1, 0, 1).zero_());
-      if (withClassifier) {
-        tensors.set("classifier.weight", randn([sourceClasses, featureWidth], { generator }));
-        tensors.set("classifier.bias", randn([sourceClasses], { generator }));
-      }
-      writeSafetensors(join(dir, file), tensors);
-    });
-    backbone.dispose();
-    const sha256 = createHash("sha256")
-      .update(readFileSync(join(dir, file)))
-      .digest("hex");
-    return {
-      name,
-      architecture: "resnet",
-      config,
-      weights: { file, format: "safetensors", sha256 },
-      ...(withClassifier ? { classifier: "classifier", keyMap: { drop: ["classifier."] } } : {}),
-      featureWidth,
-      input: { size: 24, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
-      pretraining: { data: "none", paradigm: "random" },
-      licence: "test",
-      source: "test",
-    };
-  });
-  writeFileSync(join(dir, "hub.json"), JSON.stringify({ version: 1, name: "colours", members: entries }));
-  return dir;
+  return writeHub(join(folder, "hub"), "colours", (dir) =>
+    members.map(({ name, seesRed, seed }) => {
+      using generator = new Generator(seed);
+      using backbone = createBackbone("resnet", config, { generator });
+      const { featureWidth } = backbone;
+      const more = withClassifier ? { classifier: "classifier", keyMap: { drop: ["classifier."] } } : {};
+      return scope(() => {
+        const tensors = backbone.stateDict();
+        if (!seesRed) noGrad(() => tensors.get("conv1.weight")?.narrow(1, 0, 1).zero_());
+        if (withClassifier) {
+          tensors.set("classifier.weight", randn([sourceClasses, featureWidth], { generator }));
+          tensors.set("classifier.bias", randn([sourceClasses], { generator }));
+        }
+        return writeMember(dir, { name, architecture: "resnet", config, featureWidth, size: 24, tensors, more });
+      });
+    }),
+  );
 }
 
 const side = 24;

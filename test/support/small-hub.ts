@@ -1,12 +1,11 @@
 /** A small hub and a small folder of images on disk, made anew for a test. */
-import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
-import { writeSafetensors } from "../../src/io/index.ts";
 import { createBackbone } from "../../src/models/index.ts";
 import { Generator } from "../../src/torch/index.ts";
+import { writeHub, writeMember } from "./hub-files.ts";
 
 const architectures: [string, string, Record<string, unknown>][] = [
   ["small-resnet", "resnet", { layers: [1, 1], width: 8, stem: "small", stemStride: 2 }],
@@ -23,32 +22,14 @@ export function temporaryFolder(): string {
 
 /** Writes DIR/hub.json with three random members of 24 px; returns DIR. */
 export function writeSmallHub(folder: string): string {
-  const dir = join(folder, "hub");
-  mkdirSync(dir, { recursive: true });
-  const members = architectures.map(([name, architecture, config], i) => {
-    using generator = new Generator(i + 1);
-    const backbone = createBackbone(architecture, config, { generator });
-    const file = `${name}.safetensors`;
-    writeSafetensors(join(dir, file), backbone.stateDict());
-    const sha256 = createHash("sha256")
-      .update(readFileSync(join(dir, file)))
-      .digest("hex");
-    const { featureWidth } = backbone;
-    backbone.dispose();
-    return {
-      name,
-      architecture,
-      config,
-      weights: { file, format: "safetensors", sha256 },
-      featureWidth,
-      input: { size: 24, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
-      pretraining: { data: "none", paradigm: "random" },
-      licence: "test",
-      source: "test",
-    };
-  });
-  writeFileSync(join(dir, "hub.json"), JSON.stringify({ version: 1, name: "small", members }));
-  return dir;
+  return writeHub(join(folder, "hub"), "small", (dir) =>
+    architectures.map(([name, architecture, config], i) => {
+      using generator = new Generator(i + 1);
+      using backbone = createBackbone(architecture, config, { generator });
+      const { featureWidth } = backbone;
+      return writeMember(dir, { name, architecture, config, featureWidth, size: 24, tensors: backbone.stateDict() });
+    }),
+  );
 }
 
 const shapes: Record<string, (x: number, y: number, r: number, colour: string) => string> = {

@@ -65,18 +65,19 @@ export async function sourceAgent(
     await run({ environment: game, algorithm, network, hub: undefined, copies, totalSteps, seed, out });
     moveTo(place, out);
   }
-  const { version, algorithm, copies, sourceSteps, sourceSeed } = protocol;
-  const key = { version, game, algorithm, copies, sourceSteps, sourceSeed };
-  return request.cells.cell(sourceCellName(game), key, async () => learningCurve(place));
+  return request.cells.cell(...sourceCell(protocol, game), async () => learningCurve(place));
 }
 
 /** A finished source agent; undefined when there is none. */
 export function readSource({ cells }: ExperimentRequest, protocol: Protocol, game: string): LearningCurve | undefined {
-  const { version, algorithm, copies, sourceSteps, sourceSeed } = protocol;
-  return cells.read(sourceCellName(game), { version, game, algorithm, copies, sourceSteps, sourceSeed });
+  return cells.read(...sourceCell(protocol, game));
 }
 
-const sourceCellName = (game: string) => `rl-transfer/source-${agentName(game)}`;
+/** Name and key of a source agent's cell. */
+function sourceCell(protocol: Protocol, game: string): [string, unknown] {
+  const { version, algorithm, copies, sourceSteps, sourceSeed } = protocol;
+  return [`rl-transfer/source-${agentName(game)}`, { version, game, algorithm, copies, sourceSteps, sourceSeed }];
+}
 
 const sourceRun = (request: ExperimentRequest, protocol: Protocol, game: string) =>
   join(transferFolder(request, protocol), "sources", agentName(game));

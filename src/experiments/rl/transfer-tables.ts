@@ -1,6 +1,7 @@
 /** The tables and plots of the transfer between games. */
 import { duration, lineChart } from "../../report/index.ts";
-import type { ReportSection } from "../experiment.ts";
+import { sharesText } from "../comparison-tables.ts";
+import { type ReportSection, right } from "../experiment.ts";
 import { mean } from "../statistics.ts";
 import { curveSeries, type LearningCurve } from "./curve.ts";
 import { agentName, isFineTuning, ours, type Protocol, scratch } from "./protocol.ts";
@@ -70,9 +71,7 @@ function meanShares(cells: readonly LearningCurve[]): number[] | undefined {
 }
 
 export function mainSection(lines: readonly TransferLine[], protocol: Protocol): ReportSection {
-  const right = (title: string) => ({ title, right: true });
   const { sources, targets } = protocol;
-  const percents = (shares: number[] | undefined) => shares?.map((share) => Math.round(100 * share)).join("/") ?? "";
   return {
     title: "Methods",
     text: [
@@ -95,7 +94,7 @@ export function mainSection(lines: readonly TransferLine[], protocol: Protocol):
         intervalText(line.final),
         ...line.finals.map((final) => (final ? intervalText(final) : "")),
         String(line.cells),
-        ...line.shares.map(percents),
+        ...line.shares.map(sharesText),
         line.stepsPerSecond.toFixed(0),
       ]),
     },
@@ -131,7 +130,6 @@ export function curveSections(
 }
 
 export function sourceSection(sources: readonly { game: string; cell: LearningCurve }[]): ReportSection {
-  const right = (title: string) => ({ title, right: true });
   return {
     title: "The hub's agents",
     table: {

@@ -4,7 +4,7 @@ import type { PathwayGenerator } from "../../pathway/index.ts";
 import { randomRoutes, topRoutes } from "../../pathway/index.ts";
 import { activeModels, entropy, mutualInformation } from "../../report/index.ts";
 import { Generator, inferenceMode, scope, seedOf, type Tensor } from "../../torch/index.ts";
-import { argmaxAt, computeMetrics, pathwayShares } from "../../train/index.ts";
+import { computeMetrics, pathwayShares, rightItems } from "../../train/index.ts";
 import { readCue, type Sample, type World } from "./world.ts";
 
 export interface Quality {
@@ -192,7 +192,7 @@ function quality(probabilities: Float32Array, { labels }: Sample): Quality {
 
 function rightOf(probabilities: Float32Array, { labels }: Sample): number[] {
   const classes = probabilities.length / labels.length;
-  return labels.map((label, n) => (argmaxAt(probabilities, n * classes, classes) === label ? 1 : 0));
+  return rightItems(probabilities, labels, classes).map(Number);
 }
 
 function meanByDomain(values: readonly number[], domains: readonly number[], count: number): number[] {

@@ -70,7 +70,7 @@ test("names: registries and folders of one machine", () => {
   const found = problems(checkNames, {
     "a.json": `{}\n"https://${host}/"`,
     "b.md": `see ${folder}`,
-    "c.md": "framework/x ../work/x docs/work/x",
+    "c.md": `framework/x ..${folder} docs${folder}`,
     "d.bin": `\0${host}`,
   });
   assert.deepEqual(

@@ -19,6 +19,7 @@ import {
 } from "../../../src/train/index.ts";
 import { assertClose } from "../../support/numeric.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../../support/small-hub.ts";
+import { trainRequest } from "../../support/train-request.ts";
 
 let folder: string;
 let hub: string;
@@ -42,24 +43,9 @@ function emptyCache(): void {
 const options = { ...defaultTrainOptions, epochs: 3, batchSize: 12, seed: 3, lr: 2e-3, frozenViews: views };
 
 function request(out: string, more: Partial<TrainRequest> = {}): TrainRequest {
-  return {
-    method: findMethod("hub-pathway"),
-    choices: { k: 2, generatorWidth: 4 },
-    hub,
-    data: {
-      source: images,
-      imageSize: 24,
-      split: { validationFraction: 0.25, testFraction: 0.25 },
-      augment: "standard",
-      batchSize: 12,
-      seed: 3,
-    },
-    options,
-    out: join(folder, out),
-    resume: false,
-    emit: () => {},
-    ...more,
-  };
+  const usual = trainRequest({ folder, hub, images }, out);
+  const data = { ...usual.data, split: { validationFraction: 0.25, testFraction: 0.25 } };
+  return { ...usual, data, options, ...more };
 }
 
 function release(run: RunOutcome): void {

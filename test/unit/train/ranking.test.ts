@@ -35,6 +35,7 @@ import {
 import { sourceClasses, writeColourHub, writeColourImages } from "../../support/colour-hub.ts";
 import { assertClose } from "../../support/numeric.ts";
 import { temporaryFolder } from "../../support/small-hub.ts";
+import { trainRequest } from "../../support/train-request.ts";
 
 let folder: string;
 let hub: string;
@@ -50,24 +51,9 @@ before(async () => {
 });
 
 function request(out: string, more: Partial<TrainRequest> = {}): TrainRequest {
-  return {
-    method: findMethod("hub-pathway"),
-    choices: { k: 2, generatorWidth: 4, prior: "logme" },
-    hub,
-    data: {
-      source: images,
-      imageSize: 24,
-      split: { validationFraction: 0.2, testFraction: 0.2 },
-      augment: "standard",
-      batchSize: 12,
-      seed: 3,
-    },
-    options: { ...defaultTrainOptions, epochs: 2, batchSize: 12, seed: 3 },
-    out: join(folder, out),
-    resume: false,
-    emit: () => {},
-    ...more,
-  };
+  const choices = { k: 2, generatorWidth: 4, prior: "logme" };
+  const options = { ...defaultTrainOptions, epochs: 2, batchSize: 12, seed: 3 };
+  return { ...trainRequest({ folder, hub, images }, out), choices, options, ...more };
 }
 
 /** All training images [n, 3, 24, 24] and their classes. */

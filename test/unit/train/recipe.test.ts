@@ -27,6 +27,7 @@ import {
 } from "../../../src/train/index.ts";
 import { assertClose } from "../../support/numeric.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../../support/small-hub.ts";
+import { trainRequest } from "../../support/train-request.ts";
 
 let folder: string;
 let hub: string;
@@ -160,24 +161,9 @@ test("steps and epochs follow from each other; options from before stay what the
 });
 
 function request(out: string, more: Partial<TrainRequest> = {}): TrainRequest {
-  return {
-    method: findMethod("hub-pathway"),
-    choices: { k: 2, generatorWidth: 4 },
-    hub,
-    data: {
-      source: images,
-      imageSize: 24,
-      split: { validationFraction: 0.2, testFraction: 0.2 },
-      augment: "crops",
-      batchSize: 12,
-      seed: 3,
-    },
-    options: { ...defaultTrainOptions, batchSize: 12, seed: 3, lr: 1e-2, optimizer: "sgd", iterations: 7 },
-    out: join(folder, out),
-    resume: false,
-    emit: () => {},
-    ...more,
-  };
+  const usual = trainRequest({ folder, hub, images }, out);
+  const sgd = { ...defaultTrainOptions, batchSize: 12, seed: 3, lr: 1e-2, optimizer: "sgd", iterations: 7 } as const;
+  return { ...usual, data: { ...usual.data, augment: "crops" }, options: sgd, ...more };
 }
 
 test("a run of so many steps resumes to the same weights, is finished, and is measured over ten crops", async () => {

@@ -8,7 +8,6 @@ import { findMethod } from "../../../src/methods/index.ts";
 import { AdamW } from "../../../src/optim/index.ts";
 import { Generator, inferenceMode, memory, rand, scope, type Tensor } from "../../../src/torch/index.ts";
 import {
-  defaultTrainOptions,
   evaluate,
   Interrupted,
   openRun,
@@ -17,6 +16,7 @@ import {
   trainRun,
 } from "../../../src/train/index.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../../support/small-hub.ts";
+import { trainRequest } from "../../support/train-request.ts";
 
 let folder: string;
 let hub: string;
@@ -30,24 +30,8 @@ before(async () => {
 });
 
 function request(out: string, more: Partial<TrainRequest> = {}): TrainRequest {
-  return {
-    method: findMethod("hub-pathway"),
-    choices: { k: 1, generatorWidth: 4, allowedMembers: 1 },
-    hub,
-    data: {
-      source: images,
-      imageSize: 24,
-      split: { validationFraction: 0.2, testFraction: 0.2 },
-      augment: "standard",
-      batchSize: 12,
-      seed: 3,
-    },
-    options: { ...defaultTrainOptions, epochs: 3, batchSize: 12, seed: 3, lr: 2e-3 },
-    out: join(folder, out),
-    resume: false,
-    emit: () => {},
-    ...more,
-  };
+  const choices = { k: 1, generatorWidth: 4, allowedMembers: 1 };
+  return { ...trainRequest({ folder, hub, images }, out), choices, ...more };
 }
 
 const checkpoint = (run: string): Buffer => readFileSync(join(folder, run, "hub-pathway.checkpoint.safetensors"));

@@ -5,7 +5,6 @@ import { before, test } from "node:test";
 import { findMethod } from "../../../src/methods/index.ts";
 import { memory, UserError } from "../../../src/torch/index.ts";
 import {
-  defaultTrainOptions,
   evaluate,
   Interrupted,
   openRun,
@@ -15,6 +14,7 @@ import {
   trainRun,
 } from "../../../src/train/index.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../../support/small-hub.ts";
+import { trainRequest } from "../../support/train-request.ts";
 
 let folder: string;
 let hub: string;
@@ -28,24 +28,7 @@ before(async () => {
 });
 
 function request(out: string, more: Partial<TrainRequest> = {}): TrainRequest {
-  return {
-    method: findMethod("hub-pathway"),
-    choices: { k: 2, generatorWidth: 4 },
-    hub,
-    data: {
-      source: images,
-      imageSize: 24,
-      split: { validationFraction: 0.2, testFraction: 0.2 },
-      augment: "standard",
-      batchSize: 12,
-      seed: 3,
-    },
-    options: { ...defaultTrainOptions, epochs: 3, batchSize: 12, seed: 3, lr: 2e-3 },
-    out: join(folder, out),
-    resume: false,
-    emit: () => {},
-    ...more,
-  };
+  return { ...trainRequest({ folder, hub, images }, out), ...more };
 }
 
 for (const augment of ["standard", "mixup"] as const) {
