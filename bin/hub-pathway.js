@@ -2,6 +2,7 @@
 // The program's entry. `setup` needs nothing but Node; every other command runs the TypeScript sources in a checkout
 // and the compiled files in an installed package.
 import { existsSync } from "node:fs";
+import { constants } from "node:os";
 import { sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -40,7 +41,18 @@ function report(error) {
   return 70;
 }
 
+/** Whoever reads our output may stop, as `head` does: the end of the program, and no error of ours. */
+function endWithReader() {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error) => {
+      if (error.code !== "EPIPE") throw error;
+      process.exit(128 + constants.signals.SIGPIPE);
+    });
+  }
+}
+
 async function start() {
+  endWithReader();
   const command = args.findIndex((arg) => !arg.startsWith("-"));
   if (args[command] === "setup") {
     const { main } = await import("../scripts/setup/main.mjs");

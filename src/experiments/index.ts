@@ -7,6 +7,7 @@ import { labelBudget } from "./label-budget.ts";
 import { mixedHub } from "./mixed-hub.ts";
 import { paper } from "./paper.ts";
 import { ranking } from "./ranking.ts";
+import { rivalWeights } from "./rival-weights.ts";
 import { rlGames } from "./rl-games.ts";
 import { rlTransfer } from "./rl-transfer.ts";
 import { router } from "./router.ts";
@@ -22,6 +23,7 @@ export const experiments: readonly Experiment[] = [
   mixedHub,
   cost,
   ablation,
+  rivalWeights,
   ranking,
   labelBudget,
   router,

@@ -13,7 +13,7 @@ import { z } from "zod";
 import type { HubMember } from "../hub/index.ts";
 import { disposeTree, noGrad, scope, seedOf, type Tensor } from "../torch/index.ts";
 import { type Method, type MethodContext, passOf } from "../train/index.ts";
-import { member, parseChoices, requireMembers, weight } from "./choices.ts";
+import { defaultsOf, member, parseChoices, requireMembers, weight } from "./choices.ts";
 import { loadOne } from "./fine-tune.ts";
 import { MemberLearner, type MemberStep, type Penalty } from "./member-learner.ts";
 import { posteriorMeans } from "./posterior-means.ts";
@@ -132,6 +132,7 @@ const choices = z.object({
 export const bTuning: Method = {
   name,
   summary: "fine-tune the best-ranked member (or --member NAME) led by the best-ranked ones (B-Tuning)",
+  defaults: defaultsOf(choices),
   check(given, hub) {
     requireMembers([parseChoices(name, choices, given).member], hub);
   },

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { rankingScores } from "../hub/ranking/index.ts";
 import type { Method } from "../train/index.ts";
-import { parseChoices } from "./choices.ts";
+import { defaultsOf, parseChoices } from "./choices.ts";
 import { fineTune } from "./fine-tune.ts";
 import { rankedMembers } from "./ranked-member.ts";
 
@@ -15,6 +15,7 @@ export const bestByRanking: Method = {
   name,
   summary: "fine-tune the member with the best ranking score (--choice score=logme)",
   freezesMembers: true,
+  defaults: defaultsOf(choices),
   check(given) {
     parseChoices(name, choices, given);
   },

@@ -23,6 +23,9 @@ export function parseChoices<S extends z.ZodObject>(method: string, schema: S, c
   throw new ConfigError(`the method ${method} cannot have these choices: ${issues.join("; ")}`);
 }
 
+/** What a method's choices are when none is made; a default has to be given to every choice that decides anything. */
+export const defaultsOf = (schema: z.ZodObject): Choices => schema.parse({});
+
 /** @throws ConfigError when a name is not among the known ones */
 export function refuseUnknown(method: string, choices: Choices, known: readonly string[]): void {
   const unknown = Object.keys(choices).filter((name) => !known.includes(name));

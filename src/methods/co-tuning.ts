@@ -13,7 +13,7 @@ import type { HubManifest, HubMember } from "../hub/index.ts";
 import { Linear } from "../nn/index.ts";
 import { ConfigError, noGrad, scope, seedOf, type Tensor, tensor } from "../torch/index.ts";
 import { type Method, type MethodContext, passOf } from "../train/index.ts";
-import { type Choices, member, parseChoices, requireMembers, weight } from "./choices.ts";
+import { type Choices, defaultsOf, member, parseChoices, requireMembers, weight } from "./choices.ts";
 import { fitEach, keepBest, loadOne } from "./fine-tune.ts";
 import { MemberLearner, type MemberStep, type Penalty } from "./member-learner.ts";
 
@@ -134,6 +134,7 @@ export const coTuning: Method = {
   name,
   summary:
     "fine-tune one member with its source classifier, Co-Tuning (--member NAME, or all that have one and keep the best)",
+  defaults: defaultsOf(choices),
   check(given, hub) {
     usable(given, hub);
   },

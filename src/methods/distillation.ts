@@ -8,7 +8,7 @@ import { z } from "zod";
 import { distillationLoss } from "../nn/index.ts";
 import { noGrad, scope, type Tensor } from "../torch/index.ts";
 import type { Method, MethodContext } from "../train/index.ts";
-import { parseChoices, weight } from "./choices.ts";
+import { defaultsOf, parseChoices, weight } from "./choices.ts";
 import { bestByValidation, fineTune, loadOne } from "./fine-tune.ts";
 import { MemberLearner, type MemberStep, type Penalty } from "./member-learner.ts";
 
@@ -71,6 +71,7 @@ const choices = z.object({
 export const distillation: Method = {
   name,
   summary: "fine-tune every member, then distil all of them into the best by validation",
+  defaults: defaultsOf(choices),
   check(given) {
     parseChoices(name, choices, given);
   },

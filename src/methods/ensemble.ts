@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { ConfigError } from "../torch/index.ts";
 import { computeMetrics, type Method, type MethodContext, type Predictor } from "../train/index.ts";
-import { type Choices, parseChoices, refuseUnknown } from "./choices.ts";
+import { type Choices, defaultsOf, parseChoices, refuseUnknown } from "./choices.ts";
 import { combinations, EnsemblePredictor, meanProbabilities } from "./ensemble-predictor.ts";
 import { fineTune } from "./fine-tune.ts";
 
@@ -28,6 +28,7 @@ export const staticK: Method = {
   name: "static-k",
   summary: "fine-tune every member, keep the ensemble of k that is best on validation data",
   freezesMembers: true,
+  defaults: defaultsOf(staticChoices),
   check(choices, hub) {
     staticSize(choices, hub.members.length);
   },

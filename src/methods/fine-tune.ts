@@ -3,7 +3,7 @@ import { z } from "zod";
 import { type HubMember, loadMembers } from "../hub/index.ts";
 import { ConfigError, seedOf } from "../torch/index.ts";
 import type { Learner, Method, MethodContext, Predictor } from "../train/index.ts";
-import { type Choices, member, parseChoices, requireMembers } from "./choices.ts";
+import { type Choices, defaultsOf, member, parseChoices, requireMembers } from "./choices.ts";
 import { MemberLearner } from "./member-learner.ts";
 
 /** Makes the learner of a member by its name. */
@@ -88,6 +88,7 @@ export function singleMemberMethod<S extends z.ZodObject>(
   return {
     name,
     summary: `${summary} (--member NAME, or all and keep the best by validation)`,
+    defaults: defaultsOf(schema),
     check(given, hub) {
       requireMembers([parse(given).named], hub);
     },

@@ -8,7 +8,7 @@
  */
 import { z } from "zod";
 import { computeMetrics, type Method, type Predictor } from "../train/index.ts";
-import { parseChoices } from "./choices.ts";
+import { defaultsOf, parseChoices } from "./choices.ts";
 import { validationTables } from "./ensemble.ts";
 import { EnsemblePredictor, meanProbabilities } from "./ensemble-predictor.ts";
 import { fineTune } from "./fine-tune.ts";
@@ -56,6 +56,7 @@ export const greedyEnsemble: Method = {
   name,
   summary: "fine-tune every member, weight them by greedy selection with replacement on validation data",
   freezesMembers: true,
+  defaults: defaultsOf(choices),
   check(given) {
     parseChoices(name, choices, given);
   },

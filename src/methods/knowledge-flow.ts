@@ -19,7 +19,7 @@ import type { HubMember } from "../hub/index.ts";
 import { distillationLoss, Linear, Module } from "../nn/index.ts";
 import { type Generator, noGrad, seedOf, type Tensor, tensor, zeros } from "../torch/index.ts";
 import type { Method, MethodContext, StepResult, TrainBatch } from "../train/index.ts";
-import { member, parseChoices, requireMembers, weight } from "./choices.ts";
+import { defaultsOf, member, parseChoices, requireMembers, weight } from "./choices.ts";
 import { loadOne } from "./fine-tune.ts";
 import { MemberLearner } from "./member-learner.ts";
 import { namedOrRanked } from "./ranked-member.ts";
@@ -135,6 +135,7 @@ export const knowledgeFlow: Method = {
   name,
   summary:
     "fine-tune one member (--member NAME, or the first by LogME) that uses all others less and less (Knowledge Flow)",
+  defaults: defaultsOf(choices),
   check(given, hub) {
     requireMembers([parseChoices(name, choices, given).member], hub);
   },

@@ -13,7 +13,7 @@ import { z } from "zod";
 import { BatchNorm2d, BatchNormRecalibration } from "../nn/index.ts";
 import { ensureResident, noGrad, scope, type Tensor, tensor } from "../torch/index.ts";
 import type { Method, MethodContext } from "../train/index.ts";
-import { member, parseChoices, requireMembers } from "./choices.ts";
+import { defaultsOf, member, parseChoices, requireMembers } from "./choices.ts";
 import { memberLearner } from "./fine-tune.ts";
 import { linearProbeLearner } from "./linear-probe.ts";
 import type { MemberLearner } from "./member-learner.ts";
@@ -133,6 +133,7 @@ const choices = z.object({
 export const soup: Method = {
   name,
   summary: "fine-tune one member (--member NAME, or the first by LogME) several times and average the weights",
+  defaults: defaultsOf(choices),
   check(given, hub) {
     requireMembers([parseChoices(name, choices, given).member], hub);
   },

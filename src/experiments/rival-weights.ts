@@ -1,0 +1,54 @@
+/** Which weight each rival's own loss gets: a few values around the published ones, chosen on validation data. */
+import { type Comparison, comparisonExperiment } from "./comparison.ts";
+import { type PlanSize, plan } from "./plans.ts";
+import { type Plan, targets } from "./protocol.ts";
+
+interface Trial {
+  method: string;
+  choice: string;
+  values: readonly number[];
+  /** Trained on one member, the hub's first, where the method would train all. */
+  oneMember?: boolean;
+}
+
+const trials: readonly Trial[] = [
+  { method: "distillation", choice: "weight", values: [0.5, 1, 4] },
+  { method: "distillation", choice: "temperature", values: [1, 4] },
+  { method: "b-tuning", choice: "weight", values: [0.1, 1, 10] },
+  { method: "knowledge-flow", choice: "dependency", values: [0.01, 0.1, 1] },
+  { method: "l2-sp", choice: "alpha", values: [0.01, 0.1, 1], oneMember: true },
+  { method: "delta", choice: "alpha", values: [0.01, 0.1, 1], oneMember: true },
+  { method: "bss", choice: "eta", values: [1e-4, 1e-3, 1e-2], oneMember: true },
+];
+
+function plans({ members, epochs }: PlanSize): Plan[] {
+  const [first] = members;
+  return trials.flatMap(({ method, choice, values, oneMember }) =>
+    values.map((value) =>
+      plan(`${method}, ${choice} ${value}`, method, "equal epochs", epochs, {
+        choices: { [choice]: value, ...(oneMember ? { member: first } : {}) },
+      }),
+    ),
+  );
+}
+
+const comparison: Comparison = {
+  title: "The rivals' own weights",
+  about: [
+    "Which value does each rival do best with? As many values as were tried of Hub-Pathway's own choices, on the same target; the best " +
+      "mean becomes the default. L2-SP, DELTA and BSS train the hub's first member here, and the best of all members in the comparisons.",
+  ],
+  hub: "hubs/starter",
+  targets: targets.slice(0, 1),
+  plans,
+  ours: [],
+};
+
+export const rivalWeights = comparisonExperiment(
+  {
+    name: "rival-weights",
+    summary: "values of the rivals' own weights, to choose on validation data",
+    seeds: 2,
+  },
+  comparison,
+);
