@@ -1,4 +1,4 @@
-/** What each member of the repository's hubs is and what it learns from. Targets (emoji, Fashion-MNIST, desktop icons) never appear. */
+/** What each member of the repository's hubs is and what it learns from. Targets (emoji, Fashion-MNIST, desktop icons; for the specialists Greek letters) never appear. */
 import type { ObjectiveName } from "./objectives.ts";
 
 export interface Recipe {
@@ -127,8 +127,30 @@ const sameArchitecture: readonly Recipe[] = [
   },
 ];
 
+const starterMember = (name: string) => starter.filter((recipe) => recipe.name === name);
+
+/** Members that know one kind of picture each: Latin characters, drawings, icons. Greek ones are a target for them. */
+const specialists: readonly Recipe[] = [
+  {
+    name: "resnet-latin-supervised",
+    architecture: "resnet",
+    config: resnet,
+    objective: "classification",
+    data: ["latin"],
+    paradigm: "supervised classification of rendered Latin characters",
+    epochs: 16,
+    batchSize: 96,
+    lr: 2e-3,
+    precision: "bfloat16",
+  },
+  ...starterMember("resnet-clipart-supervised"),
+  ...starterMember("resnet-clipart-contrastive"),
+  ...starterMember("resnet-icons-supervised"),
+];
+
 /** The hubs of this repository by name; those with a recipe in common have the same weights. */
 export const hubRecipes: Readonly<Record<string, readonly Recipe[]>> = {
   starter,
   "same-architecture": sameArchitecture,
+  specialists,
 };

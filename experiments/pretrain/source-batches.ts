@@ -48,7 +48,8 @@ interface Entry {
   mirrored: boolean;
 }
 
-const monochromeSets = new Set(["glyphs", "mdi-icons"]);
+const characterSets = ["glyphs", "latin"];
+const monochromeSets = [...characterSets, "mdi-icons"];
 
 export class SourceBatches {
   readonly classes: number;
@@ -75,7 +76,8 @@ export class SourceBatches {
       for (const [position, item] of dataset.items.entries()) {
         if (store.skipped.has(position)) continue;
         const label = item.label < 0 ? -1 : parts.classes + item.label;
-        const entry = { store, position, label, monochrome: monochromeSets.has(name), mirrored: name !== "glyphs" };
+        const [monochrome, mirrored] = [monochromeSets.includes(name), !characterSets.includes(name)];
+        const entry = { store, position, label, monochrome, mirrored };
         const held = hashKeys(...Buffer.from(item.group ?? item.id)) % heldOutOf === 0;
         (held ? parts.held : parts.entries).push(entry);
       }

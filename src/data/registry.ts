@@ -3,7 +3,7 @@ import { existsSync, statSync } from "node:fs";
 import { UserError } from "../torch/index.ts";
 import { emoji } from "./datasets/emoji.ts";
 import { fashionMnist } from "./datasets/fashion-mnist.ts";
-import { glyphs } from "./datasets/glyphs.ts";
+import { glyphs, greekCharacters, latinCharacters } from "./datasets/glyphs.ts";
 import { desktopIcons, mdiIcons } from "./datasets/icons.ts";
 import { openclipart } from "./datasets/openclipart.ts";
 import { fetchPackage, packageFolder } from "./fetch.ts";
@@ -19,6 +19,8 @@ export const knownDatasets: readonly KnownDataset[] = [
   openclipart,
   mdiIcons,
   glyphs,
+  latinCharacters,
+  greekCharacters,
 ];
 
 /** @throws UserError for a name that is not listed. */

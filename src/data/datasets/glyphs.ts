@@ -1,4 +1,4 @@
-/** Source: letters and digits of four scripts, rendered from font files. */
+/** Characters rendered from font files: all of them as a source, or Latin ones as a source for Greek ones as a target. */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Dataset, Item, KnownDataset } from "../types.ts";
@@ -8,30 +8,58 @@ const signs = "&%#?!@$*+=<>";
 const greek = "ΓΔΘΛΞΠΣΦΨΩαβγδεζηθλμξπρσφψω";
 const cyrillic = "БДЖЗИЛФЦЧШЩЭЮЯбджзилфцчшщэюя";
 
-export const glyphs: KnownDataset = {
-  name: "glyphs",
-  role: "source",
-  summary: "letters, digits and signs in about 50 fonts, one class for each character",
-  licence:
-    "fonts: DejaVu (Bitstream Vera licence), FreeFont (GPL-3 with font exception), Lato and Liberation (SIL OFL 1.1)",
-  origin: "Debian packages fonts-dejavu-core, fonts-freefont-ttf, fonts-lato, fonts-liberation",
-  packages: ["fonts-dejavu-core", "fonts-freefont-ttf", "fonts-lato", "fonts-liberation"],
-  async open(folders): Promise<Dataset> {
-    const classes = [...latin, ...signs, ...greek, ...cyrillic];
-    const fonts = folders.flatMap((folder) =>
-      readdirSync(folder, { recursive: true, encoding: "utf8" })
-        .filter((name) => name.endsWith(".ttf") && !/Hairline|Thin/.test(name))
-        .sort()
-        .map((name) => join(folder, name)),
-    );
-    const items = fonts.flatMap((fontFile): Item[] =>
-      classes.map((text, label) => ({
-        id: `${fontFile.split("/").at(-1)}:${text}`,
-        label,
-        source: { kind: "glyph", text, fontFile },
-        group: fontFile,
-      })),
-    );
-    return { name: "glyphs", classes, licence: glyphs.licence, origin: glyphs.origin, items };
-  },
-};
+const packages = ["fonts-dejavu-core", "fonts-freefont-ttf", "fonts-lato", "fonts-liberation"];
+const licence =
+  "fonts: DejaVu (Bitstream Vera licence), FreeFont (GPL-3 with font exception), Lato and Liberation (SIL OFL 1.1)";
+const origin = `Debian packages ${packages.join(", ")}`;
+
+/** Each character in each font: one class for each character; a font stays on one side of a split. */
+function characterSet(name: string, role: KnownDataset["role"], summary: string, characters: string): KnownDataset {
+  return {
+    name,
+    role,
+    summary,
+    licence,
+    origin,
+    packages,
+    async open(folders): Promise<Dataset> {
+      const classes = [...characters];
+      const fonts = folders.flatMap((folder) =>
+        readdirSync(folder, { recursive: true, encoding: "utf8" })
+          .filter((file) => file.endsWith(".ttf") && !/Hairline|Thin/.test(file))
+          .sort()
+          .map((file) => join(folder, file)),
+      );
+      const items = fonts.flatMap((fontFile): Item[] =>
+        classes.map((text, label) => ({
+          id: `${fontFile.split("/").at(-1)}:${text}`,
+          label,
+          source: { kind: "glyph", text, fontFile },
+          group: fontFile,
+        })),
+      );
+      return { name, classes, licence, origin, items };
+    },
+  };
+}
+
+export const glyphs = characterSet(
+  "glyphs",
+  "source",
+  "letters, digits and signs in about 50 fonts, one class for each character",
+  latin + signs + greek + cyrillic,
+);
+
+export const latinCharacters = characterSet(
+  "latin",
+  "source",
+  "Latin letters, digits and signs in about 50 fonts, one class for each character",
+  latin + signs,
+);
+
+export const greekCharacters = characterSet(
+  "greek",
+  "target",
+  "Greek letters unlike Latin ones in about 50 fonts, one class for each letter",
+  greek,
+);
