@@ -55,7 +55,7 @@ export async function checkDataset(
     images: dataset.items.length,
     classes,
     unreadable: unreadable.sort((a, b) => (a.file < b.file ? -1 : 1)),
-    duplicates: groups.filter((root, i) => root !== i).length,
+    duplicates: groups.filter((root, i) => root !== i && !dataset.items[readable[i] ?? 0]?.grouped).length,
     warnings: warnings(classes, unreadable.length),
   };
 }

@@ -108,9 +108,9 @@ function groupItems(dataset: Dataset, usable: (index: number) => boolean, duplic
   };
   const eligible = dataset.items.flatMap((item, i) => (item.label >= 0 && usable(i) ? [i] : []));
   for (const i of eligible) {
-    const name = dataset.items[i]?.group;
+    const { group: name, grouped } = dataset.items[i] as Item;
     if (name !== undefined) joinByKey(`group ${name}`, i);
-    const twin = duplicates?.[i];
+    const twin = grouped ? undefined : duplicates?.[i];
     // Under its own number too, so that chains join; the representative itself may be unusable.
     for (const key of twin === undefined ? [] : [i, twin]) joinByKey(`twin ${key}`, i);
   }

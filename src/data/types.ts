@@ -22,6 +22,8 @@ export interface Item {
   source: ImageSource;
   /** Items of one group stay on one side of every split. */
   group?: string;
+  /** Its group holds all its variants: no near-duplicates are looked for, since different things may look alike. */
+  grouped?: boolean;
   /** A published split that the item belongs to. */
   split?: "train" | "validation" | "test";
 }

@@ -1,6 +1,6 @@
 /** Characters rendered from font files: all of them as a source, or Latin ones as a source for Greek ones as a target. */
 import { readdirSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { Dataset, Item, KnownDataset } from "../types.ts";
 
 const latin = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -13,8 +13,23 @@ const licence =
   "fonts: DejaVu (Bitstream Vera licence), FreeFont (GPL-3 with font exception), Lato and Liberation (SIL OFL 1.1)";
 const origin = `Debian packages ${packages.join(", ")}`;
 
-/** Each character in each font: one class for each character; a font stays on one side of a split. */
-function characterSet(name: string, role: KnownDataset["role"], summary: string, characters: string): KnownDataset {
+/** A font file's family: its name without weight, width and slant. */
+const familyOf = (file: string): string =>
+  file.replace(/(-|Bold|Oblique|Italic|Condensed|Narrow).*$|\.ttf$/, "").toLowerCase();
+
+/** How the items of a character are kept together: its font, or for a target all variants of one family. */
+type Grouping = (file: string, text: string) => Pick<Item, "group" | "grouped">;
+const byFont: Grouping = (file) => ({ group: file });
+const byFamily: Grouping = (file, text) => ({ group: `${familyOf(basename(file))}:${text}`, grouped: true });
+
+/** Each character in each font: one class for each character. */
+function characterSet(
+  name: string,
+  role: KnownDataset["role"],
+  summary: string,
+  characters: string,
+  grouping = byFont,
+): KnownDataset {
   return {
     name,
     role,
@@ -32,10 +47,10 @@ function characterSet(name: string, role: KnownDataset["role"], summary: string,
       );
       const items = fonts.flatMap((fontFile): Item[] =>
         classes.map((text, label) => ({
-          id: `${fontFile.split("/").at(-1)}:${text}`,
+          id: `${basename(fontFile)}:${text}`,
           label,
           source: { kind: "glyph", text, fontFile },
-          group: fontFile,
+          ...grouping(fontFile, text),
         })),
       );
       return { name, classes, licence, origin, items };
@@ -62,4 +77,5 @@ export const greekCharacters = characterSet(
   "target",
   "Greek letters unlike Latin ones in about 50 fonts, one class for each letter",
   greek,
+  byFamily,
 );

@@ -172,3 +172,10 @@ test("duplicates of an image that cannot be used still keep together", () => {
     assert.equal(holding.length, 1, `seed ${seed}`);
   }
 });
+
+test("images that look alike stay apart where their groups hold all variants", () => {
+  const items = Array.from({ length: 40 }, (_, i) => ({ ...item(i, i % 2, `g${i}`), grouped: true }));
+  const alike = items.map(() => 0);
+  const split = splitDataset(syntheticDataset(items, 2), { seed: 0, ...fractions }, () => true, alike);
+  for (const part of [split.train, split.validation, split.test]) assert.ok(part.length > 0);
+});
