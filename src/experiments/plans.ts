@@ -1,7 +1,7 @@
 /** The lines of the main comparisons: Hub-Pathway, its rivals and its controls, each in the budgets that suit it. */
 import { findMethod } from "../methods/index.ts";
 import type { Plan } from "./protocol.ts";
-import { bestMemberLonger } from "./rivals.ts";
+import { bestMemberLonger, onBestMember } from "./rivals.ts";
 
 /** Seeds of the rivals and controls that the claims do not rest on. */
 export const tailSeeds = 3;
@@ -89,8 +89,9 @@ export function tailPlans(size: PlanSize): Plan[] {
     plan("Knowledge Flow", "knowledge-flow", "equal epochs", epochs, few),
     plan("uniform soup", "soup", "several fits", epochs, { ...few, choices: { recipe: "uniform" } }),
     plan("greedy soup", "soup", "several fits", epochs, { ...few, choices: { recipe: "greedy" } }),
-    plan("L2-SP, best member", "l2-sp", "all members", epochs, few),
-    plan("DELTA, best member", "delta", "all members", epochs, few),
-    plan("BSS, best member", "bss", "all members", epochs, few),
+    ...["l2-sp", "delta", "bss"].map((method): Plan => {
+      const trained = plan(`${method.toUpperCase()}, best member`, method, "all members", epochs, few);
+      return { ...trained, method: onBestMember(trained.method) };
+    }),
   ];
 }

@@ -1,4 +1,4 @@
-/** A rival that only a comparison needs: more compute for the one member that validation prefers. */
+/** Rivals that only a comparison needs: more compute, or another loss, for the one member that validation prefers. */
 import { z } from "zod";
 import { bestByValidation, fineTune, memberLearner } from "../methods/index.ts";
 import { ConfigError } from "../torch/index.ts";
@@ -26,9 +26,22 @@ export const bestMemberLonger: Method = {
   },
 };
 
+/** A method of one member, for the member that is best by validation when it is simply fine-tuned. Its costs hold the choice. */
+export function onBestMember(method: Method): Method {
+  return {
+    ...method,
+    name: `${method.name}-best-member`,
+    async train(context) {
+      const member = await chooseMember(context, context.options.epochs);
+      return method.train({ ...context, choices: { ...context.choices, member } });
+    },
+  };
+}
+
 async function chooseMember(context: MethodContext, unit: number): Promise<string> {
   const short: MethodContext = {
     ...context,
+    choices: {},
     fit: (fit, learner, changes) => context.fit(fit, learner, { ...changes, epochs: unit }),
   };
   const learners = await fineTune(short);

@@ -46,7 +46,7 @@ class BssLearner extends MemberLearner {
 }
 
 const choices = z.object({
-  eta: weight.default(0.001),
+  eta: weight.default(0.01),
   /** Singular values to shrink. */
   k: z.int().min(1).default(1),
 });

@@ -180,7 +180,7 @@ export const delta: Method = singleMemberMethod(
   "delta",
   "fine-tune one member with its feature maps held near the pre-trained ones: DELTA",
   z.object({
-    alpha: weight.default(0.1),
+    alpha: weight.default(0.01),
     /** Training images that the attention is measured on. */
     images: z.int().min(1).default(32),
   }),

@@ -65,7 +65,7 @@ const name = "distillation";
 const choices = z.object({
   temperature: z.number().positive().default(2),
   /** Of the teachers' loss beside the labels'. */
-  weight: weight.default(1),
+  weight: weight.default(4),
 });
 
 export const distillation: Method = {

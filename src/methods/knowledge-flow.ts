@@ -124,7 +124,7 @@ const name = "knowledge-flow";
 const choices = z.object({
   member,
   /** lambda_1 at the end. */
-  dependency: weight.default(0.1),
+  dependency: weight.default(1),
   /** lambda_2. */
   stability: weight.default(0.1),
   /** Part of training after which the student is alone. */

@@ -17,7 +17,7 @@ import {
 import { mixedHub } from "../../../src/experiments/mixed-hub.ts";
 import { plan } from "../../../src/experiments/plans.ts";
 import { type Protocol, Setting } from "../../../src/experiments/protocol.ts";
-import { bestMemberLonger } from "../../../src/experiments/rivals.ts";
+import { bestMemberLonger, onBestMember } from "../../../src/experiments/rivals.ts";
 import { recordTestReading, reportText, runGroups, saveReport } from "../../../src/experiments/runner.ts";
 import { memory, tensor } from "../../../src/torch/index.ts";
 import { defaultTrainOptions } from "../../../src/train/index.ts";
@@ -121,6 +121,22 @@ test("the best member is trained anew and longer", async () => {
   assert.deepEqual(cell.decisions, short.decisions);
   assert.equal(cell.parameters, short.parameters);
   assert.ok(cell.trainingFlops > 1.5 * short.trainingFlops, "the choice and three times as long");
+});
+
+test("a rival on the best member trains the member that plain fine-tuning prefers", async () => {
+  const request = requestOf();
+  await using setting = new Setting(protocol, 0);
+  const { decisions } = await methodCell(request, setting, plan("best", "fine-tune", "all members", 1));
+  const { index } = decisions["best"] as { index: number };
+  const member = setting.hub.manifest.members[index]?.name;
+  const own = plan("named", "l2-sp", "all members", 1, { choices: { member } });
+  const named = await methodCell(request, setting, own);
+  const found = await methodCell(request, setting, {
+    ...plan("found", "l2-sp", "all members", 1),
+    method: onBestMember(own.method),
+  });
+  assert.deepEqual(found.validation.right, named.validation.right);
+  assert.ok(found.trainingFlops > named.trainingFlops, "the choice costs the training of all");
 });
 
 test("an experiment runs in parts, on one's own data, and reports with every table", async () => {
