@@ -6,6 +6,7 @@ import { figuresOf, type MethodCell, type SplitFigures } from "./method-cell.ts"
 import { allMembers } from "./plans.ts";
 import type { Plan } from "./protocol.ts";
 import {
+  crossFittedBest,
   type Difference,
   type MeanInterval,
   mean,
@@ -123,6 +124,22 @@ export function lineSection(target: string, lines: readonly Line[]): ReportSecti
     line.routing?.information.toFixed(2) ?? "",
   ]);
   return { title: target, table: { columns, rows } };
+}
+
+/** What the best single member is worth where it was chosen on the images of the table itself. */
+export function crossFittedRemark({ plans }: TargetCells): string[] {
+  const singles = plans.filter(({ plan }) => plan.method.name === "fine-tune" && plan.choices["member"] !== undefined);
+  const seeds = singles[0]?.cells.map(({ seed }) => seed) ?? [];
+  const bests = seeds.flatMap((seed) => {
+    const cells = singles.flatMap((single) => single.cells.filter((cell) => cell.seed === seed));
+    if (cells.length < singles.length) return [];
+    return [crossFittedBest(cells.map((cell) => bitsOf(figuresOf(cell, "validation"))))];
+  });
+  if (singles.length < 2 || bests.length === 0) return [];
+  const accuracy = intervalText(meanInterval(bests));
+  return [
+    `The best member, found on one half of these images and measured on the other, has ${accuracy} (mean of ${bests.length} seeds).`,
+  ];
 }
 
 /** One of our plans minus each rival, on every target and on their average. */

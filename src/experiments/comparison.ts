@@ -1,7 +1,14 @@
 /** Comparisons of methods over targets and seeds: which cells there are, and the tables made of them. */
 import { type Hub, openHub } from "../hub/index.ts";
 import { UserError } from "../torch/index.ts";
-import { differenceSection, lineOf, lineSection, paretoSection, type TargetCells } from "./comparison-tables.ts";
+import {
+  crossFittedRemark,
+  differenceSection,
+  lineOf,
+  lineSection,
+  paretoSection,
+  type TargetCells,
+} from "./comparison-tables.ts";
 import {
   type CellGroup,
   type Experiment,
@@ -100,12 +107,13 @@ export function comparisonReport(comparison: Comparison, request: ExperimentRequ
   if (targets.length === 0) throw new UserError("no cell is finished yet: run the experiment first");
   const lines = targets.map(({ target, plans }) => ({
     target,
+    remarks: request.final ? [] : crossFittedRemark({ target, plans }),
     lines: plans.map(({ plan, cells }) => lineOf(plan, cells, split)),
   }));
   const rivals = (name: string) => !comparison.ours.includes(name) && !comparison.notRivals?.includes(name);
   const sections: ReportSection[] = [
     { title: "Question", text: [...comparison.about, splitText(split, request)] },
-    ...lines.map(({ target, lines }) => lineSection(target, lines)),
+    ...lines.map(({ target, lines, remarks }) => ({ ...lineSection(target, lines), remarks })),
     ...comparison.ours.map((name) => differenceSection(name, targets, rivals, split)),
     ...lines.map(({ target, lines }) => paretoSection(target, lines, split)),
   ];

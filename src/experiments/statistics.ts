@@ -1,5 +1,5 @@
 /** Statistics over seeds and items. */
-import { keyedRandom } from "../data/index.ts";
+import { keyedRandom, shuffled } from "../data/index.ts";
 
 export interface MeanInterval {
   mean: number;
@@ -68,6 +68,26 @@ function differencesOf({ ours, rival }: PairedSeed): Int8Array {
   if (ours.length !== rival.length || ours.length === 0)
     throw new RangeError(`${ours.length} and ${rival.length} items: both methods need the same, at least one`);
   return Int8Array.from(ours, (right, i) => Number(right) - Number(rival[i]));
+}
+
+/**
+ * Accuracy of the best of several choices when it is found on one half of the items and measured on the other, over many halvings:
+ * what is left of a best that was found on the very items it is measured on.
+ * @param choices whether each choice was right on each item
+ */
+export function crossFittedBest(choices: readonly (readonly boolean[])[], halvings = 100): number {
+  const items = choices[0]?.map((_, i) => i) ?? [];
+  const accuracy = (choice: readonly boolean[], part: readonly number[]) => mean(part.map((i) => Number(choice[i])));
+  const bestOf = (found: readonly number[], measured: readonly number[]) => {
+    const scores = choices.map((choice) => accuracy(choice, found));
+    return accuracy(choices[scores.indexOf(Math.max(...scores))] ?? [], measured);
+  };
+  const draws = Array.from({ length: halvings }, (_, draw) => {
+    const order = shuffled(items, keyedRandom(draw, 0x4a1f));
+    const [one, other] = [order.slice(0, items.length >> 1), order.slice(items.length >> 1)];
+    return (bestOf(one, other) + bestOf(other, one)) / 2;
+  });
+  return mean(draws);
 }
 
 /**

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { keyedRandom } from "../../../src/data/index.ts";
 import { packBits, unpackBits } from "../../../src/experiments/bits.ts";
-import { meanInterval, pairedBootstrap, weightedTau } from "../../../src/experiments/statistics.ts";
+import { crossFittedBest, meanInterval, pairedBootstrap, weightedTau } from "../../../src/experiments/statistics.ts";
 
 test("intervals over seeds are Student's", () => {
   // scipy.stats.t.ppf(0.975, 3) * std(ddof=1) / sqrt(4)
@@ -68,4 +68,22 @@ test("bits come back as they were packed", () => {
     }),
   );
   assert.throws(() => unpackBits(packBits([true]), 9), /1 bytes do not hold 9/);
+});
+
+test("the best of choices that are all luck is worth no more than luck; a real best keeps its worth", () => {
+  const items = 200;
+  const draw = (share: number, seed: number) => {
+    const random = keyedRandom(seed, 0x7e57);
+    return Array.from({ length: items }, () => random() < share);
+  };
+  const accuracy = (choice: readonly boolean[]) => choice.filter(Boolean).length / items;
+  const worlds = Array.from({ length: 12 }, (_, w) => Array.from({ length: 20 }, (_, i) => draw(0.5, 100 * w + i)));
+  const over = (value: (luck: boolean[][]) => number) =>
+    worlds.reduce((sum, luck) => sum + value(luck), 0) / worlds.length;
+  const flattered = over((luck) => Math.max(...luck.map(accuracy)));
+  assert.ok(flattered > 0.54, `chosen and measured on the same items, luck looks like skill: ${flattered}`);
+  const honest = over((luck) => crossFittedBest(luck, 20));
+  assert.ok(Math.abs(honest - 0.5) < 0.02, `${honest}`);
+  const skilled = draw(0.9, 9999);
+  assert.ok(Math.abs(crossFittedBest([...(worlds[0] ?? []), skilled]) - accuracy(skilled)) < 1e-9);
 });
