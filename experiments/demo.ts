@@ -1,15 +1,31 @@
 /**
  * `npm run demo`: emoji categories with 40 labels a class, the starter hub, k = 2. Fine-tunes every member, trains
- * Hub-Pathway under both budgets, and ends with a table on the held-out test split and an HTML report.
+ * Hub-Pathway under both budgets, and ends with a table on the held-out test split and an HTML report: the first seed of
+ * `hub-pathway experiment mixed-hub` on its first target.
  */
-import { mkdirSync } from "node:fs";
-import { relative } from "node:path";
+import { mkdirSync, rmSync } from "node:fs";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fetchDataset } from "../src/data/index.ts";
-import { describeHub, openHub } from "../src/hub/index.ts";
+import {
+  CellStore,
+  type ExperimentRequest,
+  finishedCell,
+  type Line,
+  lineOf,
+  mainPlans,
+  methodCell,
+  mixedHubComparison,
+  ours,
+  protocolOf,
+  Setting,
+  targets,
+} from "../src/experiments/index.ts";
+import { describeHub, type Hub, openHub } from "../src/hub/index.ts";
 import { writeFileAtomic } from "../src/io/index.ts";
 import {
   amount,
+  type Column,
   curves,
   duration,
   heatMap,
@@ -21,24 +37,60 @@ import {
   textTable,
 } from "../src/report/index.ts";
 import { UserError } from "../src/torch/index.ts";
-import { confusionMatrix, type RunEvent, type TaskData } from "../src/train/index.ts";
-import { type Cell, openData } from "./comparison/cells.ts";
-import { starterProtocol } from "./comparison/protocol.ts";
-import type { Entry } from "./comparison/rivals.ts";
-import { runSeed, type SeedResult } from "./comparison/run-seed.ts";
-import { columns } from "./comparison/table.ts";
+import { confusionMatrix, type Evaluation, type RunEvent, type TaskData } from "../src/train/index.ts";
 
 const seed = 0;
 const folder = fileURLToPath(new URL("../runs/demo", import.meta.url));
+const [emoji] = targets;
+
+/** Lines of mixed-hub that the demo leaves out. */
+const left = ["greedy ensemble", "distillation"];
+
+/** What is kept of the runs for the report. */
+interface Seen {
+  epochs: RunEvent[];
+  tests: Map<string, Evaluation>;
+}
+
+const columns: readonly Column<Line>[] = [
+  { title: "method", value: (line) => line.name },
+  { title: "budget", value: (line) => line.budget },
+  { title: "accuracy", value: (line) => percent(line.accuracy.mean), right: true },
+  { title: "macro F1", value: (line) => percent(line.macroF1), right: true },
+  { title: "calib. error", value: (line) => percent(line.calibrationError), right: true },
+  { title: "parameters", value: (line) => amount(line.parameters), right: true },
+  { title: "training FLOPs", value: (line) => amount(line.trainingFlops), right: true },
+  { title: "training time", value: (line) => duration(line.trainingSeconds), right: true },
+  { title: "FLOPs/image", value: (line) => amount(line.inferenceFlops), right: true },
+  { title: "time/image", value: (line) => duration(line.secondsPerImage), right: true },
+  { title: "shares, %", value: ({ routing }) => routing?.shares.map((p) => Math.round(100 * p)).join("/") ?? "" },
+];
 
 async function demo(): Promise<void> {
   const began = performance.now();
-  const hub = openHub(starterProtocol.hub);
+  if (!emoji) throw new RangeError("there is no target");
+  const hub = openHub(fileURLToPath(new URL(`../${mixedHubComparison.hub}`, import.meta.url)));
   await fetchDataset("emoji", (text) => console.error(text));
-  const data = await openData(starterProtocol, seed);
-  const { train, validation, test } = data.counts;
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  await using setting = new Setting(protocolOf(hub, emoji, false), seed);
+  const data = await setting.data();
+  introduce(hub, data);
+  const seen: Seen = { epochs: [], tests: new Map() };
+  const lines = await train(hub, setting, seen);
   console.log(
-    `\nHub-Pathway on real images: ${data.classes.length} emoji categories, ${train} training, ${validation} validation, ${test} test images.`,
+    `\nHeld-out test split, ${data.counts.test} images, one seed (choices were made on the validation split):\n`,
+  );
+  console.log(textTable(lines, columns));
+  const path = join(folder, "report.html");
+  writeFileAtomic(path, [page(lines, data, seen, hub)]);
+  console.log(`\nReport with curves and the class x model heat map: ${relative(process.cwd(), path)}`);
+  console.log(`Done in ${duration((performance.now() - began) / 1000)}. Results over seeds: docs/results/README.md`);
+}
+
+function introduce(hub: Hub, { classes, counts }: TaskData): void {
+  console.log(
+    `\nHub-Pathway on real images: ${classes.length} emoji categories, ${counts.train} training, ${counts.validation} validation, ${counts.test} test images.`,
   );
   console.log(`The hub ${hub.manifest.name} has ${hub.manifest.members.length} pre-trained models:`);
   for (const member of describeHub(hub)) {
@@ -47,70 +99,68 @@ async function demo(): Promise<void> {
   console.log(
     "\nTraining: each member alone, the best one again with the whole compute, and Hub-Pathway under two budgets.",
   );
-  const events: RunEvent[] = [];
-  const result = await runSeed({ protocol: starterProtocol, data, seed, watch: true, emit: follow(events) }, "test");
-  console.log(`\nHeld-out test split, ${test} images, one seed (choices were made on the validation split):\n`);
-  console.log(textTable(result.entries, columns));
-  mkdirSync(folder, { recursive: true });
-  const path = `${folder}/report.html`;
-  writeFileAtomic(path, [page(result, data, events)]);
-  console.log(`\nReport with curves and the class x model heat map: ${relative(process.cwd(), path)}`);
-  console.log(`Done in ${duration((performance.now() - began) / 1000)}. Results over seeds: docs/results/starter.md`);
+}
+
+async function train(hub: Hub, setting: Setting, seen: Seen): Promise<Line[]> {
+  const members = hub.manifest.members.map((member) => member.name);
+  const plans = mainPlans({ members, epochs: setting.protocol.epochs }).filter(({ name }) => !left.includes(name));
+  const request: ExperimentRequest = {
+    seeds: [seed],
+    quick: false,
+    final: true,
+    cells: new CellStore(join(folder, "cells")),
+    cache: join(folder, "cache"),
+    say() {},
+    watch: { event: follow(seen.epochs), tested: (plan, evaluation) => seen.tests.set(plan, evaluation) },
+  };
+  const lines: Line[] = [];
+  for (const plan of plans) {
+    await methodCell(request, setting, plan);
+    const cell = finishedCell(request, setting, plan);
+    if (cell) lines.push(lineOf(plan, [cell], "test"));
+  }
+  rmSync(request.cache, { recursive: true, force: true });
+  return lines;
 }
 
 /** Keeps epochs for the curves and says on one line where each fit stands. */
-function follow(events: RunEvent[]): (event: RunEvent) => void {
+function follow(seen: RunEvent[]): (plan: string, event: RunEvent) => void {
   let epochs = 0;
-  return (event) => {
+  return (plan, event) => {
     if (event.type === "fit") epochs = event.epochs;
-    if (event.type === "epoch") {
-      events.push(event);
-      const shares = event.shares ? `, shares ${event.shares.map((share) => Math.round(100 * share)).join("/")} %` : "";
-      const line = `${event.fit}: epoch ${event.epoch}/${epochs}, loss ${event.loss.toFixed(3)}, validation ${percent(event.validation?.accuracy ?? 0)}${shares}`;
-      if (process.stdout.isTTY) process.stdout.write(`\r\x1b[2K${line}${event.epoch === epochs ? "\n" : ""}`);
-      else if (event.epoch === epochs) console.log(line);
-    }
+    if (event.type !== "epoch") return;
+    seen.push({ ...event, fit: plan });
+    const shares = event.shares ? `, shares ${event.shares.map((share) => Math.round(100 * share)).join("/")} %` : "";
+    const line = `${plan}: epoch ${event.epoch}/${epochs}, loss ${event.loss.toFixed(3)}, validation ${percent(event.validation?.accuracy ?? 0)}${shares}`;
+    if (process.stdout.isTTY) process.stdout.write(`\r\x1b[2K${line}${event.epoch === epochs ? "\n" : ""}`);
+    else if (event.epoch === epochs) console.log(line);
   };
 }
 
-function page(result: SeedResult, data: TaskData, events: readonly RunEvent[]): string {
-  const rows = result.entries.map((entry) => columns.map((column) => column.value(entry)));
-  const ours = result.pathways.at(-1);
+function page(lines: readonly Line[], data: TaskData, seen: Seen, { manifest }: Hub): string {
+  const members = manifest.members.map((member) => member.name);
+  const measured = seen.tests.get(ours.equalCompute);
+  const titles = columns.map((column) => column.title);
+  const rows = lines.map((line) => columns.map((column) => column.value(line)));
+  const points = lines.map(({ name, budget, inferenceFlops, accuracy }) => {
+    return { name: `${name} (${budget})`, x: inferenceFlops, y: accuracy.mean };
+  });
   return htmlPage("Hub-Pathway on emoji categories", [
     `<p>Accuracy on the held-out test split (${data.counts.test} images), one seed. Choices were made on the validation split.</p>`,
-    htmlTable(
-      columns.map((column) => column.title),
-      rows,
-    ),
-    scatterPlot("Accuracy against inference cost", result.entries.map(point), {
+    htmlTable(titles, rows),
+    scatterPlot("Accuracy against inference cost", points, {
       x: "FLOPs per image (logarithmic)",
       y: "test accuracy",
     }),
-    ...curves(events, result.memberNames),
-    ...(ours ? routes(ours, data, result.memberNames) : []),
+    ...curves(seen.epochs, members),
+    ...(measured ? routes(measured, data.classes, members) : []),
   ]);
 }
 
-function point(entry: Entry): { name: string; x: number; y: number } {
-  return { name: `${entry.method} (${entry.budget})`, x: entry.inferenceFlops, y: entry.metrics.accuracy };
-}
-
-function routes(cell: Cell, data: TaskData, memberNames: readonly string[]): string[] {
-  const measured = cell.splits.test;
-  if (!measured) return [];
-  const { probabilities, labels, weights = [] } = measured;
-  const confusion = confusionMatrix(probabilities, labels, data.classes.length);
-  const evaluation = { labels, weights: Float32Array.from(weights) };
-  return [
-    pathwayHeatMap(evaluation, data.classes, memberNames),
-    heatMap(
-      "Confusion of Hub-Pathway: rows are true, columns predicted",
-      data.classes,
-      data.classes,
-      confusion,
-      String,
-    ),
-  ];
+function routes(measured: Evaluation, classes: readonly string[], members: readonly string[]): string[] {
+  const confusion = confusionMatrix(measured.probabilities, measured.labels, classes.length);
+  const title = "Confusion of Hub-Pathway: rows are true, columns predicted";
+  return [pathwayHeatMap(measured, classes, members), heatMap(title, classes, classes, confusion, String)];
 }
 
 try {

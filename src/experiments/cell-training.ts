@@ -16,6 +16,7 @@ import {
   type MethodContext,
   type Metrics,
   type Predictor,
+  type RunEvent,
   rankingPrior,
   reordered,
   type SplitName,
@@ -146,7 +147,11 @@ export class CellTraining {
     const checkpoint = join(folder, `${shared ? "shared" : method.name}-${identity}.safetensors`);
     if (!shared) this.#own.push(checkpoint);
     const batches = reordered(this.#data.train, order);
-    const result = await fit({ fit: name, learner, batches, options, checkpoint, identity, emit: () => {} });
+    const { watch } = this.#request;
+    const emit = (event: RunEvent) => watch?.event(this.#plan.name, event);
+    const watched = async () => (await this.measure(learner, "validation")).metrics;
+    const validate = watch ? watched : undefined;
+    const result = await fit({ fit: name, learner, batches, options, checkpoint, identity, emit, validate });
     this.seconds += result.seconds;
     this.flops += result.trainingFlops;
     return result;

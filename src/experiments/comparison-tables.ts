@@ -188,5 +188,5 @@ export function paretoSection(target: string, lines: readonly Line[], split: Spl
     return { name: `${name} (${budget})`, x: inferenceFlops, y: accuracy.mean };
   });
   const axes = { x: "FLOPs per image (logarithmic)", y: `${split} accuracy` };
-  return { title: `Cost and accuracy: ${target}`, plot: scatterPlot(target, points, axes) };
+  return { title: `Cost and accuracy: ${target}`, plot: scatterPlot(target, points, axes), picture: target };
 }

@@ -1,4 +1,5 @@
 /** What an experiment is: independent groups of cells that can be computed anywhere, and the tables made of them. */
+import type { Evaluation, RunEvent } from "../train/index.ts";
 import type { CellStore } from "./cell-store.ts";
 
 export interface ExperimentRequest {
@@ -16,6 +17,15 @@ export interface ExperimentRequest {
   cache: string;
   /** A line of progress for people. */
   say(text: string): void;
+  /** For a program that shows cells while they are computed: fits are then measured on validation data after every epoch. */
+  watch?: CellWatch;
+}
+
+export interface CellWatch {
+  /** @param plan name of the plan that a fit belongs to */
+  event(plan: string, event: RunEvent): void;
+  /** What a finished model says of the test split. */
+  tested(plan: string, evaluation: Evaluation): void;
 }
 
 /** Cells that need each other (those of one target and seed); groups need nothing of other groups. */
@@ -33,6 +43,8 @@ export interface ReportSection {
   table?: ReportTable;
   /** An SVG element. */
   plot?: string;
+  /** Name of a file of its own for the plot, which the Markdown then shows. */
+  picture?: string;
   /** Lines after the table, each a point of a list. */
   remarks?: readonly string[];
 }

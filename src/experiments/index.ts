@@ -15,7 +15,12 @@ import { routing } from "./routing.ts";
 import { sameArchitecture } from "./same-architecture.ts";
 
 export { CellStore } from "./cell-store.ts";
+export { type Line, lineOf } from "./comparison-tables.ts";
 export type { Experiment, ExperimentReport, ExperimentRequest } from "./experiment.ts";
+export { finishedCell, methodCell } from "./method-cell.ts";
+export { mixedHubComparison } from "./mixed-hub.ts";
+export { mainPlans, ours } from "./plans.ts";
+export { protocolOf, Setting, targets } from "./protocol.ts";
 export { type Part, recordTestReading, reportText, runGroups, runProcesses, saveReport } from "./runner.ts";
 
 export const experiments: readonly Experiment[] = [

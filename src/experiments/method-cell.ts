@@ -75,7 +75,7 @@ export async function methodCell(request: ExperimentRequest, setting: Setting, p
     const began = performance.now();
     const data = await setting.data();
     training = new CellTraining(request, setting, plan, data);
-    const { cell, part } = await compute(setting, plan, data, training);
+    const { cell, part } = await compute(request, setting, plan, data, training);
     await request.cells.cell(testName(name), key, async () => part);
     const seconds = Math.round((performance.now() - began) / 1000);
     request.say(`${name}: ${(100 * cell.validation.accuracy).toFixed(1)} % on validation, ${seconds} s`);
@@ -132,6 +132,7 @@ function decisive(choices: Readonly<Record<string, unknown>>): Record<string, un
 }
 
 async function compute(
+  request: ExperimentRequest,
   setting: Setting,
   plan: Plan,
   data: TaskData,
@@ -145,6 +146,7 @@ async function compute(
   try {
     const validation = await training.measure(predictor, "validation");
     const test = await training.measure(predictor, "test");
+    request.watch?.tested(plan.name, test);
     const sweep = await training.sweep(predictor);
     const cell: MethodCell = {
       version: cellVersion,

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { appendFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../io/index.ts";
-import { escapeHtml, htmlPage, htmlTable, markdownTable, textTable } from "../report/index.ts";
+import { escapeHtml, htmlPage, htmlTable, markdownTable, svgFile, textTable } from "../report/index.ts";
 import { setNumThreads, UserError } from "../torch/index.ts";
 import type { Experiment, ExperimentReport, ExperimentRequest, ReportSection, ReportTable } from "./experiment.ts";
 import { provenance } from "./provenance.ts";
@@ -75,7 +75,7 @@ export interface ReportFiles {
 }
 
 /**
- * Writes the report as Markdown, HTML and JSON; those of the test split and of quick runs have names of their own.
+ * Writes the report as Markdown with its pictures, HTML and JSON; those of the test split and of quick runs have names of their own.
  * @param command what makes the report again
  */
 export function saveReport(
@@ -90,15 +90,20 @@ export function saveReport(
   const path = (ending: string) => join(folder, `${stem}.${ending}`);
   const files = { markdown: path("md"), html: path("html"), json: path("json") };
   const head = `# ${report.title}\n\nMade by \`${command}\`.`;
-  writeFileAtomic(files.markdown, `${[head, ...report.sections.map(markdownSection)].join("\n\n")}\n`);
+  const pictures = report.sections.map(({ plot, picture }) => (plot && picture ? `${stem}-${picture}.svg` : undefined));
+  const parts = report.sections.map((section, i) => markdownSection(section, pictures[i]));
+  for (const [i, name] of pictures.entries()) {
+    if (name) writeFileAtomic(join(folder, name), svgFile(report.sections[i]?.plot ?? ""));
+  }
+  writeFileAtomic(files.markdown, `${[head, ...parts].join("\n\n")}\n`);
   writeFileAtomic(files.html, htmlPage(report.title, report.sections.map(htmlSection)));
   const all = { command, seeds: request.seeds, made: provenance(), ...(report.data as object) };
   writeFileAtomic(files.json, `${JSON.stringify(all, null, 1)}\n`);
   return files;
 }
 
-function markdownSection({ title, text = [], table, remarks = [] }: ReportSection): string {
-  const parts = [`## ${title}`, ...text];
+function markdownSection({ title, text = [], table, remarks = [] }: ReportSection, picture?: string): string {
+  const parts = [`## ${title}`, ...text, ...(picture ? [`![${title}](${picture})`] : [])];
   if (table) parts.push(markdownTable(table.rows, textColumns(table)));
   if (remarks.length > 0) parts.push(remarks.map((remark) => `- ${remark}`).join("\n"));
   return parts.join("\n\n");

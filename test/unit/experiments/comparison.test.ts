@@ -139,6 +139,22 @@ test("a rival on the best member trains the member that plain fine-tuning prefer
   assert.ok(found.trainingFlops > named.trainingFlops, "the choice costs the training of all");
 });
 
+test("whoever watches a cell sees each epoch with its validation accuracy, and the test predictions", async () => {
+  const epochs: (number | undefined)[] = [];
+  const tested: string[] = [];
+  const watch: NonNullable<ExperimentRequest["watch"]> = {
+    event: (name, event) => {
+      if (name === "ours" && event.type === "epoch") epochs.push(event.validation?.accuracy);
+    },
+    tested: (name, evaluation) => tested.push(`${name} ${evaluation.labels.length > 0}`),
+  };
+  const request = requestOf({ watch });
+  await using setting = new Setting(protocol, 0);
+  const ours = plan("ours", "hub-pathway", "equal epochs", 3, { choices: { k: 2, generatorWidth: 4 } });
+  const cell = await methodCell(request, setting, ours);
+  assert.deepEqual([epochs.length, epochs.at(-1), tested], [3, cell.validation.accuracy, ["ours true"]]);
+});
+
 test("an experiment runs in parts, on one's own data, and reports with every table", async () => {
   const { hub, target } = protocol;
   const request = requestOf({ hub, data: target.data.source, quick: true });
@@ -156,6 +172,8 @@ test("an experiment runs in parts, on one's own data, and reports with every tab
   const markdown = readFileSync(files.markdown, "utf8");
   assert.ok(markdown.includes("the command") && markdown.includes("| ensemble of all |"));
   assert.ok(readFileSync(files.html, "utf8").includes("<svg"));
+  const [, picture = ""] = /!\[[^\]]*\]\(([^)]*\.svg)\)/.exec(markdown) ?? [];
+  assert.ok(readFileSync(join(results, picture), "utf8").startsWith("<svg xmlns"), picture);
   const { made, targets } = JSON.parse(readFileSync(files.json, "utf8"));
   assert.ok(made.versions.node === process.version && targets[0].lines.length > 5);
   assert.ok(!existsSync(join(results, "ledger.jsonl")));
