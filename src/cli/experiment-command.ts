@@ -14,6 +14,7 @@ import {
   runProcesses,
   saveReport,
 } from "../experiments/index.ts";
+import { ConfigError } from "../torch/index.ts";
 import type { Output } from "./context.ts";
 import { requireCounts } from "./data-flags.ts";
 import { number } from "./flags.ts";
@@ -61,6 +62,7 @@ export function addExperimentCommand(program: Command, output: () => Output): vo
 
 async function run(experiment: Experiment, flags: ExperimentFlags, output: Output): Promise<void> {
   requireCounts({ seeds: flags.seeds, jobs: flags.jobs });
+  refuseForeign(experiment, flags);
   // What a quick run makes lies apart from results.
   const results = flags.quick ? join(flags.cache, "quick") : flags.results;
   const request = requestOf(experiment, flags, results, output);
@@ -71,11 +73,19 @@ async function run(experiment: Experiment, flags: ExperimentFlags, output: Outpu
   }
   const report = await experiment.report(request);
   const command = commandOf(experiment, flags);
-  const files = saveReport(experiment.name, report, request, results, command);
+  const files = saveReport(experiment, report, request, results, command);
   if (flags.final) recordTestReading(experiment.name, request, results, command);
   output.say(reportText(report));
   output.say(`\nwritten: ${Object.values(files).join(", ")}`);
   output.result({ experiment: experiment.name, ...files, ...(report.data as object) });
+}
+
+/** @throws ConfigError for flags that have no meaning in an experiment with worlds or games of its own */
+function refuseForeign({ name, selfContained }: Experiment, flags: ExperimentFlags): void {
+  const given = (["hub", "data", "final"] as const).filter((flag) => flags[flag]);
+  if (!selfContained || given.length === 0) return;
+  const list = given.map((flag) => `--${flag}`).join(" and ");
+  throw new ConfigError(`${name} has its own hub and tasks, and no test split: leave out ${list}`);
 }
 
 function requestOf(experiment: Experiment, flags: ExperimentFlags, results: string, output: Output): ExperimentRequest {

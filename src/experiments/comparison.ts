@@ -67,7 +67,23 @@ export function comparisonGroups(comparison: Comparison, request: ExperimentRequ
 
 async function runPlans(request: ExperimentRequest, setting: Setting, plans: readonly Plan[]): Promise<void> {
   await using own = setting;
-  for (const plan of plans) await methodCell(request, own, plan);
+  for (const plan of plans.filter((plan) => isAllowed(request, own, plan))) await methodCell(request, own, plan);
+}
+
+/** Whether a plan suits the hub, which the user's own need not: what does not is left out of the table, and said before anything trains. */
+function isAllowed(
+  { say }: ExperimentRequest,
+  { hub, protocol }: Setting,
+  { name, method, choices, options }: Plan,
+): boolean {
+  try {
+    method.check(choices, hub.manifest, { ...protocol.options, ...options });
+    return true;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    say(`left out: ${name}: ${error.message}`);
+    return false;
+  }
 }
 
 /** @throws UserError when cells of one seed were made with different splits */

@@ -78,6 +78,8 @@ export interface Experiment {
   readonly summary: string;
   /** Seeds when none are asked for. */
   readonly seeds: number;
+  /** It makes its own worlds or plays its own games: another hub or other data have no place in it, and no test split is held out. */
+  readonly selfContained?: true;
   groups(request: ExperimentRequest): CellGroup[];
   /** @throws UserError when cells are missing */
   report(request: ExperimentRequest): Promise<ExperimentReport>;

@@ -7,7 +7,7 @@ import { getNumThreads, loadedLibrary } from "../torch/index.ts";
 
 export interface Provenance {
   time: string;
-  /** Of the repository; null outside of one. */
+  /** Of the repository, with a plus where its sources were changed since; null outside of one. */
   commit: string | null;
   machine: string;
   threads: number;
@@ -38,7 +38,9 @@ function commitHash(): string | null {
 
 function readCommit(): string | null {
   try {
-    return execFileSync("git", ["rev-parse", "HEAD"], { cwd: root, encoding: "utf8", stdio: "pipe" }).trim();
+    const git = (...args: string[]) => execFileSync("git", args, { cwd: root, encoding: "utf8", stdio: "pipe" }).trim();
+    const changed = git("status", "--porcelain", "--", "src", "native", "hubs") !== "";
+    return `${git("rev-parse", "HEAD")}${changed ? "+" : ""}`;
   } catch {
     return null;
   }

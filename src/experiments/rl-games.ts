@@ -8,7 +8,6 @@ import {
   defaultDqnOptions,
   gridIds,
   makeEnvironment,
-  observationForm,
   openAgent,
   outputKind,
   playEpisodes,
@@ -27,7 +26,7 @@ import {
   type ReportSection,
   right,
 } from "./experiment.ts";
-import { requireOwnGames, run } from "./rl/agents.ts";
+import { formOf, run } from "./rl/agents.ts";
 import { curveSeries, type LearningCurve, learningCurve } from "./rl/curve.ts";
 import { agentName } from "./rl/protocol.ts";
 import { bootstrapInterval, intervalText } from "./rl/statistics.ts";
@@ -68,7 +67,7 @@ function tasksOf(quick: boolean): Task[] {
 }
 
 async function planOf({ environment: id, algorithm }: Task) {
-  const form = observationForm(await makeEnvironment(id));
+  const form = await formOf(id);
   const isVector = form.shape[1] * form.shape[2] === 1;
   // Few steps, and a network that overestimates quickly: a larger batch and a smaller replay for classic control.
   const small = { batchSize: 128, capacity: 50_000, learningStarts: 1000, targetEvery: 2000, epsilonFall: 0.2 };
@@ -82,10 +81,10 @@ async function planOf({ environment: id, algorithm }: Task) {
 
 const taskName = ({ environment, algorithm }: Task) => `${agentName(environment)}-${algorithm}`;
 
-const cellOf = (task: Task, seed: number): [string, unknown] => [
-  `rl-games/${taskName(task)}-seed${seed}`,
-  { version, task, seed },
-];
+/** Name and key of a cell; the key holds what is trained and how. */
+async function cellOf(task: Task, seed: number): Promise<[string, unknown]> {
+  return [`rl-games/${taskName(task)}-seed${seed}`, { version, task, seed, ...(await planOf(task)) }];
+}
 
 const randomCellOf = ({ environment, episodes }: Task): [string, unknown] => [
   `rl-games/${agentName(environment)}-random`,
@@ -94,9 +93,9 @@ const randomCellOf = ({ environment, episodes }: Task): [string, unknown] => [
 
 async function gameCell(request: ExperimentRequest, task: Task, seed: number): Promise<GameCell> {
   const { environment, steps: totalSteps, copies } = task;
-  const out = join(request.cache, "rl-games", fingerprint({ version, task }), String(seed));
+  const { plan, network } = await planOf(task);
+  const out = join(request.cache, "rl-games", fingerprint({ version, task, plan, network }), String(seed));
   if (!existsSync(join(out, "result.json"))) {
-    const { plan, network } = await planOf(task);
     await run({ environment, algorithm: plan, network, hub: undefined, copies, totalSteps, seed, out });
   }
   return { ...learningCurve(out), played: await playedReturn(out, task, seed) };
@@ -130,7 +129,6 @@ async function randomReturn({ environment: id, episodes }: Task): Promise<number
 }
 
 function groups(request: ExperimentRequest): CellGroup[] {
-  requireOwnGames(request);
   const { cells, seeds, quick } = request;
   return seeds.flatMap((seed) =>
     tasksOf(quick).map((task): CellGroup => {
@@ -139,7 +137,9 @@ function groups(request: ExperimentRequest): CellGroup[] {
         name,
         async run() {
           await cells.cell(...randomCellOf(task), async () => ({ played: await randomReturn(task) }));
-          const { played, seconds } = await cells.cell(...cellOf(task, seed), () => gameCell(request, task, seed));
+          const { played, seconds } = await cells.cell(...(await cellOf(task, seed)), () =>
+            gameCell(request, task, seed),
+          );
           request.say(`${name}: return ${played.toFixed(2)} in ${duration(seconds)}`);
         },
       };
@@ -154,14 +154,17 @@ interface GameLine {
   met: boolean;
 }
 
-function finishedLines({ cells, seeds, quick }: ExperimentRequest): GameLine[] {
-  return tasksOf(quick).flatMap((task): GameLine[] => {
+async function finishedLines({ cells, seeds, quick }: ExperimentRequest): Promise<GameLine[]> {
+  const lines: GameLine[] = [];
+  for (const task of tasksOf(quick)) {
     const random = cells.read<{ played: number }>(...randomCellOf(task))?.played;
-    const own = seeds.flatMap((seed) => cells.read<GameCell>(...cellOf(task, seed)) ?? []);
-    if (random === undefined || own.length === 0) return [];
+    const keys = await Promise.all(seeds.map((seed) => cellOf(task, seed)));
+    const own = keys.flatMap((key) => cells.read<GameCell>(...key) ?? []);
+    if (random === undefined || own.length === 0) continue;
     const goal = "value" in task.goal ? task.goal.value : task.goal.timesRandom * random;
-    return [{ task, cells: own, random, met: mean(own.map(({ played }) => played)) >= goal }];
-  });
+    lines.push({ task, cells: own, random, met: mean(own.map(({ played }) => played)) >= goal });
+  }
+  return lines;
 }
 
 function mainSection(lines: readonly GameLine[], request: ExperimentRequest): ReportSection {
@@ -210,12 +213,13 @@ function curveSection(environment: string, lines: readonly GameLine[]): ReportSe
   const name = agentName(environment);
   return {
     title: `Learning curves: ${name}`,
+    picture: name,
     plot: lineChart(`Return in ${name}`, series, { x: "steps", y: "return" }),
   };
 }
 
 async function report(request: ExperimentRequest): Promise<ExperimentReport> {
-  const lines = finishedLines(request);
+  const lines = await finishedLines(request);
   if (lines.length === 0) throw new UserError("no cell is finished yet: run the experiment first");
   const environments = [...new Set(lines.map(({ task }) => task.environment))];
   return {
@@ -229,6 +233,7 @@ export const rlGames: Experiment = {
   name: "rl-games",
   summary: "what PPO and DQN reach alone in CartPole and the MinAtar games",
   seeds: 3,
+  selfContained: true,
   groups,
   report,
 };

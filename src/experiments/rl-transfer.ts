@@ -8,7 +8,7 @@ import {
   type ExperimentRequest,
   quickRemark,
 } from "./experiment.ts";
-import { readSource, requireOwnGames, sourceAgent } from "./rl/agents.ts";
+import { readSource, sourceAgent } from "./rl/agents.ts";
 import { agentName, type Protocol, scratch, transferMethods, transferProtocol } from "./rl/protocol.ts";
 import { groupName, readCell, type TransferCell, transferCell } from "./rl/transfer-cell.ts";
 import { curveSections, mainSection, sourceSection, transferLines } from "./rl/transfer-tables.ts";
@@ -19,7 +19,6 @@ const placesOf = ({ seeds }: ExperimentRequest, { targets }: Protocol) =>
 
 /** The source agents first, so that several processes train different ones; then one group for each game and seed. */
 function groups(request: ExperimentRequest): CellGroup[] {
-  requireOwnGames(request);
   const protocol = transferProtocol(request.quick);
   const sources = protocol.sources.map((game): CellGroup => {
     const name = `source-${agentName(game)}`;
@@ -93,6 +92,7 @@ export const rlTransfer: Experiment = {
   name: "rl-transfer",
   summary: "Hub-Pathway over agents of three games, against scratch, fine-tuning and distillation in two others",
   seeds: 5,
+  selfContained: true,
   groups,
   report,
 };

@@ -8,20 +8,26 @@ import { figures, shown, summary } from "./router/figures.ts";
 import { type FigureName, type Row, type SectionPlan, sectionPlans } from "./router/settings.ts";
 
 const cellVersion = 1;
+/** The worlds' own seeds start here: the settings were chosen while looking at seeds 0 to 2. */
+const firstSeed = 10;
+
+const seedsOf = ({ seeds }: ExperimentRequest) => seeds.map((seed) => firstSeed + seed);
 
 export const router: Experiment = {
   name: "router",
   summary: "synthetic hubs whose best routes are known: regret, specialisation and collapse of the generator",
   seeds: 5,
+  selfContained: true,
   groups,
   report,
 };
 
 /** One for each setting and seed; a setting of several sections is computed once. */
-function groups({ quick, seeds, cells, say }: ExperimentRequest): CellGroup[] {
+function groups(request: ExperimentRequest): CellGroup[] {
+  const { quick, cells, say } = request;
   const rows = sectionPlans(quick).flatMap((section) => section.rows);
   const settings = new Map(rows.map(({ setting }) => [fingerprint(setting), setting]));
-  return seeds.flatMap((seed) =>
+  return seedsOf(request).flatMap((seed) =>
     Array.from(settings, ([hash, setting]) => ({
       name: `${cellName(setting, seed)}-${hash}`,
       async run() {
@@ -33,10 +39,13 @@ function groups({ quick, seeds, cells, say }: ExperimentRequest): CellGroup[] {
 }
 
 async function report(request: ExperimentRequest): Promise<ExperimentReport> {
-  const found = sectionPlans(request.quick).map((section) => ({
-    section,
-    rows: section.rows.map((row) => ({ row, cells: cellsOf(row, request) })),
-  }));
+  const found = sectionPlans(request.quick).flatMap((section) => {
+    const rows = section.rows
+      .map((row) => ({ row, cells: cellsOf(row, request) }))
+      .filter(({ cells }) => cells.length > 0);
+    return rows.length > 0 ? [{ section, rows }] : [];
+  });
+  if (found.length === 0) throw new UserError("no cell is finished yet: run the experiment first");
   return {
     title: "What the router can find: synthetic hubs with known best routes",
     sections: [introduction(request.seeds.length), ...found.map(({ section, rows }) => sectionOf(section, rows))],
@@ -60,13 +69,11 @@ function cellKey(setting: Setting, seed: number): unknown {
   return { version: cellVersion, setting, seed };
 }
 
-/** @throws UserError when a cell is missing */
-function cellsOf({ setting }: Row, { seeds, cells }: ExperimentRequest): RouterCell[] {
-  return seeds.map((seed) => {
-    const cell = cells.read<RouterCell>(cellName(setting, seed), cellKey(setting, seed));
-    if (!cell) throw new UserError(`the cell ${cellName(setting, seed)} is not computed: run the experiment first`);
-    return cell;
-  });
+/** The finished cells of a setting. */
+function cellsOf({ setting }: Row, request: ExperimentRequest): RouterCell[] {
+  return seedsOf(request).flatMap(
+    (seed) => request.cells.read<RouterCell>(cellName(setting, seed), cellKey(setting, seed)) ?? [],
+  );
 }
 
 function introduction(seeds: number): ReportSection {
@@ -85,7 +92,7 @@ function introduction(seeds: number): ReportSection {
         "against the best routes with the best heads, in closed form. Agreement is the part of the best members " +
         "that is activated. ×2 and ×10 are the generator's learning rate over that of pre-trained parameters; ×2 is " +
         "the default.",
-      `Mean ± half the 95 % interval (Student's t) over ${seeds} seeds, which move images, initialisation and order.`,
+      `Mean ± half the 95 % interval (Student's t) over up to ${seeds} seeds, which move images, initialisation and order.`,
     ],
   };
 }

@@ -75,17 +75,18 @@ export interface ReportFiles {
 }
 
 /**
- * Writes the report as Markdown with its pictures, HTML and JSON; those of the test split and of quick runs have names of their own.
+ * Writes the report as Markdown with its pictures, HTML and JSON; those of the validation split and of quick runs say so in their names.
  * @param command what makes the report again
  */
 export function saveReport(
-  name: string,
+  { name, selfContained }: Pick<Experiment, "name" | "selfContained">,
   report: ExperimentReport,
   request: ExperimentRequest,
   folder: string,
   command: string,
 ): ReportFiles {
-  const stem = `${name}${request.final ? "" : "-validation"}${request.quick ? "-quick" : ""}`;
+  const split = request.final || selfContained ? "" : "-validation";
+  const stem = `${name}${split}${request.quick ? "-quick" : ""}`;
   mkdirSync(folder, { recursive: true });
   const path = (ending: string) => join(folder, `${stem}.${ending}`);
   const files = { markdown: path("md"), html: path("html"), json: path("json") };

@@ -1,8 +1,11 @@
 /** The program as a user runs it: commands, exit codes, one line for each kind of bad input. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { lastLine, runProgram } from "../support/program.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../support/small-hub.ts";
 
@@ -228,4 +231,16 @@ test("a checkpoint of another hub or other options is not resumed", async () => 
   const other = await run(trainArgs("theirs", ["--epochs", "30", "--resume", "--lr", "0.1"]));
   assert.equal(other.code, 1);
   assert.match(other.stderr, /another run \(options differs\)/);
+});
+
+test("a reader that stops, as head does, ends the program without a word", async () => {
+  const bin = fileURLToPath(new URL("../../bin/hub-pathway.js", import.meta.url));
+  const child = spawn(process.execPath, [bin, "train", "--help"], { stdio: ["ignore", "pipe", "pipe"] });
+  child.stdout.destroy();
+  let stderr = "";
+  child.stderr.on("data", (data) => {
+    stderr += String(data);
+  });
+  const [code] = await once(child, "close");
+  assert.deepEqual([code, stderr], [141, ""]);
 });

@@ -65,6 +65,8 @@ test("cost measures every k beside the ensemble", async () => {
 
 test("an unknown experiment, and tables of nothing, are refused in one line", async () => {
   const unknown = await run(["no-such"]);
+  const foreign = await run(["rl-games", "--data", "photos"]);
+  assert.deepEqual([foreign.code, /leave out --data/.test(foreign.stderr)], [2, true]);
   assert.deepEqual([unknown.code, /no experiment "no-such"; there are: .*mixed-hub/.test(unknown.stderr)], [2, true]);
   const empty = await run(["mixed-hub", ...subject, "--tables", "--cache", at("empty")]);
   assert.deepEqual([empty.code, /no cell is finished yet/.test(empty.stderr)], [1, true]);

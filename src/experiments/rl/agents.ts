@@ -15,12 +15,13 @@ import {
   isAgentRun,
   makeEnvironment,
   type NetworkPlan,
+  type ObservationForm,
   observationForm,
   outputKind,
   trainAgent,
   usualNetwork,
 } from "../../rl/index.ts";
-import { ConfigError, keep, noGrad, scope, type Tensor, zeros } from "../../torch/index.ts";
+import { keep, noGrad, scope, type Tensor, zeros } from "../../torch/index.ts";
 import { fingerprint } from "../../train/index.ts";
 import type { ExperimentRequest } from "../experiment.ts";
 import { type LearningCurve, learningCurve } from "./curve.ts";
@@ -31,23 +32,27 @@ export function transferFolder({ cache }: ExperimentRequest, protocol: Protocol)
   return join(cache, "rl-transfer", fingerprint(protocol));
 }
 
-/** @throws ConfigError where another hub or other data are asked for */
-export function requireOwnGames({ hub, data }: ExperimentRequest): void {
-  if (hub ?? data) throw new ConfigError("this experiment has games and agents of its own: leave out --hub and --data");
-}
-
 /** Trains an agent to its end, from where it was left. */
 export async function run(request: Omit<AgentRequest, "resume" | "emit" | "environmentOptions">): Promise<void> {
   mkdirSync(dirname(request.out), { recursive: true });
   await trainAgent({ ...request, environmentOptions: {}, resume: isAgentRun(request.out), emit: () => {} });
 }
 
+/** What a game's observations look like. */
+export async function formOf(game: string): Promise<ObservationForm> {
+  const environment = await makeEnvironment(game);
+  try {
+    return observationForm(environment);
+  } finally {
+    await environment.close();
+  }
+}
+
 export async function newNetwork(
   game: string,
   { algorithm }: Pick<Protocol, "algorithm">,
 ): Promise<Extract<NetworkPlan, { kind: "new" }>> {
-  const form = observationForm(await makeEnvironment(game));
-  return usualNetwork(form, outputKind(algorithm.name)) as Extract<NetworkPlan, { kind: "new" }>;
+  return usualNetwork(await formOf(game), outputKind(algorithm.name)) as Extract<NetworkPlan, { kind: "new" }>;
 }
 
 /** The cell of a source game's agent; its run is in the cache afterwards. @param group whose folder it is trained in */

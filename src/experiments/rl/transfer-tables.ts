@@ -117,6 +117,7 @@ export function curveSections(
   const variants = methods.filter((name) => name === scratch || name === ours || !rivals.includes(name));
   return [["rivals", rivals] as const, ["variants and controls", variants] as const].map(([title, names]) => ({
     title: `Learning curves in ${agentName(target)}: ${title}`,
+    picture: `${agentName(target)}-${title.split(" ")[0]}`,
     text: ["Mean over seeds of the return of training episodes; shades are 95 % bootstrap intervals."],
     plot: lineChart(
       `Return in ${agentName(target)}`,

@@ -168,7 +168,7 @@ test("an experiment runs in parts, on one's own data, and reports with every tab
     assert.ok(text.includes(part), `${part} in\n${text}`);
   }
   const results = join(folder, "results");
-  const files = saveReport("mixed-hub", report, request, results, "the command");
+  const files = saveReport(mixedHub, report, request, results, "the command");
   const markdown = readFileSync(files.markdown, "utf8");
   assert.ok(markdown.includes("the command") && markdown.includes("| ensemble of all |"));
   assert.ok(readFileSync(files.html, "utf8").includes("<svg"));

@@ -114,7 +114,7 @@ test("every target is trained by every method, a rate is chosen on validation da
     const all = cellsIn(request, target).map((cell) => cell.test.accuracy);
     assert.ok(chosen.every((accuracy) => accuracy !== undefined && all.includes(accuracy)));
   }
-  const files = saveReport("paper", report, request, join(folder, "results"), "a test");
+  const files = saveReport(paper, report, request, join(folder, "results"), "a test");
   assert.match(readFileSync(files.markdown, "utf8"), /## cifar-100/);
 
   // Finished cells are only read: without the data there is nothing to compute, and the same report.
