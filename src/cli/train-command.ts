@@ -228,7 +228,13 @@ function choices(flags: TrainFlags): Record<string, unknown> {
   const own = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
   const twice = Object.keys(flags.choice ?? {}).filter((name) => Object.hasOwn(own, name));
   if (twice.length > 0) throw new ConfigError(`${twice.join(", ")}: given by --choice and by an option of its own`);
-  return { ...own, ...flags.choice };
+  const made: Record<string, unknown> = { ...own, ...flags.choice };
+  if (Number(made["heldOut"] ?? 0) > 0 && augmentations[flags.augment].mixup > 0) {
+    throw new ConfigError(
+      "heldOut keeps images from the members, and mixup puts them into others: use another --augment",
+    );
+  }
+  return made;
 }
 
 function trainOptions(flags: TrainFlags): typeof defaultTrainOptions {
