@@ -25,8 +25,8 @@ const usual: Protocol = {
   targets: ["minatar:asterix", "minatar:seaquest"],
   sourceSteps: 2_000_000,
   sourceSeed: 1000,
-  targetSteps: 750_000,
-  distilSteps: 500_000,
+  targetSteps: 500_000,
+  distilSteps: 300_000,
   // Few steps of many copies: acting costs little, and minibatches have 512 rows.
   copies: 64,
   algorithm: { name: "ppo", options: { ...defaultPpoOptions, rollout: 64, minibatches: 8 } },
