@@ -84,7 +84,11 @@ export function addTrainCommand(program: Command, output: () => Output): void {
       ).choices(["uniform", ...rankingScores.map((score) => score.name)]),
     )
     .option("--exploitation-weight <w>", "weight of each model's own task loss", number)
-    .option("--beta <b>", "part of the aggregate's loss that reaches the members, 0 to 1", number)
+    .option(
+      "--beta <b>",
+      "part of the aggregate's loss that reaches the members, 0 to 1 (default 0: each learns from its own loss alone)",
+      number,
+    )
     .option("--pathway-warmup <part>", "part of training with random routes", number)
     .option("--epochs <n>", "passes through the training images", number, defaultTrainOptions.epochs)
     .option("--iterations <n>", "steps in all, instead of --epochs; the last epoch is cut short", number)

@@ -23,7 +23,10 @@ export interface PathwayConfig {
   explorationFade: number | "constant";
   /** Weight of the loss that trains each model on the data that activated it. */
   exploitationWeight: number;
-  /** Part of the aggregate's task loss, 0 … 1, whose gradient reaches the members. */
+  /**
+   * Part of the aggregate's task loss, 0 … 1, whose gradient reaches the members. At 0 they learn from their own loss alone, which
+   * keeps the activated ones complementary (docs/results/choices.md).
+   */
   beta: number;
   /** Fraction of training with random routes and equal weights. */
   warmup: number;
@@ -58,7 +61,7 @@ export const defaultPathwayConfig: PathwayConfig = {
   explorationWeight: 0.1,
   explorationFade: 0.5,
   exploitationWeight: 1,
-  beta: 1,
+  beta: 0,
   warmup: 0.15,
   heldOut: 0,
   heldOutUntil: 0.6,

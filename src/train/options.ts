@@ -1,4 +1,4 @@
-/** Options of one training, with the defaults that experiments/starter.ts chose on validation data. */
+/** Options of one training, with defaults that were chosen on validation data (docs/results/choices.md). */
 
 export interface TrainOptions {
   epochs: number;

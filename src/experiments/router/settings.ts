@@ -204,8 +204,8 @@ const specialisation: SectionPlan = {
     learner("k = 1", {}),
     learner("k = 1, random routes", { randomRoutes: true }),
     learner("k = 2", { config: { k: 2 } }),
-    learner("k = 2, without exploitation loss", { config: { k: 2, exploitationWeight: 0 } }),
-    learner("k = 2, exploitation loss alone trains members (beta 0)", { config: { k: 2, beta: 0 } }),
+    learner("k = 2, without exploitation loss (beta 1)", { config: { k: 2, exploitationWeight: 0, beta: 1 } }),
+    learner("k = 2, the aggregate's loss trains members too (beta 1)", { config: { k: 2, beta: 1 } }),
     learner("k = 2, random routes", { config: { k: 2 }, randomRoutes: true }),
   ],
 };

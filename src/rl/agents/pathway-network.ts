@@ -56,7 +56,7 @@ export interface PathwayNetworkOptions {
  */
 export function agentPathwayConfig(side: number): Partial<PathwayConfig> {
   const generatorSize = Math.min(defaultPathwayConfig.generatorSize, side);
-  return { aggregation: "features", generatorWidth: side < 16 ? 2 : 4, generatorSize };
+  return { aggregation: "features", beta: 1, generatorWidth: side < 16 ? 2 : 4, generatorSize };
 }
 
 export class PathwayNetwork implements TrainedNetwork {

@@ -31,7 +31,7 @@ function build(m: number, config: Partial<PathwayConfig>, seed = 1): { model: Hu
   const model = new HubPathway({
     members,
     outputs: classes,
-    config: { generatorWidth: 4, projectionWidth: 6, ...config },
+    config: { beta: 1, generatorWidth: 4, projectionWidth: 6, ...config },
     streams,
   });
   model.to(float64);
