@@ -41,6 +41,9 @@ function variants(m: number): Variant[] {
     change("generator on a member's stem", { generatorKind: "member-stem" }),
     change("one gate for all images", { generatorKind: "global" }),
     change("prior by logme", { prior: "logme" }),
+    // The rates of new layers and of the generator stay what they are.
+    change("members learn at twice the rate", {}, { lr: 2e-3, newLayerFactor: 2, generatorFactor: 1 }),
+    change("members learn at four times the rate", {}, { lr: 4e-3, newLayerFactor: 1, generatorFactor: 0.5 }),
     change("BatchNorm frozen", {}, { batchNorm: "frozen" }),
     change("BatchNorm recalibrated", {}, { batchNorm: "recalibrated" }),
   ];

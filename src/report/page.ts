@@ -7,7 +7,7 @@ const style = `
   table { border-collapse: collapse; margin: 1rem 0; } th, td { padding: .25rem .6rem; text-align: right; }
   th:first-child, td:first-child { text-align: left; } tr { border-bottom: 1px solid #8884; }
   figure { margin: 1rem 0; overflow-x: auto; } svg { width: 100%; min-width: 30rem; max-width: 44rem; } svg text { font-size: 12px; fill: currentColor; }
-  .wide { overflow-x: auto; width: max-content; min-width: 100%; max-width: calc(100vw - 2rem); position: relative; left: 50%; transform: translateX(-50%); }
+  .wide { overflow-x: auto; } .wide:not(:has(.heat)) { width: max-content; min-width: 100%; max-width: calc(100vw - 2rem); position: relative; left: 50%; transform: translateX(-50%); }
   .wide td { white-space: nowrap; } .heat th { font-weight: normal; min-width: 4rem; max-width: 9rem; }
   .heat td { text-align: center; min-width: 3rem; } .note { opacity: .75; }
   .shots { display: flex; flex-wrap: wrap; gap: .5rem; } .shots figure { margin: 0; width: 6rem; font-size: 11px; }

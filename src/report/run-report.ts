@@ -63,9 +63,16 @@ export function curves(events: readonly RunEvent[], memberNames: readonly string
       }),
     }));
   const routed = epochs.filter((event) => event.shares !== undefined);
-  const shares = memberNames.map((name, i): Series => {
-    return { name, points: routed.map((event) => [event.epoch, event.shares?.[i] ?? 0] as const) };
-  });
+  const routedFits = fits.filter((fit) => routed.some((event) => event.fit === fit));
+  const sharesOf = (fit: string) =>
+    memberNames.map((name, i): Series => {
+      const own = routed.filter((event) => event.fit === fit);
+      return { name, points: own.map((event) => [event.epoch, event.shares?.[i] ?? 0] as const) };
+    });
+  const shareChart = (fit: string) => {
+    const title = `Share of activations while training${routedFits.length > 1 ? `: ${fit}` : ""}`;
+    return lineChart(title, sharesOf(fit), { x: "epoch", y: "share" });
+  };
   return [
     lineChart(
       "Training loss",
@@ -77,7 +84,7 @@ export function curves(events: readonly RunEvent[], memberNames: readonly string
       perFit((event) => event.validation?.accuracy),
       { x: "epoch", y: "accuracy" },
     ),
-    lineChart("Share of activations while training", shares, { x: "epoch", y: "share" }),
+    ...routedFits.map(shareChart),
   ];
 }
 

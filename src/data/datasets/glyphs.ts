@@ -75,7 +75,7 @@ export const latinCharacters = characterSet(
 export const greekCharacters = characterSet(
   "greek",
   "target",
-  "Greek letters unlike Latin ones in about 50 fonts, one class for each letter",
+  "Greek letters unlike Latin ones in about 50 fonts, one class for each letter; no target for who learned from glyphs",
   greek,
   byFamily,
 );

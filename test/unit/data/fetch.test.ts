@@ -105,5 +105,32 @@ test("every known data set has a licence, an origin and pinned packages, and is 
   }
   const used = (role: string) =>
     new Set(knownDatasets.filter((known) => known.role === role).flatMap((known) => known.packages));
-  for (const name of used("target")) assert.ok(!used("source").has(name), `${name} serves a source and a target`);
+  const shared = [...used("target")].filter((name) => used("source").has(name));
+  assert.deepEqual(shared, findDataset("greek").packages, "a package serves a source and a target, but for the fonts");
+});
+
+test("Greek letters are none of the Latin characters, though both come out of the same fonts", async () => {
+  const [latin, greek] = [await findDataset("latin").open([]), await findDataset("greek").open([])];
+  assert.deepEqual([latin.classes.length, greek.classes.length], [74, 27]);
+  assert.deepEqual(
+    greek.classes.filter((letter) => latin.classes.includes(letter)),
+    [],
+  );
+});
+
+test("Greek letters: all variants of a font family are one group of a letter, and only they", async () => {
+  const fonts = temporaryFolder();
+  const files = [
+    "DejaVuSans.ttf",
+    "DejaVuSans-Bold.ttf",
+    "DejaVuSerif.ttf",
+    "FreeMonoBoldOblique.ttf",
+    "FreeMono.ttf",
+    "Lato-Thin.ttf",
+  ];
+  for (const file of files) writeFileSync(join(fonts, file), "");
+  const { items } = await findDataset("greek").open([fonts]);
+  const groups = new Set(items.filter(({ label }) => label === 0).map(({ group }) => group));
+  assert.deepEqual([...groups].sort(), ["dejavusans:Γ", "dejavuserif:Γ", "freemono:Γ"]);
+  assert.ok(items.every(({ grouped }) => grouped));
 });
