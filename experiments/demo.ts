@@ -142,9 +142,7 @@ function page(lines: readonly Line[], data: TaskData, seen: Seen, { manifest }: 
   const measured = seen.tests.get(ours.equalCompute);
   const titles = columns.map((column) => column.title);
   const rows = lines.map((line) => columns.map((column) => column.value(line)));
-  const points = lines.map(({ name, budget, inferenceFlops, accuracy }) => {
-    return { name: `${name} (${budget})`, x: inferenceFlops, y: accuracy.mean };
-  });
+  const points = lines.map(({ name, inferenceFlops, accuracy }) => ({ name, x: inferenceFlops, y: accuracy.mean }));
   return htmlPage("Hub-Pathway on emoji categories", [
     `<p>Accuracy on the held-out test split (${data.counts.test} images), one seed. Choices were made on the validation split.</p>`,
     htmlTable(titles, rows),

@@ -184,9 +184,7 @@ export function differenceText({ value, low, high }: Difference): string {
 }
 
 export function paretoSection(target: string, lines: readonly Line[], split: Split): ReportSection {
-  const points = lines.map(({ name, budget, inferenceFlops, accuracy }) => {
-    return { name: `${name} (${budget})`, x: inferenceFlops, y: accuracy.mean };
-  });
+  const points = lines.map(({ name, inferenceFlops, accuracy }) => ({ name, x: inferenceFlops, y: accuracy.mean }));
   const axes = { x: "FLOPs per image (logarithmic)", y: `${split} accuracy` };
   return { title: `Cost and accuracy: ${target}`, plot: scatterPlot(target, points, axes), picture: target };
 }
