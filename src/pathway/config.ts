@@ -23,10 +23,7 @@ export interface PathwayConfig {
   explorationFade: number | "constant";
   /** Weight of the loss that trains each model on the data that activated it. */
   exploitationWeight: number;
-  /**
-   * Part of the aggregate's task loss, 0 … 1, whose gradient reaches the members. At 0 they learn from their own loss alone, which
-   * keeps the activated ones complementary (docs/results/choices.md).
-   */
+  /** Part of the aggregate's task loss, 0 … 1, whose gradient reaches the members: none keeps them complementary (docs/results/choices.md). */
   beta: number;
   /** Fraction of training with random routes and equal weights. */
   warmup: number;
