@@ -12,20 +12,22 @@ import {
   type ExperimentRequest,
   finishedCell,
   type Line,
+  lineColumns,
   lineOf,
   mainPlans,
   methodCell,
   mixedHubComparison,
   ours,
+  paretoSection,
   protocolOf,
   Setting,
+  sharesText,
   targets,
 } from "../src/experiments/index.ts";
 import { describeHub, type Hub, openHub } from "../src/hub/index.ts";
 import { writeFileAtomic } from "../src/io/index.ts";
 import {
   amount,
-  type Column,
   curves,
   duration,
   heatMap,
@@ -33,7 +35,6 @@ import {
   htmlTable,
   pathwayHeatMap,
   percent,
-  scatterPlot,
   textTable,
 } from "../src/report/index.ts";
 import { UserError } from "../src/torch/index.ts";
@@ -52,19 +53,9 @@ interface Seen {
   tests: Map<string, Evaluation>;
 }
 
-const columns: readonly Column<Line>[] = [
-  { title: "method", value: (line) => line.name },
-  { title: "budget", value: (line) => line.budget },
-  { title: "accuracy", value: (line) => percent(line.accuracy.mean), right: true },
-  { title: "macro F1", value: (line) => percent(line.macroF1), right: true },
-  { title: "calib. error", value: (line) => percent(line.calibrationError), right: true },
-  { title: "parameters", value: (line) => amount(line.parameters), right: true },
-  { title: "training FLOPs", value: (line) => amount(line.trainingFlops), right: true },
-  { title: "training time", value: (line) => duration(line.trainingSeconds), right: true },
-  { title: "FLOPs/image", value: (line) => amount(line.inferenceFlops), right: true },
-  { title: "time/image", value: (line) => duration(line.secondsPerImage), right: true },
-  { title: "shares, %", value: ({ routing }) => routing?.shares.map((p) => Math.round(100 * p)).join("/") ?? "" },
-];
+/** Columns of the experiments' tables that say nothing with one seed, or too much for a terminal. */
+const narrow = ["seeds", "log loss", "of all members'", "I(image; model)"];
+const columnsOf = (lines: readonly Line[]) => lineColumns(lines).filter(({ title }) => !narrow.includes(title));
 
 async function demo(): Promise<void> {
   const began = performance.now();
@@ -81,7 +72,7 @@ async function demo(): Promise<void> {
   console.log(
     `\nHeld-out test split, ${data.counts.test} images, one seed (choices were made on the validation split):\n`,
   );
-  console.log(textTable(lines, columns));
+  console.log(textTable(lines, columnsOf(lines)));
   const path = join(folder, "report.html");
   writeFileAtomic(path, [page(lines, data, seen, hub)]);
   console.log(`\nReport with curves and the class x model heat map: ${relative(process.cwd(), path)}`);
@@ -130,7 +121,7 @@ function follow(seen: RunEvent[]): (plan: string, event: RunEvent) => void {
     if (event.type === "fit") epochs = event.epochs;
     if (event.type !== "epoch") return;
     seen.push({ ...event, fit: plan });
-    const shares = event.shares ? `, shares ${event.shares.map((share) => Math.round(100 * share)).join("/")} %` : "";
+    const shares = event.shares ? `, shares ${sharesText(event.shares)} %` : "";
     const line = `${plan}: epoch ${event.epoch}/${epochs}, loss ${event.loss.toFixed(3)}, validation ${percent(event.validation?.accuracy ?? 0)}${shares}`;
     if (process.stdout.isTTY) process.stdout.write(`\r\x1b[2K${line}${event.epoch === epochs ? "\n" : ""}`);
     else if (event.epoch === epochs) console.log(line);
@@ -140,16 +131,13 @@ function follow(seen: RunEvent[]): (plan: string, event: RunEvent) => void {
 function page(lines: readonly Line[], data: TaskData, seen: Seen, { manifest }: Hub): string {
   const members = manifest.members.map((member) => member.name);
   const measured = seen.tests.get(ours.equalCompute);
+  const columns = columnsOf(lines);
   const titles = columns.map((column) => column.title);
   const rows = lines.map((line) => columns.map((column) => column.value(line)));
-  const points = lines.map(({ name, inferenceFlops, accuracy }) => ({ name, x: inferenceFlops, y: accuracy.mean }));
   return htmlPage("Hub-Pathway on emoji categories", [
     `<p>Accuracy on the held-out test split (${data.counts.test} images), one seed. Choices were made on the validation split.</p>`,
     htmlTable(titles, rows),
-    scatterPlot("Accuracy against inference cost", points, {
-      x: "FLOPs per image (logarithmic)",
-      y: "test accuracy",
-    }),
+    paretoSection("Accuracy against inference cost", lines, "test").plot ?? "",
     ...curves(seen.epochs, members),
     ...(measured ? routes(measured, data.classes, members) : []),
   ]);

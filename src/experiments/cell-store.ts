@@ -4,6 +4,9 @@ import { join } from "node:path";
 import { writeFileAtomic } from "../io/index.ts";
 import { fingerprint } from "../train/index.ts";
 
+/** A text as a part of the names of cells and folders. */
+export const slug = (text: string): string => text.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-");
+
 export class CellStore {
   readonly folder: string;
 

@@ -1,5 +1,5 @@
 /** The tables of a comparison: one line for each method, differences to rivals, cost against accuracy. */
-import { amount, duration, percent, scatterPlot } from "../report/index.ts";
+import { amount, type Column, duration, percent, scatterPlot } from "../report/index.ts";
 import { unpackBits } from "./bits.ts";
 import { type ReportSection, right } from "./experiment.ts";
 import { figuresOf, type MethodCell, type SplitFigures } from "./method-cell.ts";
@@ -88,41 +88,32 @@ function ofBudget(line: Line, lines: readonly Line[]): string {
   return whole === undefined ? "" : (line.trainingFlops / whole).toFixed(2);
 }
 
-export function lineSection(target: string, lines: readonly Line[]): ReportSection {
-  const columns = [
-    { title: "method" },
-    { title: "budget" },
-    right("accuracy"),
-    right("seeds"),
-    right("macro F1"),
-    right("calib. error"),
-    right("log loss"),
-    right("parameters"),
-    right("training FLOPs"),
-    right("of all members'"),
-    right("training time"),
-    right("FLOPs/image"),
-    right("time/image"),
-    { title: "shares, %" },
-    right("I(image; model)"),
+/** The columns of a table of lines; the lines are needed for what is relative to one of them. */
+export function lineColumns(lines: readonly Line[]): Column<Line>[] {
+  const text = (title: string, value: (line: Line) => string): Column<Line> => ({ title, value });
+  const number = (title: string, value: (line: Line) => string): Column<Line> => ({ ...right(title), value });
+  return [
+    text("method", (line) => line.name),
+    text("budget", (line) => line.budget),
+    number("accuracy", (line) => intervalText(line.accuracy)),
+    number("seeds", (line) => String(line.seeds.length)),
+    number("macro F1", (line) => percent(line.macroF1)),
+    number("calib. error", (line) => percent(line.calibrationError)),
+    number("log loss", (line) => line.logLoss.toFixed(3)),
+    number("parameters", (line) => amount(line.parameters)),
+    number("training FLOPs", (line) => amount(line.trainingFlops)),
+    number("of all members'", (line) => ofBudget(line, lines)),
+    number("training time", (line) => duration(line.trainingSeconds)),
+    number("FLOPs/image", (line) => amount(line.inferenceFlops)),
+    number("time/image", (line) => duration(line.secondsPerImage)),
+    text("shares, %", (line) => sharesText(line.routing?.shares)),
+    number("I(image; model)", (line) => line.routing?.information.toFixed(2) ?? ""),
   ];
-  const rows = lines.map((line) => [
-    line.name,
-    line.budget,
-    intervalText(line.accuracy),
-    String(line.seeds.length),
-    percent(line.macroF1),
-    percent(line.calibrationError),
-    line.logLoss.toFixed(3),
-    amount(line.parameters),
-    amount(line.trainingFlops),
-    ofBudget(line, lines),
-    duration(line.trainingSeconds),
-    amount(line.inferenceFlops),
-    duration(line.secondsPerImage),
-    sharesText(line.routing?.shares),
-    line.routing?.information.toFixed(2) ?? "",
-  ]);
+}
+
+export function lineSection(target: string, lines: readonly Line[]): ReportSection {
+  const columns = lineColumns(lines);
+  const rows = lines.map((line) => columns.map((column) => column.value(line)));
   return { title: target, table: { columns, rows } };
 }
 

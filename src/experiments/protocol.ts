@@ -45,7 +45,8 @@ export interface Plan {
   seeds?: number;
 }
 
-const images = { imageSize: 48, augment: "standard", batchSize: 48 } as const;
+/** Of every target that says nothing else. */
+export const images = { imageSize: 48, augment: "standard", batchSize: 48 } as const;
 
 /** None of them was seen in the pre-training of hubs/starter and hubs/same-architecture. */
 export const targets: readonly Target[] = [

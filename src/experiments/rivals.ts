@@ -32,7 +32,7 @@ export function onBestMember(method: Method): Method {
     ...method,
     name: `${method.name}-best-member`,
     async train(context) {
-      const member = await chooseMember(context, context.options.epochs);
+      const member = await context.decide("member", () => chooseMember(context, context.options.epochs));
       return method.train({ ...context, choices: { ...context.choices, member } });
     },
   };

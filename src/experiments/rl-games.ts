@@ -66,7 +66,10 @@ function tasksOf(quick: boolean): Task[] {
   return all.slice(0, 4).map((task) => ({ ...task, steps: task.algorithm === "ppo" ? 4096 : 1500, episodes: 10 }));
 }
 
-async function planOf({ environment: id, algorithm }: Task) {
+/** What is trained, and how. */
+type Training = { plan: AlgorithmPlan; network: ReturnType<typeof usualNetwork> };
+
+async function trainingOf({ environment: id, algorithm }: Task): Promise<Training> {
   const form = await formOf(id);
   const isVector = form.shape[1] * form.shape[2] === 1;
   // Few steps, and a network that overestimates quickly: a larger batch and a smaller replay for classic control.
@@ -82,8 +85,8 @@ async function planOf({ environment: id, algorithm }: Task) {
 const taskName = ({ environment, algorithm }: Task) => `${agentName(environment)}-${algorithm}`;
 
 /** Name and key of a cell; the key holds what is trained and how. */
-async function cellOf(task: Task, seed: number): Promise<[string, unknown]> {
-  return [`rl-games/${taskName(task)}-seed${seed}`, { version, task, seed, ...(await planOf(task)) }];
+function cellOf(task: Task, training: Training, seed: number): [string, unknown] {
+  return [`rl-games/${taskName(task)}-seed${seed}`, { version, task, seed, ...training }];
 }
 
 const randomCellOf = ({ environment, episodes }: Task): [string, unknown] => [
@@ -91,12 +94,12 @@ const randomCellOf = ({ environment, episodes }: Task): [string, unknown] => [
   { version, environment, episodes },
 ];
 
-async function gameCell(request: ExperimentRequest, task: Task, seed: number): Promise<GameCell> {
+async function gameCell(request: ExperimentRequest, task: Task, training: Training, seed: number): Promise<GameCell> {
   const { environment, steps: totalSteps, copies } = task;
-  const { plan, network } = await planOf(task);
-  const out = join(request.cache, "rl-games", fingerprint({ version, task, plan, network }), String(seed));
+  const out = join(request.cache, "rl-games", fingerprint({ version, task, ...training }), String(seed));
   if (!existsSync(join(out, "result.json"))) {
-    await run({ environment, algorithm: plan, network, hub: undefined, copies, totalSteps, seed, out });
+    const { plan: algorithm, network } = training;
+    await run({ environment, algorithm, network, hub: undefined, copies, totalSteps, seed, out });
   }
   return { ...learningCurve(out), played: await playedReturn(out, task, seed) };
 }
@@ -137,9 +140,9 @@ function groups(request: ExperimentRequest): CellGroup[] {
         name,
         async run() {
           await cells.cell(...randomCellOf(task), async () => ({ played: await randomReturn(task) }));
-          const { played, seconds } = await cells.cell(...(await cellOf(task, seed)), () =>
-            gameCell(request, task, seed),
-          );
+          const training = await trainingOf(task);
+          const compute = () => gameCell(request, task, training, seed);
+          const { played, seconds } = await cells.cell(...cellOf(task, training, seed), compute);
           request.say(`${name}: return ${played.toFixed(2)} in ${duration(seconds)}`);
         },
       };
@@ -158,8 +161,8 @@ async function finishedLines({ cells, seeds, quick }: ExperimentRequest): Promis
   const lines: GameLine[] = [];
   for (const task of tasksOf(quick)) {
     const random = cells.read<{ played: number }>(...randomCellOf(task))?.played;
-    const keys = await Promise.all(seeds.map((seed) => cellOf(task, seed)));
-    const own = keys.flatMap((key) => cells.read<GameCell>(...key) ?? []);
+    const training = await trainingOf(task);
+    const own = seeds.flatMap((seed) => cells.read<GameCell>(...cellOf(task, training, seed)) ?? []);
     if (random === undefined || own.length === 0) continue;
     const goal = "value" in task.goal ? task.goal.value : task.goal.timesRandom * random;
     lines.push({ task, cells: own, random, met: mean(own.map(({ played }) => played)) >= goal });

@@ -4,22 +4,21 @@ import { fineTune, fitEach, linearProbeLearner } from "../methods/index.ts";
 import { cat, disposeTree, inferenceMode, scope, type Tensor, UserError } from "../torch/index.ts";
 import { type BatchSource, evaluate, type Learner, passOf, type TaskData } from "../train/index.ts";
 import { type Ceiling, ceiling, type HeldOut, type View, views } from "./ceiling.ts";
+import { slug } from "./cell-store.ts";
 import { CellTraining } from "./cell-training.ts";
 import { intervalText } from "./comparison-tables.ts";
 import { convergedHead, headProbabilities } from "./converged-head.ts";
 import { type CellGroup, columnsOf, type ExperimentRequest, type ReportSection } from "./experiment.ts";
 import { plan } from "./plans.ts";
-import { protocolOf, Setting, type Target, targets, targetsOf } from "./protocol.ts";
+import { images, protocolOf, Setting, type Target, targets, targetsOf } from "./protocol.ts";
 import { meanInterval } from "./statistics.ts";
-
-const side = { imageSize: 48, augment: "standard", batchSize: 48 } as const;
 
 /** Three targets as one task: the clearest reason that there could be to send different images to different models. */
 const mix: Target = {
   name: "mix",
   data: {
     source: "emoji+fashion-mnist+desktop-icons",
-    ...side,
+    ...images,
     split: { trainPerClass: 40, validationPerClass: 60, validationFraction: 0.2, testFraction: 0.2 },
   },
   limits: { test: 2000 },
@@ -30,7 +29,7 @@ export const lettersAndEmoji: Target = {
   name: "letters-and-emoji",
   data: {
     source: "emoji+greek",
-    ...side,
+    ...images,
     split: { trainPerClass: 40, validationFraction: 0.2, testFraction: 0.2 },
   },
 };
@@ -50,7 +49,7 @@ const kinds = ["fine-tuned", "frozen", "frozen, converged heads"] as const;
 type Kind = (typeof kinds)[number];
 
 const nameOf = ({ hub, protocol, seed }: Setting, kind: Kind) =>
-  `ceiling/${hub.manifest.name}-${protocol.target.name}-${kind.replace(", ", "-").replace(" ", "-")}-s${seed}`;
+  `ceiling/${hub.manifest.name}-${protocol.target.name}-${slug(kind)}-s${seed}`;
 const keyOf = ({ hub, protocol, seed }: Setting, kind: Kind) => {
   const { target, options, epochs } = protocol;
   return { version: 2, hub: hub.fingerprint, target, options, epochs, seed, kind };

@@ -91,11 +91,13 @@ export function saveReport(
   const path = (ending: string) => join(folder, `${stem}.${ending}`);
   const files = { markdown: path("md"), html: path("html"), json: path("json") };
   const head = `# ${report.title}\n\nMade by \`${command}\`.`;
-  const pictures = report.sections.map(({ plot, picture }) => (plot && picture ? `${stem}-${picture}.svg` : undefined));
-  const parts = report.sections.map((section, i) => markdownSection(section, pictures[i]));
-  for (const [i, name] of pictures.entries()) {
-    if (name) writeFileAtomic(join(folder, name), svgFile(report.sections[i]?.plot ?? ""));
-  }
+  const parts = report.sections.map((section) => {
+    const { plot, picture } = section;
+    if (!plot || !picture) return markdownSection(section);
+    const file = `${stem}-${picture}.svg`;
+    writeFileAtomic(join(folder, file), svgFile(plot));
+    return markdownSection(section, file);
+  });
   writeFileAtomic(files.markdown, `${[head, ...parts].join("\n\n")}\n`);
   writeFileAtomic(files.html, htmlPage(report.title, report.sections.map(htmlSection)));
   const all = { command, seeds: request.seeds, made: provenance(), ...(report.data as object) };

@@ -83,6 +83,3 @@ export function transferMethods({ sources }: Protocol): TransferMethod[] {
     { name: `${ours}, routes redrawn`, plan: pathway({ k: 2 }), routes: "redrawn" },
   ];
 }
-
-/** A method's name in the names of folders and cells. */
-export const slug = (text: string): string => text.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-");

@@ -2,10 +2,11 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { NetworkPlan } from "../../rl/index.ts";
+import { slug } from "../cell-store.ts";
 import type { ExperimentRequest } from "../experiment.ts";
 import { newNetwork, run, sourceHub, studentHub, transferFolder } from "./agents.ts";
 import { type LearningCurve, learningCurve } from "./curve.ts";
-import { agentName, type Protocol, slug, type TransferMethod } from "./protocol.ts";
+import { agentName, type Protocol, type TransferMethod } from "./protocol.ts";
 
 export interface TransferCell extends LearningCurve {
   target: string;
