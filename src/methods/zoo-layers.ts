@@ -4,7 +4,19 @@
  * bank [o, c / groups, k, k].
  */
 import { type BatchNorm2d, type Conv2d, Linear, Module } from "../nn/index.ts";
-import { cat, eye, full, type Generator, keep, noGrad, ops, scope, stack, type Tensor } from "../torch/index.ts";
+import {
+  cat,
+  conv2d,
+  eye,
+  full,
+  type Generator,
+  keep,
+  noGrad,
+  ops,
+  scope,
+  stack,
+  type Tensor,
+} from "../torch/index.ts";
 
 /** Part of a batch's mean gates in their running mean, as BatchNorm's momentum. */
 const momentum = 0.1;
@@ -169,7 +181,7 @@ export class ZooConv2d extends ZooLayer {
   #convolve(x: Tensor, weight: Tensor, bias: Tensor | undefined, images: number): Tensor {
     const { stride, padding, dilation, groups } = this.#parts[0] as Conv2d;
     if (padding === "same") return ops.conv2dPadding(x, weight, bias, stride, "same", dilation, groups * images);
-    return ops.conv2d(x, weight, bias, stride, padding, dilation, groups * images);
+    return conv2d(x, weight, bias, stride, padding, dilation, groups * images);
   }
 }
 

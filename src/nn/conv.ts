@@ -1,5 +1,5 @@
 /** Convolution and pooling over images [B, C, H, W]; channels-last inputs and weights stay channels-last. */
-import { empty, ops, type Tensor } from "../torch/index.ts";
+import { conv2d, empty, ops, type Tensor } from "../torch/index.ts";
 import { fans, type InitOptions, kaimingUniform_, uniform_ } from "./init.ts";
 import { Module } from "./module.ts";
 
@@ -48,7 +48,7 @@ export class Conv2d extends Module {
   override forward(x: Tensor): Tensor {
     const { weight, bias, stride, padding, dilation, groups } = this;
     if (padding === "same") return ops.conv2dPadding(x, weight, bias, stride, "same", dilation, groups);
-    return ops.conv2d(x, weight, bias, stride, padding, dilation, groups);
+    return conv2d(x, weight, bias, stride, padding, dilation, groups);
   }
 }
 

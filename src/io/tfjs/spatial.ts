@@ -2,7 +2,7 @@
  * Convolution and pooling with TensorFlow's rules. Tensors are logically [n, H, W, C] over channels-last memory (or
  * [n, C, H, W]); libtorch's kernels see them as [n, C, H, W] through a view, so that nothing is copied.
  */
-import { ones, ops, type Tensor, UserError } from "../../torch/index.ts";
+import { conv2d, ones, ops, type Tensor, UserError } from "../../torch/index.ts";
 import type { Guard } from "./guard.ts";
 
 export type Layout = "NHWC" | "NCHW";
@@ -91,7 +91,7 @@ export function convolution(
   const shape = [images.size(0), out, ...counts];
   guard.shape(shape);
   guard.work(shape.reduce((a, b) => a * b, perGroup * height * width));
-  const made = ops.conv2d(ready, kernel, bias, options.strides, padding, options.dilations, groups);
+  const made = conv2d(ready, kernel, bias, options.strides, padding, options.dilations, groups);
   return inLayout(made, options.layout);
 }
 

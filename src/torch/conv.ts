@@ -1,0 +1,37 @@
+/** Convolution, kept clear of a fault of the library. B images, C channels, H and W pixels. */
+import { conv2d as atenConv2d, slice } from "./ops.generated.ts";
+import type { Tensor } from "./tensor.ts";
+
+type Pair = number | readonly number[];
+
+/** Channels that oneDNN's AVX-512 kernels take at a time. */
+const channelBlock = 16;
+
+function sides(pair: Pair): [number, number] {
+  return typeof pair === "number" ? [pair, pair] : [pair[0] ?? 1, pair[1] ?? pair[0] ?? 1];
+}
+
+/**
+ * `aten::conv2d`: [B, C, H, W] to [B, out, H', W'].
+ *
+ * A strided 1 x 1 convolution of fewer than 16 channels takes its pixels first and then goes without a stride, which is
+ * the same. On channels-last images, the backward pass of the strided form writes beyond its memory as soon as there is
+ * more than one thread (oneDNN issue 6035; also in PyTorch 2.13 for Python).
+ */
+export function conv2d(
+  input: Tensor,
+  weight: Tensor,
+  bias?: Tensor | null,
+  stride: Pair = 1,
+  padding: Pair = 0,
+  dilation: Pair = 1,
+  groups = 1,
+): Tensor {
+  const [down, right] = sides(stride);
+  const pointwise = weight.size(2) === 1 && weight.size(3) === 1 && sides(padding).every((side) => side === 0);
+  if (!pointwise || groups !== 1 || weight.size(1) >= channelBlock || (down === 1 && right === 1)) {
+    return atenConv2d(input, weight, bias, stride, padding, dilation, groups);
+  }
+  const rows = slice(input, -2, undefined, undefined, down);
+  return atenConv2d(slice(rows, -1, undefined, undefined, right), weight, bias, 1, 0, 1, 1);
+}
