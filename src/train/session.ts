@@ -11,7 +11,7 @@ import { type DataRequest, prepareData, reordered, type TaskData } from "./data.
 import { type Evaluation, evaluate, pathwayShares, routeInformation } from "./evaluate.ts";
 import { type Emit, eventVersion, jsonlWriter } from "./events.ts";
 import { checkFrozen, FeatureCache } from "./feature-cache.ts";
-import type { Predictor } from "./learner.ts";
+import type { Learner, Predictor } from "./learner.ts";
 import type { Method, MethodContext } from "./method.ts";
 import { resolveEpochs, type TrainOptions, withEpochs } from "./options.ts";
 import { type RankingPrior, rankingPrior } from "./ranking.ts";
@@ -99,10 +99,12 @@ export async function trainRun(given: TrainRequest): Promise<RunOutcome> {
   if (prior) emit({ type: "prior", ...prior });
   const totals = { seconds: 0, trainingFlops: prior?.flops ?? 0 };
   const features = featureCache(request, hub, data, emit);
-  const context = createContext({ request, hub, data, folder, emit, totals, prior, features });
+  const learners = new Set<Learner>();
+  const context = createContext({ request, hub, data, folder, emit, totals, prior, features, learners });
   const predictor = await request.method
     .train(context)
     .catch((error: unknown) => {
+      for (const learner of learners) learner.dispose();
       hub.residency?.dispose();
       data.dispose();
       throw error;
@@ -125,6 +127,8 @@ interface Parts {
   totals: { seconds: number; trainingFlops: number };
   prior: RankingPrior | undefined;
   features?: FeatureCache | undefined;
+  /** Takes every learner that begins a fit. */
+  learners?: Set<Learner> | undefined;
   /** Load finished fits only. */
   loadOnly?: boolean;
 }
@@ -145,6 +149,7 @@ function createContext(parts: Parts): MethodContext {
       const { epochs = request.options.epochs, rate = 1, order = 0 } = changes;
       const checkpoint = folder.checkpoint(name);
       const identity = fingerprint({ config: identityOf(folder.config()), ...changes, name, epochs });
+      parts.learners?.add(learner);
       if (parts.loadOnly) return loadFinished(checkpoint, learner, identity, epochs, name);
       await features?.prepareValidation(learner);
       const result = await fit({
