@@ -94,12 +94,14 @@ for (const kind of ["repository", "address"] as const) {
 
   test(`${kind}: two processes at once both get the whole file`, async () => {
     const cacheDir = join(folder, `two-${kind}`);
-    const { source } = serve({ trickleMs: 30, trickleBytes: 20_000 });
+    // Slowly, until both are at it: a busy machine may start the second one late.
+    const { served, source } = serve({ trickleMs: 1000, trickleBytes: 20_000 });
     const children = [fetching(source, cacheDir), fetching(source, cacheDir)];
     let most = 0;
     const results = Promise.all(children.map(result));
     const watch = setInterval(() => {
       most = Math.max(most, files(cacheDir, incomplete).length);
+      if (most === 2) served.trickleMs = 1;
     }, 10);
     assert.deepEqual(await results, [sha256(body), sha256(body)]);
     clearInterval(watch);
