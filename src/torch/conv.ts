@@ -11,6 +11,11 @@ function sides(pair: Pair): [number, number] {
   return typeof pair === "number" ? [pair, pair] : [pair[0] ?? 1, pair[1] ?? pair[0] ?? 1];
 }
 
+function isNarrowPointwise(weight: Tensor): boolean {
+  const [, channels = 0, height, width] = weight.shape;
+  return height === 1 && width === 1 && channels < channelBlock;
+}
+
 /**
  * `aten::conv2d`: [B, C, H, W] to [B, out, H', W'].
  *
@@ -28,10 +33,10 @@ export function conv2d(
   groups = 1,
 ): Tensor {
   const [down, right] = sides(stride);
-  const pointwise = weight.size(2) === 1 && weight.size(3) === 1 && sides(padding).every((side) => side === 0);
-  if (!pointwise || groups !== 1 || weight.size(1) >= channelBlock || (down === 1 && right === 1)) {
+  const strided = down !== 1 || right !== 1;
+  if (!strided || groups !== 1 || !isNarrowPointwise(weight) || sides(padding).some((side) => side !== 0)) {
     return atenConv2d(input, weight, bias, stride, padding, dilation, groups);
   }
   const rows = slice(input, -2, undefined, undefined, down);
-  return atenConv2d(slice(rows, -1, undefined, undefined, right), weight, bias, 1, 0, 1, 1);
+  return atenConv2d(slice(rows, -1, undefined, undefined, right), weight, bias);
 }

@@ -99,17 +99,8 @@ export async function trainRun(given: TrainRequest): Promise<RunOutcome> {
   if (prior) emit({ type: "prior", ...prior });
   const totals = { seconds: 0, trainingFlops: prior?.flops ?? 0 };
   const features = featureCache(request, hub, data, emit);
-  const learners = new Set<Learner>();
-  const context = createContext({ request, hub, data, folder, emit, totals, prior, features, learners });
-  const predictor = await request.method
-    .train(context)
-    .catch((error: unknown) => {
-      for (const learner of learners) learner.dispose();
-      hub.residency?.dispose();
-      data.dispose();
-      throw error;
-    })
-    .finally(() => features?.dispose());
+  const parts = { request, hub, data, folder, emit, totals, prior, features };
+  const predictor = await predictorOf(request.method, parts);
   totals.seconds += features?.seconds ?? 0;
   const validation = await evaluate(predictor, data.open("validation"), data.classes.length);
   const { metrics, secondsPerImage } = validation;
@@ -127,13 +118,27 @@ interface Parts {
   totals: { seconds: number; trainingFlops: number };
   prior: RankingPrior | undefined;
   features?: FeatureCache | undefined;
-  /** Takes every learner that begins a fit. */
-  learners?: Set<Learner> | undefined;
   /** Load finished fits only. */
   loadOnly?: boolean;
 }
 
-function createContext(parts: Parts): MethodContext {
+/** What the method makes; where it fails, all that it and its run held is released. */
+async function predictorOf(method: Method, parts: Parts): Promise<Predictor> {
+  const learners = new Set<Learner>();
+  try {
+    return await method.train(createContext(parts, learners));
+  } catch (error) {
+    for (const learner of learners) learner.dispose();
+    parts.hub.residency?.dispose();
+    parts.data.dispose();
+    throw error;
+  } finally {
+    parts.features?.dispose();
+  }
+}
+
+/** @param learners takes every learner that begins a fit */
+function createContext(parts: Parts, learners: Set<Learner>): MethodContext {
   const { request, hub, data, folder, emit, totals, features } = parts;
   const validate = (predictor: Predictor) =>
     evaluate(predictor, features?.validation() ?? data.open("validation"), data.classes.length);
@@ -149,7 +154,7 @@ function createContext(parts: Parts): MethodContext {
       const { epochs = request.options.epochs, rate = 1, order = 0 } = changes;
       const checkpoint = folder.checkpoint(name);
       const identity = fingerprint({ config: identityOf(folder.config()), ...changes, name, epochs });
-      parts.learners?.add(learner);
+      learners.add(learner);
       if (parts.loadOnly) return loadFinished(checkpoint, learner, identity, epochs, name);
       await features?.prepareValidation(learner);
       const result = await fit({
@@ -285,8 +290,8 @@ export async function openRun(
   const totals = { seconds: 0, trainingFlops: 0 };
   const request = { choices: config.choices, options: config.options, signal: undefined };
   const { prior } = config;
-  const context = createContext({ request, hub, data, folder, emit: () => {}, totals, prior, loadOnly: true });
-  const predictor = await method(config.method).train(context);
+  const parts = { request, hub, data, folder, emit: () => {}, totals, prior, loadOnly: true };
+  const predictor = await predictorOf(method(config.method), parts);
   predictor.eval();
   return { folder, config, predictor, hub, data };
 }

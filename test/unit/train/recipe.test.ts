@@ -184,6 +184,8 @@ test("a run of so many steps resumes to the same weights, is finished, and is me
     const { handles } = memory();
     await assert.rejects(trainRun(request(out, { emit, signal: abort.signal })), Interrupted);
     assert.equal(memory().handles, handles, "an interrupted run leaves nothing behind");
+    await assert.rejects(openRun(join(folder, out), findMethod), /not finished/);
+    assert.equal(memory().handles, handles, "nor does opening it before it is finished");
     const resumed = await trainRun(request(out, { resume: true }));
     const weights = (run: string) => readFileSync(join(folder, run, "hub-pathway.checkpoint.safetensors"));
     const strip = (bytes: Buffer) => bytes.subarray(8 + Number(bytes.readBigUInt64LE(0)));
