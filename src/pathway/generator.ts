@@ -3,7 +3,7 @@
  * B batch, m models, H features of the generator.
  */
 import { BatchNorm2d, Conv2d, Linear, Module } from "../nn/index.ts";
-import { autocast, type Generator, noGrad, ops, scope, type Tensor, zeros } from "../torch/index.ts";
+import { autocast, full, type Generator, noGrad, ops, scope, type Tensor } from "../torch/index.ts";
 
 export interface Scores {
   /** u, [B, m]: the scores without noise. */
@@ -108,31 +108,17 @@ export class PathwayGenerator extends Module {
   }
 }
 
-/** One score of each model, the same for every input: what the routes are worth without the data (a control). */
-export class GlobalGate extends Module {
-  readonly #score: Tensor;
-  readonly #noise: Tensor | undefined;
+/** Mean of relu(z), z ~ N(0, 1): what a normalised channel shows of an average image. */
+const averageFeature = 1 / Math.sqrt(2 * Math.PI);
 
-  constructor(options: Pick<GeneratorOptions, "m" | "learnedNoise" | "device">) {
-    super();
-    const { m, device } = options;
-    this.#score = this.parameter("score", zeros([m], { device }));
-    this.#noise = options.learnedNoise ? this.parameter("noise", zeros([m], { device })) : undefined;
-  }
-
-  override forward(images: Tensor): Tensor {
-    return this.score(images).scores;
-  }
-
-  score(images: Tensor): Scores {
-    const shape = [images.size(0), this.#score.numel()];
-    const noiseScale = this.#noise?.softplus().add(minimumNoise).expand(shape);
-    return { scores: this.#score.expand(shape), noiseScale };
-  }
-
-  flops(): number {
-    return 0;
-  }
+/**
+ * First stages that see nothing: the scores become the same for every input, what routes are worth without the data (a
+ * control). The layers behind stay the generator's: scores that are parameters by themselves would move by one rate a
+ * step, too slowly to commit to any route within a training.
+ */
+export function blindStem(width: number): { width: number; features: (images: Tensor) => Tensor } {
+  const features = (x: Tensor) => full([x.size(0), width, 1, 1], averageFeature, { dtype: x.dtype, device: x.device });
+  return { width, features };
 }
 
 function shrink(images: Tensor, size: number): Tensor {

@@ -12,7 +12,7 @@ import { Linear, Module } from "../nn/index.ts";
 import { ConfigError, cat, type Generator, type RandomStreams, scope, type Tensor } from "../torch/index.ts";
 import { type Aggregation, createAggregation, indexTensor, type MemberOutput } from "./aggregation.ts";
 import { type PathwayConfig, resolvePathwayConfig } from "./config.ts";
-import { GlobalGate, PathwayGenerator } from "./generator.ts";
+import { blindStem, PathwayGenerator } from "./generator.ts";
 import { explorationLoss } from "./losses.ts";
 import {
   addNoise,
@@ -62,7 +62,7 @@ export interface PathwayLosses {
 export class HubPathway extends Module {
   readonly config: PathwayConfig;
   readonly members: readonly PathwayMember[];
-  readonly generator: PathwayGenerator | GlobalGate;
+  readonly generator: PathwayGenerator;
   readonly heads: readonly Linear[];
   readonly aggregation: Aggregation;
   readonly #prior: readonly number[] | undefined;
@@ -176,12 +176,15 @@ export class HubPathway extends Module {
     };
   }
 
-  #createGenerator(generator: Generator, { channels, device }: HubPathwayOptions): PathwayGenerator | GlobalGate {
-    const { config, members } = this;
-    const common = { m: members.length, channels, learnedNoise: config.noise === "learned", generator, device };
-    if (config.generatorKind === "global") return new GlobalGate(common);
-    const stem = config.generatorKind === "member-stem" ? stemOf(members) : undefined;
-    return new PathwayGenerator({ ...common, width: config.generatorWidth, size: config.generatorSize, stem });
+  #createGenerator(generator: Generator, { channels, device }: HubPathwayOptions): PathwayGenerator {
+    const { generatorKind: kind, generatorWidth: width, generatorSize: size, noise } = this.config;
+    const stems = {
+      light: () => undefined,
+      "member-stem": () => stemOf(this.members),
+      global: () => blindStem(4 * width),
+    };
+    const common = { m: this.members.length, channels, learnedNoise: noise === "learned", generator, device };
+    return new PathwayGenerator({ ...common, width, size, stem: stems[kind]() });
   }
 
   #routing(scores: Tensor, noisyScores: Tensor, noiseScale: Tensor | number, routes: number[][], k: number): Routing {

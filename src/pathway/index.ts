@@ -1,6 +1,6 @@
 /** The method: generator, routing, aggregation, losses, and Hub-Pathway itself. Read hub-pathway.ts first. */
 export { defaultPathwayConfig, type PathwayConfig, resolvePathwayConfig } from "./config.ts";
-export { GlobalGate, PathwayGenerator, type Scores } from "./generator.ts";
+export { PathwayGenerator, type Scores } from "./generator.ts";
 export { HubPathway, type HubPathwayOptions, type PathwayOutput, type RowLoss } from "./hub-pathway.ts";
 export { importanceLoadExploration, klExploration, squaredVariation, switchExploration } from "./losses.ts";
 export {

@@ -13,7 +13,6 @@ import type { ObservationNetwork } from "../../models/index.ts";
 import { init, type Linear, setBatchNormPolicy } from "../../nn/index.ts";
 import {
   defaultPathwayConfig,
-  type GlobalGate,
   HubPathway,
   type PathwayConfig,
   type PathwayGenerator,
@@ -165,7 +164,7 @@ export class PathwayNetwork implements TrainedNetwork {
  * running statistics that stay as they begin, which does nothing. Instead its layers begin with orthogonal weights, so that
  * the observation is not lost on the way through them.
  */
-function prepareGenerator(generator: PathwayGenerator | GlobalGate, random: Generator): void {
+function prepareGenerator(generator: PathwayGenerator, random: Generator): void {
   setBatchNormPolicy(generator, "running");
   for (const [name, parameter] of generator.namedParameters()) {
     if (name.endsWith("conv.weight") || name === "hidden.weight") init.orthogonal_(parameter, Math.SQRT2, random);

@@ -442,3 +442,35 @@ test("a small view is seen whole: each cell counts by itself, other sizes are br
   });
   generator.dispose();
 });
+
+test("one gate for all images scores every input alike, and moves as fast as the generator does", () => {
+  const scoresAfter = (generatorKind: "global" | "light", steps: number): number[][] => {
+    const model = new HubPathway({
+      members: toyMembers(3, 1),
+      outputs: classes,
+      config: { generatorKind },
+      streams: new RandomStreams(1),
+    });
+    const optimizer = new AdamW([{ params: model.generator.parameters(), lr: 2e-3, weight_decay: 0 }]);
+    for (let step = 0; step < steps; step++) {
+      scope(() => {
+        const likely = model.generator.forward(images(16, step).to({ dtype: "float32" })).log_softmax(1);
+        likely.select(1, 2).mean().neg().backward();
+        optimizer.step();
+        optimizer.zeroGrad();
+      });
+    }
+    optimizer.dispose();
+    return scope(
+      () => inferenceMode(() => model.generator.forward(images(5).to({ dtype: "float32" })).toArray()) as number[][],
+    );
+  };
+  assert.deepEqual(scoresAfter("global", 0), Array(5).fill([0, 0, 0]));
+  const [first = [], ...others] = scoresAfter("global", 60);
+  for (const row of others) assert.deepEqual(row, first);
+  const lead = (row: readonly number[] = []) => (row[2] ?? 0) - (row[0] ?? 0);
+  const generator = lead(scoresAfter("light", 60)[0]);
+  // Scores that are parameters by themselves would be at most 0.24 apart after 60 steps of 2e-3.
+  assert.ok(lead(first) > 1, `a lead of ${lead(first)}`);
+  assert.ok(lead(first) / generator > 0.5 && lead(first) / generator < 2, `${lead(first)} against ${generator}`);
+});
