@@ -4,7 +4,18 @@ import { join } from "node:path";
 import { readSafetensors, reasonOf } from "../io/index.ts";
 import { type Backbone, createBackbone, type GraphFormat, openGraphBackbone } from "../models/index.ts";
 import { init } from "../nn/index.ts";
-import { disposeTree, Generator, keep, ops, scope, type Tensor, TorchError, UserError } from "../torch/index.ts";
+import {
+  disposeTree,
+  Generator,
+  isNarrowPointwise,
+  keep,
+  type MemoryFormat,
+  ops,
+  scope,
+  type Tensor,
+  TorchError,
+  UserError,
+} from "../torch/index.ts";
 import { hashFile } from "./hash.ts";
 import { mapKeys } from "./key-map.ts";
 import type { MemberEntry } from "./manifest.ts";
@@ -37,6 +48,7 @@ export class HubMember implements PathwayMember {
   /** Called once the member is disposed. */
   afterDispose: (() => void) | undefined;
   readonly #dir: string;
+  readonly #format: MemoryFormat;
   #classifier: Classifier | undefined;
 
   constructor(dir: string, entry: MemberEntry, backbone: Backbone) {
@@ -46,6 +58,7 @@ export class HubMember implements PathwayMember {
     this.backbone = backbone;
     this.featureWidth = backbone.featureWidth;
     this.flops = backbone.flops(entry.input.size);
+    this.#format = formatFor(entry, backbone);
   }
 
   /** Images [n, 3, H, W] in [0, 1] to features [n, d]. */
@@ -101,7 +114,7 @@ export class HubMember implements PathwayMember {
   }
 
   #prepared(images: Tensor): Tensor {
-    return preprocess(images, this.entry.input).contiguous("channels_last");
+    return preprocess(images, this.entry.input).contiguous(this.#format);
   }
 
   dispose(): void {
@@ -132,9 +145,19 @@ export function loadMember(dir: string, entry: MemberEntry, options: LoadMemberO
   }
 }
 
-/** The network of a member with its weights, channels last. The caller disposes it. */
+/** The network of a member with its weights, in the order of memory that suits it. The caller disposes it. */
 export function loadBackbone(dir: string, entry: MemberEntry, options: LoadMemberOptions = {}): Backbone {
-  return openBackbone(dir, entry, options).to({ memory_format: "channels_last" });
+  const backbone = openBackbone(dir, entry, options);
+  return backbone.to({ memory_format: formatFor(entry, backbone) });
+}
+
+/**
+ * Channels last, which is faster. Programs call the library's convolutions themselves, so that those with filters that may
+ * meet its fault (src/torch/conv.ts) keep the order in which it does not happen.
+ */
+function formatFor({ weights }: MemberEntry, backbone: Backbone): MemoryFormat {
+  const isAtRisk = weights.format === "torchscript" && backbone.parameters().some(isNarrowPointwise);
+  return isAtRisk ? "contiguous_format" : "channels_last";
 }
 
 function openBackbone(dir: string, entry: MemberEntry, options: LoadMemberOptions): Backbone {

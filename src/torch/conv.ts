@@ -11,9 +11,10 @@ function sides(pair: Pair): [number, number] {
   return typeof pair === "number" ? [pair, pair] : [pair[0] ?? 1, pair[1] ?? pair[0] ?? 1];
 }
 
-function isNarrowPointwise(weight: Tensor): boolean {
+/** Filters [out, C, 1, 1] of fewer channels than oneDNN takes at a time: with a stride they meet the fault. */
+export function isNarrowPointwise(weight: Tensor): boolean {
   const [, channels = 0, height, width] = weight.shape;
-  return height === 1 && width === 1 && channels < channelBlock;
+  return weight.dim() === 4 && height === 1 && width === 1 && channels < channelBlock;
 }
 
 /**

@@ -15,8 +15,19 @@ import {
 } from "../../../src/hub/index.ts";
 import { writeSafetensors } from "../../../src/io/index.ts";
 import { type Backbone, createBackbone } from "../../../src/models/index.ts";
-import { Generator, inferenceMode, memory, scope, type Tensor, UserError, zeros } from "../../../src/torch/index.ts";
-import { seeded } from "../../fixtures/seeded-weights.ts";
+import {
+  Generator,
+  getNumThreads,
+  inferenceMode,
+  memory,
+  scope,
+  setNumThreads,
+  type Tensor,
+  tensor,
+  UserError,
+  zeros,
+} from "../../../src/torch/index.ts";
+import { fixture, seeded } from "../../fixtures/seeded-weights.ts";
 import { legacyStorage, op, torchLegacy, torchZip } from "../../support/archive-writer.ts";
 import { FileServer, serveRepository, sha256 } from "../../support/file-server.ts";
 import { assertClose } from "../../support/numeric.ts";
@@ -323,4 +334,41 @@ test("rm: out of the manifest, with the files that nobody else uses", async () =
   assert.deepEqual(removeMember(hub, "second"), ["second/weights.safetensors"]);
   assert.deepEqual(fs.readdirSync(hub).sort(), ["added", "hub.json"]);
   assert.deepEqual(verifyHub(openHub(hub)), [{ name: "shares", problems: [] }]);
+});
+
+test("a program with narrow strided 1 x 1 convolutions has PyTorch's gradients, with two threads the same", async () => {
+  const expected = fixture<{ narrow: { features: number[]; gradient: number[] } }>("torch-script/expected.json").narrow;
+  const program = fileURLToPath(new URL("../../fixtures/torch-script/narrow.pt", import.meta.url));
+  const wishes = { input: { mean: [0, 0, 0], std: [1, 1, 1], size: 12 } };
+  await add(program, { trust: true, wishes });
+  const [member] = loadMembers(openHub(hub, { trust: true }));
+  const index = [...(member?.backbone.namedParameters().keys() ?? [])].findIndex((name) =>
+    name.endsWith("down.weight"),
+  );
+  const weight = member?.backbone.parameters()[index];
+  assert.ok(member && weight);
+  const before = getNumThreads();
+  const gradient = (images: Tensor, threads: number): { features: number[]; weight: number[] } => {
+    setNumThreads(threads);
+    const features = member.features(images);
+    features.square().sum([0, 1]).backward();
+    const found = { features: features.flatten().toNumbers(), weight: weight.grad?.flatten().toNumbers() ?? [] };
+    for (const parameter of member.backbone.parameters()) parameter.grad = undefined;
+    return found;
+  };
+  try {
+    for (const batch of [7, 1, 3, 5, 9, 13, 17, 31]) {
+      scope(() => {
+        const images = seeded("image", [batch, 3, 12, 12], "float32");
+        const [alone, together] = [gradient(images, 1), gradient(images, 2)];
+        assertClose(tensor(together.weight), alone.weight, 1e-4, `${batch} images`);
+        if (batch !== 7) return;
+        assertClose(tensor(alone.features), expected.features, 1e-5);
+        assertClose(tensor(alone.weight), expected.gradient, 1e-4);
+      });
+    }
+  } finally {
+    setNumThreads(before);
+    member.dispose();
+  }
 });

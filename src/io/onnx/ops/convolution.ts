@@ -1,5 +1,5 @@
 /** Convolutions over any number of spatial dimensions. n images, C channels. */
-import { ops, type Tensor } from "../../../torch/index.ts";
+import { conv2d, ops, type Tensor } from "../../../torch/index.ts";
 import type { Call, Result } from "../call.ts";
 import { sizeOf } from "../values.ts";
 import { even, padsOf, perDimension, windowCounts } from "./spatial.ts";
@@ -24,9 +24,10 @@ export function Conv(call: Call): Result {
   const same = even(pads);
   const bias = call.optionalTensor(2);
   const { strides, dilations } = windows;
-  if (same) return ops.convolution(x, weight, bias, strides, same, dilations, false, zeros(kernel), groups);
-  const padded = padConstant(call, x, pads, 0);
-  return ops.convolution(padded, weight, bias, strides, zeros(kernel), dilations, false, zeros(kernel), groups);
+  const input = same ? x : padConstant(call, x, pads, 0);
+  const padding = same ?? zeros(kernel);
+  if (kernel.length === 2) return conv2d(input, weight, bias, strides, padding, dilations, groups);
+  return ops.convolution(input, weight, bias, strides, padding, dilations, false, zeros(kernel), groups);
 }
 
 /** Weights [C, out / groups, ...kernel]. */
