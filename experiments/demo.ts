@@ -64,7 +64,7 @@ async function demo(): Promise<void> {
   await fetchDataset("emoji", (text) => console.error(text));
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  await using setting = new Setting(protocolOf(hub, emoji, false), seed);
+  await using setting = new Setting(protocolOf(hub, emoji, { quick: false }), seed);
   const data = await setting.data();
   introduce(hub, data);
   const seen: Seen = { epochs: [], tests: new Map() };

@@ -28,6 +28,7 @@ interface ExperimentFlags {
   part?: Part;
   hub?: string;
   data?: string;
+  freezeMembers?: boolean;
   results: string;
   cache: string;
 }
@@ -54,6 +55,7 @@ export function addExperimentCommand(program: Command, output: () => Output): vo
     .option("--part <i/n>", "only every n-th group of cells, from the i-th on, without tables", part)
     .option("--hub <dir>", "another hub than the experiment's own")
     .option("--data <dir|name>", "your own images, or a known data set, in place of the experiment's targets")
+    .option("--freeze-members", "leave members as they are and train on their features: for hubs of large networks")
     .option("--results <dir>", "folder of tables, cells and ledger", "docs/results")
     .option("--cache <dir>", "folder for what is large and can be made again", "runs/experiments")
     .addHelpText("after", `\nExperiments:\n${names}\n\nExample:\n  hub-pathway experiment mixed-hub --seeds 5 --jobs 2`)
@@ -81,7 +83,8 @@ async function run(experiment: Experiment, flags: ExperimentFlags, output: Outpu
 }
 
 /** @throws ConfigError for flags that have no meaning in an experiment with worlds or games of its own */
-function refuseForeign({ name, selfContained }: Experiment, flags: ExperimentFlags): void {
+function refuseForeign({ name, selfContained, freezes }: Experiment, flags: ExperimentFlags): void {
+  if (flags.freezeMembers && !freezes) throw new ConfigError(`${name} trains members: leave out --freeze-members`);
   const given = (["hub", "data", "final"] as const).filter((flag) => flags[flag]);
   if (!selfContained || given.length === 0) return;
   const list = given.map((flag) => `--${flag}`).join(" and ");
@@ -89,14 +92,14 @@ function refuseForeign({ name, selfContained }: Experiment, flags: ExperimentFla
 }
 
 function requestOf(experiment: Experiment, flags: ExperimentFlags, results: string, output: Output): ExperimentRequest {
-  const { quick = false, final = false, hub, data, cache } = flags;
+  const { quick = false, final = false, hub, data, freezeMembers: frozen, cache } = flags;
   const seeds = Array.from({ length: flags.seeds ?? (quick ? 1 : experiment.seeds) }, (_, seed) => seed);
   const cells = new CellStore(join(results, "cells"));
-  return { seeds, quick, final, hub, data, cells, cache, say: (text) => output.note(text) };
+  return { seeds, quick, final, hub, data, frozen, cells, cache, say: (text) => output.note(text) };
 }
 
 /** What makes the same table again. */
-function commandOf(experiment: Experiment, { seeds, quick, final, hub, data }: ExperimentFlags): string {
+function commandOf(experiment: Experiment, { seeds, quick, final, hub, data, freezeMembers }: ExperimentFlags): string {
   const parts = [
     `hub-pathway experiment ${experiment.name}`,
     ...(quick ? ["--quick"] : []),
@@ -104,6 +107,7 @@ function commandOf(experiment: Experiment, { seeds, quick, final, hub, data }: E
     ...(final ? ["--final"] : []),
     ...(hub ? [`--hub ${hub}`] : []),
     ...(data ? [`--data ${data}`] : []),
+    ...(freezeMembers ? ["--freeze-members"] : []),
   ];
   return parts.join(" ");
 }

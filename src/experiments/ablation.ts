@@ -61,11 +61,11 @@ function plans({ members, epochs }: PlanSize): Plan[] {
 
 const comparison: Comparison = {
   title: "Ablations",
-  about: [
+  question:
     "What is each part of the method worth, and which value of each choice is best? One change at a time against the settings of " +
-      "mixed-hub (k = 2, beta 0), on the starter hub, all at equal epochs.",
+    "mixed-hub (k = 2, beta 0), on the starter hub, all at equal epochs.",
+  rules: () =>
     "The first table of differences is the unchanged method minus each variant: above zero, the change does harm.",
-  ],
   hub: "hubs/starter",
   // Many lines, and a decision on validation data: a part of the large test split is enough.
   targets: targets.map((target) => ({ ...target, limits: { ...target.limits, test: 1000 } })),

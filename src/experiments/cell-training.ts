@@ -4,11 +4,13 @@ import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { findScore } from "../hub/ranking/index.ts";
 import { MemberLearner } from "../methods/index.ts";
+import { scope } from "../torch/index.ts";
 import {
   ClassificationTask,
   type Evaluation,
   evaluate,
   evaluateVariants,
+  FeatureCache,
   type FitChanges,
   fingerprint,
   fit,
@@ -38,6 +40,9 @@ export interface KFigures {
   inferenceFlops: number;
 }
 
+/** Images that tell how long a prediction takes where members' features are at hand. */
+const timedImages = 16;
+
 /** What a method trains with: fits are kept in the cache while the cell is unfinished, fine-tuned members for others too. */
 export class CellTraining {
   seconds = 0;
@@ -49,6 +54,8 @@ export class CellTraining {
   readonly #plan: Plan;
   readonly #data: TaskData;
   readonly #own: string[] = [];
+  /** Features of members that stay as they are. */
+  readonly #features: FeatureCache | undefined;
 
   constructor(request: ExperimentRequest, setting: Setting, plan: Plan, data: TaskData) {
     this.#request = request;
@@ -57,6 +64,7 @@ export class CellTraining {
     this.#data = data;
     const { protocol, seed } = setting;
     this.options = { ...protocol.options, ...plan.options, epochs: plan.epochs, seed };
+    this.#features = this.#featureCache();
   }
 
   async context(): Promise<MethodContext> {
@@ -86,7 +94,8 @@ export class CellTraining {
   async measure(predictor: Predictor, split: "validation" | "test"): Promise<Evaluation> {
     const { classes, imageSize } = this.#data;
     if (split !== "test" || !this.#setting.protocol.target.tenCrop) {
-      return evaluate(predictor, this.#open(split), classes.length);
+      const evaluation = await evaluate(predictor, this.#open(split), classes.length);
+      return this.#features ? { ...evaluation, secondsPerImage: await this.#secondsPerImage(predictor) } : evaluation;
     }
     const larger = await this.#data.openAt(tenCropSide(imageSize), split, this.#limit(split));
     try {
@@ -115,8 +124,32 @@ export class CellTraining {
     for (const path of this.#own) rmSync(path, { force: true });
   }
 
-  #open(split: SplitName) {
-    return this.#data.open(split, this.#limit(split));
+  [Symbol.dispose](): void {
+    this.#features?.dispose();
+  }
+
+  #featureCache(): FeatureCache | undefined {
+    const { frozenViews } = this.options;
+    if (frozenViews === undefined) return undefined;
+    const { hub, protocol } = this.#setting;
+    return new FeatureCache({
+      hub,
+      data: this.#data,
+      limits: { validation: this.#limit("validation"), test: this.#limit("test") },
+      augment: protocol.target.data.augment,
+      options: { ...this.options, frozenViews },
+      emit: (event) => event.type === "note" && this.#request.say(event.text),
+    });
+  }
+
+  /** Of whole predictions, members included. */
+  async #secondsPerImage(predictor: Predictor): Promise<number> {
+    const few = this.#data.open("validation", Math.min(timedImages, this.#data.counts.validation));
+    return (await evaluate(predictor, few, this.#data.classes.length)).secondsPerImage;
+  }
+
+  #open(split: "validation" | "test") {
+    return this.#features?.open(split) ?? this.#data.open(split, this.#limit(split));
   }
 
   #limit(split: SplitName): number | undefined {
@@ -146,14 +179,17 @@ export class CellTraining {
     mkdirSync(folder, { recursive: true });
     const checkpoint = join(folder, `${shared ? "shared" : method.name}-${identity}.safetensors`);
     if (!shared) this.#own.push(checkpoint);
-    const batches = reordered(this.#data.train, order);
+    const before = this.#features?.seconds ?? 0;
+    await this.#features?.prepare("validation", learner);
+    await this.#features?.prepare("test", learner);
+    const batches = reordered((await this.#features?.train(learner)) ?? this.#data.train, order);
     const { watch } = this.#request;
     const emit = (event: RunEvent) => watch?.event(this.#plan.name, event);
     const watched = async () => (await this.measure(learner, "validation")).metrics;
     const validate = watch ? watched : undefined;
     const result = await fit({ fit: name, learner, batches, options, checkpoint, identity, emit, validate });
-    this.seconds += result.seconds;
-    this.flops += result.trainingFlops;
+    this.seconds += result.seconds + (this.#features?.seconds ?? 0) - before;
+    this.flops += result.trainingFlops + (this.#features?.trainingFlops(learner) ?? 0);
     return result;
   }
 
@@ -171,7 +207,7 @@ export class CellTraining {
 function startOf(learner: Learner): string {
   const hash = createHash("sha256");
   for (const [name, value] of learner.module.stateDict()) {
-    const bytes = value.detach().to({ device: "cpu" }).contiguous().toTypedArray();
+    const bytes = scope(() => value.detach().to({ device: "cpu" }).contiguous().toTypedArray());
     hash.update(name).update(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
   }
   return hash.digest("hex").slice(0, 16);

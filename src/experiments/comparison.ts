@@ -1,6 +1,8 @@
 /** Comparisons of methods over targets and seeds: which cells there are, and the tables made of them. */
 import { type Hub, openHub } from "../hub/index.ts";
-import { UserError } from "../torch/index.ts";
+import { bestByRanking } from "../methods/index.ts";
+import { ConfigError, UserError } from "../torch/index.ts";
+import { checkFrozen } from "../train/index.ts";
 import {
   crossFittedRemark,
   differenceSection,
@@ -19,12 +21,14 @@ import {
 } from "./experiment.ts";
 import { finishedCell, type MethodCell, methodCell } from "./method-cell.ts";
 import type { PlanSize } from "./plans.ts";
-import { type Plan, protocolOf, Setting, type Target, targetsOf } from "./protocol.ts";
+import { type Plan, type Protocol, protocolOf, Setting, type Target, targetsOf } from "./protocol.ts";
 
 export interface Comparison {
   title: string;
-  /** What is asked, and under which protocol. */
-  about: readonly string[];
+  /** What is asked. */
+  question: string;
+  /** Under which protocol, for E epochs of one unit. */
+  rules?(epochs: number): string;
   hub: string;
   /** The three main targets when left out. */
   targets?: readonly Target[];
@@ -41,8 +45,10 @@ function subject(comparison: Comparison, request: ExperimentRequest): { hub: Hub
   return { hub, targets: targetsOf(request, comparison.targets) };
 }
 
-function plansOf({ plans }: Comparison, { manifest }: Hub, epochs: number): readonly Plan[] {
-  return plans({ members: manifest.members.map((member) => member.name), epochs });
+function plansOf({ plans }: Comparison, { manifest }: Hub, { options, epochs }: Protocol): readonly Plan[] {
+  const all = plans({ members: manifest.members.map((member) => member.name), epochs });
+  // A ranking passes over the images once more, which costs more than the head of a frozen member that it would save.
+  return options.frozenViews === undefined ? all : all.filter(({ method }) => method !== bestByRanking);
 }
 
 /** Whether a plan is computed for a seed. */
@@ -54,8 +60,8 @@ export function comparisonGroups(comparison: Comparison, request: ExperimentRequ
   return [false, true].flatMap((tail) =>
     request.seeds.flatMap((seed) =>
       targets.flatMap((target): CellGroup[] => {
-        const protocol = protocolOf(hub, target, request.quick);
-        const all = plansOf(comparison, hub, protocol.epochs).filter((plan) => takes(plan, seed));
+        const protocol = protocolOf(hub, target, request);
+        const all = plansOf(comparison, hub, protocol).filter((plan) => takes(plan, seed));
         const plans = all.filter((plan) => (plan.seeds !== undefined) === tail);
         if (plans.length === 0) return [];
         const name = `${target.name}, seed ${seed}${tail ? ", further rivals" : ""}`;
@@ -74,13 +80,15 @@ async function runPlans(request: ExperimentRequest, setting: Setting, plans: rea
 function isAllowed(
   { say }: ExperimentRequest,
   { hub, protocol }: Setting,
-  { name, method, choices, options }: Plan,
+  { name, method, choices, options: changes }: Plan,
 ): boolean {
+  const options = { ...protocol.options, ...changes };
   try {
-    method.check(choices, hub.manifest, { ...protocol.options, ...options });
+    method.check(choices, hub.manifest, options);
+    checkFrozen(options, protocol.target.data.augment, method);
     return true;
   } catch (error) {
-    if (!(error instanceof UserError)) throw error;
+    if (!(error instanceof UserError || error instanceof ConfigError)) throw error;
     say(`left out: ${name}: ${error.message}`);
     return false;
   }
@@ -90,9 +98,9 @@ function isAllowed(
 export function finishedCells(comparison: Comparison, request: ExperimentRequest): TargetCells[] {
   const { hub, targets } = subject(comparison, request);
   return targets.flatMap((target): TargetCells[] => {
-    const protocol = protocolOf(hub, target, request.quick);
+    const protocol = protocolOf(hub, target, request);
     const settings = request.seeds.map((seed) => new Setting(protocol, seed));
-    const plans = plansOf(comparison, hub, protocol.epochs).map((plan) => {
+    const plans = plansOf(comparison, hub, protocol).map((plan) => {
       const cells = settings.flatMap((setting) => finishedCell(request, setting, plan) ?? []);
       return { plan, cells };
     });
@@ -128,12 +136,29 @@ export function comparisonReport(comparison: Comparison, request: ExperimentRequ
   }));
   const rivals = (name: string) => !comparison.ours.includes(name) && !comparison.notRivals?.includes(name);
   const sections: ReportSection[] = [
-    { title: "Question", text: [...comparison.about, splitText(split, request)] },
+    { title: "Question", text: [...aboutText(comparison, request), splitText(split, request)] },
     ...lines.map(({ target, lines, remarks }) => ({ ...lineSection(target, lines), remarks })),
     ...comparison.ours.map((name) => differenceSection(name, targets, rivals, split)),
     ...lines.map(({ target, lines }) => paretoSection(target, lines, split)),
   ];
   return { title: comparison.title, sections, data: { split, targets: lines } };
+}
+
+function aboutText(comparison: Comparison, request: ExperimentRequest): string[] {
+  const { hub, targets } = subject(comparison, request);
+  const [protocol] = targets.map((target) => protocolOf(hub, target, request));
+  const { title, question, rules } = comparison;
+  const members = `${hub.manifest.name}, ${hub.manifest.members.length} members`;
+  const given = `${title}: here another hub (${members}) or other data (${targets.map(({ name }) => name).join(", ")}) than the experiment's own.`;
+  const views = protocol?.options.frozenViews;
+  const frozen =
+    `Members stay as they are: their features of ${views} views of each training image are computed once, at their own input sizes, ` +
+    "and heads, generator and aggregation learn from them. Their FLOPs count as training. Methods that change members are left out.";
+  return [
+    request.hub || request.data ? given : question,
+    ...(rules && protocol ? [rules(protocol.epochs)] : []),
+    ...(views === undefined ? [] : [frozen]),
+  ];
 }
 
 function splitText(split: string, { seeds, quick }: ExperimentRequest): string {
@@ -151,6 +176,7 @@ function splitText(split: string, { seeds, quick }: ExperimentRequest): string {
 export function comparisonExperiment(about: Omit<Experiment, "groups" | "report">, comparison: Comparison): Experiment {
   return {
     ...about,
+    freezes: true,
     groups: (request) => comparisonGroups(comparison, request),
     report: async (request) => comparisonReport(comparison, request),
   };

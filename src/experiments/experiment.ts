@@ -12,6 +12,8 @@ export interface ExperimentRequest {
   /** Another hub than the experiment's own, and other data: a folder of images or a known data set. */
   hub?: string | undefined;
   data?: string | undefined;
+  /** Leave members as they are and train on their features, which are computed once: for hubs of large networks. */
+  frozen?: boolean | undefined;
   cells: CellStore;
   /** Git-ignored folder for what is large and can be made again. */
   cache: string;
@@ -80,6 +82,8 @@ export interface Experiment {
   readonly seeds: number;
   /** It makes its own worlds or plays its own games: another hub or other data have no place in it, and no test split is held out. */
   readonly selfContained?: true;
+  /** It can leave members as they are. */
+  readonly freezes?: true;
   groups(request: ExperimentRequest): CellGroup[];
   /** @throws UserError when cells are missing */
   report(request: ExperimentRequest): Promise<ExperimentReport>;

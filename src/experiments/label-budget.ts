@@ -23,10 +23,9 @@ const lines = [
 
 const comparison: Comparison = {
   title: "Few and many labels",
-  about: [
+  question:
     "Does the number of labels change which method is best? Fashion-MNIST with 10, 30, 100 and 300 labels a class, the starter hub, " +
-      "E = 32, 20, 10 and 5 epochs.",
-  ],
+    "E = 32, 20, 10 and 5 epochs.",
   hub: "hubs/starter",
   targets: budgets.map(({ labels, epochs }) => ({
     ...fashion,

@@ -75,7 +75,8 @@ export async function methodCell(request: ExperimentRequest, setting: Setting, p
     const began = performance.now();
     const data = await setting.data();
     training = new CellTraining(request, setting, plan, data);
-    const { cell, part } = await compute(request, setting, plan, data, training);
+    using own = training;
+    const { cell, part } = await compute(request, setting, plan, data, own);
     await request.cells.cell(testName(name), key, async () => part);
     const seconds = Math.round((performance.now() - began) / 1000);
     request.say(`${name}: ${(100 * cell.validation.accuracy).toFixed(1)} % on validation, ${seconds} s`);

@@ -14,6 +14,8 @@ import type { ExperimentRequest } from "./experiment.ts";
 export interface Target {
   name: string;
   data: Omit<DataRequest, "seed" | "onProgress">;
+  /** Side of the images as they are: members that want larger ones than `imageSize` get up to this. */
+  fullSize?: number;
   /** Images of the validation and test splits that are measured at most, spread over the classes; all when left out. */
   limits?: { validation?: number; test?: number };
   /** Measure the test split over ten crops of larger images. */
@@ -48,10 +50,14 @@ export interface Plan {
 /** Of every target that says nothing else. */
 export const images = { imageSize: 48, augment: "standard", batchSize: 48 } as const;
 
+/** Side of a member's images of which a user's own images have as much. */
+const photographSize = 224;
+
 /** None of them was seen in the pre-training of hubs/starter and hubs/same-architecture. */
 export const targets: readonly Target[] = [
   {
     name: "emoji",
+    fullSize: 64,
     data: {
       ...images,
       source: "emoji",
@@ -70,6 +76,7 @@ export const targets: readonly Target[] = [
   },
   {
     name: "desktop-icons",
+    fullSize: 64,
     data: {
       ...images,
       source: "desktop-icons",
@@ -78,10 +85,15 @@ export const targets: readonly Target[] = [
   },
 ];
 
+/** A name for files, of a folder or a known data set. */
+export const targetName = (source: string): string =>
+  source.replace(/[^a-z0-9.-]+/gi, "-").replace(/^-+|-+$/g, "") || "data";
+
 /** The user's own images in place of the targets. */
 function targetOf(source: string): Target {
-  const name = source.replace(/[^a-z0-9.-]+/gi, "-").replace(/^-+|-+$/g, "") || "data";
-  return { name, data: { ...images, source, split: { testFraction: 0.2, validationFraction: 0.2 } } };
+  const name = targetName(source);
+  const data = { ...images, source, split: { testFraction: 0.2, validationFraction: 0.2 } };
+  return { name, fullSize: photographSize, data };
 }
 
 /** The targets of a request: the experiment's own ones, or the user's images. */
@@ -91,17 +103,26 @@ export function targetsOf({ data }: ExperimentRequest, own: readonly Target[] = 
 
 export const unitEpochs = 16;
 
+/** Heads on members that stay as they are: they learn long and cheaply; each further view of the images is a pass of all members. */
+const frozenUnit = { epochs: 48, views: 2, limits: { validation: 400, test: 600 } };
+
 /** The protocol of a target on a hub; a quick one trains one epoch on few images. */
-export function protocolOf({ dir: hub }: Hub, target: Target, quick: boolean): Protocol {
-  if (!quick) return { hub, target, options: defaultTrainOptions, epochs: target.epochs ?? unitEpochs };
-  const { data } = target;
-  const small = { ...target, data: { ...data, split: { ...data.split, trainPerClass: 8 } } };
-  return {
-    hub,
-    target: { ...small, limits: { validation: 60, test: 60 } },
-    options: defaultTrainOptions,
-    epochs: 1,
-  };
+export function protocolOf(
+  { dir: hub, manifest }: Hub,
+  { fullSize = 0, ...given }: Target,
+  { quick, frozen }: Pick<ExperimentRequest, "quick" | "frozen">,
+): Protocol {
+  const wanted = Math.max(...manifest.members.map((member) => member.input.size));
+  const imageSize = Math.max(given.data.imageSize, Math.min(wanted, fullSize));
+  const target = { ...given, data: { ...given.data, imageSize } };
+  const options = frozen ? { ...defaultTrainOptions, frozenViews: frozenUnit.views } : defaultTrainOptions;
+  if (quick) {
+    const split = { ...target.data.split, trainPerClass: 8 };
+    const limits = { validation: 60, test: 60 };
+    return { hub, target: { ...target, data: { ...target.data, split }, limits }, options, epochs: 1 };
+  }
+  if (frozen) return { hub, target: { ...target, limits: frozenUnit.limits }, options, epochs: frozenUnit.epochs };
+  return { hub, target, options, epochs: target.epochs ?? unitEpochs };
 }
 
 /** A protocol with one seed: what is opened for it is opened once, and only when a cell is missing. */
@@ -123,7 +144,8 @@ export class Setting {
 
   /** The seed moves split, order and augmentation. */
   data(): Promise<TaskData> {
-    this.#data ??= prepareData({ ...this.protocol.target.data, seed: this.seed });
+    const { target, options } = this.protocol;
+    this.#data ??= prepareData({ ...target.data, seed: this.seed, views: options.frozenViews });
     return this.#data;
   }
 

@@ -29,7 +29,7 @@ interface RankingCell {
 const settings = (request: ExperimentRequest): Setting[] =>
   request.seeds.flatMap((seed) =>
     (request.hub ? [request.hub] : hubs).flatMap((hub) =>
-      targetsOf(request).map((target) => new Setting(protocolOf(openHub(hub), target, request.quick), seed)),
+      targetsOf(request).map((target) => new Setting(protocolOf(openHub(hub), target, request), seed)),
     ),
   );
 

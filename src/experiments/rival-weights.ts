@@ -34,10 +34,9 @@ function plans({ members, epochs }: PlanSize): Plan[] {
 
 const comparison: Comparison = {
   title: "The rivals' own weights",
-  about: [
+  question:
     "Which value does each rival do best with? As many values as were tried of Hub-Pathway's own choices, on the same target; the best " +
-      "mean becomes the default. L2-SP, DELTA and BSS train the hub's first member here, and the best of all members in the comparisons.",
-  ],
+    "mean becomes the default. L2-SP, DELTA and BSS train the hub's first member here, and the best of all members in the comparisons.",
   hub: "hubs/starter",
   targets: targets.slice(0, 1),
   plans,

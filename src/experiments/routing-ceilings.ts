@@ -62,7 +62,7 @@ function settingsOf(request: ExperimentRequest): Setting[] {
     targetsOf(request, targets),
   ]);
   return request.seeds.flatMap((seed) =>
-    opened.flatMap(([hub, own]) => own.map((target) => new Setting(protocolOf(hub, target, request.quick), seed))),
+    opened.flatMap(([hub, own]) => own.map((target) => new Setting(protocolOf(hub, target, request), seed))),
   );
 }
 
@@ -119,7 +119,7 @@ type Answers = Pick<HeldOut, "tables" | "labels">;
 async function trainedAnswers({ request, setting, data, rows, frozen }: Asked): Promise<Answers> {
   const { epochs } = setting.protocol;
   const unit = plan("members", frozen ? "linear-probe" : "fine-tune", "equal epochs", epochs);
-  const training = new CellTraining(request, setting, unit, data);
+  using training = new CellTraining(request, setting, unit, data);
   const context = await training.context();
   const learners: Learner[] = await (frozen ? fitEach(context, linearProbeLearner) : fineTune(context));
   try {

@@ -33,10 +33,9 @@ function plans(size: PlanSize): Plan[] {
 
 const comparison: Comparison = {
   title: "Routes that depend on the input",
-  about: [
+  question:
     "Does Hub-Pathway win by routes that depend on the input? A hub of specialists (Latin characters, drawings, icons) and a task of two kinds " +
-      "of pictures, Greek letters and emoji, under equal compute.",
-  ],
+    "of pictures, Greek letters and emoji, under equal compute.",
   hub: "hubs/specialists",
   targets: [lettersAndEmoji],
   plans,

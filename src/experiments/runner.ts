@@ -1,11 +1,12 @@
 /** Runs an experiment: its groups here or in several processes, then its report as text, Markdown, HTML and JSON. */
 import { spawn } from "node:child_process";
 import { appendFileSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { writeFileAtomic } from "../io/index.ts";
 import { escapeHtml, htmlPage, htmlTable, markdownTable, svgFile, textTable } from "../report/index.ts";
 import { setNumThreads, UserError } from "../torch/index.ts";
 import type { Experiment, ExperimentReport, ExperimentRequest, ReportSection, ReportTable } from "./experiment.ts";
+import { targetName } from "./protocol.ts";
 import { provenance } from "./provenance.ts";
 
 /** Which of the groups a process computes: every n-th, from the i-th on. */
@@ -86,7 +87,7 @@ export function saveReport(
   command: string,
 ): ReportFiles {
   const split = request.final || selfContained ? "" : "-validation";
-  const stem = `${name}${split}${request.quick ? "-quick" : ""}`;
+  const stem = `${name}${subjectOf(request)}${split}${request.quick ? "-quick" : ""}`;
   mkdirSync(folder, { recursive: true });
   const path = (ending: string) => join(folder, `${stem}.${ending}`);
   const files = { markdown: path("md"), html: path("html"), json: path("json") };
@@ -103,6 +104,12 @@ export function saveReport(
   const all = { command, seeds: request.seeds, made: provenance(), ...(report.data as object) };
   writeFileAtomic(files.json, `${JSON.stringify(all, null, 1)}\n`);
   return files;
+}
+
+/** What tells the tables of another hub, other data or members that stay as they are from the experiment's own. */
+function subjectOf({ hub, data, frozen }: ExperimentRequest): string {
+  const parts = [hub && basename(resolve(hub)), data && targetName(data), frozen && "frozen"];
+  return parts.flatMap((part) => (part ? [`-${part}`] : [])).join("");
 }
 
 function markdownSection({ title, text = [], table, remarks = [] }: ReportSection, picture?: string): string {

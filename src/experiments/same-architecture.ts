@@ -4,12 +4,11 @@ import { computeEpochs, mainPlans, ours, plan, tailPlans, tailSeeds } from "./pl
 
 const comparison: Comparison = {
   title: "A hub of one architecture",
-  about: [
+  question:
     "The paper's main hub is five ResNet-50 of different pre-training (ImageNet classification, MoCo, detection, segmentation, " +
-      "keypoints). Here five ResNets of 1.1 M parameters, pre-trained on drawings (classes, contrastive, segmentation), " +
-      "characters (classes) and icons (contrastive). Such a hub allows Zoo-Tuning too, which mixes the members' weights.",
-    "Budgets and choices as in mixed-hub.",
-  ],
+    "keypoints). Here five ResNets of 1.1 M parameters, pre-trained on drawings (classes, contrastive, segmentation), " +
+    "characters (classes) and icons (contrastive). Such a hub allows Zoo-Tuning too, which mixes the members' weights.",
+  rules: (epochs) => `Budgets and choices as in mixed-hub, E = ${epochs} epochs.`,
   hub: "hubs/same-architecture",
   plans(size) {
     const { epochs } = size;

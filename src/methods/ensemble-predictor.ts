@@ -29,8 +29,8 @@ export class EnsemblePredictor implements Predictor {
   }
 
   /** Without a part the others keep their proportions; an average has no k. */
-  predictVariants(images: Tensor, variants: readonly Variant[]): (Prediction | undefined)[] {
-    const tables = this.#parts.map((part, i) => part.predict(images).probabilities.mul(this.#weights[i] ?? 0));
+  predictVariants(images: Tensor, variants: readonly Variant[], known?: StoredFeatures): (Prediction | undefined)[] {
+    const tables = this.#parts.map((part, i) => part.predict(images, known).probabilities.mul(this.#weights[i] ?? 0));
     return variants.map(({ k, without }) => {
       const rest = tables.filter((_, i) => i !== without);
       const weight = this.#weights.reduce((sum, own, i) => sum + (i === without ? 0 : own), 0);

@@ -1,3 +1,4 @@
+export { bestByRanking } from "./best-by-ranking.ts";
 /** Hub-Pathway and its rivals behind one interface. */
 export { bestSet } from "./ensemble.ts";
 export { combinations, EnsemblePredictor, meanProbabilities } from "./ensemble-predictor.ts";

@@ -123,9 +123,10 @@ export class PathwayLearner implements Learner {
   }
 
   /** Every model once on all images, then each variant's own routes through what they found. */
-  predictVariants(images: Tensor, variants: readonly Variant[]): (Prediction | undefined)[] {
+  predictVariants(images: Tensor, variants: readonly Variant[], known?: StoredFeatures): (Prediction | undefined)[] {
     const m = this.#members.length;
-    const features = new Map(this.#members.map((member) => [member.name, member.features(images)]));
+    const featuresOf = (member: HubMember) => known?.(member.name) ?? member.features(images);
+    const features = new Map(this.#members.map((member) => [member.name, featuresOf(member)]));
     const stored: StoredFeatures = (name, rows) => {
       const all = features.get(name);
       return rows ? all?.index_select(0, tensor(BigInt64Array.from(rows, BigInt), { device: all.device })) : all;

@@ -77,8 +77,11 @@ export interface TaskData {
   ids: readonly string[];
   /** A name for what the pixels depend on: the files and how they are decoded. */
   pixelsKey: string;
-  /** Positions in the data set of a split's items, in order. */
-  items(split: SplitName): readonly number[];
+  /**
+   * Positions in the data set of a split's items, in order.
+   * @param limit as for `open`
+   */
+  items(split: SplitName, limit?: number): readonly number[];
   /** Shuffled and augmented. */
   train: BatchSource;
   /** The same images in order, augmented as in the same epoch of `train`. */
@@ -132,7 +135,7 @@ export async function prepareData(request: DataRequest): Promise<TaskData> {
     skipped: store.skipped.size,
     ids: dataset.items.map((item) => item.id),
     pixelsKey: store.key,
-    items: (name) => split[name],
+    items: (name, limit) => (limit === undefined ? split[name] : chosen(name, limit)),
     train: new Loader({ ...common, ...training, shuffle: true }),
     trainInOrder: new Loader({ ...common, ...training, batchSize: 64, shuffle: false }),
     open(name, limit) {

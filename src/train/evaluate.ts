@@ -86,7 +86,7 @@ export async function evaluateVariants(
   for await (const batch of batches.epoch(0, 0)) {
     scope(() =>
       inferenceMode(() => {
-        const predictions = predictor.predictVariants?.(batch.images, variants) ?? [];
+        const predictions = predictor.predictVariants?.(batch.images, variants, batch.features) ?? [];
         for (const [i, prediction] of predictions.entries()) {
           if (prediction) tables[i]?.push(floats(prediction.probabilities));
           if (prediction?.weights) weights[i]?.push(floats(prediction.weights));

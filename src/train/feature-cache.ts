@@ -23,7 +23,7 @@ import {
   tensor,
   UserError,
 } from "../torch/index.ts";
-import type { Batch, BatchSource, TaskData } from "./data.ts";
+import type { Batch, BatchSource, SplitName, TaskData } from "./data.ts";
 import type { Emit } from "./events.ts";
 import { hashTensors, readFeatures, writeFeatures } from "./feature-file.ts";
 import type { Learner } from "./learner.ts";
@@ -34,9 +34,13 @@ import { Interrupted } from "./trainer.ts";
 /** Raised when the same key would no longer give the same features. */
 const featureVersion = 1;
 
+type HeldOutSplit = Exclude<SplitName, "train">;
+
 export interface FeatureCacheOptions {
   hub: Hub;
   data: TaskData;
+  /** Images of a held-out split that are looked at: see `TaskData.open`. */
+  limits?: { [split in HeldOutSplit]?: number | undefined } | undefined;
   augment: AugmentName;
   options: Pick<TrainOptions, "seed" | "precision"> & { frozenViews: number };
   emit: Emit;
@@ -77,8 +81,8 @@ export class FeatureCache {
   readonly #folder = ensureCacheDirectory("features");
   /** Mapped features by the file they come from. */
   readonly #tables = new Map<string, Tensor>();
-  /** Features of the validation images by member. */
-  readonly #validation = new Map<string, Tensor>();
+  /** Features of held-out images by split and member. */
+  readonly #heldOut = { validation: new Map<string, Tensor>(), test: new Map<string, Tensor>() };
   readonly #memberHashes = new WeakMap<object, string>();
   /** What computing took in this process. */
   seconds = 0;
@@ -113,26 +117,31 @@ export class FeatureCache {
     return withFeatures(data.train, data.items("train"), ofEpoch);
   }
 
-  /** Computes the features of the validation images by the learner's backbones; `validation` has them from then on. */
-  async prepareValidation(learner: Learner): Promise<void> {
-    const { data } = this.#options;
-    const items = data.items("validation");
-    const batches = () => data.open("validation").epoch(0, 0);
-    const view: View = { items, batches, precision: "float32", augmentation: undefined };
-    const [tables = new Map<string, Tensor>()] = await this.#tablesOf(learner, [view], "validation");
-    for (const [name, table] of tables) this.#validation.set(name, table);
+  /** Computes the features of held-out images by the learner's backbones; `open` has them from then on. */
+  async prepare(split: HeldOutSplit, learner: Learner): Promise<void> {
+    const { data, limits } = this.#options;
+    const batches = () => data.open(split, limits?.[split]).epoch(0, 0);
+    const view: View = {
+      items: data.items(split, limits?.[split]),
+      batches,
+      precision: "float32",
+      augmentation: undefined,
+    };
+    const [tables = new Map<string, Tensor>()] = await this.#tablesOf(learner, [view], split);
+    for (const [name, table] of tables) this.#heldOut[split].set(name, table);
   }
 
-  /** The validation batches, with the features that are at hand. */
-  validation(): BatchSource {
-    const { data } = this.#options;
-    return withFeatures(data.open("validation"), data.items("validation"), () => this.#validation);
+  /** The batches of a held-out split, with the features that are at hand. */
+  open(split: HeldOutSplit): BatchSource {
+    const { data, limits } = this.#options;
+    const limit = limits?.[split];
+    return withFeatures(data.open(split, limit), data.items(split, limit), () => this.#heldOut[split]);
   }
 
   dispose(): void {
     disposeTree([...this.#tables.values()]);
     this.#tables.clear();
-    this.#validation.clear();
+    for (const tables of Object.values(this.#heldOut)) tables.clear();
   }
 
   /** Without augmentation all views are the first. */

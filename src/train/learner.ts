@@ -52,7 +52,7 @@ export interface Predictor {
   /**
    * Predictions under other choices of models, each model computed once; undefined for a choice that it does not have.
    */
-  predictVariants?(images: Tensor, variants: readonly Variant[]): (Prediction | undefined)[];
+  predictVariants?(images: Tensor, variants: readonly Variant[], features?: StoredFeatures): (Prediction | undefined)[];
   /** Models that weights refer to. */
   readonly memberNames: readonly string[];
   /** Parameters that one prediction needs at hand. */

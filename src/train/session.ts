@@ -141,7 +141,7 @@ async function predictorOf(method: Method, parts: Parts): Promise<Predictor> {
 function createContext(parts: Parts, learners: Set<Learner>): MethodContext {
   const { request, hub, data, folder, emit, totals, features } = parts;
   const validate = (predictor: Predictor) =>
-    evaluate(predictor, features?.validation() ?? data.open("validation"), data.classes.length);
+    evaluate(predictor, features?.open("validation") ?? data.open("validation"), data.classes.length);
   const task = new ClassificationTask(data.classes.length, request.options.labelSmoothing);
   return {
     hub,
@@ -156,7 +156,7 @@ function createContext(parts: Parts, learners: Set<Learner>): MethodContext {
       const identity = fingerprint({ config: identityOf(folder.config()), ...changes, name, epochs });
       learners.add(learner);
       if (parts.loadOnly) return loadFinished(checkpoint, learner, identity, epochs, name);
-      await features?.prepareValidation(learner);
+      await features?.prepare("validation", learner);
       const result = await fit({
         fit: name,
         learner,
@@ -283,6 +283,7 @@ export async function openRun(
     onProgress: options.onProgress,
   });
   if (data.splitHash !== config.splitHash) {
+    data.dispose();
     throw new UserError(`${config.data} is not the data that ${path} was trained with: its split differs`);
   }
   const budget = options.hubMemory;

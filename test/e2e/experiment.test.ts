@@ -28,10 +28,8 @@ test("a table over several processes, in the terminal, as Markdown, HTML and JSO
   assert.equal(first.code, 0, first.stderr);
   assert.match(first.stdout, /Scores and fine-tuned accuracy[\s\S]*logme +2 +-?[\d.]+ ± [\d.]+/);
   const results = join(cache, "quick");
-  assert.match(
-    readFileSync(join(results, "ranking-validation-quick.md"), "utf8"),
-    /hub-pathway experiment ranking --quick/,
-  );
+  const [table = ""] = readdirSync(results).filter((file) => /^ranking-\S+-validation-quick\.md$/.test(file));
+  assert.match(readFileSync(join(results, table), "utf8"), /hub-pathway experiment ranking --quick/);
   assert.ok(!existsSync(join(results, "ledger.jsonl")));
   const final = await run(["ranking", ...subject, "--seeds", "2", "--tables", "--final", "--json", "--cache", cache]);
   assert.equal(final.code, 0, final.stderr);
@@ -61,6 +59,20 @@ test("cost measures every k beside the ensemble", async () => {
   assert.equal(code, 0, stderr);
   assert.match(stdout, /ensemble of all .*100\.0 %/);
   assert.match(stdout, /Hub-Pathway, k = 3/);
+});
+
+test("members that stay as they are, in tables of their own", async () => {
+  const cache = at("frozen");
+  const { code, stdout, stderr } = await run(["mixed-hub", ...subject, "--freeze-members", "--cache", cache]);
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /left out: distillation: .*cannot leave members as they are/);
+  assert.match(
+    stdout,
+    /features of 2 views[\s\S]*ensemble of all [\s\S]*written: \S*mixed-hub-\S+-frozen-validation-quick\.md/,
+  );
+  assert.ok(!/best by logme/.test(stdout));
+  const refused = await run(["ranking", ...subject, "--freeze-members", "--cache", cache]);
+  assert.deepEqual([refused.code, /leave out --freeze-members/.test(refused.stderr)], [2, true]);
 });
 
 test("an unknown experiment, and tables of nothing, are refused in one line", async () => {

@@ -16,11 +16,12 @@ import {
 } from "../../../src/experiments/method-cell.ts";
 import { mixedHub } from "../../../src/experiments/mixed-hub.ts";
 import { plan } from "../../../src/experiments/plans.ts";
-import { type Protocol, Setting } from "../../../src/experiments/protocol.ts";
+import { type Protocol, protocolOf, Setting } from "../../../src/experiments/protocol.ts";
 import { bestMemberLonger, onBestMember } from "../../../src/experiments/rivals.ts";
 import { recordTestReading, reportText, runGroups, saveReport } from "../../../src/experiments/runner.ts";
+import { openHub } from "../../../src/hub/index.ts";
 import { memory, tensor } from "../../../src/torch/index.ts";
-import { defaultTrainOptions } from "../../../src/train/index.ts";
+import { defaultTrainOptions, trainRun } from "../../../src/train/index.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../../support/small-hub.ts";
 
 let folder: string;
@@ -82,11 +83,14 @@ test("a cell holds what was measured, is kept, and leaves nothing in memory", as
 test("methods share fine-tuned members, and share nothing else", async () => {
   const [shared, alone] = [requestOf(), requestOf()];
   await using setting = new Setting(protocol, 0);
+  await setting.data();
+  const before = memory().handles;
   for (const name of names) {
     const own = plan(name, name, "all members", 2, name === "hub-pathway" ? { choices: { k: 2 } } : {});
     const [cell, again] = [await methodCell(shared, setting, own), await methodCell(requestOf(), setting, own)];
     assert.deepEqual(plainFigures(cell), plainFigures(again), `${name} does not depend on what is in the cache`);
   }
+  assert.equal(memory().handles - before, 0, "live tensors");
   assert.equal(readdirSync(join(shared.cache, "fits")).length, 3, "one file a member");
   const soup = plan("soup", "soup", "all members", 2, { choices: { member: "alpha", size: 2 } });
   const first = setting.hub.manifest.members[0]?.name;
@@ -137,6 +141,54 @@ test("a rival on the best member trains the member that plain fine-tuning prefer
   });
   assert.deepEqual(found.validation.right, named.validation.right);
   assert.ok(found.trainingFlops > named.trainingFlops, "the choice costs the training of all");
+});
+
+test("members that stay as they are: the features at hand give what the members themselves give", async () => {
+  const request = requestOf();
+  const frozen: Protocol = { ...protocol, options: { ...protocol.options, frozenViews: 2 } };
+  const limits = { validation: 10, test: 7 };
+  await using setting = new Setting(frozen, 0);
+  await using few = new Setting({ ...frozen, target: { ...frozen.target, limits } }, 0);
+  await Promise.all([setting.data(), few.data()]);
+  const before = memory().handles;
+  const ours = plan("ours", "hub-pathway", "equal epochs", 3, { choices: { k: 2, generatorWidth: 4 } });
+  const cell = await methodCell(request, setting, ours);
+  const run = await trainRun({
+    method: ours.method,
+    choices: ours.choices,
+    hub: frozen.hub,
+    data: { ...frozen.target.data, seed: 0 },
+    options: { ...frozen.options, epochs: 3, seed: 0 },
+    out: join(folder, "frozen-run"),
+    resume: false,
+    emit: () => {},
+    cacheFeatures: false,
+  });
+  const { accuracy, logLoss } = run.validation.metrics;
+  assert.equal(cell.validation.accuracy, accuracy);
+  assert.ok(Math.abs(cell.validation.logLoss - logLoss) < 1e-6, `${cell.validation.logLoss} and ${logLoss}`);
+  assert.equal(cell.byK?.[1]?.validation.accuracy, accuracy);
+  run.predictor.dispose();
+  run.data.dispose();
+  const ensemble = await methodCell(request, few, plan("all", "ensemble", "all members", 2));
+  assert.equal(ensemble.validation.items, 10);
+  assert.equal(
+    finishedCell({ ...request, final: true }, few, plan("all", "ensemble", "all members", 2))?.test?.items,
+    7,
+  );
+  assert.ok(ensemble.validation.secondsPerImage > 0);
+  assert.equal(memory().handles - before, 0, "live tensors");
+});
+
+test("images are as large as the hub's members want them, up to what there is", () => {
+  const hub = openHub(protocol.hub);
+  const target = { ...protocol.target, data: { ...protocol.target.data, imageSize: 8 } };
+  const wanted = Math.max(...hub.manifest.members.map((member) => member.input.size));
+  const sizeOf = (fullSize: number | undefined) => {
+    const given = fullSize === undefined ? target : { ...target, fullSize };
+    return protocolOf(hub, given, { quick: false }).target.data.imageSize;
+  };
+  assert.deepEqual([undefined, 4, 12, 500].map(sizeOf), [8, 8, 12, wanted]);
 });
 
 test("whoever watches a cell sees each epoch with its validation accuracy, and the test predictions", async () => {
