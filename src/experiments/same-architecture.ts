@@ -18,7 +18,9 @@ const comparison: Comparison = {
     return [
       ...mainPlans(size),
       plan("Zoo-Tuning, equal epochs", "zoo-tuning", "equal epochs", epochs),
-      plan("Zoo-Tuning, equal compute", "zoo-tuning", "equal compute", computeEpochs(size, zooCost), { seeds: tailSeeds }),
+      plan("Zoo-Tuning, equal compute", "zoo-tuning", "equal compute", computeEpochs(size, zooCost), {
+        seeds: tailSeeds,
+      }),
       plan("Zoo-Tuning lite, equal epochs", "zoo-tuning-lite", "equal epochs", epochs),
       ...tailPlans(size),
     ];
