@@ -58,8 +58,8 @@ function tasksOf(quick: boolean): Task[] {
     { environment: "cartpole", algorithm: "ppo", steps: 200_000, copies: 8, episodes, goal: { value: 475 } },
     { environment: "cartpole", algorithm: "dqn", steps: 200_000, copies: 4, episodes, goal: { value: 475 } },
     ...gridIds.flatMap((environment): Task[] => [
-      { environment, algorithm: "ppo", steps: 2_000_000, copies: 16, episodes, goal },
-      { environment, algorithm: "dqn", steps: 1_000_000, copies: 4, episodes, goal },
+      { environment, algorithm: "ppo", steps: 1_000_000, copies: 16, episodes, goal },
+      { environment, algorithm: "dqn", steps: 500_000, copies: 4, episodes, goal },
     ]),
   ];
   if (!quick) return all;

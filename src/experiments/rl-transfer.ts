@@ -9,7 +9,7 @@ import {
   quickRemark,
 } from "./experiment.ts";
 import { readSource, sourceAgent } from "./rl/agents.ts";
-import { agentName, type Protocol, scratch, transferMethods, transferProtocol } from "./rl/protocol.ts";
+import { agentName, methodsOf, type Protocol, scratch, transferMethods, transferProtocol } from "./rl/protocol.ts";
 import { groupName, readCell, type TransferCell, transferCell } from "./rl/transfer-cell.ts";
 import { curveSections, mainSection, sourceSection, transferLines } from "./rl/transfer-tables.ts";
 
@@ -34,7 +34,7 @@ function groups(request: ExperimentRequest): CellGroup[] {
     return {
       name: groupName(place),
       async run() {
-        for (const method of transferMethods(protocol)) {
+        for (const method of methodsOf(protocol, place.seed)) {
           const { final, seconds } = await transferCell(request, protocol, method, place);
           request.say(`${groupName(place)}, ${method.name}: return ${final.toFixed(2)} in ${duration(seconds)}`);
         }
@@ -59,7 +59,7 @@ async function report(request: ExperimentRequest): Promise<ExperimentReport> {
     throw new UserError("nothing is finished yet that the others could be compared with: run the experiment first");
   }
   const { sources, targets, sourceSteps, targetSteps, distilSteps } = protocol;
-  const complete = methods.length * targets.length * request.seeds.length;
+  const complete = placesOf(request, protocol).reduce((sum, { seed }) => sum + methodsOf(protocol, seed).length, 0);
   const agents = sources.flatMap((game) => {
     const cell = readSource(request, protocol, game);
     return cell ? [{ game, cell }] : [];
@@ -71,7 +71,7 @@ async function report(request: ExperimentRequest): Promise<ExperimentReport> {
       `Agents of ${sources.map(agentName).join(", ")} (PPO, ${sourceSteps} steps each) form a hub; the targets are ` +
         `${targets.map(agentName).join(" and ")}, ${targetSteps} steps for every method, with the same settings of PPO, tuned for none. ` +
         `The distilled student's teachers play ${distilSteps} steps more. ` +
-        `${request.seeds.length} seeds, ${cells.length} of ${complete} cells.` +
+        `Up to ${request.seeds.length} seeds, ${cells.length} of ${complete} cells.` +
         quickRemark(request.quick),
     ],
   };

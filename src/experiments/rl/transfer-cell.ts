@@ -22,8 +22,9 @@ interface Place {
 export const groupName = ({ target, seed }: Place): string => `${agentName(target)}-seed${seed}`;
 
 function identity(protocol: Protocol, method: TransferMethod, place: Place): [string, unknown] {
-  const { targets: _, ...budget } = protocol;
-  return [`rl-transfer/${groupName(place)}-${slug(method.name)}`, { ...budget, method, ...place }];
+  const { targets: _targets, ...budget } = protocol;
+  const { seeds: _seeds, ...own } = method;
+  return [`rl-transfer/${groupName(place)}-${slug(method.name)}`, { ...budget, method: own, ...place }];
 }
 
 /** A finished cell; undefined when there is none. */
