@@ -1,5 +1,6 @@
 /** The options of every command that prepares data as train does: the same ones give the same split. */
 import type { Command } from "commander";
+import { largestInput, readManifest } from "../hub/index.ts";
 import { ConfigError } from "../torch/index.ts";
 import type { DataRequest } from "../train/index.ts";
 import { number } from "./flags.ts";
@@ -7,7 +8,7 @@ import { countProgress } from "./progress.ts";
 
 export interface DataFlags {
   data: string;
-  imageSize: number;
+  imageSize?: number;
   trainPerClass?: number;
   validationFraction: number;
   testFraction: number;
@@ -22,15 +23,21 @@ export function addDataOptions(command: Command): Command {
       "--data <dir|name|name:dir>",
       "folder with a sub-folder for each class, a known data set, or NAME:FOLDER with the files of a published one (data ls)",
     )
-    .option("--image-size <pixels>", "side of the images", number, 48)
+    .option("--image-size <pixels>", "side of the images (default: the largest that a member of the hub takes)", number)
     .option("--train-per-class <n>", "use at most so many training images of a class", number)
     .option("--validation-fraction <part>", "of each class, for choosing", number, 0.2)
     .option("--test-fraction <part>", "of each class, for the final figure", number, 0.2)
     .option("--skip-bad", "leave unreadable images out and count them");
 }
 
-export function dataRequest(flags: DataFlags, loading: Pick<DataRequest, "augment" | "batchSize">): DataRequest {
-  const { validationFraction, testFraction, trainPerClass, imageSize, seed } = flags;
+/** @throws UserError when there is no such hub */
+export function dataRequest(
+  flags: DataFlags,
+  hub: string,
+  loading: Pick<DataRequest, "augment" | "batchSize">,
+): DataRequest {
+  const { validationFraction, testFraction, trainPerClass, seed } = flags;
+  const imageSize = flags.imageSize ?? largestInput(readManifest(hub));
   return {
     ...loading,
     source: flags.data,

@@ -51,7 +51,7 @@ async function rank(dir: string, flags: RankFlags, output: Output): Promise<void
   if (threads !== undefined) setNumThreads(threads);
   const scores = flags.score === undefined ? rankingScores : [...new Set(flags.score)].map(findScore);
   const hub = openHub(dir, flags);
-  const data = await prepareData(dataRequest(flags, { augment: "none", batchSize: 64 }));
+  const data = await prepareData(dataRequest(flags, dir, { augment: "none", batchSize: 64 }));
   try {
     if (data.skipped > 0) output.warn(`${data.skipped} images could not be read and were left out`);
     let progress = countProgress("");

@@ -145,7 +145,7 @@ async function train(flags: TrainFlags, output: Output): Promise<void> {
       method: findMethod(flags.method),
       choices: choices(flags),
       hub: flags.hub,
-      data: dataRequest(flags, { augment, batchSize }),
+      data: dataRequest(flags, flags.hub, { augment, batchSize }),
       options: trainOptions(flags),
       out: flags.out,
       resume: flags.resume ?? false,

@@ -1,5 +1,5 @@
 /** What a comparison holds fixed for all its methods: hub, data, split, options, budgets. */
-import { type Hub, openHub } from "../hub/index.ts";
+import { type Hub, largestInput, openHub } from "../hub/index.ts";
 import {
   type DataRequest,
   defaultTrainOptions,
@@ -50,9 +50,6 @@ export interface Plan {
 /** Of every target that says nothing else. */
 export const images = { imageSize: 48, augment: "standard", batchSize: 48 } as const;
 
-/** Side of a member's images of which a user's own images have as much. */
-const photographSize = 224;
-
 /** None of them was seen in the pre-training of hubs/starter and hubs/same-architecture. */
 export const targets: readonly Target[] = [
   {
@@ -93,7 +90,7 @@ export const targetName = (source: string): string =>
 function targetOf(source: string): Target {
   const name = targetName(source);
   const data = { ...images, source, split: { testFraction: 0.2, validationFraction: 0.2 } };
-  return { name, fullSize: photographSize, data };
+  return { name, fullSize: Number.POSITIVE_INFINITY, data };
 }
 
 /** The targets of a request: the experiment's own ones, or the user's images. */
@@ -112,8 +109,7 @@ export function protocolOf(
   { fullSize = 0, ...given }: Target,
   { quick, frozen }: Pick<ExperimentRequest, "quick" | "frozen">,
 ): Protocol {
-  const wanted = Math.max(...manifest.members.map((member) => member.input.size));
-  const imageSize = Math.max(given.data.imageSize, Math.min(wanted, fullSize));
+  const imageSize = Math.max(given.data.imageSize, Math.min(largestInput(manifest), fullSize));
   const target = { ...given, data: { ...given.data, imageSize } };
   const options = frozen ? { ...defaultTrainOptions, frozenViews: frozenUnit.views } : defaultTrainOptions;
   if (quick) {

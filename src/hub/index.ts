@@ -19,6 +19,7 @@ export {
 export {
   type AgentEntry,
   type HubManifest,
+  largestInput,
   type MemberEntry,
   type MemberInput,
   manifestVersion,

@@ -175,6 +175,9 @@ function parseManifest(json: unknown, path: string): HubManifest {
   return parsed.data;
 }
 
+/** Side in pixels of the largest images that a member of the hub takes. */
+export const largestInput = ({ members }: HubManifest): number => Math.max(...members.map(({ input }) => input.size));
+
 /** Writes DIR/hub.json, complete or not at all. @throws UserError when it breaks the schema or cannot be written */
 export function writeManifest(dir: string, manifest: HubManifest): void {
   const path = join(dir, "hub.json");

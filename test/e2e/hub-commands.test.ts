@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { readManifest } from "../../src/hub/index.ts";
 import { writeSafetensors } from "../../src/io/index.ts";
 import { createBackbone } from "../../src/models/index.ts";
 import { Generator, scope, zeros } from "../../src/torch/index.ts";
@@ -81,25 +82,14 @@ test("a model is added, shown, verified, trained on and removed", async () => {
 
   const images = await writeShapeImages(folder, 12);
   const out = join(folder, "run");
-  const train = [
-    "train",
-    "--hub",
-    hub,
-    "--data",
-    images,
-    "--out",
-    out,
-    "--epochs",
-    "1",
-    "--image-size",
-    "24",
-    "--batch-size",
-    "8",
-  ];
+  const train = ["train", "--hub", hub, "--data", images, "--out", out, "--epochs", "1", "--batch-size", "8"];
   await refused([...train, "--k", "1"], 1, /TorchScript program.*--trust/);
   const trained = await run(...train.with(6, `${out}2`), "--k", "1", "--trust", "--json");
   assert.equal(trained.code, 0, trained.stderr);
   assert.deepEqual(Object.keys(lastLine(trained.stdout)["pathwayShare"] as object), ["moco", "program"]);
+  const sizes = readManifest(hub).members.map((member) => member.input.size);
+  const { imageSize } = JSON.parse(readFileSync(join(`${out}2`, "run.json"), "utf8"));
+  assert.equal(imageSize, Math.max(...sizes), "images as large as the members want them");
 
   const removed = await run("hub", "rm", "program", "--hub", hub);
   assert.match(removed.stdout, /removed program from .* with program\/pooled\.pt/);
