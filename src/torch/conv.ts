@@ -1,5 +1,13 @@
-/** Convolution, kept clear of a fault of the library. B images, C channels, H and W pixels. */
-import { conv2d as atenConv2d, slice } from "./ops.generated.ts";
+/** Convolutions, kept clear of a fault of the library. B images, C channels, H and W pixels. */
+import {
+  conv2d as atenConv2d,
+  conv_transpose1d,
+  conv_transpose2d,
+  conv_transpose3d,
+  conv1d,
+  conv3d,
+  slice,
+} from "./ops.generated.ts";
 import type { Tensor } from "./tensor.ts";
 
 type Pair = number | readonly number[];
@@ -40,4 +48,35 @@ export function conv2d(
   }
   const rows = slice(input, -2, undefined, undefined, down);
   return atenConv2d(slice(rows, -1, undefined, undefined, right), weight, bias);
+}
+
+interface Windows {
+  readonly stride: readonly number[];
+  readonly padding: readonly number[];
+  readonly dilation: readonly number[];
+  readonly groups: number;
+}
+
+/**
+ * Convolution over one to three spatial dimensions: [B, C, ...] with weights [out, C / groups, ...] to [B, out, ...].
+ *
+ * `aten::convolution` does the same but is not among the operators that autocast knows: it computes in float32 and
+ * refuses images that an operator before it left in bfloat16.
+ */
+export function convNd(input: Tensor, weight: Tensor, bias: Tensor | null, windows: Windows): Tensor {
+  const { stride, padding, dilation, groups } = windows;
+  const conv = weight.dim() === 3 ? conv1d : weight.dim() === 5 ? conv3d : conv2d;
+  return conv(input, weight, bias, stride, padding, dilation, groups);
+}
+
+/** The transposed form of `convNd`: [B, C, ...] with weights [C, out / groups, ...] to [B, out, ...]. */
+export function convTransposeNd(
+  input: Tensor,
+  weight: Tensor,
+  bias: Tensor | null,
+  windows: Windows & { readonly outputPadding: readonly number[] },
+): Tensor {
+  const { stride, padding, outputPadding, dilation, groups } = windows;
+  const conv = weight.dim() === 3 ? conv_transpose1d : weight.dim() === 5 ? conv_transpose3d : conv_transpose2d;
+  return conv(input, weight, bias, stride, padding, outputPadding, groups, dilation);
 }

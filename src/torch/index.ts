@@ -1,6 +1,6 @@
 /** libtorch for TypeScript: tensors, typed operators, autograd, ownership, random streams. */
 export { type CallHook, call, setCallHook } from "./call.ts";
-export { conv2d, isNarrowPointwise } from "./conv.ts";
+export { conv2d, convNd, convTransposeNd, isNarrowPointwise } from "./conv.ts";
 export { ConfigError, TorchError, UserError } from "./errors.ts";
 export {
   arange,

@@ -51,8 +51,13 @@ export const operators = {
   clone: operator("aten::clone"),
   constant_pad_nd: operator("aten::constant_pad_nd"),
   contiguous: operator("aten::contiguous"),
+  conv1d: operator("aten::conv1d"),
   conv2d: operator("aten::conv2d"),
   conv2dPadding: operator("aten::conv2d.padding"),
+  conv3d: operator("aten::conv3d"),
+  conv_transpose1d: operator("aten::conv_transpose1d"),
+  conv_transpose2d: operator("aten::conv_transpose2d.input"),
+  conv_transpose3d: operator("aten::conv_transpose3d.input"),
   convolution: operator("aten::convolution"),
   copy_: operator("aten::copy_"),
   cos: operator("aten::cos"),
@@ -434,6 +439,11 @@ export function contiguous(self: Tensor, options?: { memory_format?: MemoryForma
   return run(operators.contiguous, [self, options?.memory_format]) as Tensor;
 }
 
+/** `aten::conv1d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[1] stride=[1], SymInt[1] padding=[0], SymInt[1] dilation=[1], SymInt groups=1) -> Tensor` */
+export function conv1d(input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: number | readonly number[], padding?: number | readonly number[], dilation?: number | readonly number[], groups?: number): Tensor {
+  return run(operators.conv1d, [input, weight, bias, stride, padding, dilation, groups]) as Tensor;
+}
+
 /** `aten::conv2d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=[1, 1], SymInt[2] padding=[0, 0], SymInt[2] dilation=[1, 1], SymInt groups=1) -> Tensor` */
 export function conv2d(input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: number | readonly number[], padding?: number | readonly number[], dilation?: number | readonly number[], groups?: number): Tensor {
   return run(operators.conv2d, [input, weight, bias, stride, padding, dilation, groups]) as Tensor;
@@ -442,6 +452,26 @@ export function conv2d(input: Tensor, weight: Tensor, bias?: Tensor | null, stri
 /** `aten::conv2d.padding(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=[1, 1], str padding="valid", SymInt[2] dilation=[1, 1], SymInt groups=1) -> Tensor` */
 export function conv2dPadding(input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: number | readonly number[], padding?: string, dilation?: number | readonly number[], groups?: number): Tensor {
   return run(operators.conv2dPadding, [input, weight, bias, stride, padding, dilation, groups]) as Tensor;
+}
+
+/** `aten::conv3d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[3] stride=[1, 1, 1], SymInt[3] padding=[0, 0, 0], SymInt[3] dilation=[1, 1, 1], SymInt groups=1) -> Tensor` */
+export function conv3d(input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: number | readonly number[], padding?: number | readonly number[], dilation?: number | readonly number[], groups?: number): Tensor {
+  return run(operators.conv3d, [input, weight, bias, stride, padding, dilation, groups]) as Tensor;
+}
+
+/** `aten::conv_transpose1d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[1] stride=[1], SymInt[1] padding=[0], SymInt[1] output_padding=[0], SymInt groups=1, SymInt[1] dilation=[1]) -> Tensor` */
+export function conv_transpose1d(input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: number | readonly number[], padding?: number | readonly number[], output_padding?: number | readonly number[], groups?: number, dilation?: number | readonly number[]): Tensor {
+  return run(operators.conv_transpose1d, [input, weight, bias, stride, padding, output_padding, groups, dilation]) as Tensor;
+}
+
+/** `aten::conv_transpose2d.input(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=[1, 1], SymInt[2] padding=[0, 0], SymInt[2] output_padding=[0, 0], SymInt groups=1, SymInt[2] dilation=[1, 1]) -> Tensor` */
+export function conv_transpose2d(input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: number | readonly number[], padding?: number | readonly number[], output_padding?: number | readonly number[], groups?: number, dilation?: number | readonly number[]): Tensor {
+  return run(operators.conv_transpose2d, [input, weight, bias, stride, padding, output_padding, groups, dilation]) as Tensor;
+}
+
+/** `aten::conv_transpose3d.input(Tensor input, Tensor weight, Tensor? bias=None, SymInt[3] stride=[1, 1, 1], SymInt[3] padding=[0, 0, 0], SymInt[3] output_padding=[0, 0, 0], SymInt groups=1, SymInt[3] dilation=[1, 1, 1]) -> Tensor` */
+export function conv_transpose3d(input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: number | readonly number[], padding?: number | readonly number[], output_padding?: number | readonly number[], groups?: number, dilation?: number | readonly number[]): Tensor {
+  return run(operators.conv_transpose3d, [input, weight, bias, stride, padding, output_padding, groups, dilation]) as Tensor;
 }
 
 /** `aten::convolution(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, bool transposed, SymInt[] output_padding, SymInt groups) -> Tensor` */

@@ -2,7 +2,7 @@
  * Convolution and pooling with TensorFlow's rules. Tensors are logically [n, H, W, C] over channels-last memory (or
  * [n, C, H, W]); libtorch's kernels see them as [n, C, H, W] through a view, so that nothing is copied.
  */
-import { conv2d, ones, ops, type Tensor, UserError } from "../../torch/index.ts";
+import { conv2d, convTransposeNd, ones, ops, type Tensor, UserError } from "../../torch/index.ts";
 import type { Guard } from "./guard.ts";
 
 export type Layout = "NHWC" | "NCHW";
@@ -132,7 +132,13 @@ export function transposedConvolution(
   const [left] = padsOf(size[1], 1, windows);
   const edges = [-left, left + size[1] - (full[1] ?? 0), -top, top + size[0] - (full[0] ?? 0)];
   const whole = edges.every((edge) => edge === 0);
-  const all = ops.convolution(images, kernel, whole ? bias : undefined, strides, [0, 0], [1, 1], true, [0, 0], 1);
+  const all = convTransposeNd(images, kernel, whole ? (bias ?? null) : null, {
+    stride: strides,
+    padding: [0, 0],
+    outputPadding: [0, 0],
+    dilation: [1, 1],
+    groups: 1,
+  });
   if (whole) return inLayout(all, options.layout);
   const cut = ops.constant_pad_nd(all, edges);
   return inLayout(bias ? cut.add(bias.view([-1, 1, 1])) : cut, options.layout);

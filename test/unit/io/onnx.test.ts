@@ -2,33 +2,25 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { clone, create } from "@bufbuild/protobuf";
 import { onnxParts, openOnnx } from "../../../src/io/index.ts";
 import {
   type ModelProto,
   ModelProtoSchema,
   StringStringEntryProtoSchema,
-  type TensorProto,
   TensorProto_DataLocation,
   TensorProto_DataType,
   TensorProtoSchema,
 } from "../../../src/io/onnx/onnx-pb.generated.ts";
 import { openGraphBackbone } from "../../../src/models/index.ts";
 import { BatchNorm2d, setBatchNormPolicy } from "../../../src/nn/index.ts";
-import { autocast, memory, noGrad, scope, type Tensor, UserError } from "../../../src/torch/index.ts";
-import { floats, type GraphSpec, ints, model, runtime, Workplace } from "../../fixtures/onnx/builder.ts";
+import { memory, noGrad, scope, type Tensor, UserError } from "../../../src/torch/index.ts";
+import { floats, type GraphSpec, ints, model, runtime } from "../../fixtures/onnx/builder.ts";
 import { network } from "../../fixtures/onnx/networks.ts";
 import { seeded } from "../../fixtures/seeded-weights.ts";
 import { assertClose, assertGradients, assertNoLeak } from "../../support/numeric.ts";
-
-const workplace = new Workplace();
-after(() => workplace[Symbol.dispose]());
-
-function weights(name: string, dims: readonly number[]): TensorProto {
-  using unit = seeded(name, dims);
-  return floats(name, dims, unit.toNumbers());
-}
+import { weights, workplace } from "../../support/onnx-agreement.ts";
 
 /** A network of every kind of constant: what is trained of it is in the test below. */
 function mixed(): GraphSpec {
@@ -452,29 +444,6 @@ test("a fixed batch: more and fewer images than the file was made for", () => {
   ];
   const path = workplace.write(model({ nodes: mixing, initializers: [ints("axes", [0])], input: [2, 3, 6, 6] }));
   assert.throws(() => openOnnx(path), /works along the 2 image\(s\) that the file is made for/);
-});
-
-test("autocast computes in bfloat16 with parameters in float32", () => {
-  for (const name of ["resnet-script", "swin-dynamo", "hf_vit-script-fixed", "efficientnet-script"]) {
-    const side = name.startsWith("swin") ? 56 : 32;
-    using opened = openOnnx(workplace.write(network(name)), { size: side });
-    opened.eval();
-    using images = seeded("image", [3, 3, side, side], "float32");
-    scope(() =>
-      noGrad(() => {
-        const exact = opened.forward(images);
-        const rough = autocast({}, () => opened.forward(images.contiguous("channels_last")));
-        const error = rough.to({ dtype: "float32" }).sub(exact).abs().max().item();
-        assert.ok(error > 0 && error < 0.1 * exact.abs().max().item() + 0.02, `${name}: ${error}`);
-      }),
-    );
-    scope(() => {
-      const loss = autocast({}, () => opened.forward(images).square().mean([0, 1]));
-      loss.backward();
-      const trainedOnes = opened.parameters().filter(({ grad }) => grad !== undefined);
-      assert.ok(trainedOnes.length > 5);
-    });
-  }
 });
 
 test("a member of a hub", () => {

@@ -2,7 +2,10 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import {
+  autocast,
   conv2d,
+  convNd,
+  convTransposeNd,
   Generator,
   getNumThreads,
   memory,
@@ -82,3 +85,32 @@ test("is the library's own convolution, pair by pair of strides and paddings", (
   }
   assert.equal(memory().handles, handles);
 });
+
+for (const dims of [1, 2, 3]) {
+  test(`over ${dims} spatial dimension(s) the same as aten::convolution, and autocast takes it to bfloat16`, () => {
+    using generator = new Generator(dims);
+    const { handles } = memory();
+    const sides = [7, 6, 5].slice(0, dims);
+    const same = (value: number): number[] => sides.map(() => value);
+    const [stride, padding, dilation, outputPadding] = [same(2), same(1), same(1), [1, 0, 1].slice(0, dims)];
+    scope(() => {
+      const x = randn([2, 4, ...sides], { generator });
+      const weight = randn([4, 2, ...same(3)], { generator });
+      const bias = randn([4], { generator });
+      const back = ops.convolution(x, weight, bias, stride, padding, dilation, true, outputPadding, 2);
+      const windows = { stride, padding, dilation, groups: 2, outputPadding };
+      const rough = x.to({ dtype: "bfloat16" });
+      for (const [ours, theirs] of [
+        [convNd, ops.convolution(x, weight, bias, stride, padding, dilation, false, same(0), 2)],
+        [convTransposeNd, back],
+      ] as const) {
+        assertClose(ours(x, weight, bias, windows), theirs, 1e-5);
+        // What an operator before it leaves in bfloat16 meets weights in float32.
+        const cast = autocast({}, () => ours(rough, weight, bias, windows));
+        assert.equal(cast.dtype, "bfloat16");
+        assertClose(cast.to({ dtype: "float32" }), theirs, 0.03);
+      }
+    });
+    assert.equal(memory().handles, handles);
+  });
+}

@@ -1,5 +1,5 @@
 /** Convolutions over any number of spatial dimensions. n images, C channels. */
-import { conv2d, ops, type Tensor } from "../../../torch/index.ts";
+import { convNd, convTransposeNd, ops, type Tensor } from "../../../torch/index.ts";
 import type { Call, Result } from "../call.ts";
 import { sizeOf } from "../values.ts";
 import { even, padsOf, perDimension, windowCounts } from "./spatial.ts";
@@ -23,11 +23,9 @@ export function Conv(call: Call): Result {
   call.allow(shape, sizeOf(shape) * perGroup * sizeOf(kernel));
   const same = even(pads);
   const bias = call.optionalTensor(2);
-  const { strides, dilations } = windows;
+  const { strides: stride, dilations: dilation } = windows;
   const input = same ? x : padConstant(call, x, pads, 0);
-  const padding = same ?? zeros(kernel);
-  if (kernel.length === 2) return conv2d(input, weight, bias, strides, padding, dilations, groups);
-  return ops.convolution(input, weight, bias, strides, padding, dilations, false, zeros(kernel), groups);
+  return convNd(input, weight, bias, { stride, padding: same ?? zeros(kernel), dilation, groups });
 }
 
 /** Weights [C, out / groups, ...kernel]. */
@@ -52,8 +50,9 @@ export function ConvTranspose(call: Call): Result {
   const same = even(pads);
   // libtorch wants the extra side below the stride or the dilation.
   const takes = extra.every((size, i) => size < Math.max(at(strides, i), at(dilations, i)));
-  if (same && takes) return ops.convolution(x, weight, bias, strides, same, dilations, true, extra, groups);
-  const all = ops.convolution(x, weight, null, strides, zeros(kernel), dilations, true, zeros(kernel), groups);
+  const whole = { stride: strides, padding: zeros(kernel), outputPadding: zeros(kernel), dilation: dilations, groups };
+  if (same && takes) return convTransposeNd(x, weight, bias, { ...whole, padding: same, outputPadding: extra });
+  const all = convTransposeNd(x, weight, null, whole);
   const cut = padConstant(
     call,
     all,
