@@ -97,10 +97,17 @@ export interface Native {
 
 const path = fileURLToPath(new URL("../../build/Release/hub_pathway.node", import.meta.url));
 
+/**
+ * oneDNN compiles a kernel for every shape and keeps 1,024 of them. Routes give each member sub-batches of every size, in
+ * three passes of dozens of layers: with the library's number, steps with random routes compile anew all the time.
+ */
+const keptKernels = 8192;
+
 function load(): Native {
   if (!existsSync(path)) {
     throw new ConfigError(`the native addon is not built (looked for ${path}): run \`npx hub-pathway setup\``);
   }
+  process.env["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] ??= String(keptKernels);
   try {
     return createRequire(import.meta.url)(path) as Native;
   } catch (error) {
