@@ -22,6 +22,8 @@ import {
   rankingPrior,
   reordered,
   type SplitName,
+  scaleFeatures,
+  scaleVersion,
   type TaskData,
   TenCrop,
   type TrainOptions,
@@ -174,7 +176,15 @@ export class CellTraining {
     const { checkpointSeconds: _, ...decisive } = options;
     const { source: _source, ...form } = protocol.target.data;
     const data = { ...form, splitHash: this.#data.splitHash, pixels: this.#data.pixelsKey };
-    const identity = fingerprint({ what, hub: hub.fingerprint, data, options: decisive, order });
+    const frozen = options.frozenViews !== undefined;
+    const identity = fingerprint({
+      what,
+      hub: hub.fingerprint,
+      data,
+      options: decisive,
+      order,
+      ...(frozen ? { scaleVersion } : {}),
+    });
     const folder = join(this.#request.cache, "fits");
     mkdirSync(folder, { recursive: true });
     const checkpoint = join(folder, `${shared ? "shared" : method.name}-${identity}.safetensors`);
@@ -183,6 +193,7 @@ export class CellTraining {
     await this.#features?.prepare("validation", learner);
     await this.#features?.prepare("test", learner);
     const batches = reordered((await this.#features?.train(learner)) ?? this.#data.train, order);
+    if (frozen) this.flops += await scaleFeatures(learner, batches);
     const { watch } = this.#request;
     const emit = (event: RunEvent) => watch?.event(this.#plan.name, event);
     const watched = async () => (await this.measure(learner, "validation")).metrics;

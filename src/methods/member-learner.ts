@@ -1,12 +1,13 @@
 /** Fine-tuning of one member with a new linear head: the common way of transfer, and every rival's building block. */
 import type { HubMember, StoredFeatures } from "../hub/index.ts";
-import { Linear, Module } from "../nn/index.ts";
+import { Linear, Module, Standardize } from "../nn/index.ts";
 import { RandomStreams, type Tensor } from "../torch/index.ts";
 import type { Learner, Prediction, StepResult, Task, TrainBatch } from "../train/index.ts";
 
 /** A member and its head: images [n, 3, H, W] in [0, 1] to logits [n, C]. */
 export class MemberWithHead extends Module {
   readonly #member: HubMember;
+  #standardize: Standardize | undefined;
   readonly head: Linear;
 
   constructor(member: HubMember, outputs: number, streams: RandomStreams) {
@@ -18,11 +19,18 @@ export class MemberWithHead extends Module {
 
   /** [n, d]. */
   features(images: Tensor, stored?: StoredFeatures): Tensor {
-    return stored?.(this.#member.name) ?? this.#member.features(images);
+    const raw = stored?.(this.#member.name) ?? this.#member.features(images);
+    return this.#standardize?.forward(raw) ?? raw;
   }
 
   override forward(images: Tensor, stored?: StoredFeatures): Tensor {
     return this.head.forward(this.features(images, stored));
+  }
+
+  /** Constants of the features, for a member that stays as it is; part of the state from the first call on. */
+  standardizer(): Standardize {
+    this.#standardize ??= this.module("standardize", new Standardize(this.#member.featureWidth));
+    return this.#standardize;
   }
 
   /** Registers a further layer that is trained with the head. */
@@ -90,6 +98,10 @@ export class MemberLearner implements Learner {
 
   featureFlops(_backbone: number): number {
     return this.member.flops;
+  }
+
+  standardizers(): readonly Standardize[] {
+    return [this.module.standardizer()];
   }
 
   step(batch: TrainBatch, progress: number): StepResult {

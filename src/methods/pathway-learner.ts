@@ -1,7 +1,7 @@
 /** Hub-Pathway as a learner of the training loop; with random routes instead of the generator's as a control. */
 import { keyedRandom } from "../data/index.ts";
 import type { HubMember, StoredFeatures } from "../hub/index.ts";
-import type { Module } from "../nn/index.ts";
+import type { Module, Standardize } from "../nn/index.ts";
 import { HubPathway, type PathwayConfig, type Routing, randomRoutes } from "../pathway/index.ts";
 import { countFlops, inferenceMode, noGrad, RandomStreams, scope, type Tensor, tensor, zeros } from "../torch/index.ts";
 import type { Learner, Prediction, StepResult, Task, TrainBatch, Variant } from "../train/index.ts";
@@ -89,6 +89,10 @@ export class PathwayLearner implements Learner {
 
   featureFlops(backbone: number): number {
     return this.#members[backbone]?.flops ?? 0;
+  }
+
+  standardizers(): readonly Standardize[] {
+    return this.module.standardizers();
   }
 
   step(batch: TrainBatch, progress: number): StepResult {

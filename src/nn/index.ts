@@ -33,3 +33,4 @@ export {
   setBatchNormPolicy,
 } from "./norm.ts";
 export { Sequential } from "./sequential.ts";
+export { Standardize } from "./standardize.ts";

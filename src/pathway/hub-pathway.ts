@@ -8,7 +8,7 @@
  * B batch, m models, k activated models, C outputs of the task, d_i feature width of model i.
  */
 import type { PathwayMember, StoredFeatures } from "../hub/types.ts";
-import { Linear, Module } from "../nn/index.ts";
+import { Linear, Module, Standardize } from "../nn/index.ts";
 import { ConfigError, cat, type Generator, type RandomStreams, scope, type Tensor } from "../torch/index.ts";
 import { type Aggregation, createAggregation, indexTensor, type MemberOutput } from "./aggregation.ts";
 import { type PathwayConfig, resolvePathwayConfig } from "./config.ts";
@@ -66,6 +66,7 @@ export class HubPathway extends Module {
   readonly heads: readonly Linear[];
   readonly aggregation: Aggregation;
   readonly #prior: readonly number[] | undefined;
+  #standardizers: readonly Standardize[] = [];
   readonly #noise: Generator;
 
   constructor(options: HubPathwayOptions) {
@@ -153,6 +154,16 @@ export class HubPathway extends Module {
     return { total, task, exploration, exploitation };
   }
 
+  /** Constants of each model's features, for models that stay as they are; they are part of the state from the first call on. */
+  standardizers(): readonly Standardize[] {
+    if (this.#standardizers.length > 0) return this.#standardizers;
+    this.#standardizers = this.members.map(({ name, featureWidth }, i) => {
+      const device = this.heads[i]?.weight.device;
+      return this.module(`standardizers.${name}`, new Standardize(featureWidth, { device }));
+    });
+    return this.#standardizers;
+  }
+
   /** Scale s of the scheduled noise; it falls linearly. */
   noiseScale(progress: number): number {
     if (this.config.noise === "none") return 0;
@@ -204,7 +215,8 @@ export class HubPathway extends Module {
     if (!member || !head) throw new RangeError(`the hub has no model ${index}`);
     const rowIndex = indexTensor(rows, images.device);
     const own = () => (rows.length === images.size(0) ? images : images.index_select(0, rowIndex));
-    const features = stored?.(member.name, rows) ?? member.features(own());
+    const raw = stored?.(member.name, rows) ?? member.features(own());
+    const features = this.#standardizers[index]?.forward(raw) ?? raw;
     const logits = head.forward(features);
     const weights = routing.weights.select(1, index).index_select(0, rowIndex).unsqueeze(1);
     return { index, rows, rowIndex, features, logits, weights };

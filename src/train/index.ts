@@ -21,6 +21,7 @@ export {
 } from "./evaluate.ts";
 export { type Emit, eventVersion, jsonlWriter, type RunEvent } from "./events.ts";
 export { checkFrozen, FeatureCache, type FeatureCacheOptions } from "./feature-cache.ts";
+export { scaleFeatures, scaleVersion } from "./feature-scale.ts";
 export type { Learner, Prediction, Predictor, StepResult, TrainBatch, Variant } from "./learner.ts";
 export type { FitChanges, Method, MethodContext } from "./method.ts";
 export { argmaxAt, computeMetrics, confusionMatrix, type Metrics, rightItems } from "./metrics.ts";

@@ -1,6 +1,6 @@
 /** The interfaces between the loop and what it trains. B batch, C outputs, m models. */
 import type { StoredFeatures } from "../hub/index.ts";
-import type { Module } from "../nn/index.ts";
+import type { Module, Standardize } from "../nn/index.ts";
 import type { RandomStreams, Tensor } from "../torch/index.ts";
 import type { Targets } from "./task.ts";
 
@@ -76,6 +76,8 @@ export interface Learner extends Predictor {
   features(backbone: number, images: Tensor): Tensor;
   /** Forward FLOPs of that for one image. */
   featureFlops(backbone: number): number;
+  /** Constants of the features of each backbone, which frozen ones get: made, and part of the state, from the first call on. */
+  standardizers?(): readonly Standardize[];
   /** Parameters by how fast they should learn. */
   parameterGroups(): { backbone: Tensor[]; newLayers: Tensor[]; generator: Tensor[] };
   /** Weight decay of the backbones, for a learner that holds them in another way; the run's when left out. */

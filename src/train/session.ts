@@ -11,6 +11,7 @@ import { type DataRequest, prepareData, reordered, type TaskData } from "./data.
 import { type Evaluation, evaluate, pathwayShares, routeInformation } from "./evaluate.ts";
 import { type Emit, eventVersion, jsonlWriter } from "./events.ts";
 import { checkFrozen, FeatureCache } from "./feature-cache.ts";
+import { scaleFeatures, scaleVersion } from "./feature-scale.ts";
 import type { Learner, Predictor } from "./learner.ts";
 import type { Method, MethodContext } from "./method.ts";
 import { resolveEpochs, type TrainOptions, withEpochs } from "./options.ts";
@@ -143,6 +144,7 @@ function createContext(parts: Parts, learners: Set<Learner>): MethodContext {
   const validate = (predictor: Predictor) =>
     evaluate(predictor, features?.open("validation") ?? data.open("validation"), data.classes.length);
   const task = new ClassificationTask(data.classes.length, request.options.labelSmoothing);
+  const frozen = request.options.frozenViews !== undefined;
   return {
     hub,
     data,
@@ -155,12 +157,15 @@ function createContext(parts: Parts, learners: Set<Learner>): MethodContext {
       const checkpoint = folder.checkpoint(name);
       const identity = fingerprint({ config: identityOf(folder.config()), ...changes, name, epochs });
       learners.add(learner);
+      if (frozen) learner.standardizers?.();
       if (parts.loadOnly) return loadFinished(checkpoint, learner, identity, epochs, name);
       await features?.prepare("validation", learner);
+      const batches = reordered((await features?.train(learner)) ?? data.train, order);
+      const scaling = frozen ? await scaleFeatures(learner, batches) : 0;
       const result = await fit({
         fit: name,
         learner,
-        batches: reordered((await features?.train(learner)) ?? data.train, order),
+        batches,
         options: { ...withEpochs(request.options, epochs), lr: request.options.lr * rate },
         checkpoint,
         identity,
@@ -170,7 +175,7 @@ function createContext(parts: Parts, learners: Set<Learner>): MethodContext {
         residency: hub.residency,
       });
       totals.seconds += result.seconds;
-      totals.trainingFlops += result.trainingFlops + (features?.trainingFlops(learner) ?? 0);
+      totals.trainingFlops += scaling + result.trainingFlops + (features?.trainingFlops(learner) ?? 0);
       return result;
     },
     validate,
@@ -207,7 +212,7 @@ function loadFinished(
 /** Everything that changes what a checkpoint means; where hub and data lie does not. */
 function identityOf(config: RunConfig): unknown {
   const { hub: _hub, data: _data, ...rest } = config;
-  return rest;
+  return rest.options.frozenViews === undefined ? rest : { ...rest, scaleVersion };
 }
 
 /** The prior that the choices ask for, from the members' scores on the training images. */
