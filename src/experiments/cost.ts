@@ -173,11 +173,15 @@ function paretoSections({ target, plans }: TargetCells, split: Split): ReportSec
     lines.map((line) => ({ name: `${line.name} (${line.budget})`, x: x(line), y: line.accuracy.mean }));
   const y = `${split} accuracy`;
   const of = (title: string, x: (line: (typeof lines)[number]) => number): ReportSection => {
-    return { title: `${title}: ${target}`, plot: scatterPlot(target, points(x), { x: `${title} (logarithmic)`, y }) };
+    const picture = `${target}-${title.toLowerCase().replaceAll(" ", "-")}`;
+    const plot = scatterPlot(target, points(x), { x: `${title} (logarithmic)`, y });
+    return { title: `${title}: ${target}`, plot, picture };
   };
   return [
-    of("Inference FLOPs per image", (line) => line.inferenceFlops),
+    of("FLOPs per image", (line) => line.inferenceFlops),
+    of("Seconds per image", (line) => line.secondsPerImage),
     of("Training FLOPs", (line) => line.trainingFlops),
+    of("Training seconds", (line) => line.trainingSeconds),
     of("Parameters", (line) => line.parameters),
   ];
 }
@@ -190,7 +194,7 @@ async function report(request: ExperimentRequest): Promise<ExperimentReport> {
   const about: ReportSection = {
     title: "Question",
     text: [
-      "What does each point of accuracy cost? Accuracies are those of mixed-hub, whose finished cells are read; times are measured here.",
+      "What does each point of accuracy cost? Accuracies, parameters, FLOPs and the seconds in the plots are those of mixed-hub, whose finished cells are read (they were made one after the other on a shared machine); seconds in the table below are measured side by side.",
     ],
   };
   const sections = [
