@@ -84,11 +84,17 @@ export function transferMethods({ sources }: Protocol): TransferMethod[] {
     }),
     { name: "distillation", distilled: true },
     { name: ours, plan: pathway({ k: 2 }) },
-    { name: `${ours}, outputs joined`, plan: pathway({ k: 2, aggregation: "logits" }), seeds: tailSeeds },
+    { name: `${ours}, outputs joined`, plan: pathway({ k: 2, aggregation: "logits" }) },
     { name: `${ours}, k = 1`, plan: pathway({ k: 1 }), seeds: tailSeeds },
     { name: "dense", plan: pathway({ k: sources.length, tau: 1 }) },
     { name: "random routes", plan: pathway({ k: 2 }, { randomRoutes: true }) },
     { name: `${ours}, agents frozen`, plan: pathway({ k: 2 }, { memberRate: 0 }), seeds: tailSeeds },
-    { name: `${ours}, routes redrawn`, plan: pathway({ k: 2 }), routes: "redrawn", seeds: tailSeeds },
+    { name: `${ours}, routes redrawn`, plan: pathway({ k: 2 }), routes: "redrawn" },
+    {
+      name: `${ours}, routes redrawn, outputs joined`,
+      plan: pathway({ k: 2, aggregation: "logits" }),
+      routes: "redrawn",
+    },
+    { name: `${ours}, routes redrawn, k = 1`, plan: pathway({ k: 1 }), routes: "redrawn", seeds: tailSeeds },
   ];
 }
