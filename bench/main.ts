@@ -1,11 +1,11 @@
 /**
- * `npm run bench [-- --json] [--quick] [--only NAME] [--python PATH]`: every figure with its two sides, taken in turn in
+ * `npm run bench [-- --json] [--quick] [--only NAME] [--python PATH] [--device cuda]`: every figure with its two sides, taken in turn in
  * one run. PyTorch's side needs a Python with torch; without one those figures are left out and named.
  */
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { textTable } from "../src/report/index.ts";
-import { getNumThreads, loadedLibrary } from "../src/torch/index.ts";
+import { findDevice, getNumThreads, loadedLibrary } from "../src/torch/index.ts";
 import { callOverhead } from "./call-overhead.ts";
 import type { Figure } from "./figure.ts";
 import { largeHub } from "./large-hub.ts";
@@ -21,14 +21,16 @@ const { values: flags } = parseArgs({
     quick: { type: "boolean", default: false },
     only: { type: "string", default: "" },
     python: { type: "string", default: "python3" },
+    device: { type: "string", default: "cpu" },
   },
 });
 
+const device = findDevice(flags.device);
 const rounds = flags.quick ? 3 : 9;
 const parts: Record<string, () => Promise<Figure[] | undefined>> = {
   call: async () => [callOverhead()],
-  resnet: () => resnetStep(flags.python, flags.quick ? 2 : 5),
-  pathway: () => pathwayStep(rounds, flags.quick ? 100 : 1000),
+  resnet: () => resnetStep(flags.python, flags.quick ? 2 : 5, device),
+  pathway: () => pathwayStep(rounds, flags.quick ? 100 : 1000, device),
   "large-hub": () => largeHub(flags.quick ? 1 : 3, flags.quick ? 5 : 15),
   environments: async () => rlEnvironments(rounds, flags.quick ? 1000 : 4000),
   rl: () => rlPpo(flags.python, flags.quick ? 3 : 7),

@@ -27,6 +27,8 @@ struct Handle {
   Kind kind;
   bool live = true;
   size_t bytes = 0;
+  // In main memory when the handle was made.
+  bool onHost = true;
   Addon* addon;
   at::Tensor tensor;
   at::Generator generator;

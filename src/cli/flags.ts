@@ -52,3 +52,4 @@ export function bytes(text: string): number {
 
 export const hubMemoryHelp = "memory for the hub's weights and their optimizer state, such as 2GiB (default: all fit)";
 export const trustHelp = "load TorchScript members too, which are programs: they can read and write your files";
+export const deviceHelp = "where to compute: cpu, cuda or cuda:N";

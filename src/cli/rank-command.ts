@@ -3,11 +3,11 @@ import { type Command, Option } from "commander";
 import { openHub } from "../hub/index.ts";
 import { findScore, type RankingScore, rankingScores } from "../hub/ranking/index.ts";
 import { type Column, duration, textTable } from "../report/index.ts";
-import { setNumThreads } from "../torch/index.ts";
+import { findDevice, setNumThreads } from "../torch/index.ts";
 import { type MemberRanking, prepareData, rankHub } from "../train/index.ts";
 import type { Output } from "./context.ts";
 import { addDataOptions, type DataFlags, dataRequest, requireCounts } from "./data-flags.ts";
-import { number, trustHelp } from "./flags.ts";
+import { deviceHelp, number, trustHelp } from "./flags.ts";
 import { countProgress } from "./progress.ts";
 
 interface RankFlags extends DataFlags {
@@ -15,6 +15,7 @@ interface RankFlags extends DataFlags {
   limit?: number;
   threads?: number;
   trust?: boolean;
+  device: string;
 }
 
 const scoreHelp = `
@@ -41,6 +42,7 @@ export function addRankCommand(hub: Command, output: () => Output): void {
     .option("--seed <n>", "moves the split, as in train", number, 0)
     .option("--threads <n>", "threads inside one operator", number)
     .option("--trust", trustHelp)
+    .option("--device <name>", deviceHelp, "cpu")
     .addHelpText("after", scoreHelp)
     .action(async (dir: string = "hubs/starter", flags: RankFlags) => rank(dir, flags, output()));
 }
@@ -50,8 +52,9 @@ async function rank(dir: string, flags: RankFlags, output: Output): Promise<void
   requireCounts({ imageSize, limit, threads });
   if (threads !== undefined) setNumThreads(threads);
   const scores = flags.score === undefined ? rankingScores : [...new Set(flags.score)].map(findScore);
-  const hub = openHub(dir, flags);
-  const data = await prepareData(dataRequest(flags, dir, { augment: "none", batchSize: 64 }));
+  const device = findDevice(flags.device);
+  const hub = openHub(dir, { trust: flags.trust, device });
+  const data = await prepareData({ ...dataRequest(flags, dir, { augment: "none", batchSize: 64 }), device });
   try {
     if (data.skipped > 0) output.warn(`${data.skipped} images could not be read and were left out`);
     let progress = countProgress("");

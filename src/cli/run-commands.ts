@@ -4,7 +4,7 @@ import { decodeImage, defaultPixelLimit } from "../data/index.ts";
 import { writeFileAtomic } from "../io/index.ts";
 import { findMethod } from "../methods/index.ts";
 import { analyseVariants, percent, type RunAnalysis, runReport } from "../report/index.ts";
-import { inferenceMode, scope, tensor, UserError } from "../torch/index.ts";
+import { findDevice, inferenceMode, scope, tensor, UserError } from "../torch/index.ts";
 import {
   argmaxAt,
   type Evaluation,
@@ -19,7 +19,7 @@ import {
   tenCropSide,
 } from "../train/index.ts";
 import type { Output } from "./context.ts";
-import { bytes, hubMemoryHelp, number, trustHelp } from "./flags.ts";
+import { bytes, deviceHelp, hubMemoryHelp, number, trustHelp } from "./flags.ts";
 import { countProgress } from "./progress.ts";
 
 interface RunFlags {
@@ -30,6 +30,7 @@ interface RunFlags {
   flops?: number;
   hubMemory?: number;
   trust?: boolean;
+  device: string;
   tenCrop?: boolean;
 }
 
@@ -42,6 +43,7 @@ export function addRunCommands(program: Command, output: () => Output): void {
     .option("--data <dir|name>", "where the data are now")
     .option("--hub-memory <amount>", hubMemoryHelp, bytes)
     .option("--trust", trustHelp)
+    .option("--device <name>", deviceHelp, "cpu")
     .option("--k <n>", "activated models, when another cost than trained for is wanted", number)
     .option("--ten-crop", "mean over ten crops of each image, taken from images 256/224 times as large as the run's")
     .option("--flops <n>", "the largest k whose mean cost for one image is within so many FLOPs", number)
@@ -54,6 +56,7 @@ export function addRunCommands(program: Command, output: () => Output): void {
     .option("--data <dir|name>", "where the data are now")
     .option("--hub-memory <amount>", hubMemoryHelp, bytes)
     .option("--trust", trustHelp)
+    .option("--device <name>", deviceHelp, "cpu")
     .addHelpText("after", "\nExample:\n  hub-pathway predict runs/photos cat.jpg dog.png")
     .action(async (path: string, images: string[], flags: RunFlags) => predict(path, images, flags, output()));
   program
@@ -64,16 +67,18 @@ export function addRunCommands(program: Command, output: () => Output): void {
     .option("--data <dir|name>", "where the data are now")
     .option("--hub-memory <amount>", hubMemoryHelp, bytes)
     .option("--trust", trustHelp)
+    .option("--device <name>", deviceHelp, "cpu")
     .addHelpText("after", "\nExample:\n  hub-pathway report runs/photos")
     .action(async (path: string, flags: RunFlags) => report(path, flags, output()));
 }
 
-async function open(path: string, flags: Partial<RunFlags>): Promise<OpenedRun> {
+async function open(path: string, flags: RunFlags): Promise<OpenedRun> {
   const run = await openRun(path, findMethod, {
     hub: flags.hub,
     data: flags.data,
     hubMemory: flags.hubMemory,
     trust: flags.trust,
+    device: findDevice(flags.device),
     onProgress: countProgress("decoding"),
   });
   if (flags.k !== undefined) setK(run, flags.k);
@@ -156,7 +161,7 @@ async function predict(path: string, images: string[], flags: RunFlags, output: 
       inferenceMode(() => {
         const batch = tensor(pixels, { shape: [1, size, size, 3] })
           .permute([0, 3, 1, 2])
-          .to({ dtype: "float32" })
+          .to({ dtype: "float32", device: run.hub.device })
           .div(255);
         const { probabilities, weights } = run.predictor.predict(batch);
         return { probabilities: probabilities.toNumbers(), weights: weights?.toNumbers() };

@@ -8,11 +8,11 @@ import { rankingScores } from "../hub/ranking/index.ts";
 import { writeFileAtomic } from "../io/index.ts";
 import { findMethod, methods } from "../methods/index.ts";
 import { amount, duration, percent, runReport } from "../report/index.ts";
-import { ConfigError, setNumThreads } from "../torch/index.ts";
+import { ConfigError, findDevice, setNumThreads } from "../torch/index.ts";
 import { type DataRequest, defaultTrainOptions, Interrupted, summarise, trainRun } from "../train/index.ts";
 import type { Output } from "./context.ts";
 import { addDataOptions, type DataFlags, dataRequest, requireCounts } from "./data-flags.ts";
-import { bytes, choice, choiceHelp, hubMemoryHelp, number, trustHelp } from "./flags.ts";
+import { bytes, choice, choiceHelp, deviceHelp, hubMemoryHelp, number, trustHelp } from "./flags.ts";
 import { trainingProgress } from "./progress.ts";
 
 interface TrainFlags extends DataFlags {
@@ -46,6 +46,7 @@ interface TrainFlags extends DataFlags {
   views?: number;
   augment: DataRequest["augment"];
   threads?: number;
+  device: string;
   hubMemory?: number;
   allowedMembers?: number;
   trust?: boolean;
@@ -119,6 +120,7 @@ export function addTrainCommand(program: Command, output: () => Output): void {
     .option("--hub-memory <amount>", hubMemoryHelp, bytes)
     .option("--trust", trustHelp)
     .option("--threads <n>", "threads inside one operator", number)
+    .option("--device <name>", deviceHelp, "cpu")
     .addHelpText(
       "after",
       `\nMethods:\n${names}\n\nExample:\n  hub-pathway train --data ./photos --hub hubs/starter --k 2 --epochs 16 --out runs/photos`,
@@ -134,6 +136,7 @@ export function addTrainCommand(program: Command, output: () => Output): void {
 async function train(flags: TrainFlags, output: Output): Promise<void> {
   if (flags.threads !== undefined) setNumThreads(flags.threads);
   const { epochs, batchSize, imageSize, augment } = flags;
+  const device = findDevice(flags.device);
   requireCounts({ epochs, iterations: flags.iterations, batchSize, imageSize, views: flags.views });
   const abort = new AbortController();
   const stop = () => abort.abort();
@@ -153,6 +156,7 @@ async function train(flags: TrainFlags, output: Output): Promise<void> {
       signal: abort.signal,
       hubMemory: flags.hubMemory,
       trust: flags.trust,
+      device,
     });
     progress.stop();
     const summary = summarise("validation", outcome.validation, outcome.predictor);

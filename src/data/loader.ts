@@ -17,6 +17,8 @@ export interface LoaderOptions {
   augment?: AugmentOptions | undefined;
   /** Fixed views of each image: see `viewOf`. Every epoch has its own when left out. */
   views?: number | undefined;
+  /** Where batches lie; they are made on the CPU. */
+  device?: string | undefined;
 }
 
 /** The view of every image that an epoch shows; of fixed views, 0 is the image itself and the epochs go round them. */
@@ -115,6 +117,17 @@ export class Loader {
       if (!options || options.mixup === 0) return { images: changed, targets: target };
       return mixup(changed, target, classes, options.mixup, seed, epoch, step);
     });
-    return new LoadedBatch(images, targets, own, indices);
+    return this.#placed(new LoadedBatch(images, targets, own, indices));
+  }
+
+  #placed(batch: LoadedBatch): LoadedBatch {
+    const { device = "cpu" } = this.#options;
+    if (device === "cpu") return batch;
+    using made = batch;
+    const { images, targets } = scope(() => ({
+      images: made.images.to({ device }),
+      targets: made.targets.to({ device }),
+    }));
+    return new LoadedBatch(images, targets, made.labels, made.indices);
   }
 }

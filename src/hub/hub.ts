@@ -17,12 +17,16 @@ export interface Hub {
   trust: boolean;
   /** Keeps the members' weights in bounded memory, where that was asked for. */
   residency?: Residency;
+  /** Where members are loaded to (default "cpu"). */
+  device?: string | undefined;
 }
 
 export interface OpenHubOptions {
   /** Load TorchScript members too, which are programs (default: refuse). */
   trust?: boolean | undefined;
   residency?: Residency | undefined;
+  /** Where members are loaded to (default "cpu"). */
+  device?: string | undefined;
 }
 
 /** Opens a hub by its folder; a relative path that does not exist here is looked up in the package. */
@@ -33,8 +37,8 @@ export function openHub(dir: string, options: OpenHubOptions = {}): Hub {
   const agents = manifest.agents?.map((a) => [a.name, a.architecture, a.config, a.weights, a.observation, a.actions]);
   const identity = agents ? [...members, agents] : members;
   const fingerprint = createHash("sha256").update(JSON.stringify(identity)).digest("hex").slice(0, 16);
-  const { trust = false, residency } = options;
-  return { dir: resolved, manifest, fingerprint, trust, ...(residency ? { residency } : {}) };
+  const { trust = false, residency, device } = options;
+  return { dir: resolved, manifest, fingerprint, trust, device, ...(residency ? { residency } : {}) };
 }
 
 function findHub(dir: string): string {
@@ -64,7 +68,6 @@ export function requireImageMembers({ dir, manifest }: Hub): void {
 
 export interface LoadMembersOptions {
   names?: readonly string[];
-  device?: string | undefined;
   /** Draw new weights from this stream instead of loading the pre-trained ones (a control). */
   randomWeights?: Generator | undefined;
 }
@@ -72,12 +75,13 @@ export interface LoadMembersOptions {
 /** Loads all members, or those named, in the hub's order. */
 export function loadMembers(hub: Hub, options: LoadMembersOptions = {}): HubMember[] {
   const entries = options.names ? options.names.map((name) => memberEntry(hub, name)) : hub.manifest.members;
+  const { device, trust } = hub;
   const loaded: HubMember[] = [];
   try {
     for (const entry of entries) {
-      const member = loadMember(hub.dir, entry, { ...options, trust: hub.trust });
+      const member = loadMember(hub.dir, entry, { ...options, device, trust });
       loaded.push(member);
-      const again = { device: options.device, verified: true, trust: hub.trust };
+      const again = { device, verified: true, trust };
       const reload = options.randomWeights ? undefined : () => loadBackbone(hub.dir, entry, again);
       hub.residency?.manage(member, reload);
     }

@@ -61,6 +61,11 @@ export class HubMember implements PathwayMember {
     this.#format = formatFor(entry, backbone);
   }
 
+  /** Where its weights lie. */
+  get device(): string {
+    return this.backbone.parameters()[0]?.device ?? "cpu";
+  }
+
   /** Images [n, 3, H, W] in [0, 1] to features [n, d]. */
   features(images: Tensor): Tensor {
     this.beforeUse?.();
@@ -93,7 +98,7 @@ export class HubMember implements PathwayMember {
   classifierLayer(): Classifier | undefined {
     if (this.entry.classifier === undefined) return undefined;
     const path = join(this.#dir, this.entry.weights.file);
-    this.#classifier ??= loadClassifier(path, this.entry.classifier, this.featureWidth);
+    this.#classifier ??= loadClassifier(path, this.entry.classifier, this);
     return this.#classifier;
   }
 
@@ -235,7 +240,7 @@ function ofMember(entry: MemberEntry, path: string, error: unknown): unknown {
   return new UserError(`member "${entry.name}" (${path}): ${reasonOf(error, longestReason)}`, { cause: error });
 }
 
-function loadClassifier(path: string, key: string, featureWidth: number): Classifier {
+function loadClassifier(path: string, key: string, { featureWidth, device }: HubMember): Classifier {
   const { tensors } = readSafetensors(path);
   try {
     const weight = tensors.get(`${key}.weight`);
@@ -248,7 +253,9 @@ function loadClassifier(path: string, key: string, featureWidth: number): Classi
     }
     // A classifier may be stored as a 1x1 convolution.
     return scope(() => {
-      return keep({ weight: weight.flatten(1).clone(), bias: tensors.get(`${key}.bias`)?.clone() });
+      const own = (stored: Tensor) => stored.to({ device }).clone();
+      const bias = tensors.get(`${key}.bias`);
+      return keep({ weight: own(weight.flatten(1)), bias: bias && own(bias) });
     });
   } finally {
     disposeTree(tensors);

@@ -94,7 +94,7 @@ async function someImages(context: MethodContext, count: number): Promise<{ imag
   }
   const images = cat(parts.images);
   disposeTree(parts.images);
-  return { images, labels: tensor(BigInt64Array.from(parts.labels, BigInt)) };
+  return { images, labels: tensor(BigInt64Array.from(parts.labels, BigInt), { device: images.device }) };
 }
 
 class DeltaLearner extends MemberLearner {
@@ -114,7 +114,8 @@ class DeltaLearner extends MemberLearner {
     this.#alpha = alpha;
     this.#source = source.probe;
     this.#source.eval();
-    this.#attention = source.attention.map((weights) => tensor([...weights]));
+    const device = member.backbone.parameters()[0]?.device;
+    this.#attention = source.attention.map((weights) => tensor([...weights], { device }));
     this.#maps = { own: new FeatureMaps(member.backbone, source.places), source: source.maps };
   }
 

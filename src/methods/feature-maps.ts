@@ -51,6 +51,7 @@ export function lastConvolutions(network: Module, side: number): MapPlace[] {
   const places = new Map<number, MapPlace>();
   const restore: (() => void)[] = [];
   const { training } = network;
+  const device = network.parameters()[0]?.device;
   for (const [module, part] of network.modules().entries()) {
     if (!(part instanceof Conv2d)) continue;
     const forward = part.forward;
@@ -66,7 +67,7 @@ export function lastConvolutions(network: Module, side: number): MapPlace[] {
   }
   try {
     scope(() => {
-      inferenceMode(() => network.eval().forward(zeros([1, 3, side, side])));
+      inferenceMode(() => network.eval().forward(zeros([1, 3, side, side], { device })));
     });
   } finally {
     for (const undo of restore) undo();

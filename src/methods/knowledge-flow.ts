@@ -43,7 +43,7 @@ export class Flow extends Module {
   /** log p, [1 + teachers]. @param influence factor on the teachers' part, above 0 and at most 1 */
   logShares(influence: number): Tensor {
     const offsets = Array.from({ length: this.weights.numel() }, (_, i) => (i === 0 ? 0 : Math.log(influence)));
-    return this.weights.add(tensor(offsets, { dtype: this.weights.dtype })).log_softmax(0);
+    return this.weights.add(tensor(offsets, { dtype: this.weights.dtype, device: this.weights.device })).log_softmax(0);
   }
 
   /** z, [n, d]. */

@@ -14,7 +14,8 @@ export class MemberWithHead extends Module {
     super();
     this.#member = member;
     this.module("backbone", member.backbone);
-    this.head = this.module("head", new Linear(member.featureWidth, outputs, { generator: streams.stream("init") }));
+    const options = { generator: streams.stream("init"), device: member.device };
+    this.head = this.module("head", new Linear(member.featureWidth, outputs, options));
   }
 
   /** [n, d]. */

@@ -17,7 +17,9 @@ export function posteriorMeans(features: Tensor, labels: readonly number[], clas
   return scope(() =>
     noGrad(() => {
       const f = features.to({ dtype: "float64" });
-      const y = tensor(BigInt64Array.from(labels, BigInt)).one_hot(classes).to({ dtype: "float64" });
+      const y = tensor(BigInt64Array.from(labels, BigInt), { device: f.device })
+        .one_hot(classes)
+        .to({ dtype: "float64" });
       const [u, s] = ops.linalg_svd(f, false);
       const sigma = s.square().toNumbers();
       const z = u.t().matmul(y);
@@ -32,7 +34,7 @@ export function posteriorMeans(features: Tensor, labels: readonly number[], clas
         s
           .square()
           .unsqueeze(1)
-          .add(tensor([ratios], { dtype: "float64" })),
+          .add(tensor([ratios], { dtype: "float64", device: f.device })),
       );
       return f.t().matmul(u).matmul(shrunk);
     }),

@@ -1,5 +1,5 @@
 /** Functions without parameters: losses and random masking. */
-import { type Dtype, empty, type Generator, ops, type Tensor } from "../torch/index.ts";
+import { type Dtype, drawInto, empty, type Generator, ops, type Tensor } from "../torch/index.ts";
 
 export type Reduction = "none" | "mean" | "sum";
 
@@ -75,6 +75,7 @@ export function dropPath(x: Tensor, p: number, generator: Generator): Tensor {
 function masked(x: Tensor, shape: readonly number[], p: number, generator: Generator): Tensor {
   if (p <= 0) return x;
   if (p >= 1) return x.mul(0);
-  const mask = empty(shape, { dtype: x.dtype, device: x.device }).bernoulli_(1 - p, { generator });
+  const blank = empty(shape, { dtype: x.dtype, device: x.device });
+  const mask = drawInto(blank, generator, (own) => own.bernoulli_(1 - p, { generator }));
   return x.mul(mask.div_(1 - p));
 }

@@ -1,5 +1,5 @@
 /** Initialisations with PyTorch's names and rules (torch.nn.init), each drawing from an explicit generator. */
-import { type Dtype, type Generator, noGrad, ops, scope, type Tensor } from "../torch/index.ts";
+import { type Dtype, drawInto, type Generator, noGrad, ops, scope, type Tensor } from "../torch/index.ts";
 
 /** What every constructor takes last. */
 export interface ModuleOptions {
@@ -34,11 +34,13 @@ export function fans(weight: Tensor): { fanIn: number; fanOut: number } {
 }
 
 export function uniform_(tensor: Tensor, bound: number, generator: Generator): Tensor {
-  return skipped ? tensor : noGrad(() => tensor.uniform_(-bound, bound, { generator }));
+  return skipped
+    ? tensor
+    : noGrad(() => drawInto(tensor, generator, (own) => own.uniform_(-bound, bound, { generator })));
 }
 
 export function normal_(tensor: Tensor, std: number, generator: Generator): Tensor {
-  return skipped ? tensor : noGrad(() => tensor.normal_(0, std, { generator }));
+  return skipped ? tensor : noGrad(() => drawInto(tensor, generator, (own) => own.normal_(0, std, { generator })));
 }
 
 export function constant_(tensor: Tensor, value: number): Tensor {
@@ -89,7 +91,7 @@ export function truncNormal_(tensor: Tensor, std: number, generator: Generator):
       for (;;) {
         const outside = tensor.abs().gt(2);
         if (!ops.any(outside).item()) return;
-        tensor.copy_(ops.where(outside, ops.empty_like(tensor).normal_(0, std, { generator }), tensor));
+        tensor.copy_(ops.where(outside, normal_(ops.empty_like(tensor), std, generator), tensor));
       }
     }),
   );

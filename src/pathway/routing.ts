@@ -2,7 +2,7 @@
  * Routes and weights: which models an input activates, and how much each counts.
  * B batch, m models, k activated models.
  */
-import { type Generator, noGrad, ops, scope, type Tensor, tensor, zeros } from "../torch/index.ts";
+import { drawInto, type Generator, noGrad, ops, scope, type Tensor, tensor, zeros } from "../torch/index.ts";
 
 export interface Routing {
   /** u, [B, m]. */
@@ -21,7 +21,7 @@ export interface Routing {
 /** u~ = u + s e with e ~ N(0, 1) from the run's own stream; u itself when the scale is zero. */
 export function addNoise(scores: Tensor, scale: Tensor | number, generator: Generator): Tensor {
   if (scale === 0) return scores;
-  const noise = ops.empty_like(scores).normal_(0, 1, { generator });
+  const noise = drawInto(ops.empty_like(scores), generator, (own) => own.normal_(0, 1, { generator }));
   return scores.add(noise.mul(scale));
 }
 

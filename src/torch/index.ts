@@ -25,12 +25,12 @@ export {
   zeros,
 } from "./factories.ts";
 export { countFlops } from "./flops.ts";
-export { getNumThreads, loadedLibrary, memory, setNumThreads, trimMemory } from "./library.ts";
+export { findDevice, getNumThreads, loadedLibrary, memory, setNumThreads, trimMemory } from "./library.ts";
 export { autocast, enableGrad, grad, inferenceMode, isGradEnabled, noGrad, normalMode } from "./modes.ts";
 export type { Dtype, TypedArray } from "./native.ts";
 export * as ops from "./ops.generated.ts";
 export { ensureResident, park, unpark } from "./parking.ts";
-export { Generator, RandomStreams, seedOf } from "./random.ts";
+export { drawInto, Generator, RandomStreams, seedOf } from "./random.ts";
 export { allOrNothing, disposeTree, keep, scope } from "./scope.ts";
 export { Script } from "./script.ts";
 export { type MemoryFormat, type NestedNumbers, Tensor } from "./tensor.ts";

@@ -1,5 +1,8 @@
 /** What the loaded library is and how it runs. */
+import { UserError } from "./errors.ts";
 import { native } from "./native.ts";
+import * as ops from "./ops.generated.ts";
+import { scope } from "./scope.ts";
 
 /** Live native handles of this thread and the bytes they refer to (views of one storage count each). */
 export function memory(): { handles: number; bytes: number } {
@@ -13,6 +16,29 @@ export function setNumThreads(count: number): void {
 
 export function getNumThreads(): number {
   return native.threads();
+}
+
+/**
+ * The name of a device that this machine has.
+ * @param name "cpu", "cuda" or "cuda:N"
+ * @throws UserError when there is none of that name
+ */
+export function findDevice(name: string): string {
+  if (name === "cpu") return name;
+  if (!/^cuda(:\d+)?$/.test(name)) throw new UserError(`there is no device "${name}": it must be cpu, cuda or cuda:N`);
+  if (!native.library().cuda) {
+    throw new UserError(
+      `there is no device "${name}": libtorch has no CUDA here, or finds no GPU. Set LIBTORCH to a build with CUDA, ` +
+        "run `hub-pathway setup` again, and see `hub-pathway doctor`",
+    );
+  }
+  try {
+    scope(() => ops.zeros([1], { device: name }).item());
+  } catch (error) {
+    const [reason] = String(error instanceof Error ? error.message : error).split("\n");
+    throw new UserError(`the device "${name}" cannot be used: ${reason}`);
+  }
+  return name;
 }
 
 /** Version of the headers that the addon was built with, and what the library can do. */

@@ -108,6 +108,9 @@ function load(): Native {
     throw new ConfigError(`the native addon is not built (looked for ${path}): run \`npx hub-pathway setup\``);
   }
   process.env["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] ??= String(keptKernels);
+  // cuDNN's newer interface takes about 10 ms to choose a kernel for a number of rows that it has not seen, and routes
+  // give new ones all the time: 46 s instead of 2 for the starter hub's first twelve steps on an H100.
+  process.env["TORCH_CUDNN_V8_API_DISABLED"] ??= "1";
   try {
     return createRequire(import.meta.url)(path) as Native;
   } catch (error) {

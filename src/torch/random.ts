@@ -1,7 +1,9 @@
 /** Named random streams: each purpose (initialisation, noise, sampling) draws from its own generator, which is saved and restored. */
 import { createHash } from "node:crypto";
+import { noGrad } from "./modes.ts";
 import { native } from "./native.ts";
-import { Owned } from "./scope.ts";
+import * as ops from "./ops.generated.ts";
+import { Owned, scope } from "./scope.ts";
 import { Tensor } from "./tensor.ts";
 
 /** An at::Generator: the state of one random stream. Lives until disposed or collected; no scope releases it. */
@@ -26,6 +28,16 @@ export class Generator extends Owned {
     using state = new Tensor(native.fromBytes(bytes, [bytes.length], "uint8", "cpu"));
     native.setGeneratorState(this.handle, state.handle);
   }
+}
+
+/**
+ * Fills a tensor with a stream's numbers. They are drawn where the stream is and copied to where the tensor is: a run on a
+ * GPU begins with the same weights, and sees the same noise, as on the CPU.
+ * @param draw fills the tensor that it is given
+ */
+export function drawInto(target: Tensor, generator: Generator, draw: (place: Tensor) => Tensor): Tensor {
+  if (target.device === generator.device) return draw(target);
+  return scope(() => noGrad(() => target.copy_(draw(ops.empty_like(target, { device: generator.device })))));
 }
 
 /** Random streams by name, each seeded by the run's seed and its own name. */

@@ -65,6 +65,8 @@ export interface DataRequest {
   onProgress?: ((done: number, total: number) => void) | undefined;
   /** Leave unreadable images out instead of stopping. */
   skipBad?: boolean | undefined;
+  /** Where batches lie (default "cpu"). */
+  device?: string | undefined;
 }
 
 export interface TaskData {
@@ -109,7 +111,7 @@ const duplicatesUpTo = 20_000;
 /** Opens, splits and decodes a data set. @throws UserError when it is not usable, naming the file. */
 export async function prepareData(request: DataRequest): Promise<TaskData> {
   const dataset = await openDataset(request.source);
-  const { imageSize: size, skipBad = false, onProgress, seed, batchSize } = request;
+  const { imageSize: size, skipBad = false, onProgress, seed, batchSize, device } = request;
   const store = await ImageStore.open(dataset, { size, skipBad, onProgress });
   const usable = (index: number) => !store.skipped.has(index);
   const split = splitDataset(
@@ -119,7 +121,7 @@ export async function prepareData(request: DataRequest): Promise<TaskData> {
     await duplicatesOf(store, dataset.items.length),
   );
   const labels = dataset.items.map((item) => item.label);
-  const common = { store, labels, classes: dataset.classes.length, batchSize, seed };
+  const common = { store, labels, classes: dataset.classes.length, batchSize, seed, device };
   const training = { indices: split.train, augment: augmentations[request.augment], views: request.views };
   const counts = { train: split.train.length, validation: split.validation.length, test: split.test.length };
   const chosen = (name: SplitName, limit = counts[name]): number[] => {
@@ -142,7 +144,7 @@ export async function prepareData(request: DataRequest): Promise<TaskData> {
       return new Loader({ ...common, indices: chosen(name, limit), batchSize: 64, shuffle: false });
     },
     async openAt(imageSize, name, limit) {
-      return enlarged(dataset, chosen(name, limit), { size: imageSize, skipBad, onProgress });
+      return enlarged(dataset, chosen(name, limit), { size: imageSize, skipBad, onProgress }, device);
     },
     pixels: (indices) => store.batch(indices),
     dispose: () => store.dispose(),
@@ -154,6 +156,7 @@ async function enlarged(
   dataset: Dataset,
   indices: readonly number[],
   options: Parameters<typeof ImageStore.open>[1],
+  device: string | undefined,
 ): Promise<OwnedBatches> {
   const items = indices.map((index) => dataset.items[index] as Item);
   const store = await ImageStore.open({ ...dataset, items }, options);
@@ -165,6 +168,7 @@ async function enlarged(
     batchSize: 64,
     seed: 0,
     shuffle: false,
+    device,
   });
   return {
     stepsPerEpoch: loader.stepsPerEpoch,

@@ -248,7 +248,7 @@ function featuresOf(learner: Learner, index: number, images: Tensor, precision: 
       inferenceMode(() => {
         const features = precision === "float32" ? forward() : autocast({ device, dtype: precision }, forward);
         // A copy, since features may be a view that would hold a whole feature map.
-        return features.to({ dtype: "float32" }).clone();
+        return features.to({ dtype: "float32", device: "cpu" }).clone();
       }),
     ),
   );

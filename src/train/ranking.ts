@@ -98,7 +98,7 @@ async function memberOutputs(
   data: TaskData,
   request: RankingRequest,
 ): Promise<MemberOutputs & { flops: number }> {
-  const member = loadMember(hub.dir, entry, { trust: hub.trust });
+  const member = loadMember(hub.dir, entry, { trust: hub.trust, device: hub.device });
   try {
     const total = Math.min(data.counts.train, request.limit ?? data.counts.train);
     const onBatch = (done: number) => {

@@ -34,6 +34,8 @@ export interface TrainRequest {
   hubMemory?: number | undefined;
   /** Load TorchScript members too, which are programs. */
   trust?: boolean | undefined;
+  /** Where the run computes (default "cpu"); it may go on elsewhere. */
+  device?: string | undefined;
   /** Keep the features of frozen members (default); otherwise they are computed anew in every step. */
   cacheFeatures?: boolean | undefined;
 }
@@ -70,18 +72,18 @@ export interface EvaluationSummary {
  * @throws UserError, ConfigError for bad input; Interrupted after a signal, with everything saved.
  */
 export async function trainRun(given: TrainRequest): Promise<RunOutcome> {
-  const hub = openHub(given.hub, { trust: given.trust });
+  const { device } = given;
+  const hub = openFor(given, given.hub);
   requireImageMembers(hub);
   given.method.check(given.choices, hub.manifest, given.options);
   checkFrozen(given.options, given.data.augment, given.method);
   const before = RunFolder.recorded(given.out, given.resume);
-  const data = await prepareData({ ...given.data, views: given.options.frozenViews });
+  const data = await prepareData({ ...given.data, views: given.options.frozenViews, device });
   const request = { ...given, options: resolveEpochs(given.options, data.train.stepsPerEpoch) };
   const prior = before ? before.prior : await priorOf(request, hub, data);
   const config = runConfig(request, hub, data, prior);
   const folder = RunFolder.create(request.out, config, request.resume);
-  const budget = request.hubMemory;
-  if (budget !== undefined) hub.residency = new Residency({ budget, folder: folder.file("members") });
+  limitMemory(hub, request.hubMemory, () => folder.file("members"));
   const log = jsonlWriter(folder.file("events.jsonl"));
   const emit: Emit = (event) => {
     log(event);
@@ -108,6 +110,21 @@ export async function trainRun(given: TrainRequest): Promise<RunOutcome> {
   emit({ type: "result", split: "validation", metrics, secondsPerImage });
   folder.saveResult("result.json", { ...totals, validation: summarise("validation", validation, predictor) });
   return { folder, predictor, data, hub, validation, ...totals };
+}
+
+/** @throws ConfigError where the weights that are to be limited are not in main memory */
+function openFor(
+  { device, trust, hubMemory }: Pick<OpenRunOptions, "device" | "trust" | "hubMemory">,
+  dir: string,
+): Hub {
+  if (hubMemory !== undefined && device !== undefined && device !== "cpu") {
+    throw new ConfigError(`--hub-memory limits main memory, and the run computes on ${device}: leave one of them out`);
+  }
+  return openHub(dir, { trust, device });
+}
+
+function limitMemory(hub: Hub, budget: number | undefined, folder: () => string): void {
+  if (budget !== undefined) hub.residency = new Residency({ budget, folder: folder() });
 }
 
 interface Parts {
@@ -158,6 +175,7 @@ function createContext(parts: Parts, learners: Set<Learner>): MethodContext {
       const identity = fingerprint({ config: identityOf(folder.config()), ...changes, name, epochs });
       learners.add(learner);
       if (frozen) learner.standardizers?.();
+      if (hub.device !== undefined) learner.module.to({ device: hub.device });
       if (parts.loadOnly) return loadFinished(checkpoint, learner, identity, epochs, name);
       await features?.prepare("validation", learner);
       const batches = reordered((await features?.train(learner)) ?? data.train, order);
@@ -252,6 +270,8 @@ export interface OpenRunOptions {
   hubMemory?: number | undefined;
   /** Load TorchScript members too, which are programs. */
   trust?: boolean | undefined;
+  /** Where it computes (default "cpu"). */
+  device?: string | undefined;
 }
 
 export interface OpenedRun {
@@ -273,7 +293,7 @@ export async function openRun(
 ): Promise<OpenedRun> {
   const folder = new RunFolder(path);
   const config = folder.config();
-  const hub = openHub(options.hub ?? config.hub, { trust: options.trust });
+  const hub = openFor(options, options.hub ?? config.hub);
   if (hub.fingerprint !== config.hubFingerprint) {
     throw new UserError(`${path} was trained with another hub than ${hub.dir} is now: give the right one with --hub`);
   }
@@ -286,13 +306,13 @@ export async function openRun(
     seed: config.options.seed,
     views: config.options.frozenViews,
     onProgress: options.onProgress,
+    device: options.device,
   });
   if (data.splitHash !== config.splitHash) {
     data.dispose();
     throw new UserError(`${config.data} is not the data that ${path} was trained with: its split differs`);
   }
-  const budget = options.hubMemory;
-  if (budget !== undefined) hub.residency = new Residency({ budget, folder: temporaryFolder() });
+  limitMemory(hub, options.hubMemory, temporaryFolder);
   const totals = { seconds: 0, trainingFlops: 0 };
   const request = { choices: config.choices, options: config.options, signal: undefined };
   const { prior } = config;

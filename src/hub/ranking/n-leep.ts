@@ -42,7 +42,7 @@ export function nLeep(features: Tensor, labels: Labels, options: NLeepOptions): 
 
 function posterior(points: Tensor, components: number, seed: number): Tensor {
   // Features that are all constant tell no item from another: one component holds them all.
-  if (points.size(1) === 0) return ones([points.size(0), 1], { dtype: "float64" });
+  if (points.size(1) === 0) return ones([points.size(0), 1], { dtype: "float64", device: points.device });
   const first = firstResponsibilities(points, components, seed);
   const variance = points.square().mean().item();
   return fitMixture(points, first, { regularisation: regularisation * variance }).posterior;
