@@ -88,6 +88,7 @@ export function transferMethods({ sources }: Protocol): TransferMethod[] {
     { name: `${ours}, k = 1`, plan: pathway({ k: 1 }), seeds: tailSeeds },
     { name: "dense", plan: pathway({ k: sources.length, tau: 1 }) },
     { name: "random routes", plan: pathway({ k: 2 }, { randomRoutes: true }) },
+    { name: "random routes, redrawn", plan: pathway({ k: 2 }, { randomRoutes: true }), routes: "redrawn" },
     { name: `${ours}, agents frozen`, plan: pathway({ k: 2 }, { memberRate: 0 }), seeds: tailSeeds },
     { name: `${ours}, routes redrawn`, plan: pathway({ k: 2 }), routes: "redrawn" },
     {
