@@ -124,7 +124,12 @@ async function add(name: string, source: string, flags: AddFlags, output: Output
 
 /** An agent that a run trained, instead of a model of images. */
 async function addAgent(name: string, run: string, flags: AddFlags, output: Output): Promise<void> {
-  const { hub, licence, agent } = flags;
+  const { hub, licence, agent, ...others } = flags;
+  const [foreign] = Object.keys(others);
+  if (foreign !== undefined) {
+    const flag = foreign.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    throw new ConfigError(`--${flag} is about models of images, and ${run} is the run of an agent: leave it out`);
+  }
   const entry = await addAgentOfRun({ hub, name, run, licence, agent });
   const { architecture, featureWidth, observation, training } = entry;
   output.say(

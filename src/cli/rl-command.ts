@@ -5,9 +5,9 @@ import { type Command, Option } from "commander";
 import { duration } from "../report/index.ts";
 import {
   type AlgorithmPlan,
-  defaultDqnOptions,
   EpisodeVideo,
   localIds,
+  longestEpisode,
   makeEnvironment,
   type NetworkPlan,
   type ObservationForm,
@@ -16,6 +16,7 @@ import {
   outputKind,
   playEpisodes,
   trainAgent,
+  usualDqnOptions,
   usualNetwork,
   usualPpoOptions,
 } from "../rl/index.ts";
@@ -36,7 +37,7 @@ interface TrainFlags {
   agent?: string;
   k?: number;
   choice?: Record<string, unknown>;
-  memberRate: number;
+  memberRate?: number;
   randomRoutes?: boolean;
   network?: string;
   config?: Record<string, unknown>;
@@ -50,6 +51,7 @@ interface TrainFlags {
 interface EvalFlags {
   episodes: number;
   copies: number;
+  maxSteps: number;
   greedy?: boolean;
   video?: string;
   hub?: string;
@@ -82,7 +84,11 @@ export function addRlCommand(program: Command, output: () => Output): void {
     .option("--k <n>", "activated agents for each observation", number)
     .option("--agent <name>", "continue with this one agent of the hub instead")
     .option("--choice <name=value>", choiceHelp, choice)
-    .option("--member-rate <factor>", "factor on the learning rate of the hub's agents; 0 leaves them", number, 1)
+    .option(
+      "--member-rate <factor>",
+      "factor on the learning rate of the hub's agents; 0 leaves them (default: 1)",
+      number,
+    )
     .option("--random-routes", "control: routes at random instead of the generator's")
     .option("--network <name>", "architecture of a new agent (default: the usual one for what is seen)")
     .option("--config <name=value>", "a choice of that architecture; may be repeated", choice)
@@ -97,6 +103,7 @@ export function addRlCommand(program: Command, output: () => Output): void {
     .description("play whole episodes with a trained agent")
     .option("--episodes <n>", "episodes to play", number, 100)
     .option("--copies <n>", "environments that are played side by side", number, 10)
+    .option("--max-steps <n>", "steps after which an episode counts as it is", number, longestEpisode)
     .option("--greedy", "always the most likely action, instead of one drawn by the policy")
     .option("--video <file>", "film the first episode, as .gif or .webp, with the active agents marked below")
     .option("--hub <dir>", "where the hub moved to")
@@ -109,8 +116,8 @@ export function addRlCommand(program: Command, output: () => Output): void {
 async function train(flags: TrainFlags, output: Output): Promise<void> {
   const { steps, algorithm: name, threads, env, out, seed } = flags;
   const copies = flags.copies ?? (name === "ppo" ? 16 : 4);
-  requireCounts({ steps, copies });
-  if (!(flags.memberRate >= 0)) throw new ConfigError(`--member-rate is ${flags.memberRate}: it must be at least 0`);
+  requireCounts({ steps, copies, threads });
+  requireSeed(seed);
   if (threads !== undefined) setNumThreads(threads);
   usePython(flags.python);
   const form = await formOf(env);
@@ -176,8 +183,11 @@ async function formOf(id: string): Promise<ObservationForm> {
 
 function algorithmPlan({ algorithm: name, set = {} }: TrainFlags, form: ObservationForm): AlgorithmPlan {
   if (name === "ppo") return { name, options: withSettings(usualPpoOptions(form), set, name) };
-  return { name, options: withSettings(defaultDqnOptions, set, name) };
+  return { name, options: withSettings(usualDqnOptions(form), set, name) };
 }
+
+/** Settings that are one of several names. */
+const namedSettings: Readonly<Record<string, readonly string[]>> = { routes: ["redrawn", "kept"] };
 
 /** Settings that count something. */
 const counts: ReadonlySet<string> = new Set(
@@ -192,6 +202,10 @@ function withSettings<T extends object>(usual: T, set: Readonly<Record<string, u
     }
     const before = (usual as Record<string, unknown>)[name];
     if (counts.has(name)) requireCounts({ [name]: value as number });
+    const known = namedSettings[name];
+    if (known && !known.includes(String(value))) {
+      throw new ConfigError(`the setting ${name} is ${JSON.stringify(value)}: it must be ${known.join(" or ")}`);
+    }
     if (typeof value === "number" && !(value >= 0))
       throw new ConfigError(`the setting ${name} is ${value}: at least 0`);
     const isAlike = Array.isArray(before) ? isPair(value) : typeof value === typeof before;
@@ -207,10 +221,16 @@ function isPair(value: unknown): boolean {
 
 /** @throws ConfigError for options that contradict each other */
 function networkPlan(flags: TrainFlags, form: ObservationForm): NetworkPlan {
-  const { hub, agent, k, network, config = {}, choice: choices = {}, memberRate, randomRoutes = false } = flags;
-  const routes = { "--k": k, "--choice": flags.choice, "--random-routes": flags.randomRoutes };
+  const { hub, agent, k, network, config = {}, choice: choices = {}, memberRate = 1, randomRoutes = false } = flags;
+  const routes = {
+    "--k": k,
+    "--choice": flags.choice,
+    "--random-routes": flags.randomRoutes,
+    "--member-rate": flags.memberRate,
+  };
   const [foreign] = Object.entries(routes).find(([, value]) => value !== undefined) ?? [];
-  if (hub !== undefined && network !== undefined) throw new ConfigError("--network is for new agents, not for a hub's");
+  const fresh = network === undefined ? flags.config && "--config" : "--network";
+  if (hub !== undefined && fresh) throw new ConfigError(`${fresh} is for new agents, not for a hub's`);
   if (foreign !== undefined && (hub === undefined || agent !== undefined)) {
     throw new ConfigError(
       `${foreign} is about routes over a hub: ${agent ? "leave out --agent" : "name one with --hub"}`,
@@ -226,13 +246,16 @@ function networkPlan(flags: TrainFlags, form: ObservationForm): NetworkPlan {
     const shape = height * width === 1 || network === "mlp" ? { channels } : { channels, height, width };
     return { kind: "new", architecture: network, config: { ...shape, ...config } };
   }
+  if (!(memberRate >= 0)) throw new ConfigError(`--member-rate is ${memberRate}: it must be at least 0`);
+  if (k !== undefined && Object.hasOwn(choices, "k")) throw new ConfigError("k is given by --k and by --choice");
   const pathway = { ...choices, ...(k === undefined ? {} : { k }) };
   return { kind: "pathway", config: pathway, memberRate, randomRoutes };
 }
 
 async function evaluateRun(path: string, flags: EvalFlags, output: Output): Promise<void> {
-  const { episodes, copies, seed, greedy = false } = flags;
-  requireCounts({ episodes, copies });
+  const { episodes, copies, seed, greedy = false, maxSteps } = flags;
+  requireCounts({ episodes, copies, maxSteps });
+  requireSeed(seed);
   usePython(flags.python);
   const opened = await openAgent(path, { copies: Math.min(copies, episodes), seed, hub: flags.hub });
   const { environment, network, run, form, actions } = opened;
@@ -240,13 +263,16 @@ async function evaluateRun(path: string, flags: EvalFlags, output: Output): Prom
   try {
     const video = flags.video === undefined ? undefined : new EpisodeVideo(flags.video, form, memberNames.length);
     const kind = outputKind(run.algorithm.name);
-    const play = { environment, network, form, actions: actions.length, kind, episodes, greedy };
+    const play = { environment, network, form, actions: actions.length, kind, episodes, greedy, maxSteps };
     const played = await playEpisodes({ ...play, onStep: video && ((frame) => video.add(frame)) });
     await video?.save();
     const summary = summarise(played.returns);
+    if (played.cut > 0) {
+      output.warn(`${played.cut} episodes had no end after ${maxSteps} steps: they count as they are, and none follow`);
+    }
     const stepsPerSecond = played.steps / played.seconds;
     output.say(
-      `${run.environment}, ${episodes} episodes: return ${summary.mean.toFixed(2)} ± ${summary.deviation.toFixed(2)} ` +
+      `${run.environment}, ${played.returns.length} episodes: return ${summary.mean.toFixed(2)} ± ${summary.deviation.toFixed(2)} ` +
         `(${summary.lowest} to ${summary.highest}), after ${opened.steps} steps of training, ${stepsPerSecond.toFixed(0)} steps/s`,
     );
     for (const [i, share] of (played.shares ?? []).entries()) {
@@ -256,7 +282,8 @@ async function evaluateRun(path: string, flags: EvalFlags, output: Output): Prom
     if (video && video.skipped > 0) output.note(`the video leaves out the last ${video.skipped} steps`);
     output.result({
       environment: run.environment,
-      episodes,
+      episodes: played.returns.length,
+      cutEpisodes: played.cut,
       meanReturn: summary.mean,
       returnDeviation: summary.deviation,
       returns: played.returns,
@@ -270,6 +297,12 @@ async function evaluateRun(path: string, flags: EvalFlags, output: Output): Prom
     network.dispose();
     await environment.close();
   }
+}
+
+/** @throws ConfigError for a seed that no random stream has */
+function requireSeed(seed: number): void {
+  if (Number.isSafeInteger(seed) && seed >= 0) return;
+  throw new ConfigError(`--seed is ${seed}: it must be a whole number of at least 0`);
 }
 
 function summarise(returns: readonly number[]) {

@@ -7,13 +7,13 @@ export { type OutputKind, PlainNetwork, type TrainedNetwork } from "./agents/net
 export { actionNames, encode, type ObservationForm, observationForm } from "./agents/observations.ts";
 export { agentPathwayConfig, PathwayNetwork } from "./agents/pathway-network.ts";
 export { type AgentReport, describeAgents, verifyAgents } from "./agents/report.ts";
-export { Dqn, type DqnOptions, defaultDqnOptions } from "./algorithms/dqn.ts";
+export { Dqn, type DqnOptions, defaultDqnOptions, usualDqnOptions } from "./algorithms/dqn.ts";
 export { EpisodeMeter } from "./algorithms/episodes.ts";
 export { defaultPpoOptions, Ppo, type PpoOptions, usualPpoOptions } from "./algorithms/ppo.ts";
 export * from "./environments/index.ts";
 export { addAgentOfRun } from "./training/add-to-hub.ts";
 export { type Distilled, type DistilRequest, distil } from "./training/distil.ts";
-export { type PlayResult, playEpisodes } from "./training/evaluate.ts";
+export { longestEpisode, type PlayResult, playEpisodes } from "./training/evaluate.ts";
 export { type AgentEvent, type EmitAgent, readProgress } from "./training/events.ts";
 export {
   type AgentOutcome,

@@ -52,6 +52,8 @@ export interface BuildSetting {
   seed: number;
   /** Needed for everything but new networks. */
   hub: Hub | undefined;
+  /** Names of the agents that routes lead to; all of the hub when left out. */
+  agents?: readonly string[] | undefined;
 }
 
 /**
@@ -84,10 +86,10 @@ function alone(
 
 function overHub(
   { config, memberRate, randomRoutes }: Extract<NetworkPlan, { kind: "pathway" }>,
-  { form, outputs, kind, hub }: BuildSetting,
+  { form, outputs, kind, hub, agents }: BuildSetting,
   streams: RandomStreams,
 ): TrainedNetwork {
-  const members = loadAgents(hub as Hub, form);
+  const members = loadAgents(hub as Hub, form, agents);
   const channels = form.shape[0];
   try {
     return new PathwayNetwork({ members, channels, outputs, kind, streams, config, memberRate, randomRoutes });

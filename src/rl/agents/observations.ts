@@ -56,7 +56,7 @@ function channelNames(environment: VectorEnvironment, count: number, space: Box)
   const { id } = environment;
   const known = Object.hasOwn(vectors, id) ? vectors[id] : undefined;
   if (known?.length === count) return known;
-  const isFrames = space.dtype === "uint8" && space.shape.length === 3;
+  const isFrames = id.startsWith("gym:ALE/") && space.dtype === "uint8" && space.shape.length === 3;
   return Array.from({ length: count }, (_, i) => (isFrames ? `frame ${i}` : `${id} ${i}`));
 }
 

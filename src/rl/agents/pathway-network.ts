@@ -2,12 +2,12 @@
  * Hub-Pathway over a hub of agents: the generator reads the observation, the activated agents' networks run, and their
  * features (or outputs) join under a policy and value head. n observations, m agents, k activated ones.
  *
- * Routes depend on noise, so a policy with routes is a policy of observation, routes and noise. Those that acted are kept
- * for the update: then the importance ratio of PPO starts at exactly 1 and compares the same pathway before and after. The
- * noise is kept as well, since it is part of the weights of the activated agents; the generator itself learns through these
- * weights, from the gradients of its own new scores. Routes drawn anew in the update change the ratio before anything
- * was learned; `routes: "redrawn"` is there to measure what that costs. Learning from replay has no such ratio, and its
- * routes would be those of a generator of long ago: there they are always drawn anew.
+ * Routes depend on noise, so a policy with routes is a policy of observation, routes and noise. An update draws them anew in
+ * every pass, as the paper's training draws its noise: the importance ratio of PPO then compares a new pathway with the one
+ * that acted and starts near 1, not at it, and every agent learns from most of the steps. With those that acted kept
+ * (`routes: "kept"`; the noise too, since it is part of the weights of the activated agents) the ratio starts at exactly 1
+ * and compares the same pathway before and after; agents then learned less (docs/results/rl-transfer.md). Learning from
+ * replay has no such ratio, and its routes would be those of a generator of long ago: there they are always drawn anew.
  */
 import type { ObservationNetwork } from "../../models/index.ts";
 import { init, type Linear, setBatchNormPolicy } from "../../nn/index.ts";
@@ -78,10 +78,19 @@ export class PathwayNetwork implements TrainedNetwork {
     const [, height, width] = members[0]?.backbone.inputShape ?? [channels, 1, 1];
     const side = Math.max(height, width);
     const config = { ...agentPathwayConfig(side), ...options.config };
+    const unknown = Object.keys(config).filter((name) => !Object.hasOwn(defaultPathwayConfig, name));
+    if (unknown.length > 0) {
+      throw new ConfigError(
+        `a hub of agents has no choice ${unknown.join(", ")}; its choices are: ${Object.keys(defaultPathwayConfig).join(", ")}`,
+      );
+    }
+    if (config.heldOut) throw new ConfigError("heldOut keeps images from the members: games have no images to keep");
     if (config.noise === "learned") {
       throw new ConfigError('noise "learned" cannot be kept with the routes: use "scheduled" or "none"');
     }
     this.module = new HubPathway({ members, outputs, config, streams, channels });
+    // Without gradients: they would count in the norm that is clipped.
+    if (options.memberRate === 0) for (const { backbone } of members) backbone.requiresGrad_(false);
     prepareGenerator(this.module.generator, streams.stream("init"));
     const mean = members.reduce((sum, member) => sum + member.flops, 0) / members.length;
     const generator = this.#random ? 0 : this.module.generator.flops(side);

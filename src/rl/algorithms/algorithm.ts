@@ -1,7 +1,7 @@
 /** What PPO and DQN share: what they are given, what they tell, and what a checkpoint must hold of them. */
 import type { Module } from "../../nn/index.ts";
 import { AdamW, type Optimizer } from "../../optim/index.ts";
-import type { RandomStreams, Tensor } from "../../torch/index.ts";
+import { type RandomStreams, type Tensor, UserError } from "../../torch/index.ts";
 import type { TrainedNetwork } from "../agents/network.ts";
 import type { ObservationForm } from "../agents/observations.ts";
 import type { Observations, VectorEnvironment } from "../environments/index.ts";
@@ -51,6 +51,13 @@ export interface Algorithm {
 export function adam(network: TrainedNetwork, lr: number, eps: number): AdamW {
   const groups = network.parameterGroups().filter(({ params, factor }) => params.length > 0 && factor > 0);
   return new AdamW(groups.map(({ params, factor }) => ({ params, lr: lr * factor, eps, weight_decay: 0 })));
+}
+
+/** A loss as a number. @throws UserError when it is none: what follows from it would be lost */
+export function finiteLoss(loss: Tensor): number {
+  const value = loss.item();
+  if (Number.isFinite(value)) return value;
+  throw new UserError(`the loss became ${value}: use a lower learning rate (--set lr=…); the last checkpoint is kept`);
 }
 
 /** Adds up the rows of each model. */

@@ -8,10 +8,19 @@ import { smoothL1 } from "../../nn/index.ts";
 import { clipGradNorm } from "../../optim/index.ts";
 import { inferenceMode, noGrad, scope, type Tensor, tensor } from "../../torch/index.ts";
 import type { TrainedNetwork } from "../agents/network.ts";
+import type { ObservationForm } from "../agents/observations.ts";
 import { encode } from "../agents/observations.ts";
 import type { Observations, StepResult } from "../environments/index.ts";
 import { greedyActions, uniforms } from "./actions.ts";
-import { type Algorithm, type AlgorithmState, adam, addRows, type Progress, type Setting } from "./algorithm.ts";
+import {
+  type Algorithm,
+  type AlgorithmState,
+  adam,
+  addRows,
+  finiteLoss,
+  type Progress,
+  type Setting,
+} from "./algorithm.ts";
 import { Replay, StepQueue } from "./replay.ts";
 
 export interface DqnOptions {
@@ -52,6 +61,16 @@ export const defaultDqnOptions: DqnOptions = {
   maxGradNorm: 10,
 };
 
+/** Bytes that the observations of a replay may have. */
+const replayBytes = 2 ** 31;
+
+/** The options for such observations: of pictures the replay holds fewer, two for each transition. */
+export function usualDqnOptions({ elements, scale }: ObservationForm): DqnOptions {
+  const bytes = 2 * elements * (scale > 1 ? 1 : 4);
+  const { capacity } = defaultDqnOptions;
+  return { ...defaultDqnOptions, capacity: Math.min(capacity, Math.floor(replayBytes / bytes)) };
+}
+
 /** Steps between two points at which a run may stop. */
 const stretch = 500;
 
@@ -83,11 +102,19 @@ export class Dqn implements Algorithm {
       optimizer: this.#optimizer,
       streams: network.streams,
       arrays: () => this.#replay.arrays(),
-      numbers: () => ({ steps: this.#steps, updates: this.#updates, at: this.#replay.at, queue: this.#queue.state() }),
+      numbers: () => ({
+        steps: this.#steps,
+        updates: this.#updates,
+        at: this.#replay.at,
+        queue: this.#queue.state(),
+        // The target's routes may be random.
+        target: target.streams.state(),
+      }),
       restore: (arrays, numbers) => {
         this.#steps = numbers["steps"] as number;
         this.#updates = numbers["updates"] as number;
         this.#queue.restore(numbers["queue"]);
+        target.streams.restore(numbers["target"] as Record<string, string>);
         this.#replay.restore(arrays, numbers["at"] as number);
       },
     };
@@ -106,6 +133,7 @@ export class Dqn implements Algorithm {
     while (this.#steps < end) {
       await this.#play();
       for (; this.#updates < this.#due(); this.#updates++) {
+        if (this.#replay.size === 0) continue;
         const { loss, rows: computed } = this.#learn();
         losses.push(loss);
         addRows(rows, computed);
@@ -204,7 +232,7 @@ export class Dqn implements Algorithm {
       clipGradNorm(network.module.parameters(), this.#options.maxGradNorm);
       this.#optimizer.step();
       this.#optimizer.zeroGrad();
-      return total.item();
+      return finiteLoss(total);
     });
     total.dispose();
     return { loss, rows };

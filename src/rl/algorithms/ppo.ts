@@ -8,12 +8,20 @@
  * are [rows, A + 1]: the preferences of the actions, then the value. B rows make a minibatch.
  */
 import { clipGradNorm } from "../../optim/index.ts";
-import { inferenceMode, ops, randperm, scope, type Tensor, tensor } from "../../torch/index.ts";
+import { ConfigError, inferenceMode, ops, randperm, scope, type Tensor, tensor } from "../../torch/index.ts";
 import type { KeptRoutes } from "../agents/network.ts";
 import { encode, type ObservationForm, observationArray } from "../agents/observations.ts";
 import type { Observations, StepResult } from "../environments/index.ts";
 import { sampleActions, uniforms } from "./actions.ts";
-import { type Algorithm, type AlgorithmState, adam, addRows, type Progress, type Setting } from "./algorithm.ts";
+import {
+  type Algorithm,
+  type AlgorithmState,
+  adam,
+  addRows,
+  finiteLoss,
+  type Progress,
+  type Setting,
+} from "./algorithm.ts";
 
 export interface PpoOptions {
   /** Steps T of each copy between updates. */
@@ -34,8 +42,8 @@ export interface PpoOptions {
   valueWeight: number;
   entropyWeight: number;
   maxGradNorm: number;
-  /** Routes of a hub's agents in the update: those that acted, or drawn anew. */
-  routes: "kept" | "redrawn";
+  /** Routes of a hub's agents in the update: drawn anew in every pass, or those that acted. */
+  routes: "redrawn" | "kept";
 }
 
 export const defaultPpoOptions: PpoOptions = {
@@ -50,7 +58,7 @@ export const defaultPpoOptions: PpoOptions = {
   valueWeight: 0.5,
   entropyWeight: 0.01,
   maxGradNorm: 0.5,
-  routes: "kept",
+  routes: "redrawn",
 };
 
 /**
@@ -82,7 +90,15 @@ export class Ppo implements Algorithm {
   readonly #options: PpoOptions;
   readonly #optimizer: ReturnType<typeof adam>;
 
+  /** @throws ConfigError when minibatches would have less than the two steps that a standard deviation needs */
   constructor(setting: Setting, options: PpoOptions) {
+    const played = options.rollout * setting.environment.n;
+    if (played < 2 * options.minibatches) {
+      throw new ConfigError(
+        `a rollout of ${options.rollout} with ${setting.environment.n} copies has ${played} steps, too few for ` +
+          `${options.minibatches} minibatches of at least 2: raise --copies or --set rollout=…, or lower --set minibatches=…`,
+      );
+    }
     this.#setting = setting;
     this.#options = options;
     const { network } = setting;
@@ -226,6 +242,7 @@ export class Ppo implements Algorithm {
       const result = network.losses(x, rowLoss, progress, kept);
       return { loss: result.total, logs: measured ? figures(aggregate, result.parts) : {}, rows: result.rows ?? [] };
     });
+    finiteLoss(loss);
     scope(() => {
       loss.backward();
       clipGradNorm(network.module.parameters(), this.#options.maxGradNorm);

@@ -10,7 +10,7 @@ Frames on standard input and output: uint32 (little-endian) length of the payloa
                                                   the last observations of the ended copies
     any                                     -> e  JSON {kind, message}; the program then ends
 
-All observations are [n, ...shape] in the space's dtype. Episode 0 of a copy is seeded with its seed, the following ones with a mix of seed
+All observations are [n, ...shape] in the space's dtype; pictures [H, W, C] of Gymnasium come as [C, H, W]. Episode 0 of a copy is seeded with its seed, the following ones with a mix of seed
 and episode, so that seed, episode and actions are all that is needed to get back to a point. It ends when its input does.
 """
 
@@ -123,7 +123,7 @@ def from_gymnasium(name, options):
             raise Failure("missing", str(error)) from error
         if not isinstance(env.observation_space, gymnasium.spaces.Box):
             env = gymnasium.wrappers.FlattenObservation(env)
-        return env
+        return ChannelsFirst(env) if is_camera(env.observation_space) else env
 
     return make, preprocess
 
@@ -137,6 +137,32 @@ def bound(values):
 
 def describe_box(space, dtype):
     return {"kind": "box", "shape": list(space.shape), "dtype": dtype, "low": bound(space.low), "high": bound(space.high)}
+
+
+class ChannelsFirst:
+    """An environment whose pictures [H, W, C], as cameras give them, come as [C, H, W]."""
+
+    def __init__(self, env):
+        space = env.observation_space
+        self.env = env
+        self.action_space = env.action_space
+        self.observation_space = type(space)(
+            low=np.moveaxis(space.low, -1, 0), high=np.moveaxis(space.high, -1, 0), dtype=space.dtype
+        )
+
+    def reset(self, **options):
+        observation, *rest = self.env.reset(**options)
+        return (np.moveaxis(np.asarray(observation), -1, 0), *rest)
+
+    def step(self, action):
+        observation, *rest = self.env.step(action)
+        return (np.moveaxis(np.asarray(observation), -1, 0), *rest)
+
+
+def is_camera(space):
+    """Whether observations are pictures [H, W, C] of bytes."""
+    shape = getattr(space, "shape", ())
+    return len(shape) == 3 and shape[2] in (1, 3, 4) and min(shape[:2]) > 4 and np.dtype(space.dtype) == np.uint8
 
 
 def is_box(space):
@@ -255,8 +281,9 @@ def failure_of(error):
 
 
 def main():
-    # Ctrl-C reaches the whole process group; the program that started this one decides what it means.
+    # They reach the whole process group; the program that started this one decides what they mean, and ends its input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     server = Server()
     while (frame := receive()) is not None:
         try:

@@ -68,7 +68,7 @@ export async function resumeAgent(
   path: string,
   parts: Parts,
   identity: string,
-): Promise<{ seconds: number; finished: boolean } | undefined> {
+): Promise<{ steps: number; seconds: number; finished: boolean } | undefined> {
   if (!existsSync(path)) return undefined;
   const { tensors, metadata } = readSafetensors(path);
   try {
@@ -87,7 +87,7 @@ export async function resumeAgent(
     }
     parts.episodes.restore(meta.episodes);
     parts.algorithm.observations = await parts.environment.restore(meta.environment);
-    return { seconds: meta.seconds, finished: meta.finished };
+    return { steps: meta.numbers["steps"] as number, seconds: meta.seconds, finished: meta.finished };
   } finally {
     disposeTree(tensors);
   }

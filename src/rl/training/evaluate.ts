@@ -14,6 +14,8 @@ export interface PlayRequest {
   episodes: number;
   /** The most likely action instead of one drawn by the policy; values of actions are always followed. */
   greedy: boolean;
+  /** Steps after which an episode counts as it is: some policies never come to an end. */
+  maxSteps?: number | undefined;
   /** Told about each step of the first copy's first episode. */
   onStep?: ((frame: PlayedFrame) => void) | undefined;
 }
@@ -30,28 +32,33 @@ export interface PlayedFrame {
 export interface PlayResult {
   returns: number[];
   lengths: number[];
+  /** Episodes that were cut after the most steps; their copies play no further ones. */
+  cut: number;
   /** Share of activations of each agent of a hub. */
   shares: number[] | undefined;
   steps: number;
   seconds: number;
 }
 
+/** Longer than any episode of a game that has an end (Atari: 27,000 steps). */
+export const longestEpisode = 100_000;
+
 /**
  * Plays the episodes, from a fresh start of the environment. Each copy plays a fixed number of them: to take those that
  * end first would prefer short ones.
  */
 export async function playEpisodes(request: PlayRequest): Promise<PlayResult> {
-  const { environment, network, actions: A, episodes } = request;
+  const { environment, network, actions: A, episodes, maxSteps = longestEpisode } = request;
   const { n } = environment;
   const left = Array.from({ length: n }, (_, i) => Math.floor((episodes + n - 1 - i) / n));
   const [returns, lengths]: [number[], number[]] = [[], []];
   const running = Array.from({ length: n }, () => ({ return: 0, length: 0 }));
   const counts = new Array<number>(network.memberNames.length).fill(0);
   let observations = await environment.reset();
-  let steps = 0;
+  let [steps, cut] = [0, 0];
   let showing = request.onStep !== undefined;
   const began = performance.now();
-  while (returns.length < episodes) {
+  while (left.some((count) => count > 0)) {
     const { outputs, routes } = decide(request, observations);
     const chosen = choose(request, outputs, n, A);
     const shown = showing ? observations.slice(0, request.form.elements) : undefined;
@@ -67,18 +74,20 @@ export async function playEpisodes(request: PlayRequest): Promise<PlayResult> {
       for (const model of routes?.[i] ?? []) counts[model] = (counts[model] ?? 0) + 1;
       episode.return += result.rewards[i] ?? 0;
       episode.length += 1;
-      if (!result.terminated[i] && !result.truncated[i]) continue;
+      const ended = result.terminated[i] || result.truncated[i];
+      if (!ended && episode.length < maxSteps) continue;
       if (i === 0) showing = false;
       returns.push(episode.return);
       lengths.push(episode.length);
       running[i] = { return: 0, length: 0 };
-      left[i] = (left[i] ?? 0) - 1;
+      left[i] = ended ? (left[i] ?? 0) - 1 : 0;
+      if (!ended) cut += 1;
     }
     observations = result.observations;
   }
   const total = counts.reduce((sum, count) => sum + count, 0);
   const shares = total > 0 ? counts.map((count) => count / total) : undefined;
-  return { returns, lengths, shares, steps, seconds: (performance.now() - began) / 1000 };
+  return { returns, lengths, cut, shares, steps, seconds: (performance.now() - began) / 1000 };
 }
 
 function decide({ network, form }: PlayRequest, observations: Observations) {

@@ -1,10 +1,11 @@
 /** One agent from start to end: environment, network, algorithm, and the folder that the run leaves. */
 import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { type Hub, openHub } from "../../hub/index.ts";
 import { writeFileAtomic } from "../../io/index.ts";
 import { ConfigError, seedOf, UserError } from "../../torch/index.ts";
 import { fingerprint, Interrupted } from "../../train/index.ts";
+import { agentEntries } from "../agents/agent-member.ts";
 import { buildNetwork, type NetworkPlan } from "../agents/build.ts";
 import type { OutputKind, TrainedNetwork } from "../agents/network.ts";
 import { actionNames, type ObservationForm, observationForm } from "../agents/observations.ts";
@@ -16,7 +17,13 @@ import { type EnvironmentOptions, makeEnvironment, type VectorEnvironment } from
 import { loadModel, type Parts, resumeAgent, saveAgent } from "./checkpoint.ts";
 import { agentEventVersion, agentLog, type EmitAgent } from "./events.ts";
 
-export const agentRunVersion = 2;
+export const agentRunVersion = 3;
+
+/** An agent of a hub, and its weights. */
+export interface UsedAgent {
+  name: string;
+  sha256: string;
+}
 
 export type AlgorithmPlan =
   | { readonly name: "ppo"; readonly options: PpoOptions }
@@ -30,13 +37,14 @@ export interface AgentRun {
   algorithm: AlgorithmPlan;
   network: NetworkPlan;
   hub: string | undefined;
-  hubFingerprint: string | undefined;
+  /** The agents of the hub that the run began with: others may join the hub later. */
+  agents: readonly UsedAgent[] | undefined;
   copies: number;
   totalSteps: number;
   seed: number;
 }
 
-export interface AgentRequest extends Omit<AgentRun, "version" | "hubFingerprint"> {
+export interface AgentRequest extends Omit<AgentRun, "version" | "agents"> {
   out: string;
   resume: boolean;
   emit: EmitAgent;
@@ -67,6 +75,7 @@ export function outputKind(algorithm: AlgorithmPlan["name"]): OutputKind {
 export async function trainAgent(request: AgentRequest): Promise<AgentOutcome> {
   const hub = openAgentHub(request);
   const run = recordedRun(request, hub);
+  refuseAbsentAgents(run, hub);
   const environment = await makeEnvironment(request.environment, {
     ...request.environmentOptions,
     n: request.copies,
@@ -75,7 +84,7 @@ export async function trainAgent(request: AgentRequest): Promise<AgentOutcome> {
   const networks: TrainedNetwork[] = [];
   let algorithm: Algorithm | undefined;
   try {
-    const setting = settingOf(request, environment, hub, networks);
+    const setting = settingOf(run, environment, hub, networks);
     algorithm = await createAlgorithm(request, setting);
     createFolder(request.out, run);
     return await train(request, { algorithm, episodes: setting.episodes, environment }, setting);
@@ -93,23 +102,19 @@ function openAgentHub({ hub, network }: Pick<AgentRequest, "hub" | "network">): 
 }
 
 /** A second network, for a target, is a further call. */
-function settingOf(
-  request: AgentRequest,
-  environment: VectorEnvironment,
-  hub: Hub | undefined,
-  into: TrainedNetwork[],
-) {
+function settingOf(run: AgentRun, environment: VectorEnvironment, hub: Hub | undefined, into: TrainedNetwork[]) {
   const form = observationForm(environment);
   const actions = actionNames(environment).length;
-  const kind = outputKind(request.algorithm.name);
+  const kind = outputKind(run.algorithm.name);
   const outputs = kind === "policy-and-value" ? actions + 1 : actions;
+  const agents = run.agents?.map(({ name }) => name);
   const another = (): TrainedNetwork => {
-    const network = buildNetwork(request.network, { form, outputs, kind, seed: request.seed, hub });
+    const network = buildNetwork(run.network, { form, outputs, kind, seed: run.seed, hub, agents });
     into.push(network);
     return network;
   };
   const episodes = new EpisodeMeter(environment.n);
-  const { totalSteps } = request;
+  const { totalSteps } = run;
   return { environment, form, actions, network: another(), episodes, totalSteps, another };
 }
 
@@ -129,18 +134,31 @@ async function train(request: AgentRequest, parts: Parts, setting: Setting): Pro
   const { out, signal, totalSteps, checkpointSeconds = 60 } = request;
   const { algorithm, episodes } = parts;
   const path = checkpointPath(out);
-  const identity = fingerprint(readAgentRun(out));
+  const { hub: _, ...own } = readAgentRun(out);
+  const identity = fingerprint(own);
   const before = await resumeAgent(path, parts, identity);
-  if (before?.finished) return resultOf(out);
+  if (before?.finished && existsSync(resultPath(out))) return resultOf(out);
   let seconds = before?.seconds ?? 0;
-  const log = agentLog(join(out, "events.jsonl"), algorithm.steps);
+  const log = agentLog(join(out, "events.jsonl"), before?.steps ?? 0);
   const emit: EmitAgent = (event) => {
     log(event);
     request.emit(event);
   };
+  const finish = (steps: number): AgentOutcome => {
+    const { means, count } = episodes;
+    const [meanReturn, meanScore] = [means?.return, means?.score];
+    const outcome = { steps, seconds, episodes: count };
+    emit({ type: "finished", ...outcome, meanReturn, meanScore });
+    const result = { ...outcome, meanReturn, meanScore, meanLength: means?.length };
+    writeFileAtomic(resultPath(out), `${JSON.stringify(result, null, 2)}\n`);
+    return result;
+  };
+  // A run that was killed between its last checkpoint and its result has all that the result says.
+  if (before?.finished) return finish(before.steps);
   emit(startEvent(request, setting, algorithm.steps));
   const reporter = new Reporter(totalSteps, episodes, emit);
   let lastSaved = performance.now();
+  let pause = checkpointSeconds * 1000;
   while (algorithm.steps < totalSteps) {
     const began = performance.now();
     const steps = algorithm.steps;
@@ -150,22 +168,19 @@ async function train(request: AgentRequest, parts: Parts, setting: Setting): Pro
     reporter.add(algorithm.steps, algorithm.steps - steps, spent, logs, rows);
     // Signals and the progress bar live on the event loop.
     await new Promise((resolve) => setImmediate(resolve));
-    if (signal?.aborted || performance.now() - lastSaved > checkpointSeconds * 1000) {
+    if (signal?.aborted || performance.now() - lastSaved > pause) {
       reporter.flush();
+      const start = performance.now();
       saveAgent(path, parts, identity, seconds, false);
       lastSaved = performance.now();
+      // A large replay takes long to write: no more than a tenth of the time goes into it.
+      pause = Math.max(pause, 9 * (lastSaved - start));
     }
     if (signal?.aborted) throw new Interrupted(out);
   }
   reporter.flush();
   saveAgent(path, parts, identity, seconds, true);
-  const { means } = episodes;
-  const outcome = { steps: algorithm.steps, seconds, episodes: episodes.count };
-  const [meanReturn, meanScore] = [means?.return, means?.score];
-  emit({ type: "finished", ...outcome, meanReturn, meanScore });
-  const result = { ...outcome, meanReturn, meanScore, meanLength: means?.length };
-  writeFileAtomic(join(out, "result.json"), `${JSON.stringify(result, null, 2)}\n`);
-  return result;
+  return finish(algorithm.steps);
 }
 
 function startEvent(request: AgentRequest, { network }: Setting, steps: number) {
@@ -239,6 +254,7 @@ export function checkpointPath(out: string): string {
   return join(out, "agent.checkpoint.safetensors");
 }
 
+const resultPath = (out: string) => join(out, "result.json");
 const runFile = (out: string) => join(out, "agent.json");
 
 /** Whether a folder holds the run of an agent. */
@@ -259,16 +275,24 @@ export function readAgentRun(out: string): AgentRun {
 /** What the run is, checked against what the folder says of a run to continue. */
 function recordedRun(request: AgentRequest, hub: Hub | undefined): AgentRun {
   const { out, resume, emit: _, signal: __, checkpointSeconds: ___, ...options } = request;
-  const run: AgentRun = { version: agentRunVersion, ...options, hubFingerprint: hub?.fingerprint };
+  const run: AgentRun = {
+    version: agentRunVersion,
+    ...options,
+    // Runs are used from other folders too.
+    hub: hub && resolve(hub.dir),
+    agents: hub && usedAgents(hub, request.network),
+  };
   if (isAgentRun(out)) {
     if (!resume)
       throw new UserError(`${out} already holds a run: add --resume to continue it, or give another --out folder`);
     const before = readAgentRun(out);
     const now = JSON.parse(JSON.stringify(run)) as AgentRun;
     const keys = Object.keys({ ...now, ...before }) as (keyof AgentRun)[];
-    const different = keys.find((key) => key !== "hub" && JSON.stringify(before[key]) !== JSON.stringify(now[key]));
+    const different = keys.find(
+      (key) => key !== "hub" && key !== "agents" && JSON.stringify(before[key]) !== JSON.stringify(now[key]),
+    );
     if (different) throw new UserError(`${out} holds another run (${different} differs): give another --out folder`);
-    return before;
+    return { ...before, hub: run.hub };
   }
   if (resume) throw new UserError(`${out} holds no run to resume: leave out --resume to start one`);
   if (existsSync(out) && readdirSync(out).length > 0) {
@@ -282,9 +306,29 @@ function createFolder(out: string, run: AgentRun): void {
   writeFileAtomic(runFile(out), `${JSON.stringify(run, null, 2)}\n`);
 }
 
-/** The result of a finished run. */
+/** The agents that a plan needs of a hub. */
+function usedAgents(hub: Hub, plan: NetworkPlan): UsedAgent[] {
+  const entries = agentEntries(hub, plan.kind === "agent" ? [plan.name] : undefined);
+  return entries.map(({ name, weights }) => ({ name, sha256: weights.sha256 }));
+}
+
+/** @throws UserError when the hub lacks an agent that the run began with, or has another one of that name */
+function refuseAbsentAgents({ agents = [] }: AgentRun, hub: Hub | undefined): void {
+  for (const { name, sha256 } of agents) {
+    const entry = hub?.manifest.agents?.find((own) => own.name === name);
+    if (entry?.weights.sha256 === sha256) continue;
+    const what = entry ? "has other weights there now" : "is not there";
+    throw new UserError(
+      `the run began with the agent "${name}" of ${hub?.dir}, which ${what}: give its hub with --hub`,
+    );
+  }
+}
+
+/** The result of a finished run. @throws UserError when there is none */
 export function resultOf(out: string): AgentOutcome {
-  return JSON.parse(readFileSync(join(out, "result.json"), "utf8")) as AgentOutcome;
+  const path = resultPath(out);
+  if (existsSync(path)) return JSON.parse(readFileSync(path, "utf8")) as AgentOutcome;
+  throw new UserError(`the run ${out} is not finished: continue it with \`rl train … --resume\``);
 }
 
 // ---- a run again
@@ -307,7 +351,7 @@ function withWholeRewards(options: AgentRun["environmentOptions"]): AgentRun["en
 
 /**
  * The trained network of a run and a fresh environment for it; the caller disposes and closes both.
- * @throws UserError when the hub is no longer the one that it was trained with, or nothing was saved yet
+ * @throws UserError when the hub lacks an agent that the run began with, or nothing was saved yet
  */
 export async function openAgent(
   out: string,
@@ -316,9 +360,7 @@ export async function openAgent(
   const run = readAgentRun(out);
   const { network: plan, algorithm } = run;
   const hub = openAgentHub({ hub: options.hub ?? run.hub, network: plan });
-  if (hub && hub.fingerprint !== run.hubFingerprint) {
-    throw new UserError(`${out} was trained with another hub than ${hub.dir} is now: give the right one with --hub`);
-  }
+  refuseAbsentAgents(run, hub);
   const environment = await makeEnvironment(run.environment, {
     ...withWholeRewards(run.environmentOptions),
     n: options.copies,
@@ -329,7 +371,8 @@ export async function openAgent(
     const actions = actionNames(environment);
     const kind = outputKind(algorithm.name);
     const outputs = kind === "policy-and-value" ? actions.length + 1 : actions.length;
-    const network = buildNetwork(plan, { form, outputs, kind, seed: run.seed, hub });
+    const agents = run.agents?.map(({ name }) => name);
+    const network = buildNetwork(plan, { form, outputs, kind, seed: run.seed, hub, agents });
     try {
       const saved = loadModel(checkpointPath(out), network.module);
       return { run, network, form, actions, hub, environment, ...saved };

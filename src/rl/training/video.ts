@@ -1,5 +1,6 @@
 /** An episode as a moving picture: what the agent saw, and below it one box for each agent of the hub, lit when active. */
-import { extname } from "node:path";
+import { mkdirSync } from "node:fs";
+import { dirname, extname } from "node:path";
 import sharp from "sharp";
 import { writeFileAtomic } from "../../io/index.ts";
 import { ConfigError, UserError } from "../../torch/index.ts";
@@ -35,6 +36,8 @@ export class EpisodeVideo {
     if (height * width === 1) {
       throw new UserError(`${form.environment} shows numbers, not pictures: there is nothing to film`);
     }
+    // Not after a hundred episodes: the folder may not be writable.
+    mkdirSync(dirname(path), { recursive: true });
     this.#path = path;
     this.#form = form;
     this.#models = models;

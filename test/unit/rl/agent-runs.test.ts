@@ -25,6 +25,7 @@ import {
   openAgent,
   playEpisodes,
   readProgress,
+  resultOf,
   trainAgent,
   usualNetwork,
   verifyAgents,
@@ -87,11 +88,14 @@ function weightsOf(out: string): Record<string, number[]> {
 
 const played = (out: string) => readProgress(join(inDir(out), "events.jsonl")).flatMap((event) => event.returns);
 
-const pathway = (config: Extract<NetworkPlan, { kind: "pathway" }>["config"]): NetworkPlan => ({
+type PathwayPlan = Extract<NetworkPlan, { kind: "pathway" }>;
+
+const pathway = (config: PathwayPlan["config"], changes: Partial<PathwayPlan> = {}): NetworkPlan => ({
   kind: "pathway",
   config,
   memberRate: 1,
   randomRoutes: false,
+  ...changes,
 });
 
 const plans: [string, Partial<AgentRequest> & Pick<AgentRequest, "network">][] = [
@@ -99,6 +103,8 @@ const plans: [string, Partial<AgentRequest> & Pick<AgentRequest, "network">][] =
   ["dqn", { algorithm: dqn, network: { kind: "new", architecture: "minatar-network", config: { channels: 4 } } }],
   ["ppo-hub", { environment: "minatar:space-invaders", hub, network: pathway({ k: 1, warmup: 0.3 }) }],
   ["dqn-hub", { environment: "minatar:seaquest", hub, algorithm: dqn, network: pathway({ k: 2, tau: 1 }) }],
+  ["ppo-frozen", { environment: "minatar:space-invaders", hub, network: pathway({ k: 1 }, { memberRate: 0 }) }],
+  ["dqn-random", { hub, algorithm: dqn, network: pathway({ k: 1 }, { randomRoutes: true }) }],
 ];
 
 for (const [name, plan] of plans) {
@@ -150,6 +156,51 @@ test("a finished run that is resumed says its result and changes nothing", async
   assert.equal(readFileSync(path, "utf8"), log);
 });
 
+test("a run that was killed between its last checkpoint and its result gets the result when it is resumed", async () => {
+  cpSync(inDir("breakout"), inDir("resultless"), { recursive: true });
+  rmSync(join(inDir("resultless"), "result.json"));
+  await assert.rejects(
+    addAgentOfRun({ hub, name: "x", run: inDir("resultless") }),
+    refusal(/is not finished.*--resume/),
+  );
+  const network = usualNetwork(await formOf("minatar:breakout"), "policy-and-value");
+  const outcome = await trainAgent(request("resultless", { network, resume: true }));
+  const { seconds: _, ...expected } = resultOf(inDir("breakout"));
+  assert.deepEqual({ ...resultOf(inDir("resultless")), seconds: undefined }, { ...expected, seconds: undefined });
+  assert.equal(outcome.steps, 1024);
+});
+
+test("a run over a hub stays usable while the hub grows, but not without its agents", async () => {
+  const grown = inDir("grown");
+  cpSync(hub, grown, { recursive: true });
+  await trainAgent(request("on-grown", { environment: "minatar:freeway", hub: grown, network: pathway({ k: 1 }) }));
+  await addAgentOfRun({ hub: grown, name: "freeway", run: inDir("on-grown") });
+  await addAgentOfRun({ hub: grown, name: "again", run: inDir("on-grown"), agent: "asterix" });
+  const opened = await openAgent(inDir("on-grown"), { copies: 1, seed: 0 });
+  assert.deepEqual(opened.network.memberNames, ["breakout", "asterix"]);
+  opened.network.dispose();
+  const again = request("on-grown", { environment: "minatar:freeway", hub: grown, network: pathway({ k: 1 }) });
+  assert.equal((await trainAgent({ ...again, resume: true })).steps, 1024);
+  removeMember(grown, "asterix");
+  const start = memory().handles;
+  await assert.rejects(
+    openAgent(inDir("on-grown"), { copies: 1, seed: 0 }),
+    refusal(/agent "asterix".*is not there.*--hub/),
+  );
+  assert.equal(memory().handles, start);
+  const moved = await openAgent(inDir("on-grown"), { copies: 1, seed: 0, hub });
+  moved.network.dispose();
+});
+
+test("an episode without an end counts as it is after the most steps", async () => {
+  const opened = await openAgent(inDir("breakout"), { copies: 2, seed: 5 });
+  const { environment, network, form, actions } = opened;
+  const play = { environment, network, form, actions: actions.length, kind: "policy-and-value", greedy: true } as const;
+  const { lengths, cut } = await playEpisodes({ ...play, episodes: 6, maxSteps: 3 });
+  assert.deepEqual([lengths, cut], [[3, 3], 2]);
+  network.dispose();
+});
+
 test("another run's folder, no run to resume and other files are refused, and nothing is written", async () => {
   const network = usualNetwork(await formOf("minatar:breakout"), "policy-and-value");
   await assert.rejects(trainAgent(request("breakout", { network })), refusal(/already holds a run.*--resume/));
@@ -162,6 +213,17 @@ test("another run's folder, no run to resume and other files are refused, and no
   await assert.rejects(trainAgent(tooMany), refusal(/k is 3.*1 to 2/));
   const flat = request("none", { environment: "cartpole", hub, network: pathway({ k: 1 }) });
   await assert.rejects(trainAgent(flat), refusal(/sees 10x10 cells.*cartpole shows 1x1/));
+  const misspelt = { k: 1, exploratonWeight: 0.5 } as PathwayPlan["config"];
+  for (const [config, message] of [
+    [misspelt, /no choice exploratonWeight; its choices are: k, /],
+    [{ k: 1, heldOut: 0.3, beta: 0, aggregation: "logits" }, /heldOut keeps images/],
+  ] as const) {
+    const wrong = request("none", { environment: "minatar:freeway", hub, network: pathway(config) });
+    await assert.rejects(trainAgent(wrong), refusal(message));
+  }
+  const options = { ...ppo.options, rollout: 2, minibatches: 8 };
+  const few = request("none", { network, algorithm: { name: "ppo", options } });
+  await assert.rejects(trainAgent(few), refusal(/has 8 steps, too few for 8 minibatches/));
   const unknown: NetworkPlan = { kind: "new", architecture: "mlp", config: { layers: 2 } };
   await assert.rejects(trainAgent(request("none", { network: unknown })), refusal(/wrong configuration/));
   assert.equal(memory().handles, handles);

@@ -154,6 +154,37 @@ test("clipped rewards come with those of the game: an episode has a return and a
   assert.deepEqual((await play({})).means, { return: 3, length: 3 });
 });
 
+test("pictures of cameras come channels first", needsNumpy, () => {
+  const server = fileURLToPath(new URL("../../../src/rl/bridge/gym-server.py", import.meta.url));
+  const program = `
+import importlib.util, types
+import numpy as np
+spec = importlib.util.spec_from_file_location("server", ${JSON.stringify(server)})
+server = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(server)
+
+class Box:
+    def __init__(self, low, high, dtype):
+        self.low, self.high, self.dtype, self.shape = low, high, dtype, low.shape
+
+picture = np.arange(8 * 6 * 3, dtype=np.uint8).reshape(8, 6, 3)
+space = Box(np.zeros((8, 6, 3), np.uint8), np.full((8, 6, 3), 255, np.uint8), np.uint8)
+env = types.SimpleNamespace(
+    observation_space=space, action_space=None,
+    reset=lambda **options: (picture, {}), step=lambda action: (picture, 1.0, False, False, {}),
+)
+assert server.is_camera(space)
+assert not server.is_camera(Box(np.zeros((4, 84, 84), np.uint8), np.zeros((4, 84, 84)), np.uint8))
+assert not server.is_camera(Box(np.zeros((8, 6, 3)), np.zeros((8, 6, 3)), np.float32))
+first = server.Copy(server.ChannelsFirst(env), None)
+assert first.shape == (3, 8, 6)
+for seen in (first.start(1, 0), first.step(0)[0]):
+    assert (seen == picture.transpose(2, 0, 1)).all()
+`;
+  const { status, stderr } = spawnSync(python, ["-c", program], { encoding: "utf8" });
+  assert.equal(status, 0, stderr);
+});
+
 test("wrong actions and overlapping calls are refused and break nothing", needsNumpy, async (t) => {
   const environment = await open(t, ours("Walk"), { n: 2 });
   await assert.rejects(environment.step(Int32Array.of(0)), RangeError);
