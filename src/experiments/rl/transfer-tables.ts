@@ -100,6 +100,7 @@ export function mainSection(lines: readonly TransferLine[], protocol: Protocol):
     },
     remarks: [
       `"${bestTuned}" is chosen after the fact, by the area in each game: it costs the training of all ${sources.length}.`,
+      "Steps a second are those of the machines that computed the cells, which were not all as fast, nor always quiet.",
     ],
   };
 }
