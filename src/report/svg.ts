@@ -31,7 +31,7 @@ export function lineChart(title: string, series: readonly Series[], axes: { x: s
   const py = (y: number) => height - bottom - ((y - y0) / (y1 - y0)) * (height - bottom - top);
   const lines = shown.map((one, i) => {
     const path = one.points.map(([x, y]) => `${px(x).toFixed(1)},${py(y).toFixed(1)}`).join(" ");
-    return `<polyline fill="none" stroke="${colour(i)}" stroke-width="2" points="${path}"><title>${escapeHtml(one.name)}</title></polyline>`;
+    return `<polyline fill="none" ${stroke(i)} points="${path}"><title>${escapeHtml(one.name)}</title></polyline>`;
   });
   const shades = shown.map((one, i) => {
     const lower = (one.band ?? []).map(([x, low]) => `${px(x).toFixed(1)},${py(low).toFixed(1)}`);
@@ -50,7 +50,10 @@ export function lineChart(title: string, series: readonly Series[], axes: { x: s
   const whole = all.every(([x]) => Number.isInteger(x));
   const xTicks = [...new Set(whole ? places.map(Math.round) : places)]
     .filter((x) => x >= x0 && x <= x1)
-    .map((x) => `<text x="${px(x).toFixed(1)}" y="${height - bottom + 16}" text-anchor="middle">${short(x)}</text>`);
+    .map((x) => {
+      const anchor = x === x1 ? "end" : "middle";
+      return `<text x="${px(x).toFixed(1)}" y="${height - bottom + 16}" text-anchor="${anchor}">${short(x)}</text>`;
+    });
   const yTicks = quarters.map((part) => {
     const y = y0 + part * (y1 - y0);
     return (
@@ -58,15 +61,39 @@ export function lineChart(title: string, series: readonly Series[], axes: { x: s
       `<line x1="${left}" x2="${width - 16}" y1="${py(y)}" y2="${py(y)}" stroke="#8884" />`
     );
   });
-  const legend = shown
-    .map((one, i) => `<span style="color:${colour(i)}">■</span> ${escapeHtml(one.name)}`)
-    .join(" &nbsp; ");
+  const names = shown.map(({ name }) => name);
+  const legend = legendRows(names, { left, right: width - 16, top: height + 14 });
   return (
-    `<figure><svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeHtml(title)}">` +
+    `<figure><svg viewBox="0 0 ${width} ${height + legend.height}" role="img" aria-label="${escapeHtml(title)}">` +
     `<text x="${left}" y="16" font-weight="bold">${escapeHtml(title)}</text>${xTicks.join("")}${yTicks.join("")}${shades.join("")}${lines.join("")}${discs.join("")}` +
-    `<text x="${width / 2}" y="${height - 6}" text-anchor="middle">${escapeHtml(axes.x)}</text></svg>` +
-    `<figcaption>${escapeHtml(axes.y)}: ${legend}</figcaption></figure>`
+    `<text x="${width / 2}" y="${height - 6}" text-anchor="middle">${escapeHtml(axes.x)}</text>${legend.text}</svg>` +
+    `<figcaption>${escapeHtml(axes.y)}</figcaption></figure>`
   );
+}
+
+/** The names of lines beside a piece of each, in as many rows as they take. */
+function legendRows(
+  names: readonly string[],
+  { left, right, top }: { left: number; right: number; top: number },
+): { text: string; height: number } {
+  const [rowHeight, dash, letter] = [18, 22, 6.6];
+  let [x, y] = [left, top];
+  const items = names.map((name, i) => {
+    const width = dash + 8 + letter * name.length + 16;
+    if (x > left && x + width > right) [x, y] = [left, y + rowHeight];
+    const item =
+      `<line x1="${x}" x2="${x + dash}" y1="${y - 4}" y2="${y - 4}" ${stroke(i)} />` +
+      `<text x="${x + dash + 6}" y="${y}">${escapeHtml(name)}</text>`;
+    x += width;
+    return item;
+  });
+  return { text: items.join(""), height: y - top + rowHeight + 4 };
+}
+
+/** Beyond the palette's colours lines are dashed. */
+function stroke(i: number): string {
+  const dashes = i < palette.length ? "" : ' stroke-dasharray="6 3"';
+  return `stroke="${colour(i)}" stroke-width="2"${dashes}`;
 }
 
 /** A table of numbers as shades: rows x columns. */

@@ -269,7 +269,9 @@ export function readAgentRun(out: string): AgentRun {
     throw new UserError(`${out} holds no agent (no agent.json): train one with \`rl train --out ${out}\``);
   const run = JSON.parse(readFileSync(path, "utf8")) as AgentRun;
   if (run.version === agentRunVersion) return run;
-  throw new UserError(`${path} has version ${run.version}; this program reads ${agentRunVersion}`);
+  throw new UserError(
+    `${path} has version ${run.version}, this program reads ${agentRunVersion}: train the agent again`,
+  );
 }
 
 /** What the run is, checked against what the folder says of a run to continue. */
