@@ -205,6 +205,7 @@ function mainSection(lines: readonly GameLine[], request: ExperimentRequest): Re
         ];
       }),
     },
+    remarks: ["Times are those of the machines that computed the cells, some of which paused: a rough guide."],
   };
 }
 
