@@ -1,6 +1,6 @@
 /**
- * `npm run bench [-- --json] [--quick] [--only NAME] [--python PATH] [--device cuda]`: every figure with its two sides, taken in turn in
- * one run. PyTorch's side needs a Python with torch; without one those figures are left out and named.
+ * `npm run bench [-- --json] [--quick] [--only NAME] [--python PATH] [--device cuda]`: every figure with its two sides,
+ * taken in turn in one run. PyTorch's side needs a Python with torch; without one those figures are left out and named.
  */
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";

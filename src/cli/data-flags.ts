@@ -57,6 +57,7 @@ export function requireCounts(values: Readonly<Record<string, number | undefined
   }
 }
 
-function kebab(name: string): string {
+/** An option as it is written, without dashes in front: hubMemory is hub-memory. */
+export function kebab(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }

@@ -14,6 +14,7 @@ import { amount } from "../report/index.ts";
 import { addAgentOfRun, isAgentRun } from "../rl/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
 import type { Output } from "./context.ts";
+import { kebab } from "./data-flags.ts";
 import { number, trustHelp } from "./flags.ts";
 import { transferProgress } from "./progress.ts";
 
@@ -127,8 +128,9 @@ async function addAgent(name: string, run: string, flags: AddFlags, output: Outp
   const { hub, licence, agent, ...others } = flags;
   const [foreign] = Object.keys(others);
   if (foreign !== undefined) {
-    const flag = foreign.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-    throw new ConfigError(`--${flag} is about models of images, and ${run} is the run of an agent: leave it out`);
+    throw new ConfigError(
+      `--${kebab(foreign)} is about models of images, and ${run} is the run of an agent: leave it out`,
+    );
   }
   const entry = await addAgentOfRun({ hub, name, run, licence, agent });
   const { architecture, featureWidth, observation, training } = entry;

@@ -1,4 +1,5 @@
 export { bestByRanking } from "./best-by-ranking.ts";
+export { refuseUnknown } from "./choices.ts";
 /** Hub-Pathway and its rivals behind one interface. */
 export { bestSet } from "./ensemble.ts";
 export { combinations, EnsemblePredictor, meanProbabilities } from "./ensemble-predictor.ts";

@@ -44,3 +44,19 @@ export async function zooRequests(
     return { ...usual, method: findMethod(method), choices: {}, data, options, ...more };
   };
 }
+
+/** For runs of every method on that hub: small ones, and members where a method needs one. */
+export const methodChoices: Readonly<Record<string, Record<string, unknown>>> = {
+  "hub-pathway": { k: 2, generatorWidth: 4 },
+  "random-routing": { k: 2, generatorWidth: 4 },
+  "random-members": { k: 2, generatorWidth: 4 },
+  dense: { generatorWidth: 4 },
+  delta: { images: 6, member: "first" },
+  "from-scratch": { member: "second" },
+  "linear-probe": { member: "second" },
+  "l2-sp": { member: "third" },
+  bss: { member: "third" },
+  "co-tuning": { member: "first" },
+  soup: { member: "second", size: 2 },
+  "greedy-ensemble": { rounds: 5 },
+};

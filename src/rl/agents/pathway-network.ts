@@ -9,6 +9,7 @@
  * and compares the same pathway before and after; agents then learned less (docs/results/rl-transfer.md). Learning from
  * replay has no such ratio, and its routes would be those of a generator of long ago: there they are always drawn anew.
  */
+import { refuseUnknown } from "../../methods/index.ts";
 import type { ObservationNetwork } from "../../models/index.ts";
 import { init, type Linear, setBatchNormPolicy } from "../../nn/index.ts";
 import {
@@ -78,12 +79,7 @@ export class PathwayNetwork implements TrainedNetwork {
     const [, height, width] = members[0]?.backbone.inputShape ?? [channels, 1, 1];
     const side = Math.max(height, width);
     const config = { ...agentPathwayConfig(side), ...options.config };
-    const unknown = Object.keys(config).filter((name) => !Object.hasOwn(defaultPathwayConfig, name));
-    if (unknown.length > 0) {
-      throw new ConfigError(
-        `a hub of agents has no choice ${unknown.join(", ")}; its choices are: ${Object.keys(defaultPathwayConfig).join(", ")}`,
-      );
-    }
+    refuseUnknown("hub-pathway", config, Object.keys(defaultPathwayConfig));
     if (config.heldOut) throw new ConfigError("heldOut keeps images from the members: games have no images to keep");
     if (config.noise === "learned") {
       throw new ConfigError('noise "learned" cannot be kept with the routes: use "scheduled" or "none"');

@@ -10,8 +10,9 @@ Frames on standard input and output: uint32 (little-endian) length of the payloa
                                                   the last observations of the ended copies
     any                                     -> e  JSON {kind, message}; the program then ends
 
-All observations are [n, ...shape] in the space's dtype; pictures [H, W, C] of Gymnasium come as [C, H, W]. Episode 0 of a copy is seeded with its seed, the following ones with a mix of seed
-and episode, so that seed, episode and actions are all that is needed to get back to a point. It ends when its input does.
+All observations are [n, ...shape] in the space's dtype; pictures [H, W, C] of Gymnasium come as [C, H, W]. Episode 0 of a copy is
+seeded with its seed, the following ones with a mix of seed and episode, so that seed, episode and actions are all that is needed to get
+back to a point. It ends when its input does.
 """
 
 import importlib.util

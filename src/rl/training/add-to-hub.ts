@@ -6,7 +6,7 @@ import { plainArchitecture } from "../agents/build.ts";
 import { PlainNetwork, type TrainedNetwork } from "../agents/network.ts";
 import { PathwayNetwork } from "../agents/pathway-network.ts";
 import { readProgress } from "./events.ts";
-import { type AgentRun, isAgentRun, openAgent, outputKind, resultOf } from "./run.ts";
+import { type AgentRun, isAgentRun, openAgent, outputKind, refuseUnfinished, resultOf } from "./run.ts";
 
 export interface AddRunRequest {
   hub: string;
@@ -39,7 +39,7 @@ export async function addAgentOfRun(request: AddRunRequest): Promise<AgentEntry>
   const opened = await openAgent(out, { copies: 1, seed: 0 });
   const { network, environment, run, form, actions, steps, finished } = opened;
   try {
-    if (!finished) throw new UserError(`the run ${out} is not finished: continue it with \`rl train … --resume\``);
+    if (!finished) refuseUnfinished(out);
     const { tensors, plan, featureWidth, meanReturn, source } = joining(request, run, network);
     return addAgent({
       hub,

@@ -105,17 +105,22 @@ function openAgentHub({ hub, network }: Pick<AgentRequest, "hub" | "network">): 
 function settingOf(run: AgentRun, environment: VectorEnvironment, hub: Hub | undefined, into: TrainedNetwork[]) {
   const form = observationForm(environment);
   const actions = actionNames(environment).length;
-  const kind = outputKind(run.algorithm.name);
-  const outputs = kind === "policy-and-value" ? actions + 1 : actions;
-  const agents = run.agents?.map(({ name }) => name);
   const another = (): TrainedNetwork => {
-    const network = buildNetwork(run.network, { form, outputs, kind, seed: run.seed, hub, agents });
+    const network = networkOf(run, form, actions, hub);
     into.push(network);
     return network;
   };
   const episodes = new EpisodeMeter(environment.n);
   const { totalSteps } = run;
   return { environment, form, actions, network: another(), episodes, totalSteps, another };
+}
+
+/** What the run trains, as it begins. @param actions number of them */
+function networkOf(run: AgentRun, form: ObservationForm, actions: number, hub: Hub | undefined): TrainedNetwork {
+  const kind = outputKind(run.algorithm.name);
+  const outputs = kind === "policy-and-value" ? actions + 1 : actions;
+  const agents = run.agents?.map(({ name }) => name);
+  return buildNetwork(run.network, { form, outputs, kind, seed: run.seed, hub, agents });
 }
 
 async function createAlgorithm(
@@ -330,6 +335,11 @@ function refuseAbsentAgents({ agents = [] }: AgentRun, hub: Hub | undefined): vo
 export function resultOf(out: string): AgentOutcome {
   const path = resultPath(out);
   if (existsSync(path)) return JSON.parse(readFileSync(path, "utf8")) as AgentOutcome;
+  refuseUnfinished(out);
+}
+
+/** @throws UserError always */
+export function refuseUnfinished(out: string): never {
   throw new UserError(`the run ${out} is not finished: continue it with \`rl train … --resume\``);
 }
 
@@ -360,8 +370,7 @@ export async function openAgent(
   options: { copies: number; seed: number; hub?: string | undefined },
 ): Promise<OpenedAgent & { environment: VectorEnvironment }> {
   const run = readAgentRun(out);
-  const { network: plan, algorithm } = run;
-  const hub = openAgentHub({ hub: options.hub ?? run.hub, network: plan });
+  const hub = openAgentHub({ hub: options.hub ?? run.hub, network: run.network });
   refuseAbsentAgents(run, hub);
   const environment = await makeEnvironment(run.environment, {
     ...withWholeRewards(run.environmentOptions),
@@ -371,10 +380,7 @@ export async function openAgent(
   try {
     const form = observationForm(environment);
     const actions = actionNames(environment);
-    const kind = outputKind(algorithm.name);
-    const outputs = kind === "policy-and-value" ? actions.length + 1 : actions.length;
-    const agents = run.agents?.map(({ name }) => name);
-    const network = buildNetwork(plan, { form, outputs, kind, seed: run.seed, hub, agents });
+    const network = networkOf(run, form, actions.length, hub);
     try {
       const saved = loadModel(checkpointPath(out), network.module);
       return { run, network, form, actions, hub, environment, ...saved };

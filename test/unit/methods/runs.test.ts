@@ -6,28 +6,13 @@ import { before, test } from "node:test";
 import { findMethod, methods } from "../../../src/methods/index.ts";
 import { memory } from "../../../src/torch/index.ts";
 import { evaluate, Interrupted, openRun, type RunEvent, summarise, trainRun } from "../../../src/train/index.ts";
-import { zooRequests } from "../../support/zoo-hub.ts";
+import { methodChoices, zooRequests } from "../../support/zoo-hub.ts";
 
 let request: Awaited<ReturnType<typeof zooRequests>>;
 
 before(async () => {
   request = await zooRequests();
 });
-
-const choices: Record<string, Record<string, unknown>> = {
-  "hub-pathway": { k: 2, generatorWidth: 4 },
-  "random-routing": { k: 2, generatorWidth: 4 },
-  "random-members": { k: 2, generatorWidth: 4 },
-  dense: { generatorWidth: 4 },
-  delta: { images: 6, member: "first" },
-  "from-scratch": { member: "second" },
-  "linear-probe": { member: "second" },
-  "l2-sp": { member: "third" },
-  bss: { member: "third" },
-  "co-tuning": { member: "first" },
-  soup: { member: "second", size: 2 },
-  "greedy-ensemble": { rounds: 5 },
-};
 
 for (const method of methods) {
   test(`${method.name} learns, opens again with the same predictions, and leaves nothing in memory`, async () => {
@@ -36,7 +21,7 @@ for (const method of methods) {
     const emit = (event: RunEvent) => {
       if (event.type === "epoch") fits.set(event.fit, [...(fits.get(event.fit) ?? []), event.loss]);
     };
-    const own = choices[method.name] ?? {};
+    const own = methodChoices[method.name] ?? {};
     const run = await trainRun(request(`run-${method.name}`, method.name, { choices: own, emit }));
     assert.ok(fits.size > 0);
     for (const [fit, losses] of fits) {
@@ -71,7 +56,7 @@ const resumed = [
 ];
 for (const name of resumed) {
   test(`${name} goes on after interruptions exactly as without them`, async () => {
-    const own = choices[name] ?? {};
+    const own = methodChoices[name] ?? {};
     const whole = await trainRun(request(`whole-${name}`, name, { choices: own }));
     for (let cut = 0; ; cut++) {
       const abort = new AbortController();

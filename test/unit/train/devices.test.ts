@@ -18,7 +18,7 @@ import {
   trainRun,
 } from "../../../src/train/index.ts";
 import { smallNetworks } from "../../support/small-networks.ts";
-import { zooRequests } from "../../support/zoo-hub.ts";
+import { methodChoices, zooRequests } from "../../support/zoo-hub.ts";
 
 let request: Awaited<ReturnType<typeof zooRequests>>;
 const gpu = loadedLibrary().cuda;
@@ -72,18 +72,6 @@ for (const [name, config] of smallNetworks) {
   });
 }
 
-const choices: Record<string, Record<string, unknown>> = {
-  "hub-pathway": { k: 2, generatorWidth: 4 },
-  "random-routing": { k: 2, generatorWidth: 4 },
-  "random-members": { k: 2, generatorWidth: 4 },
-  dense: { generatorWidth: 4 },
-  delta: { images: 6, member: "first" },
-  "from-scratch": { member: "second" },
-  "co-tuning": { member: "first" },
-  soup: { member: "second", size: 2 },
-  "greedy-ensemble": { rounds: 5 },
-};
-
 for (const method of methods) {
   test(`${method.name} trains on a GPU, and predicts the same on the CPU`, onGpu, async () => {
     const handles = memory().handles;
@@ -91,7 +79,7 @@ for (const method of methods) {
     const emit = (event: RunEvent) => {
       if (event.type === "epoch") losses.push(event.loss);
     };
-    const own = choices[method.name] ?? {};
+    const own = methodChoices[method.name] ?? {};
     const run = await trainRun(request(`gpu-${method.name}`, method.name, { choices: own, emit, device: "cuda" }));
     assert.ok(losses.every(Number.isFinite));
     const again = await evaluated(await openRun(run.folder.path, findMethod, { device: "cuda" }));
@@ -121,7 +109,7 @@ function assertAlike(actual: Float32Array, expected: Float32Array, tolerance: nu
 }
 
 test("frozen members, bfloat16 and resumption on a GPU", onGpu, async () => {
-  const more = { choices: choices["hub-pathway"] ?? {}, device: "cuda" };
+  const more = { choices: methodChoices["hub-pathway"] ?? {}, device: "cuda" };
   const frozen = request("gpu-frozen", "hub-pathway", more);
   for (const options of [
     { ...frozen.options, frozenViews: 2 },
