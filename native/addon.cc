@@ -340,6 +340,7 @@ void expose(napi_env env, napi_value exports, const char* name) {
 napi_value initialise(napi_env env, napi_value exports) {
   static const bool once = (keepFreedMemory(), true);
   (void)once;
+  quietLibtorch();
   check(env, napi_set_instance_data(env, new Addon(), nullptr, nullptr));
   expose<findOperator>(env, exports, "findOperator");
   expose<callOperator>(env, exports, "callOperator");

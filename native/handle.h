@@ -67,6 +67,9 @@ napi_value undefined(napi_env env);
 at::ScalarType toScalarType(const std::string& name);
 std::string scalarTypeName(at::ScalarType type);
 
+// Sees that libtorch writes nothing of its own on standard error in this thread (quiet.cc).
+void quietLibtorch();
+
 // The generic boxed call (call.cc).
 napi_value findOperator(napi_env env, const std::vector<napi_value>& args);
 napi_value callOperator(napi_env env, const std::vector<napi_value>& args);

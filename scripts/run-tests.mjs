@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { inspect, parseArgs } from "node:util";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const fileTimeout = 10 * 60 * 1000;
+const fileTimeout = 30 * 60 * 1000;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -1,5 +1,6 @@
 /** What the loaded library is and how it runs. */
-import { UserError } from "./errors.ts";
+import { mostThreads } from "./environment.ts";
+import { ConfigError, UserError } from "./errors.ts";
 import { native } from "./native.ts";
 import * as ops from "./ops.generated.ts";
 import { scope } from "./scope.ts";
@@ -9,8 +10,14 @@ export function memory(): { handles: number; bytes: number } {
   return native.memory();
 }
 
-/** Threads inside one operator; a setting of the calling thread, so a worker sets its own. */
+/**
+ * Threads inside one operator; a setting of the calling thread, so a worker sets its own.
+ * @throws ConfigError for what is no number from 1 to the machine's processors (to 16 on small machines)
+ */
 export function setNumThreads(count: number): void {
+  if (!Number.isInteger(count) || count < 1 || count > mostThreads) {
+    throw new ConfigError(`threads must be a whole number from 1 to ${mostThreads} on this machine, not ${count}`);
+  }
   native.setThreads(count);
 }
 

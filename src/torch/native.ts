@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
+import { freeProcessors, mostThreads, withLibraryEnvironment } from "./environment.ts";
 import { ConfigError } from "./errors.ts";
 
 /** What JavaScript holds of a native tensor or generator: an opaque External. */
@@ -97,22 +98,12 @@ export interface Native {
 
 const path = fileURLToPath(new URL("../../build/Release/hub_pathway.node", import.meta.url));
 
-/**
- * oneDNN compiles a kernel for every shape and keeps 1,024 of them. Routes give each member sub-batches of every size, in
- * three passes of dozens of layers: with the library's number, steps with random routes compile anew all the time.
- */
-const keptKernels = 8192;
-
 function load(): Native {
   if (!existsSync(path)) {
     throw new ConfigError(`the native addon is not built (looked for ${path}): run \`npx hub-pathway setup\``);
   }
-  process.env["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] ??= String(keptKernels);
-  // cuDNN's newer interface takes about 10 ms to choose a kernel for a number of rows that it has not seen, and routes
-  // give new ones all the time: 46 s instead of 2 for the starter hub's first twelve steps on an H100.
-  process.env["TORCH_CUDNN_V8_API_DISABLED"] ??= "1";
   try {
-    return createRequire(import.meta.url)(path) as Native;
+    return withLibraryEnvironment(() => createRequire(import.meta.url)(path) as Native);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new ConfigError(
@@ -122,3 +113,7 @@ function load(): Native {
 }
 
 export const native: Native = load();
+
+// OpenMP knows which processors the process is bound to, and no quota; a number that it was given stands, if it is possible.
+const limit = process.env["OMP_NUM_THREADS"] === undefined ? freeProcessors() : mostThreads;
+if (native.threads() > limit) native.setThreads(limit);

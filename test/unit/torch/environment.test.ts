@@ -1,0 +1,119 @@
+/** The library in a process of its own: how OpenMP waits, how many threads it has, and what is written on standard error. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism, cpus, tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { after, test } from "node:test";
+import { freeProcessors } from "../../../src/torch/environment.ts";
+import { ConfigError, getNumThreads, setNumThreads } from "../../../src/torch/index.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "hub-pathway-environment-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+const library = new URL("../../../src/torch/index.ts", import.meta.url).href;
+
+/** Runs `code` with the library as `torch`, behind a launcher if there is one. */
+function loaded(code: string, env: NodeJS.ProcessEnv = {}, launcher: readonly string[] = []) {
+  const script = `const torch = await import(${JSON.stringify(library)});\n${code}`;
+  const command = [process.execPath, "--import", import.meta.resolve("tsx"), "--input-type=module", "-e", script];
+  const [program = "", ...args] = [...launcher, ...command];
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(K|G)?OMP_|^KMP_|^TORCH_/.test(name));
+  const result = spawnSync(program, args, { env: { ...Object.fromEntries(inherited), ...env }, encoding: "utf8" });
+  assert.equal(result.status, 0, result.stderr);
+  return result;
+}
+
+/** What OpenMP read when it was loaded, in its own words. */
+function openMp(env: NodeJS.ProcessEnv = {}) {
+  const { stderr, stdout } = loaded("console.log(process.env.OMP_WAIT_POLICY ?? 'none', torch.getNumThreads())", {
+    ...env,
+    OMP_DISPLAY_ENV: "verbose",
+  });
+  return { policy: /OMP_WAIT_POLICY = '(\w+)'/.exec(stderr)?.[1], stdout: stdout.trim() };
+}
+
+test("OpenMP waits without spinning, and the variable is gone afterwards", () => {
+  assert.deepEqual(openMp(), { policy: "PASSIVE", stdout: `none ${freeProcessors()}` });
+});
+
+test("a user's own way of waiting and number of threads stand", () => {
+  assert.deepEqual(openMp({ OMP_WAIT_POLICY: "ACTIVE", OMP_NUM_THREADS: "1" }), {
+    policy: "ACTIVE",
+    stdout: "ACTIVE 1",
+  });
+});
+
+const groups: [string, Record<string, string>, number][] = [
+  ["no control groups", {}, Number.POSITIVE_INFINITY],
+  ["a quota", { "proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "150000 100000\n" }, 1],
+  ["no quota", { "proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "max 100000\n" }, Number.POSITIVE_INFINITY],
+  [
+    "a quota of a group above",
+    {
+      "proc/self/cgroup": "0::/slice/job\n",
+      "sys/fs/cgroup/slice/cpu.max": "100000 100000\n",
+      "sys/fs/cgroup/slice/job/cpu.max": "max 100000\n",
+    },
+    1,
+  ],
+  ["less than one processor", { "proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "20000 100000\n" }, 1],
+  [
+    "a quota of version 1",
+    {
+      "proc/self/cgroup": "4:memory:/job\n1:cpu,cpuacct:/job\n",
+      "sys/fs/cgroup/cpu/job/cpu.cfs_quota_us": "100000\n",
+      "sys/fs/cgroup/cpu/job/cpu.cfs_period_us": "100000\n",
+    },
+    1,
+  ],
+  [
+    "no quota of version 1",
+    {
+      "proc/self/cgroup": "1:cpu:/\n",
+      "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n",
+      "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+    },
+    Number.POSITIVE_INFINITY,
+  ],
+];
+
+for (const [name, files, processors] of groups) {
+  test(`processors under ${name}`, () => {
+    const system = mkdtempSync(join(folder, "system-"));
+    for (const [path, text] of Object.entries(files)) {
+      mkdirSync(dirname(join(system, path)), { recursive: true });
+      writeFileSync(join(system, path), text);
+    }
+    assert.equal(freeProcessors(system), Math.min(processors, availableParallelism()));
+  });
+}
+
+test("numbers of threads that no machine has are refused, and change nothing", () => {
+  const before = getNumThreads();
+  for (const count of [0, -1, 1.5, Number.NaN, 100_000, Math.max(16, cpus().length) + 1]) {
+    assert.throws(() => setNumThreads(count), ConfigError, `${count}`);
+  }
+  assert.equal(getNumThreads(), before);
+});
+
+test("a warning of libtorch is one line, however often it comes", () => {
+  const warn = `for (let i = 0; i < 3; i++) torch.call("aten::std.correction", [torch.ones([1])]);`;
+  const { stderr } = loaded(warn);
+  assert.match(stderr, /^libtorch: std\(\): degrees of freedom[^\n]*\n$/);
+});
+
+const hasStrace = spawnSync("strace", ["--version"]).status === 0;
+
+test("convolutions say nothing on a processor that NNPACK does not know", { skip: !hasStrace && "no strace" }, () => {
+  const convolve = `torch.setNumThreads(1);
+    const [x, w] = [torch.ones([8, 3, 8, 8]), torch.ones([4, 3, 1, 1])];
+    torch.call("aten::convolution", [x, w, null, [1, 1], [0, 0], [1, 1], false, [0, 0], 1]);`;
+  const unreadable = ["/proc/cpuinfo", "/sys/devices/system/cpu/possible", "/sys/devices/system/cpu/present"];
+  const trace = ["-f", "-o", "/dev/null", "-e", "trace=openat", "-e", "inject=openat:error=ENOENT"];
+  const launcher = ["strace", ...trace, ...unreadable.flatMap((path) => ["-P", path])];
+  const { stderr } = loaded(convolve, { TORCH_CPP_LOG_LEVEL: "WARNING" }, launcher);
+  const ofTheTrap = /cpuinfo/;
+  const lines = stderr.split("\n").filter((line) => line !== "" && !ofTheTrap.test(line));
+  assert.deepEqual(lines, []);
+});
