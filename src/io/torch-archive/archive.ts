@@ -3,6 +3,7 @@ import { UserError } from "../../torch/index.ts";
 import { FileSource } from "../file-source.ts";
 import type { LazyTensor } from "../lazy-tensor.ts";
 import { describeForeign } from "./foreign.ts";
+import { onlyPython } from "./globals.ts";
 import { readLegacy } from "./legacy.ts";
 import type { Plain, TorchValue, Value } from "./values.ts";
 import { leavesOf } from "./walk.ts";
@@ -18,13 +19,16 @@ export interface TorchArchive {
   readonly tensors: ReadonlyMap<string, LazyTensor>;
   /** Every other leaf by its dotted path. */
   readonly scalars: ReadonlyMap<string, Plain>;
+  /** Class of every object that only Python can rebuild, by its dotted path; such objects are left out. */
+  readonly opaque: ReadonlyMap<string, string>;
 }
 
 const zipMagic = 0x04034b50;
 
 /**
- * Opens a .pth or .pt file without running any of it: numbers, text, containers and tensors are kept, and whatever else
- * Python would rebuild (classes of models above all, so a whole pickled module) is refused by name. Only what describes
+ * Opens a .pth or .pt file without running any of it: numbers, text, containers and tensors are kept. Objects of other
+ * classes (a run's configuration) are left out; a file that is nothing else, such as a whole pickled module, is refused.
+ * Only what describes
  * the tensors is read: each has its shape and dtype, and its `read()` reads its elements when asked. `stateDictOf` finds a
  * model's tensors in it. The file is not kept open.
  * @throws UserError naming the file when it is no such file, is damaged, or holds something that is not supported
@@ -40,8 +44,10 @@ export async function readTorchArchive(path: string): Promise<TorchArchive> {
   if (foreign !== undefined) return fail(foreign);
   const value: Value = isZip ? await readZip(await ZipArchive.open(source), fail) : await readLegacy(source, fail);
   const root = value as TorchValue;
-  const { tensors, plain } = leavesOf(root, fail);
-  return { path, format: isZip ? "zip" : "legacy", root, tensors, scalars: plain };
+  const { tensors, plain, opaque } = leavesOf(root, fail);
+  const [first] = opaque.values();
+  if (tensors.size === 0 && first !== undefined) return fail(onlyPython(first));
+  return { path, format: isZip ? "zip" : "legacy", root, tensors, scalars: plain, opaque };
 }
 
 /**

@@ -1,10 +1,13 @@
-/** The globals that a weights file may name, and what becomes of them; every other name ends the reading. */
+/**
+ * The globals that a weights file may name, and what becomes of them. Classes of other projects become opaque objects; what
+ * can run code, and tensors of kinds that this reader has not, end the reading.
+ */
 import type { Dtype } from "../../torch/index.ts";
 import { LazyTensor, widths } from "../lazy-tensor.ts";
 import { quoted } from "../quoted.ts";
 import { numpyGlobals } from "./numpy.ts";
 import { isSize, sizes, storageTypes, viewStorage } from "./storage.ts";
-import { Attributes, type Context, Global, kindOf, shown, type Value } from "./values.ts";
+import { Attributes, type Context, Global, kindOf, OpaqueGlobal, shown, type Value } from "./values.ts";
 
 /** Python 2's names of what Python 3 calls otherwise, and NumPy 2's of what NumPy 1 did. */
 const renamed: readonly [RegExp, string][] = [
@@ -22,6 +25,9 @@ const dangerous = new Set(
     "profile ensurepip pip io _io tempfile glob http urllib requests ssl signal commands popen2 dill cloudpickle"
   ).split(" "),
 );
+
+/** Of the dangerous modules: classes that configurations are made of, which act on nothing. */
+const harmless = new Set(["functools.partial", "types.SimpleNamespace", "builtins.range", "builtins.slice"]);
 
 function makeDict(args: readonly Value[], context: Context): Map<Value, Value> {
   const [items] = args;
@@ -181,11 +187,18 @@ export function findGlobal(module: string, name: string, context: Context): Valu
   for (const [pattern, what] of unsupported) {
     if (pattern.test(full)) return context.fail(`it holds ${what} (${shown}), which are not supported; ${resave}`);
   }
-  if (dangerous.has(home.split(".")[0] ?? "")) {
+  if (dangerous.has(home.split(".")[0] ?? "") && !harmless.has(full)) {
     return context.fail(
       `it names ${shown}, which no weights file needs and which can run code: do not open it with Python; ` +
         "get the weights from a source that you trust, best as safetensors",
     );
   }
-  return context.fail(`it holds ${shown}, which only Python can rebuild: if you trust the file, ${resave}`);
+  // What makes tensors in ways that this reader does not know must not be left out in silence.
+  if (/^torch\..*\._\w+$|^torch\._/.test(full)) return context.fail(onlyPython(shown));
+  return new OpaqueGlobal(shown);
+}
+
+/** A message about a quoted name that cannot be rebuilt here. */
+export function onlyPython(name: string): string {
+  return `it holds ${name}, which only Python can rebuild: if you trust the file, ${resave}`;
 }

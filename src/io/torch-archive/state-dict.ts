@@ -3,11 +3,12 @@ import { UserError } from "../../torch/index.ts";
 import { LazyTensor } from "../lazy-tensor.ts";
 import { quoted } from "../quoted.ts";
 import type { TorchArchive } from "./archive.ts";
+import { onlyPython } from "./globals.ts";
 import type { TorchValue } from "./values.ts";
 import { keyText } from "./walk.ts";
 
 /** What a run saves beside its model: an optimiser's moments have the weights' shapes, but are no weights. */
-const besides = /optim|sched|scaler|sampler|rng|random|history|metric|callback|loops|args|config|hyper/i;
+const besides = /optim|sched|scaler|sampler|rng|random|history|metric|callback|loops|args|config|hyper|loss/i;
 /** Parts of the names that runs save models under. */
 const modelWords = new Set(
   "state dict model module net network params weights teacher student ema backbone encoder".split(" "),
@@ -36,7 +37,7 @@ interface Candidate {
  * @throws UserError naming the candidates when there are several or none
  */
 export function stateDictOf(archive: TorchArchive, under?: string): Map<string, LazyTensor> {
-  const { path, root } = archive;
+  const { path, root, opaque } = archive;
   const found = candidatesIn(root, []);
   if (under !== undefined) {
     const value = valueAt(root, under);
@@ -47,8 +48,12 @@ export function stateDictOf(archive: TorchArchive, under?: string): Map<string, 
   const named = found.filter(({ keys }) => keys.some(isModelName));
   const only = found.length === 1 ? found[0] : named.length === 1 ? named[0] : undefined;
   if (only) return tensorsOf(only);
-  if (found.length === 0) throw new UserError(`${path} has no state dict: it holds no dict of tensors by name`);
-  throw new UserError(`${path} has several state dicts: say which one is meant${offer(found)}`);
+  if (found.length === 0) {
+    const [first] = opaque.values();
+    const reason = first === undefined ? "it holds no dict of tensors by name" : onlyPython(first);
+    throw new UserError(`${path} has no state dict: ${reason}`);
+  }
+  throw new UserError(`${path} has several state dicts: name one with --under${offer(found)}`);
 }
 
 function isModelName(key: string): boolean {
@@ -66,7 +71,7 @@ function offer(found: readonly Candidate[]): string {
     const { size } = tensorsOf(candidate);
     return `${path} (${size} tensor${size === 1 ? "" : "s"})`;
   });
-  return ` (there is ${shown.join(", ")}${found.length > 12 ? ", …" : ""})`;
+  return `: there is ${shown.join(", ")}${found.length > 12 ? ", …" : ""}`;
 }
 
 /** Dicts that hold tensors by name; one that has models inside stands back for them. */

@@ -1,6 +1,6 @@
 /**
  * A restricted unpickler (Python's pickletools.py describes the instructions; protocols 0 to 5). It runs nothing: globals
- * are looked up in a table of harmless ones, and whatever is not in it ends the reading by its name.
+ * are looked up in a table of harmless ones. Objects of other classes are read past, and dangerous names end the reading.
  */
 
 import { quoted } from "../quoted.ts";
@@ -14,7 +14,7 @@ import {
   parseRawUnicode,
   textOrLatin1,
 } from "./pickle-cursor.ts";
-import { Attributes, type Context, Global, isBuildable, kindOf, type Value } from "./values.ts";
+import { Attributes, type Context, Global, isBuildable, kindOf, Opaque, OpaqueGlobal, type Value } from "./values.ts";
 
 export interface UnpickleOptions {
   /** What a global stands for; it ends the reading for a name it does not know. */
@@ -155,12 +155,14 @@ class Machine {
 
   append(items: readonly Value[]): void {
     const list = this.top();
+    if (list instanceof Opaque) return;
     if (!Array.isArray(list)) this.#fail(`it appends to ${kindOf(list)}`);
     for (const item of items) list.push(item);
   }
 
   setItems(items: readonly Value[]): void {
     const map = this.top();
+    if (map instanceof Opaque) return;
     if (!(map instanceof Map)) this.#fail(`it sets items of ${kindOf(map)}`);
     this.#fill(map, items);
   }
@@ -178,6 +180,7 @@ class Machine {
 
   addItems(items: readonly Value[]): void {
     const set = this.top();
+    if (set instanceof Opaque) return;
     if (!(set instanceof Set)) this.#fail(`it adds items to ${kindOf(set)}`);
     for (const item of items) set.add(item);
   }
@@ -331,8 +334,11 @@ define("R", (m) => m.reduce());
 define(0x81, (m) => m.reduce());
 define(0x92, (m) => {
   const named = m.pop();
-  if (!(named instanceof Map) || named.size > 0) m.fail("it makes an object with named arguments");
-  m.reduce();
+  const args = m.pop();
+  const made = m.pop();
+  const isNamed = !(named instanceof Map) || named.size > 0;
+  if (isNamed && !(made instanceof OpaqueGlobal)) m.fail("it makes an object with named arguments");
+  m.instantiate(made, args);
 });
 define("b", (m) => m.build());
 define("i", (m) => {

@@ -44,6 +44,26 @@ export abstract class Described implements Buildable {
   abstract build(state: Value, context: Context): void;
 }
 
+/** An object of a class that only Python has. It is not rebuilt: what belongs to it is read past. */
+export class Opaque extends Described {
+  /** Qualified name of the class, or of what would make the object, quoted. */
+  readonly name: string;
+
+  constructor(name: string) {
+    super();
+    this.name = name;
+  }
+
+  override build(): void {}
+}
+
+/** A class or function that only Python has: calling it gives an opaque object. */
+export class OpaqueGlobal extends Global {
+  constructor(name: string) {
+    super(name, () => new Opaque(name));
+  }
+}
+
 /** An object whose attributes are its content, such as argparse.Namespace. */
 export class Attributes extends Map<Value, Value> {}
 
@@ -59,6 +79,7 @@ export function kindOf(value: Value | undefined): string {
   if (value instanceof Map) return "a dict";
   if (value instanceof Set) return "a set";
   if (value instanceof LazyTensor) return "a tensor";
+  if (value instanceof Opaque) return value.name;
   return value instanceof Global ? value.name : "a description";
 }
 

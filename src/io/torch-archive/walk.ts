@@ -1,7 +1,7 @@
 /** Walks the tree of an archive's values. */
 import { LazyTensor } from "../lazy-tensor.ts";
 import { quoted } from "../quoted.ts";
-import { Described, Global, type Plain, type TorchValue, type Value } from "./values.ts";
+import { Described, Global, Opaque, OpaqueGlobal, type Plain, type TorchValue, type Value } from "./values.ts";
 
 const maximumDepth = 100;
 const maximumVisits = 2_000_000;
@@ -11,6 +11,8 @@ export interface Leaves {
   /** By dotted path. */
   readonly tensors: Map<string, LazyTensor>;
   readonly plain: Map<string, Plain>;
+  /** Classes of the objects that were not rebuilt. */
+  readonly opaque: Map<string, string>;
 }
 
 /** A key as part of a dotted path. */
@@ -30,6 +32,7 @@ export function keyText(key: unknown): string {
 export function leavesOf(root: TorchValue, fail: (what: string) => never): Leaves {
   const tensors = new Map<string, LazyTensor>();
   const plain = new Map<string, Plain>();
+  const opaque = new Map<string, string>();
   const above = new Set<object>();
   let visits = 0;
 
@@ -40,6 +43,10 @@ export function leavesOf(root: TorchValue, fail: (what: string) => never): Leave
     if (value instanceof LazyTensor) {
       if (tensors.has(path)) fail(`two tensors are both at ${quoted(path)}`);
       tensors.set(path, value);
+      return;
+    }
+    if (value instanceof Opaque || value instanceof OpaqueGlobal) {
+      opaque.set(path, value.name);
       return;
     }
     if (value instanceof Global || value instanceof Described) {
@@ -60,7 +67,7 @@ export function leavesOf(root: TorchValue, fail: (what: string) => never): Leave
   };
 
   visit(root, "");
-  return { tensors, plain };
+  return { tensors, plain, opaque };
 }
 
 function joined(path: string, key: unknown): string {

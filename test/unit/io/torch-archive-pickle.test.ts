@@ -139,9 +139,26 @@ test("dangerous globals, old names included, are refused as such; unknown ones w
     const [, module = "", last = ""] = /^(.*)\.(\w+)$/.exec(name) ?? [];
     assert.throws(() => read(op.join(op.global(module, last), ".")), /can run code: do not open it with Python/, name);
   }
-  assert.throws(() => read("cmy_code\nModel\n."), /holds "my_code.Model", which only Python can rebuild.*state_dict/);
+  const rebuilt = /holds "torch._utils._rebuild_new_tensor", which only Python can rebuild.*state_dict/;
+  assert.throws(() => read("ctorch._utils\n_rebuild_new_tensor\n."), rebuilt);
   assert.throws(
-    () => read(`cx${"y".repeat(1e6)}\nz\n.`),
+    () => read(`ctorch._${"y".repeat(1e6)}\nz\n.`),
     (error: Error) => error.message.length < 500,
   );
+});
+
+test("objects of other classes are read past, whatever is done to them", () => {
+  const made = op.join(op.global("project.config", "Config"), op.tuple(), "\x81");
+  const changes = [
+    op.join(op.dict({ lr: op.int(1) }), "b"),
+    op.join("(", op.text("key"), op.int(1), "u"),
+    op.join("(", op.int(1), "e"),
+    op.join("(", op.int(1), "\x90"),
+  ];
+  const named = op.join(op.global("project", "Named"), op.tuple(), op.dict({ depth: op.int(3) }), "\x92");
+  for (const object of [made, ...changes.map((change) => op.join(made, change)), named]) {
+    const value = read(op.join(op.dict({ before: op.int(1), object, after: op.int(2) }), ".")) as Map<string, unknown>;
+    assert.deepEqual([value.get("before"), value.get("after")], [1, 2]);
+    assert.match(String((value.get("object") as { name: string }).name), /^"project/);
+  }
 });

@@ -241,7 +241,10 @@ test("a state dict is found where a run saved it, beside optimisers and numbers"
 
 test("several state dicts are named; so is what there is instead of a wrong path", async () => {
   const archive = await readTorchArchive(file("several.pth"));
-  assert.throws(() => stateDictOf(archive), /say which.*"student" \(10 tensors\), "teacher.backbone" \(10 tensors\)/s);
+  assert.throws(
+    () => stateDictOf(archive),
+    /name one with --under: .*"student" \(10 tensors\), "teacher.backbone" \(10 tensors\)/s,
+  );
   assert.throws(() => stateDictOf(archive, "pupil"), /no tensors by name under "pupil".*"student"/s);
   assert.equal(stateDictOf(archive, "").size, 20);
   assert.deepEqual(stateDictOf(archive, "").has("teacher.backbone.head.bias"), true);
@@ -317,6 +320,18 @@ for (const [name, pattern] of Object.entries(refused)) {
     });
   });
 }
+
+test("weights beside objects that only Python has are found, and the objects named where there are no weights", async () => {
+  const config = op.join(op.global("project", "Config"), op.tuple(), "\x81", op.dict({ lr: op.int(1) }), "b");
+  const lightning = { state_dict: op.dict({ "model.w": op.tensor([2], [1]) }), hyper_parameters: op.dict({ config }) };
+  const archive = await readTorchArchive(written(torchZip(op.pickle(op.dict(lightning)))));
+  assert.deepEqual([...stateDictOf(archive).keys()], ["model.w"]);
+  assert.deepEqual([...archive.opaque], [["hyper_parameters.config", '"project.Config"']]);
+  const pattern = /holds "project.Config", which only Python can rebuild/;
+  await assert.rejects(readTorchArchive(written(torchZip(op.pickle(config)))), pattern);
+  const stray = await readTorchArchive(written(torchZip(op.pickle(op.tuple(config, op.tensor([2], [1]))))));
+  assert.throws(() => stateDictOf(stray), pattern);
+});
 
 test("nothing in a file is run", () => {
   assert.equal(existsSync("/tmp/hub-pathway-pickle-ran"), false);
