@@ -1,5 +1,6 @@
 /** What every command has at hand: where to write, and the options that all share. */
 import pc from "picocolors";
+import { printableLines } from "../io/quoted.ts";
 
 /** People read standard error; with --json a program reads the last line of standard output. */
 export class Output {
@@ -11,17 +12,17 @@ export class Output {
 
   /** A line for people. */
   say(text: string): void {
-    if (this.json) console.error(text);
-    else console.log(text);
+    if (this.json) console.error(printableLines(text));
+    else console.log(printableLines(text));
   }
 
   /** Progress and remarks: never on standard output. */
   note(text: string): void {
-    console.error(pc.dim(text));
+    console.error(pc.dim(printableLines(text)));
   }
 
   warn(text: string): void {
-    console.error(pc.yellow(text));
+    console.error(pc.yellow(printableLines(text)));
   }
 
   /** The command's result for programs. */

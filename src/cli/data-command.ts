@@ -1,33 +1,10 @@
 /** hub-pathway data: known data sets, fetching them, and checking one before training. */
-import type { Command } from "commander";
 import { checkDataset, fetchDataset, isFetched, knownDatasets, openDataset, publishedDatasets } from "../data/index.ts";
 import { textTable } from "../report/index.ts";
 import type { Output } from "./context.ts";
 import { countProgress } from "./progress.ts";
 
-export function addDataCommand(program: Command, output: () => Output): void {
-  const data = program.command("data").description("data sets");
-  data
-    .command("ls")
-    .description("list known data sets")
-    .addHelpText("after", "\nExample:\n  hub-pathway data ls")
-    .action(() => list(output()));
-  data
-    .command("fetch <name>")
-    .description("download a known data set, verify and unpack it under the cache folder")
-    .addHelpText("after", "\nExample:\n  hub-pathway data fetch emoji")
-    .action(async (name: string) => fetch(name, output()));
-  data
-    .command("check <dir|name|name:dir>")
-    .description("read every image and say what is wrong before training does")
-    .addHelpText(
-      "after",
-      "\nExample:\n  hub-pathway data check ./photos\n  hub-pathway data check cifar-100:./downloads",
-    )
-    .action(async (source: string) => check(source, output()));
-}
-
-function list(output: Output): void {
+export function list(output: Output): void {
   const rows = knownDatasets.map((known) => ({ ...known, fetched: isFetched(known) }));
   output.say(
     textTable(rows, [
@@ -63,7 +40,7 @@ function list(output: Output): void {
   });
 }
 
-async function fetch(name: string, output: Output): Promise<void> {
+export async function fetch(name: string, output: Output): Promise<void> {
   const known = await fetchDataset(name, (text) => output.note(text));
   const dataset = await openDataset(name);
   output.say(`${name}: ${dataset.items.length} images in ${dataset.classes.length} classes (${known.licence})`);
@@ -76,7 +53,7 @@ async function fetch(name: string, output: Output): Promise<void> {
   });
 }
 
-async function check(source: string, output: Output): Promise<void> {
+export async function check(source: string, output: Output): Promise<void> {
   const report = await checkDataset(source, countProgress("reading"));
   output.say(
     `${report.name}: ${report.images} images in ${report.classes.length} classes, ${report.duplicates} near-duplicates`,

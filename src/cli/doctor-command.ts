@@ -2,20 +2,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
-import type { Command } from "commander";
 import { cacheDirectory } from "../data/index.ts";
 import { getNumThreads, loadedLibrary, ones } from "../torch/index.ts";
 import type { Output } from "./context.ts";
 
-export function addDoctorCommand(program: Command, output: () => Output): void {
-  program
-    .command("doctor")
-    .description("say what was found: libtorch, addon, threads, cache")
-    .addHelpText("after", "\nExample:\n  hub-pathway doctor --json")
-    .action(() => doctor(output()));
-}
-
-function doctor(output: Output): void {
+export function doctor(output: Output): void {
   const library = loadedLibrary();
   const manifest = fileURLToPath(new URL("../../package.json", import.meta.url));
   const version = existsSync(manifest)

@@ -1,5 +1,4 @@
 /** hub-pathway hub: what is in a hub, whether it is whole, and what joins or leaves it. */
-import type { Command } from "commander";
 import {
   describeHub,
   type MemberEntry,
@@ -13,36 +12,9 @@ import { amount, type Column, textTable } from "../report/index.ts";
 import { type AgentReport, describeAgents, verifyAgents } from "../rl/index.ts";
 import { UserError } from "../torch/index.ts";
 import type { Output } from "./context.ts";
-import { trustHelp } from "./flags.ts";
-import { addMemberCommands } from "./hub-add-command.ts";
-import { addRankCommand } from "./rank-command.ts";
 
-interface HubFlags {
+export interface HubFlags {
   trust?: boolean;
-}
-
-export function addHubCommand(program: Command, output: () => Output): void {
-  const hub = program.command("hub").description("hubs of pre-trained models");
-  hub
-    .command("ls [dir]")
-    .description("list a hub's members")
-    .option("--trust", trustHelp)
-    .addHelpText("after", "\nExample:\n  hub-pathway hub ls hubs/starter")
-    .action((dir: string = "hubs/starter", flags: HubFlags) => list(dir, flags, output()));
-  hub
-    .command("show <dir> [member]")
-    .description("parameters, FLOPs, feature width, paradigm and licence of a hub's members, or all about one")
-    .option("--trust", trustHelp)
-    .addHelpText("after", "\nExample:\n  hub-pathway hub show hubs/starter resnet-clipart-supervised")
-    .action((dir: string, member: string | undefined, flags: HubFlags) => show(dir, member, flags, output()));
-  hub
-    .command("verify [dir]")
-    .description("check hashes, keys, shapes, preprocessing and a forward pass of every member")
-    .option("--trust", trustHelp)
-    .addHelpText("after", "\nExample:\n  hub-pathway hub verify hubs/starter")
-    .action((dir: string = "hubs/starter", flags: HubFlags) => verify(dir, flags, output()));
-  addMemberCommands(hub, output);
-  addRankCommand(hub, output);
 }
 
 const measured: Column<MemberReport>[] = [
@@ -78,7 +50,7 @@ function tables(
   return parts.join("\n\n");
 }
 
-function list(dir: string, flags: HubFlags, output: Output): void {
+export function list(dir: string, flags: HubFlags, output: Output): void {
   const hub = openHub(dir, flags);
   const rows = describeHub(hub);
   const agents = describeAgents(hub);
@@ -91,7 +63,7 @@ function list(dir: string, flags: HubFlags, output: Output): void {
   output.result({ hub: hub.manifest.name, members: rows, ...(agents.length > 0 ? { agents } : {}) });
 }
 
-function show(dir: string, member: string | undefined, flags: HubFlags, output: Output): void {
+export function show(dir: string, member: string | undefined, flags: HubFlags, output: Output): void {
   const hub = openHub(dir, flags);
   const agents = describeAgents(hub);
   const agent = agents.find((own) => own.name === member);
@@ -144,7 +116,7 @@ function details(entry: MemberEntry, report: MemberReport): [string, string][] {
   ];
 }
 
-function verify(dir: string, flags: HubFlags, output: Output): void {
+export function verify(dir: string, flags: HubFlags, output: Output): void {
   const hub = openHub(dir, flags);
   const reports = [...verifyHub(hub), ...verifyAgents(hub)];
   for (const report of reports)

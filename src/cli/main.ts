@@ -1,16 +1,19 @@
-/** The command line: commands, shared options, errors and exit codes. */
+/**
+ * The command line: commands, shared options, errors and exit codes. Nothing here loads libtorch: each command imports
+ * what it needs when it runs, so that help is quick and works before set-up.
+ */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import pc from "picocolors";
-import { UserError } from "../torch/index.ts";
+import { UserError } from "../torch/errors.ts";
+import { addDataCommand } from "./commands/data.ts";
+import { addDoctorCommand } from "./commands/doctor.ts";
+import { addExperimentCommand } from "./commands/experiment.ts";
+import { addHubCommand } from "./commands/hub.ts";
+import { addRlCommand } from "./commands/rl.ts";
+import { addRunCommands } from "./commands/run.ts";
+import { addTrainCommand } from "./commands/train.ts";
 import { Output } from "./context.ts";
-import { addDataCommand } from "./data-command.ts";
-import { addDoctorCommand } from "./doctor-command.ts";
-import { addExperimentCommand } from "./experiment-command.ts";
-import { addHubCommand } from "./hub-command.ts";
-import { addRlCommand } from "./rl-command.ts";
-import { addRunCommands } from "./run-commands.ts";
-import { addTrainCommand } from "./train-command.ts";
 
 /** Exit codes: 0 done, 1 the user's input, 2 configuration, 70 ours. */
 const ours = 70;

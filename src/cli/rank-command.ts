@@ -1,16 +1,14 @@
 /** hub-pathway hub rank: how well each member suits a target, without training it. */
-import { type Command, Option } from "commander";
 import { openHub } from "../hub/index.ts";
 import { findScore, type RankingScore, rankingScores } from "../hub/ranking/index.ts";
 import { type Column, duration, textTable } from "../report/index.ts";
 import { findDevice, setNumThreads } from "../torch/index.ts";
 import { type MemberRanking, prepareData, rankHub } from "../train/index.ts";
 import type { Output } from "./context.ts";
-import { addDataOptions, type DataFlags, dataRequest, requireCounts } from "./data-flags.ts";
-import { deviceHelp, number, trustHelp } from "./flags.ts";
+import { type DataFlags, dataRequest, requireCounts } from "./data-flags.ts";
 import { countProgress } from "./progress.ts";
 
-interface RankFlags extends DataFlags {
+export interface RankFlags extends DataFlags {
   score?: string[];
   limit?: number;
   threads?: number;
@@ -18,36 +16,7 @@ interface RankFlags extends DataFlags {
   device: string;
 }
 
-const scoreHelp = `
-Scores (larger is better; none trains anything):
-  logme    log evidence of the classes given the features
-  leep     expected log likelihood of the classes given the member's own predictions
-  nce      minus the entropy of the classes given the member's predicted class
-  h-score  part of the features' variance that lies between the classes, with a shrunk covariance
-  n-leep   leep with clusters of the features in place of the member's classes
-leep and nce need the classifier of pre-training, which hub.json names.
-
-Example:
-  hub-pathway hub rank hubs/starter --data ./photos --score logme n-leep`;
-
-export function addRankCommand(hub: Command, output: () => Output): void {
-  addDataOptions(hub.command("rank [dir]").description("rank a hub's members for labelled images, without training"))
-    .addOption(
-      new Option(
-        "--score <names...>",
-        "scores to compute; the first one decides the order (default: all, by logme)",
-      ).choices(rankingScores.map((score) => score.name)),
-    )
-    .option("--limit <n>", "use at most so many training images, spread over the classes", number)
-    .option("--seed <n>", "moves the split, as in train", number, 0)
-    .option("--threads <n>", "threads inside one operator", number)
-    .option("--trust", trustHelp)
-    .option("--device <name>", deviceHelp, "cpu")
-    .addHelpText("after", scoreHelp)
-    .action(async (dir: string = "hubs/starter", flags: RankFlags) => rank(dir, flags, output()));
-}
-
-async function rank(dir: string, flags: RankFlags, output: Output): Promise<void> {
+export async function rank(dir: string, flags: RankFlags, output: Output): Promise<void> {
   const { imageSize, limit, threads, seed } = flags;
   requireCounts({ imageSize, limit, threads });
   if (threads !== undefined) setNumThreads(threads);

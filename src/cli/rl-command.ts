@@ -1,13 +1,10 @@
 /** hub-pathway rl: agents are trained in environments, alone or over a hub of agents, and play what they learned. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { type Command, Option } from "commander";
 import { duration } from "../report/index.ts";
 import {
   type AlgorithmPlan,
   EpisodeVideo,
-  localIds,
-  longestEpisode,
   makeEnvironment,
   type NetworkPlan,
   type ObservationForm,
@@ -24,10 +21,9 @@ import { ConfigError, setNumThreads } from "../torch/index.ts";
 import { Interrupted } from "../train/index.ts";
 import type { Output } from "./context.ts";
 import { requireCounts } from "./data-flags.ts";
-import { choice, choiceHelp, number } from "./flags.ts";
 import { agentProgress } from "./rl-progress.ts";
 
-interface TrainFlags {
+export interface TrainFlags {
   env: string;
   algorithm: AlgorithmPlan["name"];
   out: string;
@@ -48,7 +44,7 @@ interface TrainFlags {
   python?: string;
 }
 
-interface EvalFlags {
+export interface EvalFlags {
   episodes: number;
   copies: number;
   maxSteps: number;
@@ -59,61 +55,7 @@ interface EvalFlags {
   python?: string;
 }
 
-const pythonHelp = "Python interpreter of gym: environments (default: HUB_PATHWAY_PYTHON, else python3)";
-
-const environments = `
-Environments: ${localIds.join(", ")}, and gym:ID for any of Gymnasium (needs Python).`;
-
-const trainExamples = `${environments}
-
-Examples:
-  hub-pathway rl train --env minatar:breakout --algorithm ppo --steps 1000000 --out runs/breakout
-  hub-pathway hub add breakout runs/breakout --hub games
-  hub-pathway rl train --env minatar:asterix --algorithm ppo --hub games --k 2 --out runs/asterix`;
-
-export function addRlCommand(program: Command, output: () => Output): void {
-  const rl = program.command("rl").description("reinforcement learning over a hub of agents");
-  rl.command("train")
-    .description("train an agent in an environment, alone or over a hub of agents")
-    .requiredOption("--env <name>", "the environment")
-    .requiredOption("--out <dir>", "folder of the run, made anew")
-    .addOption(new Option("--algorithm <name>", "how it learns").choices(["ppo", "dqn"]).default("ppo"))
-    .option("--steps <n>", "steps of the environment in all, over its copies", number, 500_000)
-    .option("--copies <n>", "environments that are played side by side (default: 16 for ppo, 4 for dqn)", number)
-    .option("--hub <dir>", "folder of a hub of agents: Hub-Pathway over them")
-    .option("--k <n>", "activated agents for each observation", number)
-    .option("--agent <name>", "continue with this one agent of the hub instead")
-    .option("--choice <name=value>", choiceHelp, choice)
-    .option(
-      "--member-rate <factor>",
-      "factor on the learning rate of the hub's agents; 0 leaves them (default: 1)",
-      number,
-    )
-    .option("--random-routes", "control: routes at random instead of the generator's")
-    .option("--network <name>", "architecture of a new agent (default: the usual one for what is seen)")
-    .option("--config <name=value>", "a choice of that architecture; may be repeated", choice)
-    .option("--set <name=value>", "a setting of the algorithm, such as lr=0.0005; may be repeated", choice)
-    .option("--seed <n>", "moves weights, play and noise", number, 0)
-    .option("--resume", "continue the run in --out")
-    .option("--threads <n>", "threads inside one operator", number)
-    .option("--python <path>", pythonHelp)
-    .addHelpText("after", trainExamples)
-    .action(async (flags: TrainFlags) => train(flags, output()));
-  rl.command("eval <run>")
-    .description("play whole episodes with a trained agent")
-    .option("--episodes <n>", "episodes to play", number, 100)
-    .option("--copies <n>", "environments that are played side by side", number, 10)
-    .option("--max-steps <n>", "steps after which an episode counts as it is", number, longestEpisode)
-    .option("--greedy", "always the most likely action, instead of one drawn by the policy")
-    .option("--video <file>", "film the first episode, as .gif or .webp, with the active agents marked below")
-    .option("--hub <dir>", "where the hub moved to")
-    .option("--seed <n>", "of the environment; training has others", number, 1_000_000)
-    .option("--python <path>", pythonHelp)
-    .addHelpText("after", "\nExample:\n  hub-pathway rl eval runs/asterix --episodes 100 --video asterix.gif --json")
-    .action(async (run: string, flags: EvalFlags) => evaluateRun(run, flags, output()));
-}
-
-async function train(flags: TrainFlags, output: Output): Promise<void> {
+export async function train(flags: TrainFlags, output: Output): Promise<void> {
   const { steps, algorithm: name, threads, env, out, seed } = flags;
   const copies = flags.copies ?? (name === "ppo" ? 16 : 4);
   requireCounts({ steps, copies, threads });
@@ -252,7 +194,7 @@ function networkPlan(flags: TrainFlags, form: ObservationForm): NetworkPlan {
   return { kind: "pathway", config: pathway, memberRate, randomRoutes };
 }
 
-async function evaluateRun(path: string, flags: EvalFlags, output: Output): Promise<void> {
+export async function evaluateRun(path: string, flags: EvalFlags, output: Output): Promise<void> {
   const { episodes, copies, seed, greedy = false, maxSteps } = flags;
   requireCounts({ episodes, copies, maxSteps });
   requireSeed(seed);

@@ -1,5 +1,4 @@
 /** hub-pathway eval, predict and report: what a finished run is worth, says, and looks like. */
-import type { Command } from "commander";
 import { decodeImage, defaultPixelLimit } from "../data/index.ts";
 import { writeFileAtomic } from "../io/index.ts";
 import { findMethod } from "../methods/index.ts";
@@ -19,10 +18,9 @@ import {
   tenCropSide,
 } from "../train/index.ts";
 import type { Output } from "./context.ts";
-import { bytes, deviceHelp, hubMemoryHelp, number, trustHelp } from "./flags.ts";
 import { countProgress } from "./progress.ts";
 
-interface RunFlags {
+export interface RunFlags {
   split: string;
   hub?: string;
   data?: string;
@@ -32,44 +30,6 @@ interface RunFlags {
   trust?: boolean;
   device: string;
   tenCrop?: boolean;
-}
-
-export function addRunCommands(program: Command, output: () => Output): void {
-  program
-    .command("eval <run>")
-    .description("measure a finished run; reading the test split is noted in the run's ledger")
-    .option("--split <name>", "train, validation or test", "validation")
-    .option("--hub <dir>", "where the hub is now")
-    .option("--data <dir|name>", "where the data are now")
-    .option("--hub-memory <amount>", hubMemoryHelp, bytes)
-    .option("--trust", trustHelp)
-    .option("--device <name>", deviceHelp, "cpu")
-    .option("--k <n>", "activated models, when another cost than trained for is wanted", number)
-    .option("--ten-crop", "mean over ten crops of each image, taken from images 256/224 times as large as the run's")
-    .option("--flops <n>", "the largest k whose mean cost for one image is within so many FLOPs", number)
-    .addHelpText("after", "\nExample:\n  hub-pathway eval runs/photos --split test --json")
-    .action(async (path: string, flags: RunFlags) => evalRun(path, flags, output()));
-  program
-    .command("predict <run> <images...>")
-    .description("label images with a finished run, and say which models were activated")
-    .option("--hub <dir>", "where the hub is now")
-    .option("--data <dir|name>", "where the data are now")
-    .option("--hub-memory <amount>", hubMemoryHelp, bytes)
-    .option("--trust", trustHelp)
-    .option("--device <name>", deviceHelp, "cpu")
-    .addHelpText("after", "\nExample:\n  hub-pathway predict runs/photos cat.jpg dog.png")
-    .action(async (path: string, images: string[], flags: RunFlags) => predict(path, images, flags, output()));
-  program
-    .command("report <run>")
-    .description("write a finished run's report (HTML): which models serve what, and what each is worth")
-    .option("--split <name>", "train, validation or test", "validation")
-    .option("--hub <dir>", "where the hub is now")
-    .option("--data <dir|name>", "where the data are now")
-    .option("--hub-memory <amount>", hubMemoryHelp, bytes)
-    .option("--trust", trustHelp)
-    .option("--device <name>", deviceHelp, "cpu")
-    .addHelpText("after", "\nExample:\n  hub-pathway report runs/photos")
-    .action(async (path: string, flags: RunFlags) => report(path, flags, output()));
 }
 
 async function open(path: string, flags: RunFlags): Promise<OpenedRun> {
@@ -109,7 +69,7 @@ function splitName(text: string): SplitName {
   throw new UserError(`--split is "${text}": it must be train, validation or test`);
 }
 
-async function evalRun(path: string, flags: RunFlags, output: Output): Promise<void> {
+export async function evalRun(path: string, flags: RunFlags, output: Output): Promise<void> {
   const split = splitName(flags.split);
   const run = await open(path, flags);
   const { evaluation, predictor } = await measure(run, split, flags.tenCrop ?? false);
@@ -150,7 +110,7 @@ function close(run: OpenedRun): void {
   run.data.dispose();
 }
 
-async function predict(path: string, images: string[], flags: RunFlags, output: Output): Promise<void> {
+export async function predict(path: string, images: string[], flags: RunFlags, output: Output): Promise<void> {
   const run = await open(path, flags);
   const size = run.config.imageSize;
   const results = [];
@@ -184,7 +144,7 @@ async function predict(path: string, images: string[], flags: RunFlags, output: 
   close(run);
 }
 
-async function report(path: string, flags: RunFlags, output: Output): Promise<void> {
+export async function report(path: string, flags: RunFlags, output: Output): Promise<void> {
   const split = splitName(flags.split);
   const run = await open(path, flags);
   const evaluation = await evaluate(run.predictor, run.data.open(split), run.data.classes.length);

@@ -76,7 +76,6 @@ const comparison: Comparison = {
 export const ablation = comparisonExperiment(
   {
     name: "ablation",
-    summary: "Hub-Pathway with one part or choice changed at a time",
     seeds: 3,
   },
   comparison,

@@ -207,7 +207,6 @@ async function report(request: ExperimentRequest): Promise<ExperimentReport> {
 
 export const cost: Experiment = {
   name: "cost",
-  summary: "accuracy against FLOPs, parameters, training and measured seconds; run mixed-hub first",
   seeds: 5,
   groups,
   report,

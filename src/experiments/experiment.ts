@@ -76,8 +76,6 @@ export interface ExperimentReport {
 
 export interface Experiment {
   readonly name: string;
-  /** One line for --help. */
-  readonly summary: string;
   /** Seeds when none are asked for. */
   readonly seeds: number;
   /** It makes its own worlds or plays its own games: another hub or other data have no place in it, and no test split is held out. */

@@ -40,7 +40,6 @@ const comparison: Comparison = {
 export const labelBudget = comparisonExperiment(
   {
     name: "label-budget",
-    summary: "the main methods with 10, 30, 100 and 300 labels a class",
     seeds: 3,
   },
   comparison,

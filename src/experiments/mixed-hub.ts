@@ -20,7 +20,6 @@ export const mixedHubComparison: Comparison = {
 export const mixedHub = comparisonExperiment(
   {
     name: "mixed-hub",
-    summary: "every method on a hub of several architectures (or on --hub, with --data)",
     seeds: 5,
   },
   mixedHubComparison,

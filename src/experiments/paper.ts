@@ -260,7 +260,6 @@ async function report(request: ExperimentRequest): Promise<ExperimentReport> {
 
 export const paper: Experiment = {
   name: "paper",
-  summary: "five ResNet-50 on seven published data sets, for those who have them; says what is missing",
   seeds: 3,
   groups,
   report,

@@ -134,7 +134,6 @@ const placeOf = ({ hub, protocol }: Setting) => `${hub.manifest.name}, ${protoco
 
 export const ranking: Experiment = {
   name: "ranking",
-  summary: "do transferability scores predict the accuracy of fine-tuned members?",
   seeds: 5,
   groups,
   report,

@@ -46,7 +46,6 @@ const comparison: Comparison = {
 export const rivalWeights = comparisonExperiment(
   {
     name: "rival-weights",
-    summary: "values of the rivals' own weights, to choose on validation data",
     seeds: 2,
   },
   comparison,

@@ -13,7 +13,6 @@ const choices = z.object({ unit: z.int().min(1) });
  */
 export const bestMemberLonger: Method = {
   name,
-  summary: "fine-tune every member for `unit` epochs, then the best by validation anew and longer",
   freezesMembers: true,
   check(given) {
     if (!choices.safeParse(given).success) throw new ConfigError(`${name} needs the choice unit, a number of epochs`);

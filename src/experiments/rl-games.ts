@@ -235,7 +235,6 @@ async function report(request: ExperimentRequest): Promise<ExperimentReport> {
 
 export const rlGames: Experiment = {
   name: "rl-games",
-  summary: "what PPO and DQN reach alone in CartPole and the MinAtar games",
   seeds: 3,
   selfContained: true,
   groups,

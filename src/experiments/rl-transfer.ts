@@ -90,7 +90,6 @@ async function report(request: ExperimentRequest): Promise<ExperimentReport> {
 
 export const rlTransfer: Experiment = {
   name: "rl-transfer",
-  summary: "Hub-Pathway over agents of three games, against scratch, fine-tuning and distillation in two others",
   seeds: 5,
   selfContained: true,
   groups,

@@ -15,7 +15,6 @@ const seedsOf = ({ seeds }: ExperimentRequest) => seeds.map((seed) => firstSeed 
 
 export const router: Experiment = {
   name: "router",
-  summary: "synthetic hubs whose best routes are known: regret, specialisation and collapse of the generator",
   seeds: 5,
   selfContained: true,
   groups,

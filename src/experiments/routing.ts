@@ -57,7 +57,6 @@ async function report(request: ExperimentRequest): Promise<ExperimentReport> {
 
 export const routing: Experiment = {
   name: "routing",
-  summary: "what routes that depend on the input can win, and what they do win",
   seeds: 3,
   groups,
   report,

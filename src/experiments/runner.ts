@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { appendFileSync, mkdirSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { writeFileAtomic } from "../io/index.ts";
-import { escapeHtml, htmlPage, htmlTable, markdownTable, svgFile, textTable } from "../report/index.ts";
+import { escapeHtml, escapeMarkdown, htmlPage, htmlTable, markdownTable, svgFile, textTable } from "../report/index.ts";
 import { setNumThreads, UserError } from "../torch/index.ts";
 import type { Experiment, ExperimentReport, ExperimentRequest, ReportSection, ReportTable } from "./experiment.ts";
 import { targetName } from "./protocol.ts";
@@ -91,7 +91,7 @@ export function saveReport(
   mkdirSync(folder, { recursive: true });
   const path = (ending: string) => join(folder, `${stem}.${ending}`);
   const files = { markdown: path("md"), html: path("html"), json: path("json") };
-  const head = `# ${report.title}\n\nMade by \`${command}\`.`;
+  const head = `# ${escapeMarkdown(report.title)}\n\nMade by \`${command}\`.`;
   const parts = report.sections.map((section) => {
     const { plot, picture } = section;
     if (!plot || !picture) return markdownSection(section);
@@ -113,9 +113,10 @@ function subjectOf({ hub, data, frozen }: ExperimentRequest): string {
 }
 
 function markdownSection({ title, text = [], table, remarks = [] }: ReportSection, picture?: string): string {
-  const parts = [`## ${title}`, ...text, ...(picture ? [`![${title}](${picture})`] : [])];
+  const heading = escapeMarkdown(title);
+  const parts = [`## ${heading}`, ...text.map(escapeMarkdown), ...(picture ? [`![${heading}](${picture})`] : [])];
   if (table) parts.push(markdownTable(table.rows, textColumns(table)));
-  if (remarks.length > 0) parts.push(remarks.map((remark) => `- ${remark}`).join("\n"));
+  if (remarks.length > 0) parts.push(remarks.map((remark) => `- ${escapeMarkdown(remark)}`).join("\n"));
   return parts.join("\n\n");
 }
 

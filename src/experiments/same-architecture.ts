@@ -32,7 +32,6 @@ const comparison: Comparison = {
 export const sameArchitecture = comparisonExperiment(
   {
     name: "same-architecture",
-    summary: "every method on five networks of one architecture, Zoo-Tuning among them",
     seeds: 5,
   },
   comparison,

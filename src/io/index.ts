@@ -4,7 +4,7 @@ export { type GraphInput, GraphModel, type GraphModelOptions } from "./graph-mod
 export { type JsonFileOptions, parseJson, readJsonFile } from "./json-file.ts";
 export { LazyTensor } from "./lazy-tensor.ts";
 export { OnnxModel, onnxParts, openOnnx } from "./onnx/index.ts";
-export { printable, quoted, reasonOf } from "./quoted.ts";
+export { printable, quoted, reasonOf, shown } from "./quoted.ts";
 export { type LazyWeights, readSafetensors, streamSafetensors, type Weights, writeSafetensors } from "./safetensors.ts";
 export { openTfjs, readTfjsWeights } from "./tfjs/index.ts";
 export {

@@ -1,9 +1,14 @@
-/** Text from a file in messages: it may hold anything. */
+/** Text from files, folders and networks in messages: it may hold anything. */
 
-const longestName = 120;
+const longestName = 200;
 const longestReason = 300;
 
-/** A name in quotes, short and printable. */
+/** A name short and printable, in one line: everything foreign in a message, a table or a question goes through here. */
+export function shown(name: string): string {
+  return printable(shortened(name, longestName));
+}
+
+/** The same in quotes, where a name could be mistaken for our own words. */
 export function quoted(name: string): string {
   return printable(JSON.stringify(shortened(name, longestName)));
 }
@@ -18,10 +23,19 @@ function shortened(text: string, longest: number): string {
   return text.length > longest ? `${text.slice(0, longest)}…` : text;
 }
 
-/** Without characters that a terminal acts on or does not show. */
+/**
+ * Without characters that a terminal acts on or does not show: controls, directions of writing, halves of characters. The
+ * joiners of Persian words and of emoji stay.
+ */
 export function printable(text: string): string {
-  return text.replaceAll(
-    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
-    (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
-  );
+  return text.replaceAll(/(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, escaped);
+}
+
+/** The same with the ends of lines kept, for whole texts of ours. */
+export function printableLines(text: string): string {
+  return text.split("\n").map(printable).join("\n");
+}
+
+function escaped(character: string): string {
+  return `\\u{${character.codePointAt(0)?.toString(16)}}`;
 }

@@ -131,7 +131,6 @@ const choices = z.object({
 
 export const bTuning: Method = {
   name,
-  summary: "fine-tune the best-ranked member (or --member NAME) led by the best-ranked ones (B-Tuning)",
   defaults: defaultsOf(choices),
   check(given, hub) {
     requireMembers([parseChoices(name, choices, given).member], hub);

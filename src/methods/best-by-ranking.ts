@@ -13,7 +13,6 @@ const choices = z.object({
 
 export const bestByRanking: Method = {
   name,
-  summary: "fine-tune the member with the best ranking score (--choice score=logme)",
   freezesMembers: true,
   defaults: defaultsOf(choices),
   check(given) {

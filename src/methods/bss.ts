@@ -53,7 +53,6 @@ const choices = z.object({
 
 export const bss: Method = singleMemberMethod(
   "bss",
-  "fine-tune one member with batch spectral shrinkage: BSS",
   choices,
   (name, context, options) =>
     new BssLearner(loadOne(context, name), context.task, seedOf(context.options.seed, name), options),

@@ -132,8 +132,6 @@ function withoutClassifier(names: readonly string[]): string {
 
 export const coTuning: Method = {
   name,
-  summary:
-    "fine-tune one member with its source classifier, Co-Tuning (--member NAME, or all that have one and keep the best)",
   defaults: defaultsOf(choices),
   check(given, hub) {
     usable(given, hub);

@@ -179,7 +179,6 @@ async function deltaLearner(name: string, context: MethodContext, choices: Delta
 
 export const delta: Method = singleMemberMethod(
   "delta",
-  "fine-tune one member with its feature maps held near the pre-trained ones: DELTA",
   z.object({
     alpha: weight.default(0.01),
     /** Training images that the attention is measured on. */

@@ -70,7 +70,6 @@ const choices = z.object({
 
 export const distillation: Method = {
   name,
-  summary: "fine-tune every member, then distil all of them into the best by validation",
   defaults: defaultsOf(choices),
   check(given) {
     parseChoices(name, choices, given);

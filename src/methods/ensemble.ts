@@ -8,7 +8,6 @@ import { fineTune } from "./fine-tune.ts";
 
 export const ensemble: Method = {
   name: "ensemble",
-  summary: "fine-tune every member and average all their probabilities",
   freezesMembers: true,
   check: (choices) => refuseUnknown("ensemble", choices, []),
   async train(context): Promise<Predictor> {
@@ -26,7 +25,6 @@ function staticSize(choices: Choices, m: number): number {
 
 export const staticK: Method = {
   name: "static-k",
-  summary: "fine-tune every member, keep the ensemble of k that is best on validation data",
   freezesMembers: true,
   defaults: defaultsOf(staticChoices),
   check(choices, hub) {

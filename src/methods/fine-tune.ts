@@ -75,19 +75,13 @@ type MakeChosen<S extends z.ZodObject> = (
 ) => Learner | Promise<Learner>;
 
 /** A method that makes one learner of a member: of the named one, or of each, and keeps the best by validation. */
-export function singleMemberMethod<S extends z.ZodObject>(
-  name: string,
-  summary: string,
-  schema: S,
-  make: MakeChosen<S>,
-): Method {
+export function singleMemberMethod<S extends z.ZodObject>(name: string, schema: S, make: MakeChosen<S>): Method {
   const parse = (given: Choices) => {
     const choices = parseChoices(name, schema.extend({ member }), given);
     return { choices: choices as z.output<S>, named: choices.member as string | undefined };
   };
   return {
     name,
-    summary: `${summary} (--member NAME, or all and keep the best by validation)`,
     defaults: defaultsOf(schema),
     check(given, hub) {
       requireMembers([parse(given).named], hub);
@@ -101,6 +95,6 @@ export function singleMemberMethod<S extends z.ZodObject>(
 }
 
 export const fineTuneMethod: Method = {
-  ...singleMemberMethod("fine-tune", "fine-tune one member", z.object({}), memberLearner),
+  ...singleMemberMethod("fine-tune", z.object({}), memberLearner),
   freezesMembers: true,
 };

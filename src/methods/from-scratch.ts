@@ -24,9 +24,4 @@ function scratchLearner(name: string, context: MethodContext): MemberLearner {
   return new ScratchLearner(member, context.task, seedOf(context.options.seed, name));
 }
 
-export const fromScratch: Method = singleMemberMethod(
-  "from-scratch",
-  "train one member's architecture with new weights",
-  z.object({}),
-  scratchLearner,
-);
+export const fromScratch: Method = singleMemberMethod("from-scratch", z.object({}), scratchLearner);

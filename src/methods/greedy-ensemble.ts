@@ -54,7 +54,6 @@ const choices = z.object({ rounds: z.int().min(1).max(1000).default(20) });
 
 export const greedyEnsemble: Method = {
   name,
-  summary: "fine-tune every member, weight them by greedy selection with replacement on validation data",
   freezesMembers: true,
   defaults: defaultsOf(choices),
   check(given) {

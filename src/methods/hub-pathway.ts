@@ -19,7 +19,7 @@ interface Variation {
   fixed?: readonly (keyof PathwayConfig)[];
 }
 
-function pathwayMethod(name: string, summary: string, variation: Variation = {}): Method {
+function pathwayMethod(name: string, variation: Variation = {}): Method {
   const { randomRoutes, freshMembers: fresh = false, defaults, fixed = [], ...rest } = variation;
   const known = Object.keys(defaultPathwayConfig).filter((choice) => !(fixed as readonly string[]).includes(choice));
   const configOf = (choices: Choices, m: number) => ({ ...defaults?.(m), ...choices }) as Partial<PathwayConfig>;
@@ -48,41 +48,26 @@ function pathwayMethod(name: string, summary: string, variation: Variation = {})
     }
   }
 
-  return { name, summary, check, train, defaults: { ...defaultPathwayConfig }, ...rest };
+  return { name, check, train, defaults: { ...defaultPathwayConfig }, ...rest };
 }
 
-export const hubPathway: Method = pathwayMethod(
-  "hub-pathway",
-  "data-dependent pathways through the hub: k models for each input (the paper's method)",
-  { takesPrior: true, freezesMembers: true },
-);
+export const hubPathway: Method = pathwayMethod("hub-pathway", { takesPrior: true, freezesMembers: true });
 
-export const randomRouting: Method = pathwayMethod(
-  "random-routing",
-  "control: the same with k random models for each input",
-  { randomRoutes: true, freezesMembers: true },
-);
+export const randomRouting: Method = pathwayMethod("random-routing", { randomRoutes: true, freezesMembers: true });
 
-export const globalGate: Method = pathwayMethod(
-  "global-gate",
-  "control: the same with one learned score of each model, whatever the input",
-  { takesPrior: true, freezesMembers: true, defaults: () => ({ generatorKind: "global" }), fixed: ["generatorKind"] },
-);
+export const globalGate: Method = pathwayMethod("global-gate", {
+  takesPrior: true,
+  freezesMembers: true,
+  defaults: () => ({ generatorKind: "global" }),
+  fixed: ["generatorKind"],
+});
 
 /** All models always run, so that only weights can depend on the input: by default those of tau = 1. */
-export const dense: Method = pathwayMethod(
-  "dense",
-  "control: the same with every model for each input (k = m), weighted by the generator",
-  {
-    takesPrior: true,
-    freezesMembers: true,
-    defaults: (m) => ({ k: m, tau: 1, allowedMembers: m }),
-    fixed: ["k", "allowedMembers"],
-  },
-);
+export const dense: Method = pathwayMethod("dense", {
+  takesPrior: true,
+  freezesMembers: true,
+  defaults: (m) => ({ k: m, tau: 1, allowedMembers: m }),
+  fixed: ["k", "allowedMembers"],
+});
 
-export const randomMembers: Method = pathwayMethod(
-  "random-members",
-  "control: the same with members of new weights, which is what pre-training is worth to it",
-  { takesPrior: true, freshMembers: true },
-);
+export const randomMembers: Method = pathwayMethod("random-members", { takesPrior: true, freshMembers: true });

@@ -133,8 +133,6 @@ const choices = z.object({
 
 export const knowledgeFlow: Method = {
   name,
-  summary:
-    "fine-tune one member (--member NAME, or the first by LogME) that uses all others less and less (Knowledge Flow)",
   defaults: defaultsOf(choices),
   check(given, hub) {
     requireMembers([parseChoices(name, choices, given).member], hub);

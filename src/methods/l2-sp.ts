@@ -61,7 +61,6 @@ export class L2SpLearner extends MemberLearner {
 
 export const l2Sp: Method = singleMemberMethod(
   "l2-sp",
-  "fine-tune one member, pulled to where it started: L2-SP",
   z.object({ alpha: weight.default(0.01) }),
   (name, context, { alpha }) =>
     new L2SpLearner(loadOne(context, name), context.task, seedOf(context.options.seed, name), alpha),

@@ -31,9 +31,4 @@ export function linearProbeLearner(name: string, context: MethodContext): Linear
   return new LinearProbe(loadOne(context, name), context.task, seedOf(context.options.seed, name));
 }
 
-export const linearProbe: Method = singleMemberMethod(
-  "linear-probe",
-  "train a linear head on one member, which stays as it is",
-  z.object({}),
-  linearProbeLearner,
-);
+export const linearProbe: Method = singleMemberMethod("linear-probe", z.object({}), linearProbeLearner);

@@ -132,7 +132,6 @@ const choices = z.object({
 
 export const soup: Method = {
   name,
-  summary: "fine-tune one member (--member NAME, or the first by LogME) several times and average the weights",
   defaults: defaultsOf(choices),
   check(given, hub) {
     requireMembers([parseChoices(name, choices, given).member], hub);

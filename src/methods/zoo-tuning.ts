@@ -194,10 +194,9 @@ function zooNames(name: string, given: Choices, hub: HubManifest): string[] {
   );
 }
 
-function zooMethod(name: string, summary: string, lite: boolean): Method {
+function zooMethod(name: string, lite: boolean): Method {
   return {
     name,
-    summary,
     check(given, hub, { batchNorm }) {
       zooNames(name, given, hub);
       if (batchNorm !== "frozen") return;
@@ -232,14 +231,6 @@ function zooLearner(context: MethodContext, names: readonly string[], lite: bool
   }
 }
 
-export const zooTuning = zooMethod(
-  "zoo-tuning",
-  "one network with layers aggregated from all members, of one architecture, by gates on its input (Zoo-Tuning)",
-  false,
-);
+export const zooTuning = zooMethod("zoo-tuning", false);
 
-export const zooTuningLite = zooMethod(
-  "zoo-tuning-lite",
-  "the same with the gates' mean over time: the cost of one member (Zoo-Tuning, lite form)",
-  true,
-);
+export const zooTuningLite = zooMethod("zoo-tuning-lite", true);

@@ -24,4 +24,4 @@ export {
 export { curves, pathwayHeatMap, type RunReport, runReport } from "./run-report.ts";
 export { byFolder, type Slicing, slicings, thirds } from "./slices.ts";
 export { escapeHtml, heatMap, lineChart, type Series, scatterPlot, svgFile } from "./svg.ts";
-export { amount, type Column, duration, markdownTable, percent, textTable } from "./table.ts";
+export { amount, type Column, duration, escapeMarkdown, markdownTable, percent, textTable } from "./table.ts";

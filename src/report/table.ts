@@ -1,4 +1,5 @@
-/** Tables for the terminal and for Markdown. */
+/** Tables for the terminal and for Markdown; what is foreign in them is made printable here. */
+import { printable, shown } from "../io/quoted.ts";
 
 export interface Column<Row> {
   title: string;
@@ -9,7 +10,7 @@ export interface Column<Row> {
 
 /** A table with aligned columns, for the terminal. */
 export function textTable<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): string {
-  const cells = rows.map((row) => columns.map((column) => column.value(row)));
+  const cells = rows.map((row) => columns.map((column) => shown(column.value(row))));
   const widths = columns.map((column, i) => Math.max(column.title.length, ...cells.map((row) => row[i]?.length ?? 0)));
   const line = (values: readonly string[]) =>
     values
@@ -24,8 +25,13 @@ export function textTable<Row>(rows: readonly Row[], columns: readonly Column<Ro
 export function markdownTable<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): string {
   const line = (values: readonly string[]) => `| ${values.join(" | ")} |`;
   const rule = line(columns.map((column) => (column.right ? "---:" : "---")));
-  const body = rows.map((row) => line(columns.map((column) => column.value(row).replaceAll("|", "\\|"))));
+  const body = rows.map((row) => line(columns.map((column) => escapeMarkdown(column.value(row)))));
   return [line(columns.map((column) => column.title)), rule, ...body].join("\n");
+}
+
+/** Text as Markdown shows it: no table's bar, no markup, one line. */
+export function escapeMarkdown(text: string): string {
+  return printable(text.replaceAll(/\s+/g, " ")).replaceAll(/[\\|]/g, "\\$&").replaceAll("<", "&lt;");
 }
 
 /** 0.8312 to "83.1 %". */

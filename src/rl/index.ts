@@ -13,8 +13,9 @@ export { defaultPpoOptions, Ppo, type PpoOptions, usualPpoOptions } from "./algo
 export * from "./environments/index.ts";
 export { addAgentOfRun } from "./training/add-to-hub.ts";
 export { type Distilled, type DistilRequest, distil } from "./training/distil.ts";
-export { longestEpisode, type PlayResult, playEpisodes } from "./training/evaluate.ts";
+export { type PlayResult, playEpisodes } from "./training/evaluate.ts";
 export { type AgentEvent, type EmitAgent, readProgress } from "./training/events.ts";
+export { longestEpisode } from "./training/limits.ts";
 export {
   type AgentOutcome,
   type AgentRequest,

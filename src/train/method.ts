@@ -41,8 +41,6 @@ export interface MethodContext {
 
 export interface Method {
   readonly name: string;
-  /** One line for --help. */
-  readonly summary: string;
   /** Defaults of its choices: with the choices that were made they say what was computed. */
   readonly defaults?: Readonly<Record<string, unknown>>;
   /** Whether it has an exploration loss that a prior over the members may guide. */

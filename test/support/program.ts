@@ -13,15 +13,21 @@ export interface Outcome {
 /**
  * Runs a command line with its own cache folder and one thread.
  * @param onStderr sees all of standard error so far, and can send one signal
+ * @param place working folder and further environment
  */
 export function runProgram(
   args: readonly string[],
   cache: string,
   onStderr?: (text: string, kill: (signal: NodeJS.Signals) => void) => void,
+  place: { cwd?: string; env?: Readonly<Record<string, string>> } = {},
 ): Promise<Outcome> {
   return new Promise((resolve) => {
-    const env = { ...process.env, HUB_PATHWAY_CACHE: cache, OMP_NUM_THREADS: "1" };
-    const child = spawn(process.execPath, [program, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
+    const env = { ...process.env, HUB_PATHWAY_CACHE: cache, OMP_NUM_THREADS: "1", ...place.env };
+    const child = spawn(process.execPath, [program, ...args], {
+      cwd: place.cwd,
+      env,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     let killed = false;
     const kill = (signal: NodeJS.Signals) => {
       if (!killed) child.kill(signal);

@@ -6,6 +6,7 @@ import { logMe } from "./logme.ts";
 import type { Labels } from "./matrix.ts";
 import { nLeep } from "./n-leep.ts";
 import { nce } from "./nce.ts";
+import type { ScoreName } from "./score-names.ts";
 
 /** What one member makes of the target's training items. */
 export interface MemberOutputs extends Labels {
@@ -19,7 +20,7 @@ export type ScoreKey = "logme" | "leep" | "nce" | "hScore" | "nLeep";
 
 export interface RankingScore {
   /** As the command line writes it. */
-  readonly name: string;
+  readonly name: ScoreName;
   readonly key: ScoreKey;
   /** Whether it is about the classes of pre-training. */
   readonly needsClassifier: boolean;
@@ -27,12 +28,12 @@ export interface RankingScore {
   compute(outputs: MemberOutputs, seed: number): number | undefined;
 }
 
-const ofFeatures = (name: string, key: ScoreKey, score: RankingScore["compute"]): RankingScore => {
+const ofFeatures = (name: ScoreName, key: ScoreKey, score: RankingScore["compute"]): RankingScore => {
   return { name, key, needsClassifier: false, compute: score };
 };
 
 const ofClassifier = (
-  name: string,
+  name: ScoreName,
   key: ScoreKey,
   score: (probabilities: Tensor, labels: Labels) => number,
 ): RankingScore => ({

@@ -1,6 +1,7 @@
 /** Which file of a repository is the model. */
+
+import { shown } from "../../io/index.ts";
 import { UserError } from "../../torch/index.ts";
-import { shown } from "./names.ts";
 import type { HubSource } from "./parse.ts";
 
 /** What decides, in this order: safetensors bring no program, ONNX brings its network, pickles and TensorFlow.js are last. */

@@ -1,7 +1,8 @@
 /** What an HTTP status means for the user, and what to do about it. */
+
+import { shown } from "../../io/index.ts";
 import { UserError } from "../../torch/index.ts";
 import { Interruption, type Reply } from "./http.ts";
-import { shown } from "./names.ts";
 import { defaultRevision, type HubSource } from "./parse.ts";
 
 /** What was asked for. */

@@ -1,10 +1,11 @@
 /** What the Hub says about a repository: the commit behind a revision, and its files with their hashes. */
 import { z } from "zod";
+import { shown } from "../../io/index.ts";
 import { UserError } from "../../torch/index.ts";
 import type { Expected } from "./digest.ts";
 import { refuseStatus, type Subject } from "./explain.ts";
 import { type Credentials, Interruption, type Reply, request, type Timing } from "./http.ts";
-import { checkedPath, shown } from "./names.ts";
+import { checkedPath } from "./names.ts";
 import type { HubSource } from "./parse.ts";
 import { retry } from "./retry.ts";
 

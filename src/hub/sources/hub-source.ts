@@ -1,5 +1,6 @@
 /** Models of the Hugging Face Hub, into the cache that Python's huggingface_hub uses. */
 import { join } from "node:path";
+import { shown } from "../../io/index.ts";
 import { UserError } from "../../torch/index.ts";
 import { chooseModel, nearest, parent } from "./choose.ts";
 import { identify, mismatch } from "./digest.ts";
@@ -7,7 +8,6 @@ import { download } from "./download.ts";
 import { defaultTiming } from "./http.ts";
 import { expectedOf, fileUrl, type HubOptions, hubSubject, listRepository, type RepositoryFile } from "./hub-api.ts";
 import { HubCache } from "./hub-cache.ts";
-import { shown } from "./names.ts";
 import type { HubSource } from "./parse.ts";
 import { partsOf } from "./parts.ts";
 import { hubCacheDirectory, hubEndpoint, hubToken } from "./settings.ts";

@@ -1,5 +1,5 @@
 /** Names that come from elsewhere: as paths below a folder of ours, and in messages. */
-import { printable } from "../../io/index.ts";
+import { shown } from "../../io/index.ts";
 import { UserError } from "../../torch/index.ts";
 
 const maximumPath = 1000;
@@ -18,11 +18,6 @@ export function safeRelativePath(name: string): boolean {
 export function checkedPath(name: string, where: string): string {
   if (safeRelativePath(name)) return name;
   throw new UserError(`${where} names the file "${shown(name)}", which is not a path inside its folder: it is refused`);
-}
-
-/** Text from elsewhere as it may stand in a message. */
-export function shown(text: string): string {
-  return printable(text.length > 200 ? `${text.slice(0, 200)}…` : text);
 }
 
 /** An address as it may stand in a message: queries hold signatures. */

@@ -1,6 +1,8 @@
 /** What a user may write where a model is wanted: a repository of the Hugging Face Hub, an address, or a local path. */
+
+import { shown } from "../../io/index.ts";
 import { UserError } from "../../torch/index.ts";
-import { safeRelativePath, shown } from "./names.ts";
+import { safeRelativePath } from "./names.ts";
 
 export interface HubSource {
   readonly kind: "hub";

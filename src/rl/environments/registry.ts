@@ -5,6 +5,7 @@ import { type GymOptions, openGymEnvironment } from "../bridge/index.ts";
 import { acrobot } from "./classic/acrobot.ts";
 import { cartPole } from "./classic/cartpole.ts";
 import { mountainCar } from "./classic/mountain-car.ts";
+import { type GridId, gridIds, type LocalId, localIds } from "./ids.ts";
 import { LocalEnvironment, type LocalOptions } from "./local-environment.ts";
 import { asterix } from "./minatar/asterix.ts";
 import { breakout } from "./minatar/breakout.ts";
@@ -13,6 +14,8 @@ import { GridEnvironment, type MinAtarOptions } from "./minatar/grid.ts";
 import { seaquest } from "./minatar/seaquest.ts";
 import { spaceInvaders } from "./minatar/space-invaders.ts";
 import type { VectorEnvironment } from "./types.ts";
+
+export { type GridId, gridIds, type LocalId, localIds };
 
 export interface EnvironmentOptions extends Omit<LocalOptions, "stickyActions"> {
   /** For `minatar:` games. */
@@ -28,21 +31,15 @@ const grids = {
   "minatar:seaquest": (options: EnvironmentOptions) => new GridEnvironment(seaquest, options, options.minatar),
   "minatar:space-invaders": (options: EnvironmentOptions) =>
     new GridEnvironment(spaceInvaders, options, options.minatar),
-};
+} satisfies Record<GridId, unknown>;
 
 const classic = {
   cartpole: (options: EnvironmentOptions) => new LocalEnvironment(cartPole, options),
   acrobot: (options: EnvironmentOptions) => new LocalEnvironment(acrobot, options),
   "mountain-car": (options: EnvironmentOptions) => new LocalEnvironment(mountainCar, options),
-};
+} satisfies Record<Exclude<LocalId, GridId>, unknown>;
 
 const local = { ...grids, ...classic };
-
-export type GridId = keyof typeof grids;
-export type LocalId = keyof typeof local;
-
-export const gridIds = Object.keys(grids) as GridId[];
-export const localIds = Object.keys(local) as LocalId[];
 
 export function isGridId(id: string): id is GridId {
   return Object.hasOwn(grids, id);

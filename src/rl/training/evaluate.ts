@@ -1,9 +1,11 @@
 /** Playing whole episodes with a trained network. n copies, A actions, m models of a hub. */
+
 import { inferenceMode, scope } from "../../torch/index.ts";
 import type { OutputKind, TrainedNetwork } from "../agents/network.ts";
 import { encode, type ObservationForm } from "../agents/observations.ts";
 import { greedyActions, sampleActions, uniforms } from "../algorithms/actions.ts";
 import type { Observations, VectorEnvironment } from "../environments/index.ts";
+import { longestEpisode } from "./limits.ts";
 
 export interface PlayRequest {
   environment: VectorEnvironment;
@@ -39,9 +41,6 @@ export interface PlayResult {
   steps: number;
   seconds: number;
 }
-
-/** Longer than any episode of a game that has an end (Atari: 27,000 steps). */
-export const longestEpisode = 100_000;
 
 /**
  * Plays the episodes, from a fresh start of the environment. Each copy plays a fixed number of them: to take those that

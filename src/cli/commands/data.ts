@@ -1,0 +1,27 @@
+/** Options of `hub-pathway data`. */
+import type { Command } from "commander";
+import type { Output } from "../context.ts";
+
+const actions = () => import("../data-command.ts");
+
+export function addDataCommand(program: Command, output: () => Output): void {
+  const data = program.command("data").description("data sets");
+  data
+    .command("ls")
+    .description("list known data sets")
+    .addHelpText("after", "\nExample:\n  hub-pathway data ls")
+    .action(async () => (await actions()).list(output()));
+  data
+    .command("fetch <name>")
+    .description("download a known data set, verify and unpack it under the cache folder")
+    .addHelpText("after", "\nExample:\n  hub-pathway data fetch emoji")
+    .action(async (name: string) => (await actions()).fetch(name, output()));
+  data
+    .command("check <dir|name|name:dir>")
+    .description("read every image and say what is wrong before training does")
+    .addHelpText(
+      "after",
+      "\nExample:\n  hub-pathway data check ./photos\n  hub-pathway data check cifar-100:./downloads",
+    )
+    .action(async (source: string) => (await actions()).check(source, output()));
+}

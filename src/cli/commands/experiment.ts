@@ -1,0 +1,40 @@
+/** Options of `hub-pathway experiment`. */
+import { type Command, InvalidArgumentError } from "commander";
+import { experimentSummaries } from "../../experiments/catalog.ts";
+import type { Part } from "../../experiments/index.ts";
+import type { Output } from "../context.ts";
+import type { ExperimentFlags } from "../experiment-command.ts";
+import { number } from "../flags.ts";
+
+function part(text: string): Part {
+  const [, index, of] = /^(\d+)\/(\d+)$/.exec(text) ?? [];
+  const [i, n] = [Number(index), Number(of)];
+  if (!(i >= 1 && i <= n)) throw new InvalidArgumentError("not a part such as 1/2");
+  return { index: i - 1, of: n };
+}
+
+export function addExperimentCommand(program: Command, output: () => Output): void {
+  const names = Object.entries(experimentSummaries)
+    .map(([name, summary]) => `  ${name.padEnd(18)} ${summary}`)
+    .join("\n");
+  program
+    .command("experiment <name>")
+    .description(
+      "compute one of the project's tables; finished cells are kept, so that it can be stopped and continued",
+    )
+    .option("--quick", "a small form that shows within minutes that everything runs")
+    .option("--seeds <n>", "seeds 0 to n - 1 (default: the experiment's own number)", number)
+    .option("--final", "read the test split, and note it in the results' ledger")
+    .option("--tables", "tables of what is finished, without computing more")
+    .option("--jobs <n>", "processes at a time, each with one thread", number, 1)
+    .option("--part <i/n>", "only every n-th group of cells, from the i-th on, without tables", part)
+    .option("--hub <dir>", "another hub than the experiment's own")
+    .option("--data <dir|name>", "your own images, or a known data set, in place of the experiment's targets")
+    .option("--freeze-members", "leave members as they are and train on their features: for hubs of large networks")
+    .option("--results <dir>", "folder of tables, cells and ledger", "docs/results")
+    .option("--cache <dir>", "folder for what is large and can be made again", "runs/experiments")
+    .addHelpText("after", `\nExperiments:\n${names}\n\nExample:\n  hub-pathway experiment mixed-hub --seeds 5 --jobs 2`)
+    .action(async (name: string, flags: ExperimentFlags) =>
+      (await import("../experiment-command.ts")).experiment(name, flags, output()),
+    );
+}

@@ -1,0 +1,35 @@
+/** Options of `hub-pathway hub`. */
+import type { Command } from "commander";
+import type { Output } from "../context.ts";
+import { trustHelp } from "../flags.ts";
+import type { HubFlags } from "../hub-command.ts";
+import { addMemberCommands } from "./hub-add.ts";
+import { addRankCommand } from "./rank.ts";
+
+const actions = () => import("../hub-command.ts");
+
+export function addHubCommand(program: Command, output: () => Output): void {
+  const hub = program.command("hub").description("hubs of pre-trained models");
+  hub
+    .command("ls [dir]")
+    .description("list a hub's members")
+    .option("--trust", trustHelp)
+    .addHelpText("after", "\nExample:\n  hub-pathway hub ls hubs/starter")
+    .action(async (dir: string = "hubs/starter", flags: HubFlags) => (await actions()).list(dir, flags, output()));
+  hub
+    .command("show <dir> [member]")
+    .description("parameters, FLOPs, feature width, paradigm and licence of a hub's members, or all about one")
+    .option("--trust", trustHelp)
+    .addHelpText("after", "\nExample:\n  hub-pathway hub show hubs/starter resnet-clipart-supervised")
+    .action(async (dir: string, member: string | undefined, flags: HubFlags) =>
+      (await actions()).show(dir, member, flags, output()),
+    );
+  hub
+    .command("verify [dir]")
+    .description("check hashes, keys, shapes, preprocessing and a forward pass of every member")
+    .option("--trust", trustHelp)
+    .addHelpText("after", "\nExample:\n  hub-pathway hub verify hubs/starter")
+    .action(async (dir: string = "hubs/starter", flags: HubFlags) => (await actions()).verify(dir, flags, output()));
+  addMemberCommands(hub, output);
+  addRankCommand(hub, output);
+}

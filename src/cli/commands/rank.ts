@@ -1,0 +1,38 @@
+/** Options of `hub-pathway hub rank`. */
+import { type Command, Option } from "commander";
+import { scoreNames } from "../../hub/ranking/score-names.ts";
+import type { Output } from "../context.ts";
+import { deviceHelp, number, trustHelp } from "../flags.ts";
+import type { RankFlags } from "../rank-command.ts";
+import { addDataOptions } from "./data-options.ts";
+
+const scoreHelp = `
+Scores (larger is better; none trains anything):
+  logme    log evidence of the classes given the features
+  leep     expected log likelihood of the classes given the member's own predictions
+  nce      minus the entropy of the classes given the member's predicted class
+  h-score  part of the features' variance that lies between the classes, with a shrunk covariance
+  n-leep   leep with clusters of the features in place of the member's classes
+leep and nce need the classifier of pre-training, which hub.json names.
+
+Example:
+  hub-pathway hub rank hubs/starter --data ./photos --score logme n-leep`;
+
+export function addRankCommand(hub: Command, output: () => Output): void {
+  addDataOptions(hub.command("rank [dir]").description("rank a hub's members for labelled images, without training"))
+    .addOption(
+      new Option(
+        "--score <names...>",
+        "scores to compute; the first one decides the order (default: all, by logme)",
+      ).choices(scoreNames),
+    )
+    .option("--limit <n>", "use at most so many training images, spread over the classes", number)
+    .option("--seed <n>", "moves the split, as in train", number, 0)
+    .option("--threads <n>", "threads inside one operator", number)
+    .option("--trust", trustHelp)
+    .option("--device <name>", deviceHelp, "cpu")
+    .addHelpText("after", scoreHelp)
+    .action(async (dir: string = "hubs/starter", flags: RankFlags) =>
+      (await import("../rank-command.ts")).rank(dir, flags, output()),
+    );
+}

@@ -1,0 +1,16 @@
+/** What --help lists without loading anything is what there is. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { experimentSummaries } from "../../../src/experiments/catalog.ts";
+import { experiments } from "../../../src/experiments/index.ts";
+import { rankingScores } from "../../../src/hub/ranking/index.ts";
+import { scoreNames } from "../../../src/hub/ranking/score-names.ts";
+import { methodSummaries } from "../../../src/methods/catalog.ts";
+import { methods } from "../../../src/methods/index.ts";
+
+test("the catalogs name every method, experiment and score, in order", () => {
+  const names = (things: readonly { name: string }[]) => things.map(({ name }) => name);
+  assert.deepEqual(Object.keys(methodSummaries), names(methods));
+  assert.deepEqual(Object.keys(experimentSummaries), names(experiments));
+  assert.deepEqual([...scoreNames], names(rankingScores));
+});
