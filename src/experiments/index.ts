@@ -20,7 +20,7 @@ export type { Experiment, ExperimentReport, ExperimentRequest } from "./experime
 export { finishedCell, methodCell } from "./method-cell.ts";
 export { mixedHubComparison } from "./mixed-hub.ts";
 export { mainPlans, ours } from "./plans.ts";
-export { protocolOf, Setting, targets } from "./protocol.ts";
+export { type Plan, protocolOf, Setting, targets } from "./protocol.ts";
 export { type Part, recordTestReading, reportText, runGroups, runProcesses, saveReport } from "./runner.ts";
 
 export const experiments: readonly Experiment[] = [

@@ -24,7 +24,7 @@ export { checkFrozen, FeatureCache, type FeatureCacheOptions } from "./feature-c
 export { scaleFeatures, scaleVersion } from "./feature-scale.ts";
 export type { Learner, Prediction, Predictor, StepResult, TrainBatch, Variant } from "./learner.ts";
 export type { FitChanges, Method, MethodContext } from "./method.ts";
-export { argmaxAt, computeMetrics, confusionMatrix, type Metrics, rightItems } from "./metrics.ts";
+export { argmaxAt, computeMetrics, confusionMatrix, type Metrics, rightItems, wilsonInterval } from "./metrics.ts";
 export { defaultTrainOptions, resolveEpochs, type TrainOptions, withEpochs } from "./options.ts";
 export {
   type MemberRanking,

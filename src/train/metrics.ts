@@ -23,6 +23,17 @@ export function rightItems(probabilities: ArrayLike<number>, labels: readonly nu
   return labels.map((label, i) => argmaxAt(probabilities, i * classes, classes) === label);
 }
 
+/** 95 % interval of a share of `right` among `count` items (Wilson 1927); [0, 1] without items. */
+export function wilsonInterval(right: number, count: number): [low: number, high: number] {
+  if (count === 0) return [0, 1];
+  const z = 1.959964;
+  const share = right / count;
+  const middle = share + z ** 2 / (2 * count);
+  const half = z * Math.sqrt((share * (1 - share)) / count + (z / (2 * count)) ** 2);
+  const scale = 1 + z ** 2 / count;
+  return [Math.max(0, (middle - half) / scale), Math.min(1, (middle + half) / scale)];
+}
+
 /** Counts [C][C]: rows are true classes, columns predicted ones. */
 export function confusionMatrix(
   probabilities: ArrayLike<number>,

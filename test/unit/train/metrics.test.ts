@@ -6,6 +6,7 @@ import {
   learningRateFactor,
   pathwayShares,
   routeInformation,
+  wilsonInterval,
 } from "../../../src/train/index.ts";
 
 test("metrics by hand", () => {
@@ -39,4 +40,23 @@ test("the learning rate rises, peaks at one and falls to zero", () => {
   assert.ok(learningRateFactor(0, 0.1) > 0 && learningRateFactor(0, 0.1) < 0.1);
   assert.equal(learningRateFactor(0.1, 0.1), 1);
   assert.ok(Math.abs(learningRateFactor(1, 0.1)) < 1e-12);
+});
+
+test("Wilson's interval is what solves its own equation, and stays inside 0 and 1", () => {
+  for (const [right, count] of [
+    [0, 10],
+    [7, 10],
+    [93, 120],
+    [120, 120],
+  ] as const) {
+    const share = right / count;
+    for (const bound of wilsonInterval(right, count)) {
+      assert.ok(bound >= 0 && bound <= 1);
+      // Each bound is a true share from which the observed one lies 1.96 standard errors away.
+      const errors = Math.abs(share - bound) / Math.sqrt((bound * (1 - bound)) / count);
+      const isEdge = bound === share && (share === 0 || share === 1);
+      assert.ok(isEdge || Math.abs(errors - 1.959964) < 1e-5, `${bound} of ${right}/${count}`);
+    }
+  }
+  assert.deepEqual(wilsonInterval(0, 0), [0, 1]);
 });
