@@ -1,5 +1,5 @@
 /** The options of every command that prepares data as train does: the same ones give the same split. */
-import { largestInput, readManifest } from "../hub/index.ts";
+import { findHub, largestInput, readManifest } from "../hub/index.ts";
 import { ConfigError } from "../torch/index.ts";
 import type { DataRequest } from "../train/index.ts";
 import { countProgress } from "./progress.ts";
@@ -21,7 +21,7 @@ export function dataRequest(
   loading: Pick<DataRequest, "augment" | "batchSize">,
 ): DataRequest {
   const { validationFraction, testFraction, trainPerClass, seed } = flags;
-  const imageSize = flags.imageSize ?? largestInput(readManifest(hub));
+  const imageSize = flags.imageSize ?? largestInput(readManifest(findHub(hub)));
   return {
     ...loading,
     source: flags.data,

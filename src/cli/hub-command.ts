@@ -50,19 +50,6 @@ function tables(
   return parts.join("\n\n");
 }
 
-export function list(dir: string, flags: HubFlags, output: Output): void {
-  const hub = openHub(dir, flags);
-  const rows = describeHub(hub);
-  const agents = describeAgents(hub);
-  const columns: Column<MemberReport>[] = [
-    ...measured,
-    { title: "data", value: (row) => row.data },
-    { title: "paradigm", value: (row) => row.paradigm },
-  ];
-  output.say(tables(rows, columns, agents));
-  output.result({ hub: hub.manifest.name, members: rows, ...(agents.length > 0 ? { agents } : {}) });
-}
-
 export function show(dir: string, member: string | undefined, flags: HubFlags, output: Output): void {
   const hub = openHub(dir, flags);
   const agents = describeAgents(hub);

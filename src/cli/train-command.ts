@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { augmentations } from "../data/index.ts";
-import { readManifest } from "../hub/index.ts";
+import { findHub, readManifest } from "../hub/index.ts";
 import { writeFileAtomic } from "../io/index.ts";
 import { findMethod } from "../methods/index.ts";
 import { amount, duration, percent, runReport } from "../report/index.ts";
@@ -124,7 +124,7 @@ export async function train(flags: TrainFlags, output: Output): Promise<void> {
 
 function memberNames(hub: string): string[] {
   try {
-    return readManifest(hub).members.map((member) => member.name);
+    return readManifest(findHub(hub)).members.map((member) => member.name);
   } catch {
     return []; // trainRun reports what is wrong with the hub
   }

@@ -1,9 +1,7 @@
 /** A hub: a folder with hub.json and weights. Nothing here ever writes into it. */
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
-import { isAbsolute, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { type Generator, UserError } from "../torch/index.ts";
+import { findHub } from "./find-hub.ts";
 import { type HubManifest, type MemberEntry, readManifest } from "./manifest.ts";
 import { type HubMember, loadBackbone, loadMember } from "./member.ts";
 import type { Residency } from "./residency.ts";
@@ -39,15 +37,6 @@ export function openHub(dir: string, options: OpenHubOptions = {}): Hub {
   const fingerprint = createHash("sha256").update(JSON.stringify(identity)).digest("hex").slice(0, 16);
   const { trust = false, residency, device } = options;
   return { dir: resolved, manifest, fingerprint, trust, device, ...(residency ? { residency } : {}) };
-}
-
-function findHub(dir: string): string {
-  if (existsSync(dir) || isAbsolute(dir)) return dir;
-  for (const candidate of [dir, join("hubs", dir)]) {
-    const shipped = fileURLToPath(new URL(`../../${candidate}`, import.meta.url));
-    if (existsSync(join(shipped, "hub.json"))) return shipped;
-  }
-  return dir;
 }
 
 /** The entry of a member by its name. */

@@ -2,9 +2,10 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join, normalize } from "node:path";
 import { z } from "zod";
-import { reasonOf, writeFileAtomic } from "../io/index.ts";
-import { graphFormats } from "../models/index.ts";
-import { UserError } from "../torch/index.ts";
+import { writeFileAtomic } from "../io/atomic-file.ts";
+import { reasonOf } from "../io/quoted.ts";
+import { graphFormats } from "../models/graph-formats.ts";
+import { UserError } from "../torch/errors.ts";
 
 export const manifestVersion = 1;
 

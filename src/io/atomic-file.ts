@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { UserError } from "../torch/index.ts";
+import { UserError } from "../torch/errors.ts";
 
 export interface WriteOptions {
   /** The file need not survive a power failure, so nothing waits for the disk. */

@@ -2,7 +2,7 @@
 import fs from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { open, stat } from "node:fs/promises";
-import { UserError } from "../torch/index.ts";
+import { UserError } from "../torch/errors.ts";
 import { reasonOf } from "./quoted.ts";
 
 /** Bytes a file is read in at a time. */

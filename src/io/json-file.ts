@@ -1,7 +1,7 @@
 /** JSON files that are checked before they are believed: regular, of bounded size, and of a known shape. */
 import fs from "node:fs";
 import type { z } from "zod";
-import { UserError } from "../torch/index.ts";
+import { UserError } from "../torch/errors.ts";
 import { explainRead, readOnly } from "./file-source.ts";
 import { reasonOf } from "./quoted.ts";
 

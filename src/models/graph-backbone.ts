@@ -2,16 +2,13 @@
 import { type GraphModel, type GraphModelOptions, openOnnx, openTfjs, openTorchScript } from "../io/index.ts";
 import { type Tensor, UserError } from "../torch/index.ts";
 import { Backbone } from "./backbone.ts";
+import type { GraphFormat } from "./graph-formats.ts";
 
 const openers: Readonly<Record<GraphFormat, (path: string, options: GraphModelOptions) => GraphModel>> = {
   onnx: openOnnx,
   tfjs: openTfjs,
   torchscript: openTorchScript,
 };
-
-/** Formats that hold the network itself, not only its weights. */
-export const graphFormats = ["onnx", "tfjs", "torchscript"] as const;
-export type GraphFormat = (typeof graphFormats)[number];
 
 /** A network read from a file; its parameters appear under their names in the file. */
 export class GraphBackbone extends Backbone {

@@ -4,7 +4,8 @@ export { fitArchitecture, type Proposal, proposeArchitecture, type Wish } from "
 export { ConvNeXt, type ConvNeXtConfig } from "./convnext.ts";
 export { DenseNet, type DenseNetConfig } from "./densenet.ts";
 export { EfficientNet, type EfficientNetConfig } from "./efficientnet.ts";
-export { GraphBackbone, type GraphFormat, graphFormats, openGraphBackbone } from "./graph-backbone.ts";
+export { GraphBackbone, openGraphBackbone } from "./graph-backbone.ts";
+export { type GraphFormat, graphFormats } from "./graph-formats.ts";
 export { type KeyLayout, keyLayout, keyLayouts } from "./key-layouts.ts";
 export { MinatarNetwork, type MinatarNetworkConfig } from "./minatar-network.ts";
 export { Mlp, type MlpConfig } from "./mlp.ts";

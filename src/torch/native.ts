@@ -98,7 +98,7 @@ export interface Native {
 
 const path = fileURLToPath(new URL("../../build/Release/hub_pathway.node", import.meta.url));
 
-function load(): Native {
+function open(): Native {
   if (!existsSync(path)) {
     throw new ConfigError(`the native addon is not built (looked for ${path}): run \`npx hub-pathway setup\``);
   }
@@ -112,8 +112,28 @@ function load(): Native {
   }
 }
 
-export const native: Native = load();
+function load(): Native {
+  const opened = open();
+  // OpenMP knows which processors the process is bound to, and no quota; a number that it was given stands, if it is possible.
+  const limit = process.env["OMP_NUM_THREADS"] === undefined ? freeProcessors() : mostThreads;
+  if (opened.threads() > limit) opened.setThreads(limit);
+  return opened;
+}
 
-// OpenMP knows which processors the process is bound to, and no quota; a number that it was given stands, if it is possible.
-const limit = process.env["OMP_NUM_THREADS"] === undefined ? freeProcessors() : mostThreads;
-if (native.threads() > limit) native.setThreads(limit);
+/**
+ * The addon's functions. It is loaded when the first of them is used, so that what computes nothing works before set-up;
+ * from then on they are the object's own, and the proxy behind it is not reached any more.
+ */
+export const native: Native = Object.create(
+  new Proxy(
+    {},
+    {
+      get(_target, name) {
+        if (typeof name !== "string") return undefined;
+        const opened = load();
+        Object.assign(native, opened);
+        return opened[name as keyof Native];
+      },
+    },
+  ),
+) as Native;

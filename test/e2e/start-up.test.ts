@@ -1,10 +1,10 @@
-/** What must work before set-up never loads the native part. */
+/** What must work before set-up never loads the native part, and finds the package's files from any folder. */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { runProgram } from "../support/program.ts";
+import { lastLine, runProgram } from "../support/program.ts";
 import { temporaryFolder } from "../support/small-hub.ts";
 
 const folder = temporaryFolder();
@@ -18,18 +18,28 @@ process.dlopen = function (module, file, ...rest) {
 };\n`,
 );
 
-for (const args of [
-  ["--help"],
-  ["--version"],
-  ["train", "--help"],
-  ["hub", "add", "--help"],
-  ["experiment", "--help"],
-]) {
-  test(`${args.join(" ")} works without the addon`, async () => {
-    const ended = await runProgram(args, folder, undefined, {
-      env: { NODE_OPTIONS: `--import ${pathToFileURL(preload)}` },
-    });
+const run = (args: string[]) =>
+  runProgram(args, folder, undefined, { cwd: folder, env: { NODE_OPTIONS: `--import ${pathToFileURL(preload)}` } });
+
+for (const line of ["--help", "--version", "train --help", "hub add --help", "experiment --help"]) {
+  test(`${line} works without the addon`, async () => {
+    const ended = await run(line.split(" "));
     assert.deepEqual([ended.code, ended.stderr], [0, ""]);
     assert.match(ended.stdout, /Usage: hub-pathway|^\d+\.\d+\.\d+/);
   });
 }
+
+for (const line of ["hub ls", "data ls"]) {
+  test(`${line} works in any folder without the addon`, async () => {
+    const ended = await run([...line.split(" "), "--json"]);
+    assert.equal(ended.code, 0, ended.stderr);
+    const result = lastLine(ended.stdout);
+    assert.ok(((result["members"] ?? result["datasets"]) as unknown[]).length > 3);
+  });
+}
+
+test("what computes says that the addon does not load, as a matter of set-up", async () => {
+  const ended = await run(["doctor"]);
+  assert.equal(ended.code, 2, ended.stderr);
+  assert.match(ended.stderr, /^error: the native addon does not load \(the addon was loaded\).*setup/m);
+});

@@ -1,5 +1,6 @@
 /** Options of `hub-pathway hub`. */
 import type { Command } from "commander";
+import { starterHub } from "../../hub/find-hub.ts";
 import type { Output } from "../context.ts";
 import { trustHelp } from "../flags.ts";
 import type { HubFlags } from "../hub-command.ts";
@@ -12,10 +13,9 @@ export function addHubCommand(program: Command, output: () => Output): void {
   const hub = program.command("hub").description("hubs of pre-trained models");
   hub
     .command("ls [dir]")
-    .description("list a hub's members")
-    .option("--trust", trustHelp)
+    .description("list a hub's members, as hub.json describes them")
     .addHelpText("after", "\nExample:\n  hub-pathway hub ls hubs/starter")
-    .action(async (dir: string = "hubs/starter", flags: HubFlags) => (await actions()).list(dir, flags, output()));
+    .action(async (dir: string = starterHub) => (await import("../hub-list.ts")).list(dir, output()));
   hub
     .command("show <dir> [member]")
     .description("parameters, FLOPs, feature width, paradigm and licence of a hub's members, or all about one")
@@ -29,7 +29,7 @@ export function addHubCommand(program: Command, output: () => Output): void {
     .description("check hashes, keys, shapes, preprocessing and a forward pass of every member")
     .option("--trust", trustHelp)
     .addHelpText("after", "\nExample:\n  hub-pathway hub verify hubs/starter")
-    .action(async (dir: string = "hubs/starter", flags: HubFlags) => (await actions()).verify(dir, flags, output()));
+    .action(async (dir: string = starterHub, flags: HubFlags) => (await actions()).verify(dir, flags, output()));
   addMemberCommands(hub, output);
   addRankCommand(hub, output);
 }

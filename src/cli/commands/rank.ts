@@ -1,5 +1,6 @@
 /** Options of `hub-pathway hub rank`. */
 import { type Command, Option } from "commander";
+import { starterHub } from "../../hub/find-hub.ts";
 import { scoreNames } from "../../hub/ranking/score-names.ts";
 import type { Output } from "../context.ts";
 import { deviceHelp, number, trustHelp } from "../flags.ts";
@@ -32,7 +33,7 @@ export function addRankCommand(hub: Command, output: () => Output): void {
     .option("--trust", trustHelp)
     .option("--device <name>", deviceHelp, "cpu")
     .addHelpText("after", scoreHelp)
-    .action(async (dir: string = "hubs/starter", flags: RankFlags) =>
+    .action(async (dir: string = starterHub, flags: RankFlags) =>
       (await import("../rank-command.ts")).rank(dir, flags, output()),
     );
 }

@@ -1,6 +1,7 @@
 /** Options of `hub-pathway train`. */
 import { type Command, Option } from "commander";
 import type { AugmentName } from "../../data/index.ts";
+import { starterHub } from "../../hub/find-hub.ts";
 import { scoreNames } from "../../hub/ranking/score-names.ts";
 import { methodSummaries } from "../../methods/catalog.ts";
 import { ConfigError } from "../../torch/errors.ts";
@@ -27,7 +28,7 @@ export function addTrainCommand(program: Command, output: () => Output): void {
     .join("\n");
   addDataOptions(program.command("train").description("train a method on labelled images"))
     .requiredOption("--out <dir>", "folder of the run, made anew")
-    .option("--hub <dir>", "folder of the hub", "hubs/starter")
+    .option("--hub <dir>", "folder of the hub", starterHub)
     .option("--method <name>", "what to train", "hub-pathway")
     .option("--resume", "continue the run in --out")
     .option("--member <name>", "the member for a method that trains one (default: the method's choice)")
