@@ -7,6 +7,7 @@ import { MemberLearner } from "../methods/index.ts";
 import { scope } from "../torch/index.ts";
 import {
   ClassificationTask,
+  checkpointFiles,
   type Evaluation,
   evaluate,
   evaluateVariants,
@@ -55,6 +56,8 @@ export class CellTraining {
   readonly #setting: Setting;
   readonly #plan: Plan;
   readonly #data: TaskData;
+  /** Beginnings of the files of all fits, and of those that only this cell can use. */
+  readonly #fits: string[] = [];
   readonly #own: string[] = [];
   /** Features of members that stay as they are. */
   readonly #features: FeatureCache | undefined;
@@ -121,9 +124,10 @@ export class CellTraining {
     });
   }
 
-  /** Removes what no other cell can use. */
+  /** Removes what no other cell can use: finished fits of others need no training state. */
   clean(): void {
-    for (const path of this.#own) rmSync(path, { force: true });
+    for (const base of this.#own) rmSync(checkpointFiles(base).weights, { force: true });
+    for (const base of this.#fits) rmSync(checkpointFiles(base).state, { force: true });
   }
 
   [Symbol.dispose](): void {
@@ -165,7 +169,8 @@ export class CellTraining {
     changes: FitChanges = {},
   ): Promise<{ seconds: number; trainingFlops: number }> {
     const { epochs = this.options.epochs, rate = 1, order = 0 } = changes;
-    const options = { ...withEpochs(this.options, epochs), lr: this.options.lr * rate };
+    // All cells keep the last weights: what they spend on validation data must not depend on who watches.
+    const options = { ...withEpochs(this.options, epochs), lr: this.options.lr * rate, keep: "last" as const };
     const { hub, protocol } = this.#setting;
     const { method, choices } = this.#plan;
     // Plain fine-tuning from one start is the same whichever method asks for it.
@@ -173,7 +178,7 @@ export class CellTraining {
     const what = shared
       ? { start: startOf(learner) }
       : { method: method.name, choices: { ...method.defaults, ...choices }, name };
-    const { checkpointSeconds: _, ...decisive } = options;
+    const { checkpointSeconds: _, keep: __, ...decisive } = options;
     const { source: _source, ...form } = protocol.target.data;
     const data = { ...form, splitHash: this.#data.splitHash, pixels: this.#data.pixelsKey };
     const frozen = options.frozenViews !== undefined;
@@ -187,7 +192,8 @@ export class CellTraining {
     });
     const folder = join(this.#request.cache, "fits");
     mkdirSync(folder, { recursive: true });
-    const checkpoint = join(folder, `${shared ? "shared" : method.name}-${identity}.safetensors`);
+    const checkpoint = join(folder, `${shared ? "shared" : method.name}-${identity}`);
+    this.#fits.push(checkpoint);
     if (!shared) this.#own.push(checkpoint);
     const before = this.#features?.seconds ?? 0;
     await this.#features?.prepare("validation", learner);
@@ -198,7 +204,9 @@ export class CellTraining {
     const emit = (event: RunEvent) => watch?.event(this.#plan.name, event);
     const watched = async () => (await this.measure(learner, "validation")).metrics;
     const validate = watch ? watched : undefined;
-    const result = await fit({ fit: name, learner, batches, options, checkpoint, identity, emit, validate });
+    const validation = () => this.#open("validation");
+    const watching = { emit, validate, validation };
+    const result = await fit({ fit: name, learner, batches, options, checkpoint, identity, ...watching });
     this.seconds += result.seconds + (this.#features?.seconds ?? 0) - before;
     this.flops += result.trainingFlops + (this.#features?.trainingFlops(learner) ?? 0);
     return result;

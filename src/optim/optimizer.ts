@@ -99,6 +99,11 @@ export abstract class Optimizer<G extends ParameterGroup = ParameterGroup> {
     return this.#slots.get(param)?.moments ?? [];
   }
 
+  /** Whether a parameter has been stepped. */
+  wasStepped(param: Tensor): boolean {
+    return (this.#slots.get(param)?.step ?? 0) > 0;
+  }
+
   /** Forgets all gradients, so that parameters which get none in the next backward are skipped. */
   zeroGrad(): void {
     for (const group of this.groups) for (const param of group.params) param.grad = undefined;

@@ -24,3 +24,8 @@ export class TorchError extends Error {
     this.shapes = shapes;
   }
 }
+
+/** Work that stopped because its AbortSignal did; what a command keeps is saved. */
+export class Interrupted extends Error {
+  override readonly name: string = "Interrupted";
+}

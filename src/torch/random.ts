@@ -1,5 +1,6 @@
 /** Named random streams: each purpose (initialisation, noise, sampling) draws from its own generator, which is saved and restored. */
 import { createHash } from "node:crypto";
+import { UserError } from "./errors.ts";
 import { noGrad } from "./modes.ts";
 import { native } from "./native.ts";
 import * as ops from "./ops.generated.ts";
@@ -70,9 +71,15 @@ export class RandomStreams {
     return Object.fromEntries(entries) as Record<string, string>;
   }
 
+  /** @throws UserError naming the stream whose state is none */
   restore(state: Record<string, string>): void {
-    for (const [name, text] of Object.entries(state))
-      this.stream(name).setState(new Uint8Array(Buffer.from(text, "base64")));
+    for (const [name, text] of Object.entries(state)) {
+      try {
+        this.stream(name).setState(new Uint8Array(Buffer.from(text, "base64")));
+      } catch (error) {
+        throw new UserError(`the state of the random stream "${name}" is damaged`, { cause: error });
+      }
+    }
   }
 
   dispose(): void {

@@ -1,88 +1,218 @@
-/** Checkpoints of one fit: weights, optimizer state, random streams and position, in one safetensors file, written atomically. */
-import { existsSync } from "node:fs";
-import { readSafetensors, writeSafetensors } from "../io/index.ts";
+/**
+ * Files of one fit: its training state, and the weights that predict. Both are safetensors files that are written
+ * atomically, and neither ever holds a value that is not finite.
+ */
+import { existsSync, rmSync } from "node:fs";
+import { z } from "zod";
+import { parseJson, readSafetensors, writeSafetensors } from "../io/index.ts";
+import type { Module } from "../nn/index.ts";
 import type { Optimizer } from "../optim/index.ts";
 import { disposeTree, type Tensor, UserError } from "../torch/index.ts";
+import { firstNotFinite } from "./finite.ts";
 import type { Learner } from "./learner.ts";
+import { type MeterState, meterState } from "./meter.ts";
 
-export const checkpointVersion = 1;
+export const checkpointVersion = 2;
 
-/** Where a fit stands. */
-export interface Position {
-  /** Epoch in progress, from 0; equal to the number of epochs when all are done. */
-  epoch: number;
+/**
+ * Paths of a fit's files from their common beginning. BASE.state.safetensors is what `--resume` and more epochs go on
+ * from: last weights, optimizer, random streams, position, running sums. BASE.weights.safetensors is what predicts: the
+ * best weights so far; it does not need the other, which may be deleted when nobody wants to train further.
+ */
+export function checkpointFiles(base: string): { state: string; weights: string } {
+  return { state: `${base}.state.safetensors`, weights: `${base}.weights.safetensors` };
+}
+
+const count = z.int().nonnegative();
+const amount = z.number().nonnegative();
+
+const position = z.strictObject({
+  /** Epoch in progress, from 0; the number of epochs when all are done. */
+  epoch: count,
   /** Steps done in that epoch. */
-  step: number;
-  seconds: number;
-  trainingFlops: number;
-}
+  step: count,
+  seconds: amount,
+  trainingFlops: amount,
+});
 
-interface CheckpointMeta {
-  version: number;
-  /** What the checkpoint belongs to: a hash over hub, data split, method and options. */
-  identity: string;
+/** Place in a fit. */
+export type Position = z.infer<typeof position>;
+
+/** Largest number of random streams, and of characters of one; a state of libtorch's CPU generator takes 6,744. */
+const [mostStreams, longestStream] = [64, 20_000];
+
+const streams = z
+  .record(z.string().regex(/^[a-z][\w.-]*$/i), z.base64().max(longestStream))
+  .refine((all) => Object.keys(all).length <= mostStreams, `more than ${mostStreams} random streams`);
+
+const stateMeta = z.strictObject({
+  version: z.literal(checkpointVersion),
+  identity: z.string(),
+  position,
+  meter: meterState,
+  streams,
+  optimizer: z.record(z.string(), count),
+});
+
+const weightsMeta = z.strictObject({
+  version: z.literal(checkpointVersion),
+  identity: z.string(),
+  /** Epochs that these weights were trained for. */
+  epoch: count,
+  /** Epochs of the whole fit, and whether it has ended (patience may end it sooner). */
+  epochs: count,
+  finished: z.boolean(),
+  /** Validation figures of these weights; null for those of the last epoch, unmeasured. */
+  score: z.strictObject({ accuracy: z.number(), logLoss: z.number() }).nullable(),
+  /** Run time and FLOPs of the fit so far. */
+  seconds: amount,
+  trainingFlops: amount,
+});
+
+/** A description of weights that predict. */
+export type WeightsInfo = Omit<z.infer<typeof weightsMeta>, "version" | "identity">;
+
+/** State of a fit between two steps. */
+export interface FitState {
+  learner: Learner;
+  optimizer: Optimizer;
   position: Position;
-  streams: Record<string, string>;
-  optimizer: Record<string, number>;
-}
-
-/** Writes the whole state of a fit. Without an optimizer only the weights: the fit is finished. */
-export function saveCheckpoint(
-  path: string,
-  learner: Learner,
-  optimizer: Optimizer | undefined,
-  identity: string,
-  position: Position,
-): void {
-  const tensors = new Map<string, Tensor>();
-  for (const [key, value] of learner.module.stateDict()) tensors.set(`model/${key}`, value);
-  const state = optimizer?.stateDict();
-  for (const [key, value] of state?.tensors ?? []) tensors.set(`optimizer/${key}`, value);
-  const meta: CheckpointMeta = {
-    version: checkpointVersion,
-    identity,
-    position,
-    streams: learner.streams.state(),
-    optimizer: state?.numbers ?? {},
-  };
-  writeSafetensors(path, tensors, { checkpoint: JSON.stringify(meta) });
+  meter: MeterState;
 }
 
 /**
- * Restores a fit; undefined when there is no checkpoint.
- * @throws UserError when it belongs to another hub, split, method or options, or is not a checkpoint.
+ * Writes the whole state of a fit.
+ * @throws NotFinite when a value is not finite, and UserError when the file cannot be written; the old one then stays
  */
-export function loadCheckpoint(
-  path: string,
-  learner: Learner,
-  optimizer: Optimizer | undefined,
+export function saveState(base: string, identity: string, { learner, optimizer, ...rest }: FitState): void {
+  const tensors = new Map<string, Tensor>();
+  for (const [key, value] of learner.module.stateDict()) tensors.set(`model/${key}`, value);
+  const state = optimizer.stateDict();
+  for (const [key, value] of state.tensors) tensors.set(`optimizer/${key}`, value);
+  const meta: z.input<typeof stateMeta> = {
+    version: checkpointVersion,
+    identity,
+    ...rest,
+    streams: learner.streams.state(),
+    optimizer: state.numbers,
+  };
+  write(checkpointFiles(base).state, tensors, meta);
+}
+
+/**
+ * Restores a fit; undefined when there is no training state.
+ * @throws UserError naming the file when it belongs to another hub, split, method or options, or is damaged
+ */
+export function loadState(
+  base: string,
   identity: string,
-): Position | undefined {
+  { learner, optimizer }: Pick<FitState, "learner" | "optimizer">,
+): Omit<FitState, "learner" | "optimizer"> | undefined {
+  const path = checkpointFiles(base).state;
+  return opened(path, base, stateMeta, identity, (meta, tensors) => {
+    learner.module.loadStateDict(part(tensors, "model/"));
+    optimizer.loadStateDict({ tensors: part(tensors, "optimizer/"), numbers: meta.optimizer });
+    learner.streams.restore(meta.streams);
+    return { position: meta.position, meter: meta.meter };
+  });
+}
+
+/**
+ * Writes the weights that predict.
+ * @throws NotFinite when a value is not finite, and UserError when the file cannot be written; the old one then stays
+ */
+export function saveWeights(base: string, identity: string, module: Module, info: WeightsInfo): void {
+  const meta: z.input<typeof weightsMeta> = { version: checkpointVersion, identity, ...info };
+  write(checkpointFiles(base).weights, module.stateDict(), meta);
+}
+
+/**
+ * Loads the weights that a fit predicts with into its module; undefined when it has none yet.
+ * @param base common beginning of the fit's files, as `RunFolder.checkpoint` gives it
+ * @param identity name of what the weights must belong to; any when left out
+ * @returns a description, whose `finished` says whether the fit has ended
+ * @throws UserError naming the file when it belongs to something else, does not fit the module, or is damaged
+ */
+export function loadWeights(base: string, module: Module, identity?: string): WeightsInfo | undefined {
+  return openWeights(base, identity, (tensors) => module.loadStateDict(tensors));
+}
+
+/** The same description as `loadWeights` gives, from the file's header alone. */
+export function weightsInfo(base: string, identity?: string): WeightsInfo | undefined {
+  return openWeights(base, identity, () => {});
+}
+
+/** Removes a fit's training state: more epochs are then no longer possible. */
+export function forgetState(base: string): void {
+  rmSync(checkpointFiles(base).state, { force: true });
+}
+
+function openWeights(
+  base: string,
+  identity: string | undefined,
+  use: (tensors: Map<string, Tensor>) => void,
+): WeightsInfo | undefined {
+  const path = checkpointFiles(base).weights;
+  return opened(path, base, weightsMeta, identity, ({ version: _, identity: __, ...info }, tensors) => {
+    use(tensors);
+    return info;
+  });
+}
+
+/** @throws NotFinite naming the tensor */
+function write(path: string, tensors: ReadonlyMap<string, Tensor>, meta: unknown): void {
+  const broken = firstNotFinite(tensors);
+  if (broken !== undefined) throw new NotFinite(broken);
+  writeSafetensors(path, tensors, { checkpoint: JSON.stringify(meta) });
+}
+
+/** A tensor that holds a value which is not finite was about to be saved. */
+export class NotFinite extends Error {
+  /** Name of the tensor in the file. */
+  readonly tensor: string;
+
+  constructor(tensor: string) {
+    super(`${tensor} holds a value that is not finite`);
+    this.tensor = tensor;
+  }
+}
+
+/** Reads a file and releases its tensors after use; undefined when there is none. */
+function opened<S extends z.ZodType<{ identity: string }>, T>(
+  path: string,
+  base: string,
+  schema: S,
+  identity: string | undefined,
+  use: (meta: z.output<S>, tensors: Map<string, Tensor>) => T,
+): T | undefined {
+  refuseOld(base, path);
   if (!existsSync(path)) return undefined;
   const { tensors, metadata } = readSafetensors(path);
   try {
-    const meta = parseMeta(path, metadata["checkpoint"]);
-    if (meta.identity !== identity) {
+    const text = metadata["checkpoint"];
+    if (text === undefined) throw new UserError(`${path} is not a checkpoint of this program`);
+    const meta = parseJson(text, schema, path, `a checkpoint of version ${checkpointVersion}`);
+    if (identity !== undefined && meta.identity !== identity) {
       throw new UserError(
         `${path} was written by another run: its hub, data, split, method or options differ; use another --out folder`,
       );
     }
-    learner.module.loadStateDict(part(tensors, "model/"));
-    optimizer?.loadStateDict({ tensors: part(tensors, "optimizer/"), numbers: meta.optimizer });
-    learner.streams.restore(meta.streams);
-    return meta.position;
+    return use(meta, tensors);
+  } catch (error) {
+    if (!(error instanceof UserError) || error.message.startsWith(path)) throw error;
+    throw new UserError(`${path}: ${error.message}`, { cause: error });
   } finally {
     disposeTree(tensors);
   }
 }
 
-function parseMeta(path: string, text: string | undefined): CheckpointMeta {
-  if (!text) throw new UserError(`${path} is not a checkpoint of this program`);
-  const meta = JSON.parse(text) as CheckpointMeta;
-  if (meta.version !== checkpointVersion) {
-    throw new UserError(`${path} has checkpoint version ${meta.version}; this program reads ${checkpointVersion}`);
-  }
-  return meta;
+/** Version 1 had one file, which kept the last weights and, once finished, nothing to go on from. */
+function refuseOld(base: string, path: string): void {
+  const old = `${base}.checkpoint.safetensors`;
+  if (existsSync(path) || !existsSync(old)) return;
+  throw new UserError(
+    `${old} was written by an earlier version of this program: train again with another --out folder`,
+  );
 }
 
 function part(tensors: Map<string, Tensor>, prefix: string): Map<string, Tensor> {

@@ -1,5 +1,6 @@
 /** Predictions over a split, and what they are worth. N items, C classes, m models. */
 import { inferenceMode, scope, type Tensor } from "../torch/index.ts";
+import { forEachBatch } from "./batches.ts";
 import type { BatchSource } from "./data.ts";
 import type { Predictor, Variant } from "./learner.ts";
 import { computeMetrics, type Metrics } from "./metrics.ts";
@@ -23,8 +24,20 @@ export interface Evaluation extends Predictions {
   metrics: Metrics;
 }
 
-/** Runs a predictor over all batches once. */
-export async function evaluate(predictor: Predictor, batches: BatchSource, classes: number): Promise<Evaluation> {
+export interface EvaluationOptions {
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * Runs a predictor over all batches once.
+ * @throws Interrupted after the signal
+ */
+export async function evaluate(
+  predictor: Predictor,
+  batches: BatchSource,
+  classes: number,
+  { signal }: EvaluationOptions = {},
+): Promise<Evaluation> {
   const probabilities: Float32Array[] = [];
   const weights: Float32Array[] = [];
   const scores: Float32Array[] = [];
@@ -32,7 +45,7 @@ export async function evaluate(predictor: Predictor, batches: BatchSource, class
   const indices: number[] = [];
   let seconds = 0;
   predictor.eval();
-  for await (const batch of batches.epoch(0, 0)) {
+  await forEachBatch(batches.epoch(0, 0), { work: "evaluation", signal }, (batch) => {
     const began = performance.now();
     scope(() =>
       inferenceMode(() => {
@@ -45,9 +58,7 @@ export async function evaluate(predictor: Predictor, batches: BatchSource, class
     seconds += (performance.now() - began) / 1000;
     labels.push(...batch.labels);
     indices.push(...batch.indices);
-    batch.dispose();
-    await new Promise((resolve) => setImmediate(resolve));
-  }
+  });
   const joined = concat(probabilities);
   return {
     probabilities: joined,
@@ -77,13 +88,14 @@ export async function evaluateVariants(
   batches: BatchSource,
   classes: number,
   variants: readonly Variant[],
+  { signal }: EvaluationOptions = {},
 ): Promise<(VariantEvaluation | undefined)[]> {
   const tables = variants.map((): Float32Array[] => []);
   const weights = variants.map((): Float32Array[] => []);
   const labels: number[] = [];
   predictor.eval();
   if (!predictor.predictVariants) return variants.map(() => undefined);
-  for await (const batch of batches.epoch(0, 0)) {
+  await forEachBatch(batches.epoch(0, 0), { work: "evaluation of other choices", signal }, (batch) => {
     scope(() =>
       inferenceMode(() => {
         const predictions = predictor.predictVariants?.(batch.images, variants, batch.features) ?? [];
@@ -94,9 +106,7 @@ export async function evaluateVariants(
       }),
     );
     labels.push(...batch.labels);
-    batch.dispose();
-    await new Promise((resolve) => setImmediate(resolve));
-  }
+  });
   return tables.map((parts, i) => {
     if (parts.length === 0) return undefined;
     const metrics = computeMetrics(concat(parts), labels, classes);

@@ -23,13 +23,13 @@ import {
   tensor,
   UserError,
 } from "../torch/index.ts";
+import { forEachBatch } from "./batches.ts";
 import type { Batch, BatchSource, SplitName, TaskData } from "./data.ts";
 import type { Emit } from "./events.ts";
 import { hashTensors, readFeatures, writeFeatures } from "./feature-file.ts";
 import type { Learner } from "./learner.ts";
 import type { Method } from "./method.ts";
 import type { TrainOptions } from "./options.ts";
-import { Interrupted } from "./trainer.ts";
 
 /** Raised when the same key would no longer give the same features. */
 const featureVersion = 1;
@@ -195,13 +195,9 @@ export class FeatureCache {
     const parts: Tensor[] = [];
     learner.backbones[index]?.eval();
     try {
-      for await (const batch of view.batches()) {
-        parts.push(featuresOf(learner, index, batch.images, view.precision));
-        batch.dispose();
-        // Signals and progress live on the event loop.
-        await new Promise((resolve) => setImmediate(resolve));
-        if (signal?.aborted) throw new Interrupted(`features of ${name}`);
-      }
+      await forEachBatch(view.batches(), { work: `features of ${name}`, signal }, ({ images }) => {
+        parts.push(featuresOf(learner, index, images, view.precision));
+      });
       using features = cat(parts);
       write(features);
     } finally {

@@ -1,6 +1,7 @@
 /** What the heads of frozen members need to be comparable: features of one size. n images, d features. */
 import type { Standardize } from "../nn/index.ts";
 import { disposeTree, inferenceMode, scope, type Tensor, zeros } from "../torch/index.ts";
+import { forEachBatch } from "./batches.ts";
 import type { BatchSource } from "./data.ts";
 import type { Learner } from "./learner.ts";
 
@@ -17,15 +18,16 @@ const deviation = 100;
  * deviations. Published networks differ a hundredfold in that sum: without this, the generator finds the member with the
  * largest numbers, whose head fits first, instead of the one that knows most (this project's choice; docs/results/routing.md).
  * @returns forward FLOPs of the images whose features were not at hand
+ * @throws Interrupted after the signal
  */
-export async function scaleFeatures(learner: Learner, batches: BatchSource): Promise<number> {
+export async function scaleFeatures(learner: Learner, batches: BatchSource, signal?: AbortSignal): Promise<number> {
   const standardizers = learner.standardizers?.() ?? [];
   if (standardizers.length === 0) return 0;
   const sums = standardizers.map(({ mean }) => new Moments(mean));
   let flops = 0;
   try {
     for (const backbone of learner.backbones) backbone.eval();
-    for await (const batch of batches.epoch(0, 0)) {
+    await forEachBatch(batches.epoch(0, 0), { work: "scaling of features", signal }, (batch) => {
       scope(() =>
         inferenceMode(() => {
           for (const [i, sum] of sums.entries()) {
@@ -35,8 +37,7 @@ export async function scaleFeatures(learner: Learner, batches: BatchSource): Pro
           }
         }),
       );
-      batch.dispose();
-    }
+    });
     for (const [i, sum] of sums.entries()) sum.settle(standardizers[i]);
     return flops;
   } finally {

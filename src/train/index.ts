@@ -1,5 +1,14 @@
 /** The loop, the task, measurements, run folders, and the interface of methods. */
-export { checkpointVersion, loadCheckpoint, type Position, saveCheckpoint } from "./checkpoint.ts";
+export { Interrupted } from "../torch/index.ts";
+export { eventLoopTurn, forEachBatch, type LoopOptions, throwIfAborted } from "./batches.ts";
+export {
+  checkpointFiles,
+  checkpointVersion,
+  loadWeights,
+  type Position,
+  type WeightsInfo,
+  weightsInfo,
+} from "./checkpoint.ts";
 export {
   type Batch,
   type BatchSource,
@@ -49,4 +58,4 @@ export {
 } from "./session.ts";
 export { ClassificationTask, type Targets, type Task } from "./task.ts";
 export { TenCrop, tenCropSide } from "./ten-crop.ts";
-export { type FitRequest, type FitResult, fit, Interrupted, learningRateFactor } from "./trainer.ts";
+export { type FitRequest, type FitResult, fit, learningRateFactor } from "./trainer.ts";

@@ -2,6 +2,7 @@
 import type { StoredFeatures } from "../hub/index.ts";
 import type { Module, Standardize } from "../nn/index.ts";
 import type { RandomStreams, Tensor } from "../torch/index.ts";
+import type { BatchSource } from "./data.ts";
 import type { Targets } from "./task.ts";
 
 export interface TrainBatch {
@@ -84,6 +85,8 @@ export interface Learner extends Predictor {
   readonly backboneDecay?: number;
   /** What must be computed of the training images before the first step of a session; returns its FLOPs. */
   prepare?(): Promise<number>;
+  /** Settles on validation data what training leaves open, once the weights are final; part of the state. */
+  settle?(batches: BatchSource, signal?: AbortSignal): Promise<void>;
   /** Forward pass and loss of one batch; `progress` is the done part of training, 0 … 1. */
   step(batch: TrainBatch, progress: number): StepResult;
 }

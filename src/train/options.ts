@@ -24,6 +24,10 @@ export interface TrainOptions {
   /** Seconds between checkpoints; one is always written at the end and on interruption. */
   checkpointSeconds: number;
   seed: number;
+  /** Weights that predict: of the epoch that is best on validation data (when left out), or of the last one. */
+  keep?: "best" | "last" | undefined;
+  /** Epochs without a better one after which training stops, at least 1; none when left out. Needs `keep: "best"`. */
+  patience?: number | undefined;
   /**
    * Members stay as the hub has them, and the rest is trained on so many fixed views of each image, the first of which is
    * the image itself. Left out, members are trained, and every epoch has views of its own.

@@ -5,8 +5,8 @@
 import { type Hub, type HubMember, loadMember, type MemberEntry } from "../hub/index.ts";
 import { type MemberOutputs, type RankingScore, rankingScores, type ScoreKey } from "../hub/ranking/index.ts";
 import { ConfigError, cat, disposeTree, inferenceMode, scope, type Tensor, UserError } from "../torch/index.ts";
+import { eventLoopTurn, forEachBatch, throwIfAborted } from "./batches.ts";
 import type { Batch, BatchSource, TaskData } from "./data.ts";
-import { Interrupted } from "./trainer.ts";
 
 export interface RankingRequest {
   /** Decides N-LEEP's first centres, and which images a limit leaves. */
@@ -79,7 +79,8 @@ async function rankMember(
       const value = compute(outputs, request.seed);
       ranking.scores[key] = value ?? null;
       if (value !== undefined) ranking.seconds[key] = secondsSince(start);
-      await breath();
+      await eventLoopTurn();
+      throwIfAborted(request.signal, "ranking");
     }
     return ranking;
   } catch (error) {
@@ -101,11 +102,8 @@ async function memberOutputs(
   const member = loadMember(hub.dir, entry, { trust: hub.trust, device: hub.device });
   try {
     const total = Math.min(data.counts.train, request.limit ?? data.counts.train);
-    const onBatch = (done: number) => {
-      if (request.signal?.aborted) throw new Interrupted("ranking");
-      request.onProgress?.(done, total);
-    };
-    const pass = await passOf(member, data.open("train", request.limit), onBatch);
+    const onBatch = (done: number) => request.onProgress?.(done, total);
+    const pass = await passOf(member, data.open("train", request.limit), onBatch, request.signal);
     return { ...pass, classes: data.classes.length, flops: total * member.flops };
   } finally {
     member.dispose();
@@ -117,37 +115,33 @@ export async function passOf(
   member: HubMember,
   batches: BatchSource,
   onBatch: (done: number) => void,
+  signal?: AbortSignal,
 ): Promise<Omit<MemberOutputs, "classes">> {
   const parts: { features: Tensor[]; logits: Tensor[] } = { features: [], logits: [] };
   const labels: number[] = [];
   member.backbone.eval();
   try {
-    for await (const batch of batches.epoch(0, 0)) {
+    await forEachBatch(batches.epoch(0, 0), { work: "ranking", signal }, (batch) => {
       const { features, logits } = outputsOf(member, batch);
       parts.features.push(features);
       if (logits) parts.logits.push(logits);
       labels.push(...batch.labels);
       onBatch(labels.length);
-      await breath();
-    }
+    });
     return { features: cat(parts.features), logits: parts.logits.length > 0 ? cat(parts.logits) : undefined, labels };
   } finally {
     disposeTree(parts);
   }
 }
 
-/** Copies, since features may be a view that would hold a whole feature map. The batch is used up. */
+/** Copies, since features may be a view that would hold a whole feature map. */
 function outputsOf(member: HubMember, batch: Batch): { features: Tensor; logits: Tensor | undefined } {
-  try {
-    return scope(() =>
-      inferenceMode(() => {
-        const { features, scores } = member.outputs(batch.images);
-        return { features: features.clone(), logits: scores?.clone() };
-      }),
-    );
-  } finally {
-    batch.dispose();
-  }
+  return scope(() =>
+    inferenceMode(() => {
+      const { features, scores } = member.outputs(batch.images);
+      return { features: features.clone(), logits: scores?.clone() };
+    }),
+  );
 }
 
 /** The prior of a run's exploration loss: the scores that it comes from, and a probability for each member. */
@@ -224,9 +218,4 @@ export function softPrior(scores: readonly number[]): number[] {
 
 function secondsSince(began: number): number {
   return (performance.now() - began) / 1000;
-}
-
-/** Signals and progress live on the event loop. */
-function breath(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -84,8 +84,9 @@ export class RunFolder {
     return join(this.path, name);
   }
 
+  /** Common beginning of a fit's files: see checkpoint.ts. */
   checkpoint(fit: string): string {
-    return this.file(`${fit}.checkpoint.safetensors`);
+    return this.file(fit);
   }
 
   /** A value computed once and then read from the folder. */

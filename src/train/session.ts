@@ -1,12 +1,12 @@
 /** One run from start to end: data, hub, method, folder; and reopening a finished one. */
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Hub, openHub, Residency, requireImageMembers } from "../hub/index.ts";
 import { findScore } from "../hub/ranking/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
-import { loadCheckpoint } from "./checkpoint.ts";
+import { loadWeights, weightsInfo } from "./checkpoint.ts";
 import { type DataRequest, prepareData, reordered, type TaskData } from "./data.ts";
 import { type Evaluation, evaluate, pathwayShares, routeInformation } from "./evaluate.ts";
 import { type Emit, eventVersion, jsonlWriter } from "./events.ts";
@@ -18,7 +18,7 @@ import { resolveEpochs, type TrainOptions, withEpochs } from "./options.ts";
 import { type RankingPrior, rankingPrior } from "./ranking.ts";
 import { fingerprint, type RunConfig, RunFolder, runVersion } from "./run-folder.ts";
 import { ClassificationTask } from "./task.ts";
-import { fit } from "./trainer.ts";
+import { checkPatience, fit } from "./trainer.ts";
 
 export interface TrainRequest {
   method: Method;
@@ -77,6 +77,7 @@ export async function trainRun(given: TrainRequest): Promise<RunOutcome> {
   requireImageMembers(hub);
   given.method.check(given.choices, hub.manifest, given.options);
   checkFrozen(given.options, given.data.augment, given.method);
+  checkPatience(given.options);
   const before = RunFolder.recorded(given.out, given.resume);
   const data = await prepareData({ ...given.data, views: given.options.frozenViews, device });
   const request = { ...given, options: resolveEpochs(given.options, data.train.stepsPerEpoch) };
@@ -105,7 +106,8 @@ export async function trainRun(given: TrainRequest): Promise<RunOutcome> {
   const parts = { request, hub, data, folder, emit, totals, prior, features };
   const predictor = await predictorOf(request.method, parts);
   totals.seconds += features?.seconds ?? 0;
-  const validation = await evaluate(predictor, data.open("validation"), data.classes.length);
+  const { signal } = request;
+  const validation = await evaluate(predictor, data.open("validation"), data.classes.length, { signal });
   const { metrics, secondsPerImage } = validation;
   emit({ type: "result", split: "validation", metrics, secondsPerImage });
   folder.saveResult("result.json", { ...totals, validation: summarise("validation", validation, predictor) });
@@ -158,8 +160,9 @@ async function predictorOf(method: Method, parts: Parts): Promise<Predictor> {
 /** @param learners takes every learner that begins a fit */
 function createContext(parts: Parts, learners: Set<Learner>): MethodContext {
   const { request, hub, data, folder, emit, totals, features } = parts;
+  const openValidation = () => features?.open("validation") ?? data.open("validation");
   const validate = (predictor: Predictor) =>
-    evaluate(predictor, features?.open("validation") ?? data.open("validation"), data.classes.length);
+    evaluate(predictor, openValidation(), data.classes.length, { signal: request.signal });
   const task = new ClassificationTask(data.classes.length, request.options.labelSmoothing);
   const frozen = request.options.frozenViews !== undefined;
   return {
@@ -172,14 +175,14 @@ function createContext(parts: Parts, learners: Set<Learner>): MethodContext {
     async fit(name, learner, changes = {}) {
       const { epochs = request.options.epochs, rate = 1, order = 0 } = changes;
       const checkpoint = folder.checkpoint(name);
-      const identity = fingerprint({ config: identityOf(folder.config()), ...changes, name, epochs });
+      const identity = fingerprint({ config: identityOf(folder.config()), rate, order, name });
       learners.add(learner);
       if (frozen) learner.standardizers?.();
       if (hub.device !== undefined) learner.module.to({ device: hub.device });
       if (parts.loadOnly) return loadFinished(checkpoint, learner, identity, epochs, name);
       await features?.prepare("validation", learner);
       const batches = reordered((await features?.train(learner)) ?? data.train, order);
-      const scaling = frozen ? await scaleFeatures(learner, batches) : 0;
+      const scaling = frozen ? await scaleFeatures(learner, batches, request.signal) : 0;
       const result = await fit({
         fit: name,
         learner,
@@ -189,6 +192,7 @@ function createContext(parts: Parts, learners: Set<Learner>): MethodContext {
         identity,
         emit,
         validate: async () => (await validate(learner)).metrics,
+        validation: openValidation,
         signal: request.signal,
         residency: hub.residency,
       });
@@ -212,25 +216,28 @@ function featureCache(request: TrainRequest, hub: Hub, data: TaskData, emit: Emi
   return new FeatureCache({ hub, data, augment, options: { ...options, frozenViews }, emit, signal });
 }
 
+/** @param base common beginning of the fit's files */
 function loadFinished(
-  path: string,
-  learner: Parameters<MethodContext["fit"]>[1],
+  base: string,
+  learner: Learner,
   identity: string,
   epochs: number,
   name: string,
 ): { seconds: number; trainingFlops: number } {
-  const position = existsSync(path) ? loadCheckpoint(path, learner, undefined, identity) : undefined;
-  if (!position || position.epoch < epochs) {
+  const info = weightsInfo(base, identity);
+  if (!info?.finished || info.epochs < epochs) {
     throw new UserError(`the run is not finished (fit "${name}"): continue it with \`hub-pathway train … --resume\``);
   }
+  loadWeights(base, learner.module, identity);
   learner.eval();
-  return { seconds: position.seconds, trainingFlops: position.trainingFlops };
+  return { seconds: info.seconds, trainingFlops: info.trainingFlops };
 }
 
-/** Everything that changes what a checkpoint means; where hub and data lie does not. */
+/** Everything that changes what a checkpoint means; where hub and data lie does not, and epochs may grow. */
 function identityOf(config: RunConfig): unknown {
   const { hub: _hub, data: _data, ...rest } = config;
-  return rest.options.frozenViews === undefined ? rest : { ...rest, scaleVersion };
+  const { epochs: _epochs, iterations: _iterations, ...options } = rest.options;
+  return options.frozenViews === undefined ? { ...rest, options } : { ...rest, options, scaleVersion };
 }
 
 /** The prior that the choices ask for, from the members' scores on the training images. */

@@ -1,17 +1,27 @@
 /** The loop: one learner, one optimizer, batches in order; checkpoints, events and resumption. */
 import { type Residency, setMemberBatchNorm } from "../hub/index.ts";
-import { BatchNormRecalibration } from "../nn/index.ts";
+import { BatchNormRecalibration, type Module } from "../nn/index.ts";
 import { AdamW, clipGradNorm, type Optimizer, SGD } from "../optim/index.ts";
-import { autocast, scope, type Tensor } from "../torch/index.ts";
-import { loadCheckpoint, type Position, saveCheckpoint } from "./checkpoint.ts";
+import { autocast, ConfigError, Interrupted, scope, type Tensor, UserError } from "../torch/index.ts";
+import { eventLoopTurn, forEachBatch, throwIfAborted } from "./batches.ts";
+import {
+  checkpointFiles,
+  loadState,
+  loadWeights,
+  NotFinite,
+  type Position,
+  saveState,
+  saveWeights,
+  type WeightsInfo,
+  weightsInfo,
+} from "./checkpoint.ts";
 import type { Batch, BatchSource } from "./data.ts";
+import { divergence } from "./divergence.ts";
 import type { Emit } from "./events.ts";
 import type { Learner, StepResult } from "./learner.ts";
+import { Meter } from "./meter.ts";
 import type { Metrics } from "./metrics.ts";
 import type { TrainOptions } from "./options.ts";
-
-/** Thrown after an interruption; the checkpoint is written. */
-export class Interrupted extends Error {}
 
 export interface FitRequest {
   /** Name of this fit inside its run. */
@@ -19,13 +29,15 @@ export interface FitRequest {
   learner: Learner;
   batches: BatchSource;
   options: TrainOptions;
-  /** Checkpoint file, or undefined to keep nothing. */
+  /** Common beginning of the fit's files (see checkpoint.ts), or undefined to keep nothing on disk. */
   checkpoint: string | undefined;
-  /** What the checkpoint belongs to. */
+  /** What the files belong to. It leaves out the number of epochs where a finished fit may get more of them. */
   identity: string;
   emit: Emit;
   /** Measures the learner on validation data after an epoch. */
   validate?: ((epoch: number) => Promise<Metrics>) | undefined;
+  /** Validation batches, for what a learner settles once its weights are final. */
+  validation?: (() => BatchSource) | undefined;
   signal?: AbortSignal | undefined;
   /** What keeps the hub's weights in bounded memory. */
   residency?: Residency | undefined;
@@ -40,38 +52,108 @@ export interface FitResult {
 /** A backward pass computes gradients for inputs and for weights: twice a forward pass. */
 const trainingFactor = 3;
 
+/** Steps in a row whose loss or gradient is not finite, after which training stops. */
+const mostSkipped = 3;
+
 /**
- * Trains a learner to the end, from its checkpoint if there is one; leaves it in evaluation mode.
- * @throws Interrupted after the signal, with the checkpoint written.
+ * Trains a learner to the end and leaves it in evaluation mode, with the weights that predict: those of the epoch that
+ * was best on validation data (`keep: "best"`, where there is a checkpoint and validation), else the last ones.
+ *
+ * A fit whose weights are finished is only loaded. One that is not goes on from its training state, with the same
+ * weights and logged figures as if it had never stopped. A finished fit whose `epochs` grew goes on from its last epoch,
+ * with the learning rate that the longer schedule has there.
+ * @throws Interrupted after the signal, with the state written; UserError when training diverged, naming member and batch
  */
 export async function fit(request: FitRequest): Promise<FitResult> {
-  const { learner, batches, options, residency } = request;
+  const { learner, options, checkpoint, identity } = request;
+  const before = checkpoint === undefined ? undefined : weightsInfo(checkpoint, identity);
+  if (checkpoint !== undefined && before?.finished && before.epochs >= options.epochs) {
+    loadWeights(checkpoint, learner.module, identity);
+    learner.eval();
+    return { seconds: before.seconds, trainingFlops: before.trainingFlops };
+  }
+  return await train(request, before);
+}
+
+async function train(request: FitRequest, before: WeightsInfo | undefined): Promise<FitResult> {
+  const { learner, batches, options, residency, fit } = request;
   if (options.frozenViews !== undefined) freeze(learner);
   const optimizer = createOptimizer(learner, options);
   residency?.attach(optimizer);
   try {
-    const start = resume(request, optimizer);
+    const start = resume(request, optimizer, before);
+    const { position } = start;
     const steps = batches.stepsPerEpoch;
     request.emit({
       type: "fit",
-      fit: request.fit,
+      fit,
       epochs: options.epochs,
       steps,
-      resumedAt: start.epoch * steps + start.step,
+      resumedAt: position.epoch * steps + position.step,
     });
-    if (options.batchNorm === "recalibrated" && start.epoch === 0 && start.step === 0)
-      await recalibrateOn(learner, batches);
-    const position = await epochs(request, optimizer, start);
-    learner.eval();
-    if (request.checkpoint) saveCheckpoint(request.checkpoint, learner, undefined, request.identity, position);
-    const { seconds, trainingFlops } = position;
-    request.emit({ type: "fitted", fit: request.fit, seconds, trainingFlops });
+    if (before?.finished) request.emit({ type: "note", text: growth(before, position, options) });
+    if (options.batchNorm === "recalibrated" && position.epoch === 0 && position.step === 0) {
+      await recalibrateOn(learner, batches, request.signal);
+    }
+    const run: Run = { request, optimizer, ...start, best: start.resumed ? before : undefined };
+    await epochs(run);
+    await finish(run);
+    const { seconds, trainingFlops } = run.position;
+    request.emit({ type: "fitted", fit, seconds, trainingFlops });
     return { seconds, trainingFlops };
   } finally {
     residency?.settle();
     residency?.detach(optimizer);
     optimizer.dispose();
   }
+}
+
+function growth({ epochs }: WeightsInfo, { epoch }: Position, options: TrainOptions): string {
+  return `goes on after epoch ${epoch} of ${epochs}: from here the learning rate follows the schedule of ${options.epochs} epochs`;
+}
+
+/** A fit in progress. */
+interface Run {
+  readonly request: FitRequest;
+  readonly optimizer: Optimizer;
+  position: Position;
+  meter: Meter;
+  /** The weights on disk, once there are some. */
+  best: WeightsInfo | undefined;
+}
+
+/** The best weights are loaded, settled on validation data, and marked as those of a finished fit. */
+async function finish(run: Run): Promise<void> {
+  const { request, position, best } = run;
+  const { learner, checkpoint, identity, options, validation, signal } = request;
+  learner.eval();
+  save(run);
+  const { seconds, trainingFlops, epoch } = position;
+  const kept = keepsBest(options) && best && best.epoch < epoch ? best : undefined;
+  if (checkpoint !== undefined && kept) {
+    loadWeights(checkpoint, learner.module, identity);
+    const percent = (100 * (kept.score?.accuracy ?? 0)).toFixed(1);
+    const text = `kept the weights of epoch ${kept.epoch} of ${epoch}: ${percent} % right on validation images`;
+    request.emit({ type: "note", text });
+  }
+  if (validation) await learner.settle?.(validation(), signal);
+  if (checkpoint === undefined) return;
+  const { score = null, epoch: from = epoch } = kept ?? (best?.epoch === epoch ? best : {});
+  const info = { epoch: from, epochs: options.epochs, finished: true, score, seconds, trainingFlops };
+  guarded(run, () => saveWeights(checkpoint, identity, learner.module, info));
+}
+
+/** @throws ConfigError for patience that has nothing to wait for */
+export function checkPatience({ keep, patience }: TrainOptions): void {
+  if (patience === undefined) return;
+  if (keep === "last")
+    throw new ConfigError("--patience waits for better weights, and --keep last wants the last ones");
+  if (Number.isInteger(patience) && patience >= 1) return;
+  throw new ConfigError(`the patience is ${patience}: it must be a whole number of epochs, at least 1`);
+}
+
+function keepsBest({ keep = "best" }: TrainOptions): boolean {
+  return keep === "best";
 }
 
 function freeze(learner: Learner): void {
@@ -97,10 +179,22 @@ function createOptimizer(learner: Learner, options: TrainOptions): Optimizer {
   return new SGD(all.map((group) => ({ ...group, momentum, nesterov: true })));
 }
 
-function resume(request: FitRequest, optimizer: Optimizer): Position {
-  const fresh = { epoch: 0, step: 0, seconds: 0, trainingFlops: 0 };
-  if (!request.checkpoint) return fresh;
-  return loadCheckpoint(request.checkpoint, request.learner, optimizer, request.identity) ?? fresh;
+function resume(
+  { checkpoint, identity, learner }: FitRequest,
+  optimizer: Optimizer,
+  before: WeightsInfo | undefined,
+): Pick<Run, "position" | "meter"> & { resumed: boolean } {
+  const state = checkpoint === undefined ? undefined : loadState(checkpoint, identity, { learner, optimizer });
+  if (state) return { position: state.position, meter: new Meter(state.meter), resumed: true };
+  if (checkpoint !== undefined && before?.finished) {
+    const { state: missing } = checkpointFiles(checkpoint);
+    throw new UserError(`${missing} is gone, and training for more epochs goes on from it: train a new run`);
+  }
+  return {
+    position: { epoch: 0, step: 0, seconds: 0, trainingFlops: 0 },
+    meter: new Meter(),
+    resumed: false,
+  };
 }
 
 /** Rising linearly to 1 over the warm-up, then falling by a half cosine. */
@@ -109,49 +203,121 @@ export function learningRateFactor(progress: number, warmup: number): number {
   return 0.5 * (1 + Math.cos((Math.PI * (progress - warmup)) / (1 - warmup)));
 }
 
-async function epochs(request: FitRequest, optimizer: Optimizer, start: Position): Promise<Position> {
-  const { learner, batches, options } = request;
-  const baseRates = optimizer.groups.map((group) => group.lr);
-  const total = Math.min(options.epochs * batches.stepsPerEpoch, options.iterations ?? Number.POSITIVE_INFINITY);
-  const position = { ...start };
-  if (position.epoch < options.epochs) await prepare(learner, position);
-  setMemberBatchNorm(learner.backbones, options.batchNorm);
-  let lastSaved = performance.now();
-  while (position.epoch < options.epochs) {
-    learner.module.train();
-    // Frozen members compute as in evaluation: no dropout, and BatchNorm with its own statistics.
-    if (options.frozenViews !== undefined) for (const backbone of learner.backbones) backbone.eval();
-    const meter = new Meter();
-    for await (const batch of upTo(total, batches, position)) {
-      const began = performance.now();
-      const progress = (position.epoch * batches.stepsPerEpoch + position.step) / total;
-      const factor = learningRateFactor(progress, options.warmup);
-      for (const [i, group] of optimizer.groups.entries()) group.lr = (baseRates[i] ?? 0) * factor;
+async function epochs(run: Run): Promise<void> {
+  const { request, position } = run;
+  const { learner, options } = request;
+  try {
+    if (position.epoch < options.epochs) await prepare(learner, position);
+    setMemberBatchNorm(learner.backbones, options.batchNorm);
+    const saving = { last: performance.now() };
+    const baseRates = run.optimizer.groups.map((group) => group.lr);
+    while (position.epoch < options.epochs) {
+      await steps(run, baseRates, saving);
+      await endEpoch(run);
+      if (isPatienceOver(run)) return;
+    }
+  } catch (error) {
+    if (error instanceof Interrupted) save(run);
+    throw error;
+  }
+}
+
+/** What is left of an epoch. */
+async function steps(run: Run, baseRates: readonly number[], saving: { last: number }): Promise<void> {
+  const { request, optimizer, position, meter } = run;
+  const { learner, batches, options, signal } = request;
+  const perEpoch = batches.stepsPerEpoch;
+  const total = Math.min(options.epochs * perEpoch, options.iterations ?? Number.POSITIVE_INFINITY);
+  learner.module.train();
+  // Frozen members compute as in evaluation: no dropout, and BatchNorm with its own statistics.
+  if (options.frozenViews !== undefined) for (const backbone of learner.backbones) backbone.eval();
+  throwIfAborted(signal, request.fit);
+  for await (const batch of upTo(total, batches, position)) {
+    const began = performance.now();
+    const progress = (position.epoch * perEpoch + position.step) / total;
+    const factor = learningRateFactor(progress, options.warmup);
+    for (const [i, group] of optimizer.groups.entries()) group.lr = (baseRates[i] ?? 0) * factor;
+    try {
       const result = trainStep(learner, optimizer, batch, progress, options);
       request.residency?.settle();
       position.step += 1;
-      position.seconds += (performance.now() - began) / 1000;
+      const seconds = (performance.now() - began) / 1000;
+      position.seconds += seconds;
       position.trainingFlops += trainingFactor * result.flops + (result.forwardFlops ?? 0);
       // No gradient passes frozen members.
       if (options.frozenViews !== undefined) position.trainingFlops -= (trainingFactor - 1) * result.memberFlops;
-      meter.add(result, batch.images.size(0), (performance.now() - began) / 1000);
-      batch.dispose();
-      request.emit(meter.event(request.fit, position, batches.stepsPerEpoch));
-      // The loaders, signals and the progress bar live on the event loop.
-      await new Promise((resolve) => setImmediate(resolve));
-      const due = performance.now() - lastSaved > options.checkpointSeconds * 1000;
-      if (request.checkpoint && (due || request.signal?.aborted)) {
-        saveCheckpoint(request.checkpoint, learner, optimizer, request.identity, position);
-        lastSaved = performance.now();
+      if (result.skipped) {
+        skip(run, result, seconds);
+      } else {
+        meter.add({ loss: result.loss, images: batch.images.size(0), seconds, rows: result.rows });
+        request.emit(meter.event(request.fit, position, perEpoch, result.logs));
       }
-      if (request.signal?.aborted) throw new Interrupted(request.fit);
+    } finally {
+      batch.dispose();
     }
-    position.epoch += 1;
-    position.step = 0;
-    const validation = await request.validate?.(position.epoch);
-    request.emit(meter.epochEvent(request.fit, position.epoch, validation));
+    await eventLoopTurn();
+    throwIfAborted(signal, request.fit);
+    if (performance.now() - saving.last < options.checkpointSeconds * 1000) continue;
+    save(run);
+    saving.last = performance.now();
   }
-  return position;
+}
+
+/** Counts a step that was left out. @throws UserError when weights are lost, or too many steps in a row were left out */
+function skip({ request, position, meter, optimizer }: Run, { loss, broken }: StepOutcome, seconds: number): void {
+  const place = `step ${position.step} of epoch ${position.epoch + 1}`;
+  const inRow = meter.skip(seconds);
+  const gradient = broken === undefined ? "the gradient" : `the gradient of member "${broken}"`;
+  const problem = Number.isFinite(loss) ? `${gradient} is not finite` : `the loss is ${loss}`;
+  const lost = divergence(request.learner, optimizer);
+  if (lost || inRow >= mostSkipped) {
+    const times = inRow > 1 ? `, the last of ${inRow} in a row` : "";
+    const cause = lost ?? "lower the learning rate (--lr)";
+    throw new UserError(`training diverged at ${place}${times}: ${problem}; ${cause}`);
+  }
+  request.emit({ type: "note", text: `left out ${place}: ${problem}` });
+}
+
+/** Measures the weights, and keeps them when they are the best so far. */
+async function endEpoch(run: Run): Promise<void> {
+  const { request, position, meter } = run;
+  const validation = await request.validate?.(position.epoch + 1);
+  position.epoch += 1;
+  position.step = 0;
+  if (!meter.isEmpty) request.emit(meter.epochEvent(request.fit, position.epoch, validation));
+  run.meter = meter.next();
+  const { checkpoint, identity, learner, options } = request;
+  if (checkpoint === undefined || !validation || !keepsBest(options)) return;
+  const { accuracy, logLoss } = validation;
+  const { score } = run.best ?? {};
+  if (score && (accuracy < score.accuracy || (accuracy === score.accuracy && logLoss >= score.logLoss))) return;
+  const { epoch, seconds, trainingFlops } = position;
+  const info = { epoch, epochs: options.epochs, finished: false, score: { accuracy, logLoss }, seconds, trainingFlops };
+  guarded(run, () => saveWeights(checkpoint, identity, learner.module, info));
+  run.best = info;
+}
+
+function isPatienceOver({ request, position, best }: Run): boolean {
+  const { patience } = request.options;
+  return patience !== undefined && best !== undefined && position.epoch - best.epoch >= patience;
+}
+
+function save(run: Run): void {
+  const { request, optimizer, position, meter } = run;
+  const { checkpoint, identity, learner } = request;
+  if (checkpoint === undefined) return;
+  guarded(run, () => saveState(checkpoint, identity, { learner, optimizer, position, meter: meter.state }));
+}
+
+/** @throws UserError instead of NotFinite: what would be saved is lost */
+function guarded({ request, position, optimizer }: Run, write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    if (!(error instanceof NotFinite)) throw error;
+    const cause = divergence(request.learner, optimizer) ?? `${error.message}; lower the learning rate (--lr)`;
+    throw new UserError(`training diverged before step ${position.step + 1} of epoch ${position.epoch + 1}: ${cause}`);
+  }
 }
 
 /** The batches of an epoch from a position on, as far as the steps of all epochs go. */
@@ -176,6 +342,10 @@ async function prepare(learner: Learner, position: Position): Promise<void> {
 
 interface StepOutcome extends Omit<StepResult, "loss"> {
   loss: number;
+  /** Whether the step was left out, because its loss or its gradient is not finite. */
+  skipped: boolean;
+  /** Name of the first member whose gradient is not finite, in a step that was left out. */
+  broken: string | undefined;
 }
 
 /** Forward in a scope of its own, so that no handle keeps activations alive during backward. */
@@ -193,75 +363,31 @@ function trainStep(
   using owned = loss;
   return scope(() => {
     owned.backward();
-    if (options.clipNorm > 0) clipGradNorm(learner.module.parameters(), options.clipNorm);
-    optimizer.step();
-    optimizer.zeroGrad();
+    const limit = options.clipNorm > 0 ? options.clipNorm : Number.POSITIVE_INFINITY;
+    const norm = clipGradNorm(learner.module.parameters(), limit);
     const value = owned.item();
-    if (!Number.isFinite(value)) throw new Error(`the loss became ${value}: lower the learning rate (--lr)`);
-    return { ...rest, loss: value };
+    const skipped = !Number.isFinite(norm) || !Number.isFinite(value);
+    const broken = skipped ? brokenMember(learner) : undefined;
+    if (!skipped) optimizer.step();
+    optimizer.zeroGrad();
+    return { ...rest, loss: value, skipped, broken };
   });
 }
 
-/** Each member sees every image of one epoch, whatever its routes. */
-async function recalibrateOn(learner: Learner, batches: BatchSource): Promise<void> {
-  const recalibrations = learner.backbones.map((backbone) => new BatchNormRecalibration(backbone));
-  for await (const batch of batches.epoch(0, 0)) {
-    for (const [i, recalibration] of recalibrations.entries()) {
-      recalibration.observe(() => learner.features(i, batch.images));
-    }
-    batch.dispose();
-  }
-  for (const recalibration of recalibrations) recalibration.finish();
+/** First member whose gradient is not finite. */
+function brokenMember({ backbones, memberNames }: Learner): string | undefined {
+  const isBroken = (backbone: Module) =>
+    !Number.isFinite(clipGradNorm(backbone.parameters(), Number.POSITIVE_INFINITY));
+  return memberNames[backbones.findIndex(isBroken)];
 }
 
-/** Running means of an epoch. */
-class Meter {
-  #loss = 0;
-  #steps = 0;
-  #images = 0;
-  #seconds = 0;
-  #logs: Record<string, number> = {};
-  #rows: number[] | undefined;
-
-  add(result: StepOutcome, images: number, seconds: number): void {
-    this.#loss += result.loss;
-    this.#steps += 1;
-    this.#images += images;
-    this.#seconds += seconds;
-    this.#logs = result.logs;
-    if (!result.rows) return;
-    this.#rows ??= result.rows.map(() => 0);
-    for (const [i, count] of result.rows.entries()) this.#rows[i] = (this.#rows[i] ?? 0) + count;
-  }
-
-  event(fit: string, position: Position, steps: number): Parameters<Emit>[0] {
-    return {
-      type: "step",
-      fit,
-      epoch: position.epoch,
-      step: position.step,
-      steps,
-      loss: this.#loss / this.#steps,
-      imagesPerSecond: this.#images / Math.max(1e-9, this.#seconds),
-      ...this.#shares(),
-      logs: this.#logs,
-    };
-  }
-
-  epochEvent(fit: string, epoch: number, validation: Metrics | undefined): Parameters<Emit>[0] {
-    return {
-      type: "epoch",
-      fit,
-      epoch,
-      loss: this.#loss / this.#steps,
-      validation,
-      ...this.#shares(),
-      seconds: this.#seconds,
-    };
-  }
-
-  #shares(): { shares?: number[] } {
-    const total = this.#rows?.reduce((sum, count) => sum + count, 0) ?? 0;
-    return this.#rows && total > 0 ? { shares: this.#rows.map((count) => count / total) } : {};
-  }
+/** Each member sees every image of one epoch, whatever its routes. */
+async function recalibrateOn(learner: Learner, batches: BatchSource, signal: AbortSignal | undefined): Promise<void> {
+  const recalibrations = learner.backbones.map((backbone) => new BatchNormRecalibration(backbone));
+  await forEachBatch(batches.epoch(0, 0), { work: "BatchNorm recalibration", signal }, ({ images }) => {
+    for (const [i, recalibration] of recalibrations.entries()) {
+      recalibration.observe(() => learner.features(i, images));
+    }
+  });
+  for (const recalibration of recalibrations) recalibration.finish();
 }

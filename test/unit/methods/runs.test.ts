@@ -87,7 +87,7 @@ for (const name of resumed) {
 
 /** The tensors of checkpoints, whose heads hold times, and all decisions. */
 function contents(folder: string): Map<string, Buffer> {
-  const files = readdirSync(folder).filter((file) => /checkpoint|decision/.test(file));
+  const files = readdirSync(folder).filter((file) => /state|weights|decision/.test(file));
   return new Map(
     files.map((file) => {
       const bytes = readFileSync(join(folder, file));

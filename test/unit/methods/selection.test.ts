@@ -16,7 +16,7 @@ import { oracleRouting } from "../../../src/methods/oracle-routing.ts";
 import { averageState, greedyRecipe } from "../../../src/methods/soup.ts";
 import { BatchNorm2d, Conv2d, Linear } from "../../../src/nn/index.ts";
 import { disposeTree, Generator, inferenceMode, scope, tensor } from "../../../src/torch/index.ts";
-import { computeMetrics, type RunEvent, rankHub, trainRun } from "../../../src/train/index.ts";
+import { checkpointFiles, computeMetrics, type RunEvent, rankHub, trainRun } from "../../../src/train/index.ts";
 import { assertClose, assertNoLeak } from "../../support/numeric.ts";
 import { zooRequests } from "../../support/zoo-hub.ts";
 
@@ -126,7 +126,7 @@ test("a uniform soup is the mean of its fits, with BatchNorm statistics of its o
   const run = await trainRun(request("soup", "soup", { choices, options, emit }));
   assert.deepEqual(fits, ["probe", "ingredient-0", "ingredient-1"]);
   const soup = run.predictor as MemberLearner;
-  const [a, b] = [0, 1].map((i) => readSafetensors(run.folder.checkpoint(`ingredient-${i}`)).tensors);
+  const [a, b] = [0, 1].map((i) => readSafetensors(checkpointFiles(run.folder.checkpoint(`ingredient-${i}`)).weights).tensors);
   assert.ok(a && b);
   assert.notDeepEqual(a.get("model/head.weight")?.toNumbers(), b.get("model/head.weight")?.toNumbers());
   for (const [name, value] of soup.module.stateDict()) {

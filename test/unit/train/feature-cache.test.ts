@@ -59,7 +59,7 @@ function cacheFiles(): string[] {
 }
 
 function checkpoint(out: string, fit = "hub-pathway"): Map<string, Tensor> {
-  return readSafetensors(join(folder, out, `${fit}.checkpoint.safetensors`)).tensors;
+  return readSafetensors(join(folder, out, `${fit}.weights.safetensors`)).tensors;
 }
 
 function assertNear(actual: Float32Array, expected: Float32Array): void {

@@ -72,7 +72,7 @@ for (const [name, choices] of [
 test("constants are measured on the training images, kept with the run, and found when it is opened", async () => {
   const run = await trainRun(request("kept", { choices: { k: 2, generatorWidth: 4 } }));
   const opened = await openRun(join(folder, "kept"), findMethod);
-  const { tensors } = readSafetensors(join(folder, "kept", "hub-pathway.checkpoint.safetensors"));
+  const { tensors } = readSafetensors(join(folder, "kept", "hub-pathway.weights.safetensors"));
   const hubMembers = loadMembers(openHub(hub));
   try {
     for (const member of hubMembers) {

@@ -4,16 +4,12 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { findMethod } from "../../../src/methods/index.ts";
-import { Module } from "../../../src/nn/index.ts";
-import { arange, full, memory, RandomStreams, scope, type Tensor, tensor } from "../../../src/torch/index.ts";
+import { arange, full, memory, scope, type Tensor, tensor } from "../../../src/torch/index.ts";
 import {
-  type Batch,
-  type BatchSource,
   defaultTrainOptions,
   evaluate,
   fit,
   Interrupted,
-  type Learner,
   learningRateFactor,
   openRun,
   type Predictor,
@@ -25,6 +21,7 @@ import {
   trainRun,
   withEpochs,
 } from "../../../src/train/index.ts";
+import { LineLearner, nesterov, slope, threeSteps } from "../../support/line-learner.ts";
 import { assertClose } from "../../support/numeric.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../../support/small-hub.ts";
 import { trainRequest } from "../../support/train-request.ts";
@@ -40,59 +37,6 @@ before(async () => {
   images = await writeShapeImages(folder, 20);
 });
 
-/** loss = slope * weight + bias, whose gradients are the slope and 1 whatever the weights are. */
-class LineLearner implements Learner {
-  readonly module = new (class extends Module {
-    readonly weight = this.parameter("weight", full([1, 1], 2));
-    readonly bias = this.parameter("bias", full([1], 1));
-    override forward(x: Tensor): Tensor {
-      return x;
-    }
-  })();
-  readonly streams = new RandomStreams(0);
-  readonly backbones = [];
-  readonly memberNames = ["line"];
-  readonly parameters = 2;
-  readonly inferenceFlops = 1;
-  steps = 0;
-
-  features(): Tensor {
-    throw new Error("a line has no backbone");
-  }
-  featureFlops(): number {
-    return 0;
-  }
-  predict(): never {
-    throw new Error("a line predicts nothing");
-  }
-  parameterGroups() {
-    return { backbone: [this.module.weight], newLayers: [this.module.bias], generator: [] };
-  }
-  step() {
-    this.steps += 1;
-    const loss = this.module.weight.mul(slope).add(this.module.bias).sum();
-    return { loss, logs: {}, flops: 1, memberFlops: 0 };
-  }
-  eval(): void {}
-  dispose(): void {
-    this.module.dispose();
-  }
-}
-
-const slope = 3;
-
-/** Three batches an epoch. */
-const threeSteps: BatchSource = {
-  stepsPerEpoch: 3,
-  async *epoch(_, startStep) {
-    for (let step = startStep; step < 3; step++) {
-      const images = full([1, 3, 2, 2], 0);
-      const batch: Batch = { images, targets: images, labels: [0], indices: [0], dispose: () => images.dispose() };
-      yield batch;
-    }
-  },
-};
-
 function fitLine(learner: LineLearner, changes: Partial<typeof defaultTrainOptions>) {
   const options = { ...defaultTrainOptions, clipNorm: 0, lr: 0.1, weightDecay: 0.2, newLayerFactor: 2, ...changes };
   return fit({
@@ -106,15 +50,9 @@ function fitLine(learner: LineLearner, changes: Partial<typeof defaultTrainOptio
   });
 }
 
-/** Nesterov's momentum by its definition (Sutskever et al. 2013, in PyTorch's form). */
-function nesterov(start: number, gradient: (w: number) => number, lr: number, steps: number): number {
-  let [w, velocity] = [start, 0];
-  for (let i = 0; i < steps; i++) {
-    const g = gradient(w);
-    velocity = i === 0 ? g : 0.9 * velocity + g;
-    w -= lr * learningRateFactor(i / steps, defaultTrainOptions.warmup) * (g + 0.9 * velocity);
-  }
-  return w;
+/** Rates of a schedule over so many steps. */
+function rates(lr: number, steps: number): number[] {
+  return Array.from({ length: steps }, (_, i) => lr * learningRateFactor(i / steps, defaultTrainOptions.warmup));
 }
 
 test("sgd takes Nesterov's steps at each group's rate; vectors do not decay; nothing leaks", async () => {
@@ -122,8 +60,8 @@ test("sgd takes Nesterov's steps at each group's rate; vectors do not decay; not
   const { handles } = memory();
   await fitLine(learner, { optimizer: "sgd", epochs: 3 });
   assert.equal(memory().handles, handles);
-  assertClose(learner.module.weight, [nesterov(2, (w) => slope + 0.2 * w, 0.1, 9)], 1e-5);
-  assertClose(learner.module.bias, [nesterov(1, () => 1, 0.2, 9)], 1e-5);
+  assertClose(learner.module.weight, [nesterov(2, (w) => slope + 0.2 * w, rates(0.1, 9))], 1e-5);
+  assertClose(learner.module.bias, [nesterov(1, () => 1, rates(0.2, 9))], 1e-5);
   const other = new LineLearner();
   await fitLine(other, { epochs: 3 });
   assert.ok(Math.abs(other.module.weight.item() - learner.module.weight.item()) > 0.1, "the default is another one");
@@ -142,7 +80,7 @@ test("a fit ends after its steps, in the middle of an epoch, with the rate falli
     const options = resolveEpochs({ ...defaultTrainOptions, iterations }, threeSteps.stepsPerEpoch);
     await fitLine(learner, { optimizer: "sgd", iterations, epochs: options.epochs });
     assert.equal(learner.steps, expected);
-    assertClose(learner.module.bias, [nesterov(1, () => 1, 0.2, iterations)], 1e-5);
+    assertClose(learner.module.bias, [nesterov(1, () => 1, rates(0.2, iterations))], 1e-5);
     learner.dispose();
   }
   assert.equal(memory().handles, handles);
@@ -187,7 +125,7 @@ test("a run of so many steps resumes to the same weights, is finished, and is me
     await assert.rejects(openRun(join(folder, out), findMethod), /not finished/);
     assert.equal(memory().handles, handles, "nor does opening it before it is finished");
     const resumed = await trainRun(request(out, { resume: true }));
-    const weights = (run: string) => readFileSync(join(folder, run, "hub-pathway.checkpoint.safetensors"));
+    const weights = (run: string) => readFileSync(join(folder, run, "hub-pathway.weights.safetensors"));
     const strip = (bytes: Buffer) => bytes.subarray(8 + Number(bytes.readBigUInt64LE(0)));
     assert.ok(strip(weights("whole")).equals(strip(weights(out))), `stopped at ${stopAt}`);
     resumed.predictor.dispose();

@@ -34,7 +34,7 @@ function request(out: string, more: Partial<TrainRequest> = {}): TrainRequest {
   return { ...trainRequest({ folder, hub, images }, out), choices, ...more };
 }
 
-const checkpoint = (run: string): Buffer => readFileSync(join(folder, run, "hub-pathway.checkpoint.safetensors"));
+const checkpoint = (run: string): Buffer => readFileSync(join(folder, run, "hub-pathway.weights.safetensors"));
 const data = (bytes: Buffer): Buffer => bytes.subarray(8 + Number(bytes.readBigUInt64LE(0)));
 
 /** Too little for any two members, so that each leaves when another comes. */

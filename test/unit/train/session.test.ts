@@ -31,23 +31,38 @@ function request(out: string, more: Partial<TrainRequest> = {}): TrainRequest {
   return { ...trainRequest({ folder, hub, images }, out), ...more };
 }
 
+/** What a run logs of its steps and epochs, without times. */
+function figures(events: readonly RunEvent[]): unknown[] {
+  return events.flatMap((event): unknown[] => {
+    if (event.type === "step") return [{ ...event, imagesPerSecond: 0 }];
+    return event.type === "epoch" ? [{ ...event, seconds: 0 }] : [];
+  });
+}
+
 for (const augment of ["standard", "mixup"] as const) {
+  // Four steps an epoch: in the middle of one, at the end of one, and close to that.
   for (const stopAt of [2, 4, 7]) {
     test(`resuming from step ${stopAt} equals the uninterrupted run bit for bit (${augment})`, async () => {
       const name = `${augment}-${stopAt}`;
       const data = { ...request("x").data, augment };
-      const whole = await trainRun(request(`whole-${name}`, { data }));
+      const logged: { whole: RunEvent[]; cut: RunEvent[] } = { whole: [], cut: [] };
+      const whole = await trainRun(request(`whole-${name}`, { data, emit: (event) => logged.whole.push(event) }));
+      assert.equal(whole.data.train.stepsPerEpoch, 4);
       const abort = new AbortController();
-      let steps = 0;
       const emit = (event: RunEvent) => {
-        if (event.type === "step" && ++steps === stopAt) abort.abort();
+        logged.cut.push(event);
+        if (event.type === "step" && logged.cut.filter(({ type }) => type === "step").length === stopAt) abort.abort();
       };
       await assert.rejects(trainRun(request(`cut-${name}`, { data, emit, signal: abort.signal })), Interrupted);
-      const resumed = await trainRun(request(`cut-${name}`, { data, resume: true }));
+      const resumed = await trainRun(request(`cut-${name}`, { data, resume: true, emit }));
       assert.deepEqual(resumed.validation.probabilities, whole.validation.probabilities);
-      const weights = (run: string) => readFileSync(join(folder, run, "hub-pathway.checkpoint.safetensors"));
-      const strip = (bytes: Buffer) => bytes.subarray(8 + Number(bytes.readBigUInt64LE(0)));
-      assert.ok(strip(weights(`whole-${name}`)).equals(strip(weights(`cut-${name}`))));
+      assert.deepEqual(figures(logged.cut), figures(logged.whole));
+      assert.equal(resumed.trainingFlops, whole.trainingFlops);
+      for (const part of ["weights", "state"]) {
+        const file = (run: string) => readFileSync(join(folder, run, `hub-pathway.${part}.safetensors`));
+        const strip = (bytes: Buffer) => bytes.subarray(8 + Number(bytes.readBigUInt64LE(0)));
+        assert.ok(strip(file(`whole-${name}`)).equals(strip(file(`cut-${name}`))), part);
+      }
       for (const run of [whole, resumed]) {
         run.predictor.dispose();
         run.data.dispose();

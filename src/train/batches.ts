@@ -1,0 +1,41 @@
+/** Loops over batches: each batch is released, the event loop gets its turn, and an AbortSignal ends the loop. */
+import { Interrupted } from "../torch/index.ts";
+import type { Batch } from "./data.ts";
+
+/** Lets loaders, signals and progress bars have their turn on the event loop. */
+export function eventLoopTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** @throws Interrupted naming the work, after the signal */
+export function throwIfAborted(signal: AbortSignal | undefined, work: string): void {
+  if (signal?.aborted) throw new Interrupted(work);
+}
+
+/** A loop that a signal may end. */
+export interface LoopOptions {
+  /** Name of the work, for `Interrupted`. */
+  work: string;
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * Uses every batch once, and releases it whatever happens.
+ * @throws Interrupted after the signal
+ */
+export async function forEachBatch(
+  batches: AsyncIterable<Batch>,
+  { work, signal }: LoopOptions,
+  use: (batch: Batch) => void,
+): Promise<void> {
+  throwIfAborted(signal, work);
+  for await (const batch of batches) {
+    try {
+      use(batch);
+    } finally {
+      batch.dispose();
+    }
+    await eventLoopTurn();
+    throwIfAborted(signal, work);
+  }
+}
