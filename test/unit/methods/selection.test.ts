@@ -126,12 +126,14 @@ test("a uniform soup is the mean of its fits, with BatchNorm statistics of its o
   const run = await trainRun(request("soup", "soup", { choices, options, emit }));
   assert.deepEqual(fits, ["probe", "ingredient-0", "ingredient-1"]);
   const soup = run.predictor as MemberLearner;
-  const [a, b] = [0, 1].map((i) => readSafetensors(checkpointFiles(run.folder.checkpoint(`ingredient-${i}`)).weights).tensors);
+  const [a, b] = [0, 1].map(
+    (i) => readSafetensors(checkpointFiles(run.folder.checkpoint(`ingredient-${i}`)).weights).tensors,
+  );
   assert.ok(a && b);
-  assert.notDeepEqual(a.get("model/head.weight")?.toNumbers(), b.get("model/head.weight")?.toNumbers());
+  assert.notDeepEqual(a.get("head.weight")?.toNumbers(), b.get("head.weight")?.toNumbers());
   for (const [name, value] of soup.module.stateDict()) {
     if (/running|tracked/.test(name)) continue;
-    const [x, y] = [a, b].map((own) => own.get(`model/${name}`)?.toNumbers() ?? []);
+    const [x, y] = [a, b].map((own) => own.get(`${name}`)?.toNumbers() ?? []);
     assertClose(
       value,
       (x ?? []).map((own, i) => (own + (y?.[i] ?? 0)) / 2),

@@ -118,7 +118,7 @@ test("members stay exactly as the hub has them, BatchNorm statistics included", 
   for (const name of readdirSync(hub).filter((file) => file.endsWith(".safetensors"))) {
     const { tensors } = readSafetensors(join(hub, name));
     for (const [key, tensor] of tensors) {
-      const after = trained.get(`model/members.${name.replace(".safetensors", "")}.${key}`);
+      const after = trained.get(`members.${name.replace(".safetensors", "")}.${key}`);
       assert.deepEqual(after?.toNumbers(), tensor.toNumbers(), `${name} ${key}`);
     }
     disposeTree([...tensors.values()]);

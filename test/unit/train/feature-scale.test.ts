@@ -91,7 +91,7 @@ test("constants are measured on the training images, kept with the run, and foun
         Math.sqrt(rows.reduce((sum, row) => sum + ((row[j] ?? 0) - mean) ** 2, 0) / rows.length),
       );
       const sum = deviations.reduce((a, b) => a + b, 0);
-      const found = (key: string) => tensors.get(`model/standardizers.${member.name}.${key}`) as Tensor;
+      const found = (key: string) => tensors.get(`standardizers.${member.name}.${key}`) as Tensor;
       assertClose(found("mean"), means, 1e-5);
       assertClose(found("scale"), [sum / 100], 1e-5);
     }
