@@ -1,8 +1,8 @@
 /** Files that appear complete or not at all: temporary file, fsync, rename, fsync of the folder. */
-import { randomBytes } from "node:crypto";
 import fs from "node:fs";
-import { basename, dirname, join } from "node:path";
-import { UserError } from "../torch/errors.ts";
+import { basename, dirname } from "node:path";
+import { explainWrite, systemCode } from "./system-errors.ts";
+import { temporaryPath } from "./temporary.ts";
 
 export interface WriteOptions {
   /** The file need not survive a power failure, so nothing waits for the disk. */
@@ -12,7 +12,7 @@ export interface WriteOptions {
 /**
  * Writes one chunk, or several in order, to a temporary file beside `path` and renames it over `path`. On failure the temporary file is
  * removed and what was at `path` stays.
- * @throws UserError when the disk is full, or the folder is missing or not writable
+ * @throws UserError naming the file and the cause when the system refuses: a full disk, a missing folder, no permission
  */
 export function writeFileAtomic(
   path: string,
@@ -20,7 +20,7 @@ export function writeFileAtomic(
   options: WriteOptions = {},
 ): void {
   const folder = dirname(path);
-  const temporary = join(folder, `.${basename(path)}.${process.pid}.${randomBytes(4).toString("hex")}.tmp`);
+  const temporary = temporaryPath(folder, basename(path));
   let descriptor: number | undefined;
   try {
     descriptor = fs.openSync(temporary, "wx");
@@ -32,9 +32,18 @@ export function writeFileAtomic(
     fs.renameSync(temporary, path);
     if (!options.scratch) syncFolder(folder);
   } catch (error) {
-    if (descriptor !== undefined) fs.closeSync(descriptor);
+    closeQuietly(descriptor);
     fs.rmSync(temporary, { force: true });
-    throw explained(error, path);
+    throw explainWrite(error, path);
+  }
+}
+
+/** A disk that is full may say so again when the file is closed. */
+function closeQuietly(descriptor: number | undefined): void {
+  try {
+    if (descriptor !== undefined) fs.closeSync(descriptor);
+  } catch {
+    // The first error says more.
   }
 }
 
@@ -45,36 +54,14 @@ function writeAll(descriptor: number, chunk: Uint8Array): void {
 }
 
 /** The rename itself reaches the disk with its folder; some file systems cannot sync a folder, and need not. */
-function syncFolder(folder: string): void {
+export function syncFolder(folder: string): void {
   let descriptor: number | undefined;
   try {
     descriptor = fs.openSync(folder, "r");
     fs.fsyncSync(descriptor);
   } catch (error) {
-    const code = codeOf(error);
-    if (code !== "EINVAL" && code !== "EISDIR" && code !== "EPERM" && code !== "ENOTSUP") throw error;
+    if (!["EINVAL", "EISDIR", "EPERM", "ENOTSUP"].includes(systemCode(error) ?? "")) throw error;
   } finally {
     if (descriptor !== undefined) fs.closeSync(descriptor);
   }
-}
-
-function codeOf(error: unknown): string | undefined {
-  return (error as NodeJS.ErrnoException | undefined)?.code;
-}
-
-const reasons: Record<string, string> = {
-  ENOSPC: "the disk is full: free some space, or choose another folder",
-  EDQUOT: "the disk quota is used up: free some space, or choose another folder",
-  EFBIG: "the file is larger than the system allows",
-  ENOENT: "the folder does not exist: create it first",
-  ENOTDIR: "part of the path is not a folder",
-  EISDIR: "there is a folder of that name",
-  EACCES: "no permission to write there",
-  EPERM: "no permission to write there",
-  EROFS: "the file system is read-only",
-};
-
-function explained(error: unknown, path: string): unknown {
-  const reason = reasons[codeOf(error) ?? ""];
-  return reason ? new UserError(`cannot write ${path}: ${reason}`, { cause: error }) : error;
 }

@@ -1,15 +1,11 @@
 /** Files that are read in pieces into fresh memory. Nothing stays open between pieces, and a change in between is noticed. */
-import fs from "node:fs";
 import type { FileHandle } from "node:fs/promises";
-import { open, stat } from "node:fs/promises";
 import { UserError } from "../torch/errors.ts";
-import { reasonOf } from "./quoted.ts";
+import { openRegularHandle } from "./regular-file.ts";
+import { explainRead } from "./system-errors.ts";
 
 /** Bytes a file is read in at a time. */
 const pieceSize = 1 << 22;
-
-/** Without blocking: a pipe may have taken the file's place. */
-export const readOnly = fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0);
 
 interface Identity {
   readonly dev: number;
@@ -33,11 +29,12 @@ export class FileSource {
    * @throws UserError when there is none, or it is a folder, a pipe or a device
    */
   static async of(path: string): Promise<FileSource> {
-    const now = await stat(path).catch((error: unknown) => {
-      throw explainRead(error, path);
-    });
-    if (!now.isFile()) throw notAFile(path);
-    return new FileSource(path, now);
+    const handle = await openRegularHandle(path);
+    try {
+      return new FileSource(path, await handle.stat());
+    } finally {
+      await handle.close();
+    }
   }
 
   get size(): number {
@@ -51,7 +48,7 @@ export class FileSource {
   async open(): Promise<FileHandle> {
     let handle: FileHandle | undefined;
     try {
-      handle = await open(this.path, readOnly);
+      handle = await openRegularHandle(this.path);
       if (!sameFile(this.#identity, await handle.stat())) throw changed(this.path);
       return handle;
     } catch (error) {
@@ -108,25 +105,4 @@ export function sameFile(a: Identity, b: Identity): boolean {
 
 export function changed(path: string): UserError {
   return new UserError(`${path} changed while it was read: is something writing to it? Try again when it is complete`);
-}
-
-export function notAFile(path: string): UserError {
-  return new UserError(`${path} is not a file: give the path of a weights file`);
-}
-
-const reasons: Record<string, string> = {
-  ENOENT: "there is no such file",
-  EACCES: "no permission to read it",
-  EPERM: "no permission to read it",
-  ENOTDIR: "part of the path is not a folder",
-  ELOOP: "its links go round in circles",
-  ENAMETOOLONG: "the path is too long",
-  ERR_INVALID_ARG_VALUE: "that is not a path",
-};
-
-/** What a user can do about a system's refusal; other errors stay what they are. */
-export function explainRead(error: unknown, path: string): unknown {
-  const code = (error as NodeJS.ErrnoException | undefined)?.code;
-  if (error instanceof UserError || code === undefined) return error;
-  return new UserError(`cannot read ${path}: ${reasons[code] ?? reasonOf(error)}`, { cause: error });
 }

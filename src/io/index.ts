@@ -3,9 +3,21 @@ export { writeFileAtomic } from "./atomic-file.ts";
 export { type GraphInput, GraphModel, type GraphModelOptions } from "./graph-model.ts";
 export { type JsonFileOptions, parseJson, readJsonFile } from "./json-file.ts";
 export { LazyTensor } from "./lazy-tensor.ts";
+export { acquireLock, Lock, type LockOptions, withLock } from "./lock.ts";
 export { OnnxModel, onnxParts, openOnnx } from "./onnx/index.ts";
 export { printable, quoted, reasonOf, shown } from "./quoted.ts";
+export {
+  kindOf,
+  type OpenRegularOptions,
+  openRegular,
+  openRegularHandle,
+  type ReadRegularOptions,
+  readRegular,
+} from "./regular-file.ts";
+export { isSafeName, proposeName, safeName } from "./safe-name.ts";
 export { type LazyWeights, readSafetensors, streamSafetensors, type Weights, writeSafetensors } from "./safetensors.ts";
+export { explainRead, explainSystem, explainWrite, systemCode } from "./system-errors.ts";
+export { isAbandoned, sweepTemporaries, temporaryPath } from "./temporary.ts";
 export { openTfjs, readTfjsWeights } from "./tfjs/index.ts";
 export {
   isTorchScript,

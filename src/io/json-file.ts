@@ -1,9 +1,8 @@
 /** JSON files that are checked before they are believed: regular, of bounded size, and of a known shape. */
-import fs from "node:fs";
 import type { z } from "zod";
 import { UserError } from "../torch/errors.ts";
-import { explainRead, readOnly } from "./file-source.ts";
 import { reasonOf } from "./quoted.ts";
+import { readRegular } from "./regular-file.ts";
 
 const defaultMaximum = 16e6;
 /** Issues that a message names, and characters of each: they may quote the file. */
@@ -26,7 +25,8 @@ export function readJsonFile<S extends z.ZodType>(
   what: string,
   options: JsonFileOptions = {},
 ): z.output<S> {
-  return parseJson(readText(path, what, options.maximumBytes ?? defaultMaximum), schema, path, what);
+  const text = readRegular(path, { maximumBytes: options.maximumBytes ?? defaultMaximum, what });
+  return parseJson(text.toString("utf8"), schema, path, what);
 }
 
 /**
@@ -52,19 +52,4 @@ function issuesOf({ issues }: z.ZodError): string {
     .map((issue) => reasonOf(`${issue.path.map(String).join(".") || "the file"}: ${issue.message}`, longestIssue));
   const more = issues.length > mostIssues ? `; and ${issues.length - mostIssues} more` : "";
   return `${named.join("; ")}${more}`;
-}
-
-function readText(path: string, what: string, maximum: number): string {
-  let descriptor: number | undefined;
-  try {
-    descriptor = fs.openSync(path, readOnly);
-    const stat = fs.fstatSync(descriptor);
-    if (!stat.isFile()) throw new UserError(`${path} is not a regular file, so it is not ${what}`);
-    if (stat.size > maximum) throw new UserError(`${path} has ${stat.size} bytes, too many for ${what}`);
-    return fs.readFileSync(descriptor, "utf8");
-  } catch (error) {
-    throw explainRead(error, path);
-  } finally {
-    if (descriptor !== undefined) fs.closeSync(descriptor);
-  }
 }

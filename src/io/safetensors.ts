@@ -14,10 +14,12 @@ import {
   UserError,
 } from "../torch/index.ts";
 import { type WriteOptions, writeFileAtomic } from "./atomic-file.ts";
-import { changed, explainRead, FileSource, notAFile, readOnly, sameFile } from "./file-source.ts";
+import { changed, FileSource, sameFile } from "./file-source.ts";
 import { checkTruth, LazyTensor, tensorFrom, widths } from "./lazy-tensor.ts";
 import { quoted, reasonOf } from "./quoted.ts";
+import { openRegular } from "./regular-file.ts";
 import { type Entry, encodeHeader, formatOf, maximumHeader, parseHeader } from "./safetensors-header.ts";
+import { explainRead } from "./system-errors.ts";
 
 export interface Weights {
   tensors: Map<string, Tensor>;
@@ -97,11 +99,8 @@ class Streamed extends LazyTensor {
 }
 
 function readHeader(path: string): { text: string; start: number; stat: fs.Stats } {
-  let descriptor: number | undefined;
+  const descriptor = openRegular(path);
   try {
-    // Looked at before it is opened: opening a device may act on it.
-    if (!fs.statSync(path).isFile()) throw notAFile(path);
-    descriptor = fs.openSync(path, readOnly);
     const stat = fs.fstatSync(descriptor);
     const invalid = `${path} is not a valid safetensors file`;
     if (stat.size < 10) throw new UserError(`${invalid}: it has only ${stat.size} bytes`);
@@ -116,7 +115,7 @@ function readHeader(path: string): { text: string; start: number; stat: fs.Stats
   } catch (error) {
     throw explainRead(error, path);
   } finally {
-    if (descriptor !== undefined) fs.closeSync(descriptor);
+    fs.closeSync(descriptor);
   }
 }
 

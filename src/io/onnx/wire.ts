@@ -5,7 +5,8 @@
 import fs from "node:fs";
 import { type DescField, type DescMessage, fromBinary, ScalarType } from "@bufbuild/protobuf";
 import { UserError } from "../../torch/index.ts";
-import { explainRead } from "../file-source.ts";
+import { openRegular } from "../regular-file.ts";
+import { explainRead } from "../system-errors.ts";
 import { GraphProtoSchema, type ModelProto, ModelProtoSchema, TensorProtoSchema } from "./onnx-pb.generated.ts";
 
 /** Bytes of a file, from `begin` to before `end`. */
@@ -35,17 +36,13 @@ const wire = { varint: 0, fixed64: 1, delimited: 2, fixed32: 5 } as const;
  * @throws UserError naming the file when it is missing, no ONNX file, damaged, or would not fit in memory
  */
 export function readModel(path: string): Parsed {
-  let descriptor: number | undefined;
+  const descriptor = openRegular(path);
   try {
-    // Without blocking: a pipe may stand where a file should.
-    descriptor = fs.openSync(path, fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0));
-    const stat = fs.fstatSync(descriptor);
-    if (!stat.isFile()) throw new UserError(`${path} is not a file: give the path of an ONNX file`);
-    return new Skim(path, descriptor, stat.size).model();
+    return new Skim(path, descriptor, fs.fstatSync(descriptor).size).model();
   } catch (error) {
     throw explainRead(error, path);
   } finally {
-    if (descriptor !== undefined) fs.closeSync(descriptor);
+    fs.closeSync(descriptor);
   }
 }
 

@@ -2,6 +2,8 @@
 import fs from "node:fs";
 import { dirname, isAbsolute, join, relative, sep } from "node:path";
 import { UserError } from "../../torch/index.ts";
+import { openRegular } from "../regular-file.ts";
+import { explainRead } from "../system-errors.ts";
 import { told } from "./text.ts";
 
 /** @throws UserError when there is no such file, or it is larger than `limit` */
@@ -22,13 +24,8 @@ export class OpenFile {
   /** @throws UserError when it cannot be opened or is no regular file */
   constructor(path: string) {
     this.path = path;
-    const descriptor = attempt(path, () => {
-      // A pipe or device would block or never end: look before opening.
-      if (!fs.statSync(path).isFile()) throw new UserError(`${path} is not a file`);
-      return fs.openSync(path, "r");
-    });
-    this.#descriptor = descriptor;
-    this.size = fs.fstatSync(descriptor).size;
+    this.#descriptor = openRegular(path);
+    this.size = fs.fstatSync(this.#descriptor).size;
   }
 
   /** Fills `bytes` from a position. @throws UserError when the file ends before */
@@ -53,10 +50,7 @@ function attempt<T>(path: string, fn: () => T): T {
   try {
     return fn();
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException | undefined)?.code;
-    if (code === undefined || error instanceof UserError) throw error;
-    const reason = code === "ENOENT" ? "there is no such file" : String((error as Error).message);
-    throw new UserError(`cannot read ${path}: ${reason}`, { cause: error });
+    throw explainRead(error, path);
   }
 }
 

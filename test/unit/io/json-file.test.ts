@@ -36,10 +36,10 @@ test("every other file is refused by name, in one line", () => {
     refused(/missing\.json: there is no such file/),
   );
   mkdirSync(join(folder, "folder.json"));
-  assert.throws(() => readJsonFile(join(folder, "folder.json"), schema, "x"), refused(/not a regular file/));
+  assert.throws(() => readJsonFile(join(folder, "folder.json"), schema, "x"), refused(/not a file but a folder/));
   const pipe = join(folder, "pipe.json");
   execFileSync("mkfifo", [pipe]);
-  assert.throws(() => readJsonFile(pipe, schema, "x"), refused(/not a regular file/));
+  assert.throws(() => readJsonFile(pipe, schema, "x"), refused(/not a file but a pipe/));
 });
 
 test("a long list of faults is cut", () => {
