@@ -54,7 +54,7 @@ test("Wilson's interval is what solves its own equation, and stays inside 0 and 
       assert.ok(bound >= 0 && bound <= 1);
       // Each bound is a true share from which the observed one lies 1.96 standard errors away.
       const errors = Math.abs(share - bound) / Math.sqrt((bound * (1 - bound)) / count);
-      const isEdge = bound === share && (share === 0 || share === 1);
+      const isEdge = Math.abs(bound - share) < 1e-12 && (share === 0 || share === 1);
       assert.ok(isEdge || Math.abs(errors - 1.959964) < 1e-5, `${bound} of ${right}/${count}`);
     }
   }
