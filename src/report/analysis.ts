@@ -3,7 +3,6 @@
  * them. Information and entropies are in nats. m models.
  */
 import {
-  argmaxAt,
   type BatchSource,
   type Evaluation,
   type EvaluationSummary,
@@ -13,7 +12,9 @@ import {
   rightItems,
   type TaskData,
   type VariantEvaluation,
+  wilsonInterval,
 } from "../train/index.ts";
+import { analyseMistakes, frequentClass, type JudgedImage, judge, type MistakeAnalysis } from "./mistakes.ts";
 import {
   chanceInformation,
   entropy,
@@ -35,6 +36,8 @@ export interface GroupAnalysis {
   name: string;
   items: number;
   accuracy: number;
+  /** 95 % interval of the accuracy. */
+  interval: [low: number, high: number];
   /** Share of the items that activate each model; absent without routes. */
   use?: number[];
 }
@@ -45,15 +48,7 @@ export interface PathAnalysis {
   share: number;
   accuracy: number;
   /** Images that the generator sends here with most of its probability. */
-  typical: TypicalImage[];
-}
-
-export interface TypicalImage {
-  id: string;
-  /** Position in the data set. */
-  index: number;
-  truth: string;
-  predicted: string;
+  typical: JudgedImage[];
 }
 
 export interface RoutingAnalysis {
@@ -71,6 +66,8 @@ export interface RoutingAnalysis {
     routeEntropy: number;
     classEntropy: number;
   };
+  /** Share of the images that activate each model. */
+  use: number[];
   /** Share of all activations that each model got. */
   shares: number[];
   /** Models that no input activates. */
@@ -92,6 +89,11 @@ export interface VariantAnalysis {
 
 export interface RunAnalysis {
   summary: EvaluationSummary;
+  /** 95 % interval of the accuracy. */
+  interval: [low: number, high: number];
+  /** What the same answer to every image reaches: the most frequent class's. */
+  baseline: { name: string; share: number };
+  mistakes: MistakeAnalysis;
   models: string[];
   classes: GroupAnalysis[];
   slices: { name: string; parts: GroupAnalysis[] }[];
@@ -116,12 +118,15 @@ export async function analyseRun(request: AnalysisRequest): Promise<RunAnalysis>
   const { summary, evaluation, data, memberNames, events, variants } = request;
   const right = rightItems(evaluation.probabilities, evaluation.labels, evaluation.classes);
   const group = (name: string, items: readonly number[]) => groupAnalysis(evaluation, right, name, items);
-  const ofClass = (c: number) => evaluation.labels.flatMap((label, i) => (label === c ? [i] : []));
+  const ofClass = itemsByClass(evaluation.labels, data.classes.length);
   const slices = await slicings(data, evaluation.indices);
   return {
     summary,
+    interval: wilsonInterval(right.filter(Boolean).length, right.length),
+    baseline: frequentClass(evaluation.labels, data.classes),
+    mistakes: analyseMistakes(evaluation, data),
     models: [...memberNames],
-    classes: data.classes.map((name, c) => group(name, ofClass(c))),
+    classes: data.classes.map((name, c) => group(name, ofClass[c] ?? [])),
     slices: slices.map(({ name, parts }) => ({ name, parts: parts.map((part) => group(part.name, part.items)) })),
     ...(evaluation.weights.length > 0 ? { routing: routingAnalysis(evaluation, right, memberNames, data) } : {}),
     drift: driftOf(events),
@@ -161,7 +166,16 @@ function groupAnalysis(
 ): GroupAnalysis {
   const { weights, members } = evaluation;
   const use = weights.length > 0 ? { use: useOf(weights, members, items) } : {};
-  return { name, items: items.length, accuracy: shareRight(right, items), ...use };
+  const count = items.filter((i) => right[i]).length;
+  const accuracy = count / Math.max(1, items.length);
+  return { name, items: items.length, accuracy, interval: wilsonInterval(count, items.length), ...use };
+}
+
+/** Positions of the items of each class. */
+export function itemsByClass(labels: readonly number[], classes: number): number[][] {
+  const items = Array.from({ length: classes }, (): number[] => []);
+  for (const [i, label] of labels.entries()) items[label]?.push(i);
+  return items;
 }
 
 function shareRight(right: readonly boolean[], items: readonly number[]): number {
@@ -191,6 +205,7 @@ function routingAnalysis(
       routeEntropy: labelEntropy(routes),
       classEntropy: labelEntropy(labels),
     },
+    use,
     shares,
     dead: named((share) => share === 0),
     rare: named((share) => share > 0 && share < 0.1 / m),
@@ -200,7 +215,7 @@ function routingAnalysis(
       items: path.items.length,
       share: path.items.length / labels.length,
       accuracy: shareRight(right, path.items),
-      typical: typicalOf(path, evaluation).map((item) => describe(item, evaluation, data)),
+      typical: typicalOf(path, evaluation).map((item) => judge(item, evaluation, data)),
     })),
   };
 }
@@ -212,13 +227,6 @@ function routeOfItem(paths: readonly Path[], count: number): number[] {
 }
 
 const typicalCount = 8;
-
-function describe(item: number, evaluation: Evaluation, data: TaskData): TypicalImage {
-  const { probabilities, classes, labels, indices } = evaluation;
-  const index = indices[item] ?? -1;
-  const predicted = data.classes[argmaxAt(probabilities, item * classes, classes)] ?? "";
-  return { id: data.ids[index] ?? "", index, truth: data.classes[labels[item] ?? -1] ?? "", predicted };
-}
 
 /** Items of a path: by the probability that the generator gives to the path's models, in order without one. */
 function typicalOf(path: Path, evaluation: Evaluation): number[] {

@@ -6,6 +6,8 @@ export {
   type RunAnalysis,
   type VariantAnalysis,
 } from "./analysis.ts";
+export { heatMap } from "./heat-map.ts";
+export { lineChart, type Series } from "./line-chart.ts";
 export { htmlPage, htmlTable } from "./page.ts";
 export {
   activeModels,
@@ -22,6 +24,7 @@ export {
   useOf,
 } from "./routing-statistics.ts";
 export { curves, pathwayHeatMap, type RunReport, runReport } from "./run-report.ts";
+export { scatterPlot } from "./scatter-plot.ts";
 export { byFolder, type Slicing, slicings, thirds } from "./slices.ts";
-export { escapeHtml, heatMap, lineChart, type Series, scatterPlot, svgFile } from "./svg.ts";
+export { escapeHtml, svgFile } from "./svg.ts";
 export { amount, type Column, duration, escapeMarkdown, markdownTable, percent, textTable } from "./table.ts";

@@ -3,15 +3,20 @@ import { escapeHtml } from "./svg.ts";
 
 const style = `
   :root { color-scheme: light dark; }
-  body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+  body { font: 15px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; }
+  h1, h2, h3, h4 { overflow-wrap: anywhere; line-height: 1.25; }
   table { border-collapse: collapse; margin: 1rem 0; } th, td { padding: .25rem .6rem; text-align: right; }
   th:first-child, td:first-child { text-align: left; } tr { border-bottom: 1px solid #8884; }
-  figure { margin: 1rem 0; overflow-x: auto; } svg { width: 100%; min-width: 30rem; max-width: 44rem; } svg text { font-size: 12px; fill: currentColor; }
-  .wide { overflow-x: auto; } .wide:not(:has(.heat)) { width: max-content; min-width: 100%; max-width: calc(100vw - 2rem); position: relative; left: 50%; transform: translateX(-50%); }
-  .wide td { white-space: nowrap; } .heat th { font-weight: normal; min-width: 4rem; max-width: 9rem; }
-  .heat td { text-align: center; min-width: 3rem; } .note { opacity: .75; }
-  .shots { display: flex; flex-wrap: wrap; gap: .5rem; } .shots figure { margin: 0; width: 6rem; font-size: 11px; }
-  .shots figcaption { overflow-wrap: anywhere; } .shots img { width: 64px; height: 64px; }`;
+  figure { margin: 1rem 0; } svg { width: 100%; max-width: 36rem; } svg.large { min-width: 40rem; max-width: 54rem; }
+  svg text { font-size: 12px; fill: currentColor; }
+  .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 0 1.5rem; }
+  .wide { overflow-x: auto; } .wide th, .wide td { white-space: nowrap; } .wide td:first-child { white-space: normal; }
+  .wide th:first-child, .wide td:first-child { position: sticky; left: 0; background: Canvas; }
+  .heat th { font-weight: normal; max-width: 9rem; overflow-wrap: anywhere; } .heat td { text-align: center; min-width: 2.6rem; }
+  .heat.upright tr:first-child span { writing-mode: vertical-rl; transform: rotate(180deg); max-height: 9rem; overflow: hidden; }
+  .note { opacity: .75; } .lead { font-size: 1.25rem; } .lead strong { font-size: 2rem; }
+  .shots { display: flex; flex-wrap: wrap; gap: .5rem; } .shots figure { margin: 0; width: 6rem; font-size: 12px; }
+  .shots figcaption { overflow-wrap: anywhere; } .shots img { width: 6rem; height: 6rem; object-fit: contain; }`;
 
 /** Joins sections of HTML under a title. */
 export function htmlPage(title: string, sections: readonly string[]): string {

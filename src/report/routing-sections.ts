@@ -1,28 +1,34 @@
 /** The part of a run's page about its routes. */
-import sharp from "sharp";
-import { scope } from "../torch/index.ts";
 import type { TaskData } from "../train/index.ts";
-import type { PathAnalysis, RoutingAnalysis, RunAnalysis, TypicalImage } from "./analysis.ts";
+import type { PathAnalysis, RoutingAnalysis, RunAnalysis } from "./analysis.ts";
+import { heatMap } from "./heat-map.ts";
+import { lineChart } from "./line-chart.ts";
 import { htmlTable } from "./page.ts";
-import { escapeHtml, heatMap, lineChart } from "./svg.ts";
+import { escapeHtml } from "./svg.ts";
 import { percent } from "./table.ts";
+import { thumbnails } from "./thumbnails.ts";
 
 /** Paths that are shown with images. */
 const shownPaths = 6;
+/** Classes that a table of all of them may have. */
+export const mostRows = 30;
 
 /** Figures, use by class, overlap, drift, and images typical of each path; nothing where nothing is routed. */
 export async function routingSections(analysis: RunAnalysis, data: TaskData): Promise<string[]> {
   const { routing, classes, models } = analysis;
   if (!routing) return [];
-  const uses = classes.flatMap((one) => (one.use ? [one.use] : []));
+  const most = [...classes].sort((a, b) => b.items - a.items).slice(0, mostRows);
+  const shown = classes.filter((one) => most.includes(one));
+  const uses = shown.flatMap((one) => (one.use ? [one.use] : []));
+  const some = shown.length < classes.length ? `<p class="note">The ${mostRows} classes with the most images.</p>` : "";
   return [
     "<h2>Pathways</h2>",
     figures(routing, models),
     usesByClass(
-      classes.map((one) => one.name),
+      shown.map((one) => one.name),
       models,
       uses,
-    ),
+    ) + some,
     heatMap(
       "Overlap: of the images that activate one or both, the part that activates both",
       models,
@@ -61,8 +67,9 @@ function figures(routing: RoutingAnalysis, models: readonly string[]): string {
     ["models that nothing activates", routing.dead.join(", ") || "none"],
     ["models with less than a tenth of an equal share", routing.rare.join(", ") || "none"],
   ];
-  const shares = models.map((name, i) => [name, percent(routing.shares[i] ?? 0)]);
-  return `${htmlTable(["", ""], rows)}${htmlTable(["model", "share of activations"], shares)}`;
+  const shares = models.map((name, i) => [name, percent(routing.use[i] ?? 0), percent(routing.shares[i] ?? 0)]);
+  const titles = ["model", "runs on, of the images", "of all activations"];
+  return `${htmlTable(titles, shares)}${htmlTable(["", ""], rows)}`;
 }
 
 function driftChart({ drift }: RunAnalysis): string {
@@ -80,33 +87,13 @@ function driftChart({ drift }: RunAnalysis): string {
 async function paths(all: readonly PathAnalysis[], data: TaskData): Promise<string> {
   const sections = await Promise.all(
     all.slice(0, shownPaths).map(async (path) => {
-      const shots = await Promise.all(path.typical.map((image) => shot(image, data)));
       const about = `${percent(path.share)} of the images, accuracy ${percent(path.accuracy)}`;
       const title = `${escapeHtml(path.models.join(" + "))} (${about})`;
-      return `<h4>${title}</h4><div class="shots">${shots.join("")}</div>`;
+      return `<h4>${title}</h4>${await thumbnails(path.typical, data)}`;
     }),
   );
   const rest = all.slice(shownPaths).reduce((sum, path) => sum + path.share, 0);
   const note =
     rest > 0 ? `<p class="note">${all.length - shownPaths} further paths take ${percent(rest)} of the images.</p>` : "";
   return `<h3>Images typical of each path</h3>${sections.join("")}${note}`;
-}
-
-const thumbnailSide = 64;
-
-/** A thumbnail with what was predicted. */
-async function shot(image: TypicalImage, data: TaskData): Promise<string> {
-  using pixels = await data.pixels([image.index]);
-  using interleaved = scope(() => pixels.narrow(1, 0, 3).permute([0, 2, 3, 1]).contiguous());
-  const side = data.imageSize;
-  const jpeg = await sharp(Buffer.from(interleaved.toBytes()), { raw: { width: side, height: side, channels: 3 } })
-    .resize(thumbnailSide, thumbnailSide)
-    .jpeg({ quality: 80 })
-    .toBuffer();
-  const { predicted, truth, id } = image;
-  const caption = predicted === truth ? predicted : `${predicted} (is ${truth})`;
-  return (
-    `<figure><img alt="${escapeHtml(id)}" title="${escapeHtml(id)}" src="data:image/jpeg;base64,${jpeg.toString("base64")}">` +
-    `<figcaption>${escapeHtml(caption)}</figcaption></figure>`
-  );
 }

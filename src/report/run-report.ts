@@ -1,12 +1,15 @@
-/** The report of one run as a page: curves, and what its models do for whom. */
+/** The report of one run as a page: whether it can be used, what it gets wrong, how it was trained, which models do what. */
 import { existsSync, readFileSync } from "node:fs";
-import { confusionMatrix, type Evaluation, type RunEvent, type TaskData } from "../train/index.ts";
-import { type AnalysisRequest, analyseRun, type GroupAnalysis, type RunAnalysis } from "./analysis.ts";
+import { argmaxAt, type Evaluation, type RunEvent, type TaskData } from "../train/index.ts";
+import { type AnalysisRequest, analyseRun, type GroupAnalysis, itemsByClass, type RunAnalysis } from "./analysis.ts";
+import { heatMap } from "./heat-map.ts";
+import { lineChart, type Series } from "./line-chart.ts";
 import { htmlPage, htmlTable } from "./page.ts";
-import { routingSections, usesByClass } from "./routing-sections.ts";
+import { mostRows, routingSections, usesByClass } from "./routing-sections.ts";
 import { useOf } from "./routing-statistics.ts";
-import { escapeHtml, heatMap, lineChart, type Series } from "./svg.ts";
-import { amount, duration, percent } from "./table.ts";
+import { amount, percent } from "./table.ts";
+import { thumbnails } from "./thumbnails.ts";
+import { verdictSection } from "./verdict-section.ts";
 
 export interface RunReport extends Omit<AnalysisRequest, "events"> {
   title: string;
@@ -20,28 +23,16 @@ export async function runReport(report: RunReport): Promise<{ html: string; anal
   const events = readEvents(report.eventsPath);
   const analysis = await analyseRun({ ...report, events });
   const html = htmlPage(report.title, [
-    summarySection(analysis),
-    ...curves(events, report.memberNames),
+    verdictSection(analysis, events),
+    await mistakesSection(analysis, evaluation, data),
+    "<h2>Training</h2>",
+    `<div class="charts">${curves(events, report.memberNames).join("")}</div>`,
+    "<h2>Cost and single models</h2>",
     ...variantSections(analysis),
     ...(await routingSections(analysis, data)),
     sliceSection(analysis),
-    confusionSection(analysis, evaluation, data),
   ]);
   return { html, analysis };
-}
-
-function summarySection({ summary }: RunAnalysis): string {
-  const rows = [
-    ["accuracy", percent(summary.accuracy)],
-    ["macro F1", percent(summary.macroF1)],
-    ["calibration error", percent(summary.calibrationError)],
-    ["images", String(summary.items)],
-    ["parameters", amount(summary.parameters)],
-    ["inference FLOPs per image", amount(summary.inferenceFlops)],
-    ["seconds per image", duration(summary.secondsPerImage)],
-    ["information of input about route", `${summary.routeInformation.toFixed(3)} nats`],
-  ];
-  return `<p class="note">Measured on the ${escapeHtml(summary.split)} split.</p>${htmlTable(["", ""], rows)}`;
 }
 
 function readEvents(path: string): RunEvent[] {
@@ -59,7 +50,8 @@ export function curves(events: readonly RunEvent[], memberNames: readonly string
       name: fit,
       points: epochs.flatMap((event) => {
         const y = event.fit === fit ? value(event) : undefined;
-        return y === undefined ? [] : [[event.epoch, y] as const];
+        // JSON has no NaN: what was not finite comes back as null.
+        return y === undefined ? [] : [[event.epoch, y ?? Number.NaN] as const];
       }),
     }));
   const routed = epochs.filter((event) => event.shares !== undefined);
@@ -71,7 +63,7 @@ export function curves(events: readonly RunEvent[], memberNames: readonly string
     });
   const shareChart = (fit: string) => {
     const title = `Share of activations while training${routedFits.length > 1 ? `: ${fit}` : ""}`;
-    return lineChart(title, sharesOf(fit), { x: "epoch", y: "share" });
+    return lineChart(title, sharesOf(fit), { x: "epoch", y: "share of activations", percent: true });
   };
   return [
     lineChart(
@@ -82,7 +74,7 @@ export function curves(events: readonly RunEvent[], memberNames: readonly string
     lineChart(
       "Validation accuracy",
       perFit((event) => event.validation?.accuracy),
-      { x: "epoch", y: "accuracy" },
+      { x: "epoch", y: "accuracy", percent: true },
     ),
     ...routedFits.map(shareChart),
   ];
@@ -108,6 +100,7 @@ function variantSections({ variants, summary }: RunAnalysis): string[] {
     lineChart("Accuracy for each number k of activated models", [{ name: summary.split, points }], {
       x: "k",
       y: "accuracy",
+      percent: true,
     }),
     byK.length > 0 ? htmlTable(["k", "accuracy", "log loss", "FLOPs per image"], byK) : "",
     without.length > 0
@@ -121,7 +114,8 @@ function points100(change: number): string {
   return `${change > 0 ? "+" : ""}${(100 * change).toFixed(1)} points`;
 }
 
-function sliceSection({ classes, slices, models }: RunAnalysis): string {
+function sliceSection({ slices, models }: RunAnalysis): string {
+  if (slices.length === 0) return "";
   const sections = slices.map(({ name, parts }) => {
     const uses = parts.map((part) => part.use).filter((use) => use !== undefined);
     const table = groupTable(name, parts);
@@ -129,20 +123,58 @@ function sliceSection({ classes, slices, models }: RunAnalysis): string {
     const names = parts.map((part) => part.name);
     return table + heatMap(`Share of images that activate a model, by ${name}`, names, models, uses, twoDigits);
   });
-  return `<h2>Parts of the data</h2>${groupTable("class", classes)}${sections.join("")}`;
+  return `<h2>Parts of the data</h2>${sections.join("")}`;
 }
 
 function groupTable(name: string, groups: readonly GroupAnalysis[]): string {
-  const rows = groups.map((group) => [group.name, String(group.items), percent(group.accuracy)]);
-  return htmlTable([name, "images", "accuracy"], rows);
+  const rows = groups.map(({ name, items, accuracy, interval: [low, high] }) => {
+    return [name, String(items), percent(accuracy), `${percent(low)} to ${percent(high)}`];
+  });
+  return htmlTable([name, "images", "accuracy", "95 % interval"], rows);
 }
 
 const twoDigits = (value: number): string => value.toFixed(2);
 
-function confusionSection({ summary }: RunAnalysis, evaluation: Evaluation, data: TaskData): string {
-  const counts = confusionMatrix(evaluation.probabilities, evaluation.labels, evaluation.classes);
-  const title = `Confusion on the ${summary.split} split: rows are true, columns predicted`;
-  return heatMap(title, data.classes, data.classes, counts, String);
+/** Classes, confused pairs and wrong images, the worst first. */
+async function mistakesSection(analysis: RunAnalysis, evaluation: Evaluation, data: TaskData): Promise<string> {
+  const { mistakes, classes, summary } = analysis;
+  const measured = classes.filter(({ items }) => items > 0);
+  const worst = [...measured].sort((a, b) => a.accuracy - b.accuracy || b.items - a.items).slice(0, mostRows);
+  const cut = worst.length < measured.length ? `<p class="note">The ${mostRows} worst of ${measured.length}.</p>` : "";
+  const pairs = mistakes.confused.map((pair) => {
+    return [`${pair.truth} taken for ${pair.predicted}`, String(pair.items), percent(pair.share)];
+  });
+  const shown = mistakes.images.length;
+  return [
+    `<h2>Mistakes</h2><p>${mistakes.items} of ${summary.items} images are wrong.</p>`,
+    shown > 0 ? `<h3>Wrong and surest${shown < mistakes.items ? `, the first ${shown}` : ""}</h3>` : "",
+    await thumbnails(mistakes.images, data),
+    pairs.length > 0 ? `<h3>Confused classes</h3>${htmlTable(["", "images", "of the true class"], pairs)}` : "",
+    `<h3>Classes, the worst first</h3>${groupTable("class", worst)}${cut}`,
+    confusionMap(analysis, evaluation, data),
+  ].join("");
+}
+
+/** All classes where they fit, else those of the most frequent confusions. */
+function confusionMap({ summary, mistakes }: RunAnalysis, evaluation: Evaluation, { classes }: TaskData): string {
+  const involved = new Set(mistakes.confused.flatMap(({ truth, predicted }) => [truth, predicted]));
+  const some = classes.length > mostRows;
+  const names = some ? classes.filter((name) => involved.has(name)).slice(0, mostRows) : classes;
+  if (names.length === 0) return "";
+  const place = new Map(names.map((name, i) => [name, i]));
+  const counts = names.map(() => names.map(() => 0));
+  for (const [c, items] of itemsByClass(evaluation.labels, classes.length).entries()) {
+    const row = counts[place.get(classes[c] ?? "") ?? -1];
+    for (const item of row ? items : []) {
+      const column = place.get(
+        classes[argmaxAt(evaluation.probabilities, item * classes.length, classes.length)] ?? "",
+      );
+      if (row && column !== undefined) row[column] = (row[column] ?? 0) + 1;
+    }
+  }
+  const what = some ? `, the ${names.length} classes of the most frequent confusions` : "";
+  const title = `Confusion on the ${summary.split} split${what}: rows are true, columns predicted`;
+  return heatMap(title, names, names, counts, String);
 }
 
 /** How often each class activates each model. */
@@ -152,7 +184,7 @@ export function pathwayHeatMap(
   memberNames: readonly string[],
 ): string {
   if (evaluation.weights.length === 0) return "";
-  const ofClass = (c: number) => evaluation.labels.flatMap((label, i) => (label === c ? [i] : []));
-  const uses = classes.map((_, c) => useOf(evaluation.weights, memberNames.length, ofClass(c)));
+  const ofClass = itemsByClass(evaluation.labels, classes.length);
+  const uses = classes.map((_, c) => useOf(evaluation.weights, memberNames.length, ofClass[c] ?? []));
   return usesByClass(classes, memberNames, uses);
 }

@@ -88,3 +88,35 @@ test("curves are drawn from events", () => {
   assert.equal(accuracy, "");
   assert.match(shares, /m0/);
 });
+
+const coordinates = (html: string) =>
+  [...html.matchAll(/points="([^"]*)"/g)].map((match) => match[1]?.split(" ").length);
+
+test("a value that is not finite leaves a gap instead of a zero, and the page says so", () => {
+  const points = [1, 2, Number.NaN, 4, 5, Number.POSITIVE_INFINITY, 7].map((y, x) => [x, y] as const);
+  const chart = lineChart("loss", [{ name: "a", points }], { x: "epoch", y: "nats" });
+  assert.deepEqual(coordinates(chart), [2, 2, 1]);
+  assert.doesNotMatch(chart, /NaN|Infinity/);
+  assert.match(chart, /not a finite number/);
+  const none = [[0, Number.NaN]] as const;
+  assert.equal(lineChart("loss", [{ name: "a", points: none }], { x: "epoch", y: "nats" }), "");
+  const lost = curves([{ type: "epoch", fit: "f", epoch: 1, loss: null, seconds: 1 } as unknown as RunEvent], []);
+  assert.deepEqual(lost.join(""), "", "JSON's null is no zero");
+});
+
+test("parts of one are drawn in per cent", () => {
+  const points = [
+    [1, 0.25],
+    [2, 0.75],
+  ] as const;
+  const chart = lineChart("accuracy", [{ name: "a", points }], { x: "epoch", y: "accuracy", percent: true });
+  const labels = [...chart.matchAll(/text-anchor="end">(\d+)</g)].map((match) => match[1]);
+  assert.deepEqual(labels.slice(1), ["25", "38", "50", "63", "75"]);
+  assert.match(chart, /accuracy, %/);
+});
+
+test("a heat map of thousands of cells is made without spreading them", () => {
+  const names = Array.from({ length: 700 }, (_, i) => `c${i}`);
+  const values = names.map((_, i) => names.map((_, j) => (i === j ? 3 : 0)));
+  assert.ok(heatMap("confusion", names, names, values, String).includes("c699"));
+});

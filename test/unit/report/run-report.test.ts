@@ -12,6 +12,7 @@ import {
   type RunOutcome,
   summarise,
   trainRun,
+  wilsonInterval,
 } from "../../../src/train/index.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../../support/small-hub.ts";
 
@@ -156,9 +157,29 @@ test("every image is in one path, one class and one part of the data", async () 
   assert.ok(run.data.items("validation").includes(typical?.index ?? -1));
   assert.equal(
     html.match(/data:image\/jpeg;base64/g)?.length,
-    routing.paths.slice(0, 6).flatMap((path) => path.typical).length,
+    routing.paths.slice(0, 6).flatMap((path) => path.typical).length + analysis.mistakes.images.length,
   );
   assert.match(html, /<title>a &amp; b<\/title>/);
+  const { mistakes, baseline, interval } = analysis;
+  const wrong = run.validation.labels.filter((label, i) => {
+    const row = [...run.validation.probabilities.subarray(3 * i, 3 * i + 3)];
+    return row.indexOf(Math.max(...row)) !== label;
+  });
+  assert.equal(mistakes.items, wrong.length);
+  assert.equal(count(mistakes.confused), wrong.length, "three classes have six pairs");
+  assert.ok(mistakes.images.every(({ truth, predicted }) => truth !== predicted));
+  const surest = mistakes.images.map(({ probability }) => probability);
+  assert.deepEqual(
+    surest,
+    [...surest].sort((a, b) => b - a),
+  );
+  assert.equal(baseline.share, Math.max(...classes.map((one) => one.items)) / items);
+  assert.deepEqual(interval, wilsonInterval(items - wrong.length, items));
+  assert.deepEqual(
+    routing.use.map((share) => share.toFixed(9)),
+    routing.shares.map((share) => share.toFixed(9)),
+    "with k = 1 a model runs on its share",
+  );
   assert.deepEqual(JSON.parse(JSON.stringify(analysis)), analysis, "all of it is JSON");
   release(run);
 });

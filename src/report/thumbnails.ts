@@ -1,0 +1,32 @@
+/** Images of a run's page, stored in it. */
+import sharp from "sharp";
+import { scope } from "../torch/index.ts";
+import type { TaskData } from "../train/index.ts";
+import type { JudgedImage } from "./mistakes.ts";
+import { escapeHtml } from "./svg.ts";
+import { percent } from "./table.ts";
+
+/** Side at most, pixels. */
+const thumbnailSide = 96;
+
+/** The images in rows, each with what was predicted and, where that is wrong, what it is. */
+export async function thumbnails(images: readonly JudgedImage[], data: TaskData): Promise<string> {
+  const shots = await Promise.all(images.map((image) => shot(image, data)));
+  return `<div class="shots">${shots.join("")}</div>`;
+}
+
+async function shot(image: JudgedImage, data: TaskData): Promise<string> {
+  using pixels = await data.pixels([image.index]);
+  using interleaved = scope(() => pixels.narrow(1, 0, 3).permute([0, 2, 3, 1]).contiguous());
+  const side = data.imageSize;
+  const jpeg = await sharp(Buffer.from(interleaved.toBytes()), { raw: { width: side, height: side, channels: 3 } })
+    .resize(thumbnailSide, thumbnailSide, { withoutEnlargement: true })
+    .jpeg({ quality: 80 })
+    .toBuffer();
+  const { predicted, truth, id, probability } = image;
+  const caption = predicted === truth ? predicted : `${predicted} ${percent(probability)}, is ${truth}`;
+  return (
+    `<figure><img alt="${escapeHtml(id)}" title="${escapeHtml(id)}" src="data:image/jpeg;base64,${jpeg.toString("base64")}">` +
+    `<figcaption>${escapeHtml(caption)}</figcaption></figure>`
+  );
+}
