@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 import { fetchDataset } from "../src/data/index.ts";
 import {
   CellStore,
+  type CellWatch,
   type ExperimentRequest,
   finishedCell,
   type Line,
@@ -46,6 +47,9 @@ import { confusionMatrix, type Evaluation, type RunEvent, type TaskData } from "
 const seed = 0;
 const folder = fileURLToPath(new URL("../runs/demo", import.meta.url));
 const [emoji] = targets;
+
+/** Epochs between two points of a curve: the validation split is larger than the training images, and takes its time. */
+const measuredEvery = 4;
 
 /** Lines of mixed-hub that the demo leaves out. */
 const left = ["greedy ensemble", "distillation"];
@@ -119,7 +123,8 @@ function plansOf(hub: Hub, setting: Setting): Plan[] {
   return mainPlans({ members, epochs: setting.protocol.epochs }).filter(({ name }) => !left.includes(name));
 }
 
-function requestOf(watch: ExperimentRequest["watch"] & object): ExperimentRequest {
+function requestOf(listener: Omit<CellWatch, "every">): ExperimentRequest {
+  const watch = { ...listener, every: measuredEvery };
   const cells = new CellStore(join(folder, "cells"));
   return { seeds: [seed], quick: false, final: true, cells, cache: join(folder, "cache"), say() {}, watch };
 }
@@ -212,7 +217,8 @@ function follow(seen: RunEvent[]): (plan: string, event: RunEvent) => void {
     const epochs = epochsOf.get(plan) ?? 0;
     seen.push({ ...event, fit: plan });
     const shares = event.shares ? `, shares ${sharesText(event.shares)} %` : "";
-    const line = `${plan}: epoch ${event.epoch}/${epochs}, loss ${event.loss.toFixed(3)}, validation ${percent(event.validation?.accuracy ?? 0)}${shares}`;
+    const validation = event.validation ? `, validation ${percent(event.validation.accuracy)}` : "";
+    const line = `${plan}: epoch ${event.epoch}/${epochs}, loss ${event.loss.toFixed(3)}${validation}${shares}`;
     if (process.stdout.isTTY) process.stdout.write(`\r\x1b[2K${line}${event.epoch === epochs ? "\n" : ""}`);
     else if (event.epoch === epochs) console.log(line);
   };

@@ -202,7 +202,10 @@ export class CellTraining {
     if (frozen) this.flops += await scaleFeatures(learner, batches);
     const { watch } = this.#request;
     const emit = (event: RunEvent) => watch?.event(this.#plan.name, event);
-    const watched = async () => (await this.measure(learner, "validation")).metrics;
+    const watched = async (epoch: number) => {
+      const due = epoch % (watch?.every ?? 1) === 0 || epoch === options.epochs;
+      return due ? (await this.measure(learner, "validation")).metrics : undefined;
+    };
     const validate = watch ? watched : undefined;
     const validation = () => this.#open("validation");
     const watching = { emit, validate, validation };

@@ -19,11 +19,13 @@ export interface ExperimentRequest {
   cache: string;
   /** A line of progress for people. */
   say(text: string): void;
-  /** For a program that shows cells while they are computed: fits are then measured on validation data after every epoch. */
+  /** For a program that shows cells while they are computed. */
   watch?: CellWatch;
 }
 
 export interface CellWatch {
+  /** Epochs from one measurement of a fit on validation data to the next. */
+  every: number;
   /** @param plan name of the plan that a fit belongs to */
   event(plan: string, event: RunEvent): void;
   /** What a finished model says of the test split. */

@@ -16,7 +16,7 @@ import { sameArchitecture } from "./same-architecture.ts";
 
 export { CellStore } from "./cell-store.ts";
 export { type Line, lineColumns, lineOf, paretoSection, sharesText } from "./comparison-tables.ts";
-export type { Experiment, ExperimentReport, ExperimentRequest } from "./experiment.ts";
+export type { CellWatch, Experiment, ExperimentReport, ExperimentRequest } from "./experiment.ts";
 export { finishedCell, methodCell } from "./method-cell.ts";
 export { mixedHubComparison } from "./mixed-hub.ts";
 export { mainPlans, ours } from "./plans.ts";

@@ -34,8 +34,8 @@ export interface FitRequest {
   /** What the files belong to. It leaves out the number of epochs where a finished fit may get more of them. */
   identity: string;
   emit: Emit;
-  /** Measures the learner on validation data after an epoch. */
-  validate?: ((epoch: number) => Promise<Metrics>) | undefined;
+  /** Measures the learner on validation data after an epoch; undefined for an epoch that is left out. */
+  validate?: ((epoch: number) => Promise<Metrics | undefined>) | undefined;
   /** Validation batches, for what a learner settles once its weights are final. */
   validation?: (() => BatchSource) | undefined;
   signal?: AbortSignal | undefined;

@@ -158,7 +158,7 @@ test("members that stay as they are: the features at hand give what the members 
     choices: ours.choices,
     hub: frozen.hub,
     data: { ...frozen.target.data, seed: 0 },
-    options: { ...frozen.options, epochs: 3, seed: 0 },
+    options: { ...frozen.options, epochs: 3, seed: 0, keep: "last" },
     out: join(folder, "frozen-run"),
     resume: false,
     emit: () => {},
@@ -195,6 +195,7 @@ test("whoever watches a cell sees each epoch with its validation accuracy, and t
   const epochs: (number | undefined)[] = [];
   const tested: string[] = [];
   const watch: NonNullable<ExperimentRequest["watch"]> = {
+    every: 1,
     event: (name, event) => {
       if (name === "ours" && event.type === "epoch") epochs.push(event.validation?.accuracy);
     },

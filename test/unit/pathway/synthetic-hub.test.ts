@@ -84,7 +84,7 @@ function train(config: Partial<PathwayConfig>, seed: number): HubPathway {
     { params: groups.generator, lr: 0.01, weight_decay: 0 },
   ]);
   const data = new Generator(seed + 50);
-  const steps = 500;
+  const steps = 400;
   model.train();
   for (let step = 0; step < steps; step++) {
     const progress = step / steps;
@@ -125,7 +125,7 @@ function accuracies(model: HubPathway, k: number, seed: number) {
 for (const aggregation of ["logits", "probabilities"] as const) {
   for (const k of [1, 2]) {
     test(`the router finds the best expert of each input: ${aggregation}, k = ${k}`, () => {
-      for (const seed of [1, 2, 3]) {
+      for (const seed of [1, 2]) {
         const model = train({ aggregation, k, tau: 1, beta: 1, generatorWidth: 4 }, seed);
         const { ours, oracle, single, random } = accuracies(model, k, seed);
         const text = `seed ${seed}: ours ${ours}, oracle ${oracle}, best single ${single}, random ${random}`;
