@@ -6,10 +6,10 @@
  *   npm run pretrain-hub -- --member X                       one member only
  *
  * Finished members (hubs/HUB/NAME.json) are kept; delete that file to train one anew. What the starter hub has already
- * is linked to from there.
+ * is copied from there.
  */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -172,11 +172,11 @@ function manifest(records: readonly MemberRecord[]): unknown {
   };
 }
 
-/** A member that the starter hub has: its weights and its record, as links. */
-function linkFromStarter(name: string): void {
+/** A member that the starter hub has: copies of its weights and its record. */
+function copyFromStarter(name: string): void {
   if (flags.hub === "starter" || !existsSync(join(hubs, "starter", `${name}.json`))) return;
   for (const file of [`${name}.safetensors`, `${name}.json`]) {
-    if (!existsSync(join(hubFolder, file))) symlinkSync(join("..", "starter", file), join(hubFolder, file));
+    if (!existsSync(join(hubFolder, file))) copyFileSync(join(hubs, "starter", file), join(hubFolder, file));
   }
 }
 
@@ -186,7 +186,7 @@ async function main(): Promise<void> {
   const records: MemberRecord[] = [];
   for (const recipe of recipes) {
     const done = join(hubFolder, `${recipe.name}.json`);
-    linkFromStarter(recipe.name);
+    copyFromStarter(recipe.name);
     if (existsSync(done)) records.push(JSON.parse(readFileSync(done, "utf8")) as MemberRecord);
     else if (!flags.member || flags.member === recipe.name) records.push(await pretrain(recipe));
   }

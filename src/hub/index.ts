@@ -5,6 +5,7 @@ export { type AddedMember, type AddRequest, addMember } from "./adding/add-membe
 export type { Wishes } from "./adding/propose.ts";
 export { removeMember } from "./adding/remove-member.ts";
 export { type MemberBatchNorm, setMemberBatchNorm } from "./batch-norm.ts";
+export { fileOf, filesOf } from "./files.ts";
 export { findHub, starterHub } from "./find-hub.ts";
 export { hashFile } from "./hash.ts";
 export {

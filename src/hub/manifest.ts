@@ -1,18 +1,19 @@
 /** hub.json: what the members of a hub are, where their weights lie, and how their inputs must look. */
-import { existsSync, readFileSync, statSync } from "node:fs";
-import { join, normalize } from "node:path";
+import { existsSync } from "node:fs";
+import { join, posix } from "node:path";
 import { z } from "zod";
 import { writeFileAtomic } from "../io/atomic-file.ts";
-import { reasonOf } from "../io/quoted.ts";
+import { parseJson } from "../io/json-file.ts";
+import { readRegular } from "../io/regular-file.ts";
+import { proposeName, safeName } from "../io/safe-name.ts";
 import { graphFormats } from "../models/graph-formats.ts";
 import { UserError } from "../torch/errors.ts";
+import { starterHub } from "./find-hub.ts";
 
 export const manifestVersion = 1;
 
 /** A manifest is a page of text a member; anything near this is no manifest. */
 const maximumBytes = 16e6;
-/** Messages may quote the file. */
-const longestIssue = 160;
 
 const inputSchema = z.strictObject({
   /** Side of the square input, pixels. */
@@ -26,20 +27,28 @@ const inputSchema = z.strictObject({
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "64 lower-case hexadecimal digits");
 
-/** A file of the hub: below its folder, whatever the manifest's author wishes. */
-const relativePath = z
+/** A file of the hub, in one spelling: below its folder, whatever the manifest's author wishes, and no file of our own. */
+export const hubPath = z
   .string()
   .min(1)
   .max(1000)
-  .refine((path) => !/^[/\\]|^[a-z]:|\p{Cc}/iu.test(path), "must be relative to the hub's folder, and printable")
-  .refine((path) => !normalize(path.replaceAll("\\", "/")).startsWith(".."), "must not leave the hub's folder");
+  .refine(
+    (path) => !/^\/|^[a-z]:|\\|\p{Cc}/iu.test(path),
+    "must be relative to the hub's folder, printable, and have / between folders",
+  )
+  .transform((path) => posix.normalize(path))
+  .refine((path) => !/^\.\.(?:\/|$)/.test(path), "must not leave the hub's folder")
+  .refine(
+    (path) => !path.startsWith(".") && !path.endsWith("/") && path.toLowerCase() !== "hub.json",
+    "must be a file of a member: no folder, no hidden file, not hub.json",
+  );
 
 const weightsSchema = z.strictObject({
-  file: relativePath,
+  file: hubPath,
   format: z.enum(["safetensors", ...graphFormats]),
   sha256,
   /** Further files that the first one names: external data, shards. */
-  files: z.array(z.strictObject({ file: relativePath, sha256 })).default([]),
+  files: z.array(z.strictObject({ file: hubPath, sha256 })).default([]),
 });
 
 /** From the file's keys to the architecture's, in this order. */
@@ -54,13 +63,8 @@ const keyMapSchema = z.strictObject({
   layout: z.string().optional(),
 });
 
-const nameSchema = z
-  .string()
-  .regex(/^[a-z0-9][a-z0-9._-]*$/i, "letters, digits, dot, dash and underscore only")
-  .max(100);
-
 const memberSchema = z.strictObject({
-  name: nameSchema,
+  name: safeName,
   /** Name of an architecture; "graph" for a format that brings its own network. */
   architecture: z.string(),
   config: z.record(z.string(), z.unknown()).default({}),
@@ -92,12 +96,12 @@ const observationSchema = z.strictObject({
 
 /** A policy that was trained in an environment. */
 const agentSchema = z.strictObject({
-  name: nameSchema,
+  name: safeName,
   /** Name of a network over observations. */
   architecture: z.string(),
   config: z.record(z.string(), z.unknown()).default({}),
   /** Keys "network.…" and "head.weight", "head.bias". */
-  weights: z.strictObject({ file: relativePath, sha256 }),
+  weights: z.strictObject({ file: hubPath, sha256 }),
   featureWidth: z.number().int().positive(),
   observation: observationSchema,
   /** What each action does, by index. */
@@ -117,7 +121,8 @@ const agentSchema = z.strictObject({
 const manifestSchema = z
   .strictObject({
     version: z.literal(manifestVersion),
-    name: z.string(),
+    /** A part of the paths of results and caches, so that any other name counts as the safe one that is most like it. */
+    name: z.string().max(1000).transform(proposeName),
     /** Models of images. */
     members: z.array(memberSchema).max(10_000),
     /** Models of an environment's observations. */
@@ -127,11 +132,6 @@ const manifestSchema = z
     path: ["members"],
     message: "a hub has at least one member or agent",
   });
-
-/** Whether a text can be a member's name. */
-export function isMemberName(text: string): boolean {
-  return nameSchema.safeParse(text).success;
-}
 
 export type MemberEntry = z.infer<typeof memberSchema>;
 export type MemberInput = z.infer<typeof inputSchema>;
@@ -143,37 +143,27 @@ export type HubManifest = z.infer<typeof manifestSchema>;
  * @throws UserError when there is none, or it breaks the schema, naming the file and the field.
  */
 export function readManifest(dir: string): HubManifest {
+  const text = manifestText(dir);
+  if (text !== undefined) return parseManifest(text, join(dir, "hub.json"));
+  throw new UserError(`${dir} is not a hub: it has no hub.json (the starter hub is ${starterHub})`);
+}
+
+/** The text of DIR/hub.json; undefined where there is none. */
+export function manifestText(dir: string): string | undefined {
   const path = join(dir, "hub.json");
-  if (!existsSync(path)) {
-    throw new UserError(`${dir} is not a hub: it has no hub.json (the starter hub is hubs/starter)`);
-  }
-  return parseManifest(readJson(path), path);
+  if (!existsSync(path)) return undefined;
+  return readRegular(path, { maximumBytes, what: "a hub's manifest" }).toString("utf8");
 }
 
-function readJson(path: string): unknown {
-  const { size } = statSync(path);
-  if (size > maximumBytes) throw new UserError(`${path} has ${size} bytes, which no hub's manifest needs`);
-  try {
-    return JSON.parse(readFileSync(path, "utf8"));
-  } catch (error) {
-    throw new UserError(`${path} is not JSON: ${reasonOf(error)}`);
+function parseManifest(text: string, path: string): HubManifest {
+  const manifest = parseJson(text, manifestSchema, path, "a hub's manifest");
+  const { members, agents = [] } = manifest;
+  const names = new Set<string>();
+  for (const { name } of [...members, ...agents]) {
+    if (names.has(name)) throw new UserError(`${path} lists the member "${name}" twice`);
+    names.add(name);
   }
-}
-
-function parseManifest(json: unknown, path: string): HubManifest {
-  const parsed = manifestSchema.safeParse(json);
-  if (!parsed.success) {
-    const issues = parsed.error.issues.map((issue) =>
-      reasonOf(`${issue.path.join(".") || "the file"}: ${issue.message}`, longestIssue),
-    );
-    const more = issues.length > 8 ? `; and ${issues.length - 8} more` : "";
-    throw new UserError(`${path} does not fit the hub format: ${issues.slice(0, 8).join("; ")}${more}`);
-  }
-  const { members, agents = [] } = parsed.data;
-  const names = [...members, ...agents].map((member) => member.name);
-  const twice = names.find((name, i) => names.indexOf(name) !== i);
-  if (twice !== undefined) throw new UserError(`${path} lists the member "${twice}" twice`);
-  return parsed.data;
+  return manifest;
 }
 
 /** Side in pixels of the largest images that a member of the hub takes. */
@@ -182,6 +172,6 @@ export const largestInput = ({ members }: HubManifest): number => Math.max(...me
 /** Writes DIR/hub.json, complete or not at all. @throws UserError when it breaks the schema or cannot be written */
 export function writeManifest(dir: string, manifest: HubManifest): void {
   const path = join(dir, "hub.json");
-  const checked = parseManifest(manifest, path);
+  const checked = parseManifest(JSON.stringify(manifest), path);
   writeFileAtomic(path, `${JSON.stringify(checked, null, 2)}\n`);
 }

@@ -1,5 +1,4 @@
 /** A hub's member: a network with its pre-trained weights, ready to be trained further. n images, d features. */
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { readSafetensors, reasonOf } from "../io/index.ts";
 import { type Backbone, createBackbone, type GraphFormat, openGraphBackbone } from "../models/index.ts";
@@ -16,6 +15,7 @@ import {
   TorchError,
   UserError,
 } from "../torch/index.ts";
+import { fileOf } from "./files.ts";
 import { hashFile } from "./hash.ts";
 import { mapKeys } from "./key-map.ts";
 import type { MemberEntry } from "./manifest.ts";
@@ -97,7 +97,7 @@ export class HubMember implements PathwayMember {
    */
   classifierLayer(): Classifier | undefined {
     if (this.entry.classifier === undefined) return undefined;
-    const path = join(this.#dir, this.entry.weights.file);
+    const path = fileOf(this.#dir, this.name, this.entry.weights.file);
     this.#classifier ??= loadClassifier(path, this.entry.classifier, this);
     return this.#classifier;
   }
@@ -167,8 +167,8 @@ function formatFor({ weights }: MemberEntry, backbone: Backbone): MemoryFormat {
 
 function openBackbone(dir: string, entry: MemberEntry, options: LoadMemberOptions): Backbone {
   const { format } = entry.weights;
-  const path = join(dir, entry.weights.file);
-  if (format !== "safetensors") return openGraph(format, path, entry, options);
+  const file = () => fileOf(dir, entry.name, entry.weights.file);
+  if (format !== "safetensors") return openGraph(format, file(), entry, options);
   using unused = new Generator(0);
   const create = (generator: Generator) => {
     try {
@@ -182,7 +182,7 @@ function openBackbone(dir: string, entry: MemberEntry, options: LoadMemberOption
   if (options.randomWeights) return create(options.randomWeights);
   const backbone = init.skipInit(() => create(unused));
   try {
-    loadWeights(path, entry, backbone);
+    loadWeights(file(), entry, backbone);
     return backbone;
   } catch (error) {
     backbone.dispose();
@@ -265,8 +265,7 @@ function loadClassifier(path: string, key: string, { featureWidth, device }: Hub
 /** @throws UserError when a file of the member is missing or is not the one that the manifest describes */
 export function checkFiles(dir: string, entry: MemberEntry): void {
   for (const { file, sha256 } of [entry.weights, ...entry.weights.files]) {
-    const path = join(dir, file);
-    if (!existsSync(path)) throw new UserError(`member "${entry.name}": its file ${path} is missing`);
+    const path = fileOf(dir, entry.name, file);
     const actual = hashFile(path);
     if (actual === sha256) continue;
     throw new UserError(

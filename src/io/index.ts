@@ -11,6 +11,7 @@ export {
   type OpenRegularOptions,
   openRegular,
   openRegularHandle,
+  piecesOf,
   type ReadRegularOptions,
   readRegular,
 } from "./regular-file.ts";

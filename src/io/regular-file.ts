@@ -71,6 +71,29 @@ export function readRegular(path: string, options: ReadRegularOptions): Buffer {
   }
 }
 
+/** One for all files: a buffer for each would wait for the garbage collector. */
+let buffer: Buffer | undefined;
+
+/**
+ * The bytes of a regular file in pieces of up to 4 MiB, each valid until any next one is asked for.
+ * @throws UserError as `openRegular`
+ */
+export function* piecesOf(path: string): Generator<Uint8Array, void, undefined> {
+  const descriptor = openRegular(path);
+  try {
+    buffer ??= Buffer.allocUnsafeSlow(4 << 20);
+    for (;;) {
+      const count = fs.readSync(descriptor, buffer, 0, buffer.length, null);
+      if (count === 0) return;
+      yield buffer.subarray(0, count);
+    }
+  } catch (error) {
+    throw explainRead(error, path);
+  } finally {
+    fs.closeSync(descriptor);
+  }
+}
+
 function flags({ links }: OpenRegularOptions): number {
   return links === false ? readOnly | noLinks : readOnly;
 }

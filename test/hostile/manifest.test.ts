@@ -68,7 +68,7 @@ hostile("UTF-16", Buffer.from(good, "utf16le"), /not JSON/);
 hostile("a file cut in the middle", good.slice(0, good.length / 2), /not JSON/);
 hostile("millions of open brackets", "[".repeat(7e6), /not JSON/);
 hostile("millions of nested lists", "[".repeat(5e6) + "]".repeat(5e6), /expected object/);
-hostile("more than 16 MB", `"${"x".repeat(17e6)}"`, /17000002 bytes, which no hub's manifest needs/);
+hostile("more than 16 MB", `"${"x".repeat(17e6)}"`, /17000002 bytes, too many for a hub's manifest/);
 for (const text of ["null", "3", '"x"', "[]", "true"]) hostile(`the JSON value ${text}`, text, /expected object/);
 
 test("refuses a folder in place of hub.json", async () => {
@@ -186,11 +186,23 @@ test("keys named __proto__ change no prototype", async () => {
 
 // ---- paths
 
-const outside = ["../x", "a/../../x", "a/b/../../../x", "..", "../", "..\\x", "a\\..\\..\\x", "./../x"];
-const absolute = ["/etc/passwd", "//host/share", "\\\\host\\share", "\\x", "C:\\x", "c:x", "a\0b"];
+const outside = ["../x", "a/../../x", "a/b/../../../x", "..", "../", "./../x"];
+const absolute = [
+  "/etc/passwd",
+  "//host/share",
+  "\\\\host\\share",
+  "\\x",
+  "C:\\x",
+  "c:x",
+  "a\0b",
+  "..\\x",
+  "a\\..\\..\\x",
+];
+const own = ["hub.json", "./hub.json", "a/../HUB.JSON", ".lock", ".pending.json", "a/", ".", "a/.."];
 const setFile = (first: Member, value: unknown) => (first.weights["file"] = value);
 hostileAll("the file", outside, setFile, /weights\.file: must not leave the hub's folder/);
 hostileAll("the file", absolute, setFile, /weights\.file: must be relative to the hub's folder/);
+hostileAll("the file", own, setFile, /weights\.file: must be a file of a member/);
 hostileAll("the file", ["", 5, null, ["x"], {}], setFile, /weights\.file/);
 const setFurther = (first: Member, value: unknown) => {
   first.weights["files"] = [{ file: value, sha256: first.weights["sha256"] }];

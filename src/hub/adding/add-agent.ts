@@ -5,7 +5,7 @@ import { writeSafetensors } from "../../io/index.ts";
 import type { Tensor } from "../../torch/index.ts";
 import { hashFile } from "../hash.ts";
 import type { AgentEntry } from "../manifest.ts";
-import { manifestBefore, openStaging, publish } from "./staging.ts";
+import { openStaging, publish, requireFreeName } from "./change.ts";
 
 export interface AddAgentRequest {
   /** Folder of the hub; made with its first member. */
@@ -21,7 +21,7 @@ export interface AddAgentRequest {
  * @throws UserError when the name is taken or cannot be used, or the hub cannot be written
  */
 export function addAgent({ hub, name, tensors, about }: AddAgentRequest): AgentEntry {
-  const before = manifestBefore(hub, name);
+  requireFreeName(hub, name);
   const staging = openStaging(hub);
   try {
     mkdirSync(join(staging.folder, name));
@@ -29,7 +29,7 @@ export function addAgent({ hub, name, tensors, about }: AddAgentRequest): AgentE
     writeSafetensors(path, tensors);
     const weights = { file: `${name}/weights.safetensors`, sha256: hashFile(path) };
     const entry: AgentEntry = { name, ...about, weights };
-    publish(hub, staging.folder, name, { ...before, agents: [...(before.agents ?? []), entry] });
+    publish(hub, staging.folder, entry, (before) => ({ ...before, agents: [...(before.agents ?? []), entry] }));
     return entry;
   } finally {
     staging.close();

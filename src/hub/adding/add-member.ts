@@ -2,9 +2,9 @@
  * Adds a model to a hub: its files are copied into a folder of their own below the hub, tried out there, and only then
  * listed in hub.json. Weights are rewritten as safetensors with just the tensors that are used, under their own names.
  */
-import { copyFileSync, existsSync, mkdirSync, statSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
-import { type LazyTensor, writeSafetensors } from "../../io/index.ts";
+import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { type LazyTensor, piecesOf, quoted, writeFileAtomic, writeSafetensors } from "../../io/index.ts";
 import { openGraphBackbone } from "../../models/index.ts";
 import { disposeTree, type Tensor, UserError } from "../../torch/index.ts";
 import { hashFile } from "../hash.ts";
@@ -12,10 +12,10 @@ import type { MemberEntry, MemberInput } from "../manifest.ts";
 import { refuseProgram } from "../member.ts";
 import { type FetchedSource, type FetchOptions, fetchSource, parseSource, partsOf } from "../sources/index.ts";
 import { verifyMember } from "../verify.ts";
+import { openStaging, publish, requireFreeName } from "./change.ts";
 import { type Inspection, inspect } from "./inspect.ts";
 import { readPreprocessor } from "./preprocessor.ts";
 import { type Draft, draftOfGraph, draftOfWeights, type Wishes } from "./propose.ts";
-import { manifestBefore, openStaging, publish } from "./staging.ts";
 
 export interface AddRequest {
   /** Folder of the hub; made with its first member. */
@@ -52,7 +52,7 @@ interface Origin {
  */
 export async function addMember(request: AddRequest): Promise<AddedMember> {
   const { hub, name } = request;
-  const before = manifestBefore(hub, name);
+  requireFreeName(hub, name);
   const origin = await locate(request);
   const inspection = await inspect(origin.main, request.wishes.under);
   if (inspection.kind === "graph" && inspection.format === "torchscript" && !request.trust) {
@@ -60,8 +60,10 @@ export async function addMember(request: AddRequest): Promise<AddedMember> {
   }
   const staging = openStaging(hub);
   try {
-    const added = await stage(request, origin, inspection, staging.folder);
-    publish(hub, staging.folder, name, { ...before, members: [...before.members, added.entry] });
+    const added = await stage(request, origin, inspection, staging.folder).catch((error: unknown) => {
+      throw inUsersWords(error, staging.folder, request, origin);
+    });
+    publish(hub, staging.folder, added.entry, (before) => ({ ...before, members: [...before.members, added.entry] }));
     return added;
   } finally {
     staging.close();
@@ -127,9 +129,21 @@ async function stage(
   };
   const problems = verifyMember({ dir: staging, trust: trust ?? false }, entry);
   if (problems.length > 0) {
-    throw new UserError(problems.map((problem) => problem.replaceAll(`${staging}/`, "")).join("; "));
+    throw new UserError(problems.join("; "));
   }
   return { entry, notes: described.notes };
+}
+
+/** Names the user's files where a message names their copies. */
+function inUsersWords(error: unknown, staging: string, { name }: AddRequest, { main }: Origin): unknown {
+  if (!(error instanceof UserError) || !error.message.includes(staging)) return error;
+  const copy = join(staging, name, storedName(main));
+  const message = error.message
+    .replaceAll(copy, main)
+    .replaceAll(join(staging, name), dirname(main))
+    .replaceAll(join(staging, "hub.json"), main)
+    .replaceAll(staging, dirname(main));
+  return new UserError(message, { cause: error });
 }
 
 interface StagedDraft extends Draft {
@@ -153,12 +167,11 @@ async function stageFiles(
   if (wishes.architecture !== undefined || wishes.prefix !== undefined) {
     throw new UserError(`${origin.main} brings its own network: --arch and --prefix are for weights alone`);
   }
-  // A link, as caches have them, is copied as what it points to.
-  const main = safeName(origin.main, inspection.format);
-  copyFileSync(origin.main, join(folder, main));
+  const main = storedName(origin.main);
+  writeFileAtomic(join(folder, main), piecesOf(origin.main));
   for (const part of origin.parts) {
     mkdirSync(dirname(join(folder, part)), { recursive: true });
-    copyFileSync(join(dirname(origin.main), part), join(folder, part));
+    writeFileAtomic(join(folder, part), piecesOf(partPath(origin.main, part)));
   }
   const size = wishes.input?.size ?? published.size;
   const backbone = openGraphBackbone(inspection.format, join(folder, main), { features: wishes.features, size });
@@ -169,9 +182,30 @@ async function stageFiles(
   }
 }
 
-function safeName(path: string, format: "onnx" | "tfjs" | "torchscript"): string {
-  const names = { onnx: "model.onnx", tfjs: "model.json", torchscript: "model.pt" };
-  return /^[\w.-]+$/.test(basename(path)) ? basename(path) : names[format];
+/** The name in the hub of a model's main file. */
+function storedName(path: string): string {
+  const name = basename(path);
+  return /^\w[\w.-]*$/.test(name) ? name : `model${/\.\w+$/.exec(name)?.[0] ?? ""}`;
+}
+
+/**
+ * Where a further file of a model lies: in the model's own folder and no link, which could lead to any file of the user's.
+ * Caches of Hugging Face's Hub hold links to their own folder of blobs.
+ * @throws UserError naming both files when it is missing or lies elsewhere
+ */
+function partPath(main: string, part: string): string {
+  const folder = dirname(main);
+  const path = join(folder, part);
+  if (!existsSync(path)) {
+    throw new UserError(`${main} keeps weights in the file ${quoted(part)}, which is missing: put it into ${folder}`);
+  }
+  const real = realpathSync(path);
+  if (real === join(realpathSync(folder), part)) return path;
+  const repository = /^(.*\/models--[^/]+)\/snapshots\//.exec(resolve(path))?.[1];
+  if (repository !== undefined && dirname(real) === join(realpathSync(repository), "blobs")) return path;
+  throw new UserError(
+    `${main} keeps weights in ${quoted(part)}, which is a link or lies behind one: put a copy in its place`,
+  );
 }
 
 async function writeWeights(

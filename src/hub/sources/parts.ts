@@ -1,6 +1,5 @@
 /** Files that a model's main file names: shards, external data. */
-import { readFileSync, statSync } from "node:fs";
-import { readModel } from "../../io/onnx/wire.ts";
+import { onnxParts, readRegular } from "../../io/index.ts";
 import { UserError } from "../../torch/index.ts";
 import { checkedPath } from "./names.ts";
 
@@ -19,16 +18,10 @@ export function partsOf(path: string): string[] {
 }
 
 function namedBy(path: string): readonly string[] {
-  if (path.endsWith(".onnx")) return externalData(path);
+  if (path.endsWith(".onnx")) return onnxParts(path).map((name) => name.replace(/^(\.\/)+/, ""));
   if (path.endsWith(".safetensors.index.json")) return indexedShards(path);
   if (path.endsWith(".json")) return manifestShards(path);
   return [];
-}
-
-function externalData(path: string): readonly string[] {
-  const tensors = readModel(path).model.graph?.initializer ?? [];
-  const entries = tensors.flatMap(({ externalData: data }) => data);
-  return entries.filter(({ key }) => key === "location").map(({ value }) => value.replace(/^(\.\/)+/, ""));
 }
 
 function indexedShards(path: string): readonly string[] {
@@ -49,10 +42,9 @@ function manifestShards(path: string): readonly string[] {
 }
 
 function readJson(path: string): unknown {
-  const { size } = statSync(path);
-  if (size > maximumJsonBytes) throw new UserError(`${path} has ${size} bytes, which no description of a model needs`);
+  const bytes = readRegular(path, { maximumBytes: maximumJsonBytes, what: "a description of a model" });
   try {
-    return JSON.parse(readFileSync(path, "utf8"));
+    return JSON.parse(bytes.toString("utf8"));
   } catch {
     throw new UserError(`${path} is not JSON: is it the model's description?`);
   }

@@ -5,9 +5,7 @@
  * what it has learned to see (channels.ts). On these it computes what it computed before; the weights of channels that
  * mean nothing to it start at zero, and training may change them.
  */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { type AgentEntry, type Hub, hashFile, type PathwayMember } from "../../hub/index.ts";
+import { type AgentEntry, fileOf, type Hub, hashFile, type PathwayMember } from "../../hub/index.ts";
 import { readSafetensors } from "../../io/index.ts";
 import { createObservationNetwork, type ObservationNetwork } from "../../models/index.ts";
 import { init } from "../../nn/index.ts";
@@ -95,9 +93,8 @@ export function agentEntries(hub: Hub, names?: readonly string[]): AgentEntry[] 
  * @throws UserError naming agent and file when the file is missing or is not the one that the manifest describes
  */
 export function loadAgent(dir: string, entry: AgentEntry): { network: ObservationNetwork; head: AgentHead } {
-  const path = join(dir, entry.weights.file);
+  const path = fileOf(dir, entry.name, entry.weights.file);
   const where = `agent "${entry.name}" (${path})`;
-  if (!existsSync(path)) throw new UserError(`${where}: the file is missing`);
   if (hashFile(path) !== entry.weights.sha256) {
     throw new UserError(`${where}: the file is damaged or was replaced: its sha256 is not that of hub.json`);
   }

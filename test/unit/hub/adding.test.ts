@@ -13,7 +13,7 @@ import {
   removeMember,
   verifyHub,
 } from "../../../src/hub/index.ts";
-import { writeSafetensors } from "../../../src/io/index.ts";
+import { temporaryPath, writeSafetensors } from "../../../src/io/index.ts";
 import { type Backbone, createBackbone } from "../../../src/models/index.ts";
 import {
   Generator,
@@ -306,8 +306,8 @@ test("names, files and weights that cannot be members", async () => {
 });
 
 test("what a killed process left behind is removed, what a running one is at is not", async () => {
-  const abandoned = join(hub, ".adding-999999999-x");
-  const running = join(hub, `.adding-${process.ppid}-x`);
+  const running = temporaryPath(hub, "adding");
+  const abandoned = running.replace(/-\d+-(\d+)-/, "-4194999-$1-");
   for (const path of [abandoned, running]) fs.mkdirSync(path, { recursive: true });
   await add(weights("cleaned"), { wishes: { input: { ...half, size: 24 } } });
   assert.deepEqual(
