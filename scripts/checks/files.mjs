@@ -1,6 +1,6 @@
 /** The files of the repository, as git sees them: tracked ones and new ones that are not ignored. */
 import { execFileSync } from "node:child_process";
-import { existsSync, lstatSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** What .gitignore names, for a copy of the repository without git. */
@@ -28,11 +28,6 @@ function listed(root) {
 /** @returns {string[]} paths relative to the root, with forward slashes */
 export function repositoryFiles(root) {
   return [...new Set(listed(root))].filter((file) => file !== "" && existsSync(join(root, file))).sort();
-}
-
-/** A link counts as a link. */
-export function bytesOf(root, file) {
-  return lstatSync(join(root, file)).size;
 }
 
 /** The file's text, or undefined when it is binary. */

@@ -1,5 +1,8 @@
 /** Files stay readable, the native part and the method stay small, and weights and fixtures do not swell. */
-import { bytesOf, lineCount, textOf } from "./files.mjs";
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { lineCount, textOf } from "./files.mjs";
 
 const limits = { file: 500, native: 1500, pathway: 799, dataBytes: 25e6 };
 
@@ -21,8 +24,14 @@ export function checkLengths(root, files) {
   return problems;
 }
 
+/** Hubs share weights: equal files count once, as Git stores them. */
 export function checkDataSize(root, files) {
-  const data = files.filter(isData).map((file) => ({ file, bytes: bytesOf(root, file) }));
+  const byContent = new Map();
+  for (const file of files.filter(isData)) {
+    const content = readFileSync(join(root, file));
+    byContent.set(createHash("sha256").update(content).digest("hex"), { file, bytes: content.length });
+  }
+  const data = [...byContent.values()];
   const total = data.reduce((sum, { bytes }) => sum + bytes, 0);
   if (total <= limits.dataBytes) return [];
   const largest = data.sort((a, b) => b.bytes - a.bytes).slice(0, 3);
