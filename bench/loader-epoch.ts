@@ -82,7 +82,7 @@ async function writeImages(folder: string): Promise<string> {
   return root;
 }
 
-function loaderOver(store: ImageStore, indices: number[], labels: number[]): Loader {
+function loaderOver(store: Pick<ImageStore, "batch">, indices: number[], labels: number[]): Loader {
   return new Loader({
     store,
     indices,
@@ -96,12 +96,14 @@ function loaderOver(store: ImageStore, indices: number[], labels: number[]): Loa
 }
 
 /** The same images as one tensor in ordinary memory. */
-async function residentStore(store: ImageStore, indices: readonly number[]): Promise<ImageStore> {
+async function residentStore(
+  store: ImageStore,
+  indices: readonly number[],
+): Promise<Pick<ImageStore, "batch" | "dispose">> {
   const all = await store.batch(indices);
   const batch = async (wanted: readonly number[]): Promise<Tensor> =>
     scope(() => all.index_select(0, tensor(BigInt64Array.from(wanted, BigInt))));
-  const { size, channels, key, skipped } = store;
-  return { size, channels, key, skipped, batch, dispose: () => all.dispose() };
+  return { batch, dispose: () => all.dispose() };
 }
 
 function trainer(): (loader: Loader) => Promise<void> {

@@ -1,5 +1,14 @@
 /** hub-pathway data: known data sets, fetching them, and checking one before training. */
-import { checkDataset, fetchDataset, isFetched, knownDatasets, openDataset, publishedDatasets } from "../data/index.ts";
+import {
+  checkDataset,
+  type DatasetReport,
+  fetchDataset,
+  isFetched,
+  knownDatasets,
+  openDataset,
+  publishedDatasets,
+} from "../data/index.ts";
+import { quoted, shown } from "../io/index.ts";
 import { textTable } from "../report/index.ts";
 import type { Output } from "./context.ts";
 import { countProgress } from "./progress.ts";
@@ -53,14 +62,40 @@ export async function fetch(name: string, output: Output): Promise<void> {
   });
 }
 
-export async function check(source: string, output: Output): Promise<void> {
+/** Lines of each part of a report that a terminal shows; --json has all. */
+const shownLines = 20;
+
+export async function check(source: string, flags: { strict?: boolean }, output: Output): Promise<void> {
   const report = await checkDataset(source, countProgress("reading"));
+  const splits = Object.entries(report.splits).map(([name, count]) => `${count} ${name}`);
+  const copies = report.duplicates.length === 0 ? "" : `, ${report.duplicates.length} near-duplicates`;
   output.say(
-    `${report.name}: ${report.images} images in ${report.classes.length} classes, ${report.duplicates} near-duplicates`,
+    `${report.name}: ${report.images} images in ${report.classes.length} classes` +
+      `${splits.length > 0 ? ` (${splits.join(", ")})` : ""}${copies}`,
   );
-  for (const entry of report.classes) output.say(`  ${String(entry.images).padStart(6)} ${entry.name}`);
-  for (const bad of report.unreadable) output.warn(`  ${bad.reason}`);
+  for (const { name, images } of report.classes) output.say(`  ${String(images).padStart(6)} ${shown(name)}`);
+  warnAll(
+    report.unreadable.map(({ file, reason }) => `${shown(file)}: ${reason}`),
+    output,
+  );
+  warnAll(
+    report.duplicates.map(
+      ({ first, second, exact, kind }) => `${quoted(first)} and ${quoted(second)}: ${relation(kind, exact)}`,
+    ),
+    output,
+  );
   for (const warning of report.warnings) output.warn(warning);
+  for (const refusal of report.refusals) output.warn(`training would stop: ${refusal}`);
   output.result(report);
-  if (report.unreadable.length > 0) process.exitCode = 1;
+  if (report.refusals.length > 0 || (flags.strict && report.warnings.length > 0)) process.exitCode = 1;
+}
+
+function warnAll(lines: readonly string[], output: Output): void {
+  for (const line of lines.slice(0, shownLines)) output.warn(`  ${line}`);
+  if (lines.length > shownLines) output.warn(`  … and ${lines.length - shownLines} more (--json lists all)`);
+}
+
+function relation(kind: DatasetReport["duplicates"][number]["kind"], exact: boolean): string {
+  const copies = exact ? "the same image" : "almost the same image";
+  return { conflict: `${copies} with two labels`, splits: `${copies} in two splits`, class: copies }[kind];
 }

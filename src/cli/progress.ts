@@ -2,15 +2,15 @@
 import { MultiBar, Presets } from "cli-progress";
 import type { Emit, RunEvent } from "../train/index.ts";
 
-/** A bar for a step with a known number of parts. */
-export function countProgress(label: string): (done: number, total: number) => void {
+/** A bar for steps with a known number of parts, each under its own name if it has one. */
+export function countProgress(label: string): (done: number, total: number, step?: string) => void {
   let last = 0;
-  return (done, total) => {
+  return (done, total, step = label) => {
     const now = performance.now();
     if (done < total && now - last < 200) return;
     last = now;
-    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[2K${label} ${done}/${total}${done === total ? "\n" : ""}`);
-    else if (done === total) process.stderr.write(`${label} ${done}/${total}\n`);
+    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[2K${step} ${done}/${total}${done === total ? "\n" : ""}`);
+    else if (done === total) process.stderr.write(`${step} ${done}/${total}\n`);
   };
 }
 

@@ -1,73 +1,105 @@
 /** The data set doctor: what `data check` reports before anyone trains. */
-
-import { scope, tensor } from "../torch/index.ts";
-import { decodeImage, defaultPixelLimit } from "./decode.ts";
-import { forEachConcurrently } from "./image-store.ts";
-import { imagePrints, nearDuplicateGroups } from "./near-duplicates.ts";
+import { UserError } from "../torch/index.ts";
+import type { Watched } from "./concurrent.ts";
+import { ImageStore } from "./image-store.ts";
 import { openDataset } from "./registry.ts";
+import type { Ignored } from "./types.ts";
+import { duplicatesIn, splitUsable } from "./usable.ts";
 
 export interface DatasetReport {
   name: string;
   images: number;
   classes: { name: string; images: number }[];
+  /** Images of each of the user's own splits, where there are any. */
+  splits: Record<string, number>;
   /** Files that cannot be used, each with the reason. */
   unreadable: { file: string; reason: string }[];
-  /** Images that nearly repeat an earlier one. */
-  duplicates: number;
+  /** Files that are no part of the data set, by reason. */
+  ignored: Ignored[];
+  /** Copies: with two labels first, then in two splits, then in one class. */
+  duplicates: { first: string; second: string; exact: boolean; kind: "conflict" | "splits" | "class" }[];
+  /** Why training would stop; empty when it would not. */
+  refusals: string[];
   warnings: string[];
 }
 
 const side = 32;
+/** Classes under this size are named. */
+const fewImages = 10;
+/** Largest class to smallest above which they count as uneven. */
+const uneven = 10;
 
-/** Reads every image once. @throws UserError when the folder is no data set at all */
+/**
+ * Reads every image once.
+ * @throws UserError when the folder is no data set at all; Interrupted after the signal
+ */
 export async function checkDataset(
   nameOrFolder: string,
-  onProgress?: (done: number, total: number) => void,
+  onProgress?: Watched["onProgress"],
+  signal?: AbortSignal,
 ): Promise<DatasetReport> {
   const dataset = await openDataset(nameOrFolder);
-  const bytes = new Uint8Array(dataset.items.length * 3 * side * side);
-  const unreadable: { file: string; reason: string }[] = [];
-  let done = 0;
-  await forEachConcurrently(dataset.items, async (item, position) => {
+  const { items } = dataset;
+  const id = (position: number) => items[position]?.id ?? "";
+  const store = await ImageStore.open(dataset, { size: side, skipBad: true, onProgress, signal });
+  try {
+    const unreadable = [...store.unreadable]
+      .sort(([a], [b]) => a - b)
+      .map(([position, reason]) => ({ file: id(position), reason }));
+    const found = duplicatesIn(dataset, store);
+    const classes = countBy(items, ({ label }) => label);
+    const counts = dataset.classes.map((name, label) => ({ name, images: classes.get(label) ?? 0 }));
+    const warnings = sizeWarnings(counts);
+    const refusals =
+      unreadable.length > 0
+        ? [`${unreadable.length} images cannot be used: repair or remove them, or train with --skip-bad`]
+        : [];
     try {
-      const pixels = await decodeImage(item, { size: side, channels: 3, pixelLimit: defaultPixelLimit });
-      for (let p = 0; p < side * side; p++) {
-        for (let c = 0; c < 3; c++) bytes[(position * 3 + c) * side * side + p] = pixels[p * 3 + c] ?? 0;
-      }
+      const { notes } = splitUsable(dataset, store, found, { seed: 0 });
+      warnings.push(...notes);
     } catch (error) {
-      unreadable.push({ file: item.id, reason: error instanceof Error ? error.message : String(error) });
+      if (!(error instanceof UserError)) throw error;
+      refusals.push(error.message);
     }
-    done += 1;
-    onProgress?.(done, dataset.items.length);
-  });
-  const bad = new Set(unreadable.map((entry) => entry.file));
-  const readable = dataset.items.flatMap((item, i) => (bad.has(item.id) ? [] : [i]));
-  const groups = scope(() => {
-    const images = tensor(bytes, { shape: [dataset.items.length, 3, side, side] });
-    return nearDuplicateGroups(imagePrints(images.index_select(0, tensor(BigInt64Array.from(readable, BigInt)))));
-  });
-  const classes = dataset.classes.map((name, label) => ({
-    name,
-    images: dataset.items.filter((item) => item.label === label).length,
-  }));
-  return {
-    name: dataset.name,
-    images: dataset.items.length,
-    classes,
-    unreadable: unreadable.sort((a, b) => (a.file < b.file ? -1 : 1)),
-    duplicates: groups.filter((root, i) => root !== i && !dataset.items[readable[i] ?? 0]?.grouped).length,
-    warnings: warnings(classes, unreadable.length),
-  };
+    return {
+      name: dataset.name,
+      images: items.length,
+      classes: counts,
+      splits: Object.fromEntries(
+        countBy(
+          items.filter(({ split }) => split),
+          ({ split }) => split ?? "",
+        ),
+      ),
+      unreadable,
+      ignored: dataset.ignored ?? [],
+      duplicates: (found?.pairs ?? []).map(({ first, second, ...rest }) => ({
+        first: id(first),
+        second: id(second),
+        ...rest,
+      })),
+      refusals,
+      warnings,
+    };
+  } finally {
+    store.dispose();
+  }
 }
 
-function warnings(classes: { name: string; images: number }[], unreadable: number): string[] {
+function countBy<T, K>(values: readonly T[], key: (value: T) => K): Map<K, number> {
+  const counts = new Map<K, number>();
+  for (const value of values) counts.set(key(value), (counts.get(key(value)) ?? 0) + 1);
+  return counts;
+}
+
+function sizeWarnings(classes: readonly { name: string; images: number }[]): string[] {
   const found: string[] = [];
-  const small = classes.filter((entry) => entry.images < 10);
+  const small = classes.filter(({ images }) => images < fewImages);
   if (small.length > 0)
-    found.push(`few images in: ${small.map((entry) => `${entry.name} (${entry.images})`).join(", ")}`);
-  const counts = classes.map((entry) => entry.images);
-  if (Math.max(...counts) > 10 * Math.min(...counts))
+    found.push(`few images in: ${small.map(({ name, images }) => `${name} (${images})`).join(", ")}`);
+  const sizes = classes.map(({ images }) => images).sort((a, b) => a - b);
+  if ((sizes.at(-1) ?? 0) > uneven * (sizes[0] ?? 0)) {
     found.push("the largest class has more than ten times the images of the smallest");
-  if (unreadable > 0) found.push(`${unreadable} images cannot be used: remove them, or train with --skip-bad`);
+  }
   return found;
 }

@@ -1,7 +1,13 @@
 /** From an item's source to square pixels. sharp works in threads of its own, so many decodes run at once. */
-import { open } from "node:fs/promises";
-import sharp, { type Region, type Sharp } from "sharp";
+import type { FileHandle } from "node:fs/promises";
+import { basename } from "node:path";
+import sharp, { type Metadata, type Region, type Sharp } from "sharp";
+import { explainRead, openRegularHandle, reasonOf, systemCode } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
+import { ByteGate } from "./concurrent.ts";
+import { damageOf } from "./formats.ts";
+import { isUnusualDepth, stretched } from "./stretch.ts";
+import { holdsItsPixels } from "./tiff.ts";
 import type { Crop, ImageSource, Item } from "./types.ts";
 
 export interface DecodeOptions {
@@ -15,76 +21,153 @@ export interface DecodeOptions {
 
 export const defaultPixelLimit = 100_000_000;
 
-/** sharp's own limit is lower, and its message does not say which file. */
-const sharpOptions = (pixelLimit: number) => ({ limitInputPixels: pixelLimit, failOn: "truncated" as const });
+/** Bytes of files, and of what is decoded from them, that all decodes together hold at most. */
+const files = new ByteGate(2 ** 28);
+const decodes = new ByteGate(2 ** 29);
+
+/** An image that cannot be used; `reason` says why, without its name. */
+export class UnreadableImage extends UserError {
+  readonly reason: string;
+
+  constructor(where: string, reason: string, options?: ErrorOptions) {
+    super(`${where} cannot be used: ${reason}`, options);
+    this.reason = reason;
+  }
+}
 
 /**
- * One image as interleaved bytes [size, size, channels]. Photographs are cropped to the square, drawings with alpha are
- * fitted into it (this project's choice).
- * @throws UserError naming the file when it is unreadable, truncated, or larger than the limit
+ * One image as interleaved bytes [size, size, channels]. Photographs are cropped to the square, drawings with transparent
+ * parts are fitted into it (this project's choice).
+ * @throws UnreadableImage naming the file when it is missing, damaged, or larger than the limits
  */
 export async function decodeImage(item: Item, options: DecodeOptions): Promise<Uint8Array> {
   try {
     return await decode(item.source, options);
   } catch (error) {
-    if (error instanceof UserError) throw error;
-    const reason = (error instanceof Error ? error.message : String(error)).split("\n")[0];
-    throw new UserError(
-      `${describeSource(item)} cannot be read as an image: ${reason}; repair or remove it, or use --skip-bad`,
-    );
+    if (error instanceof UnreadableImage || isOfMachine(error)) throw error;
+    throw new UnreadableImage(describeSource(item), reasonOf(error), { cause: error });
   }
 }
 
+/** No other image would fare better. */
+export function isOfMachine(error: unknown): boolean {
+  const cause = error instanceof UserError ? error.cause : error;
+  return ["EMFILE", "ENFILE", "ENOMEM"].includes(systemCode(cause) ?? "");
+}
+
 /** The file that an item comes from, for messages. */
-export function describeSource(item: Item): string {
-  if (item.source.kind === "part") return `${item.id} in ${item.source.path}`;
-  return item.source.kind === "file" ? item.source.path : item.id;
+export function describeSource({ id, source }: Item): string {
+  if (source.kind === "part") return `${id} in ${source.path}`;
+  return source.kind === "file" ? source.path : id;
 }
 
 async function decode(source: ImageSource, options: DecodeOptions): Promise<Uint8Array> {
-  const { size, channels } = options;
-  const { image, hasAlpha } = await openImage(source, options);
+  if (source.kind === "raw") return squared({ image: await rawImage(source), fit: "cover" }, options);
+  if (source.kind === "glyph") return squared({ image: await glyph(source), fit: "contain" }, options);
+  return withBytes(source, (bytes) => decodeFile(bytes, source, options));
+}
+
+type Encoded = Exclude<ImageSource, { kind: "raw" } | { kind: "glyph" }>;
+
+interface Opened {
+  image: Sharp;
+  fit: "cover" | "contain";
+}
+
+async function decodeFile(bytes: Buffer, source: Encoded, options: DecodeOptions): Promise<Uint8Array> {
+  const metadata = await sharp(bytes, { limitInputPixels: false })
+    .metadata()
+    .catch((error) => refuse(damageOf(bytes) ?? reasonOf(error)));
+  const pixels = metadata.width * metadata.height;
+  if (pixels > options.pixelLimit) {
+    refuse(
+      `it has ${megapixels(pixels)} megapixels, more than the limit of ${megapixels(options.pixelLimit)}: make it smaller`,
+    );
+  }
+  const needed = decodeBytes(metadata, source);
+  if (needed > decodes.limit) {
+    refuse(
+      `a ${kindOf(metadata)} of ${megapixels(pixels)} megapixels takes ${megapixels(needed)} MB to decode: make it smaller`,
+    );
+  }
+  if (metadata.format === "tiff" && !holdsItsPixels(bytes)) {
+    refuse(
+      `it claims ${metadata.width} x ${metadata.height} pixels, which its ${bytes.length} bytes do not hold: it is cut off or damaged`,
+    );
+  }
+  return decodes.run(needed, async () => {
+    try {
+      return await squared(await openImage(bytes, source, metadata, options), options);
+    } catch (error) {
+      return refuse(damageOf(bytes) ?? reasonOf(error), error);
+    }
+  });
+}
+
+function refuse(reason: string, cause?: unknown): never {
+  throw new Error(reason, { cause });
+}
+
+const megapixels = (pixels: number) => (pixels / 1e6).toFixed(pixels < 1e7 ? 1 : 0);
+
+const kindOf = ({ format, isProgressive }: Metadata) => `${isProgressive ? "interlaced " : ""}${format.toUpperCase()}`;
+
+const depthBytes: Record<string, number> = { uchar: 1, char: 1, ushort: 2, short: 2, uint: 4, int: 4, float: 4 };
+/** Bytes for each pixel that libvips held at most in a decode, measured, where it does not read line by line. */
+const wholeImage: Record<string, number> = { heif: 20, gif: 5 };
+
+/** Bytes that a decode holds at most. */
+function decodeBytes(metadata: Metadata, source: Encoded): number {
+  const { width, height, channels, depth, format, isProgressive, orientation = 1 } = metadata;
+  const whole = channels * (depthBytes[depth] ?? 16);
+  let each = wholeImage[format] ?? (isProgressive || format === "tiff" || orientation > 1 ? whole : 1);
+  if (isUnusualDepth(metadata)) each += 3 * 4 + 3;
+  if (metadata.hasAlpha) each += source.kind === "file" && source.trim ? 2 * whole : 1;
+  return width * height * each;
+}
+
+async function squared({ image, fit }: Opened, { size, channels }: DecodeOptions): Promise<Uint8Array> {
   const background = { r: 255, g: 255, b: 255, alpha: channels === 4 ? 0 : 1 };
-  const square = image.resize(size, size, { fit: hasAlpha ? "contain" : "cover", background }).toColourspace("srgb");
+  const square = image.resize(size, size, { fit, background }).toColourspace("srgb");
   const shaped = channels === 4 ? square.ensureAlpha() : square.flatten({ background: "#fff" }).removeAlpha();
   const { data, info } = await shaped.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
   if (info.channels === channels) return data;
   if (info.channels === 1) return expandGrey(data, channels);
-  throw new UserError(`an image with ${info.channels} channels where ${channels} are expected`);
+  throw new Error(`it has ${info.channels} channels where ${channels} are expected`);
 }
 
-async function openImage(source: ImageSource, options: DecodeOptions): Promise<{ image: Sharp; hasAlpha: boolean }> {
-  if (source.kind === "raw") return { image: await rawImage(source), hasAlpha: false };
-  if (source.kind === "glyph") {
-    const text = {
-      text: escapeMarkup(source.text),
-      fontfile: source.fontFile,
-      font: fontName(source.fontFile),
-      rgba: true,
-      dpi: 300,
-    };
-    const margin = 8;
-    const transparent = { r: 0, g: 0, b: 0, alpha: 0 };
-    const rendered = await sharp({ text })
-      .extend({ top: margin, bottom: margin, left: margin, right: margin, background: transparent })
-      .png()
-      .toBuffer();
-    return { image: sharp(rendered), hasAlpha: true };
+async function openImage(bytes: Buffer, source: Encoded, metadata: Metadata, options: DecodeOptions): Promise<Opened> {
+  // sharp's own limit is lower, and its message says neither file nor number.
+  const limits = { limitInputPixels: options.pixelLimit, failOn: "truncated" as const };
+  const { width, height, hasAlpha, orientation } = metadata;
+  const [crop, trim] = source.kind === "file" ? [source.crop, source.trim] : [];
+  if (isUnusualDepth(metadata) && !crop) {
+    const image = await stretched(bytes, metadata, limits);
+    if (image) return { image, fit: "cover" };
   }
-  const input = source.kind === "part" ? await bytesAt(source.path, source.offset, source.length) : source.path;
-  const image = sharp(input, sharpOptions(options.pixelLimit));
-  const { width, height, hasAlpha, orientation } = await sharp(input, { limitInputPixels: false }).metadata();
-  if (width * height > options.pixelLimit) {
-    throw new UserError(
-      `${source.path} has ${Math.round((width * height) / 1e6)} megapixels, more than the limit of ${Math.round(options.pixelLimit / 1e6)}: ` +
-        "make it smaller or remove it, or use --skip-bad",
-    );
-  }
-  if (source.kind === "file" && source.crop) {
-    return { image: image.extract(boxOf(source.crop, width, height, source.path)), hasAlpha: hasAlpha ?? false };
-  }
-  if (source.kind === "file" && source.trim && hasAlpha) return { image: await trimmed(image), hasAlpha };
-  return { image: orientation ? image.rotate() : image, hasAlpha: hasAlpha ?? false };
+  const image = sharp(bytes, limits);
+  if (crop) return { image: image.extract(boxOf(crop, width, height)), fit: hasAlpha ? "contain" : "cover" };
+  if (trim && hasAlpha) return { image: await trimmed(image), fit: "contain" };
+  // In a square image there is nothing to crop or to fill.
+  const isDrawing = hasAlpha && width !== height && (await hasTransparency(image));
+  return { image: orientation ? image.rotate() : image, fit: isDrawing ? "contain" : "cover" };
+}
+
+/** Many photographs have an alpha channel that is opaque everywhere. */
+async function hasTransparency(image: Sharp): Promise<boolean> {
+  const alpha = await image.clone().extractChannel("alpha").raw({ depth: "uchar" }).toBuffer();
+  return alpha.some((value) => value < 255);
+}
+
+async function glyph({ text, fontFile }: Extract<ImageSource, { kind: "glyph" }>): Promise<Sharp> {
+  const input = { text: escapeMarkup(text), fontfile: fontFile, font: fontName(fontFile), rgba: true, dpi: 300 };
+  const margin = 8;
+  const transparent = { r: 0, g: 0, b: 0, alpha: 0 };
+  const rendered = await sharp({ text: input })
+    .extend({ top: margin, bottom: margin, left: margin, right: margin, background: transparent })
+    .png()
+    .toBuffer();
+  return sharp(rendered);
 }
 
 /** Without transparent margins; an image of one colour stays as it is. */
@@ -98,17 +181,17 @@ async function trimmed(image: Sharp): Promise<Sharp> {
 }
 
 /** The box of a crop in an image of this size. */
-function boxOf(crop: Crop, width: number, height: number, path: string): Region {
+function boxOf(crop: Crop, width: number, height: number): Region {
   const box = "bottom" in crop ? { left: 0, top: 0, width, height: height - crop.bottom } : crop;
   const fits = box.height >= 1 && box.left + box.width <= width && box.top + box.height <= height;
   if (fits) return box;
   const part = "bottom" in crop ? `${crop.bottom} rows at the bottom` : JSON.stringify(crop);
-  throw new UserError(`${path} has ${width} x ${height} pixels, which do not hold ${part}: is it the right image?`);
+  return refuse(`it has ${width} x ${height} pixels, which do not hold ${part}: is it the right image?`);
 }
 
 async function rawImage(source: Extract<ImageSource, { kind: "raw" }>): Promise<Sharp> {
-  const { width, height, channels, planar } = source;
-  const bytes = await bytesAt(source.path, source.offset, width * height * channels);
+  const { width, height, channels, planar, path, offset } = source;
+  const bytes = await bytesAt(path, offset, width * height * channels);
   return sharp(planar ? interleaved(bytes, channels) : bytes, { raw: { width, height, channels } });
 }
 
@@ -122,16 +205,38 @@ function interleaved(planes: Buffer, channels: number): Buffer {
   return result;
 }
 
-async function bytesAt(path: string, offset: number, length: number): Promise<Buffer> {
-  const bytes = Buffer.alloc(length);
-  const file = await open(path, "r");
+/** Runs a function on the encoded bytes, whose memory is counted meanwhile. */
+async function withBytes<T>(source: Encoded, fn: (bytes: Buffer) => Promise<T>): Promise<T> {
+  if (source.kind === "bytes") return fn(Buffer.from(source.bytes));
+  const [offset, length] = source.kind === "part" ? [source.offset, source.length] : [0, await sizeOf(source.path)];
+  if (length > files.limit)
+    refuse(`the file has ${megapixels(length)} MB, more than the ${megapixels(files.limit)} that are read`);
+  return files.run(length, async () => fn(await bytesAt(source.path, offset, length)));
+}
+
+const sizeOf = (path: string): Promise<number> => withFile(path, async (file) => (await file.stat()).size);
+
+function bytesAt(path: string, offset: number, length: number): Promise<Buffer> {
+  return withFile(path, async (file) => {
+    const bytes = Buffer.alloc(length);
+    for (let done = 0; done < length; ) {
+      const { bytesRead } = await file.read(bytes, done, length - done, offset + done);
+      if (bytesRead === 0) refuse("it ends inside an image: it changed since it was opened");
+      done += bytesRead;
+    }
+    return bytes;
+  });
+}
+
+async function withFile<T>(path: string, fn: (file: FileHandle) => Promise<T>): Promise<T> {
+  const file = await openRegularHandle(path);
   try {
-    const { bytesRead } = await file.read(bytes, 0, length, offset);
-    if (bytesRead < length) throw new UserError(`${path} ends inside an image: it changed since it was opened`);
+    return await fn(file);
+  } catch (error) {
+    throw explainRead(error, path);
   } finally {
     await file.close();
   }
-  return bytes;
 }
 
 function expandGrey(grey: Uint8Array, channels: 3 | 4): Uint8Array {
@@ -141,12 +246,7 @@ function expandGrey(grey: Uint8Array, channels: 3 | 4): Uint8Array {
 }
 
 function fontName(path: string): string {
-  const base =
-    path
-      .split("/")
-      .at(-1)
-      ?.replace(/\.ttf$/, "") ?? "";
-  return base
+  return basename(path, ".ttf")
     .replace(/([a-z])([A-Z])/g, "$1 $2")
     .replace("-", " ")
     .replace("Regular", "");

@@ -20,7 +20,9 @@ export function imageFolder(folder: string): Dataset {
   const folders = subFolders(root);
   const splits = folders.filter((name) => name in splitNames) as (keyof typeof splitNames)[];
   const found = splits.includes("train")
-    ? splits.flatMap((name) => classItems(join(root, name)).map((item) => ({ ...item, split: splitNames[name] })))
+    ? splits.flatMap((name) =>
+        classItems(join(root, name), `${name}/`).map((item) => ({ ...item, split: splitNames[name] })),
+      )
     : classItems(root);
   if (found.length === 0) {
     throw new UserError(
@@ -50,7 +52,8 @@ function checkClasses(root: string, classes: string[], items: readonly Item[]): 
 
 type Found = Omit<Item, "label"> & { className: string };
 
-function classItems(root: string): Found[] {
+/** @param prefix of the items' names, relative to the data set */
+function classItems(root: string, prefix = ""): Found[] {
   return subFolders(root).flatMap((className) => {
     const names = readdirSync(join(root, className), { recursive: true, encoding: "utf8" });
     const images = names.filter((name) => extensions.test(name)).sort();
@@ -59,7 +62,7 @@ function classItems(root: string): Found[] {
     }
     return images.map((name) => {
       const path = join(root, className, name);
-      return { id: `${basename(root)}/${className}/${name}`, className, source: { kind: "file", path } as const };
+      return { id: `${prefix}${className}/${name}`, className, source: { kind: "file", path } as const };
     });
   });
 }

@@ -5,7 +5,7 @@ import type { ImageStore } from "./image-store.ts";
 import { keyedRandom, shuffled } from "./keyed-random.ts";
 
 export interface LoaderOptions {
-  store: ImageStore;
+  store: Pick<ImageStore, "batch">;
   /** Positions in the data set. */
   indices: readonly number[];
   /** Class of every item of the data set. */

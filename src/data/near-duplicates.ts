@@ -1,87 +1,98 @@
-/** Near-duplicate images: equal perceptual hashes and nearly equal thumbnails. N images, S side. */
-import { ops, scope, type Tensor } from "../torch/index.ts";
+/**
+ * Near-duplicate images: exact and almost exact copies, such as one picture saved twice. Pictures of one scene, or drawings
+ * of one style, are none. Each print is compared with a bounded number of others, so that sets of equal or flat images
+ * cost no more time than others.
+ */
+import { hashBytes, type Prints, signatureBytes } from "./prints.ts";
 
-/** 64-bit difference hash (as two 32-bit halves) and an 8x8 colour thumbnail of each image. */
-interface Prints {
-  hashes: Uint32Array;
-  thumbnails: Float32Array;
-}
+/** Mean and largest absolute difference, of 255, of the prints of two copies. */
+const meanWithin = 1.5;
+const mostWithin = 24;
+/** Leaders of one bucket that a print is compared with, the latest first. */
+const comparedInBucket = 64;
+const bands = 4;
+/** Mean brightness of one bucket, of 255: wider than `meanWithin`, so that neighbouring buckets suffice. */
+const bucketBrightness = 3;
 
-const thumbnailLength = 3 * 8 * 8;
-/** Mean absolute difference of thumbnails, of 255, under which images count as the same. */
-const sameWithin = 4;
-/** Differing hash bits under which thumbnails are compared at all. */
-const bitsWithin = 3;
-
-/** Prints of images uint8 [N, 3, S, S]. */
-export function imagePrints(images: Tensor): Prints {
-  return scope(() => {
-    const floats = images.narrow(1, 0, 3).to({ dtype: "float32" });
-    const grey = ops.adaptive_avg_pool2d(floats.mean(1, true), [8, 9]);
-    const bits = grey
-      .narrow(3, 1, 8)
-      .gt(grey.narrow(3, 0, 8))
-      .toTypedArray() as Uint8Array;
-    const hashes = new Uint32Array((bits.length / 64) * 2);
-    for (let i = 0; i < bits.length; i++) {
-      const half = i >> 5;
-      if (bits[i]) hashes[half] = ((hashes[half] ?? 0) | (1 << (i & 31))) >>> 0;
+/**
+ * For each row the leader that it is a near-duplicate of: the first row of its kind, or itself.
+ * @param order the rows in the order in which they may become leaders
+ */
+export function nearDuplicateLeaders(prints: Prints, order: readonly number[]): Int32Array {
+  const { signatures } = prints;
+  const leaders = new Int32Array(signatures.length / signatureBytes).fill(-1);
+  const buckets = new Map<number, number[]>();
+  for (const row of order) {
+    if (leaders[row] !== -1) continue;
+    const leader = leaderOf(row, prints, buckets);
+    leaders[row] = leader ?? row;
+    if (leader !== undefined) continue;
+    for (const key of keysOf(signatures, row, 0)) {
+      const bucket = buckets.get(key);
+      if (bucket) bucket.push(row);
+      else buckets.set(key, [row]);
     }
-    const thumbnails = ops.adaptive_avg_pool2d(floats, [8, 8]).toTypedArray() as Float32Array;
-    return { hashes, thumbnails };
-  });
+  }
+  return leaders;
 }
 
-/** For each image the smallest index of an image that it is a near-duplicate of, over any chain. */
-export function nearDuplicateGroups({ hashes, thumbnails }: Prints): number[] {
-  const count = hashes.length / 2;
-  const parent = Array.from({ length: count }, (_, i) => i);
-  const find = (i: number): number => {
-    let root = i;
-    while (parent[root] !== root) root = parent[root] ?? root;
-    parent[i] = root;
-    return root;
-  };
-  for (const bucket of candidateBuckets(hashes)) {
-    for (const [position, i] of bucket.entries()) {
-      for (const j of bucket.slice(position + 1)) {
-        const [a, b] = [find(i), find(j)];
-        if (a !== b && differingBits(hashes, i, j) <= bitsWithin && difference(thumbnails, i, j) <= sameWithin) {
-          parent[Math.max(a, b)] = Math.min(a, b);
-        }
+function leaderOf(row: number, prints: Prints, buckets: ReadonlyMap<number, number[]>): number | undefined {
+  const compared = new Set<number>();
+  let print: Uint8Array | undefined;
+  for (const step of [0, -1, 1]) {
+    for (const key of keysOf(prints.signatures, row, step)) {
+      const bucket = buckets.get(key) ?? [];
+      for (const other of bucket.slice(-comparedInBucket).reverse()) {
+        if (compared.has(other)) continue;
+        compared.add(other);
+        if (!mayBeAlike(prints.signatures, row, other)) continue;
+        print ??= prints.print(row);
+        if (areAlike(print, prints.print(other))) return other;
       }
     }
   }
-  return parent.map((_, i) => find(i));
+  return undefined;
 }
 
-/** Hashes within three bits of each other share at least one of their four 16-bit bands. */
-function candidateBuckets(hashes: Uint32Array): number[][] {
-  const buckets = new Map<number, number[]>();
-  for (let i = 0; i < hashes.length / 2; i++) {
-    for (let band = 0; band < 4; band++) {
-      const bits = ((hashes[2 * i + (band >> 1)] ?? 0) >>> (16 * (band & 1))) & 0xffff;
-      const key = band * 0x10000 + bits;
-      const bucket = buckets.get(key);
-      if (bucket) bucket.push(i);
-      else buckets.set(key, [i]);
-    }
-  }
-  return [...buckets.values()].filter((bucket) => bucket.length > 1);
-}
-
-function differingBits(hashes: Uint32Array, i: number, j: number): number {
-  let count = 0;
-  for (let half = 0; half < 2; half++) {
-    for (let x = ((hashes[2 * i + half] ?? 0) ^ (hashes[2 * j + half] ?? 0)) >>> 0; x !== 0; x &= x - 1) count += 1;
-  }
-  return count;
-}
-
-function difference(thumbnails: Float32Array, i: number, j: number): number {
+/** A bucket for each band of the hash: hashes that differ in up to three bits share a band. */
+function keysOf(signatures: Uint8Array, row: number, step: number): number[] {
+  const at = row * signatureBytes;
   let sum = 0;
-  for (let p = 0; p < thumbnailLength; p++) {
-    sum += Math.abs((thumbnails[i * thumbnailLength + p] ?? 0) - (thumbnails[j * thumbnailLength + p] ?? 0));
+  for (let p = hashBytes; p < signatureBytes; p++) sum += signatures[at + p] ?? 0;
+  const brightness = Math.floor(sum / (signatureBytes - hashBytes) / bucketBrightness) + 1 + step;
+  return Array.from({ length: bands }, (_, band) => {
+    const bits = (signatures[at + 2 * band] ?? 0) | ((signatures[at + 2 * band + 1] ?? 0) << 8);
+    return ((brightness * bands + band) << 16) | bits;
+  });
+}
+
+/** The mean difference of thumbnails is at most that of prints, up to rounding. */
+function mayBeAlike(signatures: Uint8Array, a: number, b: number): boolean {
+  return agree(signatures, a * signatureBytes + hashBytes, signatures, b * signatureBytes + hashBytes, {
+    length: signatureBytes - hashBytes,
+    mean: meanWithin + 1,
+    most: mostWithin + 1,
+  });
+}
+
+function areAlike(a: Uint8Array, b: Uint8Array): boolean {
+  return agree(a, 0, b, 0, { length: a.length, mean: meanWithin, most: mostWithin });
+}
+
+/** Whether two runs of bytes differ by no more than so much, in the mean and anywhere. */
+function agree(
+  a: Uint8Array,
+  fromA: number,
+  b: Uint8Array,
+  fromB: number,
+  within: { length: number; mean: number; most: number },
+): boolean {
+  const allowed = within.mean * within.length;
+  let sum = 0;
+  for (let p = 0; p < within.length; p++) {
+    const difference = Math.abs((a[fromA + p] ?? 0) - (b[fromB + p] ?? 0));
+    sum += difference;
+    if (difference > within.most || sum > allowed) return false;
   }
-  return sum / thumbnailLength;
+  return true;
 }

@@ -60,7 +60,7 @@ export async function openDataset(nameOrFolder: string): Promise<Dataset> {
   return known.open(folders as string[]);
 }
 
-function openPublished(source: string): Promise<Dataset> {
+async function openPublished(source: string): Promise<Dataset> {
   const colon = source.indexOf(":");
   const name = colon < 0 ? source : source.slice(0, colon);
   const published = publishedDatasets.find((candidate) => candidate.name === name);
@@ -73,7 +73,7 @@ function openPublished(source: string): Promise<Dataset> {
   }
   const folder = source.slice(colon + 1);
   const isFolder = colon >= 0 && statSync(folder, { throwIfNoEntry: false })?.isDirectory();
-  if (isFolder) return published.open(folder);
+  if (isFolder) return { ...(await published.open(folder)), asPublished: true };
   const wrong = colon < 0 ? `${name} needs its folder` : `there is no folder ${folder}`;
   throw new UserError(
     `${wrong}: give ${name}:FOLDER, where FOLDER holds ${published.layout}, from ${published.origin}`,

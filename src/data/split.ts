@@ -1,5 +1,6 @@
 /** Splits into train, validation and test: stratified by class, whole groups on one side, decided by the seed alone. */
 import { createHash } from "node:crypto";
+import { quoted } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 import { keyedRandom, shuffled } from "./keyed-random.ts";
 import type { Dataset, Item } from "./types.ts";
@@ -19,15 +20,17 @@ export interface Split {
   train: number[];
   validation: number[];
   test: number[];
-  /** A short hash of the split. */
+  /** A short hash of the positions on each side. */
   hash: string;
 }
+
+type Side = "train" | "validation" | "test";
 
 /**
  * Splits a data set. Published splits of items are kept; without a published validation split it is taken from train.
  * @param usable positions that may be used
  * @param duplicates for each item the representative of its near-duplicates
- * @throws UserError when a class has no training or no validation image left
+ * @throws UserError when a class has too few different images to train and to validate with, saying how many
  */
 export function splitDataset(
   dataset: Dataset,
@@ -35,60 +38,113 @@ export function splitDataset(
   usable: (index: number) => boolean = () => true,
   duplicates?: readonly number[],
 ): Split {
-  const test: number[] = [];
-  const validation: number[] = [];
-  const train: number[] = [];
+  const sides: Record<Side, number[]> = { train: [], validation: [], test: [] };
   const published = dataset.items.some((item) => item.split !== undefined);
   const hasValidation = dataset.items.some((item) => item.split === "validation");
-  const groups = groupItems(dataset, usable, duplicates);
-  for (let label = 0; label < dataset.classes.length; label++) {
-    const random = keyedRandom(options.seed, label, 0x5917);
-    const own = shuffled(
-      groups.filter((group) => group.label === label),
-      random,
-    );
-    const size = own.reduce((sum, group) => sum + group.items.length, 0);
-    const testQuota = published ? 0 : Math.round(size * (options.testFraction ?? 0.2));
-    const validationQuota = hasValidation
-      ? 0
-      : Math.min(Math.round(size * (options.validationFraction ?? 0.2)), options.validationPerClass ?? size);
-    const taken = { test: 0, validation: 0, train: 0 };
-    for (const group of own) {
-      let side: "train" | "validation" | "test" = group.split ?? "train";
-      if (!group.split || (group.split === "train" && !hasValidation)) {
-        if (!published && taken.test < testQuota) side = "test";
-        else if (taken.validation < validationQuota) side = "validation";
-      }
-      if (side === "train" && taken.train >= (options.trainPerClass ?? Number.POSITIVE_INFINITY)) continue;
-      const room =
-        side === "train" ? (options.trainPerClass ?? Number.POSITIVE_INFINITY) - taken.train : Number.POSITIVE_INFINITY;
-      const chosen = group.items.slice(0, room);
-      taken[side] += chosen.length;
-      (side === "test" ? test : side === "validation" ? validation : train).push(...chosen);
-    }
-    if (taken.train === 0 || taken.validation === 0) {
-      const missing = taken.train === 0 ? "training" : "validation";
-      throw new UserError(
-        `the class "${dataset.classes[label]}" of ${dataset.name} has no ${missing} image: it needs more images`,
-      );
-    }
+  const groups = groupsByClass(dataset, usable, duplicates);
+  for (const [label, name] of dataset.classes.entries()) {
+    const own = shuffled(groups.get(label) ?? [], keyedRandom(options.seed, label, 0x5917));
+    const { trainPerClass = Number.POSITIVE_INFINITY } = options;
+    const made = quotaSides(own, quotasOf(own, options, published, hasValidation));
+    const isWhole = made.train.length > 0 && made.validation.length > 0;
+    const chosen = isWhole ? made : smallSides(own, published, hasValidation);
+    if (!chosen) throw tooFew(dataset, name, own, published, hasValidation);
+    sides.train.push(...chosen.train.flatMap(({ items }) => items).slice(0, trainPerClass));
+    for (const side of ["validation", "test"] as const) sides[side].push(...chosen[side].flatMap(({ items }) => items));
   }
-  const sorted = [train, validation, test].map((part) => part.sort((a, b) => a - b));
+  const sorted = [sides.train, sides.validation, sides.test].map((part) => part.sort((a, b) => a - b));
   const hash = createHash("sha256")
     .update(JSON.stringify([dataset.items.length, ...sorted]))
     .digest("hex")
     .slice(0, 16);
-  return { train, validation, test, hash };
+  return { ...sides, hash };
+}
+
+interface Quotas {
+  test: number;
+  validation: number;
+}
+
+/** Validation counts only what it may take: published test images are none of it. */
+function quotasOf(own: readonly Group[], options: SplitOptions, published: boolean, hasValidation: boolean): Quotas {
+  const open = imagesIn(own.filter(isOpen));
+  const { testFraction = 0.2, validationFraction = 0.2, validationPerClass = Number.POSITIVE_INFINITY } = options;
+  return {
+    test: published ? 0 : Math.round(open * testFraction),
+    validation: hasValidation ? 0 : Math.min(Math.round(open * validationFraction), validationPerClass),
+  };
+}
+
+/** Whole groups go to test and then to validation until each has its quota; the rest is for training. */
+function quotaSides(own: readonly Group[], quotas: Quotas): Record<Side, Group[]> {
+  const sides: Record<Side, Group[]> = { train: [], validation: [], test: [] };
+  const taken = { test: 0, validation: 0 };
+  for (const group of own) {
+    if (!isOpen(group)) {
+      sides[group.split ?? "train"].push(group);
+      continue;
+    }
+    const wanted = (["test", "validation"] as const).find((side) => taken[side] < quotas[side]);
+    sides[wanted ?? "train"].push(group);
+    if (wanted) taken[wanted] += group.items.length;
+  }
+  return sides;
+}
+
+/** A class of few or large groups, where quotas leave a side empty: one small group validates, one tests, the rest trains. */
+function smallSides(
+  own: readonly Group[],
+  published: boolean,
+  hasValidation: boolean,
+): Record<Side, Group[]> | undefined {
+  const of = (side: Side) => own.filter(({ split }) => split === side);
+  const sides: Record<Side, Group[]> = { train: [], validation: of("validation"), test: of("test") };
+  const rising = own.filter(isOpen).sort((a, b) => a.items.length - b.items.length);
+  if (!hasValidation) sides.validation.push(...rising.splice(0, 1));
+  if (!published && rising.length > 1) sides.test.push(...rising.splice(0, 1));
+  sides.train.push(...rising);
+  return sides.train.length > 0 && sides.validation.length > 0 ? sides : undefined;
+}
+
+/** Whether a group may go to any side that is not published. */
+const isOpen = ({ split }: Group) => split === undefined || split === "train";
+
+const imagesIn = (groups: readonly Group[]) => groups.reduce((sum, { items }) => sum + items.length, 0);
+
+function tooFew(
+  dataset: Dataset,
+  name: string,
+  own: readonly Group[],
+  published: boolean,
+  hasValidation: boolean,
+): UserError {
+  const where = `the class ${quoted(name)} of ${dataset.name}`;
+  const open = own.filter(isOpen);
+  const images = imagesIn(open);
+  if (own.length === 0) return new UserError(`${where} has no image that can be used: repair its files, or remove it`);
+  if (images === 0) return new UserError(`${where} has no training image: its images are all in other splits`);
+  const count = `${images} ${published ? "training " : ""}image${images === 1 ? "" : "s"}`;
+  if (open.length === 1 && images > 1 && !hasValidation) {
+    return new UserError(
+      `${where} has ${count}, which are all copies of one picture: add different ones, or keep them apart with --duplicates keep`,
+    );
+  }
+  if (hasValidation) return new UserError(`${where} has no validation image: add some to the validation folder`);
+  return new UserError(`${where} has only ${count}: it needs at least 2 different ones, to train and to validate with`);
 }
 
 interface Group {
   label: number;
   items: number[];
-  split: "train" | "validation" | "test" | undefined;
+  split: Side | undefined;
 }
 
 /** Joins items that share a group name or are near-duplicates; a mixed group counts for its first item's class. */
-function groupItems(dataset: Dataset, usable: (index: number) => boolean, duplicates?: readonly number[]): Group[] {
+function groupsByClass(
+  dataset: Dataset,
+  usable: (index: number) => boolean,
+  duplicates?: readonly number[],
+): Map<number, Group[]> {
   const parent = dataset.items.map((_, i) => i);
   const find = (i: number): number => {
     let root = i;
@@ -123,5 +179,11 @@ function groupItems(dataset: Dataset, usable: (index: number) => boolean, duplic
     if (group) group.items.push(i);
     else groups.set(key, { label, items: [i], split });
   }
-  return [...groups.values()];
+  const classes = new Map<number, Group[]>();
+  for (const group of groups.values()) {
+    const own = classes.get(group.label);
+    if (own) own.push(group);
+    else classes.set(group.label, [group]);
+  }
+  return classes;
 }

@@ -11,6 +11,8 @@ export type ImageSource =
   | { kind: "raw"; path: string; offset: number; width: number; height: number; channels: 1 | 3; planar?: boolean }
   /** An encoded image inside a larger file. */
   | { kind: "part"; path: string; offset: number; length: number }
+  /** An encoded image in memory. */
+  | { kind: "bytes"; bytes: Uint8Array }
   /** Text rendered with a font file. */
   | { kind: "glyph"; text: string; fontFile: string };
 
@@ -22,7 +24,7 @@ export interface Item {
   source: ImageSource;
   /** Items of one group stay on one side of every split. */
   group?: string;
-  /** Its group holds all its variants: no near-duplicates are looked for, since different things may look alike. */
+  /** Its group holds all its variants: no copies of it are looked for, since different things may look alike. */
   grouped?: boolean;
   /** A published split that the item belongs to. */
   split?: "train" | "validation" | "test";
@@ -35,6 +37,20 @@ export interface Dataset {
   licence: string;
   /** Where the images come from. */
   origin: string;
+  /** Used as it was published: copies are neither looked for nor kept together. */
+  asPublished?: boolean;
+  /** Files that are not used, and why. */
+  ignored?: Ignored[];
+  /** Remarks for the user on how the files were read. */
+  notes?: string[];
+}
+
+/** Files of a folder that are left out for one reason. */
+export interface Ignored {
+  reason: string;
+  count: number;
+  /** Some of them, relative to the folder. */
+  examples: string[];
 }
 
 /** A data set that is known by name. */

@@ -115,8 +115,8 @@ function requireOneSplit(cells: readonly MethodCell[]): void {
   for (const cell of cells) {
     const before = first.get(cell.seed) ?? cell;
     first.set(cell.seed, before);
-    const samePixels = !before.pixels || !cell.pixels || before.pixels === cell.pixels;
-    if (samePixels && before.splitHash === cell.splitHash) continue;
+    const same = (key: "pixels" | "content") => !before[key] || !cell[key] || before[key] === cell[key];
+    if (same("pixels") && same("content") && before.splitHash === cell.splitHash) continue;
     throw new UserError(
       `${cell.plan.name}, seed ${cell.seed}: its split differs from that of other cells, so that its data have changed; ` +
         "remove the older cells and run the experiment again",

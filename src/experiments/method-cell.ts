@@ -43,9 +43,12 @@ export interface MethodCell {
   protocol: Protocol;
   hubFingerprint: string;
   seed: number;
+  /** A hash of the positions on each side of the split. */
   splitHash: string;
-  /** A name for what the pixels depend on: the files and how they are decoded. */
+  /** A name for what the pixels depend on: file paths and times, in cells from before `content`. */
   pixels?: string;
+  /** A name for what the pixels depend on: the content of the images and how they are decoded. */
+  content?: string;
   made: Provenance;
   validation: SplitFigures;
   test?: SplitFigures;
@@ -112,7 +115,9 @@ function identify(setting: Setting, plan: Plan): { name: string; key: unknown } 
   const { protocol, seed, hub } = setting;
   const { method, choices, epochs, options = {} } = plan;
   // The hub counts by what it holds, and E by what the plan made of it.
-  const { hub: _path, epochs: _unit, ...fixed } = protocol;
+  const { hub: _path, epochs: _unit, target, ...rest } = protocol;
+  const { validationPart: _part, ...keyed } = target;
+  const fixed = { target: keyed, ...rest };
   const key = {
     version: cellVersion,
     protocol: fixed,
@@ -155,8 +160,8 @@ async function compute(
       protocol,
       hubFingerprint: hub.fingerprint,
       seed,
-      splitHash: data.splitHash,
-      pixels: data.pixelsKey,
+      splitHash: data.positionsHash,
+      content: data.pixelsKey,
       made,
       validation: figures(validation),
       parameters: predictor.parameters,

@@ -1,18 +1,21 @@
 /** The target's data as the loop sees it: batches of each split of one data set. B batch, H, W image sides. */
+import { createHash } from "node:crypto";
 import {
   type AugmentName,
   augmentations,
   type Dataset,
+  type DuplicatesPolicy,
+  duplicatesIn,
   ImageStore,
   type Item,
-  imagePrints,
   keyedRandom,
   Loader,
-  nearDuplicateGroups,
   openDataset,
+  type Progress,
+  type Split,
   type SplitOptions,
   shuffled,
-  splitDataset,
+  splitUsable,
 } from "../data/index.ts";
 import type { StoredFeatures } from "../hub/index.ts";
 import { type Tensor, UserError } from "../torch/index.ts";
@@ -62,22 +65,34 @@ export interface DataRequest {
   views?: number | undefined;
   batchSize: number;
   seed: number;
-  onProgress?: ((done: number, total: number) => void) | undefined;
+  onProgress?: Progress | undefined;
   /** Leave unreadable images out instead of stopping. */
   skipBad?: boolean | undefined;
+  /** What becomes of copies (default "group": they stay on one side of the split). */
+  duplicates?: DuplicatesPolicy | undefined;
   /** Where batches lie (default "cpu"). */
   device?: string | undefined;
+  signal?: AbortSignal | undefined;
 }
 
 export interface TaskData {
   name: string;
   classes: string[];
   imageSize: number;
+  /** A hash of the split: class names, and position, label and content of each item on each side. */
   splitHash: string;
+  /** A hash of the positions on each side alone. */
+  positionsHash: string;
+  /** SHA-256 of each item's content, by position; undefined for an item that was left out. */
+  contentHashes: readonly (string | undefined)[];
+  /** Class of each item, by position. */
+  labels: readonly number[];
+  /** Remarks for the user: what was left out, and what figures may suffer from. */
+  notes: readonly string[];
   counts: Record<SplitName, number>;
   /** Names of the items, for reports. */
   ids: readonly string[];
-  /** A name for what the pixels depend on: the files and how they are decoded. */
+  /** A name for what the pixels depend on: the content of each item and how it is decoded. */
   pixelsKey: string;
   /**
    * Positions in the data set of a split's items, in order.
@@ -105,21 +120,35 @@ export interface TaskData {
   dispose(): void;
 }
 
-/** Near-duplicates are looked for in data sets up to this size; larger ones come with a published test split. */
-const duplicatesUpTo = 20_000;
-
-/** Opens, splits and decodes a data set. @throws UserError when it is not usable, naming the file. */
+/**
+ * Opens, splits and decodes a data set.
+ * @throws UserError when it is not usable, naming the file; Interrupted after the signal
+ */
 export async function prepareData(request: DataRequest): Promise<TaskData> {
   const dataset = await openDataset(request.source);
-  const { imageSize: size, skipBad = false, onProgress, seed, batchSize, device } = request;
-  const store = await ImageStore.open(dataset, { size, skipBad, onProgress });
-  const usable = (index: number) => !store.skipped.has(index);
-  const split = splitDataset(
-    dataset,
-    { ...request.split, seed },
-    usable,
-    await duplicatesOf(store, dataset.items.length),
-  );
+  const { imageSize: size, skipBad = false, onProgress, seed, signal } = request;
+  const store = await ImageStore.open(dataset, { size, skipBad, onProgress, signal });
+  try {
+    const duplicates = request.duplicates === "keep" ? undefined : duplicatesIn(dataset, store);
+    const { split, notes } = splitUsable(dataset, store, duplicates, {
+      ...request.split,
+      seed,
+      policy: request.duplicates,
+    });
+    return taskData(request, dataset, store, split, notes);
+  } catch (error) {
+    store.dispose();
+    throw error;
+  }
+}
+
+function taskData(
+  { imageSize: size, skipBad = false, onProgress, signal, seed, batchSize, device, ...request }: DataRequest,
+  dataset: Dataset,
+  store: ImageStore,
+  split: Split,
+  notes: string[],
+): TaskData {
   const labels = dataset.items.map((item) => item.label);
   const common = { store, labels, classes: dataset.classes.length, batchSize, seed, device };
   const training = { indices: split.train, augment: augmentations[request.augment], views: request.views };
@@ -132,7 +161,11 @@ export async function prepareData(request: DataRequest): Promise<TaskData> {
     name: dataset.name,
     classes: dataset.classes,
     imageSize: size,
-    splitHash: split.hash,
+    splitHash: splitHash(dataset, store.contentHashes, split),
+    positionsHash: split.hash,
+    contentHashes: store.contentHashes,
+    labels,
+    notes,
     counts,
     skipped: store.skipped.size,
     ids: dataset.items.map((item) => item.id),
@@ -144,7 +177,7 @@ export async function prepareData(request: DataRequest): Promise<TaskData> {
       return new Loader({ ...common, indices: chosen(name, limit), batchSize: 64, shuffle: false });
     },
     async openAt(imageSize, name, limit) {
-      return enlarged(dataset, chosen(name, limit), { size: imageSize, skipBad, onProgress }, device);
+      return enlarged(dataset, chosen(name, limit), { size: imageSize, skipBad, onProgress, signal }, device);
     },
     pixels: (indices) => store.batch(indices),
     dispose: () => store.dispose(),
@@ -192,8 +225,11 @@ function spread(indices: readonly number[], count: number, labels: readonly numb
   return chosen.sort((a, b) => a - b);
 }
 
-async function duplicatesOf(store: ImageStore, count: number): Promise<number[] | undefined> {
-  if (count > duplicatesUpTo) return undefined;
-  using pixels = await store.batch(Array.from({ length: count }, (_, i) => i));
-  return nearDuplicateGroups(imagePrints(pixels));
+function splitHash({ classes, items }: Dataset, contents: readonly (string | undefined)[], split: Split): string {
+  const hash = createHash("sha256").update(JSON.stringify(classes));
+  for (const side of ["train", "validation", "test"] as const) {
+    hash.update(side);
+    for (const i of split[side]) hash.update(`\n${i} ${items[i]?.label} ${contents[i]}`);
+  }
+  return hash.digest("hex").slice(0, 32);
 }

@@ -23,5 +23,6 @@ export function addDataCommand(program: Command, output: () => Output): void {
       "after",
       "\nExample:\n  hub-pathway data check ./photos\n  hub-pathway data check cifar-100:./downloads",
     )
-    .action(async (source: string) => (await actions()).check(source, output()));
+    .option("--strict", "exit with 1 for warnings too, and not only where training would stop")
+    .action(async (source: string, flags: { strict?: boolean }) => (await actions()).check(source, flags, output()));
 }

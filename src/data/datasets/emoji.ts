@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Dataset, KnownDataset } from "../types.ts";
+import { emojiLookAlikes, joinLookAlikes } from "./look-alikes.ts";
 
 interface EmojiEntry {
   unified: string;
@@ -43,12 +44,15 @@ export const emoji: KnownDataset = {
       classes,
       licence: emoji.licence,
       origin: emoji.origin,
-      items: usable.map((entry) => ({
-        id: entry.short_name,
-        label: classes.indexOf(entry.category),
-        source: { kind: "file", path: join(root, "img/google/64", entry.image) },
-        group: emojiGroup(entry.unified),
-      })),
+      items: joinLookAlikes(
+        usable.map((entry) => ({
+          id: entry.short_name,
+          label: classes.indexOf(entry.category),
+          source: { kind: "file", path: join(root, "img/google/64", entry.image) },
+          group: emojiGroup(entry.unified),
+        })),
+        emojiLookAlikes,
+      ),
     };
   },
 };

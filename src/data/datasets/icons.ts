@@ -2,6 +2,7 @@
 import { existsSync, lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Dataset, Item, KnownDataset } from "../types.ts";
+import { iconLookAlikes, joinLookAlikes } from "./look-alikes.ts";
 
 interface MdiEntry {
   name: string;
@@ -76,7 +77,7 @@ export const desktopIcons: KnownDataset = {
       classes: contexts,
       licence: desktopIcons.licence,
       origin: desktopIcons.origin,
-      items,
+      items: joinLookAlikes(items, iconLookAlikes),
     };
   },
 };

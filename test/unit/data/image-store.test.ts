@@ -36,7 +36,10 @@ test("images of the store's own size come out byte for byte, in any order, and f
   const before = memory().handles;
   for (const round of ["decoded", "cached"]) {
     const progress: number[] = [];
-    const store = await ImageStore.open(dataset, { size: 8, onProgress: (done) => progress.push(done) });
+    const store = await ImageStore.open(dataset, {
+      size: 8,
+      onProgress: (done, _, step) => step === "decoding" && progress.push(done),
+    });
     assert.equal(progress.length, round === "decoded" ? 3 : 0);
     const expected = [2, 0, 2].flatMap((i) => planes(written[i]!, 3));
     assert.deepEqual(await pixelsOf(store, [2, 0, 2]), expected);
@@ -81,20 +84,26 @@ test("alpha is composited on white, or kept as a fourth channel", async () => {
 
 test("drawings are fitted with a margin, photographs are cropped in the middle", async () => {
   const drawing = join(folder, "wide-drawing.png");
-  const black = Buffer.from(Array.from({ length: 8 * 4 * 4 }, (_, i) => (i % 4 === 3 ? 255 : 0)));
+  // One pixel of the alpha channel decides.
+  const black = Buffer.from(Array.from({ length: 8 * 4 * 4 }, (_, i) => (i % 4 === 3 && i > 3 ? 255 : 0)));
   writeFileSync(drawing, await png(8, 4, 4, black));
   const fitted = await decodeImage(asItem(drawing), { size: 8, ...limits });
   const row = (y: number) => fitted[(y * 8 + 4) * 3];
   assert.deepEqual([0, 1, 2, 5, 6, 7].map(row), [255, 255, 0, 0, 255, 255]);
 
   const photo = join(folder, "wide-photo.png");
-  const columns = Buffer.from(Array.from({ length: 8 * 4 * 3 }, (_, i) => (Math.floor(i / 3) % 8) * 30));
-  writeFileSync(photo, await png(8, 4, 3, columns));
-  const cropped = await decodeImage(asItem(photo), { size: 4, ...limits });
-  assert.deepEqual(
-    [0, 1, 2, 3].map((x) => cropped[x * 3]),
-    [60, 90, 120, 150],
-  );
+  for (const channels of [3, 4] as const) {
+    const shade = (i: number) => (i % channels === 3 ? 255 : (Math.floor(i / channels) % 8) * 30);
+    writeFileSync(
+      photo,
+      await png(8, 4, channels, Buffer.from(Array.from({ length: 8 * 4 * channels }, (_, i) => shade(i)))),
+    );
+    const cropped = await decodeImage(asItem(photo), { size: 4, ...limits });
+    assert.deepEqual(
+      [0, 1, 2, 3].map((x) => cropped[x * 3]),
+      [60, 90, 120, 150],
+    );
+  }
 });
 
 test("grey, grey with alpha, palette and 16-bit images become eight-bit colour", async () => {
@@ -185,23 +194,25 @@ test("over the budget every batch is decoded anew, to the same pixels", async ()
   const paths = [0, 1].map((i) => join(folder, `streamed-${i}.png`));
   for (const [i, path] of paths.entries()) await writeNoise(path, 12, i);
   const mapped = await ImageStore.open(fileDataset(paths), { size: 8 });
-  const files = readdirSync(join(cache, "decoded")).length;
+  const files = () => readdirSync(join(cache, "decoded")).filter((name) => name.endsWith(".u8")).length;
+  const before = files();
   const streamed = await ImageStore.open(fileDataset(paths), { size: 8, budgetBytes: 100 });
   assert.deepEqual(await pixelsOf(streamed, [1, 0, 1]), await pixelsOf(mapped, [1, 0, 1]));
-  assert.equal(readdirSync(join(cache, "decoded")).length, files);
+  assert.equal(files(), before);
   mapped.dispose();
   streamed.dispose();
 });
 
-test("a damaged cache file is noticed and made anew by the next run", async () => {
+test("a damaged cache file is noticed and made anew", async () => {
   const path = join(folder, "damaged.png");
-  await writeNoise(path, 8, 77);
+  const written = await writeNoise(path, 8, 77);
   const known = new Set(readdirSync(join(cache, "decoded")));
   (await ImageStore.open(fileDataset([path]), { size: 8 })).dispose();
   const made = readdirSync(join(cache, "decoded")).find((name) => name.endsWith(".u8") && !known.has(name));
   truncateSync(join(cache, "decoded", made!), 10);
-  await assert.rejects(ImageStore.open(fileDataset([path]), { size: 8 }), userError(/damaged/));
-  (await ImageStore.open(fileDataset([path]), { size: 8 })).dispose();
+  const again = await ImageStore.open(fileDataset([path]), { size: 8 });
+  assert.deepEqual(await pixelsOf(again, [0]), planes(written, 3));
+  again.dispose();
   rmSync(join(cache, "decoded"), { recursive: true });
 });
 
@@ -215,6 +226,8 @@ test("two stores of one data set can be made at once", async () => {
 test("streaming leaves bad files out when asked to", async () => {
   const path = join(folder, "streamed-bad.png");
   writeFileSync(path, "nothing");
-  const store = await ImageStore.open(fileDataset([path]), { size: 8, skipBad: true, budgetBytes: 1 });
+  const good = join(folder, "streamed-good.png");
+  await writeNoise(good, 8, 1);
+  const store = await ImageStore.open(fileDataset([path, good]), { size: 8, skipBad: true, budgetBytes: 1 });
   assert.deepEqual([...store.skipped], [0]);
 });

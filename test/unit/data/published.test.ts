@@ -40,7 +40,7 @@ const expected = JSON.parse(readFileSync(`${fixtures}/expected.json`, "utf8")) a
 
 const decode = (item: Item, size: number) => decodeImage(item, { size, channels: 3, pixelLimit: 1e6 });
 const ofSplit = (dataset: Dataset, split: Item["split"]) => dataset.items.filter((item) => item.split === split);
-const pathOf = (source: ImageSource) => (source.kind === "glyph" ? "" : source.path);
+const pathOf = (source: ImageSource) => ("path" in source ? source.path : "");
 
 /** Files below a fixture and labels, in order. */
 function listed(items: readonly Item[], folder: string): Listed[] {

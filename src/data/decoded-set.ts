@@ -1,0 +1,195 @@
+/**
+ * Decoded images in the cache, once for each content: uint8 [rows, C, S, S], the prints of all rows, and an index that is
+ * written last. The name is a hash of the contents, so that a set that moved, or whose files were renamed, is found again.
+ */
+import { createHash } from "node:crypto";
+import fs from "node:fs";
+import { basename, join } from "node:path";
+import { z } from "zod";
+import { explainWrite, readJsonFile, sweepTemporaries, temporaryPath, writeFileAtomic } from "../io/index.ts";
+import { UserError } from "../torch/index.ts";
+import { ensureCacheDirectory } from "./cache.ts";
+import { forEachConcurrently, type Watched } from "./concurrent.ts";
+import { type DecodeOptions, decodeImage, UnreadableImage } from "./decode.ts";
+import { PrintFile, printFileBytes, printOf, printOffsets, printShape, signatureOf } from "./prints.ts";
+import type { Item } from "./types.ts";
+
+/** Raised when what the files hold changes. */
+export const decodedVersion = 3;
+
+const indexSchema = z.object({
+  /** Rows that cannot be decoded, each with the reason. */
+  bad: z.array(z.tuple([z.int().nonnegative(), z.string()])),
+});
+
+export interface DecodedSetOptions extends Watched {
+  decoding: DecodeOptions;
+  /** Whether pixels are kept, or prints only. */
+  pixels: boolean;
+  /** Go on after an image that cannot be read. */
+  skipBad: boolean;
+}
+
+export class DecodedSet {
+  /** Of the pixels; they are there when they were asked for. */
+  readonly path: string;
+  readonly rows: number;
+  readonly bad: ReadonlyMap<number, string>;
+  readonly #size: number;
+
+  private constructor(path: string, rows: number, size: number) {
+    this.path = path;
+    this.rows = rows;
+    this.#size = size;
+    this.bad = new Map(
+      readJsonFile(indexPath(path), indexSchema, "an index of decoded images", { maximumBytes: 2 ** 28 }).bad,
+    );
+  }
+
+  /**
+   * Opens the set of these contents, and decodes them when the cache does not hold them.
+   * @param items one item of each content, in the order of the rows
+   * @throws UnreadableImage for the first that cannot be read, unless such are to be left out; Interrupted after the signal;
+   * UserError when the cache cannot be written
+   */
+  static async open(
+    contents: readonly string[],
+    items: readonly Item[],
+    options: DecodedSetOptions,
+  ): Promise<DecodedSet> {
+    const { decoding } = options;
+    const folder = ensureCacheDirectory("decoded");
+    const name = hashOf([decodedVersion, decoding, contents]).slice(0, 32);
+    const path = join(folder, `${name}.u8`);
+    if (!isComplete(path, items.length, options)) {
+      sweepTemporaries(folder);
+      await decodeAll(path, items, options);
+    }
+    return new DecodedSet(path, items.length, decoding.size);
+  }
+
+  prints(): PrintFile {
+    return new PrintFile(printPath(this.path), this.rows, printShape(this.#size));
+  }
+}
+
+/** A hash of anything that JSON can hold. */
+export function hashOf(value: unknown): string {
+  return createHash("sha256").update(JSON.stringify(value)).digest("hex");
+}
+
+export function imageBytes({ size, channels }: DecodeOptions): number {
+  return size * size * channels;
+}
+
+/** [S, S, C] to [C, S, S]. */
+export function toPlanes(interleaved: Uint8Array, channels: number): Uint8Array {
+  const pixels = interleaved.length / channels;
+  const planes = new Uint8Array(interleaved.length);
+  for (let c = 0; c < channels; c++) {
+    for (let p = 0; p < pixels; p++) planes[c * pixels + p] = interleaved[p * channels + c] ?? 0;
+  }
+  return planes;
+}
+
+const printPath = (path: string) => path.replace(/\.u8$/, ".prints");
+const indexPath = (path: string) => path.replace(/\.u8$/, ".json");
+
+/** Files of another size than they must have are damaged, and made anew. */
+function isComplete(path: string, rows: number, { decoding, pixels }: DecodedSetOptions): boolean {
+  const has = (file: string, bytes: number) => fs.statSync(file, { throwIfNoEntry: false })?.size === bytes;
+  return (
+    fs.existsSync(indexPath(path)) &&
+    has(printPath(path), printFileBytes(rows, printShape(decoding.size))) &&
+    (!pixels || has(path, rows * imageBytes(decoding)))
+  );
+}
+
+async function decodeAll(path: string, items: readonly Item[], options: DecodedSetOptions): Promise<void> {
+  const { decoding, skipBad, pixels } = options;
+  const rows = items.length;
+  const shape = printShape(decoding.size);
+  const bytes = imageBytes(decoding);
+  const bad: [number, string][] = [];
+  using pixelFile = pixels ? new NewFile(path, rows * bytes) : undefined;
+  using printFile = new NewFile(printPath(path), printFileBytes(rows, shape));
+  const one = async (item: Item, row: number): Promise<void> => {
+    const planes = await planesOf(item, decoding, skipBad);
+    if (!(planes instanceof Uint8Array)) {
+      bad.push([row, planes.reason]);
+      return;
+    }
+    const print = printOf(planes, decoding.size);
+    const at = printOffsets(row, rows, shape);
+    pixelFile?.write(planes, row * bytes);
+    printFile.write(signatureOf(print, shape.side), at.signature);
+    printFile.write(print, at.print);
+  };
+  await forEachConcurrently(items, one, { ...options, step: "decoding" });
+  pixelFile?.finish();
+  printFile.finish();
+  writeFileAtomic(
+    indexPath(path),
+    JSON.stringify({ bad: bad.sort(([a], [b]) => a - b) } satisfies z.infer<typeof indexSchema>),
+  );
+}
+
+async function planesOf(item: Item, decoding: DecodeOptions, skipBad: boolean): Promise<Uint8Array | UnreadableImage> {
+  try {
+    return toPlanes(await decodeImage(item, decoding), decoding.channels);
+  } catch (error) {
+    if (skipBad && error instanceof UnreadableImage) return error;
+    throw error;
+  }
+}
+
+/** A file of known size that is written anywhere, and appears under its name when it is finished. */
+class NewFile implements Disposable {
+  readonly #path: string;
+  readonly #temporary: string;
+  readonly #size: number;
+  #descriptor: number | undefined;
+
+  /** @throws UserError when it cannot be written there */
+  constructor(path: string, size: number) {
+    this.#path = path;
+    this.#size = size;
+    this.#temporary = temporaryPath(join(path, ".."), basename(path));
+    this.#descriptor = this.#explained(() => fs.openSync(this.#temporary, "wx"));
+  }
+
+  write(bytes: Uint8Array, position: number): void {
+    this.#explained((file) => {
+      for (let done = 0; done < bytes.length; ) {
+        done += fs.writeSync(file, bytes, done, bytes.length - done, position + done);
+      }
+    });
+  }
+
+  finish(): void {
+    this.#explained((file) => {
+      fs.ftruncateSync(file, this.#size);
+      fs.fsyncSync(file);
+      fs.closeSync(file);
+      this.#descriptor = undefined;
+      fs.renameSync(this.#temporary, this.#path);
+    });
+  }
+
+  /** What is not finished is removed. */
+  [Symbol.dispose](): void {
+    if (this.#descriptor === undefined) return;
+    fs.closeSync(this.#descriptor);
+    fs.rmSync(this.#temporary, { force: true });
+  }
+
+  #explained<T>(fn: (descriptor: number) => T): T {
+    try {
+      return fn(this.#descriptor ?? -1);
+    } catch (error) {
+      if (error instanceof UserError) throw error;
+      const needs = `the decoded images need ${this.#size} bytes there; set HUB_PATHWAY_CACHE to another folder`;
+      throw explainWrite(error, this.#path, needs);
+    }
+  }
+}
