@@ -14,7 +14,7 @@ import { createBackbone } from "../src/models/index.ts";
 import { AdamW } from "../src/optim/index.ts";
 import { HubPathway } from "../src/pathway/index.ts";
 import { Generator, ops, RandomStreams, rand, randint, scope, setNumThreads, type Tensor } from "../src/torch/index.ts";
-import { type Figure, median, ratioFigure, seconds } from "./figure.ts";
+import { type Figure, median, peakMiB, ratioFigure, seconds } from "./figure.ts";
 
 const [k, batch, side, classes] = [2, 32, 48, 10];
 /** The default of allowedMembers; a hub of 5 has fewer, so that its steps touch fewer members than those of larger ones. */
@@ -109,7 +109,7 @@ function measure(setting: Setting): Measured {
   for (let i = 0; i < Math.ceil((5 * setting.m) / allowedMembers); i++) step();
   const times = Array.from({ length: setting.steps }, () => seconds(step));
   residency?.dispose();
-  return { secondsPerStep: median(times), peakMiB: process.resourceUsage().maxRSS / 1024 };
+  return { secondsPerStep: median(times), peakMiB: peakMiB() };
 }
 
 function inProcess(setting: Setting): Measured {
@@ -143,22 +143,21 @@ export async function largeHub(rounds: number, steps: number): Promise<Figure[]>
     }
     const of = (name: string, m: number, key: keyof Measured): number =>
       median((results.get(`${name}/${m}`) ?? []).map((measured) => measured[key]));
-    return Object.entries(kinds).flatMap(
-      ([name, { slower = Number.POSITIVE_INFINITY, larger = Number.POSITIVE_INFINITY }]) =>
-        sizes.flatMap((m) => [
-          ratioFigure(
-            `step, m = ${m}, ${name}`,
-            { what: "s", value: of(name, m, "secondsPerStep") },
-            { what: "s, m = 5", value: of(name, 5, "secondsPerStep") },
-            slower,
-          ),
-          ratioFigure(
-            `peak memory, m = ${m}, ${name}`,
-            { what: "MiB", value: of(name, m, "peakMiB") },
-            { what: "MiB, m = 5", value: of(name, 5, "peakMiB") },
-            larger,
-          ),
-        ]),
+    return Object.entries(kinds).flatMap(([name, { slower, larger }]) =>
+      sizes.flatMap((m) => [
+        ratioFigure(
+          `step, m = ${m}, ${name}`,
+          { what: "s", value: of(name, m, "secondsPerStep") },
+          { what: "s, m = 5", value: of(name, 5, "secondsPerStep") },
+          slower,
+        ),
+        ratioFigure(
+          `peak memory, m = ${m}, ${name}`,
+          { what: "MiB", value: of(name, m, "peakMiB") },
+          { what: "MiB, m = 5", value: of(name, 5, "peakMiB") },
+          larger,
+        ),
+      ]),
     );
   } finally {
     rmSync(dir, { recursive: true, force: true });

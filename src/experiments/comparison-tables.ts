@@ -89,25 +89,27 @@ function ofBudget(line: Line, lines: readonly Line[]): string {
 }
 
 /** The columns of a table of lines; the lines are needed for what is relative to one of them. */
-export function lineColumns(lines: readonly Line[]): Column<Line>[] {
-  const text = (title: string, value: (line: Line) => string): Column<Line> => ({ title, value });
-  const number = (title: string, value: (line: Line) => string): Column<Line> => ({ ...right(title), value });
+export function lineColumns(lines: readonly Line[]): (Column<Line> & { detail?: boolean })[] {
+  type Value = Column<Line>["value"];
+  const text = (title: string, value: Value) => ({ title, value });
+  const number = (title: string, value: Value) => ({ ...right(title), value });
+  const detail = (title: string, value: Value) => ({ ...number(title, value), detail: true });
   return [
     text("method", (line) => line.name),
     text("budget", (line) => line.budget),
     number("accuracy", (line) => intervalText(line.accuracy)),
     number("seeds", (line) => String(line.seeds.length)),
-    number("macro F1", (line) => percent(line.macroF1)),
-    number("calib. error", (line) => percent(line.calibrationError)),
-    number("log loss", (line) => line.logLoss.toFixed(3)),
-    number("parameters", (line) => amount(line.parameters)),
-    number("training FLOPs", (line) => amount(line.trainingFlops)),
+    detail("macro F1", (line) => percent(line.macroF1)),
+    detail("calib. error", (line) => percent(line.calibrationError)),
+    detail("log loss", (line) => line.logLoss.toFixed(3)),
+    detail("parameters", (line) => amount(line.parameters)),
+    detail("training FLOPs", (line) => amount(line.trainingFlops)),
     number("of all members'", (line) => ofBudget(line, lines)),
     number("training time", (line) => duration(line.trainingSeconds)),
     number("FLOPs/image", (line) => amount(line.inferenceFlops)),
-    number("time/image", (line) => duration(line.secondsPerImage)),
-    text("shares, %", (line) => sharesText(line.routing?.shares)),
-    number("I(image; model)", (line) => line.routing?.information.toFixed(2) ?? ""),
+    detail("time/image", (line) => duration(line.secondsPerImage)),
+    { ...text("shares, %", (line) => sharesText(line.routing?.shares)), detail: true },
+    detail("I(image; model)", (line) => line.routing?.information.toFixed(2) ?? ""),
   ];
 }
 

@@ -1,11 +1,13 @@
 /** Comparisons of methods over targets and seeds: which cells there are, and the tables made of them. */
 import { type Hub, openHub } from "../hub/index.ts";
-import { bestByRanking } from "../methods/index.ts";
+import { bestByRanking, methods } from "../methods/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
 import { checkFrozen } from "../train/index.ts";
 import {
   crossFittedRemark,
   differenceSection,
+  intervalText,
+  type Line,
   lineOf,
   lineSection,
   paretoSection,
@@ -132,16 +134,54 @@ export function comparisonReport(comparison: Comparison, request: ExperimentRequ
   const lines = targets.map(({ target, plans }) => ({
     target,
     remarks: request.final ? [] : crossFittedRemark({ target, plans }),
-    lines: plans.map(({ plan, cells }) => lineOf(plan, cells, split)),
+    ...linesOf(plans, split, request),
   }));
   const rivals = (name: string) => !comparison.ours.includes(name) && !comparison.notRivals?.includes(name);
   const sections: ReportSection[] = [
     { title: "Question", text: [...aboutText(comparison, request), splitText(split, request)] },
-    ...lines.map(({ target, lines, remarks }) => ({ ...lineSection(target, lines), remarks })),
+    ...lines.map(({ target, lines, advice, remarks }) => ({ ...lineSection(target, lines), ...advice, remarks })),
     ...comparison.ours.map((name) => differenceSection(name, targets, rivals, split)),
     ...lines.map(({ target, lines }) => paretoSection(target, lines, split)),
   ];
-  return { title: comparison.title, sections, data: { split, targets: lines } };
+  return { title: comparison.title, sections, data: { split, targets: lines.map(({ advice: _, ...rest }) => rest) } };
+}
+
+/** One line for each plan; on the user's own images the best first, with what to do about it. */
+function linesOf(
+  plans: TargetCells["plans"],
+  split: "validation" | "test",
+  request: ExperimentRequest,
+): { lines: Line[]; advice: Pick<ReportSection, "text" | "command"> } {
+  const known = plans.map(({ plan, cells }) => ({ plan, line: lineOf(plan, cells, split) }));
+  if (request.data === undefined) return { lines: known.map(({ line }) => line), advice: {} };
+  const sorted = known.sort((a, b) => b.line.accuracy.mean - a.line.accuracy.mean);
+  return { lines: sorted.map(({ line }) => line), advice: advice(sorted, request) };
+}
+
+/** The best line, and the command that trains the best method that one command can train. */
+function advice(
+  sorted: readonly { plan: Plan; line: Line }[],
+  request: ExperimentRequest,
+): Pick<ReportSection, "text" | "command"> {
+  const [best] = sorted;
+  if (!best) return {};
+  const said = `Best on these images: ${best.plan.name}, ${intervalText(best.line.accuracy)}.`;
+  const trainable = sorted.find(({ plan }) => methods.includes(plan.method));
+  if (!trainable) return { text: [said] };
+  const which = trainable === best ? "This trains it:" : `This trains ${trainable.plan.name}:`;
+  return { text: [`${said} ${which}`], command: trainCommand(trainable.plan, request) };
+}
+
+function trainCommand({ method, choices, epochs }: Plan, { data = "", hub, frozen }: ExperimentRequest): string {
+  const quoted = (text: string) => (/^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+  const options = Object.entries(choices).map(([name, value]) => `--choice ${quoted(`${name}=${value}`)}`);
+  return [
+    `hub-pathway train ${quoted(data)} --method ${method.name}`,
+    ...options,
+    `--epochs ${epochs}`,
+    ...(hub === undefined ? [] : [`--hub ${quoted(hub)}`]),
+    ...(frozen ? ["--freeze-members"] : []),
+  ].join(" ");
 }
 
 function aboutText(comparison: Comparison, request: ExperimentRequest): string[] {

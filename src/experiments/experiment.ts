@@ -39,11 +39,13 @@ export interface CellGroup {
   run(): Promise<void>;
 }
 
-/** A part of a report: a table, a plot, remarks, in this order. */
+/** A part of a report: text, a command, a table, a plot, remarks, in this order. */
 export interface ReportSection {
   title: string;
   /** Paragraphs before the table. */
   text?: readonly string[];
+  /** What the reader may run next. */
+  command?: string;
   table?: ReportTable;
   /** An SVG element. */
   plot?: string;
@@ -54,7 +56,8 @@ export interface ReportSection {
 }
 
 export interface ReportTable {
-  columns: readonly { title: string; right?: boolean }[];
+  /** Details stand in files alone: a terminal is narrow. */
+  columns: readonly { title: string; right?: boolean; detail?: boolean }[];
   rows: readonly (readonly string[])[];
 }
 

@@ -53,14 +53,19 @@ export async function runProcesses(command: readonly string[], jobs: number): Pr
 }
 
 const textColumns = ({ columns }: ReportTable) =>
-  columns.map(({ title, right = false }, i) => ({ title, right, value: (row: readonly string[]) => row[i] ?? "" }));
+  columns.map(({ title, right = false, detail = false }, i) => {
+    return { title, right, detail, value: (row: readonly string[]) => row[i] ?? "" };
+  });
 
-/** For the terminal; plots are left out. */
+const terminalColumns = (table: ReportTable) => textColumns(table).filter(({ detail }) => !detail);
+
+/** For the terminal; plots and details are left out. */
 export function reportText({ title, sections }: ExperimentReport): string {
-  const parts = sections.map(({ title, text = [], table, remarks = [] }) => {
+  const parts = sections.map(({ title, text = [], command, table, remarks = [] }) => {
     const lines = [
       ...text,
-      ...(table ? [textTable(table.rows, textColumns(table))] : []),
+      ...(command ? [`  ${command}`] : []),
+      ...(table ? [textTable(table.rows, terminalColumns(table))] : []),
       ...remarks.map((r) => `- ${r}`),
     ];
     return lines.length > 0 ? `${title}\n\n${lines.join("\n\n")}` : "";
@@ -112,20 +117,22 @@ function subjectOf({ hub, data, frozen }: ExperimentRequest): string {
   return parts.flatMap((part) => (part ? [`-${part}`] : [])).join("");
 }
 
-function markdownSection({ title, text = [], table, remarks = [] }: ReportSection, picture?: string): string {
+function markdownSection({ title, text = [], command, table, remarks = [] }: ReportSection, picture?: string): string {
   const heading = escapeMarkdown(title);
   const parts = [`## ${heading}`, ...text.map(escapeMarkdown), ...(picture ? [`![${heading}](${picture})`] : [])];
+  if (command) parts.push(`\`\`\`sh\n${command}\n\`\`\``);
   if (table) parts.push(markdownTable(table.rows, textColumns(table)));
   if (remarks.length > 0) parts.push(remarks.map((remark) => `- ${escapeMarkdown(remark)}`).join("\n"));
   return parts.join("\n\n");
 }
 
-function htmlSection({ title, text = [], table, plot = "", remarks = [] }: ReportSection): string {
+function htmlSection({ title, text = [], command, table, plot = "", remarks = [] }: ReportSection): string {
   const paragraphs = text.map((paragraph) => `<p>${escapeHtml(paragraph)}</p>`).join("");
+  const next = command ? `<pre>${escapeHtml(command)}</pre>` : "";
   const titles = table?.columns.map((column) => column.title) ?? [];
   const rows = table ? htmlTable(titles, table.rows) : "";
   const list = remarks.map((remark) => `<li>${escapeHtml(remark)}</li>`).join("");
-  return `<h2>${escapeHtml(title)}</h2>${paragraphs}${rows}${plot}${list ? `<ul>${list}</ul>` : ""}`;
+  return `<h2>${escapeHtml(title)}</h2>${paragraphs}${next}${rows}${plot}${list ? `<ul>${list}</ul>` : ""}`;
 }
 
 /** Notes that the test split was read. */

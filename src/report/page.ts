@@ -7,7 +7,7 @@ const style = `
   h1, h2, h3, h4 { overflow-wrap: anywhere; line-height: 1.25; }
   table { border-collapse: collapse; margin: 1rem 0; } th, td { padding: .25rem .6rem; text-align: right; }
   th:first-child, td:first-child { text-align: left; } tr { border-bottom: 1px solid #8884; }
-  figure { margin: 1rem 0; } svg { width: 100%; max-width: 36rem; } svg.large { min-width: 40rem; max-width: 54rem; }
+  pre { overflow-x: auto; } figure { margin: 1rem 0; } svg { width: 100%; max-width: 36rem; } svg.large { min-width: 40rem; max-width: 54rem; }
   svg text { font-size: 12px; fill: currentColor; }
   .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 0 1.5rem; }
   .wide { overflow-x: auto; } .wide th, .wide td { white-space: nowrap; } .wide td:first-child { white-space: normal; }

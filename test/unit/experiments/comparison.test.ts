@@ -221,6 +221,15 @@ test("an experiment runs in parts, on one's own data, and reports with every tab
     assert.ok(text.includes(part), `${part} in\n${text}`);
   }
   const results = join(folder, "results");
+  assert.match(text, /Best on these images: .*\n\n {2}hub-pathway train \S+ --method [a-z-]+ .*--epochs \d+ --hub /);
+  const table = /^method .*(?:\n(?!\n).*)*/m.exec(text)?.[0].split("\n") ?? [];
+  assert.ok(table.length > 8 && table.every((line) => line.length <= 120), table.join("\n"));
+  const accuracies = table.slice(2).map((line) => Number(/([\d.]+) %/.exec(line)?.[1]));
+  assert.deepEqual(
+    accuracies,
+    [...accuracies].sort((a, b) => b - a),
+    "the best first",
+  );
   const files = saveReport(mixedHub, report, request, results, "the command");
   const markdown = readFileSync(files.markdown, "utf8");
   assert.ok(markdown.includes("the command") && markdown.includes("| ensemble of all |"));
