@@ -5,8 +5,8 @@ export const readableKinds = "PNG, JPEG, WebP, GIF, AVIF, TIFF or SVG";
 
 const readableNames = /\.(png|jpe?g|jfif|jpe|webp|gif|avif|tiff?|svg)$/i;
 
-/** Kinds that people keep beside or in place of images, by the endings of their names. */
-const unreadableNames: readonly (readonly [RegExp, string])[] = [
+/** Pictures of other kinds, by the endings of their names. */
+const otherPictures: readonly (readonly [RegExp, string])[] = [
   [/\.(bmp|dib)$/i, "BMP"],
   [/\.hei[cf]$/i, "HEIC"],
   [/\.(p[bgpn]m|pfm)$/i, "PNM"],
@@ -16,6 +16,10 @@ const unreadableNames: readonly (readonly [RegExp, string])[] = [
   [/\.(psd|xcf|ai|eps)$/i, "drawing program"],
   [/\.(dcm|nii|nii\.gz|mha|mhd|nrrd)$/i, "medical image"],
   [/\.(ico|icns|tga|exr|hdr|dds)$/i, "other image"],
+];
+
+/** What people keep beside images. */
+const otherFiles: readonly (readonly [RegExp, string])[] = [
   [/\.(mp4|mov|avi|mkv|webm|m4v|mpe?g|3gp)$/i, "video"],
   [/\.pdf$/i, "PDF"],
   [/\.(npy|npz|mat|h5|hdf5|pkl|pt|tfrecord)$/i, "array"],
@@ -26,9 +30,13 @@ const unreadableNames: readonly (readonly [RegExp, string])[] = [
 /** What a file's name says: an image to be read, a kind that is not, or nothing. */
 export function kindOfName(name: string): "image" | { unreadable: string } | undefined {
   if (readableNames.test(name)) return "image";
-  const unreadable = unreadableNames.find(([pattern]) => pattern.test(name))?.[1];
-  return unreadable === undefined ? undefined : { unreadable };
+  const [, picture] = otherPictures.find(([pattern]) => pattern.test(name)) ?? [];
+  if (picture !== undefined) return { unreadable: unreadPicture(picture) };
+  const [, other] = otherFiles.find(([pattern]) => pattern.test(name)) ?? [];
+  return other === undefined ? undefined : { unreadable: `${other} files` };
 }
+
+const unreadPicture = (kind: string) => `${kind} images, which are not read: convert them to PNG or JPEG`;
 
 /** Bytes at the beginning of a file that say what it is. */
 export const magicBytes = 64;
@@ -86,9 +94,13 @@ const kinds: readonly Kind[] = [
   },
 ];
 
-/** What the first bytes of a file say; undefined when nothing is recognised. */
-export function kindOfBytes(head: Buffer): { name: string; readable: boolean } | undefined {
-  return kinds.find((kind) => kind.starts(head.subarray(0, magicBytes)));
+/** What the first bytes of a file say. */
+export function kindOfBytes(head: Buffer): "image" | { unreadable: string } {
+  const kind = kinds.find((one) => one.starts(head.subarray(0, magicBytes)));
+  if (!kind) return { unreadable: "of no known kind" };
+  if (kind.readable) return "image";
+  const isPicture = otherPictures.some(([, name]) => name === kind.name);
+  return { unreadable: isPicture ? unreadPicture(kind.name) : `${kind.name} files` };
 }
 
 /** What is wrong with a file that the decoder refused, in words that say what to do; undefined where that cannot be told. */

@@ -1,75 +1,189 @@
-/** A folder of labelled images: a sub-folder for each class, or train/ validation/ test/ with such sub-folders. */
-import { readdirSync, statSync } from "node:fs";
+/**
+ * A folder of labelled images: a sub-folder for each class, or train/, validation/ and test/ with such sub-folders. Whatever
+ * else is there is said and counted.
+ */
+import { statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
+import { quoted } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
-import type { Dataset, Item } from "./types.ts";
+import { readableKinds } from "./formats.ts";
+import { type FolderScan, type FoundImage, scanFolder } from "./scan-folder.ts";
+import type { Dataset, Ignored, Item } from "./types.ts";
 
-const extensions = /\.(png|jpe?g|webp|gif|avif|tiff?|svg)$/i;
-const splitNames = {
+type Split = NonNullable<Item["split"]>;
+
+const splitNames: Readonly<Record<string, Split>> = {
   train: "train",
+  training: "train",
   val: "validation",
   valid: "validation",
   validation: "validation",
+  dev: "validation",
+  eval: "validation",
   test: "test",
-} as const;
+  testing: "test",
+};
 
-/** @throws UserError when there is nothing to learn from: no images, one class, or a class without training images. */
+/** The split that a folder's name means, in any case; "dev" and "eval" are usual for validation. */
+const splitOf = (name: string): Split | undefined => splitNames[name.toLowerCase()];
+
+/** An image with its class folder. */
+interface Labelled extends FoundImage {
+  /** The folder's name as it is written. */
+  folder: string;
+  split?: Split;
+}
+
+interface Layout {
+  images: Labelled[];
+  /** Class folders that must hold images, as parts. */
+  classFolders: (readonly string[])[];
+  notes: string[];
+}
+
+/** @throws UserError when there is nothing to learn from: no images, one class, or a class without training images */
 export function imageFolder(folder: string): Dataset {
   const root = resolve(folder);
   if (!statSync(root).isDirectory()) throw new UserError(`${root} is not a folder`);
-  const folders = subFolders(root);
-  const splits = folders.filter((name) => name in splitNames) as (keyof typeof splitNames)[];
-  const found = splits.includes("train")
-    ? splits.flatMap((name) =>
-        classItems(join(root, name), `${name}/`).map((item) => ({ ...item, split: splitNames[name] })),
-      )
-    : classItems(root);
-  if (found.length === 0) {
+  const scan = scanFolder(root);
+  const layout = hasSplits(root, scan) ? splitLayout(root, scan) : classLayout(scan);
+  const images = countedOnce(layout.images, scan);
+  const ignored = scan.ignored.list;
+  if (images.length === 0) {
     throw new UserError(
-      `${root} has no images: expected a sub-folder for each class with PNG, JPEG, WebP, GIF, AVIF, TIFF or SVG files`,
+      `${root} has no images${holding(ignored)}: expected a sub-folder for each class with ${readableKinds} files`,
     );
   }
-  const classes = [...new Set(found.map((item) => item.className))].sort();
-  if (classes.length === 1) {
-    throw new UserError(`${root} has only one class ("${classes[0]}"): put each class into a sub-folder of its own`);
-  }
-  const items = found.map(({ className, ...item }): Item => ({ ...item, label: classes.indexOf(className) }));
-  checkClasses(root, classes, items);
-  return { name: basename(root), classes, items, licence: "the user's own", origin: root };
-}
-
-function checkClasses(root: string, classes: string[], items: readonly Item[]): void {
-  const hasSplits = items.some((item) => item.split !== undefined);
-  for (const [label, name] of classes.entries()) {
-    const trains = items.some((item) => item.label === label && (!hasSplits || item.split === "train"));
-    if (!trains) {
-      throw new UserError(
-        `${root}: the class "${name}" has no image in train/, only in other splits: add some, or remove the class`,
-      );
-    }
-  }
-}
-
-type Found = Omit<Item, "label"> & { className: string };
-
-/** @param prefix of the items' names, relative to the data set */
-function classItems(root: string, prefix = ""): Found[] {
-  return subFolders(root).flatMap((className) => {
-    const names = readdirSync(join(root, className), { recursive: true, encoding: "utf8" });
-    const images = names.filter((name) => extensions.test(name)).sort();
-    if (images.length === 0) {
-      throw new UserError(`${join(root, className)} has no images: add some, or remove the empty class folder`);
-    }
-    return images.map((name) => {
-      const path = join(root, className, name);
-      return { id: `${prefix}${className}/${name}`, className, source: { kind: "file", path } as const };
-    });
+  refuseEmpty(root, layout, scan);
+  const { names, notes } = classNames(images);
+  const classes = [...new Set(names.values())].sort();
+  refuseOneClass(root, classes, scan);
+  const labels = new Map(classes.map((name, label) => [name, label]));
+  const items = images.map(({ parts, folder: own, split }): Item => {
+    const source = { kind: "file", path: join(root, ...parts) } as const;
+    const label = labels.get(names.get(own) ?? own) ?? -1;
+    return { id: parts.join("/"), label, source, ...(split ? { split } : {}) };
   });
+  refuseUntrained(root, classes, items);
+  const said = [...layout.notes, ...notes];
+  return { name: basename(root), classes, items, licence: "the user's own", origin: root, ignored, notes: said };
 }
 
-function subFolders(folder: string): string[] {
-  return readdirSync(folder, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && !entry.name.startsWith("."))
-    .map((entry) => entry.name)
-    .sort();
+const childrenOf = ({ folders }: FolderScan, ...parents: readonly string[]): string[] =>
+  folders
+    .filter((parts) => parts.length === parents.length + 1 && parents.every((name, i) => parts[i] === name))
+    .map((parts) => parts.at(-1) ?? "");
+
+/** Whether the folders are splits and not classes; a class may be called "train" when it holds images itself. */
+function hasSplits(root: string, scan: FolderScan): boolean {
+  const tops = childrenOf(scan);
+  const training = tops.filter((name) => splitOf(name) === "train");
+  if (training.some((name) => childrenOf(scan, name).length > 0)) return true;
+  const isAllSplits = tops.length > 0 && tops.every((name) => splitOf(name) !== undefined);
+  if (!isAllSplits) return false;
+  const [flat] = training;
+  throw new UserError(
+    flat === undefined
+      ? `${root} has ${tops.join(", ")} but no folder train: add one with a sub-folder for each class`
+      : `${join(root, flat)} has no sub-folders: put the images of each class into one of their own`,
+  );
+}
+
+function classLayout({ images, folders, ignored }: FolderScan): Layout {
+  const labelled = images.flatMap((image): Labelled[] => {
+    const [folder, ...rest] = image.parts;
+    if (folder !== undefined && rest.length > 0) return [{ ...image, folder }];
+    ignored.add("images beside the class folders", image.parts);
+    return [];
+  });
+  return { images: labelled, classFolders: folders.filter((parts) => parts.length === 1), notes: [] };
+}
+
+function splitLayout(root: string, { images, folders, ignored }: FolderScan): Layout {
+  const unlabelled = new Map<string, number>();
+  const used = new Map<string, Split>();
+  const labelled = images.flatMap((image): Labelled[] => {
+    const [top = "", folder = "", ...rest] = image.parts;
+    const split = splitOf(top);
+    if (split === undefined || folder === "") ignored.add("images outside train, validation and test", image.parts);
+    else if (rest.length === 0 && split === "train") ignored.add("training images without a class folder", image.parts);
+    else if (rest.length === 0) unlabelled.set(top, (unlabelled.get(top) ?? 0) + 1);
+    else {
+      used.set(top, split);
+      return [{ ...image, folder, split }];
+    }
+    return [];
+  });
+  const notes = [...used]
+    .filter(([name, split]) => name.toLowerCase() !== split && !/^val(id)?$/i.test(name))
+    .map(([name, split]) => `${quoted(name)} is used as the ${split} split`);
+  for (const [name, count] of unlabelled) {
+    const what = count === 1 ? "1 image" : `${count} images`;
+    notes.push(
+      `${name} holds ${what} without class folders: label them with hub-pathway predict RUN ${join(root, name)}`,
+    );
+  }
+  const isClass = (parts: readonly string[]) => parts.length === 2 && splitOf(parts[0] ?? "") === "train";
+  return { images: labelled, classFolders: folders.filter(isClass), notes };
+}
+
+/** A link to an image of the same class and split is left out; one under another label stays, and is found as a copy. */
+function countedOnce(images: readonly Labelled[], { ignored }: FolderScan): Labelled[] {
+  const paths = new Map<string, Labelled>();
+  for (const image of [...images].sort((a, b) => Number(a.linked) - Number(b.linked))) {
+    const key = `${image.split ?? ""}\0${image.folder.normalize("NFC")}\0${image.real}`;
+    if (paths.has(key)) ignored.add("links to an image that is counted already", image.parts);
+    else paths.set(key, image);
+  }
+  const kept = new Set(paths.values());
+  return images.filter((image) => kept.has(image));
+}
+
+/** Class names by folder: systems write the same letters in different bytes, so that they are compared after NFC. */
+function classNames(images: readonly Labelled[]): { names: Map<string, string>; notes: string[] } {
+  const names = new Map<string, string>();
+  for (const { folder } of images) names.set(folder, folder.normalize("NFC"));
+  const twice = [...names].filter(([folder, name]) => folder !== name && names.has(name));
+  const notes = twice.map(([folder, name]) => {
+    const forms = [name, folder].map((form) => Buffer.from(form).toString("hex")).join(" and ");
+    return `the class ${quoted(name)} is written in two ways, composed and decomposed (bytes ${forms}): they count as one`;
+  });
+  return { names, notes };
+}
+
+function refuseEmpty(root: string, { images, classFolders }: Layout, { ignored }: FolderScan): void {
+  const full = new Set(images.map(({ parts, split }) => parts.slice(0, split ? 2 : 1).join("/")));
+  const empty = classFolders.find((parts) => !full.has(parts.join("/")));
+  if (!empty) return;
+  const inside = ignored.list.filter(({ examples }) => examples.some((name) => name.startsWith(`${empty.join("/")}/`)));
+  throw new UserError(
+    `${join(root, ...empty)} has no images${holding(inside)}: add ${readableKinds} files, or remove the folder if it is no class`,
+  );
+}
+
+/** What is there instead of images. */
+function holding(ignored: readonly Ignored[]): string {
+  if (ignored.length === 0) return "";
+  return ` that are read, but ${ignored.map(({ reason, examples }) => `${quoted(examples[0] ?? "")} (${reason})`).join(", ")}`;
+}
+
+function refuseOneClass(root: string, classes: readonly string[], scan: FolderScan): void {
+  const [only] = classes;
+  if (classes.length !== 1 || only === undefined) return;
+  const inside = childrenOf(scan, only);
+  const hint =
+    inside.length > 1 ? `, or give ${join(root, only)} if its ${inside.length} sub-folders are the classes` : "";
+  throw new UserError(
+    `${root} has only one class (${quoted(only)}): put each class into a sub-folder of its own${hint}`,
+  );
+}
+
+function refuseUntrained(root: string, classes: readonly string[], items: readonly Item[]): void {
+  if (!items.some(({ split }) => split !== undefined)) return;
+  const trained = new Set(items.filter(({ split }) => split === "train").map(({ label }) => label));
+  const missing = classes.find((_, label) => !trained.has(label));
+  if (missing === undefined) return;
+  throw new UserError(
+    `${root}: the class ${quoted(missing)} has no image in train, only in other splits: add some, or remove the class`,
+  );
 }

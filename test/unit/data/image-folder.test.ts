@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { imageFolder, openDataset } from "../../../src/data/index.ts";
@@ -57,4 +57,107 @@ test("what cannot be learned from is refused, naming the folder", async () => {
   writeFileSync(file, "");
   await assert.rejects(openDataset(file), userError(/not a folder/));
   await assert.rejects(openDataset(join(empty, "absent")), userError(/absent/, /emoji/));
+});
+
+test("split folders in any case and by the usual names; what has another name is said", async () => {
+  for (const [train, validation, test] of [
+    ["Train", "Val", "Test"],
+    ["training", "dev", "testing"],
+    ["TRAIN", "eval", "test"],
+  ] as const) {
+    const root = temporaryFolder();
+    for (const part of [train, validation, test])
+      for (const name of ["a", "b"]) await writeNoise(join(root, part, name, "1.png"), 4, 1);
+    const { items, classes, notes = [] } = imageFolder(root);
+    assert.deepEqual(classes, ["a", "b"]);
+    assert.deepEqual(
+      ["train", "validation", "test"].map((split) => items.filter((item) => item.split === split).length),
+      [2, 2, 2],
+    );
+    assert.equal(/"dev" is used as the validation split/.test(notes.join("\n")), validation === "dev");
+  }
+});
+
+test("what lies beside the splits or has no class folder is said and counted", async () => {
+  const root = temporaryFolder();
+  for (const path of ["train/a/1", "train/b/1", "test/2", "test/3", "train/4", "extra/c/5", "6"])
+    await writeNoise(join(root, `${path}.png`), 4, 1);
+  const { items, ignored = [], notes = [] } = imageFolder(root);
+  assert.deepEqual(
+    items.map(({ id }) => id),
+    ["train/a/1.png", "train/b/1.png"],
+  );
+  assert.deepEqual(
+    ignored.map(({ reason, examples }) => `${reason}: ${examples.join(" ")}`),
+    [
+      "images outside train, validation and test: 6.png extra/c/5.png",
+      "training images without a class folder: train/4.png",
+    ],
+  );
+  assert.match(notes.join("\n"), new RegExp(`"test" holds 2 images.*hub-pathway predict RUN ${join(root, "test")}`));
+});
+
+test("a class may have a split's name; flat or missing training folders are refused", async () => {
+  const vehicles = temporaryFolder();
+  for (const path of ["train/1", "bus/1"]) await writeNoise(join(vehicles, `${path}.png`), 4, 1);
+  assert.deepEqual(imageFolder(vehicles).classes, ["bus", "train"]);
+
+  const flat = temporaryFolder();
+  for (const path of ["train/1", "test/1"]) await writeNoise(join(flat, `${path}.png`), 4, 1);
+  assert.throws(() => imageFolder(flat), userError(/train has no sub-folders/));
+
+  const untrained = temporaryFolder();
+  for (const path of ["val/a/1", "test/a/1"]) await writeNoise(join(untrained, `${path}.png`), 4, 1);
+  assert.throws(() => imageFolder(untrained), userError(/no folder train/));
+
+  const nested = temporaryFolder();
+  for (const path of ["photos/a/1", "photos/b/1"]) await writeNoise(join(nested, `${path}.png`), 4, 1);
+  assert.throws(() => imageFolder(nested), userError(/only one class/, new RegExp(`give ${join(nested, "photos")}`)));
+});
+
+test("a class of files that are not read says which, and is not called empty", async () => {
+  const root = temporaryFolder();
+  await writeNoise(join(root, "a/1.png"), 4, 1);
+  mkdirSync(join(root, "b"));
+  for (const name of ["1.bmp", "2.bmp"]) writeFileSync(join(root, "b", name), "x");
+  assert.throws(
+    () => imageFolder(root),
+    userError(/b has no images that are read, but "b\/1\.bmp" \(BMP images.*convert/),
+  );
+});
+
+test("class names are compared composed; the bytes of the paths stay", async () => {
+  const [composed, decomposed] = ["caf\u00e9", "cafe\u0301"];
+  const root = temporaryFolder();
+  for (const path of [`train/${composed}/1`, "train/tea/1", `val/${decomposed}/2`, "val/tea/2"])
+    await writeNoise(join(root, `${path}.png`), 4, 1);
+  const { classes, items, notes = [] } = imageFolder(root);
+  assert.deepEqual(classes, [composed, "tea"]);
+  assert.deepEqual(
+    items.map(({ label, source }) => [label, source.kind === "file" && source.path.includes(decomposed)]),
+    [
+      [0, false],
+      [1, false],
+      [0, true],
+      [1, false],
+    ],
+  );
+  assert.match(notes.join("\n"), /written in two ways.*636166c3a9 and 63616665cc81/);
+});
+
+test("a linked image counts once in its class, and under another label stays", async () => {
+  const root = temporaryFolder();
+  await writeNoise(join(root, "a/1.png"), 4, 1);
+  await writeNoise(join(root, "b/2.png"), 4, 2);
+  symlinkSync("1.png", join(root, "a/0.png"));
+  symlinkSync("../a/1.png", join(root, "b/1.png"));
+  const { items, ignored = [] } = imageFolder(root);
+  assert.deepEqual(
+    items.map(({ id }) => id),
+    ["a/1.png", "b/1.png", "b/2.png"],
+  );
+  assert.deepEqual(
+    ignored.map(({ reason, examples }) => [reason, examples]),
+    [["links to an image that is counted already", ["a/0.png"]]],
+  );
 });
