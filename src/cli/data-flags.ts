@@ -1,5 +1,6 @@
 /** The options of every command that prepares data as train does: the same ones give the same split. */
 import { findHub, largestInput, readManifest } from "../hub/index.ts";
+import { printableLines } from "../io/quoted.ts";
 import { ConfigError } from "../torch/index.ts";
 import type { DataRequest } from "../train/index.ts";
 import { countProgress } from "./progress.ts";
@@ -11,6 +12,7 @@ export interface DataFlags {
   validationFraction: number;
   testFraction: number;
   skipBad?: boolean;
+  duplicates: "group" | "keep";
   seed: number;
 }
 
@@ -20,7 +22,7 @@ export function dataRequest(
   hub: string,
   loading: Pick<DataRequest, "augment" | "batchSize">,
 ): DataRequest {
-  const { validationFraction, testFraction, trainPerClass, seed } = flags;
+  const { validationFraction, testFraction, trainPerClass, seed, duplicates } = flags;
   const imageSize = flags.imageSize ?? largestInput(readManifest(findHub(hub)));
   return {
     ...loading,
@@ -29,6 +31,8 @@ export function dataRequest(
     split: { validationFraction, testFraction, trainPerClass },
     seed,
     skipBad: flags.skipBad ?? false,
+    duplicates,
+    onNote: (text) => console.error(printableLines(text)),
     onProgress: countProgress("decoding"),
   };
 }

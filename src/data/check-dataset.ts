@@ -1,4 +1,5 @@
 /** The data set doctor: what `data check` reports before anyone trains. */
+import { counted } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 import type { Watched } from "./concurrent.ts";
 import { ImageStore } from "./image-store.ts";
@@ -52,7 +53,9 @@ export async function checkDataset(
     const warnings = sizeWarnings(counts);
     const refusals =
       unreadable.length > 0
-        ? [`${unreadable.length} images cannot be used: repair or remove them, or train with --skip-bad`]
+        ? [
+            `${counted(unreadable.length, "image")} that cannot be used: repair or remove them, or train with --skip-bad`,
+          ]
         : [];
     try {
       const { notes } = splitUsable(dataset, store, found, { seed: 0 });

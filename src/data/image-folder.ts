@@ -4,7 +4,7 @@
  */
 import { statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { quoted } from "../io/index.ts";
+import { counted, quoted } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 import { readableKinds } from "./formats.ts";
 import { type FolderScan, type FoundImage, scanFolder } from "./scan-folder.ts";
@@ -118,9 +118,8 @@ function splitLayout(root: string, { images, folders, ignored }: FolderScan): La
     .filter(([name, split]) => name.toLowerCase() !== split && !/^val(id)?$/i.test(name))
     .map(([name, split]) => `${quoted(name)} is used as the ${split} split`);
   for (const [name, count] of unlabelled) {
-    const what = count === 1 ? "1 image" : `${count} images`;
     notes.push(
-      `${name} holds ${what} without class folders: label them with hub-pathway predict RUN ${join(root, name)}`,
+      `${quoted(name)} holds ${counted(count, "image")} without class folders: label them with hub-pathway predict RUN ${join(root, name)}`,
     );
   }
   const isClass = (parts: readonly string[]) => parts.length === 2 && splitOf(parts[0] ?? "") === "train";

@@ -1,6 +1,6 @@
 /** Splits into train, validation and test: stratified by class, whole groups on one side, decided by the seed alone. */
 import { createHash } from "node:crypto";
-import { quoted } from "../io/index.ts";
+import { counted, quoted } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 import { keyedRandom, shuffled } from "./keyed-random.ts";
 import type { Dataset, Item } from "./types.ts";
@@ -123,7 +123,7 @@ function tooFew(
   const images = imagesIn(open);
   if (own.length === 0) return new UserError(`${where} has no image that can be used: repair its files, or remove it`);
   if (images === 0) return new UserError(`${where} has no training image: its images are all in other splits`);
-  const count = `${images} ${published ? "training " : ""}image${images === 1 ? "" : "s"}`;
+  const count = counted(images, published ? "training image" : "image");
   if (open.length === 1 && images > 1 && !hasValidation) {
     return new UserError(
       `${where} has ${count}, which are all copies of one picture: add different ones, or keep them apart with --duplicates keep`,

@@ -1,5 +1,5 @@
 /** Whether a data set can be trained on, and how it is split: one answer for `data check` and for training. */
-import { quoted } from "../io/index.ts";
+import { counted, quoted } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 import { type DuplicatePair, type Duplicates, findDuplicates } from "./duplicates.ts";
 import type { ImageStore } from "./image-store.ts";
@@ -60,7 +60,7 @@ export function namesOf(dataset: Dataset, { first, second }: DuplicatePair): str
 export function ignoredNotes({ ignored = [] }: Dataset): string[] {
   return ignored.map(({ reason, count, examples }) => {
     const named = examples.map(quoted).join(", ");
-    return `left out ${count} ${count === 1 ? "file" : "files"}, ${reason}: ${named}${count > examples.length ? ", …" : ""}`;
+    return `left out ${counted(count, "file")}, ${reason}: ${named}${count > examples.length ? ", …" : ""}`;
   });
 }
 
@@ -70,10 +70,10 @@ function remarksOn(dataset: Dataset, { pairs, uniform }: Duplicates): string[] {
   const [conflicts, across, copies] = [of("conflict"), of("splits"), of("class")];
   const remarks: string[] = [];
   if (conflicts.length > 0)
-    remarks.push(`${conflicts.length} images look like one of another class, ${example(conflicts)}`);
+    remarks.push(`${counted(conflicts.length, "image")} with a look-alike in another class, ${example(conflicts)}`);
   if (across.length > 0) {
     remarks.push(
-      `${across.length} images are in two splits, ${example(across)}: figures will look better than on new images`,
+      `${counted(across.length, "image")} in two splits, ${example(across)}: figures will look better than on new images`,
     );
   }
   for (const { label, alike, images } of uniform) {
@@ -85,7 +85,7 @@ function remarksOn(dataset: Dataset, { pairs, uniform }: Duplicates): string[] {
   const grouped = copies.filter(({ second }) => !uniform.some(({ label }) => label === dataset.items[second]?.label));
   if (grouped.length > 0) {
     remarks.push(
-      `${grouped.length} images repeat others of their class, ${example(grouped)}: they stay on one side of the split`,
+      `${counted(grouped.length, "copy", "copies")} of other images of the class, ${example(grouped)}: they stay on one side of the split`,
     );
   }
   return remarks;

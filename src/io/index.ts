@@ -6,7 +6,7 @@ export { appendJsonLine, readJsonLines, repairJsonLines } from "./json-lines.ts"
 export { LazyTensor } from "./lazy-tensor.ts";
 export { acquireLock, Lock, type LockOptions, withLock } from "./lock.ts";
 export { OnnxModel, onnxParts, openOnnx } from "./onnx/index.ts";
-export { printable, quoted, reasonOf, shown } from "./quoted.ts";
+export { counted, printable, quoted, reasonOf, shown } from "./quoted.ts";
 export {
   kindOf,
   type OpenRegularOptions,

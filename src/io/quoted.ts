@@ -19,6 +19,11 @@ export function reasonOf(error: unknown, longest = longestReason): string {
   return printable(shortened(message.trim().replaceAll(/\s+/g, " "), longest));
 }
 
+/** A number with its noun: "1 image", "2 images". */
+export function counted(count: number, noun: string, plural = `${noun}s`): string {
+  return `${count} ${count === 1 ? noun : plural}`;
+}
+
 function shortened(text: string, longest: number): string {
   return text.length > longest ? `${text.slice(0, longest)}…` : text;
 }

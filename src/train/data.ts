@@ -68,6 +68,8 @@ export interface DataRequest {
   batchSize: number;
   seed: number;
   onProgress?: Progress | undefined;
+  /** Takes remarks for the user: what was left out, and what figures may suffer from. */
+  onNote?: ((text: string) => void) | undefined;
   /** Leave unreadable images out instead of stopping. */
   skipBad?: boolean | undefined;
   /** What becomes of copies (default "group": they stay on one side of the split). */
@@ -89,8 +91,6 @@ export interface TaskData {
   contentHashes: readonly (string | undefined)[];
   /** Class of each item, by position. */
   labels: readonly number[];
-  /** Remarks for the user: what was left out, and what figures may suffer from. */
-  notes: readonly string[];
   counts: Record<SplitName, number>;
   /** Names of the items, for reports. */
   ids: readonly string[];
@@ -137,7 +137,8 @@ export async function prepareData(request: DataRequest): Promise<TaskData> {
       seed,
       policy: request.duplicates,
     });
-    return taskData(request, dataset, store, split, notes);
+    for (const note of notes) request.onNote?.(note);
+    return taskData(request, dataset, store, split);
   } catch (error) {
     store.dispose();
     throw error;
@@ -149,7 +150,6 @@ function taskData(
   dataset: Dataset,
   store: ImageStore,
   split: Split,
-  notes: string[],
 ): TaskData {
   const labels = dataset.items.map((item) => item.label);
   const common = { store, labels, classes: dataset.classes.length, batchSize, seed, device };
@@ -167,7 +167,6 @@ function taskData(
     positionsHash: split.hash,
     contentHashes: store.contentHashes,
     labels,
-    notes,
     counts,
     skipped: store.skipped.size,
     ids: dataset.items.map((item) => item.id),

@@ -1,5 +1,5 @@
 /** The options of every command that prepares data as train does: the same ones give the same split. */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { number } from "../flags.ts";
 
 /** Adds the options to a command, --seed left out. */
@@ -13,5 +13,13 @@ export function addDataOptions(command: Command): Command {
     .option("--train-per-class <n>", "use at most so many training images of a class", number)
     .option("--validation-fraction <part>", "of each class, for choosing", number, 0.2)
     .option("--test-fraction <part>", "of each class, for the final figure", number, 0.2)
-    .option("--skip-bad", "leave unreadable images out and count them");
+    .option("--skip-bad", "leave unreadable images out and count them")
+    .addOption(
+      new Option(
+        "--duplicates <policy>",
+        "copies of one image: group puts them on one side of a split, keep does nothing",
+      )
+        .choices(["group", "keep"])
+        .default("group"),
+    );
 }

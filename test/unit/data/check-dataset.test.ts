@@ -62,7 +62,7 @@ test("unreadable and oversized images, small and uneven classes are reported", a
   );
   assert.match(warnings.join("\n"), /few \(6\)/);
   assert.match(warnings.join("\n"), /ten times/);
-  assert.match(refusals.join("\n"), /3 images cannot be used.*--skip-bad/);
+  assert.match(refusals.join("\n"), /3 images that cannot be used.*--skip-bad/);
   assert.match((await refusalOf(root)) ?? "", /broken\.png cannot be used: it is no image.*--skip-bad/);
 });
 
