@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { duration } from "../report/index.ts";
 import {
   type AlgorithmPlan,
+  type BestPolicy,
   EpisodeVideo,
   makeEnvironment,
   type NetworkPlan,
@@ -38,6 +39,7 @@ export interface TrainFlags {
   network?: string;
   config?: Record<string, unknown>;
   set?: Record<string, unknown>;
+  evalEvery?: number;
   seed: number;
   resume?: boolean;
   threads?: number;
@@ -50,6 +52,7 @@ export interface EvalFlags {
   maxSteps: number;
   greedy?: boolean;
   video?: string;
+  last?: boolean;
   hub?: string;
   seed: number;
   python?: string;
@@ -58,6 +61,7 @@ export interface EvalFlags {
 export async function train(flags: TrainFlags, output: Output): Promise<void> {
   const { steps, algorithm: name, threads, env, out, seed } = flags;
   const copies = flags.copies ?? (name === "ppo" ? 16 : 4);
+  const evalEvery = flags.evalEvery ?? Math.max(leastBetween, Math.ceil(steps / 10));
   requireCounts({ steps, copies, threads });
   requireSeed(seed);
   if (threads !== undefined) setNumThreads(threads);
@@ -81,6 +85,7 @@ export async function train(flags: TrainFlags, output: Output): Promise<void> {
       out,
       resume: flags.resume ?? false,
       emit: progress.emit,
+      ...(evalEvery > 0 ? { evaluation: { every: evalEvery, episodes: evaluationEpisodes } } : {}),
       signal: abort.signal,
     });
     progress.stop();
@@ -88,7 +93,8 @@ export async function train(flags: TrainFlags, output: Output): Promise<void> {
     const score = meanScore === undefined ? "" : ` of clipped rewards, mean score ${meanScore.toFixed(1)} of the game,`;
     const returned =
       meanReturn === undefined ? "no episode ended" : `mean return ${meanReturn.toFixed(2)}${score} at the end`;
-    output.say(`${env}: ${returned}, ${episodes} episodes in ${duration(seconds)}`);
+    output.say(`${env}: ${returned}, ${outcome.steps} steps and ${episodes} episodes in ${duration(seconds)}`);
+    if (outcome.best) output.say(bestText(outcome.best));
     output.say(`next: hub-pathway rl eval ${out}`);
     output.result({ ...outcome, out });
   } catch (error) {
@@ -106,6 +112,13 @@ export async function train(flags: TrainFlags, output: Output): Promise<void> {
     process.off("SIGINT", stop);
     process.off("SIGTERM", stop);
   }
+}
+
+/** Episodes that measure a policy while it trains, and the least steps between two measurements that nobody asked for. */
+const [evaluationEpisodes, leastBetween] = [20, 20_000];
+
+function bestText({ steps, meanReturn }: BestPolicy): string {
+  return `kept: the policy after ${steps} steps, mean return ${meanReturn.toFixed(2)} over ${evaluationEpisodes} episodes apart from training`;
 }
 
 /** Not a part of the run: it may be continued elsewhere, with another interpreter. */
@@ -199,11 +212,11 @@ export async function evaluateRun(path: string, flags: EvalFlags, output: Output
   requireCounts({ episodes, copies, maxSteps });
   requireSeed(seed);
   usePython(flags.python);
-  const opened = await openAgent(path, { copies: Math.min(copies, episodes), seed, hub: flags.hub });
+  const opened = await openAgent(path, { copies: Math.min(copies, episodes), seed, hub: flags.hub, last: flags.last });
   const { environment, network, run, form, actions } = opened;
   const { memberNames } = network;
   try {
-    const video = flags.video === undefined ? undefined : new EpisodeVideo(flags.video, form, memberNames.length);
+    const video = flags.video === undefined ? undefined : new EpisodeVideo(flags.video, form, memberNames);
     const kind = outputKind(run.algorithm.name);
     const play = { environment, network, form, actions: actions.length, kind, episodes, greedy, maxSteps };
     const played = await playEpisodes({ ...play, onStep: video && ((frame) => video.add(frame)) });
@@ -214,19 +227,22 @@ export async function evaluateRun(path: string, flags: EvalFlags, output: Output
     }
     const stepsPerSecond = played.steps / played.seconds;
     output.say(
-      `${run.environment}, ${played.returns.length} episodes: return ${summary.mean.toFixed(2)} ± ${summary.deviation.toFixed(2)} ` +
-        `(${summary.lowest} to ${summary.highest}), after ${opened.steps} steps of training, ${stepsPerSecond.toFixed(0)} steps/s`,
+      `${run.environment}, ${played.returns.length} episodes: mean return ${summary.mean.toFixed(2)} ` +
+        `(95 % interval ${summary.low.toFixed(2)} to ${summary.high.toFixed(2)}), standard deviation of episodes ${summary.deviation.toFixed(2)}, ` +
+        `${summary.lowest} to ${summary.highest}`,
     );
+    output.say(`the policy after ${opened.steps} steps of training, ${stepsPerSecond.toFixed(0)} steps/s`);
     for (const [i, share] of (played.shares ?? []).entries()) {
       output.say(`  ${(100 * share).toFixed(1).padStart(5)} % ${memberNames[i]}`);
     }
-    if (video) output.say(`video: ${flags.video}${memberNames.length > 0 ? `, boxes: ${memberNames.join(", ")}` : ""}`);
+    if (video) output.say(`video: ${flags.video}`);
     if (video && video.skipped > 0) output.note(`the video leaves out the last ${video.skipped} steps`);
     output.result({
       environment: run.environment,
       episodes: played.returns.length,
       cutEpisodes: played.cut,
       meanReturn: summary.mean,
+      meanInterval: [summary.low, summary.high],
       returnDeviation: summary.deviation,
       returns: played.returns,
       meanLength: played.lengths.reduce((sum, length) => sum + length, 0) / played.lengths.length,
@@ -251,5 +267,9 @@ function summarise(returns: readonly number[]) {
   const mean = returns.reduce((sum, value) => sum + value, 0) / returns.length;
   const squares = returns.reduce((sum, value) => sum + (value - mean) ** 2, 0);
   const deviation = Math.sqrt(squares / Math.max(1, returns.length - 1));
-  return { mean, deviation, lowest: Math.min(...returns), highest: Math.max(...returns) };
+  // Of the mean, by the normal distribution.
+  const half = (1.96 * deviation) / Math.sqrt(returns.length);
+  const sorted = [...returns].sort((a, b) => a - b);
+  const [lowest, highest] = [sorted[0] ?? 0, sorted.at(-1) ?? 0];
+  return { mean, deviation, low: mean - half, high: mean + half, lowest, highest };
 }

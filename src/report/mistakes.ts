@@ -1,6 +1,5 @@
 /** What a run gets wrong: confused classes and the images it is surest about. N items, C classes. */
-import { argmaxAt, type Evaluation } from "../train/index.ts";
-import type { ReportData } from "./analysis.ts";
+import { argmaxAt, type Evaluation, type TaskData } from "../train/index.ts";
 
 /** An image of the measured split and what was said of it. */
 export interface JudgedImage {
@@ -33,7 +32,7 @@ export interface MistakeAnalysis {
 /** Pairs and images that an overview holds. */
 const most = { pairs: 12, images: 24 };
 
-export function analyseMistakes(evaluation: Evaluation, data: ReportData): MistakeAnalysis {
+export function analyseMistakes(evaluation: Evaluation, data: TaskData): MistakeAnalysis {
   const { labels } = evaluation;
   const judged = labels.map((_, item) => judge(item, evaluation, data));
   const wrong = judged.filter(({ truth, predicted }) => truth !== predicted);
@@ -53,7 +52,7 @@ export function analyseMistakes(evaluation: Evaluation, data: ReportData): Mista
 }
 
 /** What was said of one item of an evaluation. */
-export function judge(item: number, evaluation: Evaluation, data: ReportData): JudgedImage {
+export function judge(item: number, evaluation: Evaluation, data: TaskData): JudgedImage {
   const { probabilities, classes, labels, indices } = evaluation;
   const index = indices[item] ?? -1;
   const best = argmaxAt(probabilities, item * classes, classes);

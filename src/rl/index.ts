@@ -12,6 +12,7 @@ export { EpisodeMeter } from "./algorithms/episodes.ts";
 export { defaultPpoOptions, Ppo, type PpoOptions, usualPpoOptions } from "./algorithms/ppo.ts";
 export * from "./environments/index.ts";
 export { addAgentOfRun } from "./training/add-to-hub.ts";
+export type { BestPolicy, EvaluationPlan } from "./training/best-policy.ts";
 export { type Distilled, type DistilRequest, distil } from "./training/distil.ts";
 export { type PlayResult, playEpisodes } from "./training/evaluate.ts";
 export { type AgentEvent, type EmitAgent, readProgress } from "./training/events.ts";

@@ -54,7 +54,7 @@ test("agents are trained, form a hub, and Hub-Pathway plays another game over th
   assert.ok(Math.abs(shares.reduce((a, b) => a + b, 0) - 1) < 1e-9);
   const picture = await sharp(video).metadata();
   assert.ok((picture.pages ?? 0) > 3);
-  assert.equal(picture.width, 160);
+  assert.equal(picture.width, 240);
 });
 
 test("Ctrl-C saves, says how to go on, and the resumed run ends as an uninterrupted one", async () => {

@@ -42,6 +42,11 @@ export function addRlCommand(program: Command, output: () => Output): void {
     .option("--network <name>", "architecture of a new agent (default: the usual one for what is seen)")
     .option("--config <name=value>", "a choice of that architecture; may be repeated", choice)
     .option("--set <name=value>", "a setting of the algorithm, such as lr=0.0005; may be repeated", choice)
+    .option(
+      "--eval-every <n>",
+      "steps between two measurements of the policy, the best of which is kept; 0 for none (default: a tenth of --steps, at least 20000)",
+      number,
+    )
     .option("--seed <n>", "moves weights, play and noise", number, 0)
     .option("--resume", "continue the run in --out")
     .option("--threads <n>", "threads inside one operator", number)
@@ -54,7 +59,8 @@ export function addRlCommand(program: Command, output: () => Output): void {
     .option("--copies <n>", "environments that are played side by side", number, 10)
     .option("--max-steps <n>", "steps after which an episode counts as it is", number, longestEpisode)
     .option("--greedy", "always the most likely action, instead of one drawn by the policy")
-    .option("--video <file>", "film the first episode, as .gif or .webp, with the active agents marked below")
+    .option("--video <file>", "film the first episode as .gif or .webp, with the return and the active agents")
+    .option("--last", "the policy at the end of training, instead of the best measured one")
     .option("--hub <dir>", "where the hub moved to")
     .option("--seed <n>", "of the environment; training has others", number, 1_000_000)
     .option("--python <path>", pythonHelp)

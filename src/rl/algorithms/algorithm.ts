@@ -39,6 +39,8 @@ export interface AlgorithmState {
 export interface Algorithm {
   /** Steps of the environment so far, over its copies. */
   readonly steps: number;
+  /** Steps at which training ends: the first point at which it can stop, at or beyond the wanted ones. */
+  readonly lastStep: number;
   readonly state: AlgorithmState;
   /** Must be set before the first `advance`: what the environment shows. */
   observations: Observations;
@@ -63,4 +65,9 @@ export function finiteLoss(loss: Tensor): number {
 /** Adds up the rows of each model. */
 export function addRows(sum: number[], rows: readonly number[] | undefined): void {
   for (const [i, count] of (rows ?? []).entries()) sum[i] = (sum[i] ?? 0) + count;
+}
+
+/** The next multiple of `unit` at or above `count`. */
+export function roundUp(count: number, unit: number): number {
+  return Math.ceil(count / unit) * unit;
 }

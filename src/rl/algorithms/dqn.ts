@@ -19,6 +19,7 @@ import {
   addRows,
   finiteLoss,
   type Progress,
+  roundUp,
   type Setting,
 } from "./algorithm.ts";
 import { Replay, StepQueue } from "./replay.ts";
@@ -122,6 +123,11 @@ export class Dqn implements Algorithm {
 
   get steps(): number {
     return this.#steps;
+  }
+
+  /** All copies play each step. */
+  get lastStep(): number {
+    return roundUp(this.#setting.totalSteps, this.#setting.environment.n);
   }
 
   /** About 500 steps with the updates that belong to them. */

@@ -20,6 +20,7 @@ import {
   addRows,
   finiteLoss,
   type Progress,
+  roundUp,
   type Setting,
 } from "./algorithm.ts";
 
@@ -117,6 +118,12 @@ export class Ppo implements Algorithm {
 
   get steps(): number {
     return this.#steps;
+  }
+
+  /** Rollouts are whole. */
+  get lastStep(): number {
+    const { environment, totalSteps } = this.#setting;
+    return roundUp(totalSteps, this.#options.rollout * environment.n);
   }
 
   /** One rollout and the update that learns from it. */

@@ -6,6 +6,7 @@ import { disposeTree, type Tensor, UserError } from "../../torch/index.ts";
 import type { Algorithm } from "../algorithms/algorithm.ts";
 import type { EpisodeMeter } from "../algorithms/episodes.ts";
 import type { EnvironmentState, VectorEnvironment } from "../environments/index.ts";
+import type { BestPolicy } from "./best-policy.ts";
 
 export const agentCheckpointVersion = 2;
 
@@ -19,6 +20,17 @@ interface Meta {
   numbers: Record<string, unknown>;
   episodes: ReturnType<EpisodeMeter["state"]>;
   environment: EnvironmentState;
+  best?: BestPolicy | undefined;
+}
+
+/** What a checkpoint says beside the state itself. */
+export interface SaveOptions {
+  identity: string;
+  seconds: number;
+  /** Leaves out what only further training would need. */
+  finished: boolean;
+  /** The best policy so far, where policies are measured. */
+  best?: BestPolicy | undefined;
 }
 
 export interface Parts {
@@ -27,11 +39,8 @@ export interface Parts {
   environment: VectorEnvironment;
 }
 
-/**
- * Writes the state between two advances.
- * @param finished leave out what only further training would need
- */
-export function saveAgent(path: string, parts: Parts, identity: string, seconds: number, finished: boolean): void {
+/** Writes the state between two advances. */
+export function saveAgent(path: string, parts: Parts, { identity, seconds, finished, best }: SaveOptions): void {
   const { modules, optimizer, streams, arrays, numbers } = parts.algorithm.state;
   const tensors = new Map<string, Tensor>();
   for (const [name, module] of Object.entries(modules)) {
@@ -52,6 +61,7 @@ export function saveAgent(path: string, parts: Parts, identity: string, seconds:
     numbers: numbers(),
     episodes: parts.episodes.state(),
     environment: parts.environment.state(),
+    best,
   };
   try {
     writeSafetensors(path, tensors, { agent: JSON.stringify(meta) });
@@ -68,7 +78,7 @@ export async function resumeAgent(
   path: string,
   parts: Parts,
   identity: string,
-): Promise<{ steps: number; seconds: number; finished: boolean } | undefined> {
+): Promise<{ steps: number; seconds: number; finished: boolean; best: BestPolicy | undefined } | undefined> {
   if (!existsSync(path)) return undefined;
   const { tensors, metadata } = readSafetensors(path);
   try {
@@ -87,20 +97,21 @@ export async function resumeAgent(
     }
     parts.episodes.restore(meta.episodes);
     parts.algorithm.observations = await parts.environment.restore(meta.environment);
-    return { steps: meta.numbers["steps"] as number, seconds: meta.seconds, finished: meta.finished };
+    const { seconds, finished, best } = meta;
+    return { steps: meta.numbers["steps"] as number, seconds, finished, best };
   } finally {
     disposeTree(tensors);
   }
 }
 
-/** Only the trained weights. @throws UserError when there is no checkpoint */
-export function loadModel(path: string, module: Module): { steps: number; finished: boolean } {
+/** Loads the trained weights alone; returns their steps of training. @throws UserError when there is no checkpoint */
+export function loadModel(path: string, module: Module): number {
   if (!existsSync(path)) throw new UserError(`${path} is missing: the run has not saved anything yet`);
   const { tensors, metadata } = readSafetensors(path);
   try {
     const meta = parseMeta(path, metadata["agent"]);
     module.loadStateDict(below(tensors, "model/"));
-    return { steps: meta.numbers["steps"] as number, finished: meta.finished };
+    return meta.numbers["steps"] as number;
   } finally {
     disposeTree(tensors);
   }

@@ -1,6 +1,7 @@
 /** Playing whole episodes with a trained network. n copies, A actions, m models of a hub. */
 
 import { inferenceMode, scope } from "../../torch/index.ts";
+import { eventLoopTurn } from "../../train/index.ts";
 import type { OutputKind, TrainedNetwork } from "../agents/network.ts";
 import { encode, type ObservationForm } from "../agents/observations.ts";
 import { greedyActions, sampleActions, uniforms } from "../algorithms/actions.ts";
@@ -42,6 +43,9 @@ export interface PlayResult {
   seconds: number;
 }
 
+/** Steps between two turns of the event loop, on which signals and progress live. */
+const stepsPerTurn = 100;
+
 /**
  * Plays the episodes, from a fresh start of the environment. Each copy plays a fixed number of them: to take those that
  * end first would prefer short ones.
@@ -54,10 +58,11 @@ export async function playEpisodes(request: PlayRequest): Promise<PlayResult> {
   const running = Array.from({ length: n }, () => ({ return: 0, length: 0 }));
   const counts = new Array<number>(network.memberNames.length).fill(0);
   let observations = await environment.reset();
-  let [steps, cut] = [0, 0];
+  let [steps, cut, turns] = [0, 0, 0];
   let showing = request.onStep !== undefined;
   const began = performance.now();
   while (left.some((count) => count > 0)) {
+    if (turns++ % stepsPerTurn === 0) await eventLoopTurn();
     const { outputs, routes } = decide(request, observations);
     const chosen = choose(request, outputs, n, A);
     const shown = showing ? observations.slice(0, request.form.elements) : undefined;

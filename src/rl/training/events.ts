@@ -37,6 +37,13 @@ export type AgentEvent =
       logs: Record<string, number>;
     }
   | {
+      /** The policy as it is now, on episodes apart from training. */
+      type: "evaluation";
+      steps: number;
+      returns: number[];
+      meanReturn: number;
+    }
+  | {
       type: "finished";
       steps: number;
       seconds: number;

@@ -14,6 +14,7 @@ import { Dqn, type DqnOptions } from "../algorithms/dqn.ts";
 import { EpisodeMeter } from "../algorithms/episodes.ts";
 import { Ppo, type PpoOptions } from "../algorithms/ppo.ts";
 import { type EnvironmentOptions, makeEnvironment, type VectorEnvironment } from "../environments/index.ts";
+import { type BestPolicy, type EvaluationPlan, PolicyEvaluation } from "./best-policy.ts";
 import { loadModel, type Parts, resumeAgent, saveAgent } from "./checkpoint.ts";
 import { agentEventVersion, agentLog, type EmitAgent } from "./events.ts";
 
@@ -51,6 +52,8 @@ export interface AgentRequest extends Omit<AgentRun, "version" | "agents"> {
   signal?: AbortSignal | undefined;
   /** Seconds between checkpoints. */
   checkpointSeconds?: number | undefined;
+  /** Measure the policy while it trains, and keep the best one; not measured when left out. Training is the same. */
+  evaluation?: EvaluationPlan | undefined;
 }
 
 export interface AgentOutcome {
@@ -62,6 +65,8 @@ export interface AgentOutcome {
   /** The same in the game's own points, where the rewards that were learned from are clipped. */
   meanScore?: number | undefined;
   meanLength: number | undefined;
+  /** The policy that is kept, where policies were measured. */
+  best?: BestPolicy | undefined;
 }
 
 export function outputKind(algorithm: AlgorithmPlan["name"]): OutputKind {
@@ -83,16 +88,29 @@ export async function trainAgent(request: AgentRequest): Promise<AgentOutcome> {
   });
   const networks: TrainedNetwork[] = [];
   let algorithm: Algorithm | undefined;
+  let apart: VectorEnvironment | undefined;
   try {
     const setting = settingOf(run, environment, hub, networks);
     algorithm = await createAlgorithm(request, setting);
+    apart = await evaluationEnvironment(request);
     createFolder(request.out, run);
-    return await train(request, { algorithm, episodes: setting.episodes, environment }, setting);
+    return await train(request, { algorithm, episodes: setting.episodes, environment }, setting, apart);
   } finally {
+    await apart?.close();
     algorithm?.dispose();
     for (const network of networks) network.dispose();
     await environment.close();
   }
+}
+
+/** Copies that play the episodes of a measurement side by side. */
+const evaluationCopies = 10;
+
+async function evaluationEnvironment(request: AgentRequest): Promise<VectorEnvironment | undefined> {
+  const { evaluation, environment, environmentOptions } = request;
+  if (!evaluation) return undefined;
+  const n = Math.min(evaluationCopies, evaluation.episodes);
+  return await makeEnvironment(environment, { ...withWholeRewards(environmentOptions), n });
 }
 
 function openAgentHub({ hub, network }: Pick<AgentRequest, "hub" | "network">): Hub | undefined {
@@ -135,7 +153,12 @@ async function createAlgorithm(
   return created;
 }
 
-async function train(request: AgentRequest, parts: Parts, setting: Setting): Promise<AgentOutcome> {
+async function train(
+  request: AgentRequest,
+  parts: Parts,
+  setting: Setting,
+  apart: VectorEnvironment | undefined,
+): Promise<AgentOutcome> {
   const { out, signal, totalSteps, checkpointSeconds = 60 } = request;
   const { algorithm, episodes } = parts;
   const path = checkpointPath(out);
@@ -149,19 +172,24 @@ async function train(request: AgentRequest, parts: Parts, setting: Setting): Pro
     log(event);
     request.emit(event);
   };
+  const evaluation =
+    apart && evaluationOf(request, setting, apart, { emit, steps: algorithm.steps, best: before?.best });
+  const save = (to: string, finished: boolean): void =>
+    saveAgent(to, parts, { identity, seconds, finished, best: evaluation?.best ?? before?.best });
   const finish = (steps: number): AgentOutcome => {
     const { means, count } = episodes;
     const [meanReturn, meanScore] = [means?.return, means?.score];
     const outcome = { steps, seconds, episodes: count };
     emit({ type: "finished", ...outcome, meanReturn, meanScore });
-    const result = { ...outcome, meanReturn, meanScore, meanLength: means?.length };
+    const best = evaluation?.best ?? before?.best;
+    const result = { ...outcome, meanReturn, meanScore, meanLength: means?.length, ...(best ? { best } : {}) };
     writeFileAtomic(resultPath(out), `${JSON.stringify(result, null, 2)}\n`);
     return result;
   };
   // A run that was killed between its last checkpoint and its result has all that the result says.
   if (before?.finished) return finish(before.steps);
-  emit(startEvent(request, setting, algorithm.steps));
-  const reporter = new Reporter(totalSteps, episodes, emit);
+  emit(startEvent(request, setting, algorithm));
+  const reporter = new Reporter(algorithm.lastStep, episodes, emit);
   let lastSaved = performance.now();
   let pause = checkpointSeconds * 1000;
   while (algorithm.steps < totalSteps) {
@@ -171,12 +199,13 @@ async function train(request: AgentRequest, parts: Parts, setting: Setting): Pro
     const spent = (performance.now() - began) / 1000;
     seconds += spent;
     reporter.add(algorithm.steps, algorithm.steps - steps, spent, logs, rows);
+    if (await evaluation?.isBest(algorithm.steps, algorithm.steps >= totalSteps)) save(bestPath(out), true);
     // Signals and the progress bar live on the event loop.
     await new Promise((resolve) => setImmediate(resolve));
     if (signal?.aborted || performance.now() - lastSaved > pause) {
       reporter.flush();
       const start = performance.now();
-      saveAgent(path, parts, identity, seconds, false);
+      save(path, false);
       lastSaved = performance.now();
       // A large replay takes long to write: no more than a tenth of the time goes into it.
       pause = Math.max(pause, 9 * (lastSaved - start));
@@ -184,12 +213,24 @@ async function train(request: AgentRequest, parts: Parts, setting: Setting): Pro
     if (signal?.aborted) throw new Interrupted(out);
   }
   reporter.flush();
-  saveAgent(path, parts, identity, seconds, true);
+  save(path, true);
   return finish(algorithm.steps);
 }
 
-function startEvent(request: AgentRequest, { network }: Setting, steps: number) {
-  const { environment, algorithm, seed, totalSteps } = request;
+function evaluationOf(
+  { evaluation, algorithm, seed: runSeed }: AgentRequest,
+  { network, form, actions }: Setting,
+  environment: VectorEnvironment,
+  { emit, steps, best }: { emit: EmitAgent; steps: number; best: BestPolicy | undefined },
+): PolicyEvaluation | undefined {
+  if (!evaluation) return undefined;
+  const seed = seedOf(runSeed, "evaluation") % 2 ** 31;
+  const kind = outputKind(algorithm.name);
+  return new PolicyEvaluation({ plan: evaluation, environment, network, form, actions, kind, seed, emit }, steps, best);
+}
+
+function startEvent(request: AgentRequest, { network }: Setting, { steps, lastStep: totalSteps }: Algorithm) {
+  const { environment, algorithm, seed } = request;
   return {
     type: "start" as const,
     version: agentEventVersion,
@@ -259,6 +300,7 @@ export function checkpointPath(out: string): string {
   return join(out, "agent.checkpoint.safetensors");
 }
 
+const bestPath = (out: string) => join(out, "agent.best.safetensors");
 const resultPath = (out: string) => join(out, "result.json");
 const runFile = (out: string) => join(out, "agent.json");
 
@@ -281,7 +323,7 @@ export function readAgentRun(out: string): AgentRun {
 
 /** What the run is, checked against what the folder says of a run to continue. */
 function recordedRun(request: AgentRequest, hub: Hub | undefined): AgentRun {
-  const { out, resume, emit: _, signal: __, checkpointSeconds: ___, ...options } = request;
+  const { out, resume, emit: _, signal: __, checkpointSeconds: ___, evaluation: ____, ...options } = request;
   const run: AgentRun = {
     version: agentRunVersion,
     ...options,
@@ -362,12 +404,13 @@ function withWholeRewards(options: AgentRun["environmentOptions"]): AgentRun["en
 }
 
 /**
- * The trained network of a run and a fresh environment for it; the caller disposes and closes both.
+ * The network that a run keeps, the best measured one where there is one, and a fresh environment for it; the caller
+ * disposes and closes both.
  * @throws UserError when the hub lacks an agent that the run began with, or nothing was saved yet
  */
 export async function openAgent(
   out: string,
-  options: { copies: number; seed: number; hub?: string | undefined },
+  options: { copies: number; seed: number; hub?: string | undefined; last?: boolean | undefined },
 ): Promise<OpenedAgent & { environment: VectorEnvironment }> {
   const run = readAgentRun(out);
   const hub = openAgentHub({ hub: options.hub ?? run.hub, network: run.network });
@@ -382,8 +425,9 @@ export async function openAgent(
     const actions = actionNames(environment);
     const network = networkOf(run, form, actions.length, hub);
     try {
-      const saved = loadModel(checkpointPath(out), network.module);
-      return { run, network, form, actions, hub, environment, ...saved };
+      const best = !options.last && existsSync(bestPath(out));
+      const steps = loadModel(best ? bestPath(out) : checkpointPath(out), network.module);
+      return { run, network, form, actions, hub, environment, steps, finished: existsSync(resultPath(out)) };
     } catch (error) {
       network.dispose();
       throw error;

@@ -1,110 +1,150 @@
-/** An episode as a moving picture: what the agent saw, and below it one box for each agent of the hub, lit when active. */
+/**
+ * An episode as a moving picture: what the agent saw, the return so far, and a legend of the hub's agents in which the
+ * active ones are lit.
+ */
 import { mkdirSync } from "node:fs";
 import { dirname, extname } from "node:path";
-import sharp from "sharp";
+import sharp, { type Sharp } from "sharp";
 import { writeFileAtomic } from "../../io/index.ts";
 import { ConfigError, UserError } from "../../torch/index.ts";
 import type { ObservationForm } from "../agents/observations.ts";
+import { classicDrawing, type Drawing } from "../environments/classic/draw.ts";
 import { colour } from "../environments/render.ts";
 import type { PlayedFrame } from "./evaluate.ts";
 
-/** Pixels: least side of the picture, height of the boxes, gap around them. */
-const [leastSide, boxHeight, gap] = [160, 14, 2];
+/** Pixels: width of the film, height of a line of text. */
+const [filmWidth, lineHeight] = [240, 18];
 /** Longer episodes are shown up to here. */
 const mostFrames = 1500;
 const frameMilliseconds = 80;
 /** Pictures with sides from here on are camera frames, not grids of objects. */
 const cameraSide = 36;
 
-type Colour = readonly [number, number, number];
+type Colour = readonly [red: number, green: number, blue: number];
+
+interface Shown extends PlayedFrame {
+  /** Sum of the rewards up to and with this step. */
+  total: number;
+}
+
+interface Raw {
+  data: Buffer;
+  width: number;
+  height: number;
+}
 
 export class EpisodeVideo {
   readonly #path: string;
   readonly #form: ObservationForm;
-  readonly #models: number;
-  readonly #frames: Uint8Array[] = [];
-  readonly #scale: number;
+  readonly #members: readonly string[];
+  readonly #drawing: Drawing | undefined;
+  readonly #frames: Shown[] = [];
+  #total = 0;
   /** Frames that did not fit. */
   skipped = 0;
 
-  /** @throws ConfigError for another file type than .gif and .webp, UserError for observations that are no pictures */
-  constructor(path: string, form: ObservationForm, models: number) {
+  /**
+   * @param members names of the hub's agents, none for an agent alone
+   * @throws ConfigError for another file type than .gif and .webp, UserError for observations that nobody can draw
+   */
+  constructor(path: string, form: ObservationForm, members: readonly string[]) {
     const [, height, width] = form.shape;
     if (![".gif", ".webp"].includes(extname(path).toLowerCase())) {
       throw new ConfigError(`${path}: a video is written as .gif or .webp`);
     }
-    if (height * width === 1) {
-      throw new UserError(`${form.environment} shows numbers, not pictures: there is nothing to film`);
+    this.#drawing = classicDrawing(form.environment);
+    if (height * width === 1 && !this.#drawing) {
+      throw new UserError(
+        `${form.environment} shows ${form.elements} numbers, and this program has no drawing of it: leave out --video`,
+      );
     }
     // Not after a hundred episodes: the folder may not be writable.
     mkdirSync(dirname(path), { recursive: true });
     this.#path = path;
     this.#form = form;
-    this.#models = models;
-    this.#scale = Math.max(1, Math.round(leastSide / Math.max(height, width)));
-  }
-
-  get #width(): number {
-    return this.#form.shape[2] * this.#scale;
-  }
-
-  get #height(): number {
-    return this.#form.shape[1] * this.#scale + (this.#models > 0 ? boxHeight : 0);
+    this.#members = members;
   }
 
   add(frame: PlayedFrame): void {
-    if (this.#frames.length >= mostFrames) {
-      this.skipped += 1;
-      return;
-    }
-    const pixels = new Uint8Array(this.#width * this.#height * 3);
-    this.#drawObservation(frame, pixels);
-    for (let model = 0; model < this.#models; model++) {
-      this.#drawBox(model, frame.active.includes(model), pixels);
-    }
-    this.#frames.push(pixels);
+    this.#total += frame.reward;
+    if (this.#frames.length >= mostFrames) this.skipped += 1;
+    else this.#frames.push({ ...frame, total: this.#total });
   }
 
   /** Writes the file. @throws UserError when there is no frame, or the file cannot be written */
   async save(): Promise<void> {
-    const count = this.#frames.length;
-    if (count === 0) throw new UserError("there is no episode to show");
-    const [width, pageHeight] = [this.#width, this.#height];
-    const raw = { width, height: pageHeight * count, channels: 3 as const, pageHeight };
-    const image = sharp(Buffer.concat(this.#frames), { raw, limitInputPixels: false });
-    const options = { delay: new Array<number>(count).fill(frameMilliseconds), loop: 0 };
+    if (this.#frames.length === 0) throw new UserError("there is no episode to show");
+    const pages: Raw[] = [];
+    for (const [step, frame] of this.#frames.entries()) pages.push(await this.#page(frame, step + 1));
+    const [{ width, height }] = pages as [Raw, ...Raw[]];
+    const raw = { width, height: height * pages.length, channels: 3 as const, pageHeight: height };
+    const image = sharp(Buffer.concat(pages.map((page) => page.data)), { raw, limitInputPixels: false });
+    const options = { delay: new Array<number>(pages.length).fill(frameMilliseconds), loop: 0 };
     const isGif = extname(this.#path).toLowerCase() === ".gif";
     const encoded = isGif ? image.gif(options) : image.webp({ ...options, lossless: true });
     writeFileAtomic(this.#path, await encoded.toBuffer());
   }
 
-  #drawObservation({ observation }: PlayedFrame, pixels: Uint8Array): void {
-    const [channels, height, width] = this.#form.shape;
-    const isCamera = height >= cameraSide && width >= cameraSide;
-    for (let y = 0; y < height; y++) {
-      for (let x = 0; x < width; x++) {
-        const at = y * width + x;
-        const shade = isCamera
-          ? grey(observation, this.#form, at)
-          : topColour(observation, channels, height * width, at);
-        if (shade) this.#fill(x * this.#scale, y * this.#scale, this.#scale, this.#scale, shade, pixels);
-      }
-    }
+  async #page(frame: Shown, step: number): Promise<Raw> {
+    const picture = await this.#picture(frame.observation);
+    const caption = await rasterise(sharp(Buffer.from(this.#caption(frame, step))));
+    return {
+      data: Buffer.concat([picture.data, caption.data]),
+      width: filmWidth,
+      height: picture.height + caption.height,
+    };
   }
 
-  #drawBox(model: number, isActive: boolean, pixels: Uint8Array): void {
-    const [from, to] = [model, model + 1].map((i) => Math.round((i * this.#width) / this.#models)) as [number, number];
-    const top = this.#height - boxHeight + gap;
-    const own = colour(model, this.#models);
-    const shade: Colour = isActive ? own : [own[0] >> 3, own[1] >> 3, own[2] >> 3];
-    this.#fill(from + gap, top, to - from - 2 * gap, boxHeight - 2 * gap, shade, pixels);
+  #picture(observation: ArrayLike<number>): Promise<Raw> {
+    if (this.#drawing) return rasterise(sharp(Buffer.from(this.#drawing(observation))).resize(filmWidth));
+    const [, height, width] = this.#form.shape;
+    const pixels = pixelsOf(observation, this.#form);
+    const image = sharp(pixels, { raw: { width, height, channels: 3 } });
+    return rasterise(image.resize(filmWidth, Math.round((filmWidth * height) / width), { kernel: "nearest" }));
   }
 
-  #fill(x: number, y: number, width: number, height: number, shade: Colour, pixels: Uint8Array): void {
-    for (let row = y; row < y + height; row++) {
-      for (let column = x; column < x + width; column++) pixels.set(shade, (row * this.#width + column) * 3);
-    }
+  #caption({ total, active }: Shown, step: number): string {
+    const rows = this.#members.map((name, i) => {
+      const [y, isActive] = [(i + 1) * lineHeight, active.includes(i)];
+      const [red, green, blue] = colour(i, this.#members.length);
+      const opacity = isActive ? 1 : 0.15;
+      return (
+        `<rect x="6" y="${y + 4}" width="10" height="10" fill="rgb(${red},${green},${blue})" fill-opacity="${opacity}"/>` +
+        `<text x="22" y="${y + 13}" fill="#fff" fill-opacity="${isActive ? 1 : 0.45}">${escapeXml(name)}</text>`
+      );
+    });
+    const height = (this.#members.length + 1) * lineHeight;
+    const text = `step ${step}   return ${Number(total.toFixed(2))}`;
+    return (
+      `<svg xmlns="http://www.w3.org/2000/svg" width="${filmWidth}" height="${height}" font-family="sans-serif" font-size="12">` +
+      `<rect width="100%" height="100%" fill="#111"/><text x="6" y="13" fill="#fff" xml:space="preserve">${text}</text>${rows.join("")}</svg>`
+    );
   }
+}
+
+async function rasterise(image: Sharp): Promise<Raw> {
+  const { data, info } = await image
+    .flatten({ background: "#fff" })
+    .toColourspace("srgb")
+    .removeAlpha()
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  return { data, width: info.width, height: info.height };
+}
+
+const escapeXml = (text: string): string =>
+  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
+/** Red, green and blue of each cell. */
+function pixelsOf(observation: ArrayLike<number>, form: ObservationForm): Uint8Array {
+  const [channels, height, width] = form.shape;
+  const isCamera = height >= cameraSide && width >= cameraSide;
+  const pixels = new Uint8Array(height * width * 3);
+  for (let at = 0; at < height * width; at++) {
+    const shade = isCamera ? grey(observation, form, at) : topColour(observation, channels, height * width, at);
+    if (shade) pixels.set(shade, at * 3);
+  }
+  return pixels;
 }
 
 /** The colour of the last channel that is set in a cell. */

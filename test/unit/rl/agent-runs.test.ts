@@ -147,6 +147,54 @@ for (const [name, plan] of plans) {
   });
 }
 
+test("the best policy is kept while an agent trains, and training is the same as without", async () => {
+  const network = { kind: "new", architecture: "minatar-network", config: { channels: 4 } } as const;
+  const evaluation = { every: 192, episodes: 4 };
+  const measured = { network, totalSteps: 768, evaluation };
+  await trainAgent(request("unmeasured", { network, totalSteps: 768 }));
+  const outcome = await trainAgent(request("measured", measured));
+  assert.deepEqual(weightsOf("measured"), weightsOf("unmeasured"));
+  const evaluations = (out: string) =>
+    readFileSync(join(inDir(out), "events.jsonl"), "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line))
+      .filter((event) => event.type === "evaluation");
+  const all = evaluations("measured");
+  assert.deepEqual(
+    all.map(({ steps, returns }) => [steps, returns.length]),
+    [192, 384, 576, 768].map((steps) => [steps, 4]),
+  );
+  const top = Math.max(...all.map(({ meanReturn }) => meanReturn));
+  const best = all.find(({ meanReturn }) => meanReturn === top);
+  assert.deepEqual(outcome.best, { steps: best?.steps, meanReturn: top });
+  for (const [last, steps] of [
+    [false, best?.steps],
+    [true, 768],
+  ] as const) {
+    const opened = await openAgent(inDir("measured"), { copies: 1, seed: 0, last });
+    assert.deepEqual([opened.steps, opened.finished], [steps, true]);
+    opened.network.dispose();
+  }
+  const abort = new AbortController();
+  const emit: AgentRequest["emit"] = ({ type, steps }) => {
+    if (type === "evaluation" && steps > 300) abort.abort();
+  };
+  await assert.rejects(trainAgent(request("cut", { ...measured, signal: abort.signal, emit })), Interrupted);
+  const resumed = await trainAgent(request("cut", { ...measured, resume: true }));
+  assert.deepEqual([evaluations("cut"), resumed.best], [all, outcome.best]);
+});
+
+test("a run ends at whole rollouts, and its events count to there", async () => {
+  const totals: number[] = [];
+  const network = { kind: "new", architecture: "minatar-network", config: { channels: 4 } } as const;
+  const emit: AgentRequest["emit"] = (event) => {
+    if (event.type === "progress" || event.type === "start") totals.push(event.totalSteps);
+  };
+  const { steps } = await trainAgent(request("rounded", { network, totalSteps: 100, emit }));
+  assert.deepEqual([steps, ...new Set(totals)], [128, 128], "two rollouts of 16 steps in 4 copies");
+});
+
 test("a finished run that is resumed says its result and changes nothing", async () => {
   const path = join(inDir("breakout"), "events.jsonl");
   const log = readFileSync(path, "utf8");
