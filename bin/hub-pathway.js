@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-// The program's entry. `setup` needs nothing but Node; every other command runs the TypeScript sources in a checkout
-// and the compiled files in an installed package.
-import { existsSync } from "node:fs";
+// The program's entry. `setup`, `--version` and a first `doctor` need nothing but Node; everything else runs the
+// TypeScript sources in a checkout and the compiled files in an installed package.
+import { existsSync, readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { sep } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -20,6 +20,16 @@ async function importMain() {
   return import("../src/cli/main.ts");
 }
 
+const help = `Usage: hub-pathway [options] [command]
+
+Transfer learning from a hub of pre-trained models
+
+  hub-pathway setup    get npm packages, libtorch and the addon: the first step
+  hub-pathway doctor   say what is missing
+
+After set-up, \`hub-pathway --help\` lists all commands.`;
+
+/** In a checkout without its packages, or before the addon is made. */
 function setupIsMissing(error) {
   if (!existsSync(`${root}build/Release/hub_pathway.node`)) return true;
   return error?.code === "ERR_MODULE_NOT_FOUND" && /Cannot find package/.test(String(error.message));
@@ -28,6 +38,10 @@ function setupIsMissing(error) {
 /** Errors that reach this file come from loading the program: its commands report their own. */
 function report(error) {
   if (args.includes("--debug")) console.error(error);
+  if (setupIsMissing(error) && args.some((arg) => ["--help", "-h", "help"].includes(arg))) {
+    console.log(help);
+    return 0;
+  }
   if (setupIsMissing(error)) {
     console.error("hub-pathway is not set up yet: run `npx hub-pathway setup`");
     return 2;
@@ -57,6 +71,15 @@ async function start() {
   if (args[command] === "setup") {
     const { main } = await import("../scripts/setup/main.mjs");
     return main(args.filter((_, i) => i !== command));
+  }
+  if (args[command] === "doctor" && !args.includes("--help")) {
+    const { diagnose } = await import("../scripts/setup/doctor.mjs");
+    const code = await diagnose(args.includes("--json"));
+    if (code !== undefined) return code;
+  }
+  if (command < 0 && args.some((arg) => arg === "--version" || arg === "-V")) {
+    console.log(JSON.parse(readFileSync(`${root}package.json`, "utf8")).version);
+    return 0;
   }
   const { main } = await importMain();
   return main(args);

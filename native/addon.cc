@@ -4,14 +4,18 @@
 #include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/detail/CUDAHooksInterface.h>
+#include <ATen/ops/empty.h>
 #include <c10/core/InferenceMode.h>
-#include <malloc.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/version.h>
 
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "handle.h"
 
@@ -317,17 +321,21 @@ napi_value library(napi_env env, const Args&) {
 
 // trimMemory(): free memory that the process keeps goes back to the kernel, holes between blocks in use included.
 napi_value trimMemory(napi_env env, const std::vector<napi_value>&) {
+#ifdef __GLIBC__
   malloc_trim(0);
+#endif
   return undefined(env);
 }
 
 // glibc hands every block over 32 MB back to the kernel, and a training step allocates its activations anew each time:
 // the page faults cost more than the arithmetic they delay. Keep freed memory in the process, on huge pages.
 void keepFreedMemory() {
+#ifdef __GLIBC__
   setenv("THP_MEM_ALLOC_ENABLE", "1", 0);
   mallopt(M_MMAP_MAX, 0);
   mallopt(M_TRIM_THRESHOLD, INT32_MAX);
   mallopt(M_TOP_PAD, 64 << 20);
+#endif
 }
 
 template <Body body>

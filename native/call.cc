@@ -1,6 +1,7 @@
 // One generic call for every operator of libtorch: JavaScript values become IValues by the operator's own schema.
 #include <ATen/core/ivalue.h>
 #include <ATen/core/stack.h>
+#include <ATen/ops/scalar_tensor.h>
 #include <c10/core/ScalarTypeToTypeMeta.h>
 
 #include "handle.h"

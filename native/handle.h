@@ -2,8 +2,8 @@
 // garbage collector, whichever comes first.
 #pragma once
 
-#include <ATen/ATen.h>
 #include <ATen/core/Generator.h>
+#include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <node_api.h>
 

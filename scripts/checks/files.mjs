@@ -4,7 +4,17 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** What .gitignore names, for a copy of the repository without git. */
-const ignored = new Set([".git", "node_modules", "dist", "build", ".libtorch", ".cache", "runs", "__pycache__"]);
+const ignored = new Set([
+  ".git",
+  "node_modules",
+  "dist",
+  "build",
+  ".libtorch",
+  ".cache",
+  "prebuilt",
+  "runs",
+  "__pycache__",
+]);
 
 function walk(root, folder = "") {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {

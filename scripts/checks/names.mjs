@@ -13,9 +13,12 @@ const hosts = [
 ].map((parts) => parts.join("."));
 const folders = ["work", "root"].map((name) => `/${name}/`);
 
+/** Set-up names libtorch's released archives by their address: a download, beside the index of the same host. */
+const allowed = "(?!/libtorch/)";
+
 const literally = (text) => text.replaceAll(/[.*+?^${}()|[\]\\/]/g, "\\$&");
 const pattern = new RegExp(
-  `(?:${hosts.map(literally).join("|")})|(?<![\\w.~@-])(?:${folders.map(literally).join("|")})`,
+  `(?:${hosts.map(literally).join("|")})${allowed}|(?<![\\w.~@-])(?:${folders.map(literally).join("|")})`,
 );
 
 export function checkNames(root, files) {

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { delimiter, join, sep } from "node:path";
 import { SetupFailure } from "./failure.mjs";
-import { run, tail } from "./processes.mjs";
+import { privateCache, run, tail } from "./processes.mjs";
 import { step } from "./progress.mjs";
 
 export function isCheckout(root) {
@@ -33,7 +33,8 @@ export async function installDependencies(root) {
   const [command, ...first] = npmCommand();
   const args = ["ci", "--ignore-scripts", "--include=dev", "--include=optional", "--no-audit", "--no-fund"];
   await step("npm packages", async () => {
-    const result = await run(command, [...first, ...args], { cwd: root });
+    const env = { ...process.env, ...privateCache("npm_config_cache", join(root, "build")) };
+    const result = await run(command, [...first, ...args], { cwd: root, env });
     if (result.code === 0) return;
     if (result.code === 127) {
       throw new SetupFailure("npm was not found", {

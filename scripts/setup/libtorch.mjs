@@ -1,13 +1,13 @@
-/** Where libtorch is: the folder LIBTORCH, an installed Python torch, or our own copy that pip downloads. */
-import { existsSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { downloadLibtorch, localFolder } from "./download.mjs";
+/** Where libtorch is: the folder LIBTORCH, an installed Python torch, or our own copy, which is fetched. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+import { fetchLibtorch } from "./download.mjs";
 import { SetupFailure } from "./failure.mjs";
+import { sharedLibrary, testedVersion } from "./platform.mjs";
 import { run } from "./processes.mjs";
+import { megabytes, step } from "./progress.mjs";
 import { lastLibtorch } from "./stamp.mjs";
-
-/** The version that is tested, and that pip is asked for. */
-export const testedVersion = "2.13.0";
+import { unpack } from "./unpack.mjs";
 
 /** @typedef {import("./stamp.mjs").Libtorch} Libtorch */
 
@@ -36,9 +36,11 @@ export function headersVersion(folder) {
   return undefined;
 }
 
+const libraries = ["torch_cpu", "c10"].map((name) => `lib/${sharedLibrary(name)}`);
+
 /** What a folder lacks to be a libtorch; undefined when it is one. */
 export function whatIsMissing(folder) {
-  const needed = ["lib/libtorch_cpu.so", "lib/libc10.so", "include/ATen/ATen.h", "include/torch/csrc/api/include"];
+  const needed = [...libraries, "include/ATen/ATen.h", "include/torch/csrc/api/include"];
   const missing = needed.filter((path) => !existsSync(join(folder, path)));
   if (missing.length === 0 && headersVersion(folder) === undefined) missing.push("include/torch/headeronly/version.h");
   return missing.length === 0 ? undefined : missing.join(", ");
@@ -50,7 +52,7 @@ function describe(folder, source) {
     path: folder,
     version: headersVersion(folder) ?? "unknown",
     source,
-    cuda: existsSync(join(folder, "lib", "libtorch_cuda.so")),
+    cuda: existsSync(join(folder, "lib", sharedLibrary("torch_cuda"))),
   };
 }
 
@@ -66,7 +68,7 @@ function fromVariable(setting) {
   const missing = whatIsMissing(folder);
   if (missing === undefined) return describe(folder, "LIBTORCH");
   throw new SetupFailure(`LIBTORCH does not name a libtorch: ${folder} has no ${missing}`, {
-    lookedFor: "a folder with lib/libtorch_cpu.so and include/ATen/ATen.h",
+    lookedFor: `a folder with ${libraries[0]} and include/ATen/ATen.h`,
     where: folder,
     command: "unset LIBTORCH && npx hub-pathway setup",
   });
@@ -93,8 +95,8 @@ const companions =
   /lib(cuda|cudart|cublas|cudnn|cufft|cupti|cusparse|cusolver|curand|nccl|nvrtc|nvToolsExt|nvshmem|cufile)/i;
 
 /** What keeps libtorch_cpu from loading, as far as the dynamic linker can say; undefined when nothing does. */
-export async function whyItCannotLoad(libtorch) {
-  const { code, stdout } = await run("ldd", [join(libtorch.path, "lib", "libtorch_cpu.so")]);
+async function whyItCannotLoad(libtorch) {
+  const { code, stdout } = await run("ldd", [join(libtorch.path, libraries[0])]);
   if (code !== 0) return undefined;
   const missing = [...stdout.matchAll(/^\s*(\S+) => not found/gm)].map((match) => match[1]);
   if (missing.length === 0) return undefined;
@@ -102,15 +104,19 @@ export async function whyItCannotLoad(libtorch) {
   return { missing, cuda };
 }
 
-function cannotLoad(libtorch, { missing, cuda }) {
+/** @throws SetupFailure when libraries that it links to are missing */
+async function assertLoads(libtorch) {
+  const problem = await whyItCannotLoad(libtorch);
+  if (problem === undefined) return;
+  const { missing, cuda } = problem;
   const reason = cuda
     ? "it is a CUDA build without its companion libraries, and a machine without them needs the CPU build"
     : "libraries that it links to are not on this machine";
-  return new SetupFailure(`libtorch_cpu of ${libtorch.path} does not load: ${reason}`, {
+  throw new SetupFailure(`libtorch_cpu of ${libtorch.path} does not load: ${reason}`, {
     lookedFor: missing.join(", "),
     where: "the dynamic linker's folders (`ldd` lists them)",
     command: cuda
-      ? `python3 -m pip install torch==${testedVersion} (with the options that PyTorch's "Get started" page gives for CPU), then npx hub-pathway setup`
+      ? "unset LIBTORCH LIBTORCH_ARCHIVE && npx hub-pathway setup (fetches the build for the processor alone)"
       : `LIBTORCH=/folder/of/libtorch-${testedVersion} npx hub-pathway setup`,
   });
 }
@@ -122,57 +128,89 @@ function fromLastTime(root) {
   return headersVersion(last.path) === last.version ? last : undefined;
 }
 
+/** Where a fetched libtorch lies. */
+export function localFolder(root) {
+  return join(root, ".libtorch", "torch");
+}
+
+function bytesOf(folder) {
+  return readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+}
+
+/**
+ * Fetches libtorch into our own folder.
+ * @param {Promise<void>} packages npm's packages, one of which unpacks
+ * @param {(libtorch: Libtorch, arrived: Promise<void>) => Promise<Libtorch>} use gets it when its headers are there
+ */
+async function fetched(root, packages, use) {
+  const target = localFolder(root);
+  const fetching = join(root, ".libtorch", "fetching");
+  for (const folder of [target, fetching]) rmSync(folder, { recursive: true, force: true });
+  mkdirSync(fetching, { recursive: true });
+  let detail = "";
+  const fetch = () =>
+    fetchLibtorch(root, fetching, (text) => {
+      detail = text;
+    });
+  try {
+    const arrival = step(`libtorch ${testedVersion}`, fetch, { detail: () => detail, done: basename });
+    const [archive] = await Promise.all([arrival, packages]);
+    const { cuda, headers, libraries } = await unpack(root, archive, target);
+    const unpacked = step("libraries", () => libraries, {
+      detail: () => "unpacking",
+      done: () => `${megabytes(bytesOf(join(target, "lib")))} in ${target}`,
+    });
+    unpacked.catch(() => {});
+    await headers;
+    const libtorch = await use({ ...describe(target, "download"), cuda }, unpacked);
+    await unpacked;
+    return libtorch;
+  } finally {
+    rmSync(fetching, { recursive: true, force: true });
+  }
+}
+
 /**
  * Tries the places in order until `accept` takes a libtorch. A LIBTORCH that fails ends the search; a Python torch or a
  * copy of ours that fails leads on to the next place.
  * @param {string} root
- * @param {(libtorch: Libtorch) => Promise<void>} accept builds and loads the addon; throws when that does not work
- * @param {{ again?: boolean }} options `again`: look everywhere, also when the last set-up's libtorch is still there
+ * @param {(libtorch: Libtorch, loads: Promise<void>) => Promise<void>} accept builds and loads the addon; throws when that
+ *   does not work. Headers are there; `loads` tells when the libraries are, and throws when they miss others
+ * @param {{ again: boolean, packages: Promise<void> }} options `again`: look everywhere, also when the last set-up's
+ *   libtorch is still there; `packages`: npm's, which may still be on their way
  * @returns {Promise<Libtorch>}
  */
-export async function findLibtorch(root, accept, { again = false } = {}) {
-  const use = async (libtorch) => {
-    const problem = await whyItCannotLoad(libtorch);
-    if (problem) throw cannotLoad(libtorch, problem);
-    await accept(libtorch);
+export async function findLibtorch(root, accept, { again, packages }) {
+  const use = async (libtorch, arrived) => {
+    await packages;
+    const loads = Promise.resolve(arrived).then(() => assertLoads(libtorch));
+    loads.catch(() => {});
+    if (arrived === undefined) await loads;
+    await accept(libtorch, loads);
     return libtorch;
   };
   if (process.env.LIBTORCH) return use(fromVariable(process.env.LIBTORCH));
   const last = again ? undefined : fromLastTime(root);
   if (last) return use(last);
-  const rejected = [];
   const ours = localFolder(root);
-  const python = await fromPython();
-  const places = [python, whatIsMissing(ours) === undefined ? describe(ours, "download") : undefined];
-  // An exact version goes first; another one is tried before anything is downloaded.
+  const places = [await fromPython(), whatIsMissing(ours) === undefined ? describe(ours, "download") : undefined];
   const found = places.filter((place) => place !== undefined);
+  const rejected = [];
+  // The tested version goes first; another one is tried before anything is fetched.
   for (const libtorch of found.sort((a, b) => Number(isTested(b.version)) - Number(isTested(a.version)))) {
     try {
       return await use(libtorch);
     } catch (error) {
       if (!(error instanceof SetupFailure) || error.final) throw error;
-      rejected.push({ libtorch, error });
+      // What would be fetched is already there, and fails.
+      if (libtorch.source === "download" && isTested(libtorch.version) && !libtorch.cuda) throw error;
+      rejected.push(`torch ${libtorch.version} (${error.message})`);
     }
   }
-  const failedExact = rejected.find(({ libtorch }) => libtorch.source === "download" && isTested(libtorch.version));
-  if (failedExact) throw failedExact.error;
-  return use(await download(root, rejected));
-}
-
-async function download(root, rejected) {
   try {
-    await downloadLibtorch(root, testedVersion);
+    return await fetched(root, packages, use);
   } catch (error) {
     if (!(error instanceof SetupFailure) || rejected.length === 0) throw error;
-    const reasons = rejected.map(({ libtorch, error: reason }) => `torch ${libtorch.version} (${reason.message})`);
-    throw new SetupFailure(`${error.message}\n  and what is installed does not serve: ${reasons.join("; ")}`, error);
+    throw new SetupFailure(`${error.message}\n  and what is installed does not serve: ${rejected.join("; ")}`, error);
   }
-  const folder = localFolder(root);
-  const missing = whatIsMissing(folder);
-  if (missing === undefined) return describe(folder, "download");
-  throw new SetupFailure(`the torch that pip installed is not complete: ${folder} has no ${missing}`, {
-    lookedFor: missing,
-    where: folder,
-    command: `rm -rf ${join(root, ".libtorch")} && npx hub-pathway setup`,
-  });
 }

@@ -6,12 +6,14 @@ import { parseArgs } from "node:util";
 import { buildAddon } from "./addon.mjs";
 import { dependenciesAreCurrent, installDependencies, isCheckout } from "./dependencies.mjs";
 import { SetupFailure } from "./failure.mjs";
-import { findLibtorch, libtorchFolder, testedVersion } from "./libtorch.mjs";
+import { findLibtorch, libtorchFolder } from "./libtorch.mjs";
 import { takeLock } from "./lock.mjs";
-import { endChildren } from "./processes.mjs";
+import { checkPlatform, isTried, platform, testedVersion } from "./platform.mjs";
+import { findPrebuilt } from "./prebuilt.mjs";
+import { stopping } from "./processes.mjs";
 import { note } from "./progress.mjs";
 import { addonFile, addonIsCurrent, lastLibtorch, removeStamp, writeStamp } from "./stamp.mjs";
-import { checkTools } from "./toolchain.mjs";
+import { checkCompiler } from "./toolchain.mjs";
 
 const oldestNode = [20, 11];
 
@@ -19,14 +21,22 @@ const help = `Usage: hub-pathway setup [options]
 
 Makes everything ready that the other commands need: npm packages (in a checkout), libtorch, and the native addon.
 Does nothing, silently, when all of it is there. libtorch is looked for in the folder LIBTORCH, then in an installed
-Python torch; else pip downloads torch ${testedVersion} into .libtorch.
+Python torch; else the archive of libtorch ${testedVersion} is fetched, or by pip the Python package, into .libtorch.
+The addon is a prebuilt package's when one fits; else a C++ compiler builds it.
 
 Options:
-  --force   look for libtorch again, and build the addon again
-  --json    print one JSON object about the result as the last line of stdout
-  --debug   print stack traces of errors
-  --seed N  accepted, as by every command; nothing here is random
-  --help    print this
+  --force            look for libtorch again
+  --prebuilt FOLDER  take the addon of this package, which \`npm run prebuild\` made
+  --json             print one JSON object about the result as the last line of stdout
+  --debug            print stack traces of errors
+  --seed N           accepted, as by every command; nothing here is random
+  --help             print this
+
+Environment:
+  LIBTORCH          folder of a libtorch to use
+  LIBTORCH_ARCHIVE  address or file of an archive or a wheel to unpack instead of PyTorch's
+  LIBTORCH_SHA256   its sha256
+  CXX               the C++ compiler
 
 Exit codes: 0 done, 2 an unknown option or something is missing on this machine, 70 an error of ours.
 
@@ -36,8 +46,10 @@ Example:
 function parse(args) {
   const flag = { type: "boolean", default: false };
   try {
-    const options = { force: flag, json: flag, debug: flag, help: { ...flag, short: "h" }, seed: { type: "string" } };
-    return parseArgs({ args, options }).values;
+    const text = { type: "string" };
+    const help = { ...flag, short: "h" };
+    return parseArgs({ args, options: { force: flag, json: flag, debug: flag, help, seed: text, prebuilt: text } })
+      .values;
   } catch (error) {
     throw new SetupFailure(`${error.message.split(". ")[0]} (\`npx hub-pathway setup --help\` lists the options)`);
   }
@@ -74,33 +86,46 @@ function nothingToDo(root) {
   return dependenciesAreCurrent(root) && addonIsCurrent(root) && libtorchIsCurrent(root);
 }
 
-async function setUp(root, force) {
+async function setUp(root, { force, prebuilt: folder }) {
   checkPackage(root);
-  if (!dependenciesAreCurrent(root)) await installDependencies(root);
-  if (!force && addonIsCurrent(root) && libtorchIsCurrent(root)) return;
-  await checkTools();
-  const build = (candidate) => {
-    removeStamp(root);
-    return buildAddon(root, candidate, force);
-  };
-  const libtorch = await findLibtorch(root, build, { again: force });
-  writeStamp(root, libtorch);
+  const packages = dependenciesAreCurrent(root) ? Promise.resolve() : installDependencies(root);
+  packages.catch(() => {});
+  if (force || folder !== undefined || !addonIsCurrent(root) || !libtorchIsCurrent(root)) {
+    await setUpAddon(root, { force, folder, packages });
+  }
+  await packages;
 }
 
-async function setUpAlone(root, force) {
+async function setUpAddon(root, { force, folder, packages }) {
+  checkPlatform();
+  if (!isTried) note(`${platform} is untried: libtorch exists for it; please report how set-up and tests end`);
+  const { prebuilt, reason } = findPrebuilt(root, folder);
+  if (reason) note(`addon: ${reason}; compiling`);
+  // Before anything large is fetched.
+  if (prebuilt === undefined) await checkCompiler();
+  const build = (candidate, loads) => {
+    removeStamp(root);
+    return buildAddon(root, candidate, loads, prebuilt);
+  };
+  writeStamp(root, await findLibtorch(root, build, { again: force, packages }));
+}
+
+async function setUpAlone(root, options) {
   const release = await takeLock(join(root, "build", "setup.lock"), (owner) =>
     note(`another set-up is running (process ${owner}): waiting for it`),
   );
   const stop = (code) => () => {
-    endChildren();
+    stopping.abort();
     process.exit(code);
   };
-  const signals = { SIGINT: stop(130), SIGTERM: stop(143), exit: release };
+  const signals = { SIGINT: stop(130), SIGTERM: stop(143), SIGHUP: stop(129), exit: release };
   for (const [name, handler] of Object.entries(signals)) process.on(name, handler);
   try {
-    if (force || !nothingToDo(root)) await setUp(root, force);
+    if (options.force || options.prebuilt !== undefined || !nothingToDo(root)) await setUp(root, options);
   } finally {
     for (const [name, handler] of Object.entries(signals)) process.off(name, handler);
+    // What was begun at the same time as the step that failed.
+    stopping.abort();
     release();
   }
 }
@@ -139,8 +164,8 @@ export async function main(args, root = fileURLToPath(new URL("../..", import.me
       return 0;
     }
     checkNode();
-    const changed = options.force || !nothingToDo(root);
-    if (changed) await setUpAlone(root, options.force);
+    const changed = options.force || options.prebuilt !== undefined || !nothingToDo(root);
+    if (changed) await setUpAlone(root, options);
     const seconds = Math.round(performance.now() - started) / 1000;
     if (json) {
       const addon = join(root, addonFile);

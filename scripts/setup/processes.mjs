@@ -1,37 +1,35 @@
 /** Child processes of the set-up: output collected, never inherited, and ended with us. */
 import { spawn } from "node:child_process";
+import { accessSync, constants } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
 
-const running = new Set();
-
-/** Ends every child that is still running; for the moment when we are told to stop ourselves. */
-export function endChildren() {
-  for (const child of running) child.kill("SIGTERM");
-}
+/** Aborted when the set-up ends before its work is done: then its downloads and children end too. */
+export const stopping = new AbortController();
 
 /**
  * Runs a program to its end. A program that is not there ends with code 127.
  * @param {string} command @param {string[]} args
- * @param {{ cwd?: string, env?: NodeJS.ProcessEnv }} options
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, input?: string }} options `input`: its standard input
  * @returns {Promise<{ code: number, stdout: string, stderr: string, output: string }>}
  */
-export function run(command, args, { cwd, env = process.env } = {}) {
+export function run(command, args, { cwd, env = process.env, input = "" } = {}) {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(command, args, { cwd, env, stdio: "pipe", signal: stopping.signal });
     const result = { code: 127, stdout: "", stderr: "", output: "" };
-    running.add(child);
     for (const stream of ["stdout", "stderr"]) {
       child[stream].setEncoding("utf8").on("data", (text) => {
         result[stream] += text;
         result.output += text;
       });
     }
+    child.stdin.on("error", () => {}); // It need not read its input.
+    child.stdin.end(input);
     child.on("error", (error) => {
-      running.delete(child);
       result.stderr ||= error.message;
       resolve(result);
     });
     child.on("close", (code, signal) => {
-      running.delete(child);
       result.code = code ?? (signal ? 128 : 1);
       resolve(result);
     });
@@ -47,7 +45,18 @@ export function tail(text, count = 8) {
     .join("\n");
 }
 
-/** Environment without npm's own settings, which node-gyp and pip would take for theirs. */
+/** Environment without npm's own settings, which pip and compilers would take for theirs. */
 export function withoutNpmSettings(env = process.env) {
   return Object.fromEntries(Object.entries(env).filter(([key]) => !/^npm_(config|package)_/i.test(key)));
+}
+
+/** A setting for a cache below `folder`, for a program that keeps its own at home, where nothing can be written. */
+export function privateCache(variable, folder) {
+  try {
+    if (process.env[variable] !== undefined) return {};
+    accessSync(homedir(), constants.W_OK);
+    return {};
+  } catch {
+    return { [variable]: join(folder, "cache") };
+  }
 }

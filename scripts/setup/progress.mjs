@@ -1,6 +1,7 @@
 /** One line of progress a step, on stderr: a spinner on a terminal, plain lines elsewhere. */
 const frames = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const plainInterval = 5000;
+const terminal = process.stderr.isTTY === true;
 
 function seconds(since) {
   const elapsed = (Date.now() - since) / 1000;
@@ -12,8 +13,24 @@ export function megabytes(bytes) {
   return `${Math.round(bytes / 1e6)} MB`;
 }
 
+/** Steps at work, in the order of their beginning, with what each says of itself. @type {Map<string, () => string>} */
+const active = new Map();
+let timer;
+let frame = 0;
+
+function show() {
+  const lines = [...active].map(([label, text]) => `${label}, ${text()}`);
+  if (!terminal) process.stderr.write(lines.map((line) => `  ${line}\n`).join(""));
+  else process.stderr.write(`\r\x1b[2K${frames[frame++ % frames.length]} ${lines.join("; ")}`);
+}
+
+/** Writes a whole line, above the one that changes. */
+function write(text) {
+  process.stderr.write(`${terminal && active.size > 0 ? "\r\x1b[2K" : ""}${text}\n`);
+}
+
 /**
- * Shows that `work` is going on, with what `detail` says, and then what came of it.
+ * Shows that `work` is going on, with what `detail` says, and then what came of it. Steps may go on at once.
  * @template T
  * @param {string} label
  * @param {() => Promise<T>} work
@@ -22,27 +39,26 @@ export function megabytes(bytes) {
  */
 export async function step(label, work, { detail = () => "", done = () => "done" } = {}) {
   const started = Date.now();
-  const terminal = process.stderr.isTTY === true;
-  let frame = 0;
-  const show = () => {
-    const text = [label, detail(), seconds(started)].filter((part) => part !== "").join(", ");
-    process.stderr.write(terminal ? `\r\x1b[2K${frames[frame++ % frames.length]} ${text}` : `  ${text}\n`);
-  };
-  if (!terminal) process.stderr.write(`${label} ...\n`);
-  const timer = setInterval(show, terminal ? 120 : plainInterval);
+  if (!terminal) write(`${label} ...`);
+  active.set(label, () => [detail(), seconds(started)].filter((part) => part !== "").join(", "));
+  timer ??= setInterval(show, terminal ? 120 : plainInterval);
+  let ending;
   try {
     const result = await work();
-    process.stderr.write(`${terminal ? "\r\x1b[2K" : ""}${label}: ${done(result)} (${seconds(started)})\n`);
+    ending = `${label}: ${done(result)} (${seconds(started)})`;
     return result;
-  } catch (error) {
-    if (terminal) process.stderr.write("\r\x1b[2K");
-    throw error;
   } finally {
-    clearInterval(timer);
+    if (ending !== undefined) write(ending);
+    else if (terminal) process.stderr.write("\r\x1b[2K");
+    active.delete(label);
+    if (active.size === 0) {
+      clearInterval(timer);
+      timer = undefined;
+    }
   }
 }
 
 /** @param {string} text */
 export function note(text) {
-  process.stderr.write(`${text}\n`);
+  write(text);
 }

@@ -2,10 +2,11 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { sharedLibrary } from "./platform.mjs";
 
 /** @typedef {{ path: string, version: string, source: string, cuda: boolean }} Libtorch */
 
-const stampVersion = 1;
+const stampVersion = 2;
 const stampFile = "build/setup.json";
 export const addonFile = "build/Release/hub_pathway.node";
 /** A link to the libtorch in use: the addon is compiled against it and finds its libraries through it. */
@@ -15,7 +16,7 @@ export const libtorchLink = "build/libtorch";
 export function sourcesHash(root) {
   const hash = createHash("sha256");
   const files = readdirSync(join(root, "native")).filter((name) => /\.(cc|h)$/.test(name));
-  for (const name of ["binding.gyp", ...files.sort().map((file) => `native/${file}`)]) {
+  for (const name of ["scripts/setup/compile.mjs", ...files.sort().map((file) => `native/${file}`)]) {
     hash.update(name).update(readFileSync(join(root, name)));
   }
   return hash.digest("hex");
@@ -37,7 +38,7 @@ function currentStamp(root, libtorch) {
     sources: sourcesHash(root),
     node: `${process.version} ${process.arch}`,
     addon: fileMark(join(root, addonFile)),
-    library: fileMark(join(root, libtorchLink, "lib", "libtorch_cpu.so")),
+    library: fileMark(join(root, libtorchLink, "lib", sharedLibrary("torch_cpu"))),
     libtorch,
   };
 }

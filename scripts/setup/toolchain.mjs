@@ -1,7 +1,9 @@
-/** The programs that building the addon needs, all checked before anything is downloaded. */
+/** The programs that set-up may need: a compiler, pip. */
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
+import { compiler } from "./compile.mjs";
 import { SetupFailure } from "./failure.mjs";
+import { packageName } from "./prebuilt.mjs";
 import { run } from "./processes.mjs";
 
 /** libtorch's headers need C++20 as gcc has it from here on. */
@@ -38,37 +40,21 @@ function whereIsPath() {
   return `PATH: ${process.env.PATH ?? "(empty)"}`;
 }
 
-/** @throws SetupFailure naming every missing program */
-export async function checkTools() {
-  if (process.platform !== "linux") {
-    throw new SetupFailure(`${process.platform} is not supported: the addon builds on Linux (x64 and arm64)`, {
-      lookedFor: "Linux",
-      where: `this machine (${process.platform} ${process.arch})`,
-      command: "npx hub-pathway setup, inside Linux (a virtual machine, a container or WSL)",
-    });
-  }
-  const compiler = (process.env.CXX ?? "g++").split(" ")[0] || "g++";
-  const wanted = [
-    { program: compiler, package: "g++", name: `a C++ compiler (${compiler})` },
-    { program: process.env.MAKE || "make", package: "make", name: "make" },
-    { program: "python3", package: "python3", name: "python3" },
-  ];
-  const missing = wanted.filter(({ program }) => !onPath(program));
-  if (missing.length > 0) {
-    throw new SetupFailure(`not found: ${missing.map(({ name }) => name).join(", ")}`, {
-      lookedFor: missing.map(({ program }) => program).join(", "),
+/** @throws SetupFailure when there is no C++ compiler, or one that is too old */
+export async function checkCompiler() {
+  const [program = "g++"] = compiler;
+  if (!onPath(program)) {
+    throw new SetupFailure(`there is no C++ compiler (${program}), and no prebuilt addon that fits`, {
+      lookedFor: `${program}, or the package ${packageName}`,
       where: whereIsPath(),
-      command: installCommand(missing.map((tool) => tool.package)),
+      command: process.platform === "darwin" ? "xcode-select --install" : installCommand(["g++"]),
     });
   }
-  await checkCompiler(compiler);
-}
-
-async function checkCompiler(compiler) {
-  const { code, stdout } = await run(compiler, ["-dumpversion"]);
+  const { code, stdout } = await run(program, [...compiler.slice(1), "-dumpversion"]);
   const major = Number(stdout.trim().split(".")[0]);
-  if (code !== 0 || !/g\+\+/.test(compiler) || /clang/.test(compiler) || !(major < oldestGcc)) return;
-  throw new SetupFailure(`${compiler} ${stdout.trim()} is too old for libtorch's headers (C++20)`, {
+  if (code !== 0 || !/g\+\+/.test(program) || /clang/.test(program) || process.platform === "darwin") return;
+  if (!(major < oldestGcc)) return;
+  throw new SetupFailure(`${program} ${stdout.trim()} is too old for libtorch's headers (C++20)`, {
     lookedFor: `g++ ${oldestGcc} or newer, or another compiler in CXX`,
     where: whereIsPath(),
     command: `${installCommand(["g++-12"])} && CXX=g++-12 npx hub-pathway setup`,
@@ -79,9 +65,10 @@ async function checkCompiler(compiler) {
 export async function checkPip() {
   const { code } = await run("python3", ["-m", "pip", "--version"]);
   if (code === 0) return;
-  throw new SetupFailure("python3 has no pip, which downloads libtorch", {
-    lookedFor: "`python3 -m pip`, since neither LIBTORCH nor an installed Python torch gives a libtorch",
+  throw new SetupFailure("libtorch's own archive cannot be had, and there is no pip to ask for the Python package", {
+    lookedFor:
+      "`python3 -m pip`, since neither LIBTORCH, LIBTORCH_ARCHIVE nor an installed Python torch gives a libtorch",
     where: whereIsPath(),
-    command: installCommand(["python3-pip"]),
+    command: installCommand(onPath("python3") ? ["python3-pip"] : ["python3", "python3-pip"]),
   });
 }

@@ -1,9 +1,12 @@
-/** The packed package, installed into an empty folder, works after `npx hub-pathway setup`. */
+/**
+ * The packed package, installed into an empty folder beside the prebuilt addon, works after `npx hub-pathway setup` on a
+ * machine without compiler and Python, and holds every file that its pages refer to.
+ */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, posix } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
@@ -31,37 +34,78 @@ function run(command: string, args: string[], options: { cwd: string; env?: Reco
   return ended;
 }
 
-test("npm pack, npm install, npx hub-pathway setup, then the program and the library work", () => {
-  const stamp = JSON.parse(readFileSync(join(root, "build/setup.json"), "utf8")) as { libtorch: { path: string } };
-  const home = join(folder, "empty");
-  mkdirSync(home);
+interface Packed {
+  filename: string;
+  files: { path: string }[];
+}
 
-  const packing = ["pack", "--ignore-scripts=false", "--json", "--pack-destination", folder];
-  const packed = run("npm", packing, { cwd: root }).stdout;
+function pack(...args: string[]): Packed {
+  const packed = run("npm", ["pack", "--json", "--pack-destination", folder, ...args], { cwd: root }).stdout;
   // Scripts may print before npm does.
   const answer: unknown = JSON.parse(packed.slice(packed.search(/^[[{]/m)));
-  const [archive] = (Array.isArray(answer) ? answer : Object.values(answer as object)) as {
-    filename: string;
-    files: { path: string }[];
-  }[];
+  const [archive] = (Array.isArray(answer) ? answer : Object.values(answer as object)) as Packed[];
   assert.ok(archive);
-  const files = archive.files.map(({ path }) => path);
-  for (const file of ["dist/cli/main.js", "dist/torch/index.d.ts", "native/addon.cc", "binding.gyp", "LICENSE"]) {
+  return archive;
+}
+
+const relativeLinks = (text: string) =>
+  [...text.matchAll(/\]\(([^)#\s]+)/g)].map((match) => match[1] ?? "").filter((link) => !/^\w+:/.test(link));
+
+function assertComplete(files: readonly string[]): void {
+  for (const file of ["dist/cli/main.js", "dist/torch/index.d.ts", "native/addon.cc", "LICENSE"]) {
     assert.ok(files.includes(file), `${file} is not in the package`);
   }
   assert.deepEqual(
-    files.filter((path) => /^(src|test|build|\.libtorch|experiments)\//.test(path)),
+    files.filter(
+      (path) => /^(src|test|build|prebuilt|\.libtorch|experiments)\//.test(path) && !/^src\/pathway\//.test(path),
+    ),
     ["src/rl/bridge/gym-server.py"],
   );
+  for (const page of files.filter((path) => path.endsWith(".md"))) {
+    for (const link of relativeLinks(readFileSync(join(root, page), "utf8"))) {
+      const path = posix.join(posix.dirname(page), link);
+      const there = files.some((file) => file === path || file.startsWith(`${path.replace(/\/$/, "")}/`));
+      assert.ok(there, `${page} refers to ${link}, which is not in the package`);
+    }
+  }
+}
+
+test("the manifest says what a registry shows, and where the package runs", () => {
+  const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Record<string, unknown>;
+  for (const field of ["description", "license", "keywords", "engines", "os", "cpu", "files", "bin", "exports"]) {
+    assert.ok(manifest[field] !== undefined, field);
+  }
+  assert.deepEqual(
+    [manifest["os"], manifest["cpu"]],
+    [
+      ["linux", "darwin"],
+      ["x64", "arm64"],
+    ],
+  );
+});
+
+test("npm pack, npm install, set-up without a compiler, then the program and the library work", () => {
+  const stamp = JSON.parse(readFileSync(join(root, "build/setup.json"), "utf8")) as { libtorch: { path: string } };
+  const home = join(folder, "an empty folder");
+  mkdirSync(home);
+
+  const archive = pack("--ignore-scripts=false");
+  assertComplete(archive.files.map(({ path }) => path));
+  const prebuilt = run(process.execPath, ["scripts/prebuild.mjs", "--out", join(folder, "prebuilt")], { cwd: root });
+  const [, addon = ""] = prebuilt.stdout.trim().split("\n");
 
   writeFileSync(join(home, "package.json"), JSON.stringify({ private: true, type: "module" }));
-  const install = ["install", "--prefer-offline", "--no-audit", "--no-fund", join(folder, archive.filename)];
+  const install = ["install", "--prefer-offline", "--no-audit", "--no-fund", join(folder, archive.filename), addon];
   run("npm", install, { cwd: home });
 
   const before = run("npx", ["hub-pathway", "doctor"], { cwd: home, code: 2 });
+  assert.match(before.stdout, /builder +@hub-pathway\//);
   assert.match(before.stderr, /npx hub-pathway setup/);
 
-  run("npx", ["hub-pathway", "setup"], { cwd: home, env: { LIBTORCH: stamp.libtorch.path } });
+  const setup = [join(home, "node_modules/hub-pathway/bin/hub-pathway.js"), "setup"];
+  // No program at all, and a home that cannot be written.
+  const bare = { PATH: join(folder, "nothing"), HOME: "/proc", LIBTORCH: stamp.libtorch.path };
+  assert.match(run(process.execPath, setup, { cwd: home, env: bare }).stderr, /addon: @hub-pathway\//);
   const again = run("npx", ["hub-pathway", "setup"], { cwd: home });
   assert.equal(again.stdout + again.stderr.replaceAll(/^npm (warn|notice).*\n/gm, ""), "");
 

@@ -67,15 +67,18 @@ test("lengths: long files, the native part and the method in all", () => {
 test("names: registries and folders of one machine", () => {
   const host = ["registry", "npmjs", "org"].join(".");
   const folder = ["", "work", "x"].join("/");
+  const archives = ["download", "pytorch", "org"].join(".");
   const found = problems(checkNames, {
     "a.json": `{}\n"https://${host}/"`,
     "b.md": `see ${folder}`,
     "c.md": `framework/x ..${folder} docs${folder}`,
     "d.bin": `\0${host}`,
+    "e.json": `"https://${archives}/libtorch/cpu/a.zip"`,
+    "f.json": `"https://${archives}/whl/cpu"`,
   });
   assert.deepEqual(
     found.map((line) => line.split(": ")[0]),
-    ["a.json:2", "b.md:1"],
+    ["a.json:2", "b.md:1", "f.json:1"],
   );
 });
 

@@ -1,13 +1,12 @@
 /** What the set-up says on a machine that lacks something: what, where, one command, exit code 2, no stack trace. */
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { type Ended, packageFolder, programs, runNode, temporaryFolder } from "./support.ts";
+import { type Ended, packageFolder, programs, root, runNode, temporaryFolder } from "./support.ts";
 
-const compilers = { "g++": "echo 12", make: "exit 0" };
-const noTorch =
-  'case "$*" in *pip*--version*) exit 0;; *install*) echo "ERROR: No matching distribution found for torch" >&2; exit 1;; esac';
+const compilers = { "g++": "echo 12" };
+const noTorch = 'case "$*" in *download*) echo "ERROR: No matching distribution found for torch" >&2; exit 1;; esac';
 
 async function setUp(
   folder: string,
@@ -17,7 +16,14 @@ async function setUp(
 ) {
   const PATH = programs(join(folder, "programs"), scripts);
   const home = packageFolder(join(folder, "package"));
-  return runNode([join(home, "bin/hub-pathway.js"), "setup", ...args], { PATH, HOME: folder, ...env });
+  // A file that is not there: nothing is fetched from anywhere.
+  const LIBTORCH_ARCHIVE = join(folder, "none.zip");
+  return runNode([join(home, "bin/hub-pathway.js"), "setup", ...args], {
+    PATH,
+    HOME: folder,
+    LIBTORCH_ARCHIVE,
+    ...env,
+  });
 }
 
 function assertPlainFailure(ended: Ended, ...said: RegExp[]) {
@@ -26,16 +32,16 @@ function assertPlainFailure(ended: Ended, ...said: RegExp[]) {
   assert.doesNotMatch(ended.stderr, /^\s+at /m);
 }
 
-test("every missing program is named, with the command that installs them", async () => {
+test("no compiler: found before anything is fetched, with the command that installs one", async () => {
   using folder = temporaryFolder();
   const ended = await setUp(folder.path, { python3: "exit 0" });
-  assertPlainFailure(ended, /g\+\+/, /make/, /install .*g\+\+ make/);
+  assertPlainFailure(ended, /no C\+\+ compiler \(g\+\+\)/, /install .*g\+\+/);
   assert.equal(ended.stdout, "");
 });
 
-test("python3 missing", async () => {
+test("neither the archive nor python3", async () => {
   using folder = temporaryFolder();
-  assertPlainFailure(await setUp(folder.path, compilers), /not found: python3/);
+  assertPlainFailure(await setUp(folder.path, compilers), /no pip/, /install .*python3 python3-pip/);
 });
 
 test("a compiler that is too old", async () => {
@@ -58,7 +64,7 @@ test("pip finds no torch: what it said, and nothing half-installed", async () =>
   assert.equal(ok, false);
   assert.match(error.command, /npx hub-pathway setup/);
   assert.equal(existsSync(join(folder.path, "package/.libtorch/torch")), false);
-  assert.equal(existsSync(join(folder.path, "package/.libtorch/partial")), false);
+  assert.equal(existsSync(join(folder.path, "package/.libtorch/fetching")), false);
 });
 
 test("LIBTORCH names a folder that is no libtorch", async () => {
@@ -82,6 +88,23 @@ test("a CUDA build without its companions: how to get the CPU build", async () =
   const ldd = 'echo "	libcudart.so.13 => not found"';
   const ended = await setUp(folder.path, { ...compilers, python3: "exit 0", ldd }, { LIBTORCH: libtorch });
   assertPlainFailure(ended, /CUDA build/, /libcudart\.so\.13/, /CPU/);
+});
+
+test("version, help and doctor before the set-up", async () => {
+  using folder = temporaryFolder();
+  const bin = join(packageFolder(join(folder.path, "package")), "bin/hub-pathway.js");
+  const env = { PATH: programs(join(folder.path, "programs"), {}), HOME: folder.path };
+  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
+  assert.deepEqual(await runNode([bin, "--version"], env), { code: 0, stdout: `${version}\n`, stderr: "" });
+  const help = await runNode([bin, "--help"], env);
+  assert.equal(help.code, 0, help.stderr);
+  assert.match(help.stdout, /hub-pathway setup/);
+  const doctor = await runNode([bin, "doctor", "--json"], env);
+  assert.equal(doctor.code, 2);
+  const said = JSON.parse(doctor.stdout) as Record<string, unknown>;
+  assert.deepEqual([said["ready"], said["addon"], said["builder"]], [false, "missing", "missing"]);
+  assert.match(String(said["command"]), /install .*g\+\+ && npx hub-pathway setup/);
+  assert.equal((await runNode([bin, "doctor"], env)).stderr.trim().split("\n").length, 1);
 });
 
 test("an unknown option, and another command before the set-up", async () => {

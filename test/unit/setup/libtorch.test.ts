@@ -64,7 +64,7 @@ test("the stamp holds until sources, library or addon change; then set-up is sil
   assert.equal(addonIsCurrent(home), true);
   const ended = await runNode([join(home, "bin/hub-pathway.js"), "setup"], { HOME: folder.path, LIBTORCH: path });
   assert.deepEqual(ended, { code: 0, stdout: "", stderr: "" });
-  for (const file of ["native/call.cc", "binding.gyp", "build/Release/hub_pathway.node"]) {
+  for (const file of ["native/call.cc", "scripts/setup/compile.mjs", "build/Release/hub_pathway.node"]) {
     stamp();
     appendFileSync(join(home, file), "\n");
     assert.equal(addonIsCurrent(home), false, file);

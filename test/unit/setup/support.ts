@@ -19,7 +19,7 @@ export function temporaryFolder(): { path: string; [Symbol.dispose](): void } {
 
 /** An installed package as the set-up sees it: no lockfile, compiled files, native sources, no addon. */
 export function packageFolder(path: string): string {
-  for (const part of ["bin", "native", "scripts/setup", "binding.gyp", "package.json"]) {
+  for (const part of ["bin", "native", "scripts/setup", "package.json"]) {
     cpSync(join(root, part), join(path, part), { recursive: true });
   }
   mkdirSync(join(path, "dist/cli"), { recursive: true });
