@@ -84,15 +84,15 @@ async function decodeFile(bytes: Buffer, source: Encoded, options: DecodeOptions
       `it has ${megapixels(pixels)} megapixels, more than the limit of ${megapixels(options.pixelLimit)}: make it smaller`,
     );
   }
+  if (metadata.format === "tiff" && !holdsItsPixels(bytes)) {
+    refuse(
+      `it claims ${metadata.width} x ${metadata.height} pixels, which its ${bytes.length} bytes do not hold: it is cut off or damaged`,
+    );
+  }
   const needed = decodeBytes(metadata, source);
   if (needed > decodes.limit) {
     refuse(
       `a ${kindOf(metadata)} of ${megapixels(pixels)} megapixels takes ${megapixels(needed)} MB to decode: make it smaller`,
-    );
-  }
-  if (metadata.format === "tiff" && !holdsItsPixels(bytes)) {
-    refuse(
-      `it claims ${metadata.width} x ${metadata.height} pixels, which its ${bytes.length} bytes do not hold: it is cut off or damaged`,
     );
   }
   return decodes.run(needed, async () => {

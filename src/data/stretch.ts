@@ -19,7 +19,10 @@ export function isUnusualDepth({ depth, format }: Metadata): boolean {
 export async function stretched(bytes: Buffer, metadata: Metadata, options: SharpOptions): Promise<Sharp | undefined> {
   const isWide = metadata.depth === "ushort";
   const upright = sharp(bytes, options).rotate();
-  if (isWide) upright.toColourspace(metadata.channels > 2 ? "rgb16" : "grey16");
+  // libvips would bend the brightness of colours otherwise, which it takes for linear light.
+  const hasColour = metadata.channels > 2;
+  if (isWide) upright.toColourspace(hasColour ? "rgb16" : "grey16");
+  else if (hasColour) upright.toColourspace("scrgb");
   const { data, info } = await upright.raw({ depth: "float" }).toBuffer({ resolveWithObject: true });
   const values = new Float32Array(data.buffer, data.byteOffset, data.length / 4);
   const range = rangeOf(values);

@@ -56,11 +56,11 @@ export function syntheticDataset(items: Item[], classes: number): Dataset {
 }
 
 /** A header that claims 13,000 x 13,000 pixels (169 megapixels) in front of almost no data. */
-export function hugePng(side = 13_000): Buffer {
+export function hugePng(side = 13_000, { depth = 8, colour = 2, interlaced = false } = {}): Buffer {
   const header = Buffer.alloc(13);
   header.writeUInt32BE(side, 0);
   header.writeUInt32BE(side, 4);
-  header.set([8, 2, 0, 0, 0], 8);
+  header.set([depth, colour, 0, 0, Number(interlaced)], 8);
   const signature = Buffer.from([137, 80, 78, 71, 13, 10, 26, 10]);
   return Buffer.concat([
     signature,
