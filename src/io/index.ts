@@ -1,5 +1,6 @@
 /** Files: weights (safetensors, PyTorch, TensorFlow.js), networks that files bring along, and atomic writing. */
 export { writeFileAtomic } from "./atomic-file.ts";
+export { describeText, readHead, refuseForeign, refusePlaceholder } from "./foreign-file.ts";
 export { type GraphInput, GraphModel, type GraphModelOptions } from "./graph-model.ts";
 export { type JsonFileOptions, parseJson, readJsonFile } from "./json-file.ts";
 export { LazyTensor } from "./lazy-tensor.ts";

@@ -102,7 +102,7 @@ test("what is wrong is said in one line, and no hub is begun", async () => {
   writeFileSync(text, "these are notes and not weights");
   const add = (source: string, ...more: string[]) => ["hub", "add", "x", source, "--hub", other, ...more];
   await refused(add(join(folder, "absent.pth")), 1, /there is no file .*absent\.pth/);
-  await refused(add(text), 1, /notes\.txt is of no known format/);
+  await refused(add(text), 1, /notes\.txt is a text file, .*: hubs take safetensors/);
   await refused(add("ftp://example.org/x"), 1, /not fetched by ftp/);
   await refused(add("hf:owner/name", "--offline"), 1, /fetching is off/);
   await refused(add(program, "--mean", "0,0,0"), 2, /--mean and --std belong together/);

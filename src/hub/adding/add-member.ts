@@ -4,7 +4,14 @@
  */
 import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { type LazyTensor, piecesOf, quoted, writeFileAtomic, writeSafetensors } from "../../io/index.ts";
+import {
+  type LazyTensor,
+  piecesOf,
+  quoted,
+  refusePlaceholder,
+  writeFileAtomic,
+  writeSafetensors,
+} from "../../io/index.ts";
 import { openGraphBackbone } from "../../models/index.ts";
 import { disposeTree, type Tensor, UserError } from "../../torch/index.ts";
 import { hashFile } from "../hash.ts";
@@ -171,7 +178,9 @@ async function stageFiles(
   writeFileAtomic(join(folder, main), piecesOf(origin.main));
   for (const part of origin.parts) {
     mkdirSync(dirname(join(folder, part)), { recursive: true });
-    writeFileAtomic(join(folder, part), piecesOf(partPath(origin.main, part)));
+    const path = partPath(origin.main, part);
+    refusePlaceholder(path);
+    writeFileAtomic(join(folder, part), piecesOf(path));
   }
   const size = wishes.input?.size ?? published.size;
   const backbone = openGraphBackbone(inspection.format, join(folder, main), { features: wishes.features, size });

@@ -1,5 +1,5 @@
 /** Files that a model's main file names: shards, external data. */
-import { onnxParts, readRegular } from "../../io/index.ts";
+import { onnxParts, readRegular, refuseForeign } from "../../io/index.ts";
 import { UserError } from "../../torch/index.ts";
 import { checkedPath } from "./names.ts";
 
@@ -11,6 +11,7 @@ const maximumParts = 10_000;
  * @throws UserError when the main file cannot be read as what its name says, or names files outside its folder
  */
 export function partsOf(path: string): string[] {
+  refuseForeign(path);
   const names = new Set(namedBy(path));
   if (names.size > maximumParts) throw new UserError(`${path} names ${names.size} further files, which no model needs`);
   for (const name of names) checkedPath(name, path);
@@ -19,7 +20,7 @@ export function partsOf(path: string): string[] {
 
 function namedBy(path: string): readonly string[] {
   if (path.endsWith(".onnx")) return onnxParts(path).map((name) => name.replace(/^(\.\/)+/, ""));
-  if (path.endsWith(".safetensors.index.json")) return indexedShards(path);
+  if (path.endsWith(".index.json")) return indexedShards(path);
   if (path.endsWith(".json")) return manifestShards(path);
   return [];
 }
@@ -33,7 +34,10 @@ function indexedShards(path: string): readonly string[] {
 
 function manifestShards(path: string): readonly string[] {
   const groups = field(readJson(path), "weightsManifest");
-  if (!Array.isArray(groups)) throw new UserError(`${path} has no "weightsManifest": is it a TensorFlow.js model?`);
+  if (!Array.isArray(groups))
+    throw new UserError(
+      `${path} is no TensorFlow.js model, for it has no "weightsManifest", and no index of shards (*.index.json)`,
+    );
   return groups.flatMap((group: unknown) => {
     const paths = field(group, "paths");
     if (!Array.isArray(paths)) throw new UserError(`${path} has a group of weights without "paths"`);

@@ -1,8 +1,8 @@
 /** What torch.save wrote, as plain values and tensors that are read when asked for. */
 import { UserError } from "../../torch/index.ts";
 import { FileSource } from "../file-source.ts";
+import { describeForeign, headBytes } from "../foreign-file.ts";
 import type { LazyTensor } from "../lazy-tensor.ts";
-import { describeForeign } from "./foreign.ts";
 import { onlyPython } from "./globals.ts";
 import { readLegacy } from "./legacy.ts";
 import type { Plain, TorchValue, Value } from "./values.ts";
@@ -38,10 +38,13 @@ export async function readTorchArchive(path: string): Promise<TorchArchive> {
     throw new UserError(`${path} cannot be read as a PyTorch file: ${what}`);
   };
   const source = await FileSource.of(path);
-  const head = await source.bytes(0, Math.min(source.size, 512));
+  const head = await source.bytes(0, Math.min(source.size, headBytes));
+  const foreign = describeForeign(head, path);
+  if (foreign !== undefined) throw new UserError(`${path} ${foreign}`);
+  if (head[8] === 0x7b && head.readUInt32LE(4) === 0) {
+    return fail("it looks like safetensors; give it that format, and the ending .safetensors");
+  }
   const isZip = head.length >= 4 && head.readUInt32LE(0) === zipMagic;
-  const foreign = isZip ? undefined : describeForeign(head);
-  if (foreign !== undefined) return fail(foreign);
   const value: Value = isZip ? await readZip(await ZipArchive.open(source), fail) : await readLegacy(source, fail);
   const root = value as TorchValue;
   const { tensors, plain, opaque } = leavesOf(root, fail);

@@ -194,6 +194,20 @@ test("shards of safetensors are joined", async () => {
   assertSameFeatures(24);
 });
 
+test("shards of PyTorch files, as transformers wrote them, are joined; one that Git LFS did not fetch is named", async () => {
+  const index = join(folder, "pytorch_model.bin.index.json");
+  const [whole, shard] = [archive(false), join(folder, "pytorch_model-00001-of-00001.bin")];
+  fs.renameSync(whole, shard);
+  fs.writeFileSync(
+    index,
+    JSON.stringify({ weight_map: { "backbone.conv1.weight": "pytorch_model-00001-of-00001.bin" } }),
+  );
+  await add(index, { wishes: { input: { ...half, size: 24 } } });
+  assertSameFeatures(24);
+  fs.writeFileSync(shard, "version https://git-lfs.github.com/spec/v1\n");
+  await refused(/00001-of-00001\.bin is only a Git LFS pointer/, index, { name: "second" });
+});
+
 test("preprocessor_config.json beside the file says how images must look; options come first", async () => {
   const place = join(folder, "published");
   fs.mkdirSync(place);
@@ -288,9 +302,12 @@ test("names, files and weights that cannot be members", async () => {
   await refused(/there is no file/, join(folder, "absent.safetensors"));
   await refused(/is a folder: name the model's file/, folder);
   fs.writeFileSync(join(folder, "text.bin"), "plain text, no model at all");
-  await refused(/of no known format/, join(folder, "text.bin"));
+  await refused(
+    /text\.bin is a text file, which begins "plain text, no model at all": hubs take/,
+    join(folder, "text.bin"),
+  );
   fs.writeFileSync(join(folder, "empty.bin"), "");
-  await refused(/of no known format/, join(folder, "empty.bin"));
+  await refused(/empty\.bin is empty: .*fetch it again/, join(folder, "empty.bin"));
   await refused(/mean 123.*divide them by 255/, good, {
     wishes: { input: { size: 24, mean: [123, 117, 104], std: [58, 57, 57] } },
   });

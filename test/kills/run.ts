@@ -1,0 +1,46 @@
+/**
+ * Kills commands with SIGKILL before each of their mkdir, rename, link, fsync, unlink and rmdir, and judges what is left:
+ *
+ *     npm run kills -- [--every N] [SCENARIO ...]
+ *
+ * One line a kill, and a count in the end. Needs strace.
+ */
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { temporaryFolder } from "../support/small-hub.ts";
+import { hubScenarios } from "./hub-scenarios.ts";
+import { whyNoKills } from "./points.ts";
+import { killAll } from "./scenario.ts";
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { every: { type: "string", default: "1" } },
+});
+const every = Number(values.every);
+
+async function main(): Promise<void> {
+  const reason = whyNoKills();
+  if (reason !== undefined) throw new Error(reason);
+  const { scenarios, close } = await hubScenarios();
+  const chosen = scenarios.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
+  if (chosen.length === 0)
+    throw new Error(`no such scenario; there are: ${scenarios.map(({ name }) => name).join(", ")}`);
+  const counts = { kills: 0, held: 0, broken: 0 };
+  for (const scenario of chosen) {
+    const base = join(temporaryFolder(), "x");
+    const choose = <T>(points: T[]) => points.filter((_, i) => i % every === 0);
+    for await (const { point, result } of killAll(scenario, base, choose)) {
+      if (result === "missed") continue;
+      counts.kills += 1;
+      counts[result === "held" ? "held" : "broken"] += 1;
+      console.log(`${scenario.name}: ${point.text.slice(0, 120)}: ${result === "held" ? "held" : result.message}`);
+    }
+    rmSync(base, { recursive: true, force: true });
+  }
+  await close();
+  console.log(`${counts.kills} kills: ${counts.held} held, ${counts.broken} broken`);
+  process.exitCode = counts.broken === 0 ? 0 : 1;
+}
+
+await main();
