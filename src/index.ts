@@ -2,20 +2,57 @@
  * Hub-Pathway for TypeScript: transfer learning from a hub of pre-trained models.
  *
  * @example
- * const run = await trainRun({ method: findMethod("hub-pathway"), hub: "hubs/starter", … });
+ * const run = await train({ images: "./photos" });
+ * using predictor = await Predictor.open(run.path);
+ * const { label, probability } = await predictor.predict("some.jpg");
  */
-export { checkDataset, fetchDataset, imageFolder, knownDatasets, openDataset } from "./data/index.ts";
-export { describeHub, HubMember, loadMembers, openHub, type PathwayMember, verifyHub } from "./hub/index.ts";
+export {
+  checkDataset,
+  type DecodeOptions,
+  decodeImage,
+  fetchDataset,
+  type ImageSource,
+  type Item,
+  imageFolder,
+  knownDatasets,
+  openDataset,
+} from "./data/index.ts";
+export {
+  describeHub,
+  type Hub,
+  HubMember,
+  loadMembers,
+  type MemberInput,
+  openHub,
+  type PathwayMember,
+  preprocess,
+  verifyHub,
+} from "./hub/index.ts";
+export {
+  type ClassProbability,
+  type ImageInput,
+  type ImagePrediction,
+  type PathwayPart,
+  type PredictionOutcome,
+  type PredictOptions,
+  Predictor,
+  type TrainedRun,
+  type TrainSettings,
+  train,
+} from "./library/index.ts";
 export { findMethod, MemberLearner, methods, PathwayLearner } from "./methods/index.ts";
-export { defaultPathwayConfig, HubPathway, type PathwayConfig } from "./pathway/index.ts";
+export { defaultPathwayConfig, HubPathway, type HubPathwayOptions, type PathwayConfig } from "./pathway/index.ts";
 export { ConfigError, UserError } from "./torch/index.ts";
 export {
   defaultTrainOptions,
+  type EvaluationSummary,
   evaluate,
   Interrupted,
   type Method,
   openRun,
+  type ResumeRequest,
   type RunEvent,
+  resumeRun,
   summarise,
   type TrainOptions,
   type TrainRequest,

@@ -11,7 +11,7 @@ const order = [
   ["pathway"],
   ["train"],
   ["methods"],
-  ["rl", "report"],
+  ["rl", "report", "library"],
   ["experiments"],
   ["cli"],
 ];

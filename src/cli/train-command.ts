@@ -7,7 +7,7 @@ import { writeFileAtomic } from "../io/index.ts";
 import { findMethod } from "../methods/index.ts";
 import { amount, duration, percent, runReport } from "../report/index.ts";
 import { ConfigError, findDevice, setNumThreads } from "../torch/index.ts";
-import { type DataRequest, defaultTrainOptions, Interrupted, summarise, trainRun } from "../train/index.ts";
+import { type DataRequest, defaultTrainOptions, Interrupted, trainRun } from "../train/index.ts";
 import { defaultViews } from "./commands/train.ts";
 import type { Output } from "./context.ts";
 import { type DataFlags, dataRequest, requireCounts } from "./data-flags.ts";
@@ -77,9 +77,8 @@ export async function train(flags: TrainFlags, output: Output): Promise<void> {
       device,
     });
     progress.stop();
-    const summary = summarise("validation", outcome.validation, outcome.predictor);
     const title = `${flags.method} on ${outcome.data.name}`;
-    const { folder, data, predictor, validation: evaluation } = outcome;
+    const { folder, data, predictor, summary, validation: evaluation } = outcome;
     const { html } = await runReport({
       title,
       summary,
@@ -94,7 +93,9 @@ export async function train(flags: TrainFlags, output: Output): Promise<void> {
       `validation accuracy ${percent(summary.accuracy)}, ${amount(outcome.trainingFlops)}FLOPs of training in ${duration(outcome.seconds)}`,
     );
     output.say(`report: ${folder.file("report.html")}`);
-    output.say(`next: hub-pathway eval ${flags.out} --split test`);
+    output.say(
+      `next: hub-pathway ${data.counts.test > 0 ? `eval ${flags.out} --split test` : `predict ${flags.out} IMAGES`}`,
+    );
     output.result({
       ...summary,
       trainingFlops: outcome.trainingFlops,

@@ -11,10 +11,11 @@ export {
 } from "./augment.ts";
 export { cacheDirectory, ensureCacheDirectory } from "./cache.ts";
 export { checkDataset, type DatasetReport } from "./check-dataset.ts";
-export type { Progress } from "./concurrent.ts";
+export { forEachConcurrently, type Progress } from "./concurrent.ts";
 export { type ContentHash, contentHashes } from "./content-hash.ts";
-export { decodeImage, defaultPixelLimit, UnreadableImage } from "./decode.ts";
+export { type DecodeOptions, decodeImage, defaultPixelLimit, UnreadableImage } from "./decode.ts";
 export { fetchPackage, packageFolder } from "./fetch.ts";
+export { kindOfName } from "./formats.ts";
 export { idxItems, readIdxHeader } from "./idx.ts";
 export { imageFolder } from "./image-folder.ts";
 export { ImageStore, type StoreOptions } from "./image-store.ts";

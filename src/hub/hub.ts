@@ -31,12 +31,31 @@ export interface OpenHubOptions {
 export function openHub(dir: string, options: OpenHubOptions = {}): Hub {
   const resolved = findHub(dir);
   const manifest = readManifest(resolved);
-  const members = manifest.members.map((m) => [m.name, m.architecture, m.config, m.weights, m.keyMap, m.input]);
-  const agents = manifest.agents?.map((a) => [a.name, a.architecture, a.config, a.weights, a.observation, a.actions]);
-  const identity = agents ? [...members, agents] : members;
-  const fingerprint = createHash("sha256").update(JSON.stringify(identity)).digest("hex").slice(0, 16);
+  const fingerprint = hubFingerprint(manifest);
   const { trust = false, residency, device } = options;
   return { dir: resolved, manifest, fingerprint, trust, device, ...(residency ? { residency } : {}) };
+}
+
+function hubFingerprint({ members, agents }: HubManifest): string {
+  const models = members.map((m) => [m.name, m.architecture, m.config, m.weights, m.keyMap, m.input]);
+  const own = agents?.map((a) => [a.name, a.architecture, a.config, a.weights, a.observation, a.actions]);
+  return shortHash(own ? [...models, own] : models);
+}
+
+/** A hash of what a member computes: network, weights and input; its files may have other names and places. */
+export function memberFingerprint({ name, architecture, config, weights, keyMap, input }: MemberEntry): string {
+  const files = [weights.sha256, ...weights.files.map((file) => file.sha256)];
+  return shortHash([name, architecture, config, weights.format, files, keyMap, input]);
+}
+
+function shortHash(value: unknown): string {
+  return createHash("sha256").update(JSON.stringify(value)).digest("hex").slice(0, 16);
+}
+
+/** The same hub with these members only, in their order. */
+export function withMembers(hub: Hub, members: readonly MemberEntry[]): Hub {
+  const manifest = { ...hub.manifest, members: [...members] };
+  return { ...hub, manifest, fingerprint: hubFingerprint(manifest) };
 }
 
 /** The entry of a member by its name. */

@@ -14,9 +14,11 @@ export {
   loadMembers,
   type MemberReport,
   memberEntry,
+  memberFingerprint,
   openHub,
   reportMember,
   requireImageMembers,
+  withMembers,
 } from "./hub.ts";
 export {
   type AgentEntry,
@@ -28,7 +30,7 @@ export {
   readManifest,
   writeManifest,
 } from "./manifest.ts";
-export { checkFiles, HubMember, type LoadMemberOptions, loadMember } from "./member.ts";
+export { checkFiles, HubMember, type LoadMemberOptions, loadBackbone, loadMember } from "./member.ts";
 export { preprocess } from "./preprocessing.ts";
 export { Residency, type ResidencyOptions } from "./residency.ts";
 export type { PathwayMember, StoredFeatures } from "./types.ts";

@@ -12,6 +12,8 @@ import { starterHub } from "./find-hub.ts";
 
 export const manifestVersion = 1;
 
+const manifestName = "hub.json";
+
 /** A manifest is a page of text a member; anything near this is no manifest. */
 const maximumBytes = 16e6;
 
@@ -139,18 +141,18 @@ export type AgentEntry = z.infer<typeof agentSchema>;
 export type HubManifest = z.infer<typeof manifestSchema>;
 
 /**
- * Reads and checks DIR/hub.json.
+ * Reads and checks DIR/hub.json, or a file of the same form and another name.
  * @throws UserError when there is none, or it breaks the schema, naming the file and the field.
  */
-export function readManifest(dir: string): HubManifest {
-  const text = manifestText(dir);
-  if (text !== undefined) return parseManifest(text, join(dir, "hub.json"));
-  throw new UserError(`${dir} is not a hub: it has no hub.json (the starter hub is ${starterHub})`);
+export function readManifest(dir: string, name = manifestName): HubManifest {
+  const text = manifestText(dir, name);
+  if (text !== undefined) return parseManifest(text, join(dir, name));
+  throw new UserError(`${dir} is not a hub: it has no ${name} (the starter hub is ${starterHub})`);
 }
 
 /** The text of DIR/hub.json; undefined where there is none. */
-export function manifestText(dir: string): string | undefined {
-  const path = join(dir, "hub.json");
+export function manifestText(dir: string, name = manifestName): string | undefined {
+  const path = join(dir, name);
   if (!existsSync(path)) return undefined;
   return readRegular(path, { maximumBytes, what: "a hub's manifest" }).toString("utf8");
 }
@@ -170,8 +172,8 @@ function parseManifest(text: string, path: string): HubManifest {
 export const largestInput = ({ members }: HubManifest): number => Math.max(...members.map(({ input }) => input.size));
 
 /** Writes DIR/hub.json, complete or not at all. @throws UserError when it breaks the schema or cannot be written */
-export function writeManifest(dir: string, manifest: HubManifest): void {
-  const path = join(dir, "hub.json");
+export function writeManifest(dir: string, manifest: HubManifest, name = manifestName): void {
+  const path = join(dir, name);
   const checked = parseManifest(JSON.stringify(manifest), path);
   writeFileAtomic(path, `${JSON.stringify(checked, null, 2)}\n`);
 }

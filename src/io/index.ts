@@ -3,6 +3,7 @@ export { writeFileAtomic } from "./atomic-file.ts";
 export { describeText, readHead, refuseForeign, refusePlaceholder } from "./foreign-file.ts";
 export { type GraphInput, GraphModel, type GraphModelOptions } from "./graph-model.ts";
 export { type JsonFileOptions, parseJson, readJsonFile } from "./json-file.ts";
+export { appendJsonLine, readJsonLines, repairJsonLines } from "./json-lines.ts";
 export { LazyTensor } from "./lazy-tensor.ts";
 export { acquireLock, Lock, type LockOptions, withLock } from "./lock.ts";
 export { OnnxModel, onnxParts, openOnnx } from "./onnx/index.ts";

@@ -1,7 +1,7 @@
 /** Several fine-tuned members answering together, by the weighted mean of their probabilities. */
 import type { StoredFeatures } from "../hub/index.ts";
 import { scope, type Tensor } from "../torch/index.ts";
-import type { Prediction, Predictor, Variant } from "../train/index.ts";
+import type { Kept, Prediction, Predictor, Variant } from "../train/index.ts";
 
 export class EnsemblePredictor implements Predictor {
   readonly memberNames: readonly string[];
@@ -37,6 +37,25 @@ export class EnsemblePredictor implements Predictor {
       if (k !== undefined || rest.length === 0 || weight === 0) return undefined;
       return { probabilities: rest.reduce((sum, next) => sum.add(next)).div(weight) };
     });
+  }
+
+  keep(): Kept {
+    const kept = this.#parts.map((part) => {
+      if (!part.keep) throw new Error("a part of the ensemble cannot be kept");
+      return part.keep(new Set());
+    });
+    const layers = kept.flatMap((part, i) =>
+      [...part.layers].map(([name, tensor]) => [`${i}.${name}`, tensor] as const),
+    );
+    const parts = kept.map(({ plan }) => {
+      if (plan.kind === "ensemble") throw new Error("an ensemble of ensembles cannot be kept");
+      return plan;
+    });
+    return {
+      plan: { kind: "ensemble", parts, weights: [...this.#weights] },
+      members: kept.flatMap((part) => part.members),
+      layers: new Map(layers),
+    };
   }
 
   eval(): void {

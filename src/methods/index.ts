@@ -11,3 +11,4 @@ export { MemberLearner } from "./member-learner.ts";
 export { type OracleRouting, oracleRouting } from "./oracle-routing.ts";
 export { PathwayLearner } from "./pathway-learner.ts";
 export { findMethod, methods } from "./registry.ts";
+export { restorePredictor } from "./restore.ts";

@@ -2,7 +2,15 @@
 import type { HubMember, StoredFeatures } from "../hub/index.ts";
 import { Linear, Module, Standardize } from "../nn/index.ts";
 import { RandomStreams, type Tensor } from "../torch/index.ts";
-import type { Learner, Prediction, StepResult, Task, TrainBatch } from "../train/index.ts";
+import {
+  type Kept,
+  type Learner,
+  layersOf,
+  type Prediction,
+  type StepResult,
+  type Task,
+  type TrainBatch,
+} from "../train/index.ts";
 
 /** A member and its head: images [n, 3, H, W] in [0, 1] to logits [n, C]. */
 export class MemberWithHead extends Module {
@@ -32,6 +40,10 @@ export class MemberWithHead extends Module {
   standardizer(): Standardize {
     this.#standardize ??= this.module("standardize", new Standardize(this.#member.featureWidth));
     return this.#standardize;
+  }
+
+  get isStandardized(): boolean {
+    return this.#standardize !== undefined;
   }
 
   /** Registers a further layer that is trained with the head. */
@@ -123,6 +135,17 @@ export class MemberLearner implements Learner {
 
   predict(images: Tensor, stored?: StoredFeatures): Prediction {
     return { probabilities: this.task.probabilities(this.module.forward(images, stored)) };
+  }
+
+  /** Layers that only training needs are left out. */
+  keep(): Kept {
+    const { isStandardized } = this.module;
+    const wanted = isStandardized ? ["head.", "standardize."] : ["head."];
+    const layers = [...layersOf(this.module, this.backbones)].filter(([name]) =>
+      wanted.some((beginning) => name.startsWith(beginning)),
+    );
+    const plan = { kind: "member", member: this.member.name, standardized: isStandardized } as const;
+    return { plan, members: [this.member], layers: new Map(layers) };
   }
 
   eval(): void {

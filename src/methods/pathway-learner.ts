@@ -1,13 +1,24 @@
 /** Hub-Pathway as a learner of the training loop; with random routes instead of the generator's as a control. */
 import { keyedRandom } from "../data/index.ts";
-import type { HubMember, StoredFeatures } from "../hub/index.ts";
+import { HubMember, type PathwayMember, type StoredFeatures } from "../hub/index.ts";
 import type { Module, Standardize } from "../nn/index.ts";
 import { HubPathway, type PathwayConfig, type Routing, randomRoutes } from "../pathway/index.ts";
 import { countFlops, inferenceMode, noGrad, RandomStreams, scope, type Tensor, tensor, zeros } from "../torch/index.ts";
-import type { Learner, Prediction, StepResult, Task, TrainBatch, Variant } from "../train/index.ts";
+import {
+  type Kept,
+  type Learner,
+  layersOf,
+  type Prediction,
+  type StepResult,
+  type Task,
+  type TrainBatch,
+  type Variant,
+} from "../train/index.ts";
 
 export interface PathwayLearnerOptions {
-  members: readonly HubMember[];
+  members: readonly PathwayMember[];
+  /** Positions of the members that evaluation may activate; all when left out. */
+  present?: readonly number[] | undefined;
   task: Task;
   config: Partial<PathwayConfig>;
   seed: number;
@@ -25,7 +36,8 @@ export class PathwayLearner implements Learner {
   readonly streams: RandomStreams;
   readonly backbones: readonly Module[];
   readonly memberNames: readonly string[];
-  readonly #members: readonly HubMember[];
+  readonly #members: readonly PathwayMember[];
+  readonly #present: readonly number[];
   readonly #task: Task;
   readonly #random: boolean;
   readonly #fresh: boolean;
@@ -33,12 +45,14 @@ export class PathwayLearner implements Learner {
   readonly #generatorFlops: number;
   /** Of the frozen first stages that the generator shares with a member, for one image. */
   readonly #stemFlops: number;
+  #isStandardized = false;
   /** Activated models in evaluation; may be set to another cost than trained for. */
   k: number;
 
   constructor(options: PathwayLearnerOptions) {
     this.streams = new RandomStreams(options.seed);
     this.#members = options.members;
+    this.#present = options.present ?? options.members.map((_, i) => i);
     this.#task = options.task;
     this.#random = options.randomRoutes ?? false;
     this.#fresh = options.freshMembers ?? false;
@@ -59,13 +73,18 @@ export class PathwayLearner implements Learner {
     this.#stemFlops = shares ? stemFlops(options.members, options.imageSize) : 0;
   }
 
+  /** Members that are kept. */
+  get largestK(): number {
+    return this.#present.length;
+  }
+
   get parameters(): number {
     return this.module.parameters().reduce((sum, parameter) => sum + parameter.numel(), 0);
   }
 
   /** Mean over the members: what is really used depends on the routes, which `pathwayFlops` counts. */
   get inferenceFlops(): number {
-    const mean = this.#members.reduce((sum, member) => sum + member.flops, 0) / this.#members.length;
+    const mean = this.#present.reduce((sum, i) => sum + (this.#members[i]?.flops ?? 0), 0) / this.#present.length;
     return this.#generatorFlops + this.#stemFlops + this.k * mean;
   }
 
@@ -92,6 +111,7 @@ export class PathwayLearner implements Learner {
   }
 
   standardizers(): readonly Standardize[] {
+    this.#isStandardized = true;
     return this.module.standardizers();
   }
 
@@ -123,32 +143,57 @@ export class PathwayLearner implements Learner {
   }
 
   predict(images: Tensor, stored?: StoredFeatures): Prediction {
-    return this.#predict(images, stored, this.k);
+    return this.#predict(images, stored, this.k, this.#present);
   }
 
   /** Every model once on all images, then each variant's own routes through what they found. */
   predictVariants(images: Tensor, variants: readonly Variant[], known?: StoredFeatures): (Prediction | undefined)[] {
-    const m = this.#members.length;
-    const featuresOf = (member: HubMember) => known?.(member.name) ?? member.features(images);
-    const features = new Map(this.#members.map((member) => [member.name, featuresOf(member)]));
+    const featuresOf = (member: PathwayMember) => known?.(member.name) ?? member.features(images);
+    const present = this.#members.filter((_, i) => this.#present.includes(i));
+    const features = new Map(present.map((member) => [member.name, featuresOf(member)]));
     const stored: StoredFeatures = (name, rows) => {
       const all = features.get(name);
       return rows ? all?.index_select(0, tensor(BigInt64Array.from(rows, BigInt), { device: all.device })) : all;
     };
     return variants.map(({ k = this.k, without }) => {
-      const allowed = this.#members.flatMap((_, i) => (i === without ? [] : [i]));
+      const allowed = this.#present.filter((i) => i !== without);
       const routes = Math.min(k, allowed.length);
-      return routes < 1 || k > m ? undefined : this.#predict(images, stored, routes, allowed);
+      return routes < 1 || k > this.largestK ? undefined : this.#predict(images, stored, routes, allowed);
     });
   }
 
-  #predict(images: Tensor, stored: StoredFeatures | undefined, k: number, allowed?: readonly number[]): Prediction {
+  #predict(images: Tensor, stored: StoredFeatures | undefined, k: number, allowed: readonly number[]): Prediction {
     const routing = this.#random
       ? this.#randomRouting(images, k, allowed)
       : this.module.route(images, undefined, k, allowed);
     const output = this.module.execute(images, routing, stored);
     const probabilities = this.#task.probabilities(output.logits);
     return { probabilities, weights: routing.weights, ...(this.#random ? {} : { scores: routing.scores }) };
+  }
+
+  /** Random routes may take any member, and the generator may look through the first stages of one. */
+  keep(unused: ReadonlySet<string>): Kept {
+    const { config } = this.module;
+    const shared = config.generatorKind === "member-stem" ? this.#members.find(hasStem) : undefined;
+    const kept = this.#members.filter(
+      (member, i) => this.#present.includes(i) && (this.#random || member === shared || !unused.has(member.name)),
+    );
+    const members = kept.filter((member) => member instanceof HubMember);
+    const planned = this.#members.map((member) => {
+      return { name: member.name, featureWidth: member.featureWidth, kept: kept.includes(member) };
+    });
+    return {
+      plan: {
+        kind: "pathway",
+        members: planned,
+        config: { ...config },
+        randomRoutes: this.#random,
+        seed: this.#seed,
+        standardized: this.#isStandardized,
+      },
+      members,
+      layers: layersOf(this.module, this.backbones),
+    };
   }
 
   eval(): void {
@@ -185,9 +230,13 @@ export class PathwayLearner implements Learner {
 }
 
 /** Of the first member that has first stages to share, for one image. */
-function stemFlops(members: readonly HubMember[], side: number): number {
-  const member = members.find((own) => own.stemWidth !== undefined);
+function stemFlops(members: readonly PathwayMember[], side: number): number {
+  const member = members.find(hasStem);
   if (!member) return 0;
   const device = member.backbone.parameters()[0]?.device;
-  return scope(() => inferenceMode(() => countFlops(() => member.stem(zeros([1, 3, side, side], { device })))));
+  return scope(() => inferenceMode(() => countFlops(() => member.stem?.(zeros([1, 3, side, side], { device })))));
+}
+
+function hasStem(member: PathwayMember): boolean {
+  return member.stemWidth !== undefined;
 }

@@ -19,7 +19,17 @@ import type { HubManifest, HubMember } from "../hub/index.ts";
 import { loadMembers } from "../hub/index.ts";
 import { BatchNorm2d, Conv2d, Linear, Module } from "../nn/index.ts";
 import { ConfigError, noGrad, RandomStreams, scope, type Tensor } from "../torch/index.ts";
-import type { Learner, Method, MethodContext, Prediction, StepResult, Task, TrainBatch } from "../train/index.ts";
+import {
+  type Kept,
+  type Learner,
+  layersOf,
+  type Method,
+  type MethodContext,
+  type Prediction,
+  type StepResult,
+  type Task,
+  type TrainBatch,
+} from "../train/index.ts";
 import { type Choices, parseChoices, requireMembers } from "./choices.ts";
 import { memberLearner } from "./fine-tune.ts";
 import type { MemberLearner } from "./member-learner.ts";
@@ -147,6 +157,23 @@ export class ZooLearner implements Learner {
 
   predict(images: Tensor): Prediction {
     return { probabilities: this.#task.probabilities(this.module.forward(images)) };
+  }
+
+  /** The shared statistics, in the first network's buffers, are kept with the layers: a new network begins with the mean. */
+  keep(): Kept {
+    const [first] = this.#members as [HubMember];
+    const shared = [...first.backbone.namedBuffers()].map(
+      ([name, tensor]) => [`members.${first.name}.${name}`, tensor] as const,
+    );
+    const layers = layersOf(
+      this.module,
+      this.#members.map((member) => member.backbone),
+    );
+    return {
+      plan: { kind: "zoo", members: [...this.memberNames] },
+      members: this.#members,
+      layers: new Map([...layers, ...shared]),
+    };
   }
 
   eval(): void {

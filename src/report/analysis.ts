@@ -105,10 +105,16 @@ export interface RunAnalysis {
   variants?: VariantAnalysis;
 }
 
+/** What a report shows of the images. */
+export type ReportData = Pick<TaskData, "imageSize" | "pixels"> & {
+  readonly ids: readonly string[];
+  readonly classes: readonly string[];
+};
+
 export interface AnalysisRequest {
   summary: EvaluationSummary;
   evaluation: Evaluation;
-  data: TaskData;
+  data: ReportData;
   memberNames: readonly string[];
   events: readonly RunEvent[];
   variants?: VariantAnalysis | undefined;
@@ -186,7 +192,7 @@ function routingAnalysis(
   evaluation: Evaluation,
   right: readonly boolean[],
   memberNames: readonly string[],
-  data: TaskData,
+  data: ReportData,
 ): RoutingAnalysis {
   const { weights, scores, members: m, labels } = evaluation;
   const paths = pathsOf(weights, m);

@@ -1,5 +1,6 @@
 /** What a run gets wrong: confused classes and the images it is surest about. N items, C classes. */
-import { argmaxAt, type Evaluation, type TaskData } from "../train/index.ts";
+import { argmaxAt, type Evaluation } from "../train/index.ts";
+import type { ReportData } from "./analysis.ts";
 
 /** An image of the measured split and what was said of it. */
 export interface JudgedImage {
@@ -32,7 +33,7 @@ export interface MistakeAnalysis {
 /** Pairs and images that an overview holds. */
 const most = { pairs: 12, images: 24 };
 
-export function analyseMistakes(evaluation: Evaluation, data: TaskData): MistakeAnalysis {
+export function analyseMistakes(evaluation: Evaluation, data: ReportData): MistakeAnalysis {
   const { labels } = evaluation;
   const judged = labels.map((_, item) => judge(item, evaluation, data));
   const wrong = judged.filter(({ truth, predicted }) => truth !== predicted);
@@ -52,7 +53,7 @@ export function analyseMistakes(evaluation: Evaluation, data: TaskData): Mistake
 }
 
 /** What was said of one item of an evaluation. */
-export function judge(item: number, evaluation: Evaluation, data: TaskData): JudgedImage {
+export function judge(item: number, evaluation: Evaluation, data: ReportData): JudgedImage {
   const { probabilities, classes, labels, indices } = evaluation;
   const index = indices[item] ?? -1;
   const best = argmaxAt(probabilities, item * classes, classes);

@@ -1,6 +1,5 @@
 /** The part of a run's page about its routes. */
-import type { TaskData } from "../train/index.ts";
-import type { PathAnalysis, RoutingAnalysis, RunAnalysis } from "./analysis.ts";
+import type { PathAnalysis, ReportData, RoutingAnalysis, RunAnalysis } from "./analysis.ts";
 import { heatMap } from "./heat-map.ts";
 import { lineChart } from "./line-chart.ts";
 import { htmlTable } from "./page.ts";
@@ -14,7 +13,7 @@ const shownPaths = 6;
 export const mostRows = 30;
 
 /** Figures, use by class, overlap, drift, and images typical of each path; nothing where nothing is routed. */
-export async function routingSections(analysis: RunAnalysis, data: TaskData): Promise<string[]> {
+export async function routingSections(analysis: RunAnalysis, data: ReportData): Promise<string[]> {
   const { routing, classes, models } = analysis;
   if (!routing) return [];
   const most = [...classes].sort((a, b) => b.items - a.items).slice(0, mostRows);
@@ -84,7 +83,7 @@ function driftChart({ drift }: RunAnalysis): string {
   });
 }
 
-async function paths(all: readonly PathAnalysis[], data: TaskData): Promise<string> {
+async function paths(all: readonly PathAnalysis[], data: ReportData): Promise<string> {
   const sections = await Promise.all(
     all.slice(0, shownPaths).map(async (path) => {
       const about = `${percent(path.share)} of the images, accuracy ${percent(path.accuracy)}`;

@@ -1,6 +1,6 @@
 /** The report of one run as a page: whether it can be used, what it gets wrong, how it was trained, which models do what. */
-import { existsSync, readFileSync } from "node:fs";
-import { argmaxAt, type Evaluation, type RunEvent, type TaskData } from "../train/index.ts";
+import { argmaxAt, type Evaluation, type RunEvent, readEvents } from "../train/index.ts";
+import type { ReportData } from "./analysis.ts";
 import { type AnalysisRequest, analyseRun, type GroupAnalysis, itemsByClass, type RunAnalysis } from "./analysis.ts";
 import { heatMap } from "./heat-map.ts";
 import { lineChart, type Series } from "./line-chart.ts";
@@ -33,12 +33,6 @@ export async function runReport(report: RunReport): Promise<{ html: string; anal
     sliceSection(analysis),
   ]);
   return { html, analysis };
-}
-
-function readEvents(path: string): RunEvent[] {
-  if (!existsSync(path)) return [];
-  const lines = readFileSync(path, "utf8").split("\n");
-  return lines.filter((line) => line !== "").map((line) => JSON.parse(line) as RunEvent);
 }
 
 /** Loss and validation accuracy of each fit, and the share of each model over training. */
@@ -136,7 +130,7 @@ function groupTable(name: string, groups: readonly GroupAnalysis[]): string {
 const twoDigits = (value: number): string => value.toFixed(2);
 
 /** Classes, confused pairs and wrong images, the worst first. */
-async function mistakesSection(analysis: RunAnalysis, evaluation: Evaluation, data: TaskData): Promise<string> {
+async function mistakesSection(analysis: RunAnalysis, evaluation: Evaluation, data: ReportData): Promise<string> {
   const { mistakes, classes, summary } = analysis;
   const measured = classes.filter(({ items }) => items > 0);
   const worst = [...measured].sort((a, b) => a.accuracy - b.accuracy || b.items - a.items).slice(0, mostRows);
@@ -156,7 +150,7 @@ async function mistakesSection(analysis: RunAnalysis, evaluation: Evaluation, da
 }
 
 /** All classes where they fit, else those of the most frequent confusions. */
-function confusionMap({ summary, mistakes }: RunAnalysis, evaluation: Evaluation, { classes }: TaskData): string {
+function confusionMap({ summary, mistakes }: RunAnalysis, evaluation: Evaluation, { classes }: ReportData): string {
   const involved = new Set(mistakes.confused.flatMap(({ truth, predicted }) => [truth, predicted]));
   const some = classes.length > mostRows;
   const names = some ? classes.filter((name) => involved.has(name)).slice(0, mostRows) : classes;

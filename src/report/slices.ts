@@ -1,6 +1,6 @@
 /** Parts of a split that a reader may care about: sub-folders where there are some, and thirds by brightness. N items. */
 import { scope } from "../torch/index.ts";
-import type { TaskData } from "../train/index.ts";
+import type { ReportData } from "./analysis.ts";
 
 /** One way to part the items. */
 export interface Slicing {
@@ -14,7 +14,7 @@ const mostFolders = 24;
 const pixelBatch = 256;
 
 /** @param indices positions of the N items in their data set */
-export async function slicings(data: TaskData, indices: readonly number[]): Promise<Slicing[]> {
+export async function slicings(data: ReportData, indices: readonly number[]): Promise<Slicing[]> {
   const folders = byFolder(indices.map((index) => data.ids[index] ?? ""));
   const brightness = thirds(await brightnessOf(data, indices), ["dark", "middling", "bright"]);
   return [...(folders ? [folders] : []), { name: "brightness", parts: brightness }];
@@ -40,7 +40,7 @@ export function thirds(values: readonly number[], names: readonly [string, strin
 }
 
 /** Mean luma (ITU-R BT.601) of each item, 0 … 255. */
-async function brightnessOf(data: TaskData, indices: readonly number[]): Promise<number[]> {
+async function brightnessOf(data: ReportData, indices: readonly number[]): Promise<number[]> {
   const values: number[] = [];
   for (let start = 0; start < indices.length; start += pixelBatch) {
     using pixels = await data.pixels(indices.slice(start, start + pixelBatch));

@@ -1,7 +1,7 @@
 /** Images of a run's page, stored in it. */
 import sharp from "sharp";
 import { scope } from "../torch/index.ts";
-import type { TaskData } from "../train/index.ts";
+import type { ReportData } from "./analysis.ts";
 import type { JudgedImage } from "./mistakes.ts";
 import { escapeHtml } from "./svg.ts";
 import { percent } from "./table.ts";
@@ -10,12 +10,12 @@ import { percent } from "./table.ts";
 const thumbnailSide = 96;
 
 /** The images in rows, each with what was predicted and, where that is wrong, what it is. */
-export async function thumbnails(images: readonly JudgedImage[], data: TaskData): Promise<string> {
+export async function thumbnails(images: readonly JudgedImage[], data: ReportData): Promise<string> {
   const shots = await Promise.all(images.map((image) => shot(image, data)));
   return `<div class="shots">${shots.join("")}</div>`;
 }
 
-async function shot(image: JudgedImage, data: TaskData): Promise<string> {
+async function shot(image: JudgedImage, data: ReportData): Promise<string> {
   using pixels = await data.pixels([image.index]);
   using interleaved = scope(() => pixels.narrow(1, 0, 3).permute([0, 2, 3, 1]).contiguous());
   const side = data.imageSize;

@@ -49,6 +49,8 @@ export function reordered(batches: BatchSource, order: number): BatchSource {
 
 /** Batches with images of their own, which whoever asked for them disposes. */
 export interface OwnedBatches extends BatchSource {
+  /** Pixels of items, uint8 [n, 3, H, W], by their positions in the data set. */
+  pixels(indices: readonly number[]): Promise<Tensor>;
   dispose(): void;
 }
 
@@ -176,27 +178,39 @@ function taskData(
       return new Loader({ ...common, indices: chosen(name, limit), batchSize: 64, shuffle: false });
     },
     async openAt(imageSize, name, limit) {
-      return enlarged(dataset, chosen(name, limit), { size: imageSize, skipBad, onProgress, signal }, device);
+      return ownedBatches(dataset, chosen(name, limit), { size: imageSize, skipBad, onProgress, signal }, common);
     },
     pixels: (indices) => store.batch(indices),
     dispose: () => store.dispose(),
   };
 }
 
-/** Some items of a data set in order, with images of their own. */
-async function enlarged(
+/** Labels of a data set's items, and where batches of them lie. */
+export interface BatchOptions {
+  /** Class of every item of the data set. */
+  labels: readonly number[];
+  classes: number;
+  device?: string | undefined;
+}
+
+/**
+ * Some items of a data set in order, with images of their own.
+ * @throws UserError when one cannot be read
+ */
+export async function ownedBatches(
   dataset: Dataset,
   indices: readonly number[],
   options: Parameters<typeof ImageStore.open>[1],
-  device: string | undefined,
+  { labels, classes, device }: BatchOptions,
 ): Promise<OwnedBatches> {
   const items = indices.map((index) => dataset.items[index] as Item);
   const store = await ImageStore.open({ ...dataset, items }, options);
+  const places = new Map(indices.map((index, i) => [index, i]));
   const loader = new Loader({
     store,
-    indices: items.map((_, i) => i),
-    labels: items.map((item) => item.label),
-    classes: dataset.classes.length,
+    indices: items.flatMap((_, i) => (store.skipped.has(i) ? [] : [i])),
+    labels: indices.map((index) => labels[index] ?? -1),
+    classes,
     batchSize: 64,
     seed: 0,
     shuffle: false,
@@ -211,6 +225,7 @@ async function enlarged(
         yield { images, targets, labels, indices: own, dispose: () => batch.dispose() };
       }
     },
+    pixels: (positions) => store.batch(positions.map((index) => places.get(index) as number)),
     dispose: () => store.dispose(),
   };
 }

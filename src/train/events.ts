@@ -1,5 +1,4 @@
 /** What happens in a run, as one typed union: the progress bar, the log file and the report all read it. */
-import { appendFileSync } from "node:fs";
 import type { Metrics } from "./metrics.ts";
 import type { RankingPrior } from "./ranking.ts";
 
@@ -45,11 +44,3 @@ export type RunEvent =
   | { type: "result"; split: string; metrics: Metrics; secondsPerImage: number };
 
 export type Emit = (event: RunEvent) => void;
-
-/** An emitter that appends each event as a line of JSON; steps are thinned to one in ten. */
-export function jsonlWriter(path: string): Emit {
-  return (event) => {
-    if (event.type === "step" && event.step % 10 !== 0) return;
-    appendFileSync(path, `${JSON.stringify(event)}\n`);
-  };
-}

@@ -14,6 +14,7 @@ export {
   type BatchSource,
   type DataRequest,
   type OwnedBatches,
+  ownedBatches,
   prepareData,
   reordered,
   type SplitName,
@@ -28,12 +29,24 @@ export {
   routeInformation,
   type VariantEvaluation,
 } from "./evaluate.ts";
-export { type Emit, eventVersion, jsonlWriter, type RunEvent } from "./events.ts";
+export { loggedEmit, readEvents } from "./event-log.ts";
+export { type Emit, eventVersion, type RunEvent } from "./events.ts";
 export { checkFrozen, FeatureCache, type FeatureCacheOptions } from "./feature-cache.ts";
 export { scaleFeatures, scaleVersion } from "./feature-scale.ts";
+export {
+  type Kept,
+  type KeptSource,
+  layersOf,
+  loadLayers,
+  loadModel,
+  type PredictorPlan,
+  type SinglePlan,
+  saveModel,
+} from "./kept-model.ts";
 export type { Learner, Prediction, Predictor, StepResult, TrainBatch, Variant } from "./learner.ts";
 export type { FitChanges, Method, MethodContext } from "./method.ts";
 export { argmaxAt, computeMetrics, confusionMatrix, type Metrics, rightItems, wilsonInterval } from "./metrics.ts";
+export { type OpenedRun, type OpenRunOptions, openRun, type Restore } from "./open-run.ts";
 export { defaultTrainOptions, resolveEpochs, type TrainOptions, withEpochs } from "./options.ts";
 export {
   type MemberRanking,
@@ -44,18 +57,27 @@ export {
   rankingPrior,
   softPrior,
 } from "./ranking.ts";
-export { fingerprint, type RunConfig, RunFolder, runVersion } from "./run-folder.ts";
+export { type RunConfig, runVersion } from "./run-config.ts";
+export { openRunData, type RunData, type RunDataRequest } from "./run-data.ts";
+export { fingerprint, RunFolder } from "./run-folder.ts";
+export { matchSplit, type RunSplit, runSplit, type SplitMatch } from "./run-split.ts";
 export {
-  type EvaluationSummary,
-  itemsHash,
-  type OpenedRun,
-  type OpenRunOptions,
-  openRun,
+  type ResumeRequest,
   type RunOutcome,
-  summarise,
+  resumeRun,
+  type SessionOptions,
   type TrainRequest,
   trainRun,
 } from "./session.ts";
+export {
+  type ClassAccuracy,
+  type EvaluationSummary,
+  itemsHash,
+  runsOn,
+  summarise,
+  unusedMembers,
+  worstClasses,
+} from "./summary.ts";
 export { ClassificationTask, type Targets, type Task } from "./task.ts";
 export { TenCrop, tenCropSide } from "./ten-crop.ts";
 export { type FitRequest, type FitResult, fit, learningRateFactor } from "./trainer.ts";

@@ -3,6 +3,7 @@ import type { StoredFeatures } from "../hub/index.ts";
 import type { Module, Standardize } from "../nn/index.ts";
 import type { RandomStreams, Tensor } from "../torch/index.ts";
 import type { BatchSource } from "./data.ts";
+import type { Kept } from "./kept-model.ts";
 import type { Targets } from "./task.ts";
 
 export interface TrainBatch {
@@ -62,6 +63,14 @@ export interface Predictor {
   readonly inferenceFlops: number;
   /** The same for a predictor that routes, when models are activated with the given shares (summing to one), k of them for each image. */
   pathwayFlops?(shares: readonly number[], k?: number): number;
+  /** Activated models for each image, for a predictor that has the choice: a whole number from 1 to `largestK`. */
+  k?: number;
+  readonly largestK?: number;
+  /**
+   * The predictor taken apart, to be stored; absent for one that only measures.
+   * @param unused members that need not be kept, if it predicts without them
+   */
+  keep?(unused: ReadonlySet<string>): Kept;
   /** Switches to evaluation behaviour. */
   eval(): void;
   dispose(): void;

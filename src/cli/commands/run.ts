@@ -1,47 +1,60 @@
 /** Options of `hub-pathway eval`, `predict` and `report`. */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { Output } from "../context.ts";
+import type { EvalFlags } from "../eval-command.ts";
 import { bytes, deviceHelp, hubMemoryHelp, number, trustHelp } from "../flags.ts";
-import type { RunFlags } from "../run-commands.ts";
-
-const actions = () => import("../run-commands.ts");
+import type { PredictFlags } from "../predict-command.ts";
 
 export function addRunCommands(program: Command, output: () => Output): void {
-  program
-    .command("eval <run>")
+  measuring(program.command("eval <run>"))
     .description("measure a finished run; reading the test split is noted in the run's ledger")
-    .option("--split <name>", "train, validation or test", "validation")
-    .option("--hub <dir>", "where the hub is now")
-    .option("--data <dir|name>", "where the data are now")
-    .option("--hub-memory <amount>", hubMemoryHelp, bytes)
-    .option("--trust", trustHelp)
-    .option("--device <name>", deviceHelp, "cpu")
-    .option("--k <n>", "activated models, when another cost than trained for is wanted", number)
     .option("--ten-crop", "mean over ten crops of each image, taken from images 256/224 times as large as the run's")
-    .option("--flops <n>", "the largest k whose mean cost for one image is within so many FLOPs", number)
     .addHelpText("after", "\nExample:\n  hub-pathway eval runs/photos --split test --json")
-    .action(async (path: string, flags: RunFlags) => (await actions()).evalRun(path, flags, output()));
-  program
-    .command("predict <run> <images...>")
+    .action(async (path: string, flags: EvalFlags) => {
+      const { evalRun } = await import("../eval-command.ts");
+      await evalRun(path, flags, output());
+    });
+  opening(program.command("predict <run> <images...>"))
     .description("label images with a finished run, and say which models were activated")
-    .option("--hub <dir>", "where the hub is now")
-    .option("--data <dir|name>", "where the data are now")
-    .option("--hub-memory <amount>", hubMemoryHelp, bytes)
-    .option("--trust", trustHelp)
-    .option("--device <name>", deviceHelp, "cpu")
-    .addHelpText("after", "\nExample:\n  hub-pathway predict runs/photos cat.jpg dog.png")
-    .action(async (path: string, images: string[], flags: RunFlags) =>
-      (await actions()).predict(path, images, flags, output()),
-    );
-  program
-    .command("report <run>")
+    .option("--top <n>", "classes for each image, the most probable first", number, 1)
+    .option("--csv <file>", "write the predictions into a table too")
+    .addHelpText(
+      "after",
+      "\nIMAGES are files, folders, patterns such as 'photos/*.jpg', or - for standard input: an image, or paths line by line." +
+        "\n\nExamples:\n  hub-pathway predict runs/photos cat.jpg dog.png --top 3\n" +
+        "  hub-pathway predict runs/photos ./unsorted --csv labels.csv",
+    )
+    .action(async (path: string, images: string[], flags: PredictFlags) => {
+      const { predict } = await import("../predict-command.ts");
+      await predict(path, images, flags, output());
+    });
+  measuring(program.command("report <run>"))
     .description("write a finished run's report (HTML): which models serve what, and what each is worth")
-    .option("--split <name>", "train, validation or test", "validation")
-    .option("--hub <dir>", "where the hub is now")
-    .option("--data <dir|name>", "where the data are now")
-    .option("--hub-memory <amount>", hubMemoryHelp, bytes)
-    .option("--trust", trustHelp)
-    .option("--device <name>", deviceHelp, "cpu")
     .addHelpText("after", "\nExample:\n  hub-pathway report runs/photos")
-    .action(async (path: string, flags: RunFlags) => (await actions()).report(path, flags, output()));
+    .action(async (path: string, flags: EvalFlags) => {
+      const { report } = await import("../report-command.ts");
+      await report(path, flags, output());
+    });
+}
+
+function measuring(command: Command): Command {
+  return opening(
+    command
+      .addOption(
+        new Option("--split <name>", "images of the run to measure")
+          .choices(["train", "validation", "test"])
+          .default("validation"),
+      )
+      .option("--data <dir|name>", "where the images are now, or other images with the same classes"),
+  );
+}
+
+function opening(command: Command): Command {
+  return command
+    .option("--k <n>", "activated models, when another cost than trained for is wanted", number)
+    .option("--flops <n>", "the largest k whose mean cost for one image is within so many FLOPs", number)
+    .option("--hub-memory <amount>", hubMemoryHelp, bytes)
+    .option("--threads <n>", "threads inside one operator", number)
+    .option("--trust", trustHelp)
+    .option("--device <name>", deviceHelp, "cpu");
 }

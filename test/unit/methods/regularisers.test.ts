@@ -6,7 +6,7 @@ import { spectralShrinkage } from "../../../src/methods/bss.ts";
 import { sourceLoss, sourceRelationship } from "../../../src/methods/co-tuning.ts";
 import { attendedDistance, attentionOf, channelAttention } from "../../../src/methods/delta.ts";
 import { FeatureMaps, lastConvolutions } from "../../../src/methods/feature-maps.ts";
-import { findMethod } from "../../../src/methods/index.ts";
+import { restorePredictor } from "../../../src/methods/index.ts";
 import { L2SpLearner, startingPointPenalty } from "../../../src/methods/l2-sp.ts";
 import { Conv2d } from "../../../src/nn/index.ts";
 import { Generator, inferenceMode, noGrad, rand, randn, scope, tensor } from "../../../src/torch/index.ts";
@@ -232,7 +232,5 @@ test("a run of Co-Tuning trains its source classifier from the hub's", async () 
   member.dispose();
   run.predictor.dispose();
   run.data.dispose();
-  const opened = await openRun(run.folder.path, findMethod);
-  opened.predictor.dispose();
-  opened.data.dispose();
+  openRun(run.folder.path, restorePredictor).dispose();
 });

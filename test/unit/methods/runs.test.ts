@@ -3,9 +3,10 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
-import { findMethod, methods } from "../../../src/methods/index.ts";
+import { methods } from "../../../src/methods/index.ts";
 import { memory } from "../../../src/torch/index.ts";
-import { evaluate, Interrupted, openRun, type RunEvent, summarise, trainRun } from "../../../src/train/index.ts";
+import { Interrupted, type RunEvent, summarise, trainRun } from "../../../src/train/index.ts";
+import { measured } from "../../support/opened-run.ts";
 import { methodChoices, zooRequests } from "../../support/zoo-hub.ts";
 
 let request: Awaited<ReturnType<typeof zooRequests>>;
@@ -28,18 +29,15 @@ for (const method of methods) {
       assert.ok((losses.at(-1) ?? 9) < (losses[0] ?? 0), `the loss of ${fit} falls: ${losses.join(", ")}`);
     }
     assert.ok(run.trainingFlops > 0);
-    const opened = await openRun(run.folder.path, findMethod);
-    const again = await evaluate(opened.predictor, opened.data.open("validation"), 3);
+    const opened = await measured(run.folder.path);
+    const again = opened.evaluation;
     if (method.name !== "random-routing") {
       assert.deepEqual(again.probabilities, run.validation.probabilities);
     }
     const summary = summarise("validation", again, opened.predictor);
     assert.ok(Math.abs(Object.values(summary.pathwayShare).reduce((a, b) => a + b, 0) - 1) < 1e-9);
     assert.ok(summary.inferenceFlops > 0 && summary.parameters > 0);
-    for (const part of [run, opened]) {
-      part.predictor.dispose();
-      part.data.dispose();
-    }
+    for (const part of [run.predictor, run.data, opened]) part.dispose();
     assert.equal(memory().handles, before, "live handles after the run");
   });
 }

@@ -3,20 +3,12 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { before, test } from "node:test";
 import { openHub } from "../../../src/hub/index.ts";
-import { findMethod, methods } from "../../../src/methods/index.ts";
+import { methods } from "../../../src/methods/index.ts";
 import { createBackbone } from "../../../src/models/index.ts";
 import { AdamW } from "../../../src/optim/index.ts";
 import { ConfigError, findDevice, Generator, loadedLibrary, memory, randn, scope } from "../../../src/torch/index.ts";
-import {
-  evaluate,
-  Interrupted,
-  type OpenedRun,
-  openRun,
-  prepareData,
-  type RunEvent,
-  rankHub,
-  trainRun,
-} from "../../../src/train/index.ts";
+import { Interrupted, prepareData, type RunEvent, rankHub, trainRun } from "../../../src/train/index.ts";
+import { measured } from "../../support/opened-run.ts";
 import { smallNetworks } from "../../support/small-networks.ts";
 import { methodChoices, zooRequests } from "../../support/zoo-hub.ts";
 
@@ -82,8 +74,8 @@ for (const method of methods) {
     const own = methodChoices[method.name] ?? {};
     const run = await trainRun(request(`gpu-${method.name}`, method.name, { choices: own, emit, device: "cuda" }));
     assert.ok(losses.every(Number.isFinite));
-    const again = await evaluated(await openRun(run.folder.path, findMethod, { device: "cuda" }));
-    const host = await evaluated(await openRun(run.folder.path, findMethod));
+    const again = await evaluated(run.folder.path, "cuda");
+    const host = await evaluated(run.folder.path);
     if (method.name !== "random-routing") {
       assertAlike(again, run.validation.probabilities, 1e-3);
       assertAlike(host, run.validation.probabilities, 2e-2);
@@ -94,11 +86,10 @@ for (const method of methods) {
   });
 }
 
-async function evaluated({ predictor, data }: OpenedRun): Promise<Float32Array> {
-  const { probabilities } = await evaluate(predictor, data.open("validation"), 3);
-  predictor.dispose();
-  data.dispose();
-  return probabilities;
+async function evaluated(path: string, device?: string): Promise<Float32Array> {
+  const run = await measured(path, { device });
+  run.dispose();
+  return run.evaluation.probabilities;
 }
 
 /** @param tolerance on the mean difference: convolutions of a GPU round to 10 bits, and a route may turn over */

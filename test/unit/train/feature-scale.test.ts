@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { before, test } from "node:test";
 import { HubMember, loadMembers, openHub } from "../../../src/hub/index.ts";
 import { readSafetensors } from "../../../src/io/index.ts";
-import { findMethod } from "../../../src/methods/index.ts";
+import { findMethod, restorePredictor } from "../../../src/methods/index.ts";
 import { Standardize } from "../../../src/nn/index.ts";
 import { disposeTree, inferenceMode, ones, scope, type Tensor, tensor } from "../../../src/torch/index.ts";
 import { defaultTrainOptions, openRun, type TrainRequest, trainRun } from "../../../src/train/index.ts";
@@ -71,8 +71,8 @@ for (const [name, choices] of [
 
 test("constants are measured on the training images, kept with the run, and found when it is opened", async () => {
   const run = await trainRun(request("kept", { choices: { k: 2, generatorWidth: 4 } }));
-  const opened = await openRun(join(folder, "kept"), findMethod);
-  const { tensors } = readSafetensors(join(folder, "kept", "hub-pathway.weights.safetensors"));
+  const opened = openRun(join(folder, "kept"), restorePredictor);
+  const { tensors } = readSafetensors(join(folder, "kept", "training", "hub-pathway.weights.safetensors"));
   const hubMembers = loadMembers(openHub(hub));
   try {
     for (const member of hubMembers) {
@@ -101,7 +101,7 @@ test("constants are measured on the training images, kept with the run, and foun
     });
   } finally {
     disposeTree([...tensors.values()]);
-    for (const part of [...hubMembers, run.predictor, run.data, opened.predictor, opened.data]) part.dispose();
+    for (const part of [...hubMembers, run.predictor, run.data, opened]) part.dispose();
   }
 });
 

@@ -20,9 +20,7 @@ import {
 } from "../../../src/torch/index.ts";
 import {
   defaultTrainOptions,
-  evaluate,
   Interrupted,
-  openRun,
   prepareData,
   type RunConfig,
   type RunEvent,
@@ -34,6 +32,7 @@ import {
 } from "../../../src/train/index.ts";
 import { sourceClasses, writeColourHub, writeColourImages } from "../../support/colour-hub.ts";
 import { assertClose } from "../../support/numeric.ts";
+import { measured } from "../../support/opened-run.ts";
 import { temporaryFolder } from "../../support/small-hub.ts";
 import { trainRequest } from "../../support/train-request.ts";
 
@@ -243,15 +242,18 @@ test("a run follows, records and resumes with the prior of the ranking", async (
   assert.deepEqual(resumed.validation.probabilities, run.validation.probabilities);
   assert.equal(resumed.trainingFlops, run.trainingFlops);
 
-  const opened = await openRun(join(folder, "prior"), findMethod);
-  const again = await evaluate(opened.predictor, opened.data.open("validation"), 3);
-  assert.deepEqual(again.probabilities, run.validation.probabilities);
-  for (const part of [run, resumed, opened]) {
+  const opened = await measured(join(folder, "prior"));
+  opened.dispose();
+  assert.deepEqual(opened.evaluation.probabilities, run.validation.probabilities);
+  for (const part of [run, resumed]) {
     part.predictor.dispose();
     part.data.dispose();
   }
   const other = { ...request("cut").choices, prior: "n-leep" };
-  await assert.rejects(trainRun(request("cut", { resume: true, choices: other })), /another run \(choices differs\)/);
+  await assert.rejects(
+    trainRun(request("cut", { resume: true, choices: other })),
+    /another run: prior was logme, now n-leep/,
+  );
 });
 
 test("a recorded prior is what counts: a changed one is another run", async () => {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
-import { findMethod } from "../../../src/methods/index.ts";
+import { restorePredictor } from "../../../src/methods/index.ts";
 import { arange, full, memory, scope, type Tensor, tensor } from "../../../src/torch/index.ts";
 import {
   defaultTrainOptions,
@@ -12,6 +12,7 @@ import {
   Interrupted,
   learningRateFactor,
   openRun,
+  openRunData,
   type Predictor,
   type RunEvent,
   resolveEpochs,
@@ -122,10 +123,10 @@ test("a run of so many steps resumes to the same weights, is finished, and is me
     const { handles } = memory();
     await assert.rejects(trainRun(request(out, { emit, signal: abort.signal })), Interrupted);
     assert.equal(memory().handles, handles, "an interrupted run leaves nothing behind");
-    await assert.rejects(openRun(join(folder, out), findMethod), /not finished/);
+    assert.throws(() => openRun(join(folder, out), restorePredictor), /not finished/);
     assert.equal(memory().handles, handles, "nor does opening it before it is finished");
     const resumed = await trainRun(request(out, { resume: true }));
-    const weights = (run: string) => readFileSync(join(folder, run, "hub-pathway.weights.safetensors"));
+    const weights = (run: string) => readFileSync(join(folder, run, "training", "hub-pathway.weights.safetensors"));
     const strip = (bytes: Buffer) => bytes.subarray(8 + Number(bytes.readBigUInt64LE(0)));
     assert.ok(strip(weights("whole")).equals(strip(weights(out))), `stopped at ${stopAt}`);
     resumed.predictor.dispose();
@@ -133,22 +134,23 @@ test("a run of so many steps resumes to the same weights, is finished, and is me
   }
   whole.predictor.dispose();
   whole.data.dispose();
-  const run = await openRun(join(folder, "whole"), findMethod);
-  const size = run.config.imageSize;
+  const run = openRun(join(folder, "whole"), restorePredictor);
+  const images = await openRunData(run.folder, run.config, { split: "test" });
+  const size = images.imageSize;
   assert.equal(tenCropSide(224), 256);
   const { handles } = memory();
-  const larger = await run.data.openAt(tenCropSide(size), "test");
+  const larger = await images.openAt(tenCropSide(size));
   const cropped = new TenCrop(run.predictor, size);
-  const evaluation = await evaluate(cropped, larger, run.data.classes.length);
+  const evaluation = await evaluate(cropped, larger, run.config.classes.length);
   larger.dispose();
   assert.equal(memory().handles, handles);
-  const plain = await evaluate(run.predictor, run.data.open("test"), run.data.classes.length);
+  const plain = await evaluate(run.predictor, images.batches, run.config.classes.length);
   assert.deepEqual(evaluation.indices, plain.indices);
   assert.notDeepEqual(evaluation.probabilities, plain.probabilities);
   assert.equal(cropped.inferenceFlops, 10 * run.predictor.inferenceFlops);
   assert.equal(cropped.pathwayFlops?.([1, 0, 0], 1), 10 * (run.predictor.pathwayFlops?.([1, 0, 0], 1) ?? 0));
-  run.predictor.dispose();
-  run.data.dispose();
+  run.dispose();
+  images.dispose();
 });
 
 /** Probabilities that are no linear function of the pixels, so that no crop can stand for another. */

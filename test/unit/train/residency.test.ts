@@ -4,17 +4,10 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { loadMembers, openHub, Residency } from "../../../src/hub/index.ts";
-import { findMethod } from "../../../src/methods/index.ts";
 import { AdamW } from "../../../src/optim/index.ts";
 import { Generator, inferenceMode, memory, rand, scope, type Tensor } from "../../../src/torch/index.ts";
-import {
-  evaluate,
-  Interrupted,
-  openRun,
-  type RunEvent,
-  type TrainRequest,
-  trainRun,
-} from "../../../src/train/index.ts";
+import { Interrupted, type RunEvent, type TrainRequest, trainRun } from "../../../src/train/index.ts";
+import { measured } from "../../support/opened-run.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../../support/small-hub.ts";
 import { trainRequest } from "../../support/train-request.ts";
 
@@ -34,7 +27,8 @@ function request(out: string, more: Partial<TrainRequest> = {}): TrainRequest {
   return { ...trainRequest({ folder, hub, images }, out), choices, ...more };
 }
 
-const checkpoint = (run: string): Buffer => readFileSync(join(folder, run, "hub-pathway.weights.safetensors"));
+const checkpoint = (run: string): Buffer =>
+  readFileSync(join(folder, run, "training", "hub-pathway.weights.safetensors"));
 const data = (bytes: Buffer): Buffer => bytes.subarray(8 + Number(bytes.readBigUInt64LE(0)));
 
 /** Too little for any two members, so that each leaves when another comes. */
@@ -54,15 +48,15 @@ for (const batchNorm of ["batch", "recalibrated"] as const) {
     const counts = bound.hub.residency?.counts ?? { loads: 0, spills: 0 };
     assert.ok(counts.loads > 10 && counts.spills > 5, JSON.stringify(counts));
 
-    const opened = await openRun(join(folder, `all-${batchNorm}`), findMethod, { hubMemory: tight });
-    const again = await evaluate(opened.predictor, opened.data.open("validation"), 3);
-    assert.deepEqual(again.probabilities, whole.validation.probabilities);
-    for (const run of [whole, bound, opened]) {
+    const opened = await measured(join(folder, `all-${batchNorm}`), { hubMemory: tight });
+    opened.dispose();
+    assert.deepEqual(opened.evaluation.probabilities, whole.validation.probabilities);
+    for (const run of [whole, bound]) {
       run.predictor.dispose();
       run.data.dispose();
       run.hub.residency?.dispose();
     }
-    assert.ok(!existsSync(join(folder, `tight-${batchNorm}`, "members")));
+    assert.ok(!existsSync(join(folder, `tight-${batchNorm}`, "training", "members")));
   });
 }
 

@@ -2,10 +2,9 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
-import { findMethod } from "../../../src/methods/index.ts";
+import { findMethod, restorePredictor } from "../../../src/methods/index.ts";
 import { memory, UserError } from "../../../src/torch/index.ts";
 import {
-  evaluate,
   Interrupted,
   openRun,
   type RunEvent,
@@ -13,6 +12,7 @@ import {
   type TrainRequest,
   trainRun,
 } from "../../../src/train/index.ts";
+import { measured } from "../../support/opened-run.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../../support/small-hub.ts";
 import { trainRequest } from "../../support/train-request.ts";
 
@@ -59,7 +59,7 @@ for (const augment of ["standard", "mixup"] as const) {
       assert.deepEqual(figures(logged.cut), figures(logged.whole));
       assert.equal(resumed.trainingFlops, whole.trainingFlops);
       for (const part of ["weights", "state"]) {
-        const file = (run: string) => readFileSync(join(folder, run, `hub-pathway.${part}.safetensors`));
+        const file = (run: string) => readFileSync(join(folder, run, "training", `hub-pathway.${part}.safetensors`));
         const strip = (bytes: Buffer) => bytes.subarray(8 + Number(bytes.readBigUInt64LE(0)));
         assert.ok(strip(file(`whole-${name}`)).equals(strip(file(`cut-${name}`))), part);
       }
@@ -85,19 +85,16 @@ for (const [own, choices] of Object.entries(everyday)) {
     const run = await trainRun(request(name, { method, choices }));
     assert.ok(run.validation.metrics.accuracy > 0.2);
     assert.ok(run.trainingFlops > 0);
-    const opened = await openRun(join(folder, name), findMethod);
+    const opened = await measured(join(folder, name));
     if (method.name !== "random-routing") {
-      const again = await evaluate(opened.predictor, opened.data.open("validation"), 3);
+      const again = opened.evaluation;
       assert.deepEqual(again.probabilities, run.validation.probabilities);
       const summary = summarise("validation", again, opened.predictor);
       assert.ok(Math.abs(Object.values(summary.pathwayShare).reduce((a, b) => a + b, 0) - 1) < 1e-9);
       assert.ok(summary.inferenceFlops > 0 && summary.parameters > 0);
     }
     assert.ok(existsSync(join(folder, name, "events.jsonl")));
-    for (const part of [run, opened]) {
-      part.predictor.dispose();
-      part.data.dispose();
-    }
+    for (const part of [run.predictor, run.data, opened]) part.dispose();
   });
 }
 
@@ -148,20 +145,8 @@ test("a run's folder is not overwritten, and only the same run resumes", async (
   const other = { ...request("guard").options, lr: 1 };
   await assert.rejects(
     trainRun(request("guard", { resume: true, options: other })),
-    user(/another run \(options differs\)/),
+    user(/another run: lr was 0\.002, now 1/),
   );
   await assert.rejects(trainRun(request("nothing-here", { resume: true })), user(/holds no run to resume/));
-  await assert.rejects(openRun(join(folder, "nowhere"), findMethod), user(/holds no run/));
-});
-
-test("a run refuses another hub and other data than it was trained with", async () => {
-  const run = await trainRun(request("moved"));
-  run.predictor.dispose();
-  const second = temporaryFolder();
-  const text = readFileSync(join(writeSmallHub(second), "hub.json"), "utf8");
-  const { writeFileSync } = await import("node:fs");
-  writeFileSync(join(second, "hub", "hub.json"), text.replace('"std":[0.5,0.5,0.5]', '"std":[0.4,0.5,0.5]'));
-  await assert.rejects(openRun(join(folder, "moved"), findMethod, { hub: join(second, "hub") }), /another hub/);
-  const fewer = await writeShapeImages(second, 20);
-  await assert.rejects(openRun(join(folder, "moved"), findMethod, { data: fewer }), /not the data/);
+  assert.throws(() => openRun(join(folder, "nowhere"), restorePredictor), user(/holds no run/));
 });

@@ -1,0 +1,60 @@
+/** hub-pathway report: a finished run's page, written anew with what only takes part in measuring. */
+import { join } from "node:path";
+import { acquireLock, writeFileAtomic } from "../io/index.ts";
+import { analyseVariants, percent, type RunAnalysis, runReport } from "../report/index.ts";
+import { evaluate, type OpenedRun, summarise } from "../train/index.ts";
+import type { Output } from "./context.ts";
+import { type EvalFlags, openFinished, openImages, recordReading } from "./eval-command.ts";
+
+export async function report(path: string, flags: EvalFlags, output: Output): Promise<void> {
+  const run = openFinished(path, flags);
+  try {
+    using _lock = acquireLock(join(path, ".lock"), "hub-pathway report");
+    await write(run, flags, output);
+  } finally {
+    run.dispose();
+  }
+}
+
+async function write(run: OpenedRun, flags: EvalFlags, output: Output): Promise<void> {
+  const { predictor, config, folder } = run;
+  const images = await openImages(run, flags, output);
+  try {
+    const classes = config.classes.length;
+    const evaluation = await evaluate(predictor, images.batches, classes);
+    const summary = summarise(flags.split, evaluation, predictor, config.classes);
+    recordReading(run, images, { evaluation, summary }, output);
+    const variants = await analyseVariants(predictor, images.batches, classes, summary.accuracy);
+    const { html, analysis } = await runReport({
+      title: `${config.method} on ${images.name}`,
+      summary,
+      evaluation,
+      data: images,
+      memberNames: predictor.memberNames,
+      eventsPath: folder.file("events.jsonl"),
+      variants,
+    });
+    const target = folder.file("report.html");
+    writeFileAtomic(target, [html]);
+    for (const line of highlights(analysis)) output.say(line);
+    output.say(`report: ${target}`);
+    output.result({ report: target, ...analysis });
+  } finally {
+    images.dispose();
+  }
+}
+
+/** What a terminal shows of a report. */
+function highlights({ summary, routing, variants }: RunAnalysis): string[] {
+  const lines = [`${summary.split} accuracy ${percent(summary.accuracy)} on ${summary.items} images`];
+  for (const { k, accuracy } of variants?.accuracyByK ?? [])
+    lines.push(`  ${percent(accuracy).padStart(7)} with k = ${k}`);
+  for (const { model, accuracy } of variants?.leaveOneOut ?? []) {
+    lines.push(`  ${percent(accuracy).padStart(7)} without ${model}`);
+  }
+  if (!routing) return lines;
+  const { value, chance } = routing.routeClassInformation;
+  lines.push(`information of route about class ${value.toFixed(3)} nats (${chance.toFixed(3)} by chance)`);
+  if (routing.dead.length > 0) lines.push(`no image activates ${routing.dead.join(", ")}`);
+  return lines;
+}

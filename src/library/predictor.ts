@@ -1,0 +1,207 @@
+/** A finished run as something that labels images. */
+import { decodeImage, defaultPixelLimit, forEachConcurrently, type ImageSource } from "../data/index.ts";
+import { restorePredictor } from "../methods/index.ts";
+import { ConfigError, findDevice, inferenceMode, scope, tensor } from "../torch/index.ts";
+import { type OpenedRun, type OpenRunOptions, openRun, type Prediction } from "../train/index.ts";
+
+/** A path, or the bytes of an encoded image (PNG, JPEG, WebP, GIF, AVIF, TIFF, SVG). */
+export type ImageInput = string | Uint8Array;
+
+export interface PredictOptions {
+  /** Activated models for each image (default: as the run was trained or opened). */
+  k?: number | undefined;
+  /** Number of classes in `top` (default 1). */
+  top?: number | undefined;
+}
+
+export interface ClassProbability {
+  label: string;
+  /** 0 … 1. */
+  probability: number;
+}
+
+/** A model that ran on an image, and how much its answer counted (weights sum to 1). */
+export interface PathwayPart {
+  member: string;
+  weight: number;
+}
+
+export interface ImagePrediction extends ClassProbability {
+  /** The most probable classes, first the most probable. */
+  top: ClassProbability[];
+  /** Models that were activated, by weight. */
+  pathway: PathwayPart[];
+}
+
+/** What became of one image of many. */
+export type PredictionOutcome<T> = { image: T } & ({ prediction: ImagePrediction } | { error: Error });
+
+/** Images that are decoded and predicted together; memory holds no more. */
+const batchSize = 32;
+
+/**
+ * Labels images with a finished run; the run's folder is all that it needs. Dispose it, or declare it with `using`.
+ *
+ * @example
+ * using predictor = await Predictor.open("runs/photos-1");
+ * const { label, probability } = await predictor.predict("cat.jpg");
+ */
+export class Predictor implements Disposable {
+  readonly #run: OpenedRun;
+  readonly #device: string | undefined;
+
+  private constructor(run: OpenedRun, device: string | undefined) {
+    this.#run = run;
+    this.#device = device;
+  }
+
+  /** @throws UserError when the folder holds no finished run, or is damaged; ConfigError for a k that the run cannot have */
+  static async open(run: string, options: OpenRunOptions = {}): Promise<Predictor> {
+    const device = options.device === undefined ? undefined : findDevice(options.device);
+    return new Predictor(openRun(run, restorePredictor, { ...options, device }), device);
+  }
+
+  /** Class names, as trained. */
+  get classes(): readonly string[] {
+    return this.#run.config.classes;
+  }
+
+  /** Names of the models that it chooses from. */
+  get members(): readonly string[] {
+    return this.#run.predictor.memberNames;
+  }
+
+  /** Side of the square that images are brought to, pixels. */
+  get imageSize(): number {
+    return this.#run.config.data.form.imageSize;
+  }
+
+  predict(image: ImageInput, options?: PredictOptions): Promise<ImagePrediction>;
+  predict(images: readonly ImageInput[], options?: PredictOptions): Promise<ImagePrediction[]>;
+  /** @throws UserError naming the first image that cannot be read */
+  async predict(
+    images: ImageInput | readonly ImageInput[],
+    options: PredictOptions = {},
+  ): Promise<ImagePrediction | ImagePrediction[]> {
+    const isOne = typeof images === "string" || images instanceof Uint8Array;
+    const predictions: ImagePrediction[] = [];
+    for await (const outcome of this.predictEach(isOne ? [images] : images, options)) {
+      if ("error" in outcome) throw outcome.error;
+      predictions.push(outcome.prediction);
+    }
+    return isOne ? (predictions[0] as ImagePrediction) : predictions;
+  }
+
+  /** One outcome for each image, in order: a prediction, or why there is none. Memory holds 32 images at a time. */
+  async *predictEach<T extends ImageInput>(
+    images: Iterable<T> | AsyncIterable<T>,
+    options: PredictOptions = {},
+  ): AsyncGenerator<PredictionOutcome<T>> {
+    this.#check(options);
+    let batch: T[] = [];
+    for await (const image of images) {
+      batch.push(image);
+      if (batch.length < batchSize) continue;
+      yield* await this.#predictBatch(batch, options);
+      batch = [];
+    }
+    if (batch.length > 0) yield* await this.#predictBatch(batch, options);
+  }
+
+  dispose(): void {
+    this.#run.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #check({ k, top = 1 }: PredictOptions): void {
+    const { largestK } = this.#run.predictor;
+    if (!Number.isInteger(top) || top < 1)
+      throw new ConfigError(`top is ${top}: it must be a whole number of at least 1`);
+    if (k === undefined) return;
+    if (largestK === undefined) throw new ConfigError("the run's method has no k to choose");
+    if (Number.isInteger(k) && k >= 1 && k <= largestK) return;
+    throw new ConfigError(`k is ${k}: it must be a whole number from 1 to ${largestK}`);
+  }
+
+  async #predictBatch<T extends ImageInput>(
+    images: readonly T[],
+    options: PredictOptions,
+  ): Promise<PredictionOutcome<T>[]> {
+    const decoded = await this.#decode(images);
+    const readable = decoded.filter((one) => one instanceof Uint8Array);
+    const predictions = readable.length === 0 ? [] : this.#predictPixels(readable, options);
+    let next = 0;
+    return images.map((image, i): PredictionOutcome<T> => {
+      const one = decoded[i];
+      return one instanceof Error
+        ? { image, error: one }
+        : { image, prediction: predictions[next++] as ImagePrediction };
+    });
+  }
+
+  /** Bytes [S, S, 3] of each image, or the error. */
+  async #decode(images: readonly ImageInput[]): Promise<(Uint8Array | Error)[]> {
+    const results: (Uint8Array | Error)[] = [];
+    const options = { size: this.imageSize, channels: 3, pixelLimit: defaultPixelLimit } as const;
+    await forEachConcurrently(images, async (image, i) => {
+      const source: ImageSource =
+        typeof image === "string" ? { kind: "file", path: image } : { kind: "bytes", bytes: image };
+      const id = typeof image === "string" ? image : "the image";
+      results[i] = await decodeImage({ id, label: -1, source }, options).catch((error: unknown) =>
+        error instanceof Error ? error : new Error(String(error)),
+      );
+    });
+    return results;
+  }
+
+  #predictPixels(pixels: readonly Uint8Array[], { k, top = 1 }: PredictOptions): ImagePrediction[] {
+    const { predictor } = this.#run;
+    const before = predictor.k;
+    if (k !== undefined) predictor.k = k;
+    try {
+      return scope(() =>
+        inferenceMode(() => this.#answers(predictor.predict(this.#batch(pixels)), pixels.length, top)),
+      );
+    } finally {
+      if (before !== undefined) predictor.k = before;
+    }
+  }
+
+  /** [n, 3, S, S] in [0, 1]. */
+  #batch(pixels: readonly Uint8Array[]): Prediction["probabilities"] {
+    const size = this.imageSize;
+    const all = new Uint8Array(pixels.length * size * size * 3);
+    for (const [i, one] of pixels.entries()) all.set(one, i * one.length);
+    return tensor(all, { shape: [pixels.length, size, size, 3] })
+      .permute([0, 3, 1, 2])
+      .to({ dtype: "float32" })
+      .mul(1 / 255)
+      .contiguous()
+      .to({ device: this.#device });
+  }
+
+  #answers({ probabilities, weights }: Prediction, count: number, top: number): ImagePrediction[] {
+    const [classes, members] = [this.classes.length, this.members.length];
+    const table = probabilities.toNumbers();
+    const used = weights?.toNumbers();
+    return Array.from({ length: count }, (_, i) => {
+      const best = mostProbable(table.slice(i * classes, (i + 1) * classes), top).map(({ index, value }) => {
+        return { label: this.classes[index] ?? "", probability: value };
+      });
+      const row = used?.slice(i * members, (i + 1) * members) ?? this.members.map(() => 1 / members);
+      const pathway = row.flatMap((weight, j) => (weight > 0 ? [{ member: this.members[j] ?? "", weight }] : []));
+      pathway.sort((a, b) => b.weight - a.weight);
+      return { ...(best[0] as ClassProbability), top: best, pathway };
+    });
+  }
+}
+
+/** The largest values with their positions, first the largest. */
+function mostProbable(values: readonly number[], count: number): { index: number; value: number }[] {
+  const order = values.map((value, index) => ({ index, value }));
+  order.sort((a, b) => b.value - a.value || a.index - b.index);
+  return order.slice(0, count);
+}

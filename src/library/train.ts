@@ -1,0 +1,121 @@
+/** Training in one call, with everything but the images defaulted. */
+import { existsSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+import { type Hub, largestInput, openHub } from "../hub/index.ts";
+import { findMethod } from "../methods/index.ts";
+import { findDevice, setNumThreads } from "../torch/index.ts";
+import {
+  type DataRequest,
+  defaultTrainOptions,
+  type EvaluationSummary,
+  type RunEvent,
+  type TrainOptions,
+  trainRun,
+} from "../train/index.ts";
+
+export interface TrainSettings {
+  /** Folder with a sub-folder for each class, the name of a known data set, or NAME:FOLDER for a published one. */
+  images: string;
+  /** Folder of the hub (default: the starter hub). */
+  hub?: string | undefined;
+  /** Folder of the run, made anew (default: runs/NAME-1, or the next free number). */
+  out?: string | undefined;
+  /** What to train (default "hub-pathway"). */
+  method?: string | undefined;
+  /** Activated models for each image. */
+  k?: number | undefined;
+  /** Further choices of the method, by name. */
+  choices?: Readonly<Record<string, unknown>> | undefined;
+  /** Passes through the training images. */
+  epochs?: number | undefined;
+  /** Further options of the training. */
+  options?: Partial<TrainOptions> | undefined;
+  /** Side of the images, pixels (default: the largest that a member takes). */
+  imageSize?: number | undefined;
+  /** Parts of each class for choosing and for the final figure (default 0.2 each), where the folder has no split. */
+  validationFraction?: number | undefined;
+  testFraction?: number | undefined;
+  /** Leave unreadable images out instead of stopping (default false). */
+  skipBad?: boolean | undefined;
+  /** Decides split, order, augmentation and new weights (default 0). */
+  seed?: number | undefined;
+  /** Threads inside one operator. */
+  threads?: number | undefined;
+  /** "cpu" (default), "cuda" or "cuda:N". */
+  device?: string | undefined;
+  /** Stops the training after the step in progress; everything is saved. */
+  signal?: AbortSignal | undefined;
+  onEvent?: ((event: RunEvent) => void) | undefined;
+}
+
+/** A run that is trained. */
+export interface TrainedRun {
+  /** Folder of the run, for `Predictor.open`. */
+  path: string;
+  /** Figures on the validation split. */
+  validation: EvaluationSummary;
+  seconds: number;
+  trainingFlops: number;
+}
+
+/**
+ * Trains on a folder of labelled images and leaves a run that predicts.
+ * @throws UserError for images, hub or folders that cannot be used; ConfigError for settings; Interrupted after the signal
+ *
+ * @example
+ * const run = await train({ images: "./photos", k: 2 });
+ */
+export async function train(settings: TrainSettings): Promise<TrainedRun> {
+  const { signal, onEvent, threads, device, k } = settings;
+  if (threads !== undefined) setNumThreads(threads);
+  const hub = settings.hub ?? "hubs/starter";
+  const out = settings.out ?? freeRunFolder(settings.images);
+  const outcome = await trainRun({
+    method: findMethod(settings.method ?? "hub-pathway"),
+    choices: { ...settings.choices, ...(k === undefined ? {} : { k }) },
+    hub,
+    data: dataOf(settings, openHub(hub)),
+    options: optionsOf(settings),
+    out,
+    resume: false,
+    emit: (event) => onEvent?.(event),
+    signal,
+    device: device === undefined ? undefined : findDevice(device),
+  });
+  const { predictor, data, summary, seconds, trainingFlops } = outcome;
+  predictor.dispose();
+  data.dispose();
+  return { path: out, validation: summary, seconds, trainingFlops };
+}
+
+function optionsOf({ options, epochs, seed }: TrainSettings): TrainOptions {
+  return {
+    ...defaultTrainOptions,
+    ...options,
+    ...(epochs === undefined ? {} : { epochs }),
+    ...(seed === undefined ? {} : { seed }),
+  };
+}
+
+function dataOf(settings: TrainSettings, hub: Hub): DataRequest {
+  const { batchSize, seed } = optionsOf(settings);
+  const { images, imageSize, skipBad = false, validationFraction = 0.2, testFraction = 0.2 } = settings;
+  return {
+    source: images,
+    imageSize: imageSize ?? largestInput(hub.manifest),
+    split: { validationFraction, testFraction },
+    augment: "standard",
+    batchSize,
+    seed,
+    skipBad,
+  };
+}
+
+/** RUNS/NAME-1 after the images' folder, or the next number that is free. */
+export function freeRunFolder(images: string, runs = "runs"): string {
+  const name = basename(resolve(images)).replaceAll(/[^\p{L}\p{N}._-]+/gu, "-") || "run";
+  for (let number = 1; ; number++) {
+    const folder = join(runs, `${name}-${number}`);
+    if (!existsSync(folder)) return folder;
+  }
+}

@@ -1,0 +1,216 @@
+/** What a run is: everything in its run.json, and how two of them differ. */
+import { existsSync } from "node:fs";
+import { isAbsolute, join, relative, resolve, sep } from "node:path";
+import { z } from "zod";
+import { type Hub, memberFingerprint, withMembers } from "../hub/index.ts";
+import { ConfigError, UserError } from "../torch/index.ts";
+import type { DataRequest, TaskData } from "./data.ts";
+import { scaleVersion } from "./feature-scale.ts";
+import type { Method } from "./method.ts";
+import { defaultTrainOptions, type TrainOptions } from "./options.ts";
+import type { RankingPrior } from "./ranking.ts";
+
+export const runVersion = 3;
+
+const plain = z.union([z.string(), z.number(), z.boolean(), z.null()]);
+
+/** Options by name; each has the type of its default, and those that a later version added have their default. */
+const optionsSchema = z.record(z.string(), plain).transform((given, context): TrainOptions => {
+  for (const [name, value] of Object.entries(defaultTrainOptions)) {
+    if (Object.hasOwn(given, name) && typeof given[name] !== typeof value) {
+      context.addIssue({ code: "custom", path: [name], message: `must be a ${typeof value}` });
+    }
+  }
+  return { ...defaultTrainOptions, ...given };
+});
+
+const priorSchema = z.object({
+  score: z.string(),
+  flops: z.number(),
+  members: z.array(z.object({ name: z.string(), score: z.number(), probability: z.number() })),
+});
+
+/** How the data were decoded, split and augmented: a data request apart from place, seed and batches. */
+const formSchema = z.looseObject({
+  imageSize: z.int().min(1).max(4096),
+  augment: z.string(),
+  split: z.record(z.string(), plain),
+  skipBad: z.boolean().default(false),
+  duplicates: z.string().optional(),
+});
+
+export type DataForm = z.output<typeof formSchema>;
+
+export const runSchema = z.object({
+  version: z.literal(runVersion),
+  method: z.string(),
+  /** Version of the method's computation. */
+  methodVersion: z.int(),
+  choices: z.record(z.string(), z.unknown()),
+  options: optionsSchema,
+  hub: z.object({
+    name: z.string(),
+    /** A hint where it was, relative to the run's folder where it is no name. */
+    at: z.string(),
+    /** The members that the run chooses from, in their order. */
+    members: z.array(z.object({ name: z.string(), fingerprint: z.string() })).min(1),
+  }),
+  data: z.object({
+    name: z.string(),
+    /** A hint, as for the hub. */
+    at: z.string(),
+    form: formSchema,
+  }),
+  /** In Unicode's composed form (NFC). */
+  classes: z.array(z.string()).min(1),
+  splitHash: z.string(),
+  /** Prior of the exploration loss, computed when the run began; uniform when left out. */
+  prior: priorSchema.optional(),
+});
+
+export type RunConfig = z.output<typeof runSchema>;
+
+/** What a run is made from. */
+export interface RunParts {
+  method: Method;
+  choices: Readonly<Record<string, unknown>>;
+  options: TrainOptions;
+  /** Folder of the hub as the user named it. */
+  hubPath: string;
+  request: DataRequest;
+  hub: Hub;
+  data: TaskData;
+  prior: RankingPrior | undefined;
+}
+
+/** @param folder of the run: places are said relative to it */
+export function runConfig(folder: string, parts: RunParts): RunConfig {
+  const { method, choices, options, hub, data, prior, request, hubPath } = parts;
+  return {
+    version: runVersion,
+    method: method.name,
+    methodVersion: method.version ?? 1,
+    choices: plainCopy(choices),
+    options: plainCopy(options),
+    hub: {
+      name: hub.manifest.name,
+      at: hintOf(folder, hubPath),
+      members: hub.manifest.members.map((entry) => ({ name: entry.name, fingerprint: memberFingerprint(entry) })),
+    },
+    data: { name: data.name, at: sourceHint(folder, request.source), form: formOf(request) },
+    classes: data.classes.map((name) => name.normalize("NFC")),
+    splitHash: data.splitHash,
+    ...(prior ? { prior } : {}),
+  };
+}
+
+function formOf(request: DataRequest): DataForm {
+  const { source: _source, seed: _seed, batchSize: _size, views: _views, device: _device, ...form } = request;
+  const { onProgress: _progress, signal: _signal, ...rest } = form;
+  return formSchema.parse(plainCopy(rest));
+}
+
+/** The data request of a run, for data at the given place. */
+export function requestOf({ data, options }: RunConfig, source: string): DataRequest {
+  const { seed, batchSize, frozenViews } = options;
+  return { ...(data.form as Omit<DataRequest, "source">), source, seed, batchSize, views: frozenViews };
+}
+
+function plainCopy<T>(value: T): T {
+  return JSON.parse(JSON.stringify(value)) as T;
+}
+
+/** A place relative to the run's folder, so that both may move together; names of shipped places stay names. */
+function hintOf(folder: string, place: string): string {
+  if (!existsSync(place)) return place;
+  const path = relative(resolve(folder), resolve(place));
+  return isAbsolute(path) ? place : path.split(sep).join("/");
+}
+
+/** Data may be NAME:FOLDER too. */
+function sourceHint(folder: string, source: string): string {
+  const colon = source.indexOf(":");
+  if (existsSync(source) || colon < 0) return hintOf(folder, source);
+  return `${source.slice(0, colon + 1)}${hintOf(folder, source.slice(colon + 1))}`;
+}
+
+/** The place that a hint names, seen from the working directory. */
+export function placeOf(folder: string, hint: string): string {
+  const colon = hint.indexOf(":");
+  const [name, path] = colon > 1 ? [hint.slice(0, colon + 1), hint.slice(colon + 1)] : ["", hint];
+  const place = join(folder, path);
+  return `${name}${existsSync(place) ? place : path}`;
+}
+
+/**
+ * The hub with the members that the run chooses from, whatever else it has now.
+ * @throws UserError naming the members that it lacks or has otherwise
+ */
+export function membersOfRun(hub: Hub, run: RunConfig, folder: string): Hub {
+  const known = new Map(hub.manifest.members.map((entry) => [entry.name, entry]));
+  const problems = run.hub.members.flatMap(({ name, fingerprint }) => {
+    const entry = known.get(name);
+    if (!entry) return [`"${name}" is missing`];
+    return memberFingerprint(entry) === fingerprint ? [] : [`"${name}" has changed`];
+  });
+  if (problems.length > 0) {
+    throw new UserError(
+      `${folder} was trained with other members than ${hub.dir} has: ${problems.join(", ")}; ` +
+        "restore them, or name the hub that has them with --hub",
+    );
+  }
+  return withMembers(
+    hub,
+    run.hub.members.flatMap(({ name }) => known.get(name) ?? []),
+  );
+}
+
+/** Everything that changes what a fit's state means: a run may grow, move, and be saved more or less often. */
+export function identityOf(config: RunConfig): unknown {
+  const { version: _version, hub, data, options, ...rest } = config;
+  const { epochs: _epochs, checkpointSeconds: _seconds, ...decisive } = options;
+  const scale = options.frozenViews === undefined ? {} : { scaleVersion };
+  return { ...rest, options: decisive, members: hub.members, form: data.form, ...scale };
+}
+
+/** Values by the words that messages use for them. */
+function namedValues(config: RunConfig): Record<string, unknown> {
+  const { method, methodVersion, choices, options, data, splitHash, classes, hub, prior } = config;
+  const { split, ...form } = data.form;
+  const members = hub.members.map((member) => member.name);
+  return { method, ...choices, ...options, ...form, ...split, classes, members, methodVersion, prior, splitHash };
+}
+
+/**
+ * Compares a run with what is asked of it.
+ * @returns whether it shall train longer than before
+ * @throws UserError naming each other difference, with the old and the new value
+ */
+export function grows(before: RunConfig, after: RunConfig, folder: string): boolean {
+  const [old, now] = [namedValues(before), namedValues(after)];
+  const longer = after.options.epochs > before.options.epochs && after.options.iterations === undefined;
+  const names = [...new Set([...Object.keys(old), ...Object.keys(now)])];
+  const different = names.filter((name) => JSON.stringify(old[name]) !== JSON.stringify(now[name]));
+  const refused = different.filter((name) => !(name === "epochs" && longer) && name !== "checkpointSeconds");
+  if (refused.length === 0) return longer;
+  if (refused.every((name) => name === "splitHash")) {
+    throw new UserError(
+      `the images of ${before.data.name} are no longer those that ${folder} is trained on: restore them, or start anew with another --out`,
+    );
+  }
+  const said = refused.filter((name) => name !== "splitHash").map((name) => difference(name, old[name], now[name]));
+  throw new ConfigError(
+    `${folder} is another run: ${said.join("; ")}. Leave these options out to resume it, or give another --out folder`,
+  );
+}
+
+function difference(name: string, before: unknown, after: unknown): string {
+  return `${name} was ${shown(before)}, now ${shown(after)}`;
+}
+
+const longestValue = 60;
+
+function shown(value: unknown): string {
+  const text = typeof value === "string" ? value : value === undefined ? "not given" : JSON.stringify(value);
+  return text.length > longestValue ? `${text.slice(0, longestValue)}…` : text;
+}

@@ -1,0 +1,128 @@
+/** Images that a finished run is measured on, found by content, with classes matched by name. */
+import { type ContentHash, contentHashes, type Dataset, openDataset, type Progress } from "../data/index.ts";
+import { quoted } from "../io/index.ts";
+import { type Tensor, UserError } from "../torch/index.ts";
+import { type OwnedBatches, ownedBatches, type SplitName } from "./data.ts";
+import { placeOf, type RunConfig } from "./run-config.ts";
+import type { RunFolder } from "./run-folder.ts";
+import { matchSplit, readSplit, type SplitMatch } from "./run-split.ts";
+
+export interface RunDataRequest {
+  split: SplitName;
+  /** Where the images are, when not where the run was trained; other images than the run's may be measured too. */
+  data?: string | undefined;
+  onProgress?: Progress | undefined;
+  device?: string | undefined;
+}
+
+/** Labelled images for a run's classes. */
+export interface RunData {
+  name: string;
+  /** The run's. */
+  classes: readonly string[];
+  imageSize: number;
+  /** Names of all images of the data set. */
+  ids: readonly string[];
+  /** What a reader should know about how the images fit the run; empty when they are as they were. */
+  remarks: string[];
+  /** Batches of the images to measure. */
+  batches: OwnedBatches;
+  /** The same images with another side. The caller disposes them. */
+  openAt(imageSize: number): Promise<OwnedBatches>;
+  /** Pixels of images, uint8 [n, 3, S, S], by their positions in the data set. */
+  pixels(indices: readonly number[]): Promise<Tensor>;
+  dispose(): void;
+}
+
+/** @throws UserError naming classes that the run does not know, or when none of the images belongs to the split */
+export async function openRunData(folder: RunFolder, config: RunConfig, request: RunDataRequest): Promise<RunData> {
+  const { split, onProgress, device } = request;
+  const { form, at } = config.data;
+  const source = request.data ?? placeOf(folder.path, at);
+  const dataset = await openDataset(source);
+  const labels = mappedLabels(dataset, config, folder.path);
+  const match = matchSplit(
+    readSplit(folder.file("split.json")),
+    split,
+    await hashesOf(dataset, onProgress),
+    dataset.items.map((item) => item.id),
+  );
+  const { indices, remarks } = choose(match, dataset.items, source, request);
+  const labelled = indices.filter((index) => (labels[index] ?? -1) >= 0);
+  if (labelled.length === 0) throw new UserError(`no ${split} image of ${folder.path} is in ${quoted(source)}`);
+  const open = (size: number) =>
+    ownedBatches(
+      dataset,
+      labelled,
+      { size, skipBad: form.skipBad, onProgress },
+      { labels, classes: config.classes.length, device },
+    );
+  const batches = await open(form.imageSize);
+  return {
+    name: dataset.name,
+    classes: config.classes,
+    imageSize: form.imageSize,
+    ids: dataset.items.map((item) => item.id),
+    remarks,
+    batches,
+    openAt: open,
+    pixels: (positions) => batches.pixels(positions),
+    dispose: () => batches.dispose(),
+  };
+}
+
+/** Of items that can be read. */
+async function hashesOf({ items }: Dataset, onProgress: RunDataRequest["onProgress"]): Promise<(string | undefined)[]> {
+  const hashes = await contentHashes(items, { onProgress });
+  return hashes.map((found: ContentHash) => ("hash" in found ? found.hash : undefined));
+}
+
+/** The run's class of each item; names count, not their order. */
+function mappedLabels(dataset: Dataset, { classes }: RunConfig, folder: string): number[] {
+  const known = new Map(classes.map((name, label) => [name, label]));
+  const own = dataset.classes.map((name) => known.get(name.normalize("NFC")));
+  const unknown = dataset.classes.filter((_, i) => own[i] === undefined);
+  if (unknown.length > 0) {
+    throw new UserError(
+      `${folder} does not know ${some(unknown)} of ${quoted(dataset.name)}: it knows ${some(classes)}; ` +
+        "give the folders the names that the run was trained with",
+    );
+  }
+  return dataset.items.map((item) => own[item.label] ?? -1);
+}
+
+const mostNames = 8;
+
+function some(names: readonly string[]): string {
+  const shown = names.slice(0, mostNames).map(quoted).join(", ");
+  const rest = names.length - mostNames;
+  return `the class${names.length === 1 ? "" : "es"} ${shown}${rest > 0 ? ` and ${rest} more` : ""}`;
+}
+
+/** The recorded images; of other data all that the run has never seen. */
+function choose(
+  match: SplitMatch,
+  items: Dataset["items"],
+  source: string,
+  { split, data }: RunDataRequest,
+): { indices: number[]; remarks: string[] } {
+  const { indices, missing, changed, unknown } = match;
+  if (indices.length === 0 && data !== undefined && split !== "train") {
+    const published = items.some((item) => item.split !== undefined);
+    const own = unknown.filter((index) => !published || items[index]?.split === split);
+    const left = items.length - own.length;
+    const remarks = [`other images than the run's: ${own.length} are measured`];
+    if (left > 0) remarks.push(`${left} images are of another split, or were seen in training, and are left out`);
+    return { indices: own, remarks };
+  }
+  if (indices.length === 0) {
+    const advice = split === "train" ? "" : "; name where they are now, or other images to measure, with --data";
+    throw new UserError(`none of the run's ${split} images is in ${quoted(source)} as it was${advice}`);
+  }
+  const remarks: string[] = [];
+  if (missing > 0) remarks.push(`${missing} ${split} images of the run are missing`);
+  if (changed > 0) remarks.push(`${changed} ${split} images of the run have changed and are left out`);
+  if (unknown.length > 0)
+    remarks.push(`${unknown.length} images are new and are left out: the run has no split for them`);
+  return { indices, remarks };
+}
