@@ -49,8 +49,11 @@ export function splitDataset(
     const isWhole = made.train.length > 0 && made.validation.length > 0;
     const chosen = isWhole ? made : smallSides(own, published, hasValidation);
     if (!chosen) throw tooFew(dataset, name, own, published, hasValidation);
-    sides.train.push(...chosen.train.flatMap(({ items }) => items).slice(0, trainPerClass));
-    for (const side of ["validation", "test"] as const) sides[side].push(...chosen[side].flatMap(({ items }) => items));
+    const limits = { train: trainPerClass, validation: undefined, test: undefined };
+    for (const side of ["train", "validation", "test"] as const) {
+      const items = chosen[side].flatMap((group) => group.items).slice(0, limits[side]);
+      for (const item of items) sides[side].push(item);
+    }
   }
   const sorted = [sides.train, sides.validation, sides.test].map((part) => part.sort((a, b) => a - b));
   const hash = createHash("sha256")

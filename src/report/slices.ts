@@ -25,7 +25,9 @@ export function byFolder(ids: readonly string[]): Slicing | undefined {
   const parts = new Map<string, number[]>();
   for (const [i, id] of ids.entries()) {
     const folder = id.split("/").slice(2, -1).join("/") || "(none)";
-    parts.set(folder, [...(parts.get(folder) ?? []), i]);
+    const part = parts.get(folder);
+    if (part) part.push(i);
+    else parts.set(folder, [i]);
   }
   if (parts.size < 2 || parts.size > mostFolders) return undefined;
   const sorted = [...parts].sort(([a], [b]) => (a < b ? -1 : 1));

@@ -53,30 +53,40 @@ export function confusionMatrix(
 export function computeMetrics(probabilities: ArrayLike<number>, labels: readonly number[], classes: number): Metrics {
   const n = labels.length;
   if (n === 0) throw new RangeError("no items to measure");
-  const confusion = confusionMatrix(probabilities, labels, classes);
+  const predicted = labels.map((_, i) => argmaxAt(probabilities, i * classes, classes));
   let right = 0;
   let logLoss = 0;
   for (const [i, label] of labels.entries()) {
-    if (argmaxAt(probabilities, i * classes, classes) === label) right += 1;
+    if (predicted[i] === label) right += 1;
     logLoss -= Math.log(Math.max(1e-12, probabilities[i * classes + label] ?? 0));
   }
   return {
     accuracy: right / n,
-    macroF1: macroF1(confusion),
+    macroF1: macroF1(labels, predicted, classes),
     calibrationError: calibrationError(probabilities, labels, classes),
     logLoss: logLoss / n,
   };
 }
 
-function macroF1(confusion: number[][]): number {
-  const present = confusion
-    .map((_, c) => c)
-    .filter((c) => sum(confusion[c] ?? []) > 0 || sum(column(confusion, c)) > 0);
-  const scores = present.map((c) => {
-    const hits = confusion[c]?.[c] ?? 0;
-    return (2 * hits) / (sum(confusion[c] ?? []) + sum(column(confusion, c)));
-  });
-  return sum(scores) / scores.length;
+/** Over the classes that occur among labels or predictions. */
+function macroF1(labels: readonly number[], predicted: readonly number[], classes: number): number {
+  const [hits, occurrences] = [new Float64Array(classes), new Float64Array(classes)];
+  const count = (table: Float64Array, c: number) => {
+    table[c] = (table[c] ?? 0) + 1;
+  };
+  for (const [i, label] of labels.entries()) {
+    const other = predicted[i] ?? -1;
+    if (other === label) count(hits, label);
+    count(occurrences, label);
+    count(occurrences, other);
+  }
+  let [total, present] = [0, 0];
+  for (let c = 0; c < classes; c++) {
+    if (occurrences[c] === 0) continue;
+    total += (2 * (hits[c] ?? 0)) / (occurrences[c] ?? 1);
+    present += 1;
+  }
+  return total / present;
 }
 
 function calibrationError(probabilities: ArrayLike<number>, labels: readonly number[], classes: number): number {
@@ -91,10 +101,6 @@ function calibrationError(probabilities: ArrayLike<number>, labels: readonly num
     bin.count += 1;
   }
   return sum(bins.map((bin) => Math.abs(bin.confidence - bin.right))) / labels.length;
-}
-
-function column(matrix: number[][], c: number): number[] {
-  return matrix.map((row) => row[c] ?? 0);
 }
 
 function sum(values: readonly number[]): number {

@@ -75,7 +75,7 @@ function binaryLabels(path: string): number[] {
 async function python(root: string): Promise<Content> {
   const classes = await pythonClasses(join(root, "meta"));
   const items: Item[] = [];
-  for (const split of splits) items.push(...(await pythonItems(join(root, split), split)));
+  for (const split of splits) for (const item of await pythonItems(join(root, split), split)) items.push(item);
   return { classes, items: checked(items, classes.length) };
 }
 

@@ -26,7 +26,7 @@ export const dmlab: PublishedDataset = {
       throw new UserError(`${folder} has no dmlab-train.tfrecord: unpack ${origin} into it`);
     }
     const items: Item[] = [];
-    for (const split of splits) items.push(...(await itemsOf(root, split)));
+    for (const split of splits) for (const item of await itemsOf(root, split)) items.push(item);
     return { name, classes, items, licence, origin };
   },
 };
