@@ -1,5 +1,5 @@
 /** A finished run, opened to predict: its folder is all that is needed. */
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Residency } from "../hub/index.ts";
@@ -41,7 +41,7 @@ export function openRun(path: string, restore: Restore, options: OpenRunOptions 
   refuseMemoryOn(device, hubMemory);
   const folder = new RunFolder(path);
   const config = folder.config();
-  if (!existsSync(folder.file(join("model", "model.json")))) {
+  if (!folder.isFinished) {
     throw new UserError(`${path} is not finished: continue it with \`hub-pathway train --resume ${path}\``);
   }
   const residency = hubMemory === undefined ? undefined : new Residency({ budget: hubMemory, folder: scratch() });

@@ -97,6 +97,19 @@ export class RunFolder implements Disposable {
     return readJsonFile(path, runSchema, what);
   }
 
+  /** Whether what predicts is complete. */
+  get isFinished(): boolean {
+    return fs.existsSync(this.file(join("model", "model.json")));
+  }
+
+  /** @throws UserError when a finished run has lost what it could go on from */
+  requireTraining(): void {
+    if (!this.isFinished || fs.existsSync(this.file("training"))) return;
+    throw new UserError(
+      `${this.file("training")} is gone, which the run would go on from: it still predicts; train a new one for more`,
+    );
+  }
+
   saveConfig(config: RunConfig): void {
     writeFileAtomic(this.file("run.json"), `${JSON.stringify(config, null, 2)}\n`);
     fs.mkdirSync(this.file("training"), { recursive: true });

@@ -66,6 +66,7 @@ export async function trainRun(given: TrainRequest): Promise<RunOutcome> {
   refuseMemoryOn(given.device, given.hubMemory);
   using folder = RunFolder.take(given.out, "hub-pathway train", given.resume);
   const before = given.resume ? folder.config() : undefined;
+  if (before) folder.requireTraining();
   const hub = openedHub(given, before);
   given.method.check(given.choices, hub.manifest, given.options);
   checkFrozen(given.options, given.data.augment, given.method);
