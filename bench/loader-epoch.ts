@@ -68,7 +68,8 @@ export async function loaderEpoch(rounds: number): Promise<Figure[]> {
   }
 }
 
-async function writeImages(folder: string): Promise<string> {
+/** Writes a folder of images with a sub-folder for each of four classes, and returns it. */
+export async function writeImages(folder: string): Promise<string> {
   const root = join(folder, "images");
   for (let label = 0; label < classes; label++) {
     mkdirSync(join(root, `class${label}`), { recursive: true });

@@ -14,6 +14,7 @@ import { pathwayStep } from "./pathway-step.ts";
 import { resnetStep } from "./resnet-step.ts";
 import { rlEnvironments } from "./rl-environments.ts";
 import { rlPpo } from "./rl-ppo.ts";
+import { underLoad } from "./under-load.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -35,6 +36,7 @@ const parts: Record<string, () => Promise<Figure[] | undefined>> = {
   environments: async () => rlEnvironments(rounds, flags.quick ? 1000 : 4000),
   rl: () => rlPpo(flags.python, flags.quick ? 3 : 7),
   loader: () => loaderEpoch(flags.quick ? 3 : 7),
+  "under-load": () => underLoad(flags.quick ? 1 : 3),
 };
 
 const figures: Figure[] = [];

@@ -10,8 +10,12 @@ export interface Outcome {
   stderr: string;
 }
 
+/** Lines that a library wrote, and none of the program's own. */
+const foreign = /^\[?[WEF]\d{4}.*$|^.*\.(cpp|cc|h):\d+.*$|^.*NNPACK.*$|^libtorch:.*$|^\(node:\d+\).*$/m;
+
 /**
- * Runs a command line with its own cache folder and one thread.
+ * Runs a command line with its own cache folder and one thread; fails when something but the program writes on standard
+ * error.
  * @param onStderr sees all of standard error so far, and can send one signal
  * @param place working folder and further environment
  */
@@ -21,7 +25,7 @@ export function runProgram(
   onStderr?: (text: string, kill: (signal: NodeJS.Signals) => void) => void,
   place: { cwd?: string; env?: Readonly<Record<string, string>> } = {},
 ): Promise<Outcome> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const env = { ...process.env, HUB_PATHWAY_CACHE: cache, OMP_NUM_THREADS: "1", ...place.env };
     const child = spawn(process.execPath, [program, ...args], {
       cwd: place.cwd,
@@ -41,7 +45,11 @@ export function runProgram(
       stderr += chunk;
       onStderr?.(stderr, kill);
     });
-    child.on("close", (code) => resolve({ code, stdout, stderr }));
+    child.on("close", (code) => {
+      const [line] = foreign.exec(stderr) ?? [];
+      if (line === undefined) resolve({ code, stdout, stderr });
+      else reject(new Error(`not the program's own line: ${line}`));
+    });
   });
 }
 
