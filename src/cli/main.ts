@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import pc from "picocolors";
 import { UserError } from "../torch/errors.ts";
+import { addCacheCommand } from "./commands/cache.ts";
 import { addDataCommand } from "./commands/data.ts";
 import { addDoctorCommand } from "./commands/doctor.ts";
 import { addExperimentCommand } from "./commands/experiment.ts";
@@ -33,6 +34,7 @@ function build(argv: readonly string[]): Command {
   addDoctorCommand(program, output);
   addHubCommand(program, output);
   addDataCommand(program, output);
+  addCacheCommand(program, output);
   addTrainCommand(program, output);
   addRunCommands(program, output);
   addRlCommand(program, output);

@@ -6,9 +6,9 @@ import { createHash } from "node:crypto";
 import fs from "node:fs";
 import { basename, join } from "node:path";
 import { z } from "zod";
-import { explainWrite, readJsonFile, sweepTemporaries, temporaryPath, writeFileAtomic } from "../io/index.ts";
+import { counted, explainWrite, readJsonFile, sweepTemporaries, temporaryPath, writeFileAtomic } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
-import { ensureCacheDirectory } from "./cache.ts";
+import { elsewhere, ensureCacheDirectory, holdCached, trimCache } from "./cache.ts";
 import { forEachConcurrently, type Watched } from "./concurrent.ts";
 import { type DecodeOptions, decodeImage, UnreadableImage } from "./decode.ts";
 import { PrintFile, printFileBytes, printOf, printOffsets, printShape, signatureOf } from "./prints.ts";
@@ -18,12 +18,16 @@ import type { Item } from "./types.ts";
 export const decodedVersion = 3;
 
 const indexSchema = z.object({
+  /** The data set, for people. */
+  about: z.string(),
   /** Rows that cannot be decoded, each with the reason. */
   bad: z.array(z.tuple([z.int().nonnegative(), z.string()])),
 });
 
 export interface DecodedSetOptions extends Watched {
   decoding: DecodeOptions;
+  /** Name of the data set. */
+  name: string;
   /** Whether pixels are kept, or prints only. */
   pixels: boolean;
   /** Go on after an image that cannot be read. */
@@ -61,15 +65,28 @@ export class DecodedSet {
     const folder = ensureCacheDirectory("decoded");
     const name = hashOf([decodedVersion, decoding, contents]).slice(0, 32);
     const path = join(folder, `${name}.u8`);
+    holdCached(indexPath(path));
     if (!isComplete(path, items.length, options)) {
       sweepTemporaries(folder);
       await decodeAll(path, items, options);
+      holdCached(indexPath(path));
+      trimCache();
     }
     return new DecodedSet(path, items.length, decoding.size);
   }
 
   prints(): PrintFile {
     return new PrintFile(printPath(this.path), this.rows, printShape(this.#size));
+  }
+}
+
+/** What decoded images are, for people; undefined where that cannot be read. */
+export function aboutDecoded(index: string): string | undefined {
+  try {
+    return readJsonFile(index, indexSchema, "an index of decoded images", { maximumBytes: 2 ** 28 }).about;
+  } catch (error) {
+    if (error instanceof UserError) return undefined;
+    throw error;
   }
 }
 
@@ -106,7 +123,7 @@ function isComplete(path: string, rows: number, { decoding, pixels }: DecodedSet
 }
 
 async function decodeAll(path: string, items: readonly Item[], options: DecodedSetOptions): Promise<void> {
-  const { decoding, skipBad, pixels } = options;
+  const { decoding, skipBad, pixels, name } = options;
   const rows = items.length;
   const shape = printShape(decoding.size);
   const bytes = imageBytes(decoding);
@@ -130,7 +147,10 @@ async function decodeAll(path: string, items: readonly Item[], options: DecodedS
   printFile.finish();
   writeFileAtomic(
     indexPath(path),
-    JSON.stringify({ bad: bad.sort(([a], [b]) => a - b) } satisfies z.infer<typeof indexSchema>),
+    JSON.stringify({
+      about: `${name}, ${counted(rows, "image")}, ${decoding.size} px`,
+      bad: bad.sort(([a], [b]) => a - b),
+    } satisfies z.infer<typeof indexSchema>),
   );
 }
 
@@ -188,7 +208,7 @@ class NewFile implements Disposable {
       return fn(this.#descriptor ?? -1);
     } catch (error) {
       if (error instanceof UserError) throw error;
-      const needs = `the decoded images need ${this.#size} bytes there; set HUB_PATHWAY_CACHE to another folder`;
+      const needs = `the decoded images need ${this.#size} bytes there; ${elsewhere}`;
       throw explainWrite(error, this.#path, needs);
     }
   }

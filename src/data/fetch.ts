@@ -1,11 +1,12 @@
 /** Brings data packages into the cache, without root rights: Debian packages are downloaded and unpacked, never installed. */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { createReadStream, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { createReadStream, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
+import { sweepTemporaries, temporaryPath } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 import { cacheDirectory, ensureCacheDirectory } from "./cache.ts";
 import { type DataPackage, findPackage } from "./packages.ts";
@@ -30,7 +31,10 @@ export async function fetchPackage(name: string, onProgress: (text: string) => v
   const pack = findPackage(name);
   const folder = targetFolder(pack);
   if (existsSync(folder)) return folder;
-  const work = mkdtempSync(join(ensureCacheDirectory("packages"), ".fetch-"));
+  const packages = ensureCacheDirectory("packages");
+  sweepTemporaries(packages);
+  const work = temporaryPath(packages, "fetch");
+  mkdirSync(work);
   try {
     onProgress(`fetching ${pack.name} ${pack.version} (${pack.megabytes} MB)`);
     const archive = pack.kind === "npm" ? await downloadNpm(pack, work) : await downloadDebian(pack, work);

@@ -101,7 +101,7 @@ export abstract class ImageStore {
     if (!skipBad) refuseFirst(dataset, unreadable);
     const rows = rowsOf(dataset.items, hashes);
     const pixels = rows.items.length * imageBytes(decoding) <= budgetBytes;
-    const set = await decoded(rows, { decoding, pixels, skipBad, signal, onProgress });
+    const set = await decoded(rows, { name: dataset.name, decoding, pixels, skipBad, signal, onProgress });
     for (const [position, row] of rows.rowOf.entries()) {
       const reason = set.bad.get(row);
       if (reason !== undefined) unreadable.set(position, reason);

@@ -1,6 +1,7 @@
 /** Known data sets by name, folders of images, and published data sets in their own files. */
 import { existsSync, statSync } from "node:fs";
 import { UserError } from "../torch/index.ts";
+import { holdCached } from "./cache.ts";
 import { emoji } from "./datasets/emoji.ts";
 import { fashionMnist } from "./datasets/fashion-mnist.ts";
 import { glyphs, greekCharacters, latinCharacters } from "./datasets/glyphs.ts";
@@ -57,6 +58,7 @@ export async function openDataset(nameOrFolder: string): Promise<Dataset> {
   if (folders.some((folder) => folder === undefined)) {
     throw new UserError(`the data set ${known.name} is not fetched: run \`npx hub-pathway data fetch ${known.name}\``);
   }
+  for (const folder of folders as string[]) holdCached(folder);
   return known.open(folders as string[]);
 }
 

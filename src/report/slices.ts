@@ -15,16 +15,19 @@ const pixelBatch = 256;
 
 /** @param indices positions of the N items in their data set */
 export async function slicings(data: ReportData, indices: readonly number[]): Promise<Slicing[]> {
-  const folders = byFolder(indices.map((index) => data.ids[index] ?? ""));
+  const names = indices.map((index) => data.ids[index] ?? "");
+  const folders = byFolder(names, new Set(data.classes));
   const brightness = thirds(await brightnessOf(data, indices), ["dark", "middling", "bright"]);
   return [...(folders ? [folders] : []), { name: "brightness", parts: brightness }];
 }
 
-/** By the folder below the class's own, of names such as "photos/cat/night/7.png"; undefined where there are not several. */
-export function byFolder(ids: readonly string[]): Slicing | undefined {
+/** By the folder below the class's own, of names such as "train/cat/night/7.png"; undefined where there are not several. */
+export function byFolder(ids: readonly string[], classes: ReadonlySet<string>): Slicing | undefined {
   const parts = new Map<string, number[]>();
   for (const [i, id] of ids.entries()) {
-    const folder = id.split("/").slice(2, -1).join("/") || "(none)";
+    const path = id.split("/").slice(0, -1);
+    const own = path.findIndex((name) => classes.has(name.normalize("NFC")));
+    const folder = (own < 0 ? [] : path.slice(own + 1)).join("/") || "(none)";
     const part = parts.get(folder);
     if (part) part.push(i);
     else parts.set(folder, [i]);

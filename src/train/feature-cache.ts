@@ -8,7 +8,7 @@
  */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { type AugmentName, augmentations, ensureCacheDirectory, viewOf } from "../data/index.ts";
+import { type AugmentName, augmentations, ensureCacheDirectory, holdCached, trimCache, viewOf } from "../data/index.ts";
 import { type Hub, memberEntry, type StoredFeatures } from "../hub/index.ts";
 import {
   autocast,
@@ -172,10 +172,12 @@ export class FeatureCache {
     );
     const open = this.#tables.get(path);
     if (open) return open;
+    holdCached(path);
     const shape = [view.items.length, memberEntry(this.#options.hub, name).featureWidth] as const;
     let table = readFeatures(path, key, shape);
     if (!table) {
       await this.#compute(learner, index, name, view, (features) => writeFeatures(path, key, features));
+      trimCache();
       table = readFeatures(path, key, shape);
     }
     if (!table) throw new UserError(`${path} does not hold what was just written to it: is its disk sound?`);

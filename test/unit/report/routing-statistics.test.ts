@@ -86,13 +86,20 @@ test("total variation is the mass that moved", () => {
 
 test("sub-folders part the data where there are several, thirds always", () => {
   const ids = ["photos/cat/night/1.png", "photos/dog/day/2.png", "photos/dog/night/3.png", "photos/dog/4.png"];
-  assert.deepEqual(byFolder(ids)?.parts, [
+  const classes = new Set(["cat", "dog"]);
+  assert.deepEqual(byFolder(ids, classes)?.parts, [
     { name: "(none)", items: [3] },
     { name: "day", items: [1] },
     { name: "night", items: [0, 2] },
   ]);
-  assert.equal(byFolder(["photos/cat/1.png", "photos/dog/2.png"]), undefined);
-  assert.equal(byFolder(Array.from({ length: 50 }, (_, i) => `photos/cat/${i}/1.png`)), undefined);
+  assert.equal(byFolder(["photos/cat/1.png", "photos/dog/2.png"], classes), undefined);
+  assert.equal(
+    byFolder(
+      Array.from({ length: 50 }, (_, i) => `photos/cat/${i}/1.png`),
+      classes,
+    ),
+    undefined,
+  );
   assert.deepEqual(thirds([5, 1, 4, 1, 3, 9, 2], ["low", "mid", "high"]), [
     { name: "low", items: [1, 3] },
     { name: "mid", items: [6, 4, 2] },
