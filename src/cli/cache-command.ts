@@ -1,6 +1,6 @@
 /** hub-pathway cache: what lies in the cache folder, and its removal. */
 import { join } from "node:path";
-import { aboutDecoded, type CacheEntry, cacheDirectory, cacheEntries, cleanCache } from "../data/index.ts";
+import { type CacheEntry, cacheDirectory, cacheEntries, cleanCache, readDecodedIndex } from "../data/index.ts";
 import { counted, shown } from "../io/index.ts";
 import { textTable } from "../report/index.ts";
 import type { Output } from "./context.ts";
@@ -36,9 +36,9 @@ export function clean(flags: { keep?: number; all?: boolean }, output: Output): 
   output.result({ removed: removed.length, bytes: sum(removed), inUse: inUse.length });
 }
 
-function aboutOf({ kind, name, paths }: CacheEntry): string {
-  const about = kind === "decoded" ? aboutDecoded(join(cacheDirectory(kind), `${name}.json`)) : undefined;
-  return about ?? (paths[0] === undefined || kind === "hashes" ? "hashes of files" : name);
+function aboutOf({ kind, name }: CacheEntry): string {
+  const about = kind === "decoded" ? readDecodedIndex(join(cacheDirectory(kind), `${name}.json`))?.about : undefined;
+  return about || (kind === "hashes" ? "hashes of files" : name);
 }
 
 const sum = (entries: readonly CacheEntry[]) => entries.reduce((total, { bytes }) => total + bytes, 0);

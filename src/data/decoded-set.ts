@@ -19,7 +19,7 @@ export const decodedVersion = 3;
 
 const indexSchema = z.object({
   /** The data set, for people. */
-  about: z.string(),
+  about: z.string().default(""),
   /** Rows that cannot be decoded, each with the reason. */
   bad: z.array(z.tuple([z.int().nonnegative(), z.string()])),
 });
@@ -41,13 +41,11 @@ export class DecodedSet {
   readonly bad: ReadonlyMap<number, string>;
   readonly #size: number;
 
-  private constructor(path: string, rows: number, size: number) {
+  private constructor(path: string, rows: number, size: number, bad: ReadonlyMap<number, string>) {
     this.path = path;
     this.rows = rows;
+    this.bad = bad;
     this.#size = size;
-    this.bad = new Map(
-      readJsonFile(indexPath(path), indexSchema, "an index of decoded images", { maximumBytes: 2 ** 28 }).bad,
-    );
   }
 
   /**
@@ -66,13 +64,13 @@ export class DecodedSet {
     const name = hashOf([decodedVersion, decoding, contents]).slice(0, 32);
     const path = join(folder, `${name}.u8`);
     holdCached(indexPath(path));
-    if (!isComplete(path, items.length, options)) {
-      sweepTemporaries(folder);
-      await decodeAll(path, items, options);
-      holdCached(indexPath(path));
-      trimCache();
-    }
-    return new DecodedSet(path, items.length, decoding.size);
+    const known = isComplete(path, items.length, options) ? readIndex(indexPath(path)) : undefined;
+    if (known) return new DecodedSet(path, items.length, decoding.size, new Map(known.bad));
+    sweepTemporaries(folder);
+    const { bad } = await decodeAll(path, items, options);
+    holdCached(indexPath(path));
+    trimCache();
+    return new DecodedSet(path, items.length, decoding.size, new Map(bad));
   }
 
   prints(): PrintFile {
@@ -80,10 +78,12 @@ export class DecodedSet {
   }
 }
 
-/** What decoded images are, for people; undefined where that cannot be read. */
-export function aboutDecoded(index: string): string | undefined {
+type Index = z.infer<typeof indexSchema>;
+
+/** What is said of decoded images; undefined for an index that cannot be read, whose images are made anew. */
+export function readIndex(path: string): Index | undefined {
   try {
-    return readJsonFile(index, indexSchema, "an index of decoded images", { maximumBytes: 2 ** 28 }).about;
+    return readJsonFile(path, indexSchema, "an index of decoded images", { maximumBytes: 2 ** 28 });
   } catch (error) {
     if (error instanceof UserError) return undefined;
     throw error;
@@ -116,13 +116,12 @@ const indexPath = (path: string) => path.replace(/\.u8$/, ".json");
 function isComplete(path: string, rows: number, { decoding, pixels }: DecodedSetOptions): boolean {
   const has = (file: string, bytes: number) => fs.statSync(file, { throwIfNoEntry: false })?.size === bytes;
   return (
-    fs.existsSync(indexPath(path)) &&
     has(printPath(path), printFileBytes(rows, printShape(decoding.size))) &&
     (!pixels || has(path, rows * imageBytes(decoding)))
   );
 }
 
-async function decodeAll(path: string, items: readonly Item[], options: DecodedSetOptions): Promise<void> {
+async function decodeAll(path: string, items: readonly Item[], options: DecodedSetOptions): Promise<Index> {
   const { decoding, skipBad, pixels, name } = options;
   const rows = items.length;
   const shape = printShape(decoding.size);
@@ -145,13 +144,10 @@ async function decodeAll(path: string, items: readonly Item[], options: DecodedS
   await forEachConcurrently(items, one, { ...options, step: "decoding" });
   pixelFile?.finish();
   printFile.finish();
-  writeFileAtomic(
-    indexPath(path),
-    JSON.stringify({
-      about: `${name}, ${counted(rows, "image")}, ${decoding.size} px`,
-      bad: bad.sort(([a], [b]) => a - b),
-    } satisfies z.infer<typeof indexSchema>),
-  );
+  const about = `${name}, ${counted(rows, "image")}, ${decoding.size} px`;
+  const index: Index = { about, bad: bad.sort(([a], [b]) => a - b) };
+  writeFileAtomic(indexPath(path), JSON.stringify(index));
+  return index;
 }
 
 async function planesOf(item: Item, decoding: DecodeOptions, skipBad: boolean): Promise<Uint8Array | UnreadableImage> {

@@ -22,7 +22,7 @@ export { checkDataset, type DatasetReport } from "./check-dataset.ts";
 export { forEachConcurrently, type Progress } from "./concurrent.ts";
 export { type ContentHash, contentHashes } from "./content-hash.ts";
 export { type DecodeOptions, decodeImage, defaultPixelLimit, UnreadableImage } from "./decode.ts";
-export { aboutDecoded } from "./decoded-set.ts";
+export { readIndex as readDecodedIndex } from "./decoded-set.ts";
 export { fetchPackage, packageFolder } from "./fetch.ts";
 export { kindOfName } from "./formats.ts";
 export { idxItems, readIdxHeader } from "./idx.ts";
