@@ -5,7 +5,7 @@ import { toBinary } from "@bufbuild/protobuf";
 import type { GraphModel } from "../../src/io/graph-model.ts";
 import { openOnnx, openTfjs } from "../../src/io/index.ts";
 import { ModelProtoSchema } from "../../src/io/onnx/onnx-pb.generated.ts";
-import { inferenceMode, scope, zeros } from "../../src/torch/index.ts";
+import { inferenceMode, scope, type Tensor, zeros } from "../../src/torch/index.ts";
 import { floats, ints, model } from "../../test/fixtures/onnx/builder.ts";
 import { networkBytes, networkNames } from "../../test/fixtures/onnx/networks.ts";
 import { mutateBytes } from "./bytes.ts";
@@ -20,8 +20,9 @@ const maximumSide = 64;
 
 function run(opened: GraphModel): void {
   try {
-    const size = opened.input.size ?? side;
-    if (size <= maximumSide) scope(() => void inferenceMode(() => opened.eval().forward(zeros([1, 3, size, size]))));
+    const sides = opened.input.sides ?? [side, side];
+    const images = (): Tensor => zeros([1, 3, ...sides]);
+    if (Math.max(...sides) <= maximumSide) scope(() => void inferenceMode(() => opened.eval().forward(images())));
   } finally {
     opened.dispose();
   }

@@ -91,7 +91,7 @@ function details(entry: MemberEntry, report: MemberReport): [string, string][] {
     ["parameters", amount(report.parameters)],
     ["FLOPs", `${amount(report.flops)} an image`],
     ["features", `${report.featureWidth} wide`],
-    ["input", `${input.size} px, ${input.interpolation}, ${input.channelOrder}`],
+    ["input", `${input.sides?.join(" x ") ?? input.size} px, ${input.interpolation}, ${input.channelOrder}`],
     ["normalised", `mean ${input.mean.join(", ")}, std ${input.std.join(", ")}`],
     ["pre-training", `${pretraining.data}; ${pretraining.paradigm}`],
     ...(pretraining.quality === undefined ? [] : [["quality", pretraining.quality] as [string, string]]),

@@ -18,8 +18,10 @@ const manifestName = "hub.json";
 const maximumBytes = 16e6;
 
 const inputSchema = z.strictObject({
-  /** Side of the square input, pixels. */
+  /** Side of the square input, or the larger side of another, pixels. */
   size: z.number().int().min(8).max(4096),
+  /** Height and width of an input that is not square. */
+  sides: z.tuple([z.number().int().min(8).max(4096), z.number().int().min(8).max(4096)]).optional(),
   /** Per channel, of values in [0, 1]. */
   mean: z.array(z.number()).length(3),
   std: z.array(z.number().positive()).length(3),

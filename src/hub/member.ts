@@ -19,7 +19,7 @@ import { fileOf } from "./files.ts";
 import { hashFile } from "./hash.ts";
 import { mapKeys } from "./key-map.ts";
 import type { MemberEntry } from "./manifest.ts";
-import { preprocess } from "./preprocessing.ts";
+import { preprocess, sidesOf } from "./preprocessing.ts";
 import type { PathwayMember } from "./types.ts";
 
 export interface LoadMemberOptions {
@@ -57,7 +57,7 @@ export class HubMember implements PathwayMember {
     this.entry = entry;
     this.backbone = backbone;
     this.featureWidth = backbone.featureWidth;
-    this.flops = backbone.flops(entry.input.size);
+    this.flops = backbone.flops(...sidesOf(entry.input));
     this.#format = formatFor(entry, backbone);
   }
 

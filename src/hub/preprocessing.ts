@@ -1,19 +1,30 @@
-/** Each member's own view of an image: its size, channel order and normalisation. n images, S the member's side. */
+/** Each member's own view of an image: its size, channel order and normalisation. n images, h x w the member's sides. */
 import { ops, type Tensor, tensor } from "../torch/index.ts";
 import type { MemberEntry } from "./manifest.ts";
 
-/** Images [n, 3, H, W] in [0, 1] as the member was pre-trained to see them, [n, 3, S, S]. */
+/** Height and width in pixels of a member's input. */
+export function sidesOf({ size, sides }: MemberEntry["input"]): readonly [number, number] {
+  return sides ?? [size, size];
+}
+
+/**
+ * Images [n, 3, H, W] in [0, 1] as the member was pre-trained to see them, [n, 3, h, w]. They are stretched to sides of
+ * another ratio, so that nothing of them is cut off.
+ */
 export function preprocess(images: Tensor, input: MemberEntry["input"]): Tensor {
-  const resized = resize(images, input.size, input.interpolation);
+  const resized = resize(images, sidesOf(input), input.interpolation);
   const ordered = input.channelOrder === "bgr" ? resized.flip([1]) : resized;
   const channel = (values: readonly number[]) =>
     tensor([...values], { dtype: images.dtype, device: images.device }).view([1, 3, 1, 1]);
   return ordered.sub(channel(input.mean)).div(channel(input.std));
 }
 
-function resize(images: Tensor, side: number, interpolation: MemberEntry["input"]["interpolation"]): Tensor {
-  if (images.size(2) === side && images.size(3) === side) return images;
-  const size = [side, side];
+function resize(
+  images: Tensor,
+  size: readonly [number, number],
+  interpolation: MemberEntry["input"]["interpolation"],
+): Tensor {
+  if (images.size(2) === size[0] && images.size(3) === size[1]) return images;
   if (interpolation === "nearest") return ops.upsample_nearest2d(images, size);
   // Antialiasing matters when shrinking: without it fine structure folds into noise that pre-training never showed.
   if (interpolation === "bicubic") return ops._upsample_bicubic2d_aa(images, size, false);

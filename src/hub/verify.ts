@@ -1,8 +1,9 @@
-/** Whether a hub's members are whole and usable. n images, S the member's side, d features. */
+/** Whether a hub's members are whole and usable. n images, h x w the member's sides, d features. */
 import { inferenceMode, scope, type Tensor, UserError, zeros } from "../torch/index.ts";
 import type { Hub } from "./hub.ts";
 import type { MemberEntry } from "./manifest.ts";
 import { type HubMember, loadMember } from "./member.ts";
+import { sidesOf } from "./preprocessing.ts";
 
 /**
  * Problems of each member: hashes, keys, shapes, preprocessing, and a forward pass. Empty lists mean all is well. A hub
@@ -52,8 +53,7 @@ function inputProblems({ name, input }: MemberEntry): string[] {
 
 function forwardProblems(member: HubMember): string[] {
   const { name, entry } = member;
-  const side = entry.input.size;
-  const features = member.features(samples(side));
+  const features = member.features(samples(sidesOf(entry.input)));
   const [n, d] = features.shape;
   if (features.dim() !== 2 || n !== 3 || d !== entry.featureWidth) {
     return [`member "${name}": 3 images give features [${features.shape}] instead of [3, ${entry.featureWidth}]`];
@@ -67,18 +67,19 @@ function forwardProblems(member: HubMember): string[] {
     .amax([1])
     .narrow(0, 1, 2)
     .toNumbers();
-  return differs.some((difference) => difference > 0)
-    ? []
-    : [`member "${name}": its features are the same for every image: its weights are not those of this network`];
+  if (differs.some((difference) => difference > 0)) return [];
+  const isGraph = entry.architecture === "graph";
+  const advice = isGraph ? "name another tensor with --features" : "its weights are not those of this network";
+  return [`member "${name}": its features are the same for every image: ${advice}`];
 }
 
-/** Grey, a ramp, and a chequered image: [3, 3, S, S] in [0, 1]. */
-function samples(side: number): Tensor {
-  const images = zeros([3, 3, side, side]);
+/** Grey, a ramp, and a chequered image: [3, 3, h, w] in [0, 1]. */
+function samples([height, width]: readonly [number, number]): Tensor {
+  const images = zeros([3, 3, height, width]);
   const values = Float32Array.from({ length: images.numel() }, (_, i) => {
-    const [kind, x, y] = [Math.floor(i / (3 * side * side)), i % side, Math.floor(i / side) % side];
+    const [kind, x, y] = [Math.floor(i / (3 * height * width)), i % width, Math.floor(i / width) % height];
     if (kind === 0) return 0.5;
-    return kind === 1 ? x / side : ((x >> 2) + (y >> 2)) % 2;
+    return kind === 1 ? x / width : ((x >> 2) + (y >> 2)) % 2;
   });
   images.copyFrom(values);
   return images;

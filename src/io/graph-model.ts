@@ -1,6 +1,6 @@
 /** What the readers of formats that bring their own graph (ONNX, TensorFlow.js, TorchScript) give. n images, d features. */
 import { Module } from "../nn/index.ts";
-import type { Tensor } from "../torch/index.ts";
+import { arange, cat, inferenceMode, ops, scope, type Tensor, UserError } from "../torch/index.ts";
 
 export interface GraphModelOptions {
   /** Name of the tensor that serves as features; the reader's own choice when left out. */
@@ -10,12 +10,17 @@ export interface GraphModelOptions {
   size?: number | undefined;
 }
 
+/** Height and width in pixels. */
+export type Sides = readonly [number, number];
+
 /** What a graph says about the images it takes. */
 export interface GraphInput {
-  name: string;
-  layout: "NCHW" | "NHWC";
-  /** Side of the square input in pixels, when the graph fixes it. */
-  size: number | undefined;
+  readonly name: string;
+  readonly layout: "NCHW" | "NHWC";
+  /** Channels of its images: grey ones are made from colours by their luminance. */
+  readonly channels: 1 | 3;
+  /** Height and width of the input, when the graph fixes them. */
+  readonly sides: Sides | undefined;
 }
 
 /**
@@ -32,6 +37,8 @@ export abstract class GraphModel extends Module {
   abstract readonly candidates: readonly string[];
   /** All files that make up the model, the one that names the others first. */
   abstract readonly files: readonly string[];
+  /** Remarks for whoever adds the model: parts that were left away, images that run one by one. */
+  readonly notes: readonly string[] = [];
 
   /** Images [n, 3, H, W], normalised as the model expects whatever its own layout, to features [n, d]; maps are averaged over space. */
   abstract override forward(images: Tensor): Tensor;
@@ -41,3 +48,97 @@ export abstract class GraphModel extends Module {
     return undefined;
   }
 }
+
+/** Parts of red, green and blue in the luminance (ITU-R BT.601). */
+const luminance = [0.299, 0.587, 0.114] as const;
+
+/**
+ * Images [n, 3, H, W] as a graph takes them: in its layout, grey for one channel.
+ * @throws UserError when their shape is another
+ */
+export function arranged(images: Tensor, input: GraphInput, file: string): Tensor {
+  const { sides } = input;
+  const [, channels, height, width] = images.shape;
+  if (images.dim() !== 4 || channels !== 3 || (sides && (height !== sides[0] || width !== sides[1]))) {
+    const wanted = sides ?? ["H", "W"];
+    throw new UserError(`${file} takes images [n, 3, ${wanted.join(", ")}], not [${images.shape.join(", ")}]`);
+  }
+  const shown = input.channels === 1 ? grey(images) : images;
+  return input.layout === "NHWC" ? shown.permute([0, 2, 3, 1]) : shown;
+}
+
+function grey(images: Tensor): Tensor {
+  const [red, green, blue] = luminance.map((part, i) => images.narrow(1, i, 1).mul(part)) as [Tensor, Tensor, Tensor];
+  return red.add(green).add(blue);
+}
+
+/** Images [n, 3, H, W] that differ from each other, without zeros, the same in every run. */
+export function pattern(n: number, [height, width]: Sides, first = 0): Tensor {
+  const pixels = 3 * height * width;
+  const numbers = arange(first * pixels, (first + n) * pixels, 1, { dtype: "float32" });
+  return ops
+    .sin(
+      numbers
+        .mul(0.7)
+        .add(ops.sin(numbers.mul(1e-3)))
+        .add(0.3),
+    )
+    .view([n, 3, height, width]);
+}
+
+/** Runs a network that takes one image at a time, [1, ...], on each of several. */
+export function oneByOne(images: Tensor, run: (image: Tensor) => Tensor): Tensor {
+  const n = images.size(0);
+  return n === 1 ? run(images) : cat(Array.from({ length: n }, (_, i) => run(images.narrow(0, i, 1))));
+}
+
+/** How far features of the same images may be apart in batches of different sizes. */
+const batchTolerance = 1e-3;
+
+/** Whether a network gives images the same rows in one batch of twice `size` as in two of `size`; false when it cannot run. */
+function batchesAgree(size: number, sides: Sides, run: (images: Tensor) => Tensor): boolean {
+  return scope(() =>
+    inferenceMode(() => {
+      const images = pattern(2 * size, sides);
+      const halves = [0, 1].map((i) => run(images.narrow(0, i * size, size)));
+      const together = attempt(() => run(images));
+      if (!together || together.size(0) !== 2 * size) return false;
+      return halves.every((half, i) => {
+        const difference = together
+          .narrow(0, i * size, size)
+          .sub(half)
+          .abs()
+          .max()
+          .item();
+        return difference <= batchTolerance * (half.abs().max().item() + 1e-6);
+      });
+    }),
+  );
+}
+
+function attempt<T>(fn: () => T): T | undefined {
+  try {
+    return fn();
+  } catch (error) {
+    if (error instanceof UserError) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Whether a graph that fixes its batch has to see its images one by one, because a larger batch cannot run or gives
+ * images other features.
+ * @throws UserError when the batch that it fixes has several images
+ */
+export function runsOneByOne(batch: number, sides: Sides, file: string, run: (images: Tensor) => Tensor): boolean {
+  if (batchesAgree(batch, sides, run)) return false;
+  if (batch === 1) return true;
+  throw new UserError(
+    `${file} is made for ${batch} images at a time, and cannot be made to take any other number: ` +
+      "export the network with a dynamic batch",
+  );
+}
+
+/** The note on such a graph. */
+export const oneByOneNote =
+  "its graph takes one image at a time and cannot be rewritten: its images run one by one, which is slower";

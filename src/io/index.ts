@@ -1,7 +1,8 @@
 /** Files: weights (safetensors, PyTorch, TensorFlow.js), networks that files bring along, and atomic writing. */
 export { writeFileAtomic } from "./atomic-file.ts";
 export { describeText, readHead, refuseForeign, refusePlaceholder } from "./foreign-file.ts";
-export { type GraphInput, GraphModel, type GraphModelOptions } from "./graph-model.ts";
+export { narrow } from "./graph-features.ts";
+export { type GraphInput, GraphModel, type GraphModelOptions, type Sides } from "./graph-model.ts";
 export { type JsonFileOptions, parseJson, readJsonFile } from "./json-file.ts";
 export { appendJsonLine, readJsonLines, repairJsonLines } from "./json-lines.ts";
 export { LazyTensor } from "./lazy-tensor.ts";

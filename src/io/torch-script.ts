@@ -8,7 +8,7 @@ import { reasonOf } from "./quoted.ts";
  * dropout): its layers cannot be told apart from outside, so no BatchNorm policy can reach them.
  */
 export class TorchScriptModel extends GraphModel {
-  readonly input = { name: "input", layout: "NCHW", size: undefined } as const;
+  readonly input = { name: "input", layout: "NCHW", channels: 3, sides: undefined } as const;
   readonly featuresName = "output";
   readonly candidates = ["output"] as const;
   readonly files: readonly string[];

@@ -35,16 +35,16 @@ export abstract class Backbone extends Module {
   }
 
   /**
-   * FLOPs of one forward pass of one image of size x size: twice the multiply-adds of convolutions, linear layers and
+   * FLOPs of one forward pass of one image of height x width pixels: twice the multiply-adds of convolutions, linear layers and
    * attention, counted while a blank image passes through; element-wise work is not counted.
    */
-  flops(size: number): number {
-    return scope(() => evaluating(this, () => countFlops(() => this.forward(this.#blank(size)))));
+  flops(height: number, width = height): number {
+    return scope(() => evaluating(this, () => countFlops(() => this.forward(this.#blank(height, width)))));
   }
 
-  #blank(size: number): Tensor {
+  #blank(height: number, width: number): Tensor {
     const { dtype, device } = this.parameters()[0] ?? {};
-    return zeros([1, 3, size, size], { dtype: dtype as Dtype | undefined, device });
+    return zeros([1, 3, height, width], { dtype: dtype as Dtype | undefined, device });
   }
 
   /** Pooled features: [B, d]. */

@@ -16,7 +16,7 @@ import {
 } from "../../src/io/onnx/onnx-pb.generated.ts";
 import { floats, info, ints, model } from "../fixtures/onnx/builder.ts";
 import { networkBytes } from "../fixtures/onnx/networks.ts";
-import { changed, folder, graph, open, pool, sound, written } from "../support/hostile-onnx.ts";
+import { changed, conv, folder, graph, open, pool, sound, w, written } from "../support/hostile-onnx.ts";
 import { assertRefused, outcome } from "../support/refusal.ts";
 
 function hostile(name: string, content: () => ModelProto | Uint8Array, pattern: RegExp): void {
@@ -150,9 +150,18 @@ hostile("no outputs", () => changed((_, { output }) => void output.splice(0)), /
 hostile("no nodes", () => model({ nodes: [] }), /has no nodes/);
 hostile("no inputs", () => changed((_, { input }) => void input.splice(0)), /takes no input|which nothing defines/);
 hostile(
-  "two inputs",
-  () => changed((_, { input }) => void input.push(info("text", ["n", 8]))),
-  /takes 2 inputs \("image", "text"\)/,
+  "two inputs of images",
+  () => changed((_, { input }) => void input.push(info("other", ["n", 3, 8, 8]))),
+  /takes 2 inputs \("image", "other"\)/,
+);
+hostile(
+  "a text beside the images",
+  () =>
+    changed((_, { input }) => void input.push(info("text", ["n", 2])), {
+      nodes: [conv, { op: "GlobalAveragePool", inputs: ["c"], outputs: ["p"] }, { op: "Add", inputs: ["p", "text"] }],
+      initializers: [w],
+    }),
+  /its input "text" holds no images/,
 );
 hostile("a node without outputs", () => graph([{ op: "Relu", inputs: ["c"], outputs: [] }, pool]), /has no output/);
 hostile(
@@ -265,11 +274,12 @@ hostile(
 );
 hostile("images of 2^40 pixels", () => model({ ...sound, input: [1, 3, 2 ** 40, 2 ** 40] }), /2048 are supported/);
 hostile("a batch of a billion", () => model({ ...sound, input: [1e9, 3, 8, 8] }), /made for 1000000000 images/);
-hostile("grey images", () => model({ ...sound, input: ["n", 1, 8, 8] }), /colour images are needed/);
+hostile("images of two channels", () => model({ ...sound, input: ["n", 2, 8, 8] }), /2 channels; colour or grey/);
+hostile("grey images for a colour network", () => model({ ...sound, input: ["n", 1, 8, 8] }), /do not fit its input/);
 hostile(
   "features that are one row for all images",
-  () => graph([{ op: "ReduceMean", inputs: ["c", "axes"] }], [ints("axes", [0, 2, 3])]),
-  /no tensor can serve as features|cannot|\[1, 2, 1, 1\]/,
+  () => graph([{ op: "ReduceMean", inputs: ["c", "axes"], attributes: { keepdims: 0 } }], [ints("axes", [0, 2, 3])]),
+  /"out" cannot serve as features: it has the shape \[2\] for 2 images/,
 );
 
 test("long chains of constants, each of which might be a mask, are done with soon", async () => {

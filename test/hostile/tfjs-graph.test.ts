@@ -48,7 +48,7 @@ hostile(
       { name: "b", op: "Relu", input: ["a"] },
       { name: "y", op: "Relu", input: ["b"] },
     ),
-  /depend on each other in a circle/,
+  /depends on itself in a circle/,
 );
 hostile(
   "a node that reads itself",

@@ -191,8 +191,7 @@ const shaped = (shape: unknown): Parts => ({
   bytes: 0,
 });
 hostile("images of a gigapixel", () => shaped([null, 32768, 32768, 3]), /4096 are supported/);
-hostile("images that are not square", () => shaped([null, 8, 16, 3]), /only square ones/);
 hostile("images of negative size", () => shaped([null, -8, -8, 3]), /not valid/);
-hostile("images of five channels", () => shaped([null, 8, 8, 5]), /only colour images/);
-hostile("a vector as input", () => shaped([null, 8]), /only colour images/);
+hostile("images of five channels", () => shaped([null, 8, 8, 5]), /colour or grey images are needed/);
+hostile("a vector as input", () => shaped([null, 8]), /colour or grey images are needed/);
 hostile("an input without a shape", () => shaped(undefined), /does not say the shape/);

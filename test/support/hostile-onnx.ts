@@ -22,10 +22,10 @@ export function written(content: ModelProto | Uint8Array): string {
   return path;
 }
 
-/** Opens a file, and runs what it holds. */
+/** Opens a file, and runs all that its output needs. */
 export function open(path: string): void {
-  using opened = openOnnx(path, { size: 16 });
-  const side = opened.input.size ?? 16;
+  using opened = openOnnx(path, { size: 16, features: "out" });
+  const side = opened.input.sides?.[0] ?? 16;
   scope(() => void opened.eval().forward(zeros([1, 3, side, side])));
 }
 

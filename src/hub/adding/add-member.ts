@@ -239,8 +239,10 @@ function isComplete(input: Partial<MemberInput>): boolean {
 }
 
 function completeInput(input: Partial<MemberInput>, { source }: AddRequest): MemberInput {
-  const { size, mean, std, interpolation = "bilinear", channelOrder = "rgb" } = input;
-  if (size !== undefined && mean && std) return { size, mean, std, interpolation, channelOrder };
+  const { size, sides, mean, std, interpolation = "bilinear", channelOrder = "rgb" } = input;
+  if (size !== undefined && mean && std) {
+    return { size, ...(sides === undefined ? {} : { sides }), mean, std, interpolation, channelOrder };
+  }
   const missing = [
     ...(size === undefined ? ["the side of its images (--size 224)"] : []),
     ...(mean && std ? [] : ["how they are normalised (--normalize imagenet|half|unit, or --mean and --std)"]),

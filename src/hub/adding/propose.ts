@@ -1,5 +1,5 @@
 /** From what a file holds and what the user says to a member's entry in the manifest. */
-import type { GraphModel, LazyTensor } from "../../io/index.ts";
+import { type GraphModel, type LazyTensor, narrow, quoted } from "../../io/index.ts";
 import { fitArchitecture, type Proposal, proposeArchitecture, type Wish } from "../../models/index.ts";
 import { UserError } from "../../torch/index.ts";
 import type { MemberEntry, MemberInput } from "../manifest.ts";
@@ -103,9 +103,16 @@ function described({ preset, architecture, config, layout }: Proposal): string {
 
 /** The entry of a network that a file brings along. */
 export function draftOfGraph(graph: GraphModel, wishes: Wishes, published: Partial<MemberInput> = {}): Draft {
-  const { input, featuresName, featureWidth, candidates } = graph;
+  const { featuresName, featureWidth, candidates } = graph;
   const others = candidates.filter((name) => name !== featuresName);
-  const notes = [`features: "${featuresName}", ${featureWidth} wide`];
+  const [file = ""] = graph.files;
+  if (featureWidth < narrow && wishes.features === undefined && others.length > 0) {
+    throw new UserError(
+      `${file}: the best tensor that was found, ${quoted(featuresName)}, is ${featureWidth} wide, which says little of ` +
+        `an image; name one with --features, such as ${listed(others)}`,
+    );
+  }
+  const notes = [`features: "${featuresName}", ${featureWidth} wide`, ...graph.notes];
   if (others.length > 0) notes.push(`--features could also name ${listed(others)}`);
   return {
     entry: {
@@ -115,10 +122,21 @@ export function draftOfGraph(graph: GraphModel, wishes: Wishes, published: Parti
       featureWidth,
       ...origin(wishes, undefined),
     },
-    input: { ...published, ...(input.size === undefined ? {} : { size: input.size }), ...wishes.input },
+    input: { ...published, ...inputOf(graph, wishes.input ?? {}, file) },
     keys: [],
     notes,
   };
+}
+
+/** What the graph fixes of its input, and what the user says of the rest. */
+function inputOf({ input }: GraphModel, wishes: Partial<MemberInput>, file: string): Partial<MemberInput> {
+  if (!input.sides) return wishes;
+  const [height, width] = input.sides;
+  const size = Math.max(height, width);
+  if (wishes.size !== undefined && wishes.size !== size) {
+    throw new UserError(`${file} takes images of ${height} x ${width} pixels and no other: leave --size out`);
+  }
+  return { ...wishes, size, ...(height === width ? {} : { sides: [height, width] }) };
 }
 
 function origin(wishes: Wishes, paradigm: string | undefined): Pick<MemberEntry, "pretraining" | "licence"> {

@@ -1,7 +1,7 @@
 /** One execution of one node: its inputs and attributes as an operator's function wants them. */
 import type { BatchNorm2d } from "../../nn/index.ts";
 import { type Dtype, Tensor, UserError } from "../../torch/index.ts";
-import type { Batch, Reference } from "./batch.ts";
+import type { Batch, Reference } from "../graph-batch.ts";
 import type { Budget } from "./budget.ts";
 import type { GraphNode } from "./graph.ts";
 import { shapeText } from "./text.ts";

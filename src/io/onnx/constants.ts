@@ -26,6 +26,11 @@ export class Constants {
     } else value?.dispose();
   }
 
+  /** Releases all values but those of the given slots. */
+  keepOnly(slots: ReadonlySet<number>): void {
+    for (const slot of [...this.#values.keys()]) if (!slots.has(slot)) this.delete(slot);
+  }
+
   /** A value on the device of the images and, when floating, in their dtype; it stays this object's. */
   get(slot: number, floating: Dtype, device: string): Value | undefined {
     const value = this.#values.get(slot);

@@ -1,5 +1,5 @@
 /** What is the same in every run, computed once. */
-import { ops, type Tensor } from "../../torch/index.ts";
+import { ops, type Tensor, UserError } from "../../torch/index.ts";
 import { Budget } from "./budget.ts";
 import { Call, type Run } from "./call.ts";
 import type { Constants } from "./constants.ts";
@@ -27,7 +27,7 @@ export function fixedOf(constant: Constant): Value {
 /**
  * Computes the nodes whose inputs are all constants, releasing what no other node reads, and gives the nodes that are
  * left.
- * @throws UserError when a node cannot be computed, or holds more than any network needs
+ * @throws UserError when the constants hold more than any network needs
  */
 export function fold(
   graph: Graph,
@@ -60,7 +60,9 @@ export function fold(
     if (!node.inputs.every((slot) => slot === absent || constants.has(slot))) return true;
     const inputs = node.inputs.map((slot) => constants.get(slot, "float32", "cpu"));
     const call = new Call(node, run, inputs, {});
-    const values = execute(call);
+    const values = attempt(() => execute(call));
+    // A run says what is wrong with it, if one needs it at all.
+    if (!values) return true;
     for (const [i, slot] of node.outputs.entries()) {
       const value = values[i];
       if (slot === absent || !value) continue;
@@ -73,6 +75,15 @@ export function fold(
     for (const slot of [...node.inputs, ...node.outputs]) release(slot);
     return false;
   });
+}
+
+function attempt<T>(fn: () => T): T | undefined {
+  try {
+    return fn();
+  } catch (error) {
+    if (error instanceof UserError) return undefined;
+    throw error;
+  }
 }
 
 /** A handle of its own where the node gave one of its inputs on. */

@@ -6,9 +6,9 @@ import { UserError } from "../../torch/index.ts";
 import { topological } from "../topological.ts";
 import { Attributes } from "./attributes.ts";
 import type { GraphProto, ModelProto, NodeProto, ValueInfoProto } from "./onnx-pb.generated.ts";
-import { constantOf, type TensorInfo, TensorReader } from "./tensors.ts";
+import { constantOf, dtypeOf, type TensorInfo, TensorReader } from "./tensors.ts";
 import { bare, quoted } from "./text.ts";
-import { HostArray, sizeOf } from "./values.ts";
+import { HostArray, isFloating, sizeOf } from "./values.ts";
 import type { ByteRange } from "./wire.ts";
 
 /** A slot that an optional input or an unused output has. */
@@ -35,6 +35,8 @@ export interface Graph {
   readonly names: readonly string[];
   readonly nodes: readonly GraphNode[];
   readonly constants: ReadonlyMap<number, Constant>;
+  /** Why a value cannot be had: a constant of strings or without its file, an input that holds no images. */
+  readonly problems: ReadonlyMap<number, string>;
   readonly input: { readonly slot: number; readonly info: ValueInfoProto };
   readonly outputs: readonly number[];
   /** Finds the slot of a tensor's name. */
@@ -61,6 +63,7 @@ class Resolver {
   readonly #names: string[] = [];
   readonly #slots = new Map<string, number>();
   readonly #constants = new Map<number, Constant>();
+  readonly #problems = new Map<number, string>();
   readonly #reader: TensorReader;
 
   constructor(path: string, model: ModelProto, rawData: readonly (ByteRange | undefined)[]) {
@@ -72,7 +75,8 @@ class Resolver {
     if (proto.sparseInitializer.length > 0) this.#fail("sparse tensors are not supported");
     this.#reader = new TensorReader(path);
     for (const [i, tensor] of proto.initializer.entries()) {
-      this.#constants.set(this.#define(tensor.name, "initializer"), this.#reader.describe(tensor, rawData[i]));
+      const slot = this.#define(tensor.name, "initializer");
+      this.#hold(slot, () => this.#reader.describe(tensor, rawData[i]));
     }
     const input = this.#input(proto);
     const nodes: GraphNode[] = [];
@@ -87,7 +91,18 @@ class Resolver {
     });
     const slotOf = (name: string): number | undefined => this.#slots.get(name);
     const files = this.#reader.files;
-    this.graph = { path, opset, names: this.#names, nodes, constants: this.#constants, input, outputs, slotOf, files };
+    const [names, constants, problems] = [this.#names, this.#constants, this.#problems];
+    this.graph = { path, opset, names, nodes, constants, problems, input, outputs, slotOf, files };
+  }
+
+  /** A constant that cannot be read is a problem only where it is needed. */
+  #hold(slot: number, read: () => Constant): void {
+    try {
+      this.#constants.set(slot, read());
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      this.#problems.set(slot, error.message);
+    }
   }
 
   #opset(model: ModelProto): number {
@@ -109,11 +124,16 @@ class Resolver {
   #input(proto: GraphProto): { slot: number; info: ValueInfoProto } {
     // Up to IR version 3 initializers are listed as inputs too.
     const inputs = proto.input.filter(({ name }) => !this.#slots.has(name));
-    const [info] = inputs;
-    if (!info) return this.#fail("its graph takes no input; a network that takes images is needed");
-    if (inputs.length > 1) {
+    const [first] = inputs;
+    if (!first) return this.#fail("its graph takes no input; a network that takes images is needed");
+    const [info = first, ...more] = inputs.length === 1 ? inputs : inputs.filter(mayBeImages);
+    if (more.length > 0 || (inputs.length > 1 && !mayBeImages(info))) {
       const names = inputs.slice(0, 5).map(({ name }) => quoted(name));
       this.#fail(`its graph takes ${inputs.length} inputs (${names.join(", ")}); one that takes only images is needed`);
+    }
+    for (const { name } of inputs.filter((other) => other !== info)) {
+      const why = `its input ${quoted(name)} holds no images, but a member of a hub sees nothing else`;
+      this.#problems.set(this.#define(name, "input"), `${this.#path} cannot be used as a network: ${why}`);
     }
     return { slot: this.#define(info.name, "input"), info };
   }
@@ -157,7 +177,7 @@ class Resolver {
     const first = proto.output[0];
     if (first === undefined) return fail("has no output");
     if (op === "Constant") {
-      this.#constants.set(this.#define(first, "output"), this.#constant(attributes, first, fail));
+      this.#hold(this.#define(first, "output"), () => this.#constant(attributes, first, fail));
       return undefined;
     }
     const passes = op === "Identity" || (op === "Dropout" && proto.output.slice(1).every((name) => name === ""));
@@ -205,4 +225,12 @@ class Resolver {
 
 export function isStandard(domain: string): boolean {
   return domain === "" || domain === "ai.onnx";
+}
+
+/** Whether an input's type allows images. */
+function mayBeImages({ type }: ValueInfoProto): boolean {
+  if (type?.value.case !== "tensorType") return false;
+  const { elemType, shape } = type.value.value;
+  const dtype = dtypeOf(elemType);
+  return dtype !== undefined && isFloating(dtype) && (shape === undefined || shape.dim.length === 4);
 }

@@ -16,7 +16,7 @@ const largest = { batch: 64, side: 2048 };
 
 /**
  * Reads the type of the graph's input. Sizes that are missing, named, 0 or negative are open.
- * @throws UserError when it takes no square colour images of a floating type
+ * @throws UserError when it takes no images of one or three channels and a floating type
  */
 export function imagesOf(graph: Graph): Images {
   const { name, type } = graph.input.info;
@@ -27,7 +27,7 @@ export function imagesOf(graph: Graph): Images {
   const dtype = dtypeOf(tensor.elemType);
   if (!dtype || !isFloating(dtype))
     return fail(`has elements of type ${typeName(tensor.elemType)}: a floating one is needed`);
-  const open: Images = { name, layout: "NCHW", size: undefined, batch: undefined };
+  const open: Images = { name, layout: "NCHW", channels: 3, sides: undefined, batch: undefined };
   if (!tensor.shape) return open;
   const sizes = tensor.shape.dim.map(({ value }) => {
     const size = value.case === "dimValue" ? Number(value.value) : -1;
@@ -36,16 +36,18 @@ export function imagesOf(graph: Graph): Images {
   const shown = shapeText(sizes.map((size) => size ?? Number.NaN)).replaceAll("NaN", "?");
   if (sizes.length !== 4) return fail(`has the shape ${shown}; images of 4 dimensions are needed`);
   const [batch, second, third, fourth] = sizes;
-  const layout = fourth === 3 && second !== 3 ? "NHWC" : "NCHW";
-  const [channels, height, width] = layout === "NCHW" ? [second, third, fourth] : [fourth, second, third];
-  if (channels !== undefined && channels !== 3) return fail(`has the shape ${shown}; colour images are needed`);
-  if (height !== undefined && width !== undefined && height !== width) {
-    return fail(`has the shape ${shown}; only square images are supported`);
+  const isColour = second === 3 || fourth === 3;
+  const last = isColour ? fourth === 3 && second !== 3 : fourth === 1 && second !== 1;
+  const layout = last ? "NHWC" : "NCHW";
+  const [channels = 3, height, width] = last ? [fourth, second, third] : [second, third, fourth];
+  if (channels !== 3 && channels !== 1) {
+    return fail(`has the shape ${shown}: images of ${channels} channels; colour or grey ones are needed`);
   }
-  const size = height ?? width;
-  if (size !== undefined && size > largest.side) return fail(`has a side of ${size}; ${largest.side} are supported`);
+  const [h, w] = [height ?? width, width ?? height];
+  const size = Math.max(h ?? 0, w ?? 0);
+  if (size > largest.side) return fail(`has a side of ${size}; ${largest.side} are supported`);
   if (batch !== undefined && batch > largest.batch) {
     return fail(`is made for ${batch} images at a time: export the network with a dynamic batch`);
   }
-  return { name, layout, size, batch };
+  return { name, layout, channels, sides: h === undefined || w === undefined ? undefined : [h, w], batch };
 }

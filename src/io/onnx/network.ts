@@ -26,7 +26,7 @@ export interface Network {
  */
 export function buildNetwork(graph: Graph, wanted: readonly number[]): Network {
   const nodes = neededNodes(graph.nodes, wanted);
-  refuseUnsupported(graph.path, nodes);
+  refuseUnsupported(graph, nodes);
   const parameters = new Map<number, Tensor>();
   const constants = new Constants();
   let norms: ReadonlyMap<GraphNode, NamedNorm> = new Map();
@@ -43,8 +43,26 @@ export function buildNetwork(graph: Graph, wanted: readonly number[]): Network {
 
 export function disposeNetwork({ parameters, norms, constants }: Pick<Network, "parameters" | "norms" | "constants">) {
   for (const tensor of parameters.values()) tensor.dispose();
-  for (const { layer } of norms.values()) layer.dispose();
+  for (const { layer } of new Set(norms.values())) layer.dispose();
   constants.dispose();
+}
+
+/** A network with only what the wanted slots need; the rest is disposed. */
+export function narrowed(network: Network, wanted: readonly number[]): Network {
+  const nodes = neededNodes(network.nodes, wanted);
+  const used = new Set([...wanted, ...nodes.flatMap(({ inputs }) => inputs)]);
+  const parameters = new Map([...network.parameters].filter(([slot]) => used.has(slot)));
+  const norms = new Map(
+    nodes.flatMap((node) => {
+      const norm = network.norms.get(node);
+      return norm ? [[node, norm] as const] : [];
+    }),
+  );
+  for (const [slot, tensor] of network.parameters) if (!used.has(slot)) tensor.dispose();
+  const layers = new Set([...norms.values()].map(({ layer }) => layer));
+  for (const { layer } of new Set(network.norms.values())) if (!layers.has(layer)) layer.dispose();
+  network.constants.keepOnly(used);
+  return { ...network, nodes, parameters, norms };
 }
 
 /** The nodes that the wanted slots depend on. */
@@ -62,7 +80,13 @@ export function neededNodes(nodes: readonly GraphNode[], wanted: readonly number
 const controlFlow: ReadonlySet<string> = new Set(["If", "Loop", "Scan", "SequenceMap"]);
 const longestList = 15;
 
-function refuseUnsupported(path: string, nodes: readonly GraphNode[]): void {
+/**
+ * Refuses nodes that cannot run.
+ * @throws UserError for unsupported operators, all at once, or for the first value that cannot be had
+ */
+export function refuseUnsupported({ path, problems }: Graph, nodes: readonly GraphNode[]): void {
+  const problem = nodes.flatMap(({ inputs }) => inputs.flatMap((slot) => problems.get(slot) ?? []))[0];
+  if (problem !== undefined) throw new UserError(problem);
   const kinds = [...new Set(nodes.map(({ op }) => op))].filter((op) => !operators.has(op)).sort();
   if (kinds.length === 0) return;
   const quantised = kinds.filter((op) => /Quantize|QLinear|Integer$|\.QAttention|\.QGemm/.test(op));

@@ -1,10 +1,11 @@
 /** Opening an ONNX file. */
 import { scope } from "../../torch/index.ts";
 import type { GraphModelOptions } from "../graph-model.ts";
+import { discover } from "./discover.ts";
 import { resolveGraph } from "./graph.ts";
 import { imagesOf } from "./input.ts";
 import { OnnxModel } from "./model.ts";
-import { buildNetwork, disposeNetwork } from "./network.ts";
+import { disposeNetwork } from "./network.ts";
 import { readModel } from "./wire.ts";
 
 /**
@@ -16,14 +17,13 @@ export function openOnnx(path: string, options: GraphModelOptions = {}): OnnxMod
   const { model, rawData } = readModel(path);
   const graph = resolveGraph(path, model, rawData);
   const images = imagesOf(graph);
-  const wish = options.features === undefined ? undefined : graph.slotOf(options.features);
-  const wanted = [...new Set([...graph.outputs, ...(wish === undefined ? [] : [wish])])];
+  const { size = 224 } = options;
   return scope(() => {
-    const network = buildNetwork(graph, wanted);
+    const found = discover(graph, images, options.features, images.sides ?? [size, size]);
     try {
-      return new OnnxModel(network, images, wanted, options);
+      return new OnnxModel(found, images, options);
     } catch (error) {
-      disposeNetwork(network);
+      disposeNetwork(found.network);
       throw error;
     }
   });

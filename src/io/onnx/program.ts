@@ -1,7 +1,7 @@
 /** The part of a network that certain values need, run with every other value released after its last use. */
 import { Tensor, UserError } from "../../torch/index.ts";
-import type { Batch, Reference } from "./batch.ts";
-import { batchDim } from "./batch.ts";
+import type { Batch, Reference } from "../graph-batch.ts";
+import { batchDim } from "../graph-batch.ts";
 import { Budget } from "./budget.ts";
 import { Call, type Run } from "./call.ts";
 import { execute } from "./execute.ts";
@@ -17,6 +17,8 @@ export interface RunOptions {
   /** For a file that fixes its batch, all shapes of a run with that batch. */
   readonly reference?: { readonly shapes: Shapes; readonly declared: number } | undefined;
   readonly watch?: ((slot: number, value: Value) => void) | undefined;
+  /** Takes the error of a node that cannot run: the run goes on without what it would have made. */
+  readonly onFailure?: ((node: GraphNode, error: UserError) => void) | undefined;
 }
 
 /** Operators whose backward pass does not need their result, so that the next node may overwrite it. */
@@ -62,7 +64,7 @@ export class Program {
    */
   run(images: Tensor, options: RunOptions = {}): Value[] {
     const { graph, parameters, constants, norms } = this.#network;
-    const { reference, watch } = options;
+    const { reference, watch, onFailure } = options;
     const { dtype, device } = images;
     const n = images.size(0);
     const batch = reference && reference.declared !== n ? { declared: reference.declared, actual: n } : undefined;
@@ -86,7 +88,7 @@ export class Program {
       const inputs = node.inputs.map(find);
       const norm = norms.get(node)?.layer;
       const call = new Call(node, run, inputs, { norm, mayOverwrite, reference: places.before(node) });
-      const values = execute(call);
+      const values = onFailure ? attempt(call, onFailure) : execute(call);
       for (const [i, slot] of node.outputs.entries()) {
         const value = values[i];
         if (slot === absent || !value) continue;
@@ -96,11 +98,27 @@ export class Program {
       places.after(node, call, values);
       for (const slot of releases) live.release(slot);
     }
-    return this.#wanted.map((slot) => {
+    return this.#wanted.flatMap((slot) => {
       const value = find(slot);
       if (value) return value;
+      if (onFailure) return [];
       throw new UserError(`${graph.path}: nothing makes ${quoted(graph.names[slot] ?? "")}`);
     });
+  }
+}
+
+/** No values for a node that cannot run, or that reads what such a node should have made. */
+function attempt(call: Call, onFailure: (node: GraphNode, error: UserError) => void): readonly Value[] {
+  const { node, inputs, norm } = call;
+  // A layer holds its statistics itself.
+  const read = norm ? inputs.slice(0, 1) : inputs;
+  if (read.some((value, i) => value === undefined && node.inputs[i] !== absent)) return [];
+  try {
+    return execute(call);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    onFailure(node, error);
+    return [];
   }
 }
 

@@ -1,27 +1,35 @@
 /** Limits on what a file may make a run allocate and compute. The figures are this project's choice. */
 import { type Tensor, UserError } from "../../torch/index.ts";
+import type { Batch, Reference } from "../graph-batch.ts";
 import type { Step } from "./plan.ts";
 
 /** Elements of one tensor, for each image: 256 MiB of float32. */
 const maximumElements = 2 ** 26;
-/** Elements alive at a time in the run that checks a model, which takes two images: 512 MiB. */
-const maximumLive = 2 ** 27;
-/** Elements made, and multiply-adds, in that run. */
-const maximumMade = 2 ** 31;
-const maximumWork = 2e11;
+/** Elements alive at a time in the run that checks a model, for each image: 256 MiB. */
+const liveElements = 2 ** 26;
+/** Elements made, and multiply-adds, in that run, for each image. */
+const madeElements = 2 ** 30;
+const workOfImage = 1e11;
 
-/** Refuses tensors that are too large before they are made. */
+/** The shapes of a step's tensors in a run with the batch that the graph fixes, and the batches. */
+export interface FixedShapes extends Omit<Reference, "outers"> {
+  readonly batch: Batch;
+}
+
+/** What steps are told of a run; refuses tensors that are too large before they are made. */
 export class Guard {
-  readonly #images: number;
+  /** Set while a run has another batch than the graph's own. */
+  reference: FixedShapes | undefined;
+  protected readonly images: number;
 
   constructor(images: number) {
-    this.#images = images;
+    this.images = Math.max(images, 1);
   }
 
   /** A tensor of this shape is about to be made. @throws UserError when it is too large for the number of images */
   shape(shape: readonly number[]): void {
     const elements = shape.reduce((product, size) => product * size, 1);
-    if (elements <= maximumElements * Math.max(this.#images, 1)) return;
+    if (elements <= maximumElements * this.images) return;
     throw new UserError(`it would make a tensor of shape [${shape.join(", ")}], which is too large`);
   }
 
@@ -44,15 +52,16 @@ export class Budget extends Guard {
   override shape(shape: readonly number[]): void {
     super.shape(shape);
     const elements = shape.reduce((product, size) => product * size, 1);
-    if (this.#live + elements > maximumLive) {
-      throw new UserError(`with it, the model would hold more than ${maximumLive} numbers at a time`);
+    const most = liveElements * this.images;
+    if (this.#live + elements > most) {
+      throw new UserError(`with it, the model would hold more than ${most} numbers at a time`);
     }
   }
 
   override work(multiplyAdds: number): void {
     this.#work += multiplyAdds;
-    if (this.#work <= maximumWork) return;
-    throw new UserError(`the model needs more than ${maximumWork / 2} multiply-adds an image, which is not supported`);
+    if (this.#work <= workOfImage * this.images) return;
+    throw new UserError(`the model needs more than ${workOfImage} multiply-adds an image, which is not supported`);
   }
 
   override made(_step: Step, tensors: readonly Tensor[]): void {
@@ -63,8 +72,10 @@ export class Budget extends Guard {
       this.#live += elements;
       this.#made += elements;
     }
-    if (this.#made > maximumMade) throw new UserError("the model makes too many tensors to be supported");
-    if (this.#live > maximumLive) throw new UserError(`the model holds more than ${maximumLive} numbers at a time`);
+    const live = liveElements * this.images;
+    if (this.#made > madeElements * this.images)
+      throw new UserError("the model makes too many tensors to be supported");
+    if (this.#live > live) throw new UserError(`the model holds more than ${live} numbers at a time`);
   }
 
   override released(tensor: Tensor): void {

@@ -1,14 +1,22 @@
 /** TensorFlow.js models as trainable networks. n images, H x W pixels, d features, S classes. */
-import { inferenceMode, scope, type Tensor, UserError, zeros } from "../../torch/index.ts";
-import { type GraphInput, GraphModel, type GraphModelOptions } from "../graph-model.ts";
-import { type Choice, chooseFeatures } from "./features.ts";
-import { Budget, Guard } from "./guard.ts";
+import { scope, type Tensor, UserError } from "../../torch/index.ts";
+import type { Batch } from "../graph-batch.ts";
+import {
+  arranged,
+  type GraphInput,
+  GraphModel,
+  type GraphModelOptions,
+  oneByOne,
+  oneByOneNote,
+  runsOneByOne,
+} from "../graph-model.ts";
+import type { Found } from "../graph-probe.ts";
+import { discover } from "./discover.ts";
+import { Guard } from "./guard.ts";
 import type { Parameters } from "./parameters.ts";
 import { type Network, Program } from "./plan.ts";
 import { shown } from "./text.ts";
 
-/** Two, so that a network which works for one image only is found out. */
-const probeImages = 2;
 const largestSide = 4096;
 
 /** A layers or graph model; weights are parameters under their names in the file, BatchNorm layers are children. */
@@ -18,9 +26,12 @@ export class TfjsModel extends GraphModel {
   readonly featureWidth: number;
   readonly candidates: readonly string[];
   readonly files: readonly string[];
+  override readonly notes: readonly string[];
   readonly #network: Network;
   readonly #features: Program;
   readonly #scores: Program | undefined;
+  readonly #fixed: Found<string>["fixed"];
+  #oneByOne = false;
   /** Tensors that are part of the graph, not of the state. */
   readonly #held: readonly Tensor[];
 
@@ -33,17 +44,28 @@ export class TfjsModel extends GraphModel {
     const [file = ""] = files;
     this.files = files;
     this.#network = network;
+    this.input = inputOf(network, file);
+    const { size = 224 } = options;
+    const sides = this.input.sides ?? ([size, size] as const);
+    if (Math.max(...sides) > largestSide) {
+      throw new UserError(`${file} takes images of ${sides.join(" x ")} pixels; ${largestSide} are supported`);
+    }
+    for (const norm of parameters.norms.values()) norm.eval();
+    const found = discover(network, parameters, file, this.input, options.features, sides);
     this.#register(parameters, file);
     this.#held = [...parameters.held];
-    this.input = inputOf(network, file);
-    const side = this.input.size ?? options.size ?? 224;
-    if (side > largestSide) throw new UserError(`${file} takes images of ${side} pixels; ${largestSide} are supported`);
-    const { choice, scores } = this.#probe(side, options.features, file);
-    this.featuresName = choice.name;
-    this.featureWidth = choice.width;
-    this.candidates = choice.candidates;
-    this.#features = new Program({ file, steps: network.steps }, [choice.name]);
-    this.#scores = scores === undefined ? undefined : new Program({ file, steps: network.steps }, [scores]);
+    this.featuresName = found.features;
+    this.featureWidth = found.width;
+    this.candidates = found.candidates;
+    const plan = { file, steps: network.steps };
+    this.#features = new Program(plan, [found.features]);
+    this.#scores = found.scores === undefined ? undefined : new Program(plan, [found.scores]);
+    this.#fixed = found.fixed;
+    this.eval();
+    const runs = (part: Tensor): Tensor => this.forward(part);
+    this.#oneByOne = found.fixed !== undefined && runsOneByOne(found.fixed.declared, sides, file, runs);
+    this.train();
+    this.notes = this.#oneByOne ? [...found.notes, oneByOneNote] : found.notes;
     if (options.device !== undefined) this.to({ device: options.device });
   }
 
@@ -56,42 +78,10 @@ export class TfjsModel extends GraphModel {
     if (this.stateDict().size !== own + inNorms) throw new UserError(`${file}: two weights would have the same name`);
   }
 
-  /** One run on blank images tells all shapes, and that the network works at all. */
-  #probe(side: number, wish: string | undefined, file: string): { choice: Choice; scores: string | undefined } {
-    const { outputs, steps, input, layout } = this.#network;
-    const makes = new Set(steps.flatMap((step) => step.outputs));
-    const wanted = [...new Set(wish !== undefined && makes.has(wish) ? [...outputs, wish] : outputs)];
-    const shapes = new Map<string, readonly number[]>();
-    this.eval();
-    scope(() =>
-      inferenceMode(() => {
-        const blank = zeros(layout === "NHWC" ? [probeImages, side, side, 3] : [probeImages, 3, side, side]);
-        const program = new Program({ file, steps }, wanted);
-        program.run(new Map([[input, blank]]), new Budget(probeImages), (step, made) => {
-          for (const [i, tensor] of made.entries()) {
-            if (tensor.dtype === "float32") shapes.set(step.outputs[i] ?? "", tensor.shape);
-          }
-        });
-      }),
-    );
-    this.train();
-    const choice = chooseFeatures(this.#network, shapes, probeImages, wish, file);
-    const [first = ""] = outputs;
-    const shape = shapes.get(first);
-    if (shape && shape[0] !== probeImages) {
-      throw new UserError(
-        `${file}: its output ${shown(first)} has the shape [${shape.join(", ")}] for ${probeImages} images: ` +
-          "it fixes the number of images; export it with an open batch dimension",
-      );
-    }
-    return { choice, scores: choice.name !== first && shape?.length === 2 ? first : undefined };
-  }
-
   override forward(images: Tensor): Tensor {
     return scope(() => {
       const features = this.#run(this.#features, images);
-      const map =
-        features.dim() === 4 && this.#network.layout === "NCHW" ? [2, 3] : [1, 2].slice(0, features.dim() - 2);
+      const map = features.dim() === 4 && this.#network.channel === 1 ? [2, 3] : [1, 2].slice(0, features.dim() - 2);
       return map.length > 0 ? features.mean(map) : features;
     });
   }
@@ -102,17 +92,22 @@ export class TfjsModel extends GraphModel {
   }
 
   #run(program: Program, images: Tensor): Tensor {
-    const { size, layout } = this.input;
-    const [n = 0, channels, height, width] = images.shape;
-    if (images.dim() !== 4 || channels !== 3 || (size !== undefined && (height !== size || width !== size))) {
-      const side = size ?? "H";
-      throw new UserError(
-        `${this.files[0]} takes images [n, 3, ${side}, ${size ?? "W"}], not [${images.shape.join(", ")}]`,
-      );
-    }
-    const given = layout === "NHWC" ? images.permute([0, 2, 3, 1]) : images;
-    const [result] = program.run(new Map([[this.#network.input, given]]), new Guard(n));
-    return result as Tensor;
+    const file = this.files[0] ?? "";
+    const given = arranged(images, this.input, file);
+    return this.#oneByOne
+      ? oneByOne(given, (image) => this.#batch(program, image, file))
+      : this.#batch(program, given, file);
+  }
+
+  #batch(program: Program, images: Tensor, file: string): Tensor {
+    const n = images.size(0);
+    const fixed = this.#fixed;
+    const batch: Batch | undefined =
+      fixed && fixed.declared !== n ? { declared: fixed.declared, actual: n } : undefined;
+    const reference = fixed && batch && { batch, shapes: fixed.shapes };
+    const [result] = program.run(new Map([[this.#network.input, images]]), new Guard(n), { reference });
+    if (result && result.dim() >= 2 && result.size(0) === n) return result;
+    throw new UserError(`${file} gives [${result?.shape}] for ${n} images, not a row for each`);
   }
 
   override dispose(): void {
@@ -126,10 +121,11 @@ function inputOf(network: Network, file: string): GraphInput {
   const [, ...rest] = inputShape;
   const [height = -1, width = -1, channels = -1] = layout === "NHWC" ? rest : [rest[1], rest[2], rest[0]];
   const shape = `[${inputShape.map((size) => (size === -1 ? "?" : size)).join(", ")}]`;
-  if (inputShape.length > 0 && (inputShape.length !== 4 || (channels !== 3 && channels !== -1))) {
-    throw new UserError(`${file}: its input ${shown(input)} is ${shape}, but only colour images are supported`);
+  const channelCount = channels === -1 ? 3 : channels;
+  if (inputShape.length > 0 && (inputShape.length !== 4 || (channelCount !== 3 && channelCount !== 1))) {
+    throw new UserError(`${file}: its input ${shown(input)} is ${shape}; colour or grey images are needed`);
   }
-  if (height !== width)
-    throw new UserError(`${file}: its images are ${height} x ${width}; only square ones are supported`);
-  return { name: input, layout, size: height === -1 ? undefined : height };
+  const [h, w] = [height === -1 ? width : height, width === -1 ? height : width];
+  const sides = h === -1 || w === -1 ? undefined : ([h, w] as const);
+  return { name: input, layout, channels: channelCount === 1 ? 1 : 3, sides };
 }

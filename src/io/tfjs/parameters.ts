@@ -107,6 +107,28 @@ export class Parameters {
     return norm;
   }
 
+  /** Releases what no step that is left uses. */
+  keepOnly(weights: ReadonlySet<string>, norms: ReadonlySet<string>): void {
+    for (const group of [this.trained, this.fixed, this.#steering]) {
+      for (const [name, tensor] of group) {
+        if (weights.has(name)) continue;
+        tensor.dispose();
+        group.delete(name);
+        this.held.delete(tensor);
+      }
+    }
+    for (const [name, norm] of this.norms) {
+      if (norms.has(name)) continue;
+      norm.dispose();
+      this.norms.delete(name);
+    }
+  }
+
+  /** Elements of a weight; 0 where the file has none of that name. */
+  elements(name: string): number {
+    return this.#stored.get(name)?.numel() ?? 0;
+  }
+
   /** Releases everything that was handed out, when no model comes of it. */
   dispose(): void {
     for (const tensor of [...this.trained.values(), ...this.fixed.values(), ...this.held]) tensor.dispose();

@@ -1,5 +1,6 @@
 /** A network as a list of steps over named tensors: ordering, pruning, and running with early release. */
 import { scope, type Tensor, TorchError, UserError } from "../../torch/index.ts";
+import type { Batch } from "../graph-batch.ts";
 import { topological } from "../topological.ts";
 import type { Guard } from "./guard.ts";
 import type { Layout } from "./spatial.ts";
@@ -14,9 +15,30 @@ export interface Step {
   /** Names of the tensors that it makes; the first names the step too. */
   readonly outputs: readonly string[];
   readonly inputs: readonly string[];
-  /** Layers with weights, the last of which usually is the classifier. */
-  readonly role?: "dense" | "convolution" | undefined;
+  /** True for layers that multiply by weights: the last of them usually is the classifier. */
+  readonly isLayer: boolean;
+  /** True for such a layer with an activation of its own that is no softmax or sigmoid. */
+  readonly isActivated?: boolean | undefined;
+  /** Names of the weights that it uses, and of its BatchNorm layer. */
+  readonly weights: readonly string[];
+  readonly norm?: string | undefined;
+  /** Why it cannot run, where it cannot. */
+  readonly problem?: Problem | undefined;
   readonly run: Run;
+}
+
+export interface Problem {
+  readonly error: UserError;
+  /** Whether its kind is not supported at all. */
+  readonly isUnsupported: boolean;
+}
+
+/** A step that cannot run: only what needs it is refused. */
+export function brokenStep(step: Omit<Step, "run" | "isLayer">, problem: Problem): Step {
+  const run = (): never => {
+    throw problem.error;
+  };
+  return { ...step, isLayer: false, problem, run };
 }
 
 /** A whole network: steps from the images to its outputs. */
@@ -26,6 +48,8 @@ export interface Network {
   readonly input: string;
   readonly inputShape: readonly number[];
   readonly layout: Layout;
+  /** Dimension of the channels in its maps; graphs may turn the images first. */
+  readonly channel: 1 | 3;
   readonly outputs: readonly string[];
 }
 
@@ -66,6 +90,24 @@ export function pruned(plan: Plan, wanted: readonly string[]): Plan {
   return { file: plan.file, steps: steps.reverse() };
 }
 
+/** What a run with another batch than the graph's own knows of one with that. */
+export interface Fixed {
+  readonly batch: Batch;
+  readonly shapes: ReadonlyMap<string, readonly number[]>;
+}
+
+export interface RunOptions {
+  readonly watch?: ((step: Step, made: readonly Tensor[]) => void) | undefined;
+  /** Takes the error of a step that cannot run: the run goes on without what it would have made. */
+  readonly onFailure?: ((step: Step, error: UserError) => void) | undefined;
+  readonly reference?: Fixed | undefined;
+}
+
+function referenceOf(step: Step, { batch, shapes }: Fixed): Guard["reference"] {
+  const shapesOf = (names: readonly string[]): (readonly number[])[] => names.map((name) => shapes.get(name) ?? []);
+  return { batch, inputs: shapesOf(step.inputs), outputs: shapesOf(step.outputs) };
+}
+
 /** A plan that gives certain tensors and knows after which step each other one may be released. */
 export class Program {
   readonly #plan: Plan;
@@ -88,13 +130,10 @@ export class Program {
 
   /**
    * Runs the steps on given tensors, which stay the caller's.
-   * @throws UserError naming the step where an operator refuses its inputs
+   * @throws UserError naming the step where an operator refuses its inputs, unless `onFailure` takes it
    */
-  run(
-    given: ReadonlyMap<string, Tensor>,
-    guard: Guard,
-    watch?: (step: Step, made: readonly Tensor[]) => void,
-  ): Tensor[] {
+  run(given: ReadonlyMap<string, Tensor>, guard: Guard, options: RunOptions = {}): Tensor[] {
+    const { watch, onFailure, reference } = options;
     const values = new Map(given);
     // One tensor can have several names: an identity gives its input back.
     const names = new Map<Tensor, number>();
@@ -104,8 +143,15 @@ export class Program {
       return left;
     };
     for (const tensor of given.values()) count(tensor, 1 + 1);
+    const lost = new Set<string>();
     for (const [i, step] of this.#plan.steps.entries()) {
-      const made = this.#perform(step, values, guard);
+      guard.reference = reference && referenceOf(step, reference);
+      const isLost = step.inputs.some((name) => lost.has(name));
+      const made = isLost ? undefined : this.#attempt(step, values, guard, onFailure);
+      if (!made) {
+        for (const name of step.outputs) lost.add(name);
+        continue;
+      }
       for (const [k, tensor] of made.entries()) {
         const name = step.outputs[k];
         if (name === undefined) continue;
@@ -123,11 +169,28 @@ export class Program {
         tensor.dispose();
       }
     }
-    return this.#wanted.map((name) => {
+    return this.#wanted.flatMap((name) => {
       const tensor = values.get(name);
-      if (!tensor) throw new UserError(`${this.#plan.file}: no step makes the tensor ${shown(name)}`);
-      return tensor;
+      if (tensor) return tensor;
+      if (onFailure) return [];
+      throw new UserError(`${this.#plan.file}: no step makes the tensor ${shown(name)}`);
     });
+  }
+
+  /** Undefined for a step that cannot run, where `onFailure` takes that. */
+  #attempt(
+    step: Step,
+    values: ReadonlyMap<string, Tensor>,
+    guard: Guard,
+    onFailure: RunOptions["onFailure"],
+  ): readonly Tensor[] | undefined {
+    try {
+      return this.#perform(step, values, guard);
+    } catch (error) {
+      if (!onFailure || !(error instanceof UserError)) throw error;
+      onFailure(step, error);
+      return undefined;
+    }
   }
 
   #perform(step: Step, values: ReadonlyMap<string, Tensor>, guard: Guard): readonly Tensor[] {
@@ -142,6 +205,7 @@ export class Program {
     } catch (error) {
       const where = `${this.#plan.file}: ${step.kind} ${shown(step.outputs[0])}`;
       const shapes = told(inputs.map((input) => `[${input.shape.join(", ")}]`).join(", "));
+      if (error === step.problem?.error) throw error;
       if (error instanceof UserError) {
         throw new UserError(`${where} on ${shapes}: ${told(error.message)}`, { cause: error });
       }

@@ -101,8 +101,9 @@ test("the links of Hugging Face's cache lead to its own blobs, and nowhere else"
 });
 
 test("what is wrong with a graph is said of the user's file", async () => {
-  const nodes = [conv, { op: "NoSuchOperator", inputs: ["c"] }];
-  const made = model({ nodes, initializers: [floats("w", [8, 3, 1, 1], values)] });
+  const nodes = [conv, { op: "NoSuchOperator", inputs: ["c"], outputs: ["x"] }, { op: "Conv", inputs: ["x", "v"] }];
+  const kernels = [floats("w", [8, 3, 1, 1], values), floats("v", [1, 8, 1, 1], values.slice(0, 8))];
+  const made = model({ nodes, initializers: kernels });
   const source = join(folder, "my net.onnx");
   fs.writeFileSync(source, toBinary(ModelProtoSchema, made));
   await refused(source, new RegExp(`${folder}/my net\\.onnx`), /NoSuchOperator/);

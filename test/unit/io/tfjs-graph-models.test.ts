@@ -28,7 +28,7 @@ import {
   temporaryFolder,
   writeModel,
 } from "../../fixtures/tfjs/oracle.ts";
-import { assertClose, assertNoLeak } from "../../support/numeric.ts";
+import { assertClose, assertGradients, assertNoLeak } from "../../support/numeric.ts";
 
 const folder = temporaryFolder();
 after(folder.remove);
@@ -153,7 +153,7 @@ describe("graph models", () => {
     assert.equal(model.featureWidth, 8);
     assert.equal(model.candidates[0], "pooled");
     assert.ok(model.candidates.includes("shifted"));
-    assert.deepEqual(model.input, { name: "x", layout: "NHWC", size: 12 });
+    assert.deepEqual(model.input, { name: "x", layout: "NHWC", channels: 3, sides: [12, 12] });
     assert.equal(model.files.length, 3);
     for (const n of [1, 2, 5]) {
       using x = seeded("image", [n, 3, 12, 12], "float32");
@@ -177,7 +177,7 @@ describe("graph models", () => {
     for (const wish of ["nothing", "x", "kernel"]) {
       assert.throws(
         () => openTfjs(path, { features: wish }),
-        (error) => error instanceof UserError && /not made by the model.*"pooled"/.test(error.message),
+        (error) => error instanceof UserError && /no node makes such a tensor.*"pooled"/.test(error.message),
       );
     }
   });
@@ -231,13 +231,16 @@ describe("graph models", () => {
     });
   });
 
-  it("list all operators that are not supported at once", () => {
+  it("leave away what they cannot run behind the features, and list all of it where it is asked for", () => {
     const g = classifier();
     g.node("sorted", "TopKV2", ["scores", g.ints("k", [2], [])]);
     g.node("kept", "NonMaxSuppressionV3", ["sorted"]);
     g.node("kept_too", "NonMaxSuppressionV3", ["sorted"]);
     const path = g.write(folder.path, `graph${models++}`);
-    assert.throws(() => openTfjs(path), /operators that are not supported: "NonMaxSuppressionV3", "TopKV2"$/);
+    assert.throws(() => openTfjs(path, { features: "kept" }), /not supported: "NonMaxSuppressionV3", "TopKV2"$/);
+    using model = openTfjs(path);
+    assert.equal(model.featuresName, "pooled");
+    assert.match(model.notes.join(), /^left away: the outputs "kept", "kept_too" and what only they need .*TopKV2/);
   });
 
   it("are cut at the signature's outputs, unsupported operators behind them included", async () => {
@@ -254,11 +257,59 @@ describe("graph models", () => {
     scope(() => noGrad(() => assertClose(model.forward(x), [...pooled.values], 1e-5)));
   });
 
-  it("refuse a graph that fixes the number of images", () => {
-    const g = new GraphBuilder();
-    g.node("flat", "Reshape", ["x", g.ints("shape", [1, 192])]);
-    g.node("y", "MatMul", ["flat", g.weight("matrix", [192, 4])]);
-    assert.throws(() => openTfjs(g.write(folder.path, `graph${models++}`)), /cannot take.*\[2, 8, 8, 3\]/);
+  it("take any number of images where they are made for one: rewritten, or else one by one", async () => {
+    const conv = (g: GraphBuilder, x: string): string =>
+      g.node("conv", "Conv2D", [x, g.weight("kernel", [3, 3, 3, 4])], {
+        ...window(2),
+      });
+    const up = (g: GraphBuilder): string =>
+      g.node("up", "Conv2DBackpropInput", [g.ints("size", [1, 8, 8, 5]), g.weight("deconv", [2, 2, 5, 4]), "conv"], {
+        strides: attr.ints([1, 2, 2, 1]),
+        padding: attr.text("SAME"),
+      });
+    const rewritten = new GraphBuilder();
+    conv(rewritten, "x");
+    up(rewritten);
+    rewritten.node("rows", "Reshape", ["up", rewritten.ints("flat", [1, 64, 5])]);
+    rewritten.weight("token", [1, 1, 5]);
+    rewritten.node("tokens", "ConcatV2", ["token", "rows", rewritten.ints("axis", [1], [])]);
+    rewritten.node("mixed", "Reshape", ["tokens", rewritten.ints("vector", [1, 325])]);
+    rewritten.node("y", "MatMul", ["mixed", rewritten.weight("matrix", [325, 3])]);
+    const single = new GraphBuilder();
+    single.node("first", "StridedSlice", ["x", ...[[0], [1], [1]].map((at, i) => single.ints(`at${i}`, at))], {
+      shrink_axis_mask: attr.int(1),
+    });
+    single.node("again", "ExpandDims", ["first", single.ints("axis", [0], [])]);
+    conv(single, "again");
+    single.node("pooled", "Mean", ["conv", single.ints("axes", [1, 2])]);
+    single.node("y", "MatMul", ["pooled", single.weight("matrix", [4, 3])]);
+    for (const [g, features, oneByOne] of [
+      [rewritten, "mixed", false],
+      [single, "pooled", true],
+    ] as const) {
+      const path = g.write(folder.path, `graph${models++}`);
+      using x = seeded("image", [3, 3, 8, 8], "float32");
+      using model = openTfjs(path).eval();
+      assert.equal(model.featuresName, features);
+      assert.equal(
+        model.notes.some((note) => /one by one/.test(note)),
+        oneByOne,
+      );
+      for (let i = 0; i < 3; i++) {
+        using image = x.narrow(0, i, 1);
+        const [expected, scores] = [await runGraph(path, image, features), await runGraph(path, image, "y")];
+        scope(() =>
+          noGrad(() => {
+            assertClose(model.forward(x).narrow(0, i, 1), [...expected.values], 1e-5);
+            assertClose((model.classify(x) as Tensor).narrow(0, i, 1), [...scores.values], 1e-5);
+          }),
+        );
+      }
+      model.to({ dtype: "float64" });
+      using images = seeded("image", [2, 3, 8, 8]);
+      using mix = seeded("mix", [2, 3]);
+      assertGradients(() => (model.classify(images) as Tensor).mul(mix).sum(), model.parameters(), 1e-6);
+    }
   });
 
   it("leave nothing behind", () => {

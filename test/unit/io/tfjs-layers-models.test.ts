@@ -55,7 +55,7 @@ describe("layers models", () => {
     assert.equal(model.featureWidth, 4);
     assert.equal(model.candidates[0], "pooled");
     assert.ok(model.candidates.includes("sum"));
-    assert.deepEqual(model.input, { name: model.input.name, layout: "NHWC", size: 12 });
+    assert.deepEqual(model.input, { name: model.input.name, layout: "NHWC", channels: 3, sides: [12, 12] });
     assert.deepEqual(model.files.length, 4);
     scope(() =>
       noGrad(() => {
@@ -75,7 +75,7 @@ describe("layers models", () => {
     assert.throws(
       () => openTfjs(path, { features: "nothing" }),
       (error) => {
-        return error instanceof UserError && /"nothing".*not made by the model.*"pooled"/.test(error.message);
+        return error instanceof UserError && /"nothing".*no node makes such a tensor.*"pooled"/.test(error.message);
       },
     );
   });
@@ -227,7 +227,7 @@ describe("layers models", () => {
     const path = await saveLayers(folder.path, `model${models++}`, spread(K.model({ inputs: input, outputs: body })));
     using model = openTfjs(path, { size: 16 });
     model.eval();
-    assert.equal(model.input.size, undefined);
+    assert.equal(model.input.sides, undefined);
     for (const side of [10, 17]) {
       using x = seeded("image", [1, 3, side, side], "float32");
       const expected = await runLayers(path, x);

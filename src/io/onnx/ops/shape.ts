@@ -1,6 +1,6 @@
 /** Shapes: reading, changing, making tensors of them. */
 import { arange, full, ops, type Tensor } from "../../../torch/index.ts";
-import { batchDim, reshaped, scaled } from "../batch.ts";
+import { batchDim, reshaped, scaled } from "../../graph-batch.ts";
 import type { Call, Result } from "../call.ts";
 import { dtypeOf, typeName } from "../tensors.ts";
 import { shapeText } from "../text.ts";

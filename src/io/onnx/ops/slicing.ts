@@ -1,6 +1,6 @@
 /** Taking tensors apart and putting them together. */
 import { arange, full, ops, type Tensor, tensor } from "../../../torch/index.ts";
-import { batchDim, repeats } from "../batch.ts";
+import { batchDim, repeats } from "../../graph-batch.ts";
 import type { Call, Result } from "../call.ts";
 import { quoted, shapeText } from "../text.ts";
 import { HostArray } from "../values.ts";

@@ -1,6 +1,6 @@
 /** What several operators need: broadcasting within limits, and inputs whose fixed batch is made to fit. */
 import { ops, type Tensor } from "../../../torch/index.ts";
-import { repeats } from "../batch.ts";
+import { repeats } from "../../graph-batch.ts";
 import type { Call } from "../call.ts";
 import { shapeText } from "../text.ts";
 import { broadcastShape } from "../values.ts";

@@ -108,9 +108,6 @@ export const conv2dBackpropInput: Operator = (node) => {
     const [height = 0, width = 0] = layout === "NHWC" ? sizes.slice(1, 3) : sizes.slice(2, 4);
     if (height < 1 || width < 1) throw new UserError(`the result cannot have the shape [${sizes.join(", ")}]`);
     const images = x(values);
-    if (sizes[0] !== images.size(0)) {
-      throw new UserError(`the result has ${sizes[0]} images, the input ${images.size(0)}: the batch is fixed`);
-    }
     const options = { layout, strides, padding, size: [height, width] } as const;
     return transposedConvolution(images, kernel(values), undefined, options, guard);
   };

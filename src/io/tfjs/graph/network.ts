@@ -1,39 +1,53 @@
 /** From a GraphDef to steps; weights become parameters, other constants stay as they are. */
 import { UserError } from "../../../torch/index.ts";
 import type { Parameters } from "../parameters.ts";
-import type { Network, Step } from "../plan.ts";
+import { brokenStep, type Network, type Step } from "../plan.ts";
 import { listed, shown } from "../text.ts";
 import { type Graph, type GraphNode, parseGraph } from "./nodes.ts";
 import { Operands, type Surroundings } from "./operator.ts";
-import { affine, convolutions, matrixProducts, operators, passing, weightInputs } from "./operators.ts";
+import { affine, operators, passing, products, weightInputs } from "./operators.ts";
 
 const outputLimit = 1024;
 
 /**
- * The steps of a graph model (its whole model.json).
- * @throws UserError listing all unsupported operators, or naming the node that is wrong
+ * The steps of a graph model (its whole model.json). Nodes that cannot run become steps that say so.
+ * @throws UserError naming the node that is wrong, or when the model takes no images
  */
 export function graphNetwork(json: Record<string, unknown>, file: string, parameters: Parameters): Network {
   const graph = parseGraph(json, file);
-  const silent = new Set(["Const", "Placeholder"]);
-  const unknown = [...new Set(graph.nodes.map((node) => node.op))].filter(
-    (op) => !operators.has(op) && !silent.has(op),
-  );
-  if (unknown.length > 0) {
-    throw new UserError(`${file} has operators that are not supported: ${listed(unknown.sort())}`);
-  }
-  const [image, ...more] = graph.nodes.filter((node) => node.op === "Placeholder");
-  if (!image || more.length > 0) {
-    const names = [image, ...more].flatMap((node) => (node ? [node.name] : []));
-    throw new UserError(`${file}: the model needs one input, the images, but reads ${listed(names) || "none"}`);
-  }
+  const image = imageOf(graph, file);
   const around = surroundings(graph, image, file, parameters);
   const counts = outputCounts(graph, file);
-  const active = graph.nodes.filter((node) => !silent.has(node.op));
-  const steps = active.map((node) => stepOf(node, around, counts.get(node.name) ?? 1));
+  const silent = (node: GraphNode): boolean => node === image || node.op === "Const";
+  const active = [...graph.nodes, ...graph.stuck].filter((node) => !silent(node));
+  const looping = new Set(graph.stuck);
+  const steps = active.map((node) => stepOf(node, around, counts.get(node.name) ?? 1, file, looping.has(node)));
   const inputShape = image.attributes.shape("shape") ?? graph.inputShape ?? [];
-  const layout = inputShape[1] === 3 && inputShape[3] !== 3 ? "NCHW" : "NHWC";
-  return { steps, input: image.name, inputShape, layout, outputs: graph.outputs };
+  const [, second, , last] = inputShape;
+  const isFirst = [3, 1].some((channels) => second === channels && last !== 3 && last !== channels);
+  const layout = isFirst ? "NCHW" : "NHWC";
+  return { steps, input: image.name, inputShape, layout, channel: channelOf(active), outputs: graph.outputs };
+}
+
+/** Where the convolutions have the channels. */
+function channelOf(nodes: readonly GraphNode[]): 1 | 3 {
+  const formats = nodes
+    .filter(({ op }) => products.has(op))
+    .map(({ attributes }) => attributes.string("data_format", ""));
+  return formats.includes("NCHW") && !formats.includes("NHWC") ? 1 : 3;
+}
+
+/** The only input that may hold images; others are steps that cannot run. */
+function imageOf(graph: Graph, file: string): GraphNode {
+  const inputs = graph.nodes.filter((node) => node.op === "Placeholder");
+  const [first] = inputs;
+  if (!first) throw new UserError(`${file}: the model needs one input, the images, but reads none`);
+  const holding = inputs.filter((node) => (node.attributes.shape("shape") ?? new Array<number>(4)).length === 4);
+  const [image = first, ...more] = inputs.length === 1 ? inputs : holding;
+  if (more.length === 0 && (inputs.length === 1 || holding.length === 1)) return image;
+  throw new UserError(
+    `${file}: the model needs one input, the images, but reads ${listed(inputs.map(({ name }) => name))}`,
+  );
 }
 
 /** Which tensors are weights, and which weights are trained. */
@@ -72,25 +86,43 @@ function surroundings(graph: Graph, image: GraphNode, file: string, parameters: 
   return { parameters, constants, trained };
 }
 
-function stepOf(node: GraphNode, around: Surroundings, outputs: number): Step {
-  const operands = new Operands(node, around);
-  const operator = operators.get(node.op) ?? operands.fail("it is not supported");
-  const run = operator(operands);
+function stepOf(node: GraphNode, around: Surroundings, outputs: number, file: string, loops: boolean): Step {
   const names = Array.from({ length: outputs }, (_, k) => (k === 0 ? node.name : `${node.name}:${k}`));
-  return { kind: node.op, outputs: names, inputs: operands.inputs, run, role: roleOf(node, around) };
+  const operator = operators.get(node.op);
+  const broken = (error: UserError, isUnsupported: boolean): Step => {
+    const inputs = node.inputs.filter((input) => !around.constants.has(input));
+    return brokenStep({ kind: node.op, outputs: names, inputs, weights: [] }, { error, isUnsupported });
+  };
+  const problem = (what: string): UserError => new UserError(`${file}: ${what}`);
+  if (node.op === "Placeholder") {
+    const only = "holds no images, but a member of a hub sees nothing else";
+    return broken(problem(`its input ${shown(node.name)} ${only}`), false);
+  }
+  if (!operator) return broken(problem(`the operator ${shown(node.op)} of ${shown(node.name)} is not supported`), true);
+  if (loops) return broken(problem(`${shown(node.name)} depends on itself in a circle`), false);
+  try {
+    const operands = new Operands(node, around);
+    const run = operator(operands);
+    const { inputs, weights, usedNorm: norm } = operands;
+    return { kind: node.op, outputs: names, inputs, run, weights: [...weights], norm, ...layerOf(node, around) };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return broken(error, false);
+  }
 }
 
 /** Only products with weights are layers. */
-function roleOf(node: GraphNode, { constants }: Surroundings): Step["role"] {
-  if (!constants.has(node.inputs[1] ?? "")) return undefined;
-  if (matrixProducts.has(node.op)) return "dense";
-  return convolutions.has(node.op) ? "convolution" : undefined;
+function layerOf(node: GraphNode, { constants }: Surroundings): Pick<Step, "isLayer" | "isActivated"> {
+  const isLayer = products.has(node.op) && constants.has(node.inputs[1] ?? "");
+  const fused = node.attributes.strings("fused_ops").filter((name) => !/^(biasadd|sigmoid)$/i.test(name));
+  return { isLayer, isActivated: fused.length > 0 };
 }
 
 /** How many outputs of each node are read: the first always counts. */
 function outputCounts(graph: Graph, file: string): Map<string, number> {
   const counts = new Map<string, number>();
-  for (const tensor of [...graph.nodes.flatMap((node) => node.inputs), ...graph.outputs]) {
+  const read = [...graph.nodes, ...graph.stuck].flatMap((node) => node.inputs);
+  for (const tensor of [...read, ...graph.outputs]) {
     const [name = "", index = "0"] = tensor.split(":");
     const count = Number(index) + 1;
     if (count > outputLimit) throw new UserError(`${file}: output ${index} of ${shown(name)} is read`);

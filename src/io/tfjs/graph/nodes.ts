@@ -1,7 +1,8 @@
 /** The nodes of a GraphDef, checked: which tensors they read, and the part that the outputs need. */
 import { UserError } from "../../../torch/index.ts";
+import { topological } from "../../topological.ts";
 import { Fields, isRecord } from "../json.ts";
-import { maximumSteps, ordered } from "../plan.ts";
+import { maximumSteps } from "../plan.ts";
 import { shown, told } from "../text.ts";
 import { Attributes, shapeOf } from "./attributes.ts";
 
@@ -16,13 +17,15 @@ export interface GraphNode {
 export interface Graph {
   /** What the outputs need, each node after those that it reads. */
   readonly nodes: readonly GraphNode[];
+  /** Nodes that wait for each other in a circle, as loops do, or for such a node. */
+  readonly stuck: readonly GraphNode[];
   readonly outputs: readonly string[];
   readonly inputShape: readonly number[] | undefined;
 }
 
 const maximumInputs = 10_000;
 
-/** @throws UserError naming the node: wrong types, unknown inputs, circles, doubled names */
+/** @throws UserError naming the node: wrong types, unknown inputs, doubled names */
 export function parseGraph(json: Record<string, unknown>, file: string): Graph {
   const topology = new Fields(json["modelTopology"], `${file}, "modelTopology"`);
   const all = new Map<string, GraphNode>();
@@ -38,8 +41,8 @@ export function parseGraph(json: Record<string, unknown>, file: string): Graph {
   const needed = new Set(outputs.map((output) => producer(all, output, "the model's output", file)));
   for (const node of needed) for (const input of read(node)) needed.add(input);
   if (needed.size > maximumSteps) throw new UserError(`${file} has more than ${maximumSteps} nodes`);
-  const nodes = ordered([...needed], read, (node) => node.name, file);
-  return { nodes, outputs, inputShape: signature ? signatureShape(signature, file) : undefined };
+  const { ordered: nodes, stuck } = topological([...needed], read);
+  return { nodes, stuck, outputs, inputShape: signature ? signatureShape(signature, file) : undefined };
 }
 
 function parseNode(value: unknown, file: string): GraphNode {

@@ -30,6 +30,9 @@ export class Operands {
   readonly attributes: Attributes;
   /** Tensors of other steps that are read, in the order of the step's values. */
   readonly inputs: string[] = [];
+  /** Weights that are used, and the name of the BatchNorm layer. */
+  readonly weights = new Set<string>();
+  usedNorm: string | undefined;
   readonly #node: GraphNode;
   readonly #around: Surroundings;
 
@@ -54,7 +57,9 @@ export class Operands {
 
   /** The name of the weight that is input i, if it is one. */
   weightName(i: number): string | undefined {
-    return this.#around.constants.get(this.#input(i));
+    const name = this.#around.constants.get(this.#input(i));
+    if (name !== undefined) this.weights.add(name);
+    return name;
   }
 
   #step(name: string): Get<Tensor> {
@@ -145,6 +150,7 @@ export class Operands {
     const [gamma, beta, mean, variance] = [1, 2, 3, 4].map((i) => {
       return this.weightName(i) ?? this.fail(`its input ${i} must be a weight of the file`);
     }) as [string, string, string, string];
+    this.usedNorm = this.name;
     return this.#around.parameters.norm(this.name, { gamma, beta, mean, variance, ...spec });
   }
 }

@@ -135,8 +135,17 @@ export const operators: ReadonlyMap<string, Operator> = new Map<string, Operator
 ]);
 
 export const passing: ReadonlySet<string> = new Set(["Identity", "Snapshot"]);
-export const matrixProducts: ReadonlySet<string> = new Set(["MatMul", "_FusedMatMul"]);
-export const convolutions: ReadonlySet<string> = new Set(["Conv2D", "_FusedConv2D"]);
+/** Products with a kernel or a matrix as input 1. */
+export const products: ReadonlySet<string> = new Set([
+  "Conv2D",
+  "Conv2DBackpropInput",
+  "DepthwiseConv2d",
+  "DepthwiseConv2dNative",
+  "FusedDepthwiseConv2dNative",
+  "MatMul",
+  "_FusedConv2D",
+  "_FusedMatMul",
+]);
 
 /** Inputs that are weights by the operator's nature. */
 export const weightInputs: ReadonlyMap<string, readonly number[]> = new Map([

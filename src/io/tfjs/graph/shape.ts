@@ -1,5 +1,6 @@
 /** Operators of graph models that give, change or make shapes. */
 import { arange, cat, full, ops, stack, type Tensor, tensor, UserError, zeros } from "../../../torch/index.ts";
+import { reshaped } from "../../graph-batch.ts";
 import type { Guard } from "../guard.ts";
 import { resize } from "../resize.ts";
 import { dimension } from "../shapes.ts";
@@ -28,8 +29,21 @@ export const size: Operator = (node) => {
 export const reshape: Operator = (node) => {
   const x = node.tensor(0);
   const target = node.ints(1);
-  return (values) => x(values).reshape(target(values));
+  return (values, guard) => {
+    const input = x(values);
+    return input.reshape(forBatch(input, guard) ?? target(values));
+  };
 };
+
+/** The shape of a reshape for another batch than the graph's own; undefined where it is as the graph says. */
+function forBatch(x: Tensor, { reference }: Guard): readonly number[] | undefined {
+  const [[fixedIn], [fixedOut]] = [reference?.inputs ?? [], reference?.outputs ?? []];
+  if (!reference || !fixedIn || !fixedOut || reference.inputs.length !== 1) return undefined;
+  const found = reshaped(x.shape, fixedIn, fixedOut, 1, reference.batch);
+  if (found) return found.shape;
+  const { declared, actual } = reference.batch;
+  throw new UserError(`it gives [${fixedOut.join(", ")}] to ${declared} image(s), and nothing to ${actual}`);
+}
 
 export const squeeze: Operator = (node) => {
   const x = node.tensor(0);
@@ -62,13 +76,21 @@ export const transpose: Operator = (node) => {
   return (values) => x(values).permute(order(values));
 };
 
-function joined(all: readonly Tensor[], axis: number, guard: Guard): Tensor {
+function joined(given: readonly Tensor[], axis: number, guard: Guard): Tensor {
+  const rank = given[0]?.dim() ?? 0;
+  const dim = dimension(axis, rank);
+  const all = dim > 0 && guard.reference ? alike(given) : given;
   const [first] = all;
   if (!first) throw new UserError("nothing to join");
-  const dim = dimension(axis, first.dim());
   const length = all.reduce((total, x) => total + (x.shape[dim] ?? 0), 0);
   guard.shape(first.shape.map((side, i) => (i === dim ? length : side)));
   return all.length === 1 ? first : cat(all, dim);
+}
+
+/** What is the same for every image is repeated beside what differs, where the graph fixes its batch. */
+function alike(all: readonly Tensor[]): readonly Tensor[] {
+  const images = Math.max(...all.map((x) => x.size(0)));
+  return all.map((x) => (x.size(0) === 1 && images > 1 ? x.expand([images, ...x.shape.slice(1)]) : x));
 }
 
 export const concatV2: Operator = (node) => {
@@ -156,8 +178,12 @@ export const broadcastTo: Operator = (node) => {
   const x = node.tensor(0);
   const target = node.ints(1);
   return (values, guard) => {
-    guard.shape(target(values));
-    return x(values).expand(target(values));
+    const input = x(values);
+    const sizes = target(values);
+    const [images, one] = [input.shape[0] ?? 1, sizes[0] === 1 && sizes.length === input.dim()];
+    const shape = guard.reference && one ? [images, ...sizes.slice(1)] : sizes;
+    guard.shape(shape);
+    return input.expand(shape);
   };
 };
 

@@ -47,5 +47,11 @@ export const builders: ReadonlyMap<string, Builder> = new Map<string, Builder>([
   ["ZeroPadding2D", shape.zeroPadding2d],
 ]);
 
-export const denseLayers: ReadonlySet<string> = new Set(["Dense"]);
-export const convolutionLayers: ReadonlySet<string> = new Set(["Conv2D", "SeparableConv2D"]);
+/** Layers that multiply by weights. */
+export const productLayers: ReadonlySet<string> = new Set([
+  "Conv2D",
+  "Conv2DTranspose",
+  "Dense",
+  "DepthwiseConv2D",
+  "SeparableConv2D",
+]);

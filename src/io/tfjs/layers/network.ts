@@ -2,23 +2,19 @@
 import { type Tensor, UserError } from "../../../torch/index.ts";
 import { Fields, isInt } from "../json.ts";
 import type { Parameters, WeightLayout } from "../parameters.ts";
-import { maximumSteps, type Network, ordered, type Step } from "../plan.ts";
+import { brokenStep, maximumSteps, type Network, ordered, type Step } from "../plan.ts";
 import { listed, shown, told } from "../text.ts";
-import { builders, convolutionLayers, denseLayers } from "./builders.ts";
-import type { Call, Expected, Layer } from "./layer.ts";
+import { builders, productLayers } from "./builders.ts";
+import type { Expected, Layer } from "./layer.ts";
 import { type LayerConfig, type ModelConfig, parseModel, type Reference } from "./model-config.ts";
 
 /**
- * The steps of a layers model ("modelTopology" of its model.json).
- * @throws UserError listing all unsupported layer classes, or naming the layer that is wrong
+ * The steps of a layers model ("modelTopology" of its model.json). Layers that cannot run become steps that say so.
+ * @throws UserError naming the layer that is wrong
  */
 export function layersNetwork(topology: unknown, file: string, parameters: Parameters): Network {
   const whole = new Fields(topology, `${file}, "modelTopology"`);
   const model = parseModel(whole.has("model_config") ? whole.raw("model_config") : topology, file);
-  const unknown = [...new Set(kinds(model))].filter((kind) => kind !== "InputLayer" && !builders.has(kind)).sort();
-  if (unknown.length > 0) {
-    throw new UserError(`${file} has layers that are not supported: ${listed(unknown)}`);
-  }
   const assembly = new Assembly(file, parameters);
   const [input, ...more] = model.inputs;
   if (!input || more.length > 0) {
@@ -28,18 +24,16 @@ export function layersNetwork(topology: unknown, file: string, parameters: Param
   }
   const outputs = assembly.unfold(model, [], "", [input.layer]);
   assembly.checkAllUsed();
+  const layout = imageLayout(model);
   const config = model.layers.find((layer) => layer.name === input.layer)?.config;
   return {
     steps: assembly.steps,
     input: input.layer,
     inputShape: inputShape(config, file),
-    layout: imageLayout(model),
+    layout,
+    channel: layout === "NCHW" ? 1 : 3,
     outputs,
   };
-}
-
-function kinds(model: ModelConfig): string[] {
-  return model.layers.flatMap((layer) => (layer.model ? kinds(layer.model) : [layer.kind]));
 }
 
 /** Where most layers have the channels; only a few say it. */
@@ -59,12 +53,15 @@ function inputShape(config: Fields | undefined, file: string): number[] {
   });
 }
 
+/** A layer without its place in the network. */
+type Built = Omit<Step, "outputs" | "inputs">;
+
 class Assembly {
   readonly steps: Step[] = [];
   readonly #file: string;
   readonly #parameters: Parameters;
   /** By the path of a layer through nested models. */
-  readonly #built = new Map<string, Call>();
+  readonly #built = new Map<string, Built>();
   readonly #owners = new Map<string, string>();
   #unfolded = 0;
 
@@ -124,25 +121,55 @@ class Assembly {
     }
     if (inputs.length === 0) this.#fail(`the layer ${shown(layer.name)} is called without inputs`);
     if (this.steps.length >= maximumSteps) this.#fail(`the model has more than ${maximumSteps} layers`);
-    const run = this.#build(layer, path);
-    const role = denseLayers.has(layer.kind) ? "dense" : convolutionLayers.has(layer.kind) ? "convolution" : undefined;
-    this.steps.push({ kind: layer.kind, outputs: [name], inputs, run, role });
+    this.steps.push({ ...this.#build(layer, path), outputs: [name], inputs });
     return [name];
   }
 
-  #build(layer: LayerConfig, path: readonly string[]): Call {
+  #build(layer: LayerConfig, path: readonly string[]): Built {
     const key = JSON.stringify([...path, layer.name]);
     const known = this.#built.get(key);
     if (known) return known;
-    const builder = builders.get(layer.kind) ?? this.#fail(`layers of class ${shown(layer.kind)} are not supported`);
-    const call = builder(this.#access(layer, path));
-    this.#built.set(key, call);
-    return call;
+    const made = this.#make(layer, path);
+    this.#built.set(key, made);
+    return made;
   }
 
-  #access(layer: LayerConfig, path: readonly string[]): Layer {
-    const find = (short: string): string => this.#claim(layer, path, short);
-    return {
+  #make(layer: LayerConfig, path: readonly string[]): Built {
+    const { kind, config } = layer;
+    const builder = builders.get(kind);
+    const broken = (error: UserError, isUnsupported: boolean): Built => {
+      return brokenStep({ kind, outputs: [], inputs: [], weights: [] }, { error, isUnsupported });
+    };
+    if (!builder) {
+      const what = `the layer ${shown(layer.name)} of class ${shown(kind)} is not supported`;
+      return broken(new UserError(`${this.#file}: ${told(what)}`), true);
+    }
+    const weights = new Set<string>();
+    try {
+      const { access, norm } = this.#access(layer, path, weights);
+      const run = builder(access);
+      const activation = config.raw("activation") ?? "linear";
+      const isActivated = !["linear", "softmax", "sigmoid"].includes(String(activation));
+      const named = kind === "Activation" ? `Activation:${shown(activation).replaceAll('"', "")}` : kind;
+      return { kind: named, run, weights: [...weights], norm: norm(), isLayer: productLayers.has(kind), isActivated };
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      return broken(error, false);
+    }
+  }
+
+  #access(
+    layer: LayerConfig,
+    path: readonly string[],
+    weights: Set<string>,
+  ): { access: Layer; norm: () => string | undefined } {
+    const find = (short: string): string => {
+      const name = this.#claim(layer, path, short);
+      weights.add(name);
+      return name;
+    };
+    let normName: string | undefined;
+    const access: Layer = {
       name: layer.name,
       config: layer.config,
       weight: (short: string, shape: Expected | undefined, layout: WeightLayout = "as stored"): Tensor => {
@@ -150,16 +177,19 @@ class Assembly {
         this.#checkShape(layer, name, shape);
         return this.#parameters.use(name, layout);
       },
-      norm: ({ center, scale, epsilon, momentum }) =>
-        this.#parameters.norm([...path, layer.name].join("/"), {
+      norm: ({ center, scale, epsilon, momentum }) => {
+        normName = [...path, layer.name].join("/");
+        return this.#parameters.norm(normName, {
           gamma: scale ? find("gamma") : undefined,
           beta: center ? find("beta") : undefined,
           mean: find("moving_mean"),
           variance: find("moving_variance"),
           epsilon,
           momentum,
-        }),
+        });
+      },
     };
+    return { access, norm: () => normName };
   }
 
   /** The weight's full name: layers of nested models may carry the models' names, and cells a name of their own. */
@@ -200,6 +230,8 @@ class Assembly {
 
   /** @throws UserError for weights that no layer uses: the topology belongs to another file then */
   checkAllUsed(): void {
+    // A layer that cannot be made has not said which weights are its own.
+    if (this.steps.some(({ problem }) => problem)) return;
     const unused = [...this.#parameters.names()].filter((name) => !this.#owners.has(name));
     if (unused.length > 0) this.#fail(`no layer uses the weights ${listed(unused, 5)}`);
   }
