@@ -61,7 +61,9 @@ test("autocast reaches convolutions of every rank behind a product that leaves b
       { op: "Flatten", inputs: ["c"], outputs: ["out"] },
     ];
     const initializers = [weights("m", [6, 6]), ints("shape", shape), weights("w", kernel)];
-    using opened = openOnnx(workplace.write(model({ nodes, initializers, input: ["n", 3, 6, 6] })));
+    using opened = openOnnx(workplace.write(model({ nodes, initializers, input: ["n", 3, 6, 6] })), {
+      features: "out",
+    });
     using images = seeded("image", [2, 3, 6, 6], "float32");
     scope(() =>
       noGrad(() => {
