@@ -1,7 +1,7 @@
 /** Training in one call, with everything but the images defaulted. */
 import { existsSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { type Hub, largestInput, openHub } from "../hub/index.ts";
+import { type Hub, largestInput, openHub, starterHub } from "../hub/index.ts";
 import { findMethod } from "../methods/index.ts";
 import { findDevice, setNumThreads } from "../torch/index.ts";
 import {
@@ -68,7 +68,7 @@ export interface TrainedRun {
 export async function train(settings: TrainSettings): Promise<TrainedRun> {
   const { signal, onEvent, threads, device, k } = settings;
   if (threads !== undefined) setNumThreads(threads);
-  const hub = settings.hub ?? "hubs/starter";
+  const hub = settings.hub ?? starterHub;
   const out = settings.out ?? freeRunFolder(settings.images);
   const outcome = await trainRun({
     method: findMethod(settings.method ?? "hub-pathway"),
@@ -113,7 +113,8 @@ function dataOf(settings: TrainSettings, hub: Hub): DataRequest {
 
 /** RUNS/NAME-1 after the images' folder, or the next number that is free. */
 export function freeRunFolder(images: string, runs = "runs"): string {
-  const name = basename(resolve(images)).replaceAll(/[^\p{L}\p{N}._-]+/gu, "-") || "run";
+  const letters = basename(resolve(images)).replaceAll(/[^\p{L}\p{N}._]+/gu, "-");
+  const name = letters.replaceAll(/^[-.]+|[-.]+$/g, "") || "run";
   for (let number = 1; ; number++) {
     const folder = join(runs, `${name}-${number}`);
     if (!existsSync(folder)) return folder;
