@@ -59,6 +59,8 @@ function report(error) {
 function endWithReader() {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error) => {
+      // A terminal that was lost: what was started still ends as it should.
+      if (error.code === "EIO") return;
       if (error.code !== "EPIPE") throw error;
       process.exit(128 + constants.signals.SIGPIPE);
     });
@@ -81,8 +83,9 @@ async function start() {
     console.log(JSON.parse(readFileSync(`${root}package.json`, "utf8")).version);
     return 0;
   }
-  const { main } = await importMain();
-  return main(args);
+  const program = await importMain();
+  process.on("uncaughtException", (error) => process.exit(program.report(error, args)));
+  return program.main(args);
 }
 
 try {

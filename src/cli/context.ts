@@ -1,6 +1,7 @@
 /** What every command has at hand: where to write, and the options that all share. */
 import pc from "picocolors";
 import { printableLines } from "../io/quoted.ts";
+import { terminal } from "./terminal.ts";
 
 /** People read standard error; with --json a program reads the last line of standard output. */
 export class Output {
@@ -12,20 +13,20 @@ export class Output {
 
   /** A line for people. */
   say(text: string): void {
-    if (this.json) console.error(printableLines(text));
+    if (this.json) terminal.line(text);
     else console.log(printableLines(text));
   }
 
-  /** Progress and remarks: never on standard output. */
+  /** Progress and remarks: never on standard output, and left out with --quiet. */
   note(text: string): void {
-    console.error(pc.dim(printableLines(text)));
+    if (!terminal.quiet) terminal.line(text, pc.dim);
   }
 
   warn(text: string): void {
-    console.error(pc.yellow(printableLines(text)));
+    terminal.line(text, pc.yellow);
   }
 
-  /** The command's result for programs. */
+  /** The command's result for programs: its only line on standard output. */
   result(value: unknown): void {
     if (this.json) console.log(JSON.stringify(value));
   }

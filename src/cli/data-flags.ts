@@ -1,24 +1,19 @@
 /** The options of every command that prepares data as train does: the same ones give the same split. */
+import type { z } from "zod";
 import { findHub, largestInput, readManifest } from "../hub/index.ts";
-import { printableLines } from "../io/quoted.ts";
 import { ConfigError } from "../torch/index.ts";
 import type { DataRequest } from "../train/index.ts";
 import { countProgress } from "./progress.ts";
+import { kebab } from "./settings.ts";
+import { terminal } from "./terminal.ts";
+import type { dataShape } from "./train-settings.ts";
 
-export interface DataFlags {
-  data: string;
-  imageSize?: number;
-  trainPerClass?: number;
-  validationFraction: number;
-  testFraction: number;
-  skipBad?: boolean;
-  duplicates: "group" | "keep";
-  seed: number;
-}
+/** Settings of `dataShape` with the images named, and the seed. */
+export type DataSettings = z.output<z.ZodObject<typeof dataShape>> & { data: string; seed: number };
 
 /** @throws UserError when there is no such hub */
 export function dataRequest(
-  flags: DataFlags,
+  flags: DataSettings,
   hub: string,
   loading: Pick<DataRequest, "augment" | "batchSize">,
 ): DataRequest {
@@ -30,9 +25,9 @@ export function dataRequest(
     imageSize,
     split: { validationFraction, testFraction, trainPerClass },
     seed,
-    skipBad: flags.skipBad ?? false,
+    skipBad: flags.skipBad,
     duplicates,
-    onNote: (text) => console.error(printableLines(text)),
+    onNote: (text) => terminal.line(text),
     onProgress: countProgress("decoding"),
   };
 }
@@ -43,9 +38,4 @@ export function requireCounts(values: Readonly<Record<string, number | undefined
     if (value !== undefined && (!Number.isInteger(value) || value < 1))
       throw new ConfigError(`--${kebab(name)} is ${value}: it must be a whole number of at least 1`);
   }
-}
-
-/** An option as it is written, without dashes in front: hubMemory is hub-memory. */
-export function kebab(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }

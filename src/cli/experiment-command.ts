@@ -14,7 +14,6 @@ import {
 } from "../experiments/index.ts";
 import { ConfigError } from "../torch/index.ts";
 import type { Output } from "./context.ts";
-import { requireCounts } from "./data-flags.ts";
 
 export interface ExperimentFlags {
   seeds?: number;
@@ -32,7 +31,6 @@ export interface ExperimentFlags {
 
 export async function experiment(name: string, flags: ExperimentFlags, output: Output): Promise<void> {
   const experiment = findExperiment(name);
-  requireCounts({ seeds: flags.seeds, jobs: flags.jobs });
   refuseForeign(experiment, flags);
   // What a quick run makes lies apart from results.
   const results = flags.quick ? join(flags.cache, "quick") : flags.results;

@@ -1,11 +1,22 @@
 /** Values of options that several commands share. */
 import { InvalidArgumentError } from "commander";
+import { z } from "zod";
+import { mostThreads } from "../torch/environment.ts";
+import { reader } from "./settings.ts";
 
 export function number(text: string): number {
   const value = Number(text);
   if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("not a number");
   return value;
 }
+
+/** Readers of numbers in the ranges that commands share. */
+export const count = reader(z.int().min(1));
+export const whole = reader(z.int().min(0));
+export const factor = reader(z.number().min(0).max(1e6));
+export const seed = reader(z.int().min(0));
+export const threads = reader(z.int().min(1).max(mostThreads));
+export const imageSide = reader(z.int().min(8).max(4096));
 
 /**
  * name=value, gathered over repetitions. A value is read as JSON, or taken as text where it is none.
@@ -42,14 +53,23 @@ const units: Readonly<Record<string, number>> = {
   TI: 2 ** 40,
 };
 
+function parseBytes(text: string): number {
+  const [, amount = "", unit = ""] = /^(\d+(?:\.\d+)?)\s*([KMGT]I?)?B?$/i.exec(text.trim()) ?? [];
+  return Math.floor((amount === "" ? Number.NaN : Number(amount)) * (units[unit.toUpperCase()] ?? Number.NaN));
+}
+
+export const memoryWords = "an amount of memory such as 800MB or 2GiB";
+
+/** An amount of memory: a number of bytes, or text with a unit. */
+export const memory = z.union([z.int().min(1), z.string().transform(parseBytes).pipe(z.int().min(1))]);
+
 /** An amount of memory such as 800MB, 2GiB or a number of bytes. */
 export function bytes(text: string): number {
-  const [, amount = "", unit = ""] = /^(\d+(?:\.\d+)?)\s*([KMGT]I?)?B?$/i.exec(text.trim()) ?? [];
-  const value = Number(amount) * (units[unit.toUpperCase()] ?? Number.NaN);
-  if (amount === "" || !(value >= 1)) throw new InvalidArgumentError("not an amount of memory such as 800MB or 2GiB");
-  return Math.floor(value);
+  const parsed = memory.safeParse(text);
+  if (!parsed.success) throw new InvalidArgumentError(`It must be ${memoryWords}.`);
+  return parsed.data;
 }
 
 export const hubMemoryHelp = "memory for the hub's weights and their optimizer state, such as 2GiB (default: all fit)";
-export const trustHelp = "load TorchScript members too, which are programs: they can read and write your files";
+export const trustHelp = "load TorchScript models too, which are programs: they can read and write your files";
 export const deviceHelp = "where to compute: cpu, cuda or cuda:N";

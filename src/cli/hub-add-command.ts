@@ -14,8 +14,8 @@ import { addAgentOfRun, isAgentRun } from "../rl/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
 import { normalisations } from "./commands/hub-add.ts";
 import type { Output } from "./context.ts";
-import { kebab } from "./data-flags.ts";
 import { transferProgress } from "./progress.ts";
+import { kebab } from "./settings.ts";
 
 export interface AddFlags {
   hub: string;

@@ -1,16 +1,87 @@
-/** Progress of training and of long steps, on standard error; quiet lines instead of a bar when that is no terminal. */
-import { MultiBar, Presets } from "cli-progress";
-import type { Emit, RunEvent } from "../train/index.ts";
+/** Progress of whatever takes longer than some seconds: at a terminal a line that changes, in a log file a line now and then. */
+import { shown } from "../io/quoted.ts";
+import { type Terminal, terminal } from "./terminal.ts";
 
-/** A bar for steps with a known number of parts, each under its own name if it has one. */
-export function countProgress(label: string): (done: number, total: number, step?: string) => void {
-  let last = 0;
+/** What takes less says nothing in a log file. */
+const silentSeconds = 3;
+/** Seconds between two lines in a log file, at least; longer work writes them more rarely. */
+const lineSeconds = 10;
+const statusSeconds = 0.1;
+
+/** Seconds since some moment. */
+export type Clock = () => number;
+
+export const stopwatch = (): Clock => {
+  const began = performance.now();
+  return () => (performance.now() - began) / 1000;
+};
+
+/** When something is due: often for a terminal, now and then for a log file. */
+export class Pace {
+  readonly #terminal: Terminal;
+  readonly #clock: Clock;
+  #status = 0;
+  #line = silentSeconds;
+
+  constructor(screen: Terminal = terminal, clock: Clock = stopwatch()) {
+    this.#terminal = screen;
+    this.#clock = clock;
+  }
+
+  get seconds(): number {
+    return this.#clock();
+  }
+
+  /** Shows a text where it is due. */
+  show(text: () => string): void {
+    const now = this.#clock();
+    if (this.#terminal.isTerminal) {
+      if (now < this.#status) return;
+      this.#status = now + statusSeconds;
+      this.#terminal.status(text());
+    } else if (now >= this.#line) {
+      this.#line = now + Math.max(lineSeconds, now / 4);
+      this.#terminal.progress(text());
+    }
+  }
+
+  /** Puts the next line in a log file off: something else was written. */
+  defer(): void {
+    this.#line = this.#clock() + lineSeconds;
+  }
+
+  /** Takes the line at the bottom away; what took long says in a log file that it is done. */
+  end(text: () => string): void {
+    this.#terminal.status("");
+    if (!this.#terminal.isTerminal && this.#line > silentSeconds) this.#terminal.progress(text());
+  }
+}
+
+/** 75 to "1 min 15 s": a time that is told to somebody who waits. */
+export function waiting(seconds: number): string {
+  if (seconds < 100) return `${Math.max(1, Math.round(seconds))} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 100) return `${minutes} min`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** What is left at the pace so far, in words; nothing before there is one. */
+export function left(seconds: number, done: number, total: number): string {
+  return done <= 0 || seconds < 1 ? "" : `, ${waiting((seconds / done) * (total - done))} left`;
+}
+
+/** Steps with a known number of parts, each under its own name if it has one. */
+export function countProgress(
+  label: string,
+  newPace: () => Pace = () => new Pace(),
+): (done: number, total: number, step?: string) => void {
+  let current = label;
+  let pace = newPace();
   return (done, total, step = label) => {
-    const now = performance.now();
-    if (done < total && now - last < 200) return;
-    last = now;
-    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[2K${step} ${done}/${total}${done === total ? "\n" : ""}`);
-    else if (done === total) process.stderr.write(`${step} ${done}/${total}\n`);
+    if (step !== current) pace = newPace();
+    current = step;
+    if (done < total) pace.show(() => `${shown(step)} ${done}/${total}${left(pace.seconds, done, total)}`);
+    else pace.end(() => `${shown(step)} ${total}/${total} in ${waiting(pace.seconds)}`);
   };
 }
 
@@ -19,83 +90,27 @@ export function transferProgress(): {
   update: (done: number, total: number | undefined, file: string) => void;
   stop: () => void;
 } {
-  let last = 0;
-  let open = false;
+  let pace = new Pace();
+  let current: string | undefined;
   const update = (done: number, total: number | undefined, file: string): void => {
-    const now = performance.now();
-    const complete = done === total;
-    if (!complete && now - last < 200) return;
-    last = now;
-    const text = `${file} ${megabytes(done)}${total === undefined ? "" : ` of ${megabytes(total)}`}`;
-    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[2K${text}${complete ? "\n" : ""}`);
-    else if (complete) process.stderr.write(`${text}\n`);
-    open = !complete;
+    if (file !== current) pace = new Pace();
+    current = file;
+    const amount = `${shown(file)} ${megabytes(done)}`;
+    if (done === total) pace.end(() => `${amount} in ${waiting(pace.seconds)}`);
+    else if (total === undefined) pace.show(() => amount);
+    else pace.show(() => `${amount} of ${megabytes(total)}${left(pace.seconds, done, total)}`);
   };
-  const stop = (): void => {
-    if (open && process.stderr.isTTY) process.stderr.write("\n");
-  };
-  return { update, stop };
+  return { update, stop: () => terminal.status("") };
 }
 
 function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
-/** Shows epochs, loss, throughput, time left and the live share of each model. */
-export function trainingProgress(memberNames: readonly string[]): { emit: Emit; stop: () => void } {
-  const tty = process.stderr.isTTY === true;
-  const bars = tty
-    ? new MultiBar(
-        {
-          stream: process.stderr,
-          format: "{fit} {bar} {percentage}% | ETA {eta}s | {text}",
-          hideCursor: true,
-          clearOnComplete: true,
-        },
-        Presets.shades_classic,
-      )
-    : undefined;
-  let bar: ReturnType<MultiBar["create"]> | undefined;
-  let epochs = 1;
-  const emit = (event: RunEvent): void => {
-    if (event.type === "fit") {
-      epochs = event.epochs;
-      bar = bars?.create(event.epochs * event.steps, event.resumedAt, { fit: event.fit, text: "" });
-      if (!tty && event.resumedAt > 0) console.error(`${event.fit}: going on from step ${event.resumedAt}`);
-    } else if (event.type === "step") {
-      bar?.update(event.epoch * event.steps + event.step, { text: stepText(event, memberNames) });
-    } else if (event.type === "epoch" && !tty) {
-      console.error(epochText(event, epochs));
-    } else if (event.type === "fitted") {
-      bar?.stop();
-      if (bar) bars?.remove(bar);
-    } else if (event.type === "prior") {
-      const parts = event.members.map(({ name, probability }) => `${name} ${(100 * probability).toFixed(0)} %`);
-      console.error(`prior by ${event.score}: ${parts.join(", ")}`);
-    } else if (event.type === "note") {
-      console.error(event.text);
-    }
-  };
-  return { emit, stop: () => bars?.stop() };
-}
+const barWidth = 20;
 
-function stepText(event: Extract<RunEvent, { type: "step" }>, memberNames: readonly string[]): string {
-  const shares = event.shares
-    ?.map((share, i) => `${initials(memberNames[i] ?? "")} ${(100 * share).toFixed(0)}`)
-    .join(" ");
-  return `loss ${event.loss.toFixed(3)} | ${event.imagesPerSecond.toFixed(0)} img/s${shares ? ` | % ${shares}` : ""}`;
-}
-
-function epochText(event: Extract<RunEvent, { type: "epoch" }>, epochs: number): string {
-  const validation = event.validation ? `, validation ${(100 * event.validation.accuracy).toFixed(1)} %` : "";
-  const shares = event.shares ? `, shares ${event.shares.map((share) => (100 * share).toFixed(0)).join("/")} %` : "";
-  return `${event.fit} epoch ${event.epoch}/${epochs}: loss ${event.loss.toFixed(3)}${validation}${shares}`;
-}
-
-/** "resnet-clipart-supervised" to "r-c-s". */
-function initials(name: string): string {
-  return name
-    .split("-")
-    .map((part) => part[0] ?? "")
-    .join("-");
+/** A bar of fixed width. */
+export function bar(done: number, total: number): string {
+  const full = Math.round((barWidth * done) / Math.max(1, total));
+  return `[${"#".repeat(full)}${"-".repeat(Math.max(0, barWidth - full))}]`;
 }

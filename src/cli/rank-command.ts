@@ -1,29 +1,27 @@
 /** hub-pathway hub rank: how well each member suits a target, without training it. */
+import type { z } from "zod";
 import { openHub } from "../hub/index.ts";
 import { findScore, type RankingScore, rankingScores } from "../hub/ranking/index.ts";
 import { type Column, duration, textTable } from "../report/index.ts";
 import { findDevice, setNumThreads } from "../torch/index.ts";
 import { type MemberRanking, prepareData, rankHub } from "../train/index.ts";
 import type { Output } from "./context.ts";
-import { type DataFlags, dataRequest, requireCounts } from "./data-flags.ts";
+import { dataRequest } from "./data-flags.ts";
 import { countProgress } from "./progress.ts";
+import { resolveSettings } from "./settings.ts";
+import { rankShape } from "./train-settings.ts";
 
-export interface RankFlags extends DataFlags {
-  score?: string[];
-  limit?: number;
-  threads?: number;
-  trust?: boolean;
-  device: string;
-}
+export type RankFlags = Partial<z.output<z.ZodObject<typeof rankShape>>> & { score?: string[] };
 
 export async function rank(dir: string, flags: RankFlags, output: Output): Promise<void> {
-  const { imageSize, limit, threads, seed } = flags;
-  requireCounts({ imageSize, limit, threads });
+  const { score: _score, ...given } = flags;
+  const settings = resolveSettings(rankShape, given);
+  const { limit, threads, seed, trust } = settings;
   if (threads !== undefined) setNumThreads(threads);
   const scores = flags.score === undefined ? rankingScores : [...new Set(flags.score)].map(findScore);
-  const device = findDevice(flags.device);
-  const hub = openHub(dir, { trust: flags.trust, device });
-  const data = await prepareData({ ...dataRequest(flags, dir, { augment: "none", batchSize: 64 }), device });
+  const device = findDevice(settings.device);
+  const hub = openHub(dir, { trust, device });
+  const data = await prepareData({ ...dataRequest(settings, dir, { augment: "none", batchSize: 64 }), device });
   try {
     if (data.skipped > 0) output.warn(`${data.skipped} images could not be read and were left out`);
     let progress = countProgress("");

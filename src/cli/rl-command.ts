@@ -1,6 +1,7 @@
 /** hub-pathway rl: agents are trained in environments, alone or over a hub of agents, and play what they learned. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { shown } from "../io/index.ts";
 import { duration } from "../report/index.ts";
 import {
   type AlgorithmPlan,
@@ -22,7 +23,9 @@ import { ConfigError, setNumThreads } from "../torch/index.ts";
 import { Interrupted } from "../train/index.ts";
 import type { Output } from "./context.ts";
 import { requireCounts } from "./data-flags.ts";
+import { sayInterrupted, withInterrupt } from "./interrupt.ts";
 import { agentProgress } from "./rl-progress.ts";
+import { commandLine } from "./shell.ts";
 
 export interface TrainFlags {
   env: string;
@@ -62,18 +65,12 @@ export async function train(flags: TrainFlags, output: Output): Promise<void> {
   const { steps, algorithm: name, threads, env, out, seed } = flags;
   const copies = flags.copies ?? (name === "ppo" ? 16 : 4);
   const evalEvery = flags.evalEvery ?? Math.max(leastBetween, Math.ceil(steps / 10));
-  requireCounts({ steps, copies, threads });
-  requireSeed(seed);
   if (threads !== undefined) setNumThreads(threads);
   usePython(flags.python);
   const form = await formOf(env);
-  const abort = new AbortController();
-  const stop = () => abort.abort();
-  process.once("SIGINT", stop);
-  process.once("SIGTERM", stop);
   const progress = agentProgress();
   try {
-    const outcome = await trainAgent({
+    const request = {
       environment: env,
       environmentOptions: {},
       algorithm: algorithmPlan(flags, form),
@@ -86,31 +83,22 @@ export async function train(flags: TrainFlags, output: Output): Promise<void> {
       resume: flags.resume ?? false,
       emit: progress.emit,
       ...(evalEvery > 0 ? { evaluation: { every: evalEvery, episodes: evaluationEpisodes } } : {}),
-      signal: abort.signal,
-    });
+    };
+    const outcome = await withInterrupt((signal) => trainAgent({ ...request, signal }));
     progress.stop();
     const { meanReturn, meanScore, episodes, seconds } = outcome;
     const score = meanScore === undefined ? "" : ` of clipped rewards, mean score ${meanScore.toFixed(1)} of the game,`;
     const returned =
       meanReturn === undefined ? "no episode ended" : `mean return ${meanReturn.toFixed(2)}${score} at the end`;
-    output.say(`${env}: ${returned}, ${outcome.steps} steps and ${episodes} episodes in ${duration(seconds)}`);
+    output.say(`${shown(env)}: ${returned}, ${outcome.steps} steps and ${episodes} episodes in ${duration(seconds)}`);
     if (outcome.best) output.say(bestText(outcome.best));
-    output.say(`next: hub-pathway rl eval ${out}`);
+    output.say(`next:\n  ${commandLine("rl", "eval", out)}`);
     output.result({ ...outcome, out });
   } catch (error) {
     progress.stop();
     if (!(error instanceof Interrupted)) throw error;
-    const saved = existsSync(join(out, "agent.json"));
-    output.warn(
-      saved
-        ? "interrupted; everything is saved. Go on with the same command and --resume"
-        : "interrupted before the run began; nothing was written",
-    );
-    output.result({ interrupted: true, out });
-    process.exitCode = 130;
-  } finally {
-    process.off("SIGINT", stop);
-    process.off("SIGTERM", stop);
+    const again = process.argv.slice(2).filter((word) => word !== "--resume");
+    sayInterrupted(out, existsSync(join(out, "agent.json")), commandLine(...again, "--resume"), output);
   }
 }
 
@@ -201,7 +189,6 @@ function networkPlan(flags: TrainFlags, form: ObservationForm): NetworkPlan {
     const shape = height * width === 1 || network === "mlp" ? { channels } : { channels, height, width };
     return { kind: "new", architecture: network, config: { ...shape, ...config } };
   }
-  if (!(memberRate >= 0)) throw new ConfigError(`--member-rate is ${memberRate}: it must be at least 0`);
   if (k !== undefined && Object.hasOwn(choices, "k")) throw new ConfigError("k is given by --k and by --choice");
   const pathway = { ...choices, ...(k === undefined ? {} : { k }) };
   return { kind: "pathway", config: pathway, memberRate, randomRoutes };
@@ -209,8 +196,6 @@ function networkPlan(flags: TrainFlags, form: ObservationForm): NetworkPlan {
 
 export async function evaluateRun(path: string, flags: EvalFlags, output: Output): Promise<void> {
   const { episodes, copies, seed, greedy = false, maxSteps } = flags;
-  requireCounts({ episodes, copies, maxSteps });
-  requireSeed(seed);
   usePython(flags.python);
   const opened = await openAgent(path, { copies: Math.min(copies, episodes), seed, hub: flags.hub, last: flags.last });
   const { environment, network, run, form, actions } = opened;
@@ -255,12 +240,6 @@ export async function evaluateRun(path: string, flags: EvalFlags, output: Output
     network.dispose();
     await environment.close();
   }
-}
-
-/** @throws ConfigError for a seed that no random stream has */
-function requireSeed(seed: number): void {
-  if (Number.isSafeInteger(seed) && seed >= 0) return;
-  throw new ConfigError(`--seed is ${seed}: it must be a whole number of at least 0`);
 }
 
 function summarise(returns: readonly number[]) {

@@ -1,32 +1,29 @@
-/** Progress of an agent's training on standard error; quiet lines instead of a bar when that is no terminal. */
-import { Presets, SingleBar } from "cli-progress";
+/** Progress of an agent's training on standard error. */
+import { shown } from "../io/quoted.ts";
 import type { AgentEvent, EmitAgent } from "../rl/index.ts";
-
-/** Without a terminal about so many lines are written in all. */
-const quietLines = 20;
+import { bar, left, Pace, stopwatch } from "./progress.ts";
+import { terminal } from "./terminal.ts";
 
 /** Shows steps, return and length of episodes, steps a second, and the share of each agent of a hub. */
 export function agentProgress(): { emit: EmitAgent; stop: () => void } {
-  const tty = process.stderr.isTTY === true;
-  const format = "{bar} {percentage}% | ETA {eta}s | {text}";
-  const bar = tty
-    ? new SingleBar({ stream: process.stderr, format, hideCursor: true, clearOnComplete: true }, Presets.shades_classic)
-    : undefined;
+  const pace = new Pace();
+  const clock = stopwatch();
   let members: readonly string[] = [];
-  let nextLine = 0;
+  let began = 0;
+  let total = 0;
   const emit = (event: AgentEvent): void => {
     if (event.type === "start") {
-      members = event.members;
-      bar?.start(event.totalSteps, event.steps, { text: "" });
-      if (!tty && event.steps > 0) console.error(`going on from step ${event.steps}`);
+      ({ members, steps: began, totalSteps: total } = event);
+      if (began > 0) terminal.progress(`going on from step ${began} of ${total}`);
     } else if (event.type === "progress") {
-      bar?.update(event.steps, { text: progressText(event, members) });
-      if (tty || event.steps < nextLine) return;
-      nextLine = event.steps + event.totalSteps / quietLines;
-      console.error(`step ${event.steps}/${event.totalSteps}: ${progressText(event, members)}`);
+      pace.show(() => {
+        const remains = left(clock(), event.steps - began, total - began);
+        const done = terminal.isTerminal ? `${bar(event.steps, total)} ` : "";
+        return `${done}step ${event.steps}/${total}: ${progressText(event, members)}${remains}`;
+      });
     }
   };
-  return { emit, stop: () => bar?.stop() };
+  return { emit, stop: () => terminal.status("") };
 }
 
 function progressText(event: Extract<AgentEvent, { type: "progress" }>, members: readonly string[]): string {
@@ -36,6 +33,6 @@ function progressText(event: Extract<AgentEvent, { type: "progress" }>, members:
     meanReturn === undefined || meanLength === undefined
       ? "no episode has ended yet"
       : `return ${meanReturn.toFixed(2)}${score}, length ${meanLength.toFixed(0)}`;
-  const used = shares?.map((share, i) => `${members[i]} ${(100 * share).toFixed(0)} %`).join(", ");
+  const used = shares?.map((share, i) => `${shown(members[i] ?? "")} ${(100 * share).toFixed(0)} %`).join(", ");
   return `${episodes}, ${stepsPerSecond.toFixed(0)} steps/s${used ? ` | ${used}` : ""}`;
 }

@@ -1,162 +1,204 @@
 /** hub-pathway train: one method on one data set. */
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
 import { augmentations } from "../data/index.ts";
-import { findHub, readManifest } from "../hub/index.ts";
 import { writeFileAtomic } from "../io/index.ts";
+import { freeRunFolder } from "../library/index.ts";
 import { findMethod } from "../methods/index.ts";
-import { amount, duration, percent, runReport } from "../report/index.ts";
-import { ConfigError, findDevice, setNumThreads } from "../torch/index.ts";
-import { type DataRequest, defaultTrainOptions, Interrupted, trainRun } from "../train/index.ts";
-import { defaultViews } from "./commands/train.ts";
+import { amount, duration, runReport } from "../report/index.ts";
+import { ConfigError, findDevice, getNumThreads, Interrupted, setNumThreads } from "../torch/index.ts";
+import {
+  type Emit,
+  type RequestedOptions,
+  type RunOutcome,
+  requestedOptionShape,
+  resumeRun,
+  type TaskData,
+  type TrainRequest,
+  trainRun,
+} from "../train/index.ts";
 import type { Output } from "./context.ts";
-import { type DataFlags, dataRequest, requireCounts } from "./data-flags.ts";
-import { number } from "./flags.ts";
-import { trainingProgress } from "./progress.ts";
+import { dataRequest } from "./data-flags.ts";
+import { sayInterrupted, withInterrupt } from "./interrupt.ts";
+import { type PlanContext, sayPlan, usualPictureSide } from "./plan.ts";
+import { countProgress } from "./progress.ts";
+import { resolveSettings } from "./settings.ts";
+import { commandLine } from "./shell.ts";
+import { TrainProgress } from "./train-progress.ts";
+import { type TrainSettings, trainShape } from "./train-settings.ts";
+import { verdictLines } from "./verdict.ts";
 
-export interface TrainFlags extends DataFlags {
-  hub: string;
-  out: string;
-  method: string;
-  resume?: boolean;
-  member?: string;
-  choice?: Record<string, unknown>;
-  k?: number;
-  aggregation?: string;
-  tau?: string;
-  noise?: string;
-  exploration?: string;
-  explorationWeight?: number;
-  explorationFade?: string;
-  prior?: string;
-  exploitationWeight?: number;
-  beta?: number;
-  pathwayWarmup?: number;
-  epochs: number;
-  iterations?: number;
-  batchSize: number;
-  lr: number;
-  weightDecay: number;
-  optimizer: "adamw" | "sgd";
-  labelSmoothing: number;
-  precision: "float32" | "bfloat16";
-  batchNorm: "batch" | "frozen" | "recalibrated";
-  freezeMembers?: boolean;
-  views?: number;
-  augment: DataRequest["augment"];
-  threads?: number;
-  device: string;
-  hubMemory?: number;
-  allowedMembers?: number;
-  trust?: boolean;
+/** What was written on the command line; everything else has its default. */
+export type TrainFlags = Partial<TrainSettings> & { resume?: string | true; config?: string };
+
+/** Fixed views of each image with frozen members. */
+const defaultViews = 4;
+
+/** Settings with what has no default of its own. */
+type Ready = TrainSettings & { data: string; out: string };
+
+export async function train(images: string | undefined, flags: TrainFlags, output: Output): Promise<void> {
+  const { resume, config: _config, ...written } = flags;
+  if (images !== undefined && flags.data !== undefined && images !== flags.data) {
+    throw new ConfigError(`the images are ${images}, and --data is ${flags.data}: leave one of them out`);
+  }
+  const given = images === undefined ? written : { ...written, data: images };
+  if (given.threads !== undefined) setNumThreads(given.threads);
+  if (resume === undefined) return start(settled(given), output);
+  const out = resume === true ? given.out : resume;
+  if (out === undefined) throw new ConfigError("which run is to be resumed? Name its folder: --resume RUN");
+  if (given.out !== undefined && given.out !== out) {
+    throw new ConfigError(`--resume names ${out}, and --out ${given.out}: leave --out out`);
+  }
+  await goOn(out, given, output);
 }
 
-export async function train(flags: TrainFlags, output: Output): Promise<void> {
-  if (flags.threads !== undefined) setNumThreads(flags.threads);
-  const { epochs, batchSize, imageSize, augment } = flags;
-  const device = findDevice(flags.device);
-  requireCounts({ epochs, iterations: flags.iterations, batchSize, imageSize, views: flags.views });
-  const abort = new AbortController();
-  const stop = () => abort.abort();
-  process.once("SIGINT", stop);
-  process.once("SIGTERM", stop);
-  const progress = trainingProgress(memberNames(flags.hub));
+/** @throws ConfigError for settings that contradict each other */
+function settled(given: Partial<TrainSettings>): Ready {
+  const settings = resolveSettings(trainShape, given);
+  const { data, iterations, epochs, validationFraction, testFraction } = settings;
+  if (data === undefined) throw new ConfigError(`which images? Name their folder: ${commandLine("train", "./photos")}`);
+  if (iterations !== undefined && epochs !== undefined) {
+    throw new ConfigError("--iterations and --epochs both say how long to train: leave one of them out");
+  }
+  if (validationFraction + testFraction >= 1) {
+    throw new ConfigError(
+      "--validation-fraction and --test-fraction leave no image to train: their sum must be below 1",
+    );
+  }
+  return { ...settings, data, out: settings.out ?? freeRunFolder(data) };
+}
+
+async function start(settings: Ready, output: Output): Promise<void> {
+  const { method, hub, data, out, hubMemory, trust, batchSize, augment, imageSize } = settings;
+  const device = findDevice(settings.device);
+  const request = {
+    method: findMethod(method),
+    choices: choices(settings),
+    hub,
+    data: dataRequest(settings, hub, { augment, batchSize }),
+    options: trainOptions(settings),
+    out,
+    resume: false,
+    hubMemory,
+    trust,
+    device,
+  };
+  const pictureSide = await usualPictureSide(data);
+  const shown = { sizeIsChosen: imageSize !== undefined, pictureSide, device, out, source: data };
+  await watched(shown, output, (session) => trainRun({ ...request, ...session }));
+}
+
+/** Continues a run; what was written beside its folder must be as the run has it, and --epochs may be more. */
+async function goOn(out: string, given: Partial<TrainSettings>, output: Output): Promise<void> {
+  const { method, hub, data, epochs, hubMemory, trust } = given;
+  const device = findDevice(given.device ?? "cpu");
+  const { trainPerClass, validationFraction, testFraction, imageSize, augment, skipBad, duplicates } = given;
+  const { epochs: _own, ...options } = optionsOf(given);
+  const request = {
+    method: findMethod,
+    hub,
+    data,
+    epochs,
+    given: {
+      method,
+      choices: choices(given),
+      options,
+      data: present({ imageSize, augment, skipBad, duplicates }),
+      split: present({ trainPerClass, validationFraction, testFraction }),
+    },
+    onProgress: countProgress("decoding"),
+    hubMemory,
+    trust,
+    device,
+  };
+  const shown = { sizeIsChosen: undefined, pictureSide: undefined, device, out, source: data };
+  await watched(shown, output, (session) => resumeRun(out, { ...request, ...session }));
+}
+
+type Shown = Pick<PlanContext, "sizeIsChosen" | "pictureSide" | "device"> & { out: string; source: string | undefined };
+
+/** Runs a training, shows it, and says what it is worth. */
+async function watched(
+  { out, source, ...context }: Shown,
+  output: Output,
+  run: (session: Pick<TrainRequest, "emit" | "signal">) => Promise<RunOutcome>,
+): Promise<void> {
+  const progress = new TrainProgress();
+  let named = { method: "", hub: "" };
+  const emit: Emit = (event) => {
+    if (event.type === "start") named = event;
+    if (event.type === "plan") {
+      sayPlan(event, { ...context, method: named.method, hub: named.hub, threads: getNumThreads() }, output);
+    }
+    progress.emit(event);
+  };
   try {
-    const outcome = await trainRun({
-      method: findMethod(flags.method),
-      choices: choices(flags),
-      hub: flags.hub,
-      data: dataRequest(flags, flags.hub, { augment, batchSize }),
-      options: trainOptions(flags),
-      out: flags.out,
-      resume: flags.resume ?? false,
-      emit: progress.emit,
-      signal: abort.signal,
-      hubMemory: flags.hubMemory,
-      trust: flags.trust,
-      device,
-    });
+    const outcome = await withInterrupt((signal) => run({ emit, signal }));
     progress.stop();
-    const title = `${flags.method} on ${outcome.data.name}`;
-    const { folder, data, predictor, summary, validation: evaluation } = outcome;
-    const { html } = await runReport({
-      title,
-      summary,
-      evaluation,
-      data,
-      memberNames: predictor.memberNames,
-      eventsPath: folder.file("events.jsonl"),
-    });
-    writeFileAtomic(folder.file("report.html"), [html]);
-    if (data.skipped > 0) output.warn(`${data.skipped} images could not be read and were left out`);
-    output.say(
-      `validation accuracy ${percent(summary.accuracy)}, ${amount(outcome.trainingFlops)}FLOPs of training in ${duration(outcome.seconds)}`,
-    );
-    output.say(`report: ${folder.file("report.html")}`);
-    output.say(
-      `next: hub-pathway ${data.counts.test > 0 ? `eval ${flags.out} --split test` : `predict ${flags.out} IMAGES`}`,
-    );
-    output.result({
-      ...summary,
-      trainingFlops: outcome.trainingFlops,
-      trainingSeconds: outcome.seconds,
-      out: flags.out,
-      report: folder.file("report.html"),
-    });
-    predictor.dispose();
-    data.dispose();
-    outcome.hub.residency?.dispose();
+    await finish(outcome, out, source, progress, output);
   } catch (error) {
     progress.stop();
     if (!(error instanceof Interrupted)) throw error;
-    const saved = existsSync(join(flags.out, "run.json"));
-    output.warn(
-      saved
-        ? "interrupted; everything is saved. Go on with the same command and --resume"
-        : "interrupted before the run began; nothing was written",
-    );
-    output.result({ interrupted: true, out: flags.out });
-    process.exitCode = 130;
-  } finally {
-    process.off("SIGINT", stop);
-    process.off("SIGTERM", stop);
+    sayInterrupted(out, existsSync(join(out, "run.json")), commandLine("train", "--resume", out), output);
   }
 }
 
-function memberNames(hub: string): string[] {
+async function finish(
+  outcome: RunOutcome,
+  out: string,
+  source: string | undefined,
+  { courses }: TrainProgress,
+  output: Output,
+): Promise<void> {
+  const { folder, data, predictor, summary, validation: evaluation } = outcome;
+  const { method, options } = folder.config();
+  const report = folder.file("report.html");
   try {
-    return readManifest(findHub(hub)).members.map((member) => member.name);
-  } catch {
-    return []; // trainRun reports what is wrong with the hub
+    const { memberNames } = predictor;
+    const eventsPath = folder.file("events.jsonl");
+    const title = `${method} on ${data.name}`;
+    const { html } = await runReport({ title, summary, evaluation, data, memberNames, eventsPath });
+    writeFileAtomic(report, [html]);
+    if (data.skipped > 0) output.warn(`${data.skipped} images could not be read and were left out`);
+    const { keep = "best" } = options;
+    for (const line of verdictLines({ evaluation, classes: data.classes, courses, keep })) output.say(line);
+    const { trainingFlops, seconds } = outcome;
+    output.say(`${amount(trainingFlops)}FLOPs of training in ${duration(seconds)}, report: ${report}`);
+    output.say(`next:\n  ${nextCommands(out, source, data).join("\n  ")}`);
+    output.result({ ...summary, trainingFlops, trainingSeconds: seconds, out, report });
+  } finally {
+    predictor.dispose();
+    data.dispose();
+    outcome.hub.residency?.dispose();
   }
 }
 
-function choices(flags: TrainFlags): Record<string, unknown> {
-  const tau = flags.tau === undefined || flags.tau === "equal" ? flags.tau : number(flags.tau);
-  const fade =
-    flags.explorationFade === undefined || flags.explorationFade === "constant"
-      ? flags.explorationFade
-      : number(flags.explorationFade);
-  const all = {
-    member: flags.member,
-    k: flags.k,
-    aggregation: flags.aggregation,
-    tau,
-    noise: flags.noise,
-    exploration: flags.exploration,
-    explorationWeight: flags.explorationWeight,
-    explorationFade: fade,
-    prior: flags.prior,
-    exploitationWeight: flags.exploitationWeight,
-    beta: flags.beta,
-    warmup: flags.pathwayWarmup,
-    allowedMembers: flags.allowedMembers,
-  };
-  const own = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
-  const twice = Object.keys(flags.choice ?? {}).filter((name) => Object.hasOwn(own, name));
+/** What to do next, each line as it can be pasted. */
+function nextCommands(out: string, source: string | undefined, { counts, items, ids }: TaskData): string[] {
+  const [first] = items("validation");
+  const id = first === undefined ? undefined : ids[first];
+  const image = id === undefined || source === undefined ? undefined : [join(source, id), id].find(isFile);
+  return [
+    ...(counts.test > 0 ? [commandLine("eval", out, "--split", "test")] : []),
+    ...(image === undefined ? [] : [commandLine("predict", out, image)]),
+    commandLine("report", out),
+  ];
+}
+
+const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+
+/** Choices of the method, of which several have a flag of their own. */
+function choices(settings: Partial<TrainSettings>): Record<string, unknown> {
+  const { member, k, aggregation, tau, noise, exploration, explorationWeight, explorationFade, prior } = settings;
+  const { exploitationWeight, beta, pathwayWarmup: warmup, allowedMembers, choice = {}, augment } = settings;
+  const flags = { member, k, aggregation, tau, noise, exploration, explorationWeight, explorationFade, prior };
+  const own = present({ ...flags, exploitationWeight, beta, warmup, allowedMembers });
+  const twice = Object.keys(choice).filter((name) => Object.hasOwn(own, name));
   if (twice.length > 0) throw new ConfigError(`${twice.join(", ")}: given by --choice and by an option of its own`);
-  const made: Record<string, unknown> = { ...own, ...flags.choice };
-  if (Number(made["heldOut"] ?? 0) > 0 && augmentations[flags.augment].mixup > 0) {
+  const made: Record<string, unknown> = { ...own, ...choice };
+  if (Number(made["heldOut"] ?? 0) > 0 && augment !== undefined && augmentations[augment].mixup > 0) {
     throw new ConfigError(
       "heldOut keeps images from the members, and mixup puts them into others: use another --augment",
     );
@@ -164,17 +206,28 @@ function choices(flags: TrainFlags): Record<string, unknown> {
   return made;
 }
 
-function trainOptions(flags: TrainFlags): typeof defaultTrainOptions {
-  const { epochs, batchSize, lr, weightDecay, labelSmoothing, precision, batchNorm, seed } = flags;
-  const given = { epochs, batchSize, lr, weightDecay, labelSmoothing, precision, batchNorm, seed };
-  if (!flags.freezeMembers && flags.views !== undefined) {
+function trainOptions(settings: TrainSettings): RequestedOptions {
+  return z.object(requestedOptionShape).parse(optionsOf(settings));
+}
+
+/** Options of the training among settings. */
+function optionsOf(settings: Partial<TrainSettings>): Partial<RequestedOptions> {
+  const { freezeMembers, views, optimizer, keep } = settings;
+  if (!freezeMembers && views !== undefined) {
     throw new ConfigError("--views counts the fixed views of frozen members: add --freeze-members");
   }
-  const frozen = flags.freezeMembers ? { frozenViews: flags.views ?? defaultViews } : {};
-  // What is not asked for is left out, so that runs from before these options had them stay the same runs.
-  const chosen = {
-    ...(flags.optimizer === "adamw" ? {} : { optimizer: flags.optimizer }),
-    ...(flags.iterations === undefined ? {} : { iterations: flags.iterations }),
-  };
-  return { ...defaultTrainOptions, ...given, ...chosen, ...frozen };
+  const own = Object.entries(settings).filter(([name]) => Object.hasOwn(requestedOptionShape, name));
+  return present({
+    ...Object.fromEntries(own),
+    // What is usual is left out, so that a run with it and one without are the same run.
+    optimizer: optimizer === "adamw" ? undefined : optimizer,
+    keep: keep === "best" ? undefined : keep,
+    frozenViews: freezeMembers ? (views ?? defaultViews) : undefined,
+  });
+}
+
+/** Without the fields that are undefined. */
+function present<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const entries = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as { [K in keyof T]?: Exclude<T[K], undefined> };
 }

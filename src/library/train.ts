@@ -8,6 +8,7 @@ import {
   type DataRequest,
   defaultTrainOptions,
   type EvaluationSummary,
+  type RequestedOptions,
   type RunEvent,
   type TrainOptions,
   trainRun,
@@ -26,7 +27,7 @@ export interface TrainSettings {
   k?: number | undefined;
   /** Further choices of the method, by name. */
   choices?: Readonly<Record<string, unknown>> | undefined;
-  /** Passes through the training images. */
+  /** Passes through the training images (default: by the number of images and models). */
   epochs?: number | undefined;
   /** Further options of the training. */
   options?: Partial<TrainOptions> | undefined;
@@ -88,9 +89,10 @@ export async function train(settings: TrainSettings): Promise<TrainedRun> {
   return { path: out, validation: summary, seconds, trainingFlops };
 }
 
-function optionsOf({ options, epochs, seed }: TrainSettings): TrainOptions {
+function optionsOf({ options, epochs, seed }: TrainSettings): RequestedOptions {
+  const { epochs: _usual, ...others } = defaultTrainOptions;
   return {
-    ...defaultTrainOptions,
+    ...others,
     ...options,
     ...(epochs === undefined ? {} : { epochs }),
     ...(seed === undefined ? {} : { seed }),

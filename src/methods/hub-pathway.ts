@@ -48,7 +48,9 @@ function pathwayMethod(name: string, variation: Variation = {}): Method {
     }
   }
 
-  return { name, check, train, defaults: { ...defaultPathwayConfig }, ...rest };
+  const activated = (choices: Choices, m: number) => resolvePathwayConfig(configOf(choices, m), m).k;
+
+  return { name, check, train, activated, defaults: { ...defaultPathwayConfig }, ...rest };
 }
 
 export const hubPathway: Method = pathwayMethod("hub-pathway", { takesPrior: true, freezesMembers: true });

@@ -1,5 +1,6 @@
 /** What happens in a run, as one typed union: the progress bar, the log file and the report all read it. */
 import type { Metrics } from "./metrics.ts";
+import type { RunPlan } from "./plan.ts";
 import type { RankingPrior } from "./ranking.ts";
 
 export const eventVersion = 1;
@@ -15,6 +16,7 @@ export type RunEvent =
       members: string[];
       time: string;
     }
+  | ({ type: "plan" } & RunPlan)
   | ({ type: "prior" } & RankingPrior)
   | { type: "fit"; fit: string; epochs: number; steps: number; resumedAt: number }
   | {

@@ -29,7 +29,7 @@ import type { Emit } from "./events.ts";
 import { hashTensors, readFeatures, writeFeatures } from "./feature-file.ts";
 import type { Learner } from "./learner.ts";
 import type { Method } from "./method.ts";
-import type { TrainOptions } from "./options.ts";
+import type { RequestedOptions, TrainOptions } from "./options.ts";
 
 /** Raised when the same key would no longer give the same features. */
 const featureVersion = 1;
@@ -48,7 +48,7 @@ export interface FeatureCacheOptions {
 }
 
 /** @throws ConfigError when members that stay as they are do not fit the other options, naming the option */
-export function checkFrozen(options: TrainOptions, augment: AugmentName, method: Method): void {
+export function checkFrozen(options: RequestedOptions, augment: AugmentName, method: Method): void {
   const { frozenViews: views } = options;
   if (views === undefined) return;
   if (!method.freezesMembers) throw new ConfigError(`the method ${method.name} cannot leave members as they are`);

@@ -47,7 +47,15 @@ export type { Learner, Prediction, Predictor, StepResult, TrainBatch, Variant } 
 export type { FitChanges, Method, MethodContext } from "./method.ts";
 export { argmaxAt, computeMetrics, confusionMatrix, type Metrics, rightItems, wilsonInterval } from "./metrics.ts";
 export { type OpenedRun, type OpenRunOptions, openRun, type Restore } from "./open-run.ts";
-export { defaultTrainOptions, resolveEpochs, type TrainOptions, withEpochs } from "./options.ts";
+export {
+  defaultTrainOptions,
+  type RequestedOptions,
+  requestedOptionShape,
+  resolveEpochs,
+  type TrainOptions,
+  withEpochs,
+} from "./options.ts";
+export { type Planned, planRun, type RunPlan } from "./plan.ts";
 export {
   type MemberRanking,
   passOf,

@@ -3,7 +3,7 @@ import type { Hub, HubManifest } from "../hub/index.ts";
 import type { TaskData } from "./data.ts";
 import type { Evaluation } from "./evaluate.ts";
 import type { Learner, Predictor } from "./learner.ts";
-import type { TrainOptions } from "./options.ts";
+import type { RequestedOptions, TrainOptions } from "./options.ts";
 import type { Task } from "./task.ts";
 import type { FitResult } from "./trainer.ts";
 
@@ -47,13 +47,15 @@ export interface Method {
   readonly defaults?: Readonly<Record<string, unknown>>;
   /** Whether it has an exploration loss that a prior over the members may guide. */
   readonly takesPrior?: boolean;
+  /** Members that run for each image, of m; all that it trains when left out. */
+  activated?(choices: Readonly<Record<string, unknown>>, m: number): number;
   /** Whether its members may stay as the hub has them. */
   readonly freezesMembers?: boolean;
   /**
    * Refuses choices that the method or this hub does not have, before anything is computed or written.
    * @throws ConfigError naming the choice
    */
-  check(choices: Readonly<Record<string, unknown>>, hub: HubManifest, options: TrainOptions): void;
+  check(choices: Readonly<Record<string, unknown>>, hub: HubManifest, options: RequestedOptions): void;
   /** Trains (or, for a finished run, loads) and returns what predicts. */
   train(context: MethodContext): Promise<Predictor>;
 }

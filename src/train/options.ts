@@ -1,60 +1,139 @@
-/** Options of one training, with defaults that were chosen on validation data (docs/results/choices.md). */
+/**
+ * Options of one training: type, range, default, flag and help of each in one place. The defaults were chosen on
+ * validation data (docs/results/choices.md).
+ */
+import { z } from "zod";
+import { settings } from "./setting.ts";
 
-export interface TrainOptions {
-  epochs: number;
+const part = z.number().min(0).max(1);
+const epochs = z.int().min(1).max(100_000);
+
+/** Options as they are asked for. In this order they are part of runs' and cells' identities. */
+export const requestedOptionShape = {
+  /** Left out, they are chosen by the number of images and models. */
+  epochs: epochs.optional().register(settings, {
+    group: "Training",
+    value: "<n>",
+    help: "passes through the training images",
+    usually: "by their number, and by k of the hub's m models",
+  }),
   /** Steps of training in all, the last epoch being cut short: it goes before `epochs`, which follow from it. */
-  iterations?: number | undefined;
-  batchSize: number;
+  iterations: z.int().min(1).max(1e9).optional().register(settings, {
+    group: "Training",
+    value: "<n>",
+    help: "steps in all, instead of --epochs; the last epoch is cut short",
+  }),
+  batchSize: z.int().min(1).max(65_536).default(48).register(settings, {
+    group: "Training",
+    value: "<n>",
+    help: "images in a step",
+  }),
   /** Learning rate of pre-trained parameters. */
-  lr: number;
+  lr: z.number().gt(0).max(10).default(1e-3).register(settings, {
+    group: "Training",
+    value: "<rate>",
+    help: "learning rate of pre-trained weights",
+  }),
   /** Factors of that rate for new layers and for the generator. */
-  newLayerFactor: number;
-  generatorFactor: number;
-  weightDecay: number;
+  newLayerFactor: z.number().gt(0).max(1e4).default(4),
+  generatorFactor: z.number().gt(0).max(1e4).default(2),
+  weightDecay: z.number().min(0).max(10).default(0.01).register(settings, {
+    group: "Training",
+    value: "<w>",
+    help: "weight decay of matrices and filters",
+  }),
   /** AdamW when left out; `sgd` has Nesterov's momentum of 0.9. */
-  optimizer?: "adamw" | "sgd" | undefined;
+  optimizer: z.enum(["adamw", "sgd"]).optional().register(settings, {
+    group: "Training",
+    value: "<name>",
+    help: "sgd has Nesterov's momentum of 0.9, and wants a higher --lr",
+    usually: "adamw",
+  }),
   /** Largest norm of the gradient; 0 switches clipping off. */
-  clipNorm: number;
+  clipNorm: z.number().min(0).max(1e6).default(5),
   /** Part of the steps over which the rate rises, before it falls by a half cosine. */
-  warmup: number;
-  labelSmoothing: number;
+  warmup: part.lt(1).default(0.15),
+  labelSmoothing: part.lt(1).default(0.1).register(settings, {
+    group: "Training",
+    value: "<part>",
+    help: "part of each label that is spread over all classes",
+  }),
   /** Precision of the members' products while training. */
-  precision: "float32" | "bfloat16";
-  batchNorm: "batch" | "frozen" | "recalibrated";
+  precision: z.enum(["float32", "bfloat16"]).default("float32").register(settings, {
+    group: "Training",
+    value: "<type>",
+    help: "precision of the models' products",
+  }),
+  batchNorm: z.enum(["batch", "frozen", "recalibrated"]).default("batch").register(settings, {
+    group: "Training",
+    value: "<policy>",
+    help: "statistics of the models' BatchNorm",
+  }),
   /** Seconds between checkpoints; one is always written at the end and on interruption. */
-  checkpointSeconds: number;
-  seed: number;
+  checkpointSeconds: z.number().gt(0).default(60),
+  seed: z.int().min(0).default(0).register(settings, {
+    group: "Training",
+    value: "<n>",
+    help: "moves split, new weights, noise and order",
+  }),
   /** Weights that predict: of the epoch that is best on validation data (when left out), or of the last one. */
-  keep?: "best" | "last" | undefined;
-  /** Epochs without a better one after which training stops, at least 1; none when left out. Needs `keep: "best"`. */
-  patience?: number | undefined;
+  keep: z.enum(["best", "last"]).optional().register(settings, {
+    group: "Training",
+    value: "<which>",
+    help: "weights that predict: of the epoch that is best on validation images, or the last",
+    usually: "best",
+  }),
+  /** Epochs without a better one after which training stops; none when left out. Needs `keep: "best"`. */
+  patience: z.int().min(1).max(100_000).optional().register(settings, {
+    group: "Training",
+    value: "<n>",
+    help: "epochs without a better one after which training stops",
+    usually: "never",
+  }),
   /**
    * Members stay as the hub has them, and the rest is trained on so many fixed views of each image, the first of which is
    * the image itself. Left out, members are trained, and every epoch has views of its own.
    */
-  frozenViews?: number | undefined;
-}
-
-export const defaultTrainOptions: TrainOptions = {
-  epochs: 16,
-  batchSize: 48,
-  lr: 1e-3,
-  newLayerFactor: 4,
-  generatorFactor: 2,
-  weightDecay: 0.01,
-  clipNorm: 5,
-  warmup: 0.15,
-  labelSmoothing: 0.1,
-  precision: "float32",
-  batchNorm: "batch",
-  checkpointSeconds: 60,
-  seed: 0,
+  frozenViews: z.int().min(1).max(1000).optional(),
 };
 
-/** The same options with the epochs that their steps take; without a number of steps they stay as they are. */
-export function resolveEpochs(options: TrainOptions, stepsPerEpoch: number): TrainOptions {
-  const { iterations } = options;
-  return iterations === undefined ? options : { ...options, epochs: Math.ceil(iterations / stepsPerEpoch) };
+export type RequestedOptions = z.output<z.ZodObject<typeof requestedOptionShape>>;
+
+const schema = z.object({ ...requestedOptionShape, epochs });
+
+export type TrainOptions = z.output<typeof schema>;
+
+export const defaultTrainOptions: TrainOptions = schema.parse({ epochs: 16 });
+
+/** What the usual number of epochs depends on. */
+export interface EpochNeeds {
+  stepsPerEpoch: number;
+  /** Training images. */
+  images: number;
+  /** Epochs in which each model sees as many images as there are: m / k where k of m models see each image. */
+  epochsOfOnePass: number;
+}
+
+/** Passes of one model through 250 images: about what fine-tuning the starter hub's models needs. */
+const usualPasses = 16;
+const usualImages = 250;
+
+/** Hubs of many models would train for days: their models see less. */
+const mostEpochsOfOnePass = 8;
+
+/** Passes of one model through its training images: fewer of more images, as the cube root. */
+export function passesOver(images: number): number {
+  const passes = usualPasses * Math.cbrt(usualImages / Math.max(1, images));
+  return Math.min(30, Math.max(3, Math.round(passes)));
+}
+
+/** Options with the epochs that were asked for, that their steps take, or that are usual for so many images and models. */
+export function resolveEpochs(options: RequestedOptions, needs: EpochNeeds): TrainOptions {
+  const { iterations, epochs } = options;
+  if (iterations !== undefined) return { ...options, epochs: Math.ceil(iterations / needs.stepsPerEpoch) };
+  if (epochs !== undefined) return { ...options, epochs };
+  const share = Math.min(mostEpochsOfOnePass, needs.epochsOfOnePass);
+  return { ...options, epochs: Math.round(passesOver(needs.images) * share) };
 }
 
 /** Options of a fit of another length: its steps keep their proportion to its epochs. */

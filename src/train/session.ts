@@ -13,7 +13,8 @@ import { saveModel } from "./kept-model.ts";
 import type { Predictor } from "./learner.ts";
 import type { Method } from "./method.ts";
 import { refuseMemoryOn } from "./open-run.ts";
-import { resolveEpochs, type TrainOptions } from "./options.ts";
+import type { RequestedOptions, TrainOptions } from "./options.ts";
+import { planRun, type RunPlan } from "./plan.ts";
 import { type RankingPrior, rankingPrior } from "./ranking.ts";
 import { grows, membersOfRun, placeOf, type RunConfig, requestOf, runConfig } from "./run-config.ts";
 import { RunFolder } from "./run-folder.ts";
@@ -41,7 +42,8 @@ export interface TrainRequest extends SessionOptions {
   choices: Record<string, unknown>;
   hub: string;
   data: DataRequest;
-  options: TrainOptions;
+  /** Without epochs, they are chosen by the number of images and models. */
+  options: RequestedOptions;
   out: string;
   resume: boolean;
 }
@@ -100,14 +102,15 @@ interface Opened {
 async function run(given: TrainRequest, opened: Opened): Promise<RunOutcome> {
   const { folder, hub, data } = opened;
   const { method, hubMemory, signal, cacheFeatures = true } = given;
-  const config = await settled(given, opened);
+  const ready = await settled(given, opened);
+  const { config } = ready;
   if (hubMemory !== undefined)
     hub.residency = new Residency({ budget: hubMemory, folder: folder.file("training/members") });
   const emit = loggedEmit(folder.file("events.jsonl"), (event) => {
     if (event.type === "step") folder.begin();
     given.emit(event);
   });
-  start(emit, config);
+  start(emit, ready);
   const { augment } = given.data;
   using context = new FitContext({ config, hub, data, augment, folder, emit, signal, cacheFeatures });
   const predictor = await context.train(method);
@@ -129,14 +132,20 @@ async function run(given: TrainRequest, opened: Opened): Promise<RunOutcome> {
   }
 }
 
-/** The run's settings, written to its folder when they are new. */
-async function settled(given: TrainRequest, { folder, before, hub, data }: Opened): Promise<RunConfig> {
-  const options = resolveEpochs(given.options, data.train.stepsPerEpoch);
+interface Settled {
+  config: RunConfig;
+  plan: RunPlan;
+}
+
+/** The run's settings, written to its folder when they are new, and what is to be said of them. */
+async function settled(given: TrainRequest, { folder, before, hub, data }: Opened): Promise<Settled> {
+  const members = hub.manifest.members.map((member) => member.name);
   const { method, choices } = given;
+  const { options, plan } = planRun(given.options, method, choices, members, data);
   const prior = before ? before.prior : await priorOf({ ...given, options }, hub, data);
   const parts = { method, choices, options, hubPath: given.hub, request: given.data, hub, data, prior };
   const config = runConfig(given.out, parts);
-  if (before && !grows(before, config, given.out)) return before;
+  if (before && !grows(before, config, given.out)) return { config: before, plan };
   if (before) folder.forgetDecisions();
   else
     saveSplit(
@@ -144,10 +153,10 @@ async function settled(given: TrainRequest, { folder, before, hub, data }: Opene
       runSplit((name) => data.items(name), data.contentHashes, data.ids),
     );
   folder.saveConfig(config);
-  return config;
+  return { config, plan };
 }
 
-function start(emit: Emit, { method, hub, data, options, prior }: RunConfig): void {
+function start(emit: Emit, { config: { method, hub, data, options, prior }, plan }: Settled): void {
   emit({
     type: "start",
     version: eventVersion,
@@ -155,9 +164,10 @@ function start(emit: Emit, { method, hub, data, options, prior }: RunConfig): vo
     hub: hub.name,
     data: data.name,
     seed: options.seed,
-    members: hub.members.map((member) => member.name),
+    members: plan.members,
     time: new Date().toISOString(),
   });
+  emit({ type: "plan", ...plan });
   if (prior) emit({ type: "prior", ...prior });
 }
 

@@ -21,7 +21,7 @@ import type { Emit } from "./events.ts";
 import type { Learner, StepResult } from "./learner.ts";
 import { Meter } from "./meter.ts";
 import type { Metrics } from "./metrics.ts";
-import type { TrainOptions } from "./options.ts";
+import type { RequestedOptions, TrainOptions } from "./options.ts";
 
 export interface FitRequest {
   /** Name of this fit inside its run. */
@@ -144,7 +144,7 @@ async function finish(run: Run): Promise<void> {
 }
 
 /** @throws ConfigError for patience that has nothing to wait for */
-export function checkPatience({ keep, patience }: TrainOptions): void {
+export function checkPatience({ keep, patience }: RequestedOptions): void {
   if (patience === undefined) return;
   if (keep === "last")
     throw new ConfigError("--patience waits for better weights, and --keep last wants the last ones");

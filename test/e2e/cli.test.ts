@@ -139,7 +139,7 @@ async function refused(args: string[], code: number, pattern: RegExp, out?: stri
 
 test("k out of range is a configuration error", async () => {
   await refused(trainArgs("bad-k", ["--k", "4"]), 2, /k is 4: it must be a whole number from 1 to 3/);
-  await refused(trainArgs("bad-k0", ["--k", "0"]), 2, /k is 0/);
+  await refused(trainArgs("bad-k0", ["--k", "0"]), 2, /--k <n>.*It must be a whole number of at least 1/);
 });
 
 test("held-out images and mixup exclude each other", async () => {

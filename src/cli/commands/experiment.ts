@@ -4,7 +4,7 @@ import { experimentSummaries } from "../../experiments/catalog.ts";
 import type { Part } from "../../experiments/index.ts";
 import type { Output } from "../context.ts";
 import type { ExperimentFlags } from "../experiment-command.ts";
-import { number } from "../flags.ts";
+import { count } from "../flags.ts";
 
 function part(text: string): Part {
   const [, index, of] = /^(\d+)\/(\d+)$/.exec(text) ?? [];
@@ -23,10 +23,10 @@ export function addExperimentCommand(program: Command, output: () => Output): vo
       "compute one of the project's tables; finished cells are kept, so that it can be stopped and continued",
     )
     .option("--quick", "a small form that shows within minutes that everything runs")
-    .option("--seeds <n>", "seeds 0 to n - 1 (default: the experiment's own number)", number)
+    .option("--seeds <n>", "seeds 0 to n - 1 (default: the experiment's own number)", count)
     .option("--final", "read the test split, and note it in the results' ledger")
     .option("--tables", "tables of what is finished, without computing more")
-    .option("--jobs <n>", "processes at a time, each with one thread", number, 1)
+    .option("--jobs <n>", "processes at a time, each with one thread", count, 1)
     .option("--part <i/n>", "only every n-th group of cells, from the i-th on, without tables", part)
     .option("--hub <dir>", "another hub than the experiment's own")
     .option("--data <dir|name>", "your own images, or a known data set, in place of the experiment's targets")

@@ -1,7 +1,7 @@
 /** Options of `hub-pathway hub add` and `hub rm`. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Output } from "../context.ts";
-import { number, trustHelp } from "../flags.ts";
+import { imageSide, trustHelp } from "../flags.ts";
 import type { AddFlags } from "../hub-add-command.ts";
 
 const actions = () => import("../hub-add-command.ts");
@@ -35,7 +35,7 @@ export function addMemberCommands(hub: Command, output: () => Output): void {
     .option("--layout <name>", "the package whose key names the weights have")
     .option("--under <path>", "dotted path of the state dict inside a PyTorch file that has several")
     .option("--features <tensor>", "the tensor of a graph that serves as features")
-    .option("--size <pixels>", "side of the images that the model takes", number)
+    .option("--size <pixels>", "side of the images that the model takes", imageSide)
     .addOption(
       new Option(
         "--normalize <name>",

@@ -3,9 +3,9 @@ import { type Command, Option } from "commander";
 import { starterHub } from "../../hub/find-hub.ts";
 import { scoreNames } from "../../hub/ranking/score-names.ts";
 import type { Output } from "../context.ts";
-import { deviceHelp, number, trustHelp } from "../flags.ts";
 import type { RankFlags } from "../rank-command.ts";
-import { addDataOptions } from "./data-options.ts";
+import { addSettings } from "../settings.ts";
+import { rankShape } from "../train-settings.ts";
 
 const scoreHelp = `
 Scores (larger is better; none trains anything):
@@ -17,21 +17,20 @@ Scores (larger is better; none trains anything):
 leep and nce need the classifier of pre-training, which hub.json names.
 
 Example:
-  hub-pathway hub rank hubs/starter --data ./photos --score logme n-leep`;
+  hub-pathway hub rank --data ./photos --score logme n-leep`;
 
 export function addRankCommand(hub: Command, output: () => Output): void {
-  addDataOptions(hub.command("rank [dir]").description("rank a hub's members for labelled images, without training"))
+  const command = hub
+    .command("rank [dir]")
+    .description("rank a hub's members for labelled images, without training")
+    .optionsGroup("Models:")
     .addOption(
       new Option(
         "--score <names...>",
         "scores to compute; the first one decides the order (default: all, by logme)",
       ).choices(scoreNames),
-    )
-    .option("--limit <n>", "use at most so many training images, spread over the classes", number)
-    .option("--seed <n>", "moves the split, as in train", number, 0)
-    .option("--threads <n>", "threads inside one operator", number)
-    .option("--trust", trustHelp)
-    .option("--device <name>", deviceHelp, "cpu")
+    );
+  addSettings(command, rankShape)
     .addHelpText("after", scoreHelp)
     .action(async (dir: string = starterHub, flags: RankFlags) =>
       (await import("../rank-command.ts")).rank(dir, flags, output()),

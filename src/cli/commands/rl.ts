@@ -3,7 +3,7 @@ import { type Command, Option } from "commander";
 import { localIds } from "../../rl/environments/ids.ts";
 import { longestEpisode } from "../../rl/training/limits.ts";
 import type { Output } from "../context.ts";
-import { choice, choiceHelp, number } from "../flags.ts";
+import { choice, choiceHelp, count, factor, seed, threads, whole } from "../flags.ts";
 import type { EvalFlags, TrainFlags } from "../rl-command.ts";
 
 const actions = () => import("../rl-command.ts");
@@ -27,16 +27,16 @@ export function addRlCommand(program: Command, output: () => Output): void {
     .requiredOption("--env <name>", "the environment")
     .requiredOption("--out <dir>", "folder of the run, made anew")
     .addOption(new Option("--algorithm <name>", "how it learns").choices(["ppo", "dqn"]).default("ppo"))
-    .option("--steps <n>", "steps of the environment in all, over its copies", number, 500_000)
-    .option("--copies <n>", "environments that are played side by side (default: 16 for ppo, 4 for dqn)", number)
+    .option("--steps <n>", "steps of the environment in all, over its copies", count, 500_000)
+    .option("--copies <n>", "environments that are played side by side (default: 16 for ppo, 4 for dqn)", count)
     .option("--hub <dir>", "folder of a hub of agents: Hub-Pathway over them")
-    .option("--k <n>", "activated agents for each observation", number)
+    .option("--k <n>", "activated agents for each observation", count)
     .option("--agent <name>", "continue with this one agent of the hub instead")
     .option("--choice <name=value>", choiceHelp, choice)
     .option(
       "--member-rate <factor>",
       "factor on the learning rate of the hub's agents; 0 leaves them (default: 1)",
-      number,
+      factor,
     )
     .option("--random-routes", "control: routes at random instead of the generator's")
     .option("--network <name>", "architecture of a new agent (default: the usual one for what is seen)")
@@ -45,24 +45,24 @@ export function addRlCommand(program: Command, output: () => Output): void {
     .option(
       "--eval-every <n>",
       "steps between two measurements of the policy, the best of which is kept; 0 for none (default: a tenth of --steps, at least 20000)",
-      number,
+      whole,
     )
-    .option("--seed <n>", "moves weights, play and noise", number, 0)
+    .option("--seed <n>", "moves weights, play and noise", seed, 0)
     .option("--resume", "continue the run in --out")
-    .option("--threads <n>", "threads inside one operator", number)
+    .option("--threads <n>", "threads inside one operator", threads)
     .option("--python <path>", pythonHelp)
     .addHelpText("after", trainExamples)
     .action(async (flags: TrainFlags) => (await actions()).train(flags, output()));
   rl.command("eval <run>")
     .description("play whole episodes with a trained agent")
-    .option("--episodes <n>", "episodes to play", number, 100)
-    .option("--copies <n>", "environments that are played side by side", number, 10)
-    .option("--max-steps <n>", "steps after which an episode counts as it is", number, longestEpisode)
+    .option("--episodes <n>", "episodes to play", count, 100)
+    .option("--copies <n>", "environments that are played side by side", count, 10)
+    .option("--max-steps <n>", "steps after which an episode counts as it is", count, longestEpisode)
     .option("--greedy", "always the most likely action, instead of one drawn by the policy")
     .option("--video <file>", "film the first episode as .gif or .webp, with the return and the active agents")
     .option("--last", "the policy at the end of training, instead of the best measured one")
     .option("--hub <dir>", "where the hub moved to")
-    .option("--seed <n>", "of the environment; training has others", number, 1_000_000)
+    .option("--seed <n>", "of the environment; training has others", seed, 1_000_000)
     .option("--python <path>", pythonHelp)
     .addHelpText("after", "\nExample:\n  hub-pathway rl eval runs/asterix --episodes 100 --video asterix.gif --json")
     .action(async (run: string, flags: EvalFlags) => (await actions()).evaluateRun(run, flags, output()));

@@ -78,7 +78,7 @@ test("a fit ends after its steps, in the middle of an epoch, with the rate falli
     [1, 1],
   ] as const) {
     const learner = new LineLearner();
-    const options = resolveEpochs({ ...defaultTrainOptions, iterations }, threeSteps.stepsPerEpoch);
+    const options = resolveEpochs({ ...defaultTrainOptions, iterations }, needs(threeSteps.stepsPerEpoch));
     await fitLine(learner, { optimizer: "sgd", iterations, epochs: options.epochs });
     assert.equal(learner.steps, expected);
     assertClose(learner.module.bias, [nesterov(1, () => 1, rates(0.2, iterations))], 1e-5);
@@ -87,15 +87,30 @@ test("a fit ends after its steps, in the middle of an epoch, with the rate falli
   assert.equal(memory().handles, handles);
 });
 
+const needs = (stepsPerEpoch: number) => ({ stepsPerEpoch, images: 250, epochsOfOnePass: 3 });
+
 test("steps and epochs follow from each other; options from before stay what they were", () => {
   const options = { ...defaultTrainOptions, iterations: 100 };
-  assert.equal(resolveEpochs(options, 30).epochs, 4);
-  assert.equal(resolveEpochs(options, 100).epochs, 1);
+  assert.equal(resolveEpochs(options, needs(30)).epochs, 4);
+  assert.equal(resolveEpochs(options, needs(100)).epochs, 1);
   assert.deepEqual(withEpochs({ ...options, epochs: 4 }, 8), { ...options, epochs: 8, iterations: 200 });
-  assert.equal(JSON.stringify(resolveEpochs(defaultTrainOptions, 30)), JSON.stringify(defaultTrainOptions));
+  assert.equal(JSON.stringify(resolveEpochs(defaultTrainOptions, needs(30))), JSON.stringify(defaultTrainOptions));
   assert.deepEqual(
     Object.keys(defaultTrainOptions).filter((name) => ["optimizer", "iterations"].includes(name)),
     [],
+  );
+});
+
+test("epochs are usual for the number of images, and longer where each model sees a part of them", () => {
+  const { epochs: _sixteen, ...asked } = defaultTrainOptions;
+  const chosen = (images: number, epochsOfOnePass: number) =>
+    resolveEpochs(asked, { stepsPerEpoch: 10, images, epochsOfOnePass }).epochs;
+  assert.deepEqual([chosen(250, 1), chosen(250, 3), chosen(2000, 1), chosen(2000, 3)], [16, 48, 8, 24]);
+  // From so few that they are soon known by heart to so many that few passes are enough; and never for days.
+  assert.deepEqual([chosen(1, 1), chosen(1e7, 1), chosen(250, 50)], [30, 3, 128]);
+  assert.equal(
+    resolveEpochs({ ...asked, epochs: 5 }, { stepsPerEpoch: 10, images: 250, epochsOfOnePass: 3 }).epochs,
+    5,
   );
 });
 

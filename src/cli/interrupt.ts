@@ -1,0 +1,49 @@
+/** Ctrl-C, SIGTERM and a lost terminal: the first one stops the work where it can be continued, a second one at once. */
+import type { Output } from "./context.ts";
+import { terminal } from "./terminal.ts";
+
+/** Exit code of work that was stopped. */
+export const interruptedCode = 130;
+
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/**
+ * Runs work that stops when its signal is aborted.
+ * @param remark what the user reads after the first signal
+ */
+export async function withInterrupt<T>(
+  work: (signal: AbortSignal) => Promise<T>,
+  remark = "stopping after this step; again to quit at once",
+): Promise<T> {
+  const abort = new AbortController();
+  const stop = (): void => {
+    if (abort.signal.aborted) process.exit(interruptedCode);
+    // The terminal or the program that reads may be gone: that must not keep the work from being saved.
+    for (const stream of [process.stdout, process.stderr]) {
+      stream.removeAllListeners("error");
+      stream.on("error", () => {});
+    }
+    abort.abort();
+    terminal.line(remark);
+  };
+  for (const signal of signals) process.on(signal, stop);
+  try {
+    return await work(abort.signal);
+  } finally {
+    for (const signal of signals) process.off(signal, stop);
+  }
+}
+
+/**
+ * The end of work that was interrupted.
+ * @param saved whether there is something to go on from, with the command `resume`
+ */
+export function sayInterrupted(out: string, saved: boolean, resume: string, output: Output): void {
+  output.warn(
+    saved
+      ? `interrupted; everything is saved. Go on with: ${resume}`
+      : "interrupted before the first step; nothing was written",
+  );
+  output.result({ interrupted: true, exitCode: interruptedCode, out, ...(saved ? { resume } : {}) });
+  process.exitCode = interruptedCode;
+}

@@ -1,0 +1,20 @@
+/** Command lines that work when they are pasted. */
+import { basename, relative } from "node:path";
+
+/** The program as the user started it. */
+export function programName(): string {
+  const script = process.argv[1] ?? "hub-pathway";
+  if (process.env["npm_command"] === "exec") return "npx hub-pathway";
+  if (basename(script) === "hub-pathway") return "hub-pathway";
+  return `node ${shellQuoted(relative(process.cwd(), script))}`;
+}
+
+/** A word as a shell takes it. */
+export function shellQuoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+/** A command line that works when pasted. */
+export function commandLine(...words: readonly string[]): string {
+  return [programName(), ...words.map(shellQuoted)].join(" ");
+}

@@ -1,0 +1,56 @@
+/** What a run is going to do, said before it does it. */
+import type { SplitName, TaskData } from "./data.ts";
+import type { Method } from "./method.ts";
+import { type RequestedOptions, resolveEpochs, type TrainOptions } from "./options.ts";
+
+export interface RunPlan {
+  classes: number;
+  /** Images in each split. */
+  images: Record<SplitName, number>;
+  /** Unreadable images that were left out. */
+  skipped: number;
+  /** Side of the images, pixels. */
+  imageSize: number;
+  members: string[];
+  /** Members that run for each image. */
+  activated: number | undefined;
+  epochs: number;
+  /** Whether the epochs were chosen here: nobody asked for a number of epochs or steps. */
+  chosen: boolean;
+  /** Steps in all. */
+  steps: number;
+  keep: "best" | "last";
+}
+
+export interface Planned {
+  options: TrainOptions;
+  plan: RunPlan;
+}
+
+/** The options of a run with its number of epochs, and what is to be said of it. */
+export function planRun(
+  requested: RequestedOptions,
+  method: Method,
+  choices: Readonly<Record<string, unknown>>,
+  members: readonly string[],
+  data: Pick<TaskData, "classes" | "counts" | "skipped" | "imageSize" | "train">,
+): Planned {
+  const m = members.length;
+  const activated = method.activated?.(choices, m);
+  const { stepsPerEpoch } = data.train;
+  const images = data.counts.train;
+  const options = resolveEpochs(requested, { stepsPerEpoch, images, epochsOfOnePass: m / (activated ?? m) });
+  const plan = {
+    classes: data.classes.length,
+    images: data.counts,
+    skipped: data.skipped,
+    imageSize: data.imageSize,
+    members: [...members],
+    activated,
+    epochs: options.epochs,
+    chosen: requested.epochs === undefined && requested.iterations === undefined,
+    steps: options.iterations ?? options.epochs * stepsPerEpoch,
+    keep: options.keep ?? ("best" as const),
+  };
+  return { options, plan };
+}

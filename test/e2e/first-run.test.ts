@@ -1,0 +1,92 @@
+/** The first hour: a folder of images, no options, and what the program says to do next. */
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { lastLine, runProgram } from "../support/program.ts";
+import { temporaryFolder, writeShapeImages } from "../support/small-hub.ts";
+
+const bin = fileURLToPath(new URL("../../bin/hub-pathway.js", import.meta.url));
+const folder = temporaryFolder();
+const cache = join(folder, "cache");
+const env = { ...process.env, HUB_PATHWAY_CACHE: cache, OMP_NUM_THREADS: "1" };
+
+before(async () => {
+  await writeShapeImages(folder, 12);
+});
+
+const train = (...args: string[]) => runProgram(["train", ...args], cache, undefined, { cwd: folder });
+
+test("train FOLDER in any folder says what it will do, what each epoch brings, and what to do next", async () => {
+  const ended = await train("images", "--epochs", "2", "--batch-size", "12");
+  assert.equal(ended.code, 0, ended.stderr);
+  const lines = ended.stderr.trimEnd().split("\n");
+  const expected = [
+    /^images +3 classes: \d+ to train, \d+ to validate, \d+ to test$/,
+    /^size +48 px, as the models take them; pictures are about 32 px$/,
+    /^hub +starter, 6 models: resnet-clipart-supervised, .*, convnext-icons-supervised$/,
+    /^method +hub-pathway: 2 of 6 models for each image, about 33 % of the cost of all$/,
+    /^epochs +2, as asked for; the best one on validation images is kept$/,
+    /^running +on cpu with 1 thread, 4 steps$/,
+    /^legend .*shares of resnet-clipart-supervised, /,
+    /^epoch 1\/2 {2}loss \d\.\d{3} {2}validation \d+\.\d % \* {2}shares (\d+ ){6}% {2}\d+ s/,
+    /^epoch 2\/2 /,
+  ];
+  // What a slow machine adds.
+  const told = lines.filter((line) => !/^(time|decoding) |^epoch \d+\/\d+ step /.test(line));
+  for (const [i, pattern] of expected.entries()) assert.match(told[i] ?? "", pattern);
+  assert.equal(told.length, expected.length, ended.stderr);
+  assert.match(
+    ended.stdout,
+    /^validation accuracy \d+\.\d % \(95 % interval \d+\.\d to \d+\.\d %, \d+ of \d+ images\)/,
+  );
+  assert.ok(!(ended.stderr + ended.stdout).includes("\u001b"));
+
+  const next = ended.stdout.trimEnd().split("\nnext:\n")[1]?.split("\n") ?? [];
+  assert.equal(next.length, 3);
+  for (const line of next) {
+    assert.match(line, /runs\/images-1/);
+    execFileSync("sh", ["-c", line], { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
+  }
+  const again = await train("images", "--epochs", "1", "--quiet", "--json");
+  assert.equal(again.stderr.split("\n").filter((line) => /^(images|epoch|legend|time) /.test(line)).length, 0);
+  assert.equal(lastLine(again.stdout)["out"], "runs/images-2");
+});
+
+test("one Ctrl-C stops after the step and says the command that goes on, a second one quits at once", async () => {
+  const child = spawn(process.execPath, [bin, "train", "images", "--epochs", "5000", "--out", "cut"], {
+    cwd: folder,
+    env,
+  });
+  let stderr = "";
+  let sent = 0;
+  child.stderr.on("data", (chunk) => {
+    stderr += String(chunk);
+    if (sent === 0 && /epoch 1\/5000/.test(stderr)) {
+      sent += 1;
+      child.kill("SIGHUP");
+    }
+  });
+  const [code] = await once(child, "close");
+  assert.equal(code, 130, stderr);
+  assert.match(stderr, /stopping after this step; again to quit at once\n/);
+  assert.match(stderr, /everything is saved\. Go on with: .* train --resume cut\n$/);
+  const resumed = await train("--resume", "cut", "--lr", "0.5");
+  assert.equal(resumed.code, 2, resumed.stderr);
+  assert.match(resumed.stderr, /lr was 0\.001, now 0\.5/);
+});
+
+test("a run that made no step leaves no folder, and the place is tried before the images are decoded", async () => {
+  const refused = await train("images", "--k", "7", "--out", "never");
+  assert.equal(refused.code, 2, refused.stderr);
+  assert.ok(!existsSync(join(folder, "never")));
+  const file = join(folder, "images", "circle", "0.png");
+  const bytes = readFileSync(file);
+  const inFile = await train("images", "--out", join("images", "circle", "0.png", "run"));
+  assert.equal(inFile.code, 1, inFile.stderr);
+  assert.doesNotMatch(inFile.stderr, /fault of the program|^images /m);
+  assert.deepEqual(readFileSync(file), bytes);
+});

@@ -1,0 +1,73 @@
+/** What is written while something takes its time: on a terminal one line that changes, in a log file few whole ones. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { countProgress, Pace, waiting } from "../../../src/cli/progress.ts";
+import { Terminal } from "../../../src/cli/terminal.ts";
+import { TrainProgress } from "../../../src/cli/train-progress.ts";
+import type { RunEvent } from "../../../src/train/index.ts";
+
+function screen(isTTY: boolean) {
+  const written: string[] = [];
+  const terminal = new Terminal({ isTTY, columns: 60, write: (text: string) => written.push(text) });
+  return { terminal, text: () => written.join("") };
+}
+
+test("work of seconds says nothing in a log file, longer work a line now and then with what is left", () => {
+  for (const [secondsEach, expected] of [
+    [0.01, []],
+    [1, ["reading 3/20, 17 s left", "reading 13/20, 7 s left", "reading 20/20 in 20 s"]],
+  ] as const) {
+    const { terminal, text } = screen(false);
+    let now = 0;
+    const update = countProgress("reading", () => new Pace(terminal, () => now));
+    for (let done = 1; done <= 20; done++) {
+      now = done * secondsEach;
+      update(done, 20);
+    }
+    assert.deepEqual(text().split("\n").filter(Boolean), expected);
+  }
+});
+
+test("a terminal keeps whole lines above the line that changes, and foreign text cannot steer it", () => {
+  const { terminal, text } = screen(true);
+  terminal.status(`reading ${"x".repeat(200)}\u001b[2J`);
+  terminal.line("a line\u001b]0;title\u0007");
+  terminal.status("");
+  const clear = "\r\u001b[2K";
+  const status = `reading ${"x".repeat(51)}`;
+  assert.equal(text(), `${clear}${status}${clear}a line\\u{1b}]0;title\\u{7}\n${status}${clear}`);
+  terminal.quiet = true;
+  terminal.status("more");
+  terminal.progress("more");
+  assert.ok(!text().includes("more"));
+});
+
+test("epochs are numbered, marked when best, with shares by a legend that is said once", () => {
+  const { terminal, text } = screen(false);
+  const progress = new TrainProgress(terminal);
+  const run = { version: 1, method: "hub-pathway", hub: "hub", data: "images", seed: 0, time: "" };
+  progress.emit({ type: "start", ...run, members: ["first\u001b[1m", "second"] });
+  const metrics = (accuracy: number, logLoss: number) => ({ accuracy, logLoss, macroF1: 0, calibrationError: 0 });
+  const epoch = (number: number, accuracy: number, logLoss: number): RunEvent => ({
+    type: "epoch",
+    fit: "hub-pathway",
+    epoch: number,
+    loss: 1.5,
+    validation: metrics(accuracy, logLoss),
+    shares: [0.25, 0.75],
+    seconds: 1,
+  });
+  progress.emit({ type: "fit", fit: "hub-pathway", epochs: 3, steps: 2, resumedAt: 0 });
+  for (const event of [epoch(1, 0.5, 1), epoch(2, 0.5, 1.1), epoch(3, 0.5, 0.9)]) progress.emit(event);
+  assert.deepEqual(text().trimEnd().split("\n"), [
+    "legend    * best on validation images so far; shares of first\\u{1b}[1m, second",
+    "epoch 1/3  loss 1.500  validation 50.0 % *  shares 25 75 %  1 s",
+    "epoch 2/3  loss 1.500  validation 50.0 %    shares 25 75 %  1 s",
+    "epoch 3/3  loss 1.500  validation 50.0 % *  shares 25 75 %  1 s",
+  ]);
+  assert.deepEqual(progress.courses[0]?.best, { epoch: 3, accuracy: 0.5, logLoss: 0.9 });
+});
+
+test("times are told in the unit that somebody who waits thinks in", () => {
+  assert.deepEqual([0.2, 75, 150, 7300].map(waiting), ["1 s", "75 s", "3 min", "2 h 2 min"]);
+});
