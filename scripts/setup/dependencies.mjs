@@ -1,5 +1,5 @@
 /** The npm packages of a checkout; an installed package has its own already. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { delimiter, join, sep } from "node:path";
 import { SetupFailure } from "./failure.mjs";
 import { privateCache, run, tail } from "./processes.mjs";
@@ -33,8 +33,10 @@ export async function installDependencies(root) {
   const [command, ...first] = npmCommand();
   const args = ["ci", "--ignore-scripts", "--include=dev", "--include=optional", "--no-audit", "--no-fund"];
   await step("npm packages", async () => {
-    const env = { ...process.env, ...privateCache("npm_config_cache", join(root, "build")) };
+    const own = join(root, "build", "npm");
+    const env = { ...process.env, ...privateCache("npm_config_cache", own) };
     const result = await run(command, [...first, ...args], { cwd: root, env });
+    rmSync(own, { recursive: true, force: true });
     if (result.code === 0) return;
     if (result.code === 127) {
       throw new SetupFailure("npm was not found", {

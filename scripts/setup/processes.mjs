@@ -1,6 +1,6 @@
 /** Child processes of the set-up: output collected, never inherited, and ended with us. */
 import { spawn } from "node:child_process";
-import { accessSync, constants } from "node:fs";
+import { mkdtempSync, rmdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
@@ -53,8 +53,8 @@ export function withoutNpmSettings(env = process.env) {
 /** A setting for a cache below `folder`, for a program that keeps its own at home, where nothing can be written. */
 export function privateCache(variable, folder) {
   try {
-    if (process.env[variable] !== undefined) return {};
-    accessSync(homedir(), constants.W_OK);
+    // What a user may do is not always what a file system does: only trying tells.
+    if (!process.env[variable]) rmdirSync(mkdtempSync(join(homedir(), ".hub-pathway-")));
     return {};
   } catch {
     return { [variable]: join(folder, "cache") };
