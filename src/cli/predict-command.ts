@@ -21,8 +21,8 @@ const block = 32;
 export async function predict(path: string, args: string[], flags: PredictFlags, output: Output): Promise<void> {
   const { top, csv, threads, ...options } = flags;
   if (threads !== undefined) setNumThreads(threads);
-  using predictor = await Predictor.open(path, options);
   using table = csv === undefined ? undefined : new PredictionTable(csv, top);
+  using predictor = await Predictor.open(path, options);
   const all: Answer[] = [];
   let lines: Answer[] = [];
   let failed = 0;

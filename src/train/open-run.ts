@@ -1,8 +1,7 @@
 /** A finished run, opened to predict: its folder is all that is needed. */
-import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { Residency } from "../hub/index.ts";
+import { temporaryPath } from "../io/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
 import { type KeptSource, loadModel } from "./kept-model.ts";
 import type { Predictor } from "./learner.ts";
@@ -44,7 +43,10 @@ export function openRun(path: string, restore: Restore, options: OpenRunOptions 
   if (!folder.isFinished) {
     throw new UserError(`${path} is not finished: continue it with \`hub-pathway train --resume ${path}\``);
   }
-  const residency = hubMemory === undefined ? undefined : new Residency({ budget: hubMemory, folder: scratch() });
+  const residency =
+    hubMemory === undefined
+      ? undefined
+      : new Residency({ budget: hubMemory, folder: temporaryPath(tmpdir(), "members") });
   let predictor: Predictor | undefined;
   const dispose = () => {
     predictor?.dispose();
@@ -95,11 +97,4 @@ function setBudget(predictor: Predictor, flops: number, largest: number): void {
   throw new ConfigError(
     `--flops is ${flops}: even one model costs ${Math.round(predictor.inferenceFlops)} FLOPs for an image`,
   );
-}
-
-/** For weights that left memory; removed with the process. */
-function scratch(): string {
-  const folder = mkdtempSync(join(tmpdir(), "hub-pathway-"));
-  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-  return folder;
 }

@@ -1,6 +1,7 @@
 /** Checkpoints of an agent in training: all that decides how it goes on, in one file that is written atomically. */
 import { existsSync } from "node:fs";
-import { readSafetensors, writeSafetensors } from "../../io/index.ts";
+import { z } from "zod";
+import { parseJson, readSafetensors, writeSafetensors } from "../../io/index.ts";
 import type { Module } from "../../nn/index.ts";
 import { disposeTree, type Tensor, UserError } from "../../torch/index.ts";
 import type { Algorithm } from "../algorithms/algorithm.ts";
@@ -22,6 +23,18 @@ interface Meta {
   environment: EnvironmentState;
   best?: BestPolicy | undefined;
 }
+
+const metaSchema = z.looseObject({
+  version: z.number(),
+  identity: z.string(),
+  finished: z.boolean(),
+  seconds: z.number(),
+  streams: z.record(z.string(), z.string()),
+  optimizer: z.record(z.string(), z.number()),
+  numbers: z.looseObject({ steps: z.number() }),
+  episodes: z.looseObject({}),
+  environment: z.looseObject({}),
+});
 
 /** What a checkpoint says beside the state itself. */
 export interface SaveOptions {
@@ -119,7 +132,7 @@ export function loadModel(path: string, module: Module): number {
 
 function parseMeta(path: string, text: string | undefined): Meta {
   if (!text) throw new UserError(`${path} is not the checkpoint of an agent`);
-  const meta = JSON.parse(text) as Meta;
+  const meta = parseJson(text, metaSchema, path, "a checkpoint of an agent") as unknown as Meta;
   if (meta.version !== agentCheckpointVersion) {
     throw new UserError(`${path} has checkpoint version ${meta.version}; this program reads ${agentCheckpointVersion}`);
   }

@@ -1,6 +1,7 @@
 /** What happens while an agent trains: the progress bar and the log file read it. */
-import { appendFileSync, existsSync, readFileSync } from "node:fs";
-import { writeFileAtomic } from "../../io/index.ts";
+import { existsSync, readFileSync } from "node:fs";
+import { z } from "zod";
+import { appendJsonLine, readJsonLines, writeFileAtomic } from "../../io/index.ts";
 
 export const agentEventVersion = 1;
 
@@ -52,6 +53,15 @@ export type AgentEvent =
       episodes: number;
     };
 
+/** The part of the events that is read again. */
+const progressSchema = z.looseObject({
+  type: z.literal("progress"),
+  steps: z.number(),
+  totalSteps: z.number(),
+  returns: z.array(z.number()),
+  shares: z.array(z.number()).optional(),
+});
+
 export type EmitAgent = (event: AgentEvent) => void;
 
 /**
@@ -65,7 +75,7 @@ export function agentLog(path: string, from: number): EmitAgent {
       .filter((line) => isBefore(line, from));
     writeFileAtomic(path, kept.map((line) => `${line}\n`).join(""));
   }
-  return (event) => appendFileSync(path, `${JSON.stringify(event)}\n`);
+  return (event) => appendJsonLine(path, event);
 }
 
 /** A line that a killed process left unfinished is none. */
@@ -79,10 +89,5 @@ function isBefore(line: string, from: number): boolean {
 
 /** The progress events of a run's log. */
 export function readProgress(path: string): Extract<AgentEvent, { type: "progress" }>[] {
-  const events = readFileSync(path, "utf8")
-    .split("\n")
-    .filter((line) => line !== "");
-  return events
-    .map((line) => JSON.parse(line) as AgentEvent)
-    .filter((event): event is Extract<AgentEvent, { type: "progress" }> => event.type === "progress");
+  return readJsonLines(path, progressSchema) as unknown as Extract<AgentEvent, { type: "progress" }>[];
 }

@@ -1,8 +1,9 @@
 /** One agent from start to end: environment, network, algorithm, and the folder that the run leaves. */
-import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { z } from "zod";
 import { type Hub, openHub } from "../../hub/index.ts";
-import { writeFileAtomic } from "../../io/index.ts";
+import { readJsonFile, writeFileAtomic } from "../../io/index.ts";
 import { ConfigError, seedOf, UserError } from "../../torch/index.ts";
 import { fingerprint, Interrupted } from "../../train/index.ts";
 import { agentEntries } from "../agents/agent-member.ts";
@@ -44,6 +45,28 @@ export interface AgentRun {
   totalSteps: number;
   seed: number;
 }
+
+/** The shape of a recorded run of any version; one of this version has the parts that are used before they are checked. */
+const recordedSchema = z.looseObject({ version: z.number() }).refine(
+  ({ version, ...rest }) =>
+    version !== agentRunVersion ||
+    z
+      .looseObject({
+        environment: z.string(),
+        environmentOptions: z.looseObject({}),
+        algorithm: z.looseObject({ name: z.enum(["ppo", "dqn"]), options: z.looseObject({}) }),
+        network: z.looseObject({ kind: z.string() }),
+        hub: z.string().optional(),
+        agents: z.array(z.looseObject({ name: z.string(), sha256: z.string() })).optional(),
+        copies: z.int().min(1),
+        totalSteps: z.number(),
+        seed: z.number(),
+      })
+      .safeParse(rest).success,
+  "does not describe the run of an agent",
+);
+
+const outcomeSchema = z.looseObject({ steps: z.number(), seconds: z.number(), episodes: z.number() });
 
 export interface AgentRequest extends Omit<AgentRun, "version" | "agents"> {
   out: string;
@@ -314,8 +337,8 @@ export function readAgentRun(out: string): AgentRun {
   const path = runFile(out);
   if (!existsSync(path))
     throw new UserError(`${out} holds no agent (no agent.json): train one with \`rl train --out ${out}\``);
-  const run = JSON.parse(readFileSync(path, "utf8")) as AgentRun;
-  if (run.version === agentRunVersion) return run;
+  const run = readJsonFile(path, recordedSchema, "the settings of an agent's run");
+  if (run.version === agentRunVersion) return run as unknown as AgentRun;
   throw new UserError(
     `${path} has version ${run.version}, this program reads ${agentRunVersion}: train the agent again`,
   );
@@ -376,7 +399,7 @@ function refuseAbsentAgents({ agents = [] }: AgentRun, hub: Hub | undefined): vo
 /** The result of a finished run. @throws UserError when there is none */
 export function resultOf(out: string): AgentOutcome {
   const path = resultPath(out);
-  if (existsSync(path)) return JSON.parse(readFileSync(path, "utf8")) as AgentOutcome;
+  if (existsSync(path)) return readJsonFile(path, outcomeSchema, "the result of an agent") as unknown as AgentOutcome;
   refuseUnfinished(out);
 }
 
