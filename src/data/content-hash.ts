@@ -3,13 +3,15 @@
  * so that a second run does not read them all again.
  */
 import { createHash } from "node:crypto";
+import { type BigIntStats, statSync } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { explainRead, openRegularHandle, readJsonFile, systemCode, writeFileAtomic } from "../io/index.ts";
+import { explainRead, openRegularHandle, readJsonFile, writeFileAtomic } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 import { ensureCacheDirectory } from "./cache.ts";
 import { forEachConcurrently, type Watched } from "./concurrent.ts";
+import { isOfMachine } from "./decode.ts";
 import type { ImageSource, Item } from "./types.ts";
 
 /** The hash of each item, or why its file could not be read. */
@@ -71,14 +73,18 @@ async function hashFiles(paths: readonly string[], options: HashOptions): Promis
     paths,
     async (path) => {
       try {
-        await using handle = await openRegularHandle(path);
-        const { size, ino, mtimeNs, ctimeNs } = await handle.stat({ bigint: true });
-        const stamp = `${size} ${ino} ${mtimeNs} ${ctimeNs}`;
         const known = before[path];
-        const hash = known?.[0] === stamp ? known[1] : await hashOf(handle, path);
-        if (known?.[0] !== stamp) read += 1;
+        if (known && known[0] === stampOf(statSync(path, { bigint: true, throwIfNoEntry: false }))) {
+          hashes.set(path, known[1]);
+          after[path] = known;
+          return;
+        }
+        await using handle = await openRegularHandle(path);
+        const stat = await handle.stat({ bigint: true });
+        const hash = await hashOf(handle, path);
+        read += 1;
         hashes.set(path, hash);
-        if (now() - Number(ctimeNs / 1_000_000n) > settledMs) after[path] = [stamp, hash];
+        if (now() - Number(stat.ctimeNs / 1_000_000n) > settledMs) after[path] = [stampOf(stat), hash];
       } catch (error) {
         if (!(error instanceof UserError) || isOfMachine(error)) throw error;
         hashes.set(path, error);
@@ -88,6 +94,11 @@ async function hashFiles(paths: readonly string[], options: HashOptions): Promis
   );
   if (read > 0) writeFileAtomic(file, JSON.stringify(after), { scratch: true });
   return hashes;
+}
+
+/** Of a regular file; "" of what is none, which no memory has. */
+function stampOf(stat: BigIntStats | undefined): string {
+  return stat?.isFile() ? `${stat.size} ${stat.ino} ${stat.mtimeNs} ${stat.ctimeNs}` : "";
 }
 
 async function hashOf(handle: FileHandle, path: string): Promise<string> {
@@ -102,11 +113,6 @@ async function hashOf(handle: FileHandle, path: string): Promise<string> {
   } catch (error) {
     throw explainRead(error, path);
   }
-}
-
-/** No other file would fare better. */
-function isOfMachine(error: UserError): boolean {
-  return ["EMFILE", "ENFILE", "ENOMEM"].includes(systemCode(error.cause) ?? "");
 }
 
 /** One file for each folder that holds all files of a data set. */

@@ -57,7 +57,7 @@ export function isOfMachine(error: unknown): boolean {
 
 /** The file that an item comes from, for messages. */
 export function describeSource({ id, source }: Item): string {
-  if (source.kind === "part") return `${id} in ${source.path}`;
+  if (source.kind === "part" || source.kind === "raw") return `${id} in ${source.path}`;
   return source.kind === "file" ? source.path : id;
 }
 

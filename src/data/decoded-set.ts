@@ -4,13 +4,14 @@
  */
 import { createHash } from "node:crypto";
 import fs from "node:fs";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { counted, explainWrite, readJsonFile, sweepTemporaries, temporaryPath, writeFileAtomic } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 import { elsewhere, ensureCacheDirectory, holdCached, trimCache } from "./cache.ts";
 import { forEachConcurrently, type Watched } from "./concurrent.ts";
 import { type DecodeOptions, decodeImage, UnreadableImage } from "./decode.ts";
+import { KnownRows, type KnownSet } from "./known-rows.ts";
 import { PrintFile, printFileBytes, printOf, printOffsets, printShape, signatureOf } from "./prints.ts";
 import type { Item } from "./types.ts";
 
@@ -20,6 +21,10 @@ export const decodedVersion = 3;
 const indexSchema = z.object({
   /** The data set, for people. */
   about: z.string().default(""),
+  /** A hash of how the images were decoded. */
+  how: z.string().default(""),
+  /** The content of each row. */
+  contents: z.array(z.string()).default([]),
   /** Rows that cannot be decoded, each with the reason. */
   bad: z.array(z.tuple([z.int().nonnegative(), z.string()])),
 });
@@ -67,7 +72,7 @@ export class DecodedSet {
     const known = isComplete(path, items.length, options) ? readIndex(indexPath(path)) : undefined;
     if (known) return new DecodedSet(path, items.length, decoding.size, new Map(known.bad));
     sweepTemporaries(folder);
-    const { bad } = await decodeAll(path, items, options);
+    const { bad } = await decodeAll(path, contents, items, options);
     holdCached(indexPath(path));
     trimCache();
     return new DecodedSet(path, items.length, decoding.size, new Map(bad));
@@ -121,16 +126,23 @@ function isComplete(path: string, rows: number, { decoding, pixels }: DecodedSet
   );
 }
 
-async function decodeAll(path: string, items: readonly Item[], options: DecodedSetOptions): Promise<Index> {
+async function decodeAll(
+  path: string,
+  contents: readonly string[],
+  items: readonly Item[],
+  options: DecodedSetOptions,
+): Promise<Index> {
   const { decoding, skipBad, pixels, name } = options;
   const rows = items.length;
   const shape = printShape(decoding.size);
   const bytes = imageBytes(decoding);
   const bad: [number, string][] = [];
+  const how = hashOf([decodedVersion, decoding]);
+  using known = new KnownRows(setsOf(dirname(path), how), contents, bytes);
   using pixelFile = pixels ? new NewFile(path, rows * bytes) : undefined;
   using printFile = new NewFile(printPath(path), printFileBytes(rows, shape));
   const one = async (item: Item, row: number): Promise<void> => {
-    const planes = await planesOf(item, decoding, skipBad);
+    const planes = known.read(contents[row] ?? "") ?? (await planesOf(item, decoding, skipBad));
     if (!(planes instanceof Uint8Array)) {
       bad.push([row, planes.reason]);
       return;
@@ -145,9 +157,20 @@ async function decodeAll(path: string, items: readonly Item[], options: DecodedS
   pixelFile?.finish();
   printFile.finish();
   const about = `${name}, ${counted(rows, "image")}, ${decoding.size} px`;
-  const index: Index = { about, bad: bad.sort(([a], [b]) => a - b) };
+  const index: Index = { about, how, contents: [...contents], bad: bad.sort(([a], [b]) => a - b) };
   writeFileAtomic(indexPath(path), JSON.stringify(index));
   return index;
+}
+
+/** Sets in the cache that were decoded in the same way. */
+function* setsOf(folder: string, how: string): Generator<KnownSet> {
+  for (const name of fs.readdirSync(folder)) {
+    const index = name.endsWith(".json") ? readIndex(join(folder, name)) : undefined;
+    if (index?.how !== how) continue;
+    const bad = new Set(index.bad.map(([row]) => row));
+    const contents = index.contents.map((content, row) => (bad.has(row) ? undefined : content));
+    yield { path: join(folder, name.replace(/\.json$/, ".u8")), contents };
+  }
 }
 
 async function planesOf(item: Item, decoding: DecodeOptions, skipBad: boolean): Promise<Uint8Array | UnreadableImage> {

@@ -134,3 +134,23 @@ test("equal images are decoded once", async () => {
   assert.deepEqual(batch.shape, [2, 3, 8, 8]);
   store.dispose();
 });
+
+test("a set with one image more, and a part of a set, decode only what is new", async () => {
+  const folder = temporaryFolder();
+  const paths = Array.from({ length: 4 }, (_, i) => join(folder, `${i}.png`));
+  const written = await Promise.all(paths.map((path, i) => writeNoise(path, 6, 40 + i)));
+  const open = async (own: readonly string[]) => {
+    const store = await ImageStore.open(fileDataset(own), { size: 6 });
+    using batch = await store.batch(own.map((_, i) => i));
+    store.dispose();
+    return batch.toNumbers();
+  };
+  const before = new Set(readdirSync(join(cache, "decoded")));
+  await open(paths.slice(0, 3));
+  const made = readdirSync(join(cache, "decoded")).find((name) => name.endsWith(".u8") && !before.has(name));
+  // What is taken from there shows.
+  writeFileSync(join(cache, "decoded", made ?? ""), Buffer.alloc(3 * 108, 77));
+  const planes = Array.from({ length: 108 }, (_, i) => written[3]?.[(i % 36) * 3 + Math.floor(i / 36)]);
+  assert.deepEqual(await open(paths), [...new Array<number>(3 * 108).fill(77), ...planes]);
+  assert.deepEqual(await open(paths.slice(1, 2)), new Array<number>(108).fill(77));
+});
