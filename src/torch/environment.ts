@@ -18,7 +18,11 @@ const whileLoading = { OMP_WAIT_POLICY: "PASSIVE", KMP_BLOCKTIME: "0" };
  */
 const lasting = { ONEDNN_PRIMITIVE_CACHE_CAPACITY: "8192", TORCH_CUDNN_V8_API_DISABLED: "1" };
 
-/** Runs `load` with the variables that are not set already; afterwards child processes see none that only loading needs. */
+/**
+ * Runs `load` with the variables that are not set already; afterwards child processes see none that only loading needs.
+ * A worker's `process.env` is a copy that libraries do not see: there they are read when the main thread has loaded first,
+ * or when the worker was made with `SHARE_ENV`.
+ */
 export function withLibraryEnvironment<T>(load: () => T): T {
   for (const [name, value] of Object.entries(lasting)) process.env[name] ??= value;
   // A waiting policy of the user's, in whatever words, is the user's.

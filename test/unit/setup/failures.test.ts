@@ -1,6 +1,6 @@
 /** What the set-up says on a machine that lacks something: what, where, one command, exit code 2, no stack trace. */
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { type Ended, packageFolder, programs, root, runNode, temporaryFolder } from "./support.ts";
@@ -88,6 +88,28 @@ test("a CUDA build without its companions: how to get the CPU build", async () =
   const ldd = 'echo "	libcudart.so.13 => not found"';
   const ended = await setUp(folder.path, { ...compilers, python3: "exit 0", ldd }, { LIBTORCH: libtorch });
   assertPlainFailure(ended, /CUDA build/, /libcudart\.so\.13/, /CPU/);
+});
+
+test("a prebuilt addon of other sources: refused when it is named, compiled instead when it is installed", async () => {
+  using folder = temporaryFolder();
+  const place = join(folder.path, "package/node_modules/@hub-pathway", `${process.platform}-${process.arch}`);
+  mkdirSync(place, { recursive: true });
+  writeFileSync(join(place, "hub_pathway.node"), "");
+  const hubPathway = { sources: "others", modules: process.versions.modules, libtorch: "2.13.0" };
+  writeFileSync(join(place, "package.json"), JSON.stringify({ name: "p", hubPathway }));
+  const named = await setUp(folder.path, compilers, {}, ["--prebuilt", place]);
+  assertPlainFailure(named, /cannot be used: it is made for other sources \(others, not /);
+  rmSync(join(folder.path, "programs"), { recursive: true });
+  const installed = await setUp(folder.path, { python3: "exit 0" });
+  assertPlainFailure(installed, /is made for other sources .*compiling/, /no C\+\+ compiler/);
+});
+
+test("a system without libtorch: said at once, with what is supported", async () => {
+  using folder = temporaryFolder();
+  const bin = join(packageFolder(join(folder.path, "package")), "bin/hub-pathway.js");
+  const elsewhere = "data:text/javascript,Object.defineProperty(process, 'platform', { value: 'freebsd' })";
+  const ended = await runNode(["--import", elsewhere, bin, "setup"], { PATH: "", HOME: folder.path });
+  assertPlainFailure(ended, /does not run on freebsd/, /Linux with glibc/);
 });
 
 test("version, help and doctor before the set-up", async () => {
