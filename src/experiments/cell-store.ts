@@ -1,7 +1,7 @@
 /** Finished cells: one JSON file each, named by what it is and by a hash of everything that decides it. */
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { writeFileAtomic } from "../io/index.ts";
+import { proposeName, writeFileAtomic } from "../io/index.ts";
 import { fingerprint } from "../train/index.ts";
 
 /** A text as a part of the names of cells and folders. */
@@ -14,7 +14,7 @@ export class CellStore {
     this.folder = folder;
   }
 
-  /** A cell by its name (a path of letters, digits, dots, dashes and slashes) and key, computed when it is missing. */
+  /** A cell by its name, whose parts stand between slashes, and its key; computed when it is missing. */
   async cell<T>(name: string, key: unknown, compute: () => Promise<T>): Promise<T> {
     const before = this.read<T>(name, key);
     if (before !== undefined) return before;
@@ -31,7 +31,9 @@ export class CellStore {
     return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as T) : undefined;
   }
 
+  /** Names hold those of hubs and data sets, which are their authors'; none leads out of the folder. */
   #path(name: string, key: unknown): string {
-    return join(this.folder, `${name}-${fingerprint(key)}.json`);
+    const parts = name.split("/").map(proposeName);
+    return `${join(this.folder, ...parts)}-${fingerprint(key)}.json`;
   }
 }

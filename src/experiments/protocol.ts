@@ -1,5 +1,6 @@
 /** What a comparison holds fixed for all its methods: hub, data, split, options, budgets. */
 import { type Hub, largestInput, openHub } from "../hub/index.ts";
+import { proposeName } from "../io/index.ts";
 import {
   type DataRequest,
   defaultTrainOptions,
@@ -87,8 +88,7 @@ export const targets: readonly Target[] = [
 ];
 
 /** A name for files, of a folder or a known data set. */
-export const targetName = (source: string): string =>
-  source.replace(/[^a-z0-9.-]+/gi, "-").replace(/^-+|-+$/g, "") || "data";
+export const targetName = proposeName;
 
 /** The user's own images in place of the targets. */
 function targetOf(source: string): Target {

@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { appendFileSync, mkdirSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { writeFileAtomic } from "../io/index.ts";
+import { proposeName, writeFileAtomic } from "../io/index.ts";
 import { escapeHtml, escapeMarkdown, htmlPage, htmlTable, markdownTable, svgFile, textTable } from "../report/index.ts";
 import { setNumThreads, UserError } from "../torch/index.ts";
 import type { Experiment, ExperimentReport, ExperimentRequest, ReportSection, ReportTable } from "./experiment.ts";
@@ -92,7 +92,7 @@ export function saveReport(
   command: string,
 ): ReportFiles {
   const split = request.final || selfContained ? "" : "-validation";
-  const stem = `${name}${subjectOf(request)}${split}${request.quick ? "-quick" : ""}`;
+  const stem = proposeName(`${name}${subjectOf(request)}${split}${request.quick ? "-quick" : ""}`);
   mkdirSync(folder, { recursive: true });
   const path = (ending: string) => join(folder, `${stem}.${ending}`);
   const files = { markdown: path("md"), html: path("html"), json: path("json") };

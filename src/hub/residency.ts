@@ -233,7 +233,7 @@ export class Residency {
   }
 
   #spill(resident: Resident, tensors: Map<string, Tensor>): void {
-    mkdirSync(this.#folder, { recursive: true });
+    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     const path = join(this.#folder, `${resident.member.name}.${resident.serial}.safetensors`);
     writeSafetensors(path, tensors, {}, { scratch: true });
     this.counts.spills += 1;

@@ -8,6 +8,7 @@ export { appendJsonLine, readJsonLines, repairJsonLines } from "./json-lines.ts"
 export { LazyTensor } from "./lazy-tensor.ts";
 export { acquireLock, Lock, type LockOptions, withLock } from "./lock.ts";
 export { OnnxModel, onnxParts, openOnnx } from "./onnx/index.ts";
+export { newTag, tagPattern } from "./process-tag.ts";
 export { counted, printable, quoted, reasonOf, shown } from "./quoted.ts";
 export {
   kindOf,
@@ -21,7 +22,7 @@ export {
 export { isSafeName, proposeName, safeName } from "./safe-name.ts";
 export { type LazyWeights, readSafetensors, streamSafetensors, type Weights, writeSafetensors } from "./safetensors.ts";
 export { explainRead, explainSystem, explainWrite, systemCode } from "./system-errors.ts";
-export { isAbandoned, sweepTemporaries, temporaryPath } from "./temporary.ts";
+export { isAbandoned, isTemporary, sweepTemporaries, temporaryPath } from "./temporary.ts";
 export { openTfjs, readTfjsWeights } from "./tfjs/index.ts";
 export {
   isTorchScript,

@@ -32,21 +32,47 @@ export interface Weights {
  * @throws UserError naming the file when it is missing or breaks any rule of the format
  */
 export function readSafetensors(path: string): Weights {
-  const { text, start, stat } = readHeader(path);
-  const { size } = stat;
-  const { entries, metadata } = parseHeader(text, size - start, path);
+  for (let attempt = 1; ; attempt++) {
+    const read = readMapped(path, attempt);
+    if (read) return read;
+  }
+}
+
+/** Times that a file may be replaced while it is opened; more is a program that does nothing else. */
+const mostReplacements = 100;
+
+/** Undefined when another file took its place between the reading of the header and the mapping. */
+function readMapped(path: string, attempt: number): Weights | undefined {
+  const descriptor = openRegular(path);
   try {
+    const { text, start, stat } = readHeader(descriptor, path);
+    const { entries, metadata } = parseHeader(text, stat.size - start, path);
     const tensors = scope(() =>
       noGrad(() => {
-        const bytes = fromFile(path, { size, dtype: "uint8" });
-        // Another file may have taken its place since the header was read.
-        if (!sameFile(stat, fs.statSync(path))) throw changed(path);
-        return new Map(entries.map((entry) => [entry.name, tensorAt(bytes, start, entry, path)]));
+        const bytes = mapped(path, stat);
+        return bytes && new Map(entries.map((entry) => [entry.name, tensorAt(bytes, start, entry, path)]));
       }),
     );
-    return { tensors, metadata };
+    if (tensors) return { tensors, metadata };
+    if (attempt === mostReplacements) throw changed(path);
+    return undefined;
+  } finally {
+    fs.closeSync(descriptor);
+  }
+}
+
+/** The bytes of a file that was looked at before; undefined when another one has taken its place. */
+function mapped(path: string, before: fs.Stats): Tensor | undefined {
+  const isReplaced = (now = fs.statSync(path, { throwIfNoEntry: false })) =>
+    now?.dev !== before.dev || now.ino !== before.ino;
+  try {
+    const bytes = fromFile(path, { size: before.size, dtype: "uint8" });
+    if (isReplaced()) return undefined;
+    if (!sameFile(before, fs.statSync(path))) throw changed(path);
+    return bytes;
   } catch (error) {
     if (error instanceof UserError) throw error;
+    if (isReplaced()) return undefined;
     throw new UserError(`cannot read ${path}: ${reasonOf(error)}`, { cause: error });
   }
 }
@@ -62,10 +88,15 @@ export interface LazyWeights {
  * @throws UserError naming the file when it is missing or breaks any rule of the format
  */
 export async function streamSafetensors(path: string): Promise<LazyWeights> {
-  const { text, start, stat } = readHeader(path);
-  const { entries, metadata } = parseHeader(text, stat.size - start, path);
-  const source = new FileSource(path, stat);
-  return { tensors: new Map(entries.map((entry) => [entry.name, new Streamed(source, start, entry)])), metadata };
+  const descriptor = openRegular(path);
+  try {
+    const { text, start, stat } = readHeader(descriptor, path);
+    const { entries, metadata } = parseHeader(text, stat.size - start, path);
+    const source = new FileSource(path, stat);
+    return { tensors: new Map(entries.map((entry) => [entry.name, new Streamed(source, start, entry)])), metadata };
+  } finally {
+    fs.closeSync(descriptor);
+  }
 }
 
 class Streamed extends LazyTensor {
@@ -98,25 +129,23 @@ class Streamed extends LazyTensor {
   }
 }
 
-function readHeader(path: string): { text: string; start: number; stat: fs.Stats } {
-  const descriptor = openRegular(path);
+function readHeader(descriptor: number, path: string): { text: string; start: number; stat: fs.Stats } {
   try {
     const stat = fs.fstatSync(descriptor);
-    const invalid = `${path} is not a valid safetensors file`;
-    if (stat.size < 10) throw new UserError(`${invalid}: it has only ${stat.size} bytes`);
-    const length = Number(readBytes(descriptor, 0, 8, path).readBigUInt64LE(0));
-    if (length > maximumHeader || length > stat.size - 8) {
-      throw new UserError(
-        `${invalid}: its header claims ${length} bytes, the file has ${stat.size}; download it again`,
-      );
-    }
-    const bytes = readBytes(descriptor, 8, length, path);
-    return { text: decode(bytes, invalid), start: 8 + length, stat };
+    const length = headerLength(readBytes(descriptor, 0, Math.min(stat.size, 8), path), stat.size, path);
+    return { text: decode(readBytes(descriptor, 8, length, path), path), start: 8 + length, stat };
   } catch (error) {
     throw explainRead(error, path);
-  } finally {
-    fs.closeSync(descriptor);
   }
+}
+
+/** Length of the header, from the file's first 8 bytes and its size. */
+function headerLength(head: Buffer, size: number, path: string): number {
+  const invalid = `${path} is not a valid safetensors file`;
+  if (size < 10) throw new UserError(`${invalid}: it has only ${size} bytes`);
+  const length = Number(head.readBigUInt64LE(0));
+  if (length <= maximumHeader && length <= size - 8) return length;
+  throw new UserError(`${invalid}: its header claims ${length} bytes, the file has ${size}; download it again`);
 }
 
 function readBytes(descriptor: number, position: number, length: number, path: string): Buffer {
@@ -130,11 +159,13 @@ function readBytes(descriptor: number, position: number, length: number, path: s
   return bytes;
 }
 
-function decode(bytes: Buffer, invalid: string): string {
+function decode(bytes: Buffer, path: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    throw new UserError(`${invalid}: its header is not UTF-8; download or export it again`);
+    throw new UserError(
+      `${path} is not a valid safetensors file: its header is not UTF-8; download or export it again`,
+    );
   }
 }
 

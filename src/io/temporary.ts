@@ -13,6 +13,11 @@ export function temporaryPath(folder: string, label: string): string {
   return join(folder, `.${label.slice(0, longestLabel)}.${newTag()}.tmp`);
 }
 
+/** Whether `temporaryPath` made a name. */
+export function isTemporary(name: string): boolean {
+  return temporaryName.test(name);
+}
+
 /**
  * Removes from a folder what `temporaryPath` named and a killed process left; what a running process makes stays. A folder
  * that is missing has nothing, and what cannot be removed stays.

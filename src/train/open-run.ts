@@ -1,7 +1,7 @@
 /** A finished run, opened to predict: its folder is all that is needed. */
 import { tmpdir } from "node:os";
 import { Residency } from "../hub/index.ts";
-import { temporaryPath } from "../io/index.ts";
+import { sweepTemporaries, temporaryPath } from "../io/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
 import { type KeptSource, loadModel } from "./kept-model.ts";
 import type { Predictor } from "./learner.ts";
@@ -43,6 +43,8 @@ export function openRun(path: string, restore: Restore, options: OpenRunOptions 
   if (!folder.isFinished) {
     throw new UserError(`${path} is not finished: continue it with \`hub-pathway train --resume ${path}\``);
   }
+  // What a killed process spilled is nobody's.
+  if (hubMemory !== undefined) sweepTemporaries(tmpdir());
   const residency =
     hubMemory === undefined
       ? undefined

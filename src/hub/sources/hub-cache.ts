@@ -5,10 +5,10 @@
  *     models--OWNER--NAME/blobs/ETAG              holds the bytes
  *     models--OWNER--NAME/snapshots/COMMIT/PATH   is a relative link to the blob, or a copy where links cannot be
  */
-import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import { copyFile, mkdir, readdir, readFile, readlink, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
+import { isTemporary, sweepTemporaries, temporaryPath } from "../../io/index.ts";
 import { type Identity, identify, mismatch } from "./digest.ts";
 import { explainWrite } from "./errors.ts";
 import { commitPattern, expectedOf, type RepositoryFile } from "./hub-api.ts";
@@ -53,7 +53,7 @@ export class HubCache {
     const entries = await readdir(root, { recursive: true, withFileTypes: true }).catch(() => []);
     return entries
       .slice(0, maximumEntries)
-      .filter((entry) => !entry.isDirectory())
+      .filter((entry) => !entry.isDirectory() && !isTemporary(entry.name))
       .map((entry) => relative(root, join(entry.parentPath, entry.name)).replaceAll("\\", "/"))
       .filter(safeRelativePath)
       .sort();
@@ -93,9 +93,10 @@ export class HubCache {
 
 /** Lets `make` make a temporary file or link and renames it to `path`. */
 async function placed(path: string, make: (temporary: string) => Promise<void>): Promise<void> {
-  const temporary = `${path}.${randomBytes(4).toString("hex")}.tmp`;
+  const temporary = temporaryPath(dirname(path), basename(path));
   try {
     await mkdir(dirname(path), { recursive: true });
+    sweepTemporaries(dirname(path));
     await make(temporary);
     await rename(temporary, path);
   } catch (error) {

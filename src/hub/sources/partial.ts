@@ -2,31 +2,17 @@
  * A file that is not complete yet. Its name says what it will be (`stem`), by which validator the server can tell that
  * the rest still fits, and who writes it:
  *
- *     STEM.VALIDATOR.OWNER.incomplete    OWNER is "free", or MACHINE-PROCESS-NUMBER
+ *     STEM.VALIDATOR.OWNER.incomplete    OWNER is "free", or the tag of a process
  *
  * Only its owner writes it. A download starts by renaming what another one left, which only one process can do.
  */
-import { createHash, randomBytes } from "node:crypto";
 import fs from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
-import { hostname } from "node:os";
 import { join } from "node:path";
+import { isAbandoned, newTag, tagPattern } from "../../io/index.ts";
 import { explainWrite } from "./errors.ts";
 
-/** A process that cannot be asked has this long to go on writing. */
-const abandonedMs = 24 * 3600 * 1000;
 const maximumValidator = 90;
-
-const machine = createHash("sha256").update(`${hostname()}|${processNamespace()}`).digest("hex").slice(0, 8);
-
-/** Containers may share a folder and a host's name, but not the numbers of processes. */
-function processNamespace(): string {
-  try {
-    return fs.readlinkSync("/proc/self/ns/pid");
-  } catch {
-    return "";
-  }
-}
 
 interface Name {
   readonly stem: string;
@@ -34,8 +20,9 @@ interface Name {
   readonly owner: string;
 }
 
+const nameEnd = new RegExp(`^([\\w-]+)\\.(free|${tagPattern.source})\\.incomplete$`);
+
 const fileName = ({ stem, validator, owner }: Name): string => `${stem}.${validator}.${owner}.incomplete`;
-const newOwner = (): string => `${machine}-${process.pid}-${randomBytes(4).toString("hex")}`;
 
 export class Partial {
   readonly #folder: string;
@@ -54,7 +41,7 @@ export class Partial {
   static async claim(folder: string, stem: string): Promise<Partial> {
     try {
       await mkdir(folder, { recursive: true });
-      const name = (await adopt(folder, stem)) ?? { stem, validator: "-", owner: newOwner() };
+      const name = (await adopt(folder, stem)) ?? { stem, validator: "-", owner: newTag() };
       const path = join(folder, fileName(name));
       const handle = await open(path, fs.constants.O_RDWR | fs.constants.O_CREAT, 0o666);
       return new Partial(folder, name, handle, (await handle.stat()).size);
@@ -148,8 +135,8 @@ async function adopt(folder: string, stem: string): Promise<Name | undefined> {
   let best: { name: Name; size: number } | undefined;
   for (const entry of await readdir(folder)) {
     const left = parse(entry, stem);
-    if (!left || !(await isAbandoned(join(folder, entry), left.owner))) continue;
-    const name = { ...left, owner: newOwner() };
+    if (!left || !(left.owner === "free" || isAbandoned(left.owner, join(folder, entry)))) continue;
+    const name = { ...left, owner: newTag() };
     const path = join(folder, fileName(name));
     try {
       await rename(join(folder, entry), path);
@@ -166,23 +153,6 @@ async function adopt(folder: string, stem: string): Promise<Name | undefined> {
 
 function parse(entry: string, stem: string): Name | undefined {
   if (!entry.startsWith(`${stem}.`)) return undefined;
-  const parts = /^(-|[\w-]+)\.(free|[0-9a-f]{8}-\d+-[0-9a-f]{8})\.incomplete$/.exec(entry.slice(stem.length + 1));
+  const parts = nameEnd.exec(entry.slice(stem.length + 1));
   return parts ? { stem, validator: parts[1] as string, owner: parts[2] as string } : undefined;
-}
-
-async function isAbandoned(path: string, owner: string): Promise<boolean> {
-  if (owner === "free") return true;
-  const [host, id] = owner.split("-");
-  if (host === machine && !isAlive(Number(id))) return true;
-  const written = await stat(path).catch(() => undefined);
-  return written !== undefined && Date.now() - written.mtimeMs > abandonedMs;
-}
-
-function isAlive(id: number): boolean {
-  try {
-    process.kill(id, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
 }

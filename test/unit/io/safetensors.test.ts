@@ -1,6 +1,7 @@
 /** Reading what the format's own library wrote, round trips, and files that break the format's rules. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -11,6 +12,7 @@ import {
   type Dtype,
   disposeTree,
   empty,
+  full,
   Generator,
   memory,
   randn,
@@ -205,4 +207,31 @@ test("files with flipped, cut and inserted bytes are read properly or refused", 
     }),
     { numRuns: 500, seed: 20240602 },
   );
+});
+
+test("a file that another process replaces all the time is read as one of its versions", async () => {
+  const path = join(folder, "replaced.safetensors");
+  const value = (n: number) => scope(() => writeSafetensors(`${path}.${n}`, new Map([["a", full([n * 500 + 7], n)]])));
+  for (const n of [1, 2]) value(n);
+  copyFileSync(`${path}.1`, path);
+  const program = `
+    const fs = require("node:fs");
+    for (let i = 0; ; i++) {
+      fs.copyFileSync(${JSON.stringify(path)} + "." + (1 + (i % 2)), ${JSON.stringify(path)} + ".new");
+      fs.renameSync(${JSON.stringify(path)} + ".new", ${JSON.stringify(path)});
+    }`;
+  const writer = spawn(process.execPath, ["--eval", program], { stdio: "ignore" });
+  try {
+    const seen = new Set<number>();
+    for (let i = 0; i < 200 || seen.size < 2; i++) {
+      const { tensors } = readSafetensors(path);
+      const numbers = tensors.get("a")?.toNumbers() ?? [];
+      const [first = 0] = numbers;
+      assert.deepEqual([numbers.length, new Set(numbers).size], [first * 500 + 7, 1]);
+      seen.add(first);
+      disposeTree(tensors);
+    }
+  } finally {
+    writer.kill("SIGKILL");
+  }
 });
