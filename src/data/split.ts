@@ -8,8 +8,8 @@ import type { Dataset, Item } from "./types.ts";
 export interface SplitOptions {
   seed: number;
   /** Parts of each class, 0 … 1, where the data set does not fix the split itself. */
-  testFraction?: number;
-  validationFraction?: number;
+  testFraction?: number | undefined;
+  validationFraction?: number | undefined;
   /** Largest number of training images of a class; the rest is not used. */
   trainPerClass?: number | undefined;
   /** Largest number of validation images of a class. */

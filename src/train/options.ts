@@ -99,11 +99,12 @@ export const requestedOptionShape = {
 
 export type RequestedOptions = z.output<z.ZodObject<typeof requestedOptionShape>>;
 
-const schema = z.object({ ...requestedOptionShape, epochs });
+/** Options of a run, whose epochs are settled. */
+export const trainOptionsSchema = z.object({ ...requestedOptionShape, epochs });
 
-export type TrainOptions = z.output<typeof schema>;
+export type TrainOptions = z.output<typeof trainOptionsSchema>;
 
-export const defaultTrainOptions: TrainOptions = schema.parse({ epochs: 16 });
+export const defaultTrainOptions: TrainOptions = trainOptionsSchema.parse({ epochs: 16 });
 
 /** What the usual number of epochs depends on. */
 export interface EpochNeeds {

@@ -2,27 +2,16 @@
 import { existsSync } from "node:fs";
 import { isAbsolute, join, relative, resolve, sep } from "node:path";
 import { z } from "zod";
+import { type AugmentName, augmentations } from "../data/index.ts";
 import { type Hub, memberFingerprint, withMembers } from "../hub/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
 import type { DataRequest, TaskData } from "./data.ts";
 import { scaleVersion } from "./feature-scale.ts";
 import type { Method } from "./method.ts";
-import { defaultTrainOptions, type TrainOptions } from "./options.ts";
+import { type TrainOptions, trainOptionsSchema } from "./options.ts";
 import type { RankingPrior } from "./ranking.ts";
 
 export const runVersion = 3;
-
-const plain = z.union([z.string(), z.number(), z.boolean(), z.null()]);
-
-/** Options by name; each has the type of its default, and those that a later version added have their default. */
-const optionsSchema = z.record(z.string(), plain).transform((given, context): TrainOptions => {
-  for (const [name, value] of Object.entries(defaultTrainOptions)) {
-    if (Object.hasOwn(given, name) && typeof given[name] !== typeof value) {
-      context.addIssue({ code: "custom", path: [name], message: `must be a ${typeof value}` });
-    }
-  }
-  return { ...defaultTrainOptions, ...given };
-});
 
 const priorSchema = z.object({
   score: z.string(),
@@ -31,12 +20,17 @@ const priorSchema = z.object({
 });
 
 /** How the data were decoded, split and augmented: a data request apart from place, seed and batches. */
-const formSchema = z.looseObject({
+const formSchema = z.object({
   imageSize: z.int().min(1).max(4096),
-  augment: z.string(),
-  split: z.record(z.string(), plain),
+  augment: z.enum(Object.keys(augmentations) as [AugmentName, ...AugmentName[]]),
+  split: z.object({
+    testFraction: z.number().min(0).max(1).optional(),
+    validationFraction: z.number().min(0).max(1).optional(),
+    trainPerClass: z.int().min(1).optional(),
+    validationPerClass: z.int().min(1).optional(),
+  }),
   skipBad: z.boolean().default(false),
-  duplicates: z.string().optional(),
+  duplicates: z.enum(["group", "keep"]).default("group"),
 });
 
 export type DataForm = z.output<typeof formSchema>;
@@ -47,7 +41,7 @@ export const runSchema = z.object({
   /** Version of the method's computation. */
   methodVersion: z.int(),
   choices: z.record(z.string(), z.unknown()),
-  options: optionsSchema,
+  options: trainOptionsSchema,
   hub: z.object({
     name: z.string(),
     /** A hint where it was, relative to the run's folder where it is no name. */
@@ -113,7 +107,7 @@ function formOf(request: DataRequest): DataForm {
 /** The data request of a run, for data at the given place. */
 export function requestOf({ data, options }: RunConfig, source: string): DataRequest {
   const { seed, batchSize, frozenViews } = options;
-  return { ...(data.form as Omit<DataRequest, "source">), source, seed, batchSize, views: frozenViews };
+  return { ...data.form, source, seed, batchSize, views: frozenViews };
 }
 
 function plainCopy<T>(value: T): T {
