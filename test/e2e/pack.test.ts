@@ -3,12 +3,15 @@
  * machine without compiler and Python, and holds every file that its pages refer to.
  */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, posix } from "node:path";
 import { after, test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { documentedBlocks, repositoryFiles, shortened, writeDocumentedFiles } from "../support/documented-commands.ts";
+import { FileServer, serveRepository } from "../support/file-server.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "hub-pathway-pack-"));
@@ -70,6 +73,18 @@ function assertComplete(files: readonly string[]): void {
   }
 }
 
+/** The folder with the installed package, once it is there. */
+let installed: string | undefined;
+
+/** Without holding up this process, whose server the program asks. */
+async function runAside(command: string, args: string[], { cwd, env }: { cwd: string; env: Record<string, string> }) {
+  const child = spawn(command, args, { cwd, env: { ...environment, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  let said = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (said += String(chunk)));
+  const [code] = await once(child, "close");
+  assert.equal(code, 0, said);
+}
+
 test("the manifest says what a registry shows, and where the package runs", () => {
   const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Record<string, unknown>;
   for (const field of ["description", "license", "keywords", "engines", "os", "cpu", "files", "bin", "exports"]) {
@@ -114,4 +129,63 @@ test("npm pack, npm install, set-up without a compiler, then the program and the
 console.log(JSON.stringify(tensor([1, 2]).add(tensor([10, 20])).toArray()));\n`;
   writeFileSync(join(home, "sum.js"), script);
   assert.equal(run(process.execPath, ["sum.js"], { cwd: home }).stdout, "[11,22]\n");
+  installed = home;
+});
+
+/** Runs command lines in one process, as the program does, and writes what became of each. */
+const driver = (home: string): string => `
+import { writeFileSync } from "node:fs";
+import { main } from ${JSON.stringify(pathToFileURL(join(home, "node_modules/hub-pathway/dist/cli/main.js")).href)};
+const outcomes = [];
+for (const args of JSON.parse(process.argv[2])) {
+  let text = "";
+  const real = [process.stdout, process.stderr].map((stream) => {
+    const { write } = stream;
+    stream.write = (chunk) => { text += chunk; return true; };
+    return () => { stream.write = write; };
+  });
+  const code = await main(args);
+  for (const restore of real) restore();
+  outcomes.push({ code, text });
+}
+writeFileSync(process.argv[3], JSON.stringify(outcomes));
+process.exitCode = 0;
+`;
+
+test("every command line of README and docs runs in the installed package", async () => {
+  assert.ok(installed, "the package is installed");
+  const script = join(folder, "driver.mjs");
+  writeFileSync(script, driver(installed));
+  const files = join(folder, "files");
+  mkdirSync(files);
+  await writeDocumentedFiles(files);
+  const server = await FileServer.start();
+  for (const revision of ["main", "revision"]) {
+    serveRepository(server, "owner/name", repositoryFiles(folder), { revision });
+  }
+  const env = { HUB_PATHWAY_CACHE: join(folder, "cache"), HF_ENDPOINT: server.origin, HF_HOME: join(folder, "hf") };
+  let count = 0;
+  try {
+    for (const [i, { page, commands }] of documentedBlocks().entries()) {
+      const place = join(folder, `block-${i}`);
+      cpSync(files, place, { recursive: true });
+      const runnable = commands.flatMap(({ line, args }) => {
+        const short = shortened(args);
+        return short ? [{ ...short, where: `${page}:${line}: ${args.join(" ")}` }] : [];
+      });
+      const answers = join(folder, `answers-${i}.json`);
+      const lines = JSON.stringify(runnable.map(({ args }) => args));
+      await runAside(process.execPath, [script, lines, answers], { cwd: place, env });
+      const outcomes = JSON.parse(readFileSync(answers, "utf8")) as { code: number; text: string }[];
+      for (const [j, { where, code, says }] of runnable.entries()) {
+        const { code: got, text = "" } = outcomes[j] ?? {};
+        assert.equal(got, code, `${where}\n${text}`);
+        if (says) assert.match(text, says, where);
+        count += 1;
+      }
+    }
+  } finally {
+    await server.stop();
+  }
+  assert.ok(count > 25, `${count} commands`);
 });

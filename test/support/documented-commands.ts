@@ -1,0 +1,137 @@
+/** Command lines that README and docs show, as text to run, and small stand-ins for the files that they name. */
+import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { toBinary } from "@bufbuild/protobuf";
+import { writeSafetensors } from "../../src/io/index.ts";
+import { ModelProtoSchema } from "../../src/io/onnx/onnx-pb.generated.ts";
+import { createBackbone } from "../../src/models/index.ts";
+import { Generator, scope, type Tensor, zeros } from "../../src/torch/index.ts";
+import { floats, model } from "../fixtures/onnx/builder.ts";
+import { layers, saveLayers } from "../fixtures/tfjs/oracle.ts";
+import { writeShapeImages, writeSmallHub } from "./small-hub.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** One block of a page: its commands run one after the other in one folder. */
+export interface DocumentedBlock {
+  page: string;
+  commands: { line: number; args: string[] }[];
+}
+
+const pages = (): string[] => {
+  const docs = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"));
+  return ["README.md", ...docs.map((name) => `docs/${name}`)];
+};
+
+/** The blocks of README and docs/*.md with commands of the program; text after # is a remark. */
+export function documentedBlocks(): DocumentedBlock[] {
+  return pages().flatMap((page) => {
+    const blocks: DocumentedBlock[] = [];
+    let open = false;
+    for (const [i, text] of readFileSync(join(root, page), "utf8").split("\n").entries()) {
+      const args = argumentsOf(text);
+      if (args && open) blocks.at(-1)?.commands.push({ line: i + 1, args });
+      else if (args) blocks.push({ page, commands: [{ line: i + 1, args }] });
+      // A block ends with its fence, or with the first line that is not indented as code is.
+      open = args !== undefined || (open && text !== "```" && /^(?! {0,3}\S)|^\S/.test(text) && text.trim() !== "");
+    }
+    return blocks;
+  });
+}
+
+/** A command as a test runs it: shortened by further options, since the last of two counts. */
+export interface Runnable {
+  args: string[];
+  code: number;
+  /** What it says, where that matters. */
+  says?: RegExp;
+}
+
+/** undefined for a command that only a network or hours of computing could answer. */
+export function shortened(args: readonly string[]): Runnable | undefined {
+  const [command = "", second] = args;
+  const longer = (...more: string[]): Runnable => ({ args: [...args, ...more], code: 0 });
+  if (command === "setup" || args.includes("--help")) return longer();
+  if (command === "train") return longer("--epochs", "1", "--threads", "1");
+  if (command === "rl" && second === "train") {
+    return longer("--steps", "256", "--copies", "4", "--set", "rollout=16", "--threads", "1");
+  }
+  if (command === "rl") return longer("--episodes", "2");
+  if (command === "data" && second === "fetch") return undefined;
+  if (command !== "experiment") return longer();
+  if (args.includes("--data")) return longer("--quick", "--seeds", "1", "--jobs", "1");
+  // The project's own targets are fetched, and its games take hours: what is finished is shown, which is nothing.
+  return { args: [...args, "--tables"], code: 1, says: /experiment first|finished/ };
+}
+
+function argumentsOf(line: string): string[] | undefined {
+  const [, command] = /^(?: {4})?(?:npx )?hub-pathway (.*)$/.exec(line) ?? [];
+  return command
+    ?.replace(/\s#\s.*$/, "")
+    .trim()
+    .split(/\s+/);
+}
+
+type State = ReadonlyMap<string, Tensor>;
+
+/** A small residual network's weights under the key names of a checkpoint. */
+function writeWeights(path: string, prefix: string, more: (state: State) => [string, Tensor][] = () => []): void {
+  using generator = new Generator(1);
+  using backbone = createBackbone("resnet", { layers: [1, 1], width: 8, stem: "small", stemStride: 2 }, { generator });
+  scope(() => {
+    const state = backbone.stateDict();
+    const named = Array.from(state, ([key, value]) => [`${prefix}${key}`, value] as [string, Tensor]);
+    writeSafetensors(path, new Map([...named, ...more(state)]));
+  });
+}
+
+/** What the pages take for granted: a folder of images, pictures without labels, a hub, and files of models. */
+export async function writeDocumentedFiles(folder: string): Promise<void> {
+  renameSync(await writeShapeImages(folder, 12), join(folder, "photos"));
+  mkdirSync(join(folder, "unsorted"));
+  for (const name of ["some.jpg", "other.png", "unsorted/one.png"]) {
+    cpSync(join(folder, "photos/circle/1.png"), join(folder, name));
+  }
+  renameSync(writeSmallHub(folder), join(folder, "my-hub"));
+  writeWeights(join(folder, "moco_v1_200ep.pth"), "module.encoder_q.", () => [["module.queue", zeros([4, 8])]]);
+  writeWeights(join(folder, "maskrcnn_resnet50_fpn.pth"), "backbone.body.");
+  writeFileSync(join(folder, "net.onnx"), toBinary(ModelProtoSchema, convolution()));
+  await saveLayers(folder, "nsfw", tinyLayers());
+}
+
+/** Files of the repository hf:owner/name. @param folder a place for them */
+export function repositoryFiles(folder: string): Record<string, Uint8Array> {
+  const path = join(folder, "model.safetensors");
+  writeWeights(path, "");
+  return { "model.safetensors": readFileSync(path) };
+}
+
+/** One convolution, the mean over its pixels, and a classifier. */
+function convolution() {
+  const wave = (count: number) => Float32Array.from({ length: count }, (_, i) => Math.sin(i) / 4);
+  return model({
+    nodes: [
+      { op: "Conv", inputs: ["image", "w", "b"], outputs: ["c"], attributes: { strides: [2, 2] } },
+      { op: "Relu", inputs: ["c"], outputs: ["r"] },
+      { op: "GlobalAveragePool", inputs: ["r"], outputs: ["p"] },
+      { op: "Flatten", inputs: ["p"], outputs: ["f"] },
+      { op: "Gemm", inputs: ["f", "head"], outputs: ["out"] },
+    ],
+    initializers: [
+      floats("w", [16, 3, 3, 3], wave(16 * 27)),
+      floats("b", [16], wave(16)),
+      floats("head", [16, 5], wave(80)),
+    ],
+  });
+}
+
+function tinyLayers() {
+  return layers.sequential({
+    layers: [
+      layers.layers.conv2d({ inputShape: [24, 24, 3], filters: 8, kernelSize: 3, strides: 2, activation: "relu" }),
+      layers.layers.globalAveragePooling2d({}),
+      layers.layers.dense({ units: 3, activation: "softmax" }),
+    ],
+  });
+}
