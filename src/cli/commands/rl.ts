@@ -18,7 +18,7 @@ const trainExamples = `${environments}
 Examples:
   hub-pathway rl train --env minatar:breakout --algorithm ppo --steps 1000000 --out runs/breakout
   hub-pathway hub add breakout runs/breakout --hub games
-  hub-pathway rl train --env minatar:asterix --algorithm ppo --hub games --k 2 --out runs/asterix`;
+  hub-pathway rl train --env minatar:asterix --algorithm ppo --hub games --k 1 --out runs/asterix`;
 
 export function addRlCommand(program: Command, output: () => Output): void {
   const rl = program.command("rl").description("reinforcement learning over a hub of agents");
