@@ -31,6 +31,8 @@ export interface AddFlags {
   std?: number[];
   interpolation?: MemberInput["interpolation"];
   channelOrder?: MemberInput["channelOrder"];
+  trainedOn?: string;
+  /** The same, as it was called. */
   data?: string;
   paradigm?: string;
   licence?: string;
@@ -86,7 +88,7 @@ async function addAgent(name: string, run: string, flags: AddFlags, output: Outp
 function unknowns(entry: { licence: string; pretraining: { data: string; paradigm: string } }): [string, string][] {
   const { licence, pretraining } = entry;
   const fields: [string, string, string][] = [
-    ["what it was pre-trained on", "data", pretraining.data],
+    ["what it was pre-trained on", "trained-on", pretraining.data],
     ["how it was pre-trained", "paradigm", pretraining.paradigm],
     ["its licence", "licence", licence],
   ];
@@ -94,7 +96,7 @@ function unknowns(entry: { licence: string; pretraining: { data: string; paradig
 }
 
 function wishes(flags: AddFlags): Wishes {
-  const { arch, config, prefix, layout, under, features, data, paradigm, licence } = flags;
+  const { arch, config, prefix, layout, under, features, trainedOn, data = trainedOn, paradigm, licence } = flags;
   const { size, normalize, interpolation, channelOrder } = flags;
   if (normalize && (flags.mean || flags.std)) throw new ConfigError("give --normalize, or --mean and --std, not both");
   if ((flags.mean === undefined) !== (flags.std === undefined))

@@ -38,6 +38,12 @@ function architecture({ architecture: name, weights }: MemberEntry): string {
   return name === "graph" ? weights.format : name;
 }
 
+/** Bytes of a member's files; undefined where one is missing. */
+export function memberBytes(dir: string, { weights }: MemberEntry): number | undefined {
+  const files = [weights, ...weights.files].map(({ file }) => file);
+  return bytesOf(dir, files);
+}
+
 function bytesOf(dir: string, files: readonly string[]): number | undefined {
   const sizes = files.map((file) => statSync(join(dir, file), { throwIfNoEntry: false })?.size);
   return sizes.reduce((sum, bytes) => (sum === undefined || bytes === undefined ? undefined : sum + bytes), 0);
@@ -46,10 +52,7 @@ function bytesOf(dir: string, files: readonly string[]): number | undefined {
 export function list(name: string, output: Output): void {
   const dir = findHub(name);
   const manifest = readManifest(dir);
-  const members = manifest.members.map((entry) => {
-    const files = [entry.weights, ...entry.weights.files].map(({ file }) => file);
-    return { entry, bytes: bytesOf(dir, files) };
-  });
+  const members = manifest.members.map((entry) => ({ entry, bytes: memberBytes(dir, entry) }));
   const agents = (manifest.agents ?? []).map((entry) => ({ entry, bytes: bytesOf(dir, [entry.weights.file]) }));
   const tables = [
     ...(members.length > 0 ? [textTable(members, memberColumns)] : []),

@@ -3,7 +3,8 @@ import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { augmentations } from "../data/index.ts";
-import { writeFileAtomic } from "../io/index.ts";
+import { findHub, readManifest } from "../hub/index.ts";
+import { shown as shownName, writeFileAtomic } from "../io/index.ts";
 import { freeRunFolder } from "../library/index.ts";
 import { findMethod } from "../methods/index.ts";
 import { amount, duration, runReport } from "../report/index.ts";
@@ -20,6 +21,7 @@ import {
 } from "../train/index.ts";
 import type { Output } from "./context.ts";
 import { dataRequest } from "./data-flags.ts";
+import { memberBytes } from "./hub-list.ts";
 import { sayInterrupted, withInterrupt } from "./interrupt.ts";
 import { type PlanContext, sayPlan, usualPictureSide } from "./plan.ts";
 import { countProgress } from "./progress.ts";
@@ -73,6 +75,7 @@ function settled(given: Partial<TrainSettings>): Ready {
 async function start(settings: Ready, output: Output): Promise<void> {
   const { method, hub, data, out, hubMemory, trust, batchSize, augment, imageSize } = settings;
   const device = findDevice(settings.device);
+  requireRoom(hub, hubMemory);
   const request = {
     method: findMethod(method),
     choices: choices(settings),
@@ -88,6 +91,18 @@ async function start(settings: Ready, output: Output): Promise<void> {
   const pictureSide = await usualPictureSide(data);
   const shown = { sizeIsChosen: imageSize !== undefined, pictureSide, device, out, source: data };
   await watched(shown, output, (session) => trainRun({ ...request, ...session }));
+}
+
+/** @throws ConfigError for a budget in which the largest model of the hub has no room, even alone */
+function requireRoom(hub: string, hubMemory: number | undefined): void {
+  if (hubMemory === undefined) return;
+  const dir = findHub(hub);
+  const sizes = readManifest(dir).members.map((entry) => ({ name: entry.name, bytes: memberBytes(dir, entry) ?? 0 }));
+  const largest = sizes.reduce((first, other) => (other.bytes > first.bytes ? other : first), { name: "", bytes: 0 });
+  if (hubMemory >= largest.bytes) return;
+  throw new ConfigError(
+    `--hub-memory is ${hubMemory} bytes, and ${shownName(largest.name)} alone has ${largest.bytes}: give at least that`,
+  );
 }
 
 /** Continues a run; what was written beside its folder must be as the run has it, and --epochs may be more. */
@@ -163,7 +178,7 @@ async function finish(
     writeFileAtomic(report, [html]);
     if (data.skipped > 0) output.warn(`${data.skipped} images could not be read and were left out`);
     const { keep = "best" } = options;
-    for (const line of verdictLines({ evaluation, classes: data.classes, courses, keep })) output.say(line);
+    for (const line of verdictLines({ summary, courses, keep })) output.say(line);
     const { trainingFlops, seconds } = outcome;
     output.say(`${amount(trainingFlops)}FLOPs of training in ${duration(seconds)}, report: ${report}`);
     output.say(`next:\n  ${nextCommands(out, source, data).join("\n  ")}`);

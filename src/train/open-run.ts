@@ -96,7 +96,8 @@ function setBudget(predictor: Predictor, flops: number, largest: number): void {
     predictor.k = k;
     if (predictor.inferenceFlops <= flops) return;
   }
+  const least = Math.ceil(predictor.inferenceFlops);
   throw new ConfigError(
-    `--flops is ${flops}: even one model costs ${Math.round(predictor.inferenceFlops)} FLOPs for an image`,
+    `--flops is ${flops}: even one model costs ${least} FLOPs for an image; give at least --flops ${least}`,
   );
 }

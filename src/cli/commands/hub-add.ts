@@ -20,7 +20,7 @@ only for the last two.
 
 Examples:
   hub-pathway hub add breakout runs/breakout --hub games
-  hub-pathway hub add moco checkpoints/moco_v1_200ep.pth --hub my-hub --data ImageNet
+  hub-pathway hub add moco checkpoints/moco_v1_200ep.pth --hub my-hub --trained-on ImageNet
   hub-pathway hub add seg deeplabv3.pth --hub my-hub
   hub-pathway hub add small net.onnx --hub my-hub --size 64 --normalize imagenet --features /pool/Flatten_output_0`;
 
@@ -46,7 +46,8 @@ export function addMemberCommands(hub: Command, output: () => Output): void {
     .option("--std <r,g,b>", "deviation of each channel, of values in [0, 1]", triple)
     .addOption(new Option("--interpolation <kind>", "of resizing").choices(["bilinear", "bicubic", "nearest"]))
     .addOption(new Option("--channel-order <order>", "of the channels").choices(["rgb", "bgr"]))
-    .option("--data <text>", "what it was pre-trained on")
+    .option("--trained-on <text>", "what it was pre-trained on")
+    .addOption(new Option("--data <text>", "the same, as it was called").hideHelp())
     .option("--paradigm <text>", "how it was pre-trained")
     .option("--licence <text>", "licence of the weights")
     .option("--agent <name>", "which agent of a run over a hub of agents (default: the one that was activated most)")

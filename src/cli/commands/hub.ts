@@ -5,6 +5,7 @@ import type { Output } from "../context.ts";
 import { trustHelp } from "../flags.ts";
 import type { HubFlags } from "../hub-command.ts";
 import { addMemberCommands } from "./hub-add.ts";
+import { hubFlag, type Place, placeOf } from "./place.ts";
 import { addRankCommand } from "./rank.ts";
 
 const actions = () => import("../hub-command.ts");
@@ -14,22 +15,30 @@ export function addHubCommand(program: Command, output: () => Output): void {
   hub
     .command("ls [dir]")
     .description("list a hub's members, as hub.json describes them")
-    .addHelpText("after", "\nExample:\n  hub-pathway hub ls hubs/starter")
-    .action(async (dir: string = starterHub) => (await import("../hub-list.ts")).list(dir, output()));
+    .option(...hubFlag)
+    .addHelpText("after", "\nExample:\n  hub-pathway hub ls\n  hub-pathway hub ls --hub my-hub")
+    .action(async (dir: string | undefined, flags: Place) =>
+      (await import("../hub-list.ts")).list(placeOf(dir, flags), output()),
+    );
   hub
-    .command("show <dir> [member]")
+    .command("show [dir] [member]")
     .description("parameters, FLOPs, feature width, paradigm and licence of a hub's members, or all about one")
+    .option(...hubFlag)
     .option("--trust", trustHelp)
     .addHelpText("after", "\nExample:\n  hub-pathway hub show hubs/starter resnet-clipart-supervised")
-    .action(async (dir: string, member: string | undefined, flags: HubFlags) =>
-      (await actions()).show(dir, member, flags, output()),
-    );
+    .action(async (first: string | undefined, second: string | undefined, flags: HubFlags & Place) => {
+      const member = flags.hub === undefined ? second : first;
+      await (await actions()).show(flags.hub ?? first ?? starterHub, member, flags, output());
+    });
   hub
     .command("verify [dir]")
     .description("check hashes, keys, shapes, preprocessing and a forward pass of every member")
+    .option(...hubFlag)
     .option("--trust", trustHelp)
     .addHelpText("after", "\nExample:\n  hub-pathway hub verify hubs/starter")
-    .action(async (dir: string = starterHub, flags: HubFlags) => (await actions()).verify(dir, flags, output()));
+    .action(async (dir: string | undefined, flags: HubFlags & Place) =>
+      (await actions()).verify(placeOf(dir, flags), flags, output()),
+    );
   addMemberCommands(hub, output);
   addRankCommand(hub, output);
 }

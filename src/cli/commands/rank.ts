@@ -1,11 +1,11 @@
 /** Options of `hub-pathway hub rank`. */
 import { type Command, Option } from "commander";
-import { starterHub } from "../../hub/find-hub.ts";
 import { scoreNames } from "../../hub/ranking/score-names.ts";
 import type { Output } from "../context.ts";
 import type { RankFlags } from "../rank-command.ts";
 import { addSettings } from "../settings.ts";
 import { rankShape } from "../train-settings.ts";
+import { hubFlag, placeOf } from "./place.ts";
 
 const scoreHelp = `
 Scores (larger is better; none trains anything):
@@ -24,6 +24,7 @@ export function addRankCommand(hub: Command, output: () => Output): void {
     .command("rank [dir]")
     .description("rank a hub's members for labelled images, without training")
     .optionsGroup("Models:")
+    .option(...hubFlag)
     .addOption(
       new Option(
         "--score <names...>",
@@ -32,7 +33,8 @@ export function addRankCommand(hub: Command, output: () => Output): void {
     );
   addSettings(command, rankShape)
     .addHelpText("after", scoreHelp)
-    .action(async (dir: string = starterHub, flags: RankFlags) =>
-      (await import("../rank-command.ts")).rank(dir, flags, output()),
-    );
+    .action(async (dir: string | undefined, { hub, ...flags }: RankFlags & { hub?: string }) => {
+      const { rank } = await import("../rank-command.ts");
+      await rank(placeOf(dir, { hub }), flags, output());
+    });
 }
