@@ -53,7 +53,8 @@ const hour = 3600_000;
 
 /** Bytes of derived data above which the least recently used go, unless HUB_PATHWAY_CACHE_GB says otherwise. */
 const defaultBudget = 32e9;
-const markerName = new RegExp(`^\\.(.+)\\.(${tagPattern.source})\\.used$`);
+const markerFolder = "in-use";
+const markerName = new RegExp(`^([a-z]+)\\.(.+)\\.(${tagPattern.source})$`);
 
 /** Markers of this process, by the path that each keeps. */
 const markers = new Map<string, string>();
@@ -63,9 +64,12 @@ const markers = new Map<string, string>();
  * it was used now.
  */
 export function holdCached(path: string): void {
-  const marker = join(dirname(path), `.${entryName(path)}.${newTag()}.used`);
+  const marker = cacheDirectory(markerFolder, `${basename(dirname(path))}.${entryName(path)}.${newTag()}`);
   try {
-    if (!markers.has(path)) fs.writeFileSync(marker, "");
+    if (!markers.has(path)) {
+      ensureCacheDirectory(markerFolder);
+      fs.writeFileSync(marker, "");
+    }
     fs.utimesSync(path, new Date(), new Date());
   } catch {
     // A cache that cannot be written is not cleaned either, and the file may be only about to be made.
@@ -102,7 +106,7 @@ function entriesOfKind(kind: CacheKind): CacheEntry[] {
     const key = entryName(path);
     groups.set(key, [...(groups.get(key) ?? []), path]);
   }
-  const held = heldNames(folder);
+  const held = heldNames(kind);
   return [...groups].map(([name, paths]) => {
     const sizes = paths.map((path) => measured(path));
     const lastUsed = sizes.reduce((latest, { changed }) => Math.max(latest, changed), 0);
@@ -120,12 +124,13 @@ function entriesOfKind(kind: CacheKind): CacheEntry[] {
 }
 
 /** Names of entries that a process uses, which runs or may run. */
-function heldNames(folder: string): Set<string> {
+function heldNames(kind: CacheKind): Set<string> {
   const names = new Set<string>();
-  for (const file of namesIn(folder)) {
-    const [, name, tag] = markerName.exec(file) ?? [];
-    if (name === undefined || tag === undefined) continue;
-    if (isAbandoned(tag, join(folder, file))) fs.rmSync(join(folder, file), { force: true });
+  for (const file of namesIn(cacheDirectory(markerFolder))) {
+    const [, of, name, tag] = markerName.exec(file) ?? [];
+    if (of !== kind || name === undefined || tag === undefined) continue;
+    const path = cacheDirectory(markerFolder, file);
+    if (isAbandoned(tag, path)) fs.rmSync(path, { force: true });
     else names.add(name);
   }
   return names;
@@ -182,7 +187,7 @@ function removed({ kind, name, paths }: CacheEntry): boolean {
   const [first, ...rest] = paths;
   try {
     if (first !== undefined) fs.rmSync(first, { recursive: true, force: true });
-    if (heldNames(cacheDirectory(kind)).has(name)) return false;
+    if (heldNames(kind).has(name)) return false;
     for (const path of rest) fs.rmSync(path, { force: true });
     return true;
   } catch {

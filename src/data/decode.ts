@@ -45,8 +45,14 @@ export async function decodeImage(item: Item, options: DecodeOptions): Promise<U
     return await decode(item.source, options);
   } catch (error) {
     if (error instanceof UnreadableImage || isOfMachine(error)) throw error;
-    throw new UnreadableImage(describeSource(item), reasonOf(error), { cause: error });
+    throw new UnreadableImage(describeSource(item), reasonWithout(item.source, error), { cause: error });
   }
+}
+
+/** Why an image cannot be read, in words that do not name its file once more. */
+export function reasonWithout(source: ImageSource, error: unknown): string {
+  const path = "path" in source ? source.path : "";
+  return reasonOf(error).replace(`cannot read ${path}: `, "").replace(`${path} is `, "it is ");
 }
 
 /** No other image would fare better. */

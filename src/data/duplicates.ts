@@ -46,7 +46,7 @@ export function findDuplicates(
 ): Duplicates {
   const used = items.flatMap((item, position) => {
     const row = rowOf(position);
-    return row < 0 || item.grouped ? [] : [{ position, item, row }];
+    return row < 0 ? [] : [{ position, item, row }];
   });
   const leaders = nearDuplicateLeaders(prints, [...new Set(used.map(({ row }) => row))]);
   const entries = used.map((entry): Entry => ({ ...entry, leader: leaders[entry.row] ?? entry.row }));

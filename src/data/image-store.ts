@@ -5,7 +5,14 @@
 import { fromFile, keep, scope, type Tensor, tensor, UserError } from "../torch/index.ts";
 import { forEachConcurrently, type Watched } from "./concurrent.ts";
 import { contentHashes } from "./content-hash.ts";
-import { type DecodeOptions, decodeImage, defaultPixelLimit, describeSource, UnreadableImage } from "./decode.ts";
+import {
+  type DecodeOptions,
+  decodeImage,
+  defaultPixelLimit,
+  describeSource,
+  reasonWithout,
+  UnreadableImage,
+} from "./decode.ts";
 import { DecodedSet, decodedVersion, hashOf, imageBytes, toPlanes } from "./decoded-set.ts";
 import type { PrintFile } from "./prints.ts";
 import type { Dataset, Item } from "./types.ts";
@@ -95,7 +102,8 @@ export abstract class ImageStore {
     const unreadable = new Map<number, string>();
     const hashes = (await contentHashes(dataset.items, { signal, onProgress })).map((found, position) => {
       if ("hash" in found) return found.hash;
-      unreadable.set(position, found.problem.message);
+      const { source } = dataset.items[position] as Item;
+      unreadable.set(position, reasonWithout(source, found.problem));
       return undefined;
     });
     if (!skipBad) refuseFirst(dataset, unreadable);

@@ -28,5 +28,6 @@ export function mixDatasets(parts: readonly Dataset[]): Dataset {
     items,
     licence: parts.map((part) => part.licence).join("; "),
     origin: parts.map((part) => part.origin).join("; "),
+    asPublished: true,
   };
 }

@@ -59,7 +59,7 @@ export async function openDataset(nameOrFolder: string): Promise<Dataset> {
     throw new UserError(`the data set ${known.name} is not fetched: run \`npx hub-pathway data fetch ${known.name}\``);
   }
   for (const folder of folders as string[]) holdCached(folder);
-  return known.open(folders as string[]);
+  return { ...(await known.open(folders as string[])), asPublished: true };
 }
 
 async function openPublished(source: string): Promise<Dataset> {

@@ -167,9 +167,9 @@ function groupsByClass(
   };
   const eligible = dataset.items.flatMap((item, i) => (item.label >= 0 && usable(i) ? [i] : []));
   for (const i of eligible) {
-    const { group: name, grouped } = dataset.items[i] as Item;
+    const { group: name } = dataset.items[i] as Item;
     if (name !== undefined) joinByKey(`group ${name}`, i);
-    const twin = grouped ? undefined : duplicates?.[i];
+    const twin = duplicates?.[i];
     // Under its own number too, so that chains join; the representative itself may be unusable.
     for (const key of twin === undefined ? [] : [i, twin]) joinByKey(`twin ${key}`, i);
   }

@@ -24,8 +24,6 @@ export interface Item {
   source: ImageSource;
   /** Items of one group stay on one side of every split. */
   group?: string;
-  /** Its group holds all its variants: no copies of it are looked for, since different things may look alike. */
-  grouped?: boolean;
   /** A published split that the item belongs to. */
   split?: "train" | "validation" | "test";
 }
@@ -37,7 +35,7 @@ export interface Dataset {
   licence: string;
   /** Where the images come from. */
   origin: string;
-  /** Used as it was published: copies are neither looked for nor kept together. */
+  /** A known or published data set: its own groups are kept, and no other copies are looked for. */
   asPublished?: boolean;
   /** Files that are not used, and why. */
   ignored?: Ignored[];

@@ -34,7 +34,6 @@ export const fashionMnist: KnownDataset = {
       classes,
       licence: fashionMnist.licence,
       origin: fashionMnist.origin,
-      asPublished: true,
       items: [...part("train", "train"), ...part("t10k", "test")],
     };
   },

@@ -18,9 +18,9 @@ const familyOf = (file: string): string =>
   file.replace(/(-|Bold|Oblique|Italic|Condensed|Narrow).*$|\.ttf$/, "").toLowerCase();
 
 /** How the items of a character are kept together: its font, or for a target all variants of one family. */
-type Grouping = (file: string, text: string) => Pick<Item, "group" | "grouped">;
+type Grouping = (file: string, text: string) => Pick<Item, "group">;
 const byFont: Grouping = (file) => ({ group: file });
-const byFamily: Grouping = (file, text) => ({ group: `${familyOf(basename(file))}:${text}`, grouped: true });
+const byFamily: Grouping = (file, text) => ({ group: `${familyOf(basename(file))}:${text}` });
 
 /** Each character in each font: one class for each character. */
 function characterSet(

@@ -74,5 +74,5 @@ export function joinLookAlikes(items: readonly Item[], lines: readonly string[])
       if (from !== to) joined.set(from, to);
     }
   }
-  return items.map((item) => ({ ...item, group: find(item.group ?? item.id), grouped: true }));
+  return items.map((item) => ({ ...item, group: find(item.group ?? item.id) }));
 }

@@ -37,8 +37,8 @@ test("entries are files of one name with their size and last use; clean leaves w
   store.dispose();
   releaseCached();
   cleanCache({ keep: 0 });
-  assert.deepEqual(visible("decoded"), []);
   assert.deepEqual(readdirSync(join(cache, "decoded")), []);
+  assert.deepEqual(readdirSync(join(cache, "in-use")), []);
 });
 
 test("the least recently used go first, until the rest fits", async () => {
@@ -86,7 +86,7 @@ test("what another process uses stays until it ends, however that happens", asyn
   await once(other, "exit");
   cleanCache({ keep: 0 });
   assert.ok(!existsSync(path));
-  assert.deepEqual(readdirSync(join(cache, "features")), []);
+  assert.deepEqual(readdirSync(join(cache, "in-use")), []);
 });
 
 test("fetched data stay unless asked for, left-overs of killed processes go", () => {

@@ -173,9 +173,29 @@ test("duplicates of an image that cannot be used still keep together", () => {
   }
 });
 
-test("images that look alike stay apart where their groups hold all variants", () => {
-  const items = Array.from({ length: 40 }, (_, i) => ({ ...item(i, i % 2, `g${i}`), grouped: true }));
-  const alike = items.map(() => 0);
-  const split = splitDataset(syntheticDataset(items, 2), { seed: 0, ...fractions }, () => true, alike);
-  for (const part of [split.train, split.validation, split.test]) assert.ok(part.length > 0);
+test("validation counts only what it may take: published test images are none of it", () => {
+  const items = Array.from({ length: 240 }, (_, i) => item(i, i % 2, undefined, i < 40 ? "train" : "test"));
+  const split = splitDataset(syntheticDataset(items, 2), { seed: 4, validationFraction: 0.2 });
+  assert.deepEqual([split.train.length, split.validation.length, split.test.length], [32, 8, 200]);
+});
+
+test("a class trains when it has two different images, whatever the seed and the sizes of its groups", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 1, max: 12 }), { minLength: 1, maxLength: 5 }),
+      fc.integer({ min: 0, max: 1000 }),
+      (sizes, seed) => {
+        const items = sizes.flatMap((size, group) => Array.from({ length: size }, () => item(0, 0, `${group}`)));
+        const split = () => splitDataset(syntheticDataset(items, 1), { seed });
+        if (sizes.length === 1) {
+          assert.throws(split, (error) => error instanceof UserError && /class-0/.test(error.message));
+          return;
+        }
+        const { train, validation, test: held } = split();
+        assert.ok(train.length > 0 && validation.length > 0);
+        assert.equal(train.length + validation.length + held.length, items.length);
+      },
+    ),
+    { numRuns: 100 },
+  );
 });
