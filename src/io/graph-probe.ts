@@ -60,7 +60,7 @@ export function findFeatures<V>(search: Search<V>): Found<V> {
   const { probe, failures, shapes, isFixed } = look(search, asked);
   const best = ranked(proposals, probe);
   if (!asked.some((value) => widthOf(value, probe) !== undefined)) {
-    const needed = ancestors(asked, producersOf(structure.parts));
+    const needed = ancestors(asked.length > 0 ? asked : structure.outputs, producersOf(structure.parts));
     for (const [value, error] of failures) if (needed.has(value)) throw error;
   }
   const candidates = [...new Set([...best, ...further(structure, probe)])];

@@ -18,6 +18,8 @@ export const operators = {
   _upsample_bicubic2d_aa: operator("aten::_upsample_bicubic2d_aa"),
   _upsample_bilinear2d_aa: operator("aten::_upsample_bilinear2d_aa"),
   abs: operator("aten::abs"),
+  acos: operator("aten::acos"),
+  acosh: operator("aten::acosh"),
   adaptive_avg_pool2d: operator("aten::adaptive_avg_pool2d"),
   add: operator("aten::add.Tensor"),
   add_: operator("aten::add_.Tensor"),
@@ -36,6 +38,11 @@ export const operators = {
   argmin: operator("aten::argmin"),
   argsort: operator("aten::argsort.stable"),
   as_strided: operator("aten::as_strided"),
+  asin: operator("aten::asin"),
+  asinh: operator("aten::asinh"),
+  atan: operator("aten::atan"),
+  atan2: operator("aten::atan2"),
+  atanh: operator("aten::atanh"),
   avg_pool2d: operator("aten::avg_pool2d"),
   batch_norm: operator("aten::batch_norm"),
   bernoulli_: operator("aten::bernoulli_.float"),
@@ -61,6 +68,7 @@ export const operators = {
   convolution: operator("aten::convolution"),
   copy_: operator("aten::copy_"),
   cos: operator("aten::cos"),
+  cosh: operator("aten::cosh"),
   cross_entropy_loss: operator("aten::cross_entropy_loss"),
   cumsum: operator("aten::cumsum"),
   detach: operator("aten::detach"),
@@ -77,6 +85,7 @@ export const operators = {
   erf: operator("aten::erf"),
   exp: operator("aten::exp"),
   expand: operator("aten::expand"),
+  expm1: operator("aten::expm1"),
   exponential_: operator("aten::exponential_"),
   eye: operator("aten::eye"),
   fill_: operator("aten::fill_.Scalar"),
@@ -179,6 +188,7 @@ export const operators = {
   sign: operator("aten::sign"),
   silu: operator("aten::silu"),
   sin: operator("aten::sin"),
+  sinh: operator("aten::sinh"),
   slice: operator("aten::slice.Tensor"),
   smooth_l1_loss: operator("aten::smooth_l1_loss"),
   softmax: operator("aten::softmax.int"),
@@ -193,6 +203,7 @@ export const operators = {
   sub: operator("aten::sub.Tensor"),
   sub_: operator("aten::sub_.Tensor"),
   sum: operator("aten::sum.dim_IntList"),
+  tan: operator("aten::tan"),
   tanh: operator("aten::tanh"),
   to: operator("aten::to.dtype_layout"),
   topk: operator("aten::topk"),
@@ -272,6 +283,16 @@ export function _upsample_bilinear2d_aa(self: Tensor, output_size: number | read
 /** `aten::abs(Tensor self) -> Tensor` */
 export function abs(self: Tensor): Tensor {
   return run(operators.abs, [self]) as Tensor;
+}
+
+/** `aten::acos(Tensor self) -> Tensor` */
+export function acos(self: Tensor): Tensor {
+  return run(operators.acos, [self]) as Tensor;
+}
+
+/** `aten::acosh(Tensor self) -> Tensor` */
+export function acosh(self: Tensor): Tensor {
+  return run(operators.acosh, [self]) as Tensor;
 }
 
 /** `aten::adaptive_avg_pool2d(Tensor self, SymInt[2] output_size) -> Tensor` */
@@ -362,6 +383,31 @@ export function argsort(self: Tensor, options: { stable: boolean; dim?: number |
 /** `aten::as_strided(Tensor(a) self, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor(a)` */
 export function as_strided(self: Tensor, size: readonly number[], stride: readonly number[], storage_offset?: number | null): Tensor {
   return run(operators.as_strided, [self, size, stride, storage_offset]) as Tensor;
+}
+
+/** `aten::asin(Tensor self) -> Tensor` */
+export function asin(self: Tensor): Tensor {
+  return run(operators.asin, [self]) as Tensor;
+}
+
+/** `aten::asinh(Tensor self) -> Tensor` */
+export function asinh(self: Tensor): Tensor {
+  return run(operators.asinh, [self]) as Tensor;
+}
+
+/** `aten::atan(Tensor self) -> Tensor` */
+export function atan(self: Tensor): Tensor {
+  return run(operators.atan, [self]) as Tensor;
+}
+
+/** `aten::atan2(Tensor self, Tensor other) -> Tensor` */
+export function atan2(self: Tensor, other: Tensor | number): Tensor {
+  return run(operators.atan2, [self, other]) as Tensor;
+}
+
+/** `aten::atanh(Tensor self) -> Tensor` */
+export function atanh(self: Tensor): Tensor {
+  return run(operators.atanh, [self]) as Tensor;
 }
 
 /** `aten::avg_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None) -> Tensor` */
@@ -489,6 +535,11 @@ export function cos(self: Tensor): Tensor {
   return run(operators.cos, [self]) as Tensor;
 }
 
+/** `aten::cosh(Tensor self) -> Tensor` */
+export function cosh(self: Tensor): Tensor {
+  return run(operators.cosh, [self]) as Tensor;
+}
+
 /** `aten::cross_entropy_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, SymInt ignore_index=-100, float label_smoothing=0.) -> Tensor` */
 export function cross_entropy_loss(self: Tensor, target: Tensor, weight?: Tensor | null, reduction?: number, ignore_index?: number, label_smoothing?: number): Tensor {
   return run(operators.cross_entropy_loss, [self, target, weight, reduction, ignore_index, label_smoothing]) as Tensor;
@@ -567,6 +618,11 @@ export function exp(self: Tensor): Tensor {
 /** `aten::expand(Tensor(a) self, SymInt[] size, *, bool implicit=False) -> Tensor(a)` */
 export function expand(self: Tensor, size: readonly number[], options?: { implicit?: boolean | undefined }): Tensor {
   return run(operators.expand, [self, size, options?.implicit]) as Tensor;
+}
+
+/** `aten::expm1(Tensor self) -> Tensor` */
+export function expm1(self: Tensor): Tensor {
+  return run(operators.expm1, [self]) as Tensor;
 }
 
 /** `aten::exponential_(Tensor(a!) self, float lambd=1., *, Generator? generator=None) -> Tensor(a!)` */
@@ -1079,6 +1135,11 @@ export function sin(self: Tensor): Tensor {
   return run(operators.sin, [self]) as Tensor;
 }
 
+/** `aten::sinh(Tensor self) -> Tensor` */
+export function sinh(self: Tensor): Tensor {
+  return run(operators.sinh, [self]) as Tensor;
+}
+
 /** `aten::slice.Tensor(Tensor(a) self, int dim=0, SymInt? start=None, SymInt? end=None, SymInt step=1) -> Tensor(a)` */
 export function slice(self: Tensor, dim?: number, start?: number | null, end?: number | null, step?: number): Tensor {
   return run(operators.slice, [self, dim, start, end, step]) as Tensor;
@@ -1147,6 +1208,11 @@ export function sub_(self: Tensor, other: Tensor | number, options?: { alpha?: n
 /** `aten::sum.dim_IntList(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
 export function sum(self: Tensor, dim?: number | readonly number[] | null, keepdim?: boolean, options?: { dtype?: Dtype | null | undefined }): Tensor {
   return run(operators.sum, [self, dim, keepdim, options?.dtype]) as Tensor;
+}
+
+/** `aten::tan(Tensor self) -> Tensor` */
+export function tan(self: Tensor): Tensor {
+  return run(operators.tan, [self]) as Tensor;
 }
 
 /** `aten::tanh(Tensor self) -> Tensor` */

@@ -17,7 +17,8 @@ export interface Discovery extends Found<number> {
   readonly network: Network;
 }
 
-const layers: ReadonlySet<string> = new Set(["Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum"]);
+const fused = ["FusedConv", "FusedGemm", "FusedMatMul"].map((name) => `com.microsoft.${name}`);
+const layers: ReadonlySet<string> = new Set(["Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", ...fused]);
 /** Outputs that are looked at as scores. */
 const maximumOutputs = 64;
 
@@ -83,9 +84,14 @@ function structureOf(graph: Graph): Structure<number> {
     const inputs = node.inputs.filter((slot) => slot !== absent);
     const isLayer = layers.has(node.op) && inputs.filter(varies).length === 1 && hasWeights(node, varies);
     const outputs = node.outputs.filter((slot) => slot !== absent);
-    return { kind: node.op, inputs, outputs, isLayer, runs: runs(graph, node) };
+    const isActivated = fused.includes(node.op) && activates(node);
+    return { kind: node.op, inputs, outputs, isLayer, isActivated, runs: runs(graph, node) };
   });
   return { parts, outputs: graph.outputs, varies, elements };
+}
+
+function activates({ attributes }: GraphNode): boolean {
+  return attributes.has("activation") && attributes.string("activation") !== "Sigmoid";
 }
 
 function hasWeights(node: GraphNode, varies: (slot: number) => boolean): boolean {

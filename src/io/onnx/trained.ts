@@ -57,6 +57,7 @@ const fixedInputs: Readonly<Record<string, readonly number[] | typeof all>> = {
   ReduceSumSquare: [1],
   ReduceLogSumExp: [1],
   ReduceLogSum: [1],
+  AffineGrid: [1],
   Shape: all,
   Size: all,
   ConstantOfShape: all,
@@ -94,6 +95,12 @@ const weightInputs: Readonly<Record<string, readonly number[] | typeof all>> = {
   GroupNormalization: [1, 2],
   InstanceNormalization: [1, 2],
   RMSNormalization: [1],
+  "com.microsoft.FusedConv": [1, 2],
+  "com.microsoft.FusedGemm": all,
+  "com.microsoft.FusedMatMul": all,
+  "com.microsoft.BiasGelu": [1],
+  "com.microsoft.FastGelu": [1],
+  "com.microsoft.SkipLayerNormalization": [2, 3, 4],
 };
 
 /** Arithmetic, in which a constant that goes on to a place for weights may still be a mere number. */

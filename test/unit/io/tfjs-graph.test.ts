@@ -221,11 +221,12 @@ describe("operators of TensorFlow.js graphs", () => {
 
   it("work number by number", async () => {
     const anywhere =
-      "Abs Ceil Cos Elu Erf Exp Floor LogSoftmax Neg Relu Relu6 Round Selu Sigmoid Sign Sin Softmax Softplus Square Tanh";
+      "Abs Acos Asin Asinh Atan Atanh Ceil Cos Cosh Elu Erf Exp Expm1 Floor LogSoftmax Neg Relu Relu6 Round Selu Sigmoid Sign Sin Sinh Softmax Softplus Square Tan Tanh";
     for (const op of anywhere.split(" ")) await agrees(unary(op), 1e-5, op);
     for (const op of ["Log", "Log1p", "Reciprocal", "Rsqrt", "Sqrt"]) {
       await agrees((g) => g.node("y", op, [positive(g)]), 1e-5, op);
     }
+    await agrees((g) => g.node("y", "Acosh", [g.node("above", "AddV2", ["x", g.constant("two", [2.5], [])])]));
     await agrees(unary("LeakyRelu", { alpha: attr.float(0.3) }));
     await agrees((g) => g.node("y", "Prelu", ["x", g.weight("alpha", [3])]));
     await agrees((g) => {
@@ -246,7 +247,7 @@ describe("operators of TensorFlow.js graphs", () => {
       }
       await agrees((g) => g.node("y", op, ["x", "x"]), 1e-5, `${op} with itself`);
     }
-    for (const op of ["Div", "RealDiv", "FloorDiv", "FloorMod", "Pow"]) {
+    for (const op of ["Atan2", "Div", "RealDiv", "FloorDiv", "FloorMod", "Pow"]) {
       await agrees((g) => g.node("y", op, [positive(g), g.weight("other", [3], 0.2, 0.7)]), 1e-5, op);
     }
     for (const op of ["FloorDiv", "FloorMod"]) {
@@ -373,6 +374,7 @@ describe("operators of TensorFlow.js graphs", () => {
         });
       }
     }
+    await agrees((g) => g.node("y", "GatherNd", ["x", g.ints("places", [1, 0, 3, 0, 7, 7], [2, 1, 3])]));
     await agrees((g) => g.node("y", "ReverseV2", ["x", g.ints("axes", [1, -1])]));
   });
 

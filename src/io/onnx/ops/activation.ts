@@ -90,6 +90,14 @@ export function ThresholdedRelu(call: Call): Result {
   return ops.where(ops.gt(x, call.float("alpha", 1)), x, x.mul(0));
 }
 
+/** x + bias below -lambd, x - bias above lambd, else 0. */
+export function Shrink(call: Call): Result {
+  const [lambd, bias] = [call.float("lambd", 0.5), call.float("bias", 0)];
+  const x = call.tensor(0);
+  const moved = ops.where(ops.gt(x, 0), x.sub(bias), x.add(bias));
+  return ops.where(ops.gt(x.abs(), lambd), moved, x.mul(0));
+}
+
 /** Bounds are attributes up to operator set 10, then inputs. */
 export function Clip(call: Call): Result {
   const bound = (name: string, input: number): number | undefined => {

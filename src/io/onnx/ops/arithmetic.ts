@@ -123,6 +123,42 @@ export function Cos(call: Call): Result {
   return ops.cos(call.tensor(0));
 }
 
+export function Tan(call: Call): Result {
+  return ops.tan(call.tensor(0));
+}
+
+export function Asin(call: Call): Result {
+  return ops.asin(call.tensor(0));
+}
+
+export function Acos(call: Call): Result {
+  return ops.acos(call.tensor(0));
+}
+
+export function Atan(call: Call): Result {
+  return ops.atan(call.tensor(0));
+}
+
+export function Sinh(call: Call): Result {
+  return ops.sinh(call.tensor(0));
+}
+
+export function Cosh(call: Call): Result {
+  return ops.cosh(call.tensor(0));
+}
+
+export function Asinh(call: Call): Result {
+  return ops.asinh(call.tensor(0));
+}
+
+export function Acosh(call: Call): Result {
+  return ops.acosh(call.tensor(0));
+}
+
+export function Atanh(call: Call): Result {
+  return ops.atanh(call.tensor(0));
+}
+
 export function Erf(call: Call): Result {
   return ops.erf(call.tensor(0));
 }

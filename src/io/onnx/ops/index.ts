@@ -4,17 +4,19 @@ import * as activation from "./activation.ts";
 import * as arithmetic from "./arithmetic.ts";
 import * as attention from "./attention.ts";
 import * as convolution from "./convolution.ts";
+import { fused } from "./fused.ts";
 import * as linear from "./linear.ts";
 import * as logic from "./logic.ts";
 import * as normalisation from "./normalisation.ts";
 import * as pooling from "./pooling.ts";
 import * as reduction from "./reduction.ts";
 import * as resize from "./resize.ts";
+import * as sampling from "./sampling.ts";
 import * as shape from "./shape.ts";
 import * as slicing from "./slicing.ts";
 
-export const operators: ReadonlyMap<string, OperatorFunction> = new Map(
-  [
+export const operators: ReadonlyMap<string, OperatorFunction> = new Map([
+  ...[
     activation,
     arithmetic,
     attention,
@@ -25,7 +27,9 @@ export const operators: ReadonlyMap<string, OperatorFunction> = new Map(
     pooling,
     reduction,
     resize,
+    sampling,
     shape,
     slicing,
   ].flatMap((file) => Object.entries(file)),
-);
+  ...fused,
+]);

@@ -107,12 +107,35 @@ function tuples(call: Call, x: Tensor, i: number): { at: Tensor[]; depth: number
 }
 
 export function GatherND(call: Call): Result {
-  if (call.int("batch_dims", 0) !== 0) return call.fail("takes places batch by batch, which is not supported");
   const x = call.tensor(0);
+  const batch = call.int("batch_dims", 0);
+  if (batch !== 0) return gatherEach(call, x, batch);
   call.along(0);
   const { at, depth } = tuples(call, x, 1);
   call.allow([...call.shape(1).slice(0, -1), ...x.shape.slice(depth)]);
   return ops.index(x, at);
+}
+
+/** Each batch, which the first dimensions of both inputs count, from its own part. */
+function gatherEach(call: Call, x: Tensor, batch: number): Tensor {
+  const index = call.tensor(1);
+  const leading = x.shape.slice(0, batch);
+  const depth = index.dim() === 0 ? 0 : index.size(-1);
+  const fits = batch > 0 && batch < index.dim() && index.shape.slice(0, batch).join() === leading.join();
+  if (!fits || depth < 1 || batch + depth > x.dim()) {
+    return call.fail(`takes places ${shapeText(index.shape)} of [${x.shape}] in ${batch} dimensions of batches`);
+  }
+  const places = index.shape.slice(batch, -1);
+  const rest = x.shape.slice(batch + depth);
+  call.allow([...leading, ...places, ...rest]);
+  const batches = leading.reduce((product, size) => product * size, 1);
+  const flat = x.reshape([batches, ...x.shape.slice(batch)]);
+  const at = upTo(depth).map((k) => {
+    const part = ops.select(index, -1, k).reshape([batches, -1]);
+    return ops.where(ops.lt(part, 0), ops.add(part, x.size(batch + k)), part);
+  });
+  const rows = arange(0, batches, 1, { device: call.device }).unsqueeze(1);
+  return ops.index(flat, [rows, ...at]).reshape([...leading, ...places, ...rest]);
 }
 
 function noReduction(call: Call): void {

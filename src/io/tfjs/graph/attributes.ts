@@ -7,6 +7,7 @@ const dtypes: ReadonlyMap<string, Dtype> = new Map<string, Dtype>([
   ["DT_FLOAT", "float32"],
   ["DT_HALF", "float32"],
   ["DT_BFLOAT16", "float32"],
+  ["DT_DOUBLE", "float32"],
   ["DT_INT32", "int32"],
   ["DT_INT64", "int32"],
   ["DT_INT8", "int32"],

@@ -127,6 +127,23 @@ export const gather: Operator = (node) => {
   };
 };
 
+export const gatherNd: Operator = (node) => {
+  const x = node.tensor(0);
+  const indices = node.tensor(1);
+  return (values, guard) => {
+    const input = x(values);
+    const wanted = indices(values);
+    const depth = wanted.shape.at(-1) ?? 0;
+    if (depth < 1 || depth > input.dim()) throw new UserError(`it takes places of ${depth} numbers`);
+    guard.shape([...wanted.shape.slice(0, -1), ...input.shape.slice(depth)]);
+    const whole = wanted.to({ dtype: "int64", device: input.device });
+    return ops.index(
+      input,
+      Array.from({ length: depth }, (_, k) => ops.select(whole, -1, k)),
+    );
+  };
+};
+
 export const reverse: Operator = (node) => {
   const x = node.tensor(0);
   const axes = node.ints(1);
