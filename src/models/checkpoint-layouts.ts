@@ -2,17 +2,25 @@
  * Recognises what network a state dict holds, from the names and shapes of its tensors: which keys are the backbone's,
  * which package's names they have, and which keys (heads, detectors, momentum encoders) are left out.
  */
+import { quoted } from "../io/index.ts";
 import { init } from "../nn/index.ts";
 import { Generator, TorchError, UserError } from "../torch/index.ts";
 import { doubtOf, findClassifier, isDilated, paradigmOf } from "./checkpoint-clues.ts";
-import { type Family, families } from "./infer-config.ts";
+import type { Config, Family, Guess, Shapes } from "./family.ts";
+import { families } from "./infer-config.ts";
 import { type KeyLayout, keyLayout, keyLayouts } from "./key-layouts.ts";
 import { imagenetInput, type PresetInput } from "./preset.ts";
 import { createBackbone, presets } from "./registry.ts";
 
 type Shape = readonly number[];
-type Shapes = ReadonlyMap<string, Shape>;
-type Config = Record<string, unknown>;
+
+/** What is known of a network beside its weights: from the user, or from the files that lie beside it. */
+export interface Hints {
+  /** What its package or its file calls it, such as "tf_efficientnet_b0". */
+  name?: string | undefined;
+  /** Parts of the configuration, which come before what shapes suggest. */
+  config?: Config | undefined;
+}
 
 /** What a state dict is thought to hold, in the terms of a hub's manifest. */
 export interface Proposal {
@@ -38,6 +46,8 @@ export interface Proposal {
   paradigm?: string;
   /** Groups of the file's keys that are not used. */
   leftOut: string[];
+  /** What the weights do not tell and nobody said. */
+  guess?: Guess;
 }
 
 /** Bounds for files that no trainer wrote. */
@@ -47,18 +57,51 @@ const limits = { keys: 20_000, keyLength: 2000, size: 2 ** 16, rank: 8, prefixes
  * The network in a state dict of these names and shapes; undefined where no known architecture fits completely.
  * Networks are made without data to compare shapes, and only those that may fit: some tens of milliseconds.
  */
-export function proposeArchitecture(shapes: Shapes): Proposal | undefined {
-  if (shapes.size > limits.keys || [...shapes.keys()].some((key) => key.length > limits.keyLength)) return undefined;
+export function proposeArchitecture(shapes: Shapes, hints: Hints = {}): Proposal | undefined {
+  const [best] = candidates(shapes, hints).toSorted(
+    (a, b) => a.doubt - b.doubt || b.outline.weights - a.outline.weights,
+  );
+  return best && describeFound(best, shapes, hints);
+}
+
+function candidates(shapes: Shapes, hints: Hints, misses?: NearMiss[]): Found[] {
+  if (shapes.size > limits.keys || [...shapes.keys()].some((key) => key.length > limits.keyLength)) return [];
   const usable = new Map([...shapes].filter(([, shape]) => isUsable(shape)));
+  const look = (family: Family, layout?: KeyLayout): Found[] =>
+    search({ shapes: usable, family, layout, hints, misses });
   const found = families.flatMap((family) => [
-    ...search(usable, family),
+    ...look(family),
     ...keyLayouts
       .filter((layout) => layout.architecture === family.architecture)
-      .flatMap((layout) => search(usable, family, layout)),
+      .flatMap((layout) => look(family, layout)),
   ]);
-  if (found.length === 0) found.push(...presetFamilies().flatMap((family) => search(usable, family)));
-  const [best] = found.toSorted((a, b) => a.doubt - b.doubt || b.outline.weights - a.outline.weights);
-  return best && describeFound(best, shapes);
+  if (found.length === 0) found.push(...presetFamilies().flatMap((family) => look(family)));
+  return found;
+}
+
+/** A network that has many of a state dict's names, and what is wrong with it. */
+interface NearMiss {
+  architecture: string;
+  config: Config;
+  /** Names of the network that the state dict has in the same shape. */
+  shared: number;
+  problems: string[];
+}
+
+/** Sentence about the network that comes nearest to a state dict that no known one fits; undefined where none is near. */
+export function describeNearMiss(shapes: Shapes, hints: Hints = {}): string | undefined {
+  const misses: NearMiss[] = [];
+  candidates(shapes, hints, misses);
+  const [nearest] = misses.toSorted((a, b) => b.shared - b.problems.length - (a.shared - a.problems.length));
+  if (!nearest || nearest.shared < 4) return undefined;
+  const { architecture, config, problems } = nearest;
+  const text = JSON.stringify(config);
+  return `nearest is ${architecture} ${text.length > 200 ? `${text.slice(0, 200)}…` : text}, but ${listed(problems)}`;
+}
+
+function listed(problems: readonly string[]): string {
+  const more = problems.length > shownKeys ? ` and ${problems.length - shownKeys} more` : "";
+  return problems.slice(0, shownKeys).join(", ") + more;
 }
 
 /** What the user says of a state dict where `proposeArchitecture` cannot tell. */
@@ -112,21 +155,23 @@ function outlineNamed(wished: string, architecture: string, config: Config): Out
 
 const shownKeys = 6;
 
-function unfit(given: Shapes, wanted: Shapes, wished: string, prefix: string): UserError {
+/** What a state dict lacks of a network. */
+function lacks(given: Shapes, wanted: Shapes): string[] {
   const problems: string[] = [];
   for (const [name, shape] of wanted) {
     const found = given.get(name);
-    if (!found && !name.endsWith("num_batches_tracked")) problems.push(`"${name}" is missing`);
-    if (found && !sameShape(found, shape)) problems.push(`"${name}" is [${found}] instead of [${shape}]`);
+    if (!found && !name.endsWith("num_batches_tracked")) problems.push(`${quoted(name)} is missing`);
+    if (found && !sameShape(found, shape)) problems.push(`${quoted(name)} is [${found}] instead of [${shape}]`);
   }
-  const more = problems.length > shownKeys ? ` and ${problems.length - shownKeys} more` : "";
-  const examples = [...given.keys()]
-    .slice(0, 3)
-    .map((key) => `"${key}"`)
-    .join(", ");
+  return problems;
+}
+
+function unfit(given: Shapes, wanted: Shapes, wished: string, prefix: string): UserError {
+  const problems = lacks(given, wanted);
+  const examples = [...given.keys()].slice(0, 3).map(quoted).join(", ");
   return new UserError(
     `the weights${prefix === "" ? "" : ` below "${prefix}"`} are not those of ${wished}: ` +
-      `${problems.slice(0, shownKeys).join(", ")}${more}; they have ${given.size === 0 ? "no keys" : `keys such as ${examples}`}`,
+      `${listed(problems)}; they have ${given.size === 0 ? "no keys" : `keys such as ${examples}`}`,
   );
 }
 
@@ -188,13 +233,22 @@ interface Fit {
 /** torchvision's detectors take the steps out of the module "features" that contains them elsewhere. */
 const unwrapped = "features.";
 
-function search(shapes: Shapes, family: Family, layout?: KeyLayout): Found[] {
+interface Search {
+  shapes: Shapes;
+  family: Family;
+  layout: KeyLayout | undefined;
+  hints: Hints;
+  /** Takes what nearly fits. */
+  misses: NearMiss[] | undefined;
+}
+
+function search({ shapes, family, layout, hints, misses }: Search): Found[] {
   const found: Found[] = [];
   const look = (anchor: string, rename: Record<string, string>, naming: Naming): void => {
     for (const prefix of prefixesOf(shapes, anchor)) {
       const below = new Map<string, Shape>();
       for (const [key, shape] of shapes) if (key.startsWith(prefix)) below.set(key.slice(prefix.length), shape);
-      const fit = tryFit(below, family, naming);
+      const fit = tryFit(below, family, naming, hints, misses);
       if (fit) found.push({ ...fit, family, layout, prefix, rename, doubt: doubtOf(prefix) });
     }
   };
@@ -240,7 +294,13 @@ function layoutNaming(layout: KeyLayout): Naming {
   return { target: layout.target, convert: layout.convertShapes, config, nested };
 }
 
-function tryFit(below: Shapes, family: Family, naming: Naming): Fit | undefined {
+function tryFit(
+  below: Shapes,
+  family: Family,
+  naming: Naming,
+  hints: Hints,
+  misses: NearMiss[] | undefined,
+): Fit | undefined {
   let named: Shapes;
   try {
     named = naming.convert(new Map([...below].filter(([key]) => naming.target(key) !== undefined)));
@@ -248,15 +308,28 @@ function tryFit(below: Shapes, family: Family, naming: Naming): Fit | undefined 
     if (error instanceof UserError) return undefined;
     throw error;
   }
-  for (const inferred of family.infer(named)) {
-    const config = { ...inferred, ...naming.config };
-    const outline = outlineOf(family.architecture, config);
-    if (!outline || !covers(named, outline.shapes)) continue;
+  for (const inferred of family.infer(named, hints.name ?? "")) {
+    const config = { ...inferred, ...naming.config, ...hints.config };
+    const { architecture } = family;
+    const outline = outlineOf(architecture, config);
+    if (!outline) continue;
+    if (!covers(named, outline.shapes)) {
+      misses?.push(nearMiss(architecture, config, named, outline.shapes));
+      continue;
+    }
     const used = new Set([...below.keys()].filter((key) => outline.shapes.has(naming.target(key) ?? "")));
     const drop = dropped(below, used, family.foreign, naming.nested);
     if (drop) return { config, outline, used, drop };
+    const others = [...below.keys()].filter((key) => !used.has(key) && !naming.nested?.test(key));
+    const problems = others.map((key) => `${quoted(key)} belongs to another network`);
+    misses?.push({ architecture, config, shared: used.size, problems });
   }
   return undefined;
+}
+
+function nearMiss(architecture: string, config: Config, given: Shapes, wanted: Shapes): NearMiss {
+  const problems = lacks(given, wanted);
+  return { architecture, config, shared: wanted.size - problems.length, problems };
 }
 
 /** Whether every tensor of a network is there in its shape; counters of batches may be missing. */
@@ -336,17 +409,22 @@ function presetFamilies(): Family[] {
   });
 }
 
-function describeFound(found: Found, shapes: Shapes): Proposal | undefined {
+function describeFound(found: Found, shapes: Shapes, hints: Hints): Proposal | undefined {
   const { family, layout, prefix, outline } = found;
   const { architecture } = family;
   const preset = presets()[presetOf(architecture, outline) ?? ""];
-  const config = { ...(preset?.config ?? found.config), ...layout?.config };
+  const config = { ...(preset?.config ?? found.config), ...layout?.config, ...hints.config };
   if (isDilated(shapes, prefix)) {
     // The weights of a dilated network fit the plain one, but its features would be others.
     Object.assign(config, { dilated: 2 });
     if (!outlineOf(architecture, config)) return undefined;
   }
-  return describe(found, shapes, config);
+  return { ...describe(found, shapes, config), ...guessOf(family, config, hints) };
+}
+
+function guessOf(family: Family, config: Config, hints: Hints): { guess?: Guess } {
+  const guess = family.guess?.(config, hints.name ?? "");
+  return guess && hints.config?.[guess.key] === undefined ? { guess } : {};
 }
 
 function presetOf(architecture: string, outline: Outline): string | undefined {
@@ -359,7 +437,8 @@ function describe(found: Found, shapes: Shapes, config: Config): Proposal {
   const name = presetOf(architecture, outline);
   const preset = presets()[name ?? ""];
   const used = new Set(Array.from(found.used, (key) => prefix + key));
-  const classifier = findClassifier(shapes, prefix, outline.featureWidth, used);
+  const isLinear = family.hasLinearClassifier?.(config) ?? true;
+  const classifier = isLinear ? findClassifier(shapes, prefix, outline.featureWidth, used) : undefined;
   const paradigm = paradigmOf(shapes, prefix, classifier);
   const groups = Array.from(unusedGroups(shapes.keys(), used).values(), ({ beginning }) => beginning);
   return {

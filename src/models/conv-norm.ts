@@ -1,6 +1,6 @@
 /** What convolutional families share: a convolution with its BatchNorm and activation, and how channels are rounded. */
 import { z } from "zod";
-import { BatchNorm2d, Conv2d, Hardswish, init, type Module, ReLU, ReLU6, Sequential, SiLU } from "../nn/index.ts";
+import { BatchNorm2d, Conv2d, GELU, Hardswish, init, type Module, ReLU, ReLU6, Sequential, SiLU } from "../nn/index.ts";
 import type { BackboneOptions } from "./backbone.ts";
 
 /** Side of a kernel that leaves the image's size alone when padded by half of it. */
@@ -23,14 +23,21 @@ export interface NormShape {
   momentum?: number | undefined;
 }
 
-const activations = {
+/** Activations of networks by name. */
+export const activations = {
   relu: () => new ReLU({ inPlace: true }),
   relu6: () => new ReLU6({ inPlace: true }),
   hardswish: () => new Hardswish(),
   silu: () => new SiLU(),
+  gelu: () => new GELU(),
 } as const satisfies Record<string, () => Module>;
 
 export type Activation = keyof typeof activations;
+
+/** An activation by name. */
+export function activationOf(name: Activation): Module {
+  return activations[name]();
+}
 
 /** A convolution with He et al.'s initialisation in fan-out mode, as torchvision's. */
 export function convolution(shape: ConvShape, options: BackboneOptions): Conv2d {
@@ -47,7 +54,7 @@ export function convNormSteps(
 ): Module[] {
   const { activation, norm } = shape;
   const steps: Module[] = [convolution(shape, options), new BatchNorm2d(shape.to, { ...options, ...norm })];
-  if (activation) steps.push(activations[activation]());
+  if (activation) steps.push(activationOf(activation));
   return steps;
 }
 

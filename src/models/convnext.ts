@@ -1,4 +1,8 @@
-/** ConvNeXt (Liu, Mao, Wu, Feichtenhofer, Darrell & Xie, "A ConvNet for the 2020s", CVPR 2022). Parameter names are torchvision's. */
+/**
+ * ConvNeXt (Liu, Mao, Wu, Feichtenhofer, Darrell & Xie, "A ConvNet for the 2020s", CVPR 2022), and version 2 (Woo, Debnath,
+ * Hu, Chen, Liu, Kweon & Xie, "ConvNeXt V2: Co-designing and Scaling ConvNets with Masked Autoencoders", CVPR 2023), which has
+ * response normalisation instead of scaled branches. Parameter names are torchvision's.
+ */
 import { z } from "zod";
 import {
   Conv2d,
@@ -12,7 +16,7 @@ import {
   Permute,
   Sequential,
 } from "../nn/index.ts";
-import { full, noGrad, scope, type Tensor } from "../torch/index.ts";
+import { full, noGrad, ops, scope, type Tensor, zeros } from "../torch/index.ts";
 import { Backbone, type BackboneOptions } from "./backbone.ts";
 import { imagenetInput, type Preset } from "./preset.ts";
 
@@ -24,6 +28,12 @@ export const convnextConfig = z
     dims: z.array(z.int().positive()).min(1).default([96, 192, 384, 768]),
     /** Side of the stem's patches. */
     patch: z.int().positive().default(4),
+    /** "patch": one convolution over patches; "overlap": two overlapping 3x3 of stride 2, the first with half the channels. */
+    stem: z.enum(["patch", "overlap"]).default("patch"),
+    /** Channels of the first convolution of the "overlap" stem; half of the first stage's when left out. */
+    overlapWidth: z.int().positive().optional(),
+    /** Whether blocks normalise responses over the image instead of scaling their output: ConvNeXt V2. */
+    responseNorm: z.boolean().default(false),
     /** First value of the residual branches' scale. */
     layerScale: z.number().positive().default(1e-6),
     /** Probability of dropping the last block in training; it rises linearly over the blocks. */
@@ -42,19 +52,49 @@ export const convnextPresets: Readonly<Record<string, Preset>> = {
   convnext_tiny: preset([3, 3, 9, 3], [96, 192, 384, 768]),
   convnext_small: preset([3, 3, 27, 3], [96, 192, 384, 768]),
   convnext_base: preset([3, 3, 27, 3], [128, 256, 512, 1024]),
+  convnext_large: preset([3, 3, 27, 3], [192, 384, 768, 1536]),
 };
 
 const eps = 1e-6;
 
+/** GELU, then each channel scaled by its norm over the image, relative to all channels' mean norm, and added: [B, H, W, C]. */
+class ResponseNorm extends Module {
+  readonly #weight: Tensor;
+  readonly #bias: Tensor;
+
+  constructor(dim: number, options: BackboneOptions) {
+    super();
+    this.#weight = this.parameter("weight", zeros([dim], options));
+    this.#bias = this.parameter("bias", zeros([dim], options));
+  }
+
+  override forward(input: Tensor): Tensor {
+    return scope(() => {
+      const x = ops.gelu(input);
+      const norms = ops.norm(x, 2, [1, 2], true);
+      const relative = norms.div(norms.mean([-1], true).add(eps));
+      return x.add(x.mul(relative).mul(this.#weight)).add(this.#bias);
+    });
+  }
+}
+
+/** What one block is. */
+interface BlockShape {
+  dim: number;
+  /** First value of the branch's scale; undefined for a block that normalises responses. */
+  scale: number | undefined;
+  drop: number;
+}
+
 /** Depthwise 7x7, LayerNorm, a two-layer perceptron at each pixel, scaled and added to the input. */
 class ConvNeXtBlock extends Module {
-  readonly #layerScale: Tensor;
+  readonly #layerScale: Tensor | undefined;
   readonly #block: Sequential;
   readonly #drop: DropPath | undefined;
 
-  constructor(dim: number, scale: number, drop: number, options: BackboneOptions) {
+  constructor({ dim, scale, drop }: BlockShape, options: BackboneOptions) {
     super();
-    this.#layerScale = this.parameter("layer_scale", full([dim, 1, 1], scale, options));
+    if (scale !== undefined) this.#layerScale = this.parameter("layer_scale", full([dim, 1, 1], scale, options));
     this.#block = this.module(
       "block",
       new Sequential([
@@ -62,7 +102,7 @@ class ConvNeXtBlock extends Module {
         new Permute([0, 2, 3, 1]),
         new LayerNorm([dim], { ...options, eps }),
         linear(dim, 4 * dim, options),
-        new GELU(),
+        scale === undefined ? new ResponseNorm(4 * dim, options) : new GELU(),
         linear(4 * dim, dim, options),
         new Permute([0, 3, 1, 2]),
       ]),
@@ -73,7 +113,8 @@ class ConvNeXtBlock extends Module {
 
   override forward(x: Tensor): Tensor {
     return scope(() => {
-      const y = this.#block.forward(x).mul(this.#layerScale);
+      const branch = this.#block.forward(x);
+      const y = this.#layerScale ? branch.mul(this.#layerScale) : branch;
       return (this.#drop?.forward(y) ?? y).add_(x);
     });
   }
@@ -87,10 +128,11 @@ export class ConvNeXt extends Backbone {
 
   constructor(config: ConvNeXtConfig, options: BackboneOptions) {
     super();
-    const { depths, dims, patch, layerScale, dropPath } = convnextConfig.parse(config);
-    const first = dims[0] ?? 0;
+    const parsed = convnextConfig.parse(config);
+    const { depths, dims, layerScale, responseNorm, dropPath } = parsed;
     const norm = (dim: number): LayerNorm2d => new LayerNorm2d(dim, { ...options, eps });
-    const stages: Module[] = [new Sequential([convolution(3, first, patch, patch, 0, 1, options), norm(first)])];
+    const stages: Module[] = [new Sequential([...stemOf(parsed, options), norm(dims[0] ?? 0)])];
+    const scale = responseNorm ? undefined : layerScale;
     const total = depths.reduce((sum, depth) => sum + depth, 0);
     let index = 0;
     for (const [stage, dim] of dims.entries()) {
@@ -98,7 +140,8 @@ export class ConvNeXt extends Backbone {
       if (previous) stages.push(new Sequential([norm(previous), convolution(previous, dim, 2, 2, 0, 1, options)]));
       const blocks: Module[] = [];
       for (let i = 0; i < (depths[stage] ?? 0); i++, index++) {
-        blocks.push(new ConvNeXtBlock(dim, layerScale, (dropPath * index) / Math.max(1, total - 1), options));
+        const drop = (dropPath * index) / Math.max(1, total - 1);
+        blocks.push(new ConvNeXtBlock({ dim, scale, drop }, options));
       }
       stages.push(new Sequential(blocks));
     }
@@ -114,6 +157,14 @@ export class ConvNeXt extends Backbone {
   override forward(x: Tensor): Tensor {
     return scope(() => this.#norm.forward(this.forwardMap(x).mean([2, 3])));
   }
+}
+
+function stemOf(config: z.output<typeof convnextConfig>, options: BackboneOptions): Module[] {
+  const { stem, dims, patch } = config;
+  const first = dims[0] ?? 0;
+  if (stem === "patch") return [convolution(3, first, patch, patch, 0, 1, options)];
+  const half = config.overlapWidth ?? Math.floor(first / 2);
+  return [convolution(3, half, 3, 2, 1, 1, options), convolution(half, first, 3, 2, 1, 1, options)];
 }
 
 function convolution(

@@ -1,12 +1,20 @@
 /** Backbones: one architecture family a file, all behind `createBackbone`. */
 export { Backbone, type BackboneOptions, evaluating } from "./backbone.ts";
-export { fitArchitecture, type Proposal, proposeArchitecture, type Wish } from "./checkpoint-layouts.ts";
+export {
+  describeNearMiss,
+  fitArchitecture,
+  type Hints,
+  type Proposal,
+  proposeArchitecture,
+  type Wish,
+} from "./checkpoint-layouts.ts";
 export { ConvNeXt, type ConvNeXtConfig } from "./convnext.ts";
 export { DenseNet, type DenseNetConfig } from "./densenet.ts";
 export { EfficientNet, type EfficientNetConfig } from "./efficientnet.ts";
 export { GraphBackbone, openGraphBackbone } from "./graph-backbone.ts";
 export { type GraphFormat, graphFormats } from "./graph-formats.ts";
 export { type KeyLayout, keyLayout, keyLayouts } from "./key-layouts.ts";
+export { recogniseNetwork } from "./known-networks.ts";
 export { MinatarNetwork, type MinatarNetworkConfig } from "./minatar-network.ts";
 export { Mlp, type MlpConfig } from "./mlp.ts";
 export { MNASNet, type MNASNetConfig } from "./mnasnet.ts";

@@ -15,6 +15,8 @@ export interface InvertedResidualShape {
   activation: Activation;
   squeeze?: SqueezeShape | undefined;
   norm?: NormShape | undefined;
+  /** Whether one full convolution stands for the expansion and the depthwise convolution (EfficientNetV2). */
+  fused?: boolean | undefined;
   /** Probability of dropping the block in training where it has a shortcut; default 0. */
   drop?: number | undefined;
 }
@@ -27,13 +29,8 @@ export class InvertedResidual extends Module {
 
   constructor(shape: InvertedResidualShape, options: BackboneOptions) {
     super();
-    const { from, expanded, to, kernel, stride, activation, squeeze, norm, drop = 0 } = shape;
-    const steps: Module[] = [];
-    if (expanded !== from) steps.push(convNorm({ from, to: expanded, kernel: 1, activation, norm }, options));
-    const depthwise = { from: expanded, to: expanded, kernel, stride, groups: expanded, activation, norm };
-    steps.push(convNorm(depthwise, options));
-    if (squeeze) steps.push(new SqueezeExcitation(expanded, squeeze, options));
-    steps.push(convNorm({ from: expanded, to, kernel: 1, norm }, options));
+    const { from, to, stride, drop = 0 } = shape;
+    const steps = shape.fused ? fusedSteps(shape, options) : separableSteps(shape, options);
     this.#block = this.module("block", new Sequential(steps));
     this.#residual = stride === 1 && from === to;
     const generator = options.dropGenerator ?? options.generator;
@@ -47,4 +44,23 @@ export class InvertedResidual extends Module {
       return (this.#drop?.forward(y) ?? y).add_(x);
     });
   }
+}
+
+function separableSteps(shape: InvertedResidualShape, options: BackboneOptions): Module[] {
+  const { from, expanded, to, kernel, stride, activation, squeeze, norm } = shape;
+  const steps: Module[] = [];
+  if (expanded !== from) steps.push(convNorm({ from, to: expanded, kernel: 1, activation, norm }, options));
+  const depthwise = { from: expanded, to: expanded, kernel, stride, groups: expanded, activation, norm };
+  steps.push(convNorm(depthwise, options));
+  if (squeeze) steps.push(new SqueezeExcitation(expanded, squeeze, options));
+  return [...steps, convNorm({ from: expanded, to, kernel: 1, norm }, options)];
+}
+
+function fusedSteps(shape: InvertedResidualShape, options: BackboneOptions): Module[] {
+  const { from, expanded, to, kernel, stride, activation, norm } = shape;
+  if (expanded === from) return [convNorm({ from, to, kernel, stride, activation, norm }, options)];
+  return [
+    convNorm({ from, to: expanded, kernel, stride, activation, norm }, options),
+    convNorm({ from: expanded, to, kernel: 1, norm }, options),
+  ];
 }

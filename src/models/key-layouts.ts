@@ -40,9 +40,11 @@ interface Target {
   name: string;
   /** Position among the three parts of a tensor that is joined along the first dimension. */
   part?: number;
-  /** "column": [c] as [c, 1, 1]; "flat": [a, b] as [a · b]. */
-  view?: "column" | "flat";
+  /** "column": [c] as [c, 1, 1]; "flat": [a, b] as [a · b]; "matrix": [a, b, ...] as [a, b · ...]. */
+  view?: View;
 }
+
+type View = "column" | "flat" | "matrix";
 
 /** A pattern, and the target as a replacement or a function of the match's groups. */
 type Rule = readonly [pattern: RegExp, to: string | ((...groups: string[]) => Target | string)];
@@ -146,8 +148,9 @@ function convert<T>(
   return converted;
 }
 
-function viewed(shape: Shape, view: "column" | "flat"): Shape {
+function viewed(shape: Shape, view: View): Shape {
   if (view === "column") return [...shape, 1, 1];
+  if (view === "matrix") return [shape[0] ?? 0, shape.slice(1).reduce((product, size) => product * size, 1)];
   return [shape.reduce((product, size) => product * size, 1)];
 }
 
@@ -228,6 +231,8 @@ const transformersConvnext = layout({
   ],
 });
 
+const matrix = (name: string): Target => ({ name, view: "matrix" });
+
 const timmConvnext = layout({
   name: "timm-convnext",
   architecture: "convnext",
@@ -235,17 +240,42 @@ const timmConvnext = layout({
   input: { interpolation: "bicubic" },
   nested: /^head\.(fc|pre_logits)\./,
   rules: [
-    [/^stem\.(0|1)\./, "features.0.$1."],
+    [/^stem\.([012])\./, "features.0.$1."],
     [/^stages\.(\d+)\.downsample\.(\d)\.(\w+)$/, (i = "", step, kind) => `features.${before(i)}.${step}.${kind}`],
     [/^stages\.(\d+)\.blocks\.(\d+)\.gamma$/, (i = "", k) => column(`features.${stage(i)}.${k}.layer_scale`)],
     [
-      /^stages\.(\d+)\.blocks\.(\d+)\.(conv_dw|norm|mlp\.fc1|mlp\.fc2)\.(\w+)$/,
+      // The small networks have 1x1 convolutions where the others have linear layers.
+      /^stages\.(\d+)\.blocks\.(\d+)\.mlp\.fc([12])\.weight$/,
+      (i = "", k, which) => matrix(`features.${stage(i)}.${k}.block.${which === "1" ? 3 : 5}.weight`),
+    ],
+    [
+      /^stages\.(\d+)\.blocks\.(\d+)\.(conv_dw|norm|mlp\.fc1|mlp\.grn|mlp\.fc2)\.(\w+)$/,
       (i = "", k, step, kind) => {
-        const at = { conv_dw: 0, norm: 2, "mlp.fc1": 3, "mlp.fc2": 5 }[step as "norm"];
+        const at = { conv_dw: 0, norm: 2, "mlp.fc1": 3, "mlp.grn": 4, "mlp.fc2": 5 }[step as "norm"];
         return `features.${stage(i)}.${k}.block.${at}.${kind}`;
       },
     ],
     [/^head\.norm\./, "classifier.0."],
+  ],
+});
+
+/** RegNet's names in timm, apart from the head. */
+const timmRegnet = layout({
+  name: "timm-regnet",
+  architecture: "regnet",
+  anchors: ["s1.b1.conv1.conv.weight"],
+  input: { interpolation: "bicubic" },
+  rules: [
+    [/^stem\.conv\./, "stem.0."],
+    [/^stem\.bn\./, "stem.1."],
+    [
+      /^s(\d+)\.b(\d+)\.(conv[123]|downsample)\.(conv|bn)\.(\w+)$/,
+      (s, b, step, layer, kind) => {
+        const place = { conv1: "f.a", conv2: "f.b", conv3: "f.c", downsample: "proj" }[step as "conv1"];
+        return `trunk_output.block${s}.block${s}-${Number(b) - 1}.${place}.${layer === "conv" ? 0 : 1}.${kind}`;
+      },
+    ],
+    [/^s(\d+)\.b(\d+)\.se\.(.+)$/, (s, b, rest) => `trunk_output.block${s}.block${s}-${Number(b) - 1}.f.se.${rest}`],
   ],
 });
 
@@ -265,6 +295,29 @@ const transformersResnet = layout({
       (i, k, j, step, kind) =>
         `layer${Number(i) + 1}.${k}.${step === "convolution" ? "conv" : "bn"}${Number(j) + 1}.${kind}`,
     ],
+  ],
+});
+
+/** DenseNet's names in the files that torchvision publishes, which its code renames. */
+const publishedDensenet = layout({
+  name: "torchvision-densenet-published",
+  architecture: "densenet",
+  anchors: ["features.denseblock1.denselayer1.norm.1.weight"],
+  rules: [
+    [/^(features\.denseblock\d+\.denselayer\d+\.(?:norm|conv))\.(\d\..+)$/, "$1$2"],
+    [/^features\./, "features."],
+  ],
+});
+
+/** VGG's names in timm, whose hidden layers are convolutions over the whole map. */
+const timmVgg = layout({
+  name: "timm-vgg",
+  architecture: "vgg",
+  anchors: ["pre_logits.fc1.weight"],
+  rules: [
+    [/^pre_logits\.fc([12])\.weight$/, (which) => matrix(`classifier.${which === "1" ? 0 : 3}.weight`)],
+    [/^pre_logits\.fc([12])\.bias$/, (which) => `classifier.${which === "1" ? 0 : 3}.bias`],
+    [/^features\./, "features."],
   ],
 });
 
@@ -319,7 +372,10 @@ export const keyLayouts: readonly KeyLayout[] = [
   torchvisionVit,
   transformersConvnext,
   timmConvnext,
+  timmRegnet,
+  timmVgg,
   transformersResnet,
+  publishedDensenet,
   timmSwin,
   originalSwin,
 ];

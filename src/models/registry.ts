@@ -5,13 +5,19 @@ import type { Backbone, BackboneOptions } from "./backbone.ts";
 import { ConvNeXt, convnextConfig, convnextPresets } from "./convnext.ts";
 import { DenseNet, densenetConfig, densenetPresets } from "./densenet.ts";
 import { EfficientNet, efficientnetConfig, efficientnetPresets } from "./efficientnet.ts";
+import { GoogLeNet, googlenetConfig, googlenetPresets } from "./googlenet.ts";
+import { InceptionV3, inceptionConfig, inceptionPresets } from "./inception.ts";
 import { MNASNet, mnasnetConfig, mnasnetPresets } from "./mnasnet.ts";
+import { MobileBlocks, mobileBlocksConfig } from "./mobile-blocks.ts";
 import { MobileNetV2, mobilenetV2Config, mobilenetV2Presets } from "./mobilenet-v2.ts";
 import { MobileNetV3, mobilenetV3Config, mobilenetV3Presets } from "./mobilenet-v3.ts";
 import type { Preset } from "./preset.ts";
 import { RegNet, regnetConfig, regnetPresets } from "./regnet.ts";
 import { ResNet, resnetConfig, resnetPresets } from "./resnet.ts";
+import { ShuffleNetV2, shufflenetConfig, shufflenetPresets } from "./shufflenet.ts";
+import { SqueezeNet, squeezenetConfig, squeezenetPresets } from "./squeezenet.ts";
 import { Swin, swinConfig, swinPresets } from "./swin.ts";
+import { VGG, vggConfig, vggPresets } from "./vgg.ts";
 import { ViT, vitConfig, vitPresets } from "./vit.ts";
 
 interface Architecture {
@@ -87,6 +93,12 @@ const registry: ReadonlyMap<string, Architecture> = new Map([
     (config, options) => new MNASNet(config, options),
   ),
   architecture(
+    "mobile-blocks",
+    "Tan and Le, EfficientNetV2: Smaller Models and Faster Training, ICML 2021 (and the networks whose blocks it has)",
+    mobileBlocksConfig,
+    (config, options) => new MobileBlocks(config, options),
+  ),
+  architecture(
     "densenet",
     "Huang et al., Densely Connected Convolutional Networks, CVPR 2017",
     densenetConfig,
@@ -97,6 +109,36 @@ const registry: ReadonlyMap<string, Architecture> = new Map([
     "Radosavovic et al., Designing Network Design Spaces, CVPR 2020",
     regnetConfig,
     (config, options) => new RegNet(config, options),
+  ),
+  architecture(
+    "vgg",
+    "Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR 2015",
+    vggConfig,
+    (config, options) => new VGG(config, options),
+  ),
+  architecture(
+    "squeezenet",
+    "Iandola et al., SqueezeNet: AlexNet-Level Accuracy with 50x Fewer Parameters, 2016",
+    squeezenetConfig,
+    (config, options) => new SqueezeNet(config, options),
+  ),
+  architecture(
+    "shufflenet-v2",
+    "Ma et al., ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design, ECCV 2018",
+    shufflenetConfig,
+    (config, options) => new ShuffleNetV2(config, options),
+  ),
+  architecture(
+    "googlenet",
+    "Szegedy et al., Going Deeper with Convolutions, CVPR 2015",
+    googlenetConfig,
+    (config, options) => new GoogLeNet(config, options),
+  ),
+  architecture(
+    "inception-v3",
+    "Szegedy et al., Rethinking the Inception Architecture for Computer Vision, CVPR 2016",
+    inceptionConfig,
+    (config, options) => new InceptionV3(config, options),
   ),
   architecture(
     "convnext",
@@ -129,6 +171,11 @@ const published: Readonly<Record<string, Preset>> = {
   ...convnextPresets,
   ...swinPresets,
   ...vitPresets,
+  ...vggPresets,
+  ...squeezenetPresets,
+  ...shufflenetPresets,
+  ...googlenetPresets,
+  ...inceptionPresets,
 };
 
 /** Published networks by the names of torchvision and timm, such as "resnet50". */

@@ -47,6 +47,10 @@ export const regnetPresets: Readonly<Record<string, Preset>> = {
   regnet_y_8gf: preset(true, 56, [2, 4, 10, 1], [224, 448, 896, 2016]),
   regnet_y_16gf: preset(true, 112, [2, 4, 11, 1], [224, 448, 1232, 3024]),
   regnet_y_32gf: preset(true, 232, [2, 5, 12, 1], [232, 696, 1392, 3712]),
+  regnet_y_128gf: {
+    ...preset(true, 264, [2, 7, 17, 1], [528, 1056, 2904, 7392]),
+    input: { ...imagenetInput, size: 384, interpolation: "bicubic" },
+  },
   regnet_x_400mf: preset(false, 16, [1, 2, 7, 12], [32, 64, 160, 400]),
   regnet_x_800mf: preset(false, 16, [1, 3, 7, 5], [64, 128, 288, 672]),
   regnet_x_1_6gf: preset(false, 24, [2, 4, 10, 2], [72, 168, 408, 912]),

@@ -2,13 +2,16 @@
  * ResNet (He, Zhang, Ren & Sun, "Deep Residual Learning for Image Recognition", CVPR 2016), v1.5 as in torchvision: the
  * stride of a bottleneck is at its 3x3 convolution. With groups it is ResNeXt (Xie, Girshick, Dollár, Tu & He,
  * "Aggregated Residual Transformations for Deep Neural Networks", CVPR 2017), with a larger width per group Wide ResNet
- * (Zagoruyko & Komodakis, BMVC 2016). Parameter names are torchvision's.
+ * (Zagoruyko & Komodakis, BMVC 2016). With a deep stem and averaging before the shortcuts' projections it is ResNet-D (He,
+ * Zhang, Zhang, Zhang, Xie & Li, "Bag of Tricks for Image Classification with Convolutional Neural Networks", CVPR 2019).
+ * Parameter names are torchvision's, and timm's for what torchvision has not.
  */
 import { z } from "zod";
-import { BatchNorm2d, Conv2d, init, Module, Sequential } from "../nn/index.ts";
+import { BatchNorm2d, Conv2d, init, Module, ReLU, Sequential } from "../nn/index.ts";
 import { ops, scope, type Tensor } from "../torch/index.ts";
 import { Backbone, type BackboneOptions } from "./backbone.ts";
 import { imagenetInput, type Preset } from "./preset.ts";
+import { EfficientChannelAttention, SqueezeExcitation } from "./squeeze-excitation.ts";
 
 export const resnetConfig = z
   .strictObject({
@@ -17,8 +20,18 @@ export const resnetConfig = z
     block: z.enum(["basic", "bottleneck"]).default("basic"),
     /** Channels of the first stage. */
     width: z.int().positive().default(64),
-    /** "imagenet": 7x7 stride 2 and max pooling; "small": 3x3 without pooling, for images of 32 to 64 pixels. */
-    stem: z.enum(["imagenet", "small"]).default("imagenet"),
+    /**
+     * "imagenet": 7x7 stride 2 and max pooling; "deep": three 3x3 instead of the 7x7; "small": one 3x3 without pooling, for
+     * images of 32 to 64 pixels.
+     */
+    stem: z.enum(["imagenet", "deep", "small"]).default("imagenet"),
+    /** Channels of the first two convolutions of the "deep" stem, and of the third where it has not the first stage's. */
+    stemWidths: z
+      .union([
+        z.tuple([z.int().positive(), z.int().positive()]),
+        z.tuple([z.int().positive(), z.int().positive(), z.int().positive()]),
+      ])
+      .default([32, 32]),
     /** Stride of the "small" stem. */
     stemStride: z.union([z.literal(1), z.literal(2)]).default(1),
     /** Groups of a bottleneck's 3x3 convolution. */
@@ -27,6 +40,14 @@ export const resnetConfig = z
     widthPerGroup: z.int().positive().default(64),
     /** How many of the last stages dilate instead of halving the side (DeepLabV3: 2). */
     dilated: z.int().min(0).max(5).default(0),
+    /** Whether shortcuts that halve the side average 2 x 2 pixels instead of leaving out three of four. */
+    averageDown: z.boolean().default(false),
+    /** Squeeze-and-excitation, or efficient channel attention, at each block's end. */
+    attention: z.enum(["none", "se", "eca"]).default("none"),
+    /** Which convolution of a bottleneck has the stride: the first in weights from Caffe. */
+    strideAt: z.enum(["3x3", "1x1"]).default("3x3"),
+    /** Stride of the first stage. */
+    firstStride: z.union([z.literal(1), z.literal(2)]).default(1),
   })
   .refine(({ width, widthPerGroup }) => width * widthPerGroup >= 64, "groups of less than one channel")
   .refine((config) => config.dilated < config.layers.length, "the first stage has no stride to replace by dilation")
@@ -67,6 +88,9 @@ interface BlockShape {
   dilation: number;
   groups: number;
   bottleneck: boolean;
+  averageDown: boolean;
+  attention: "none" | "se" | "eca";
+  strideAt: "3x3" | "1x1";
 }
 
 /** One convolution of a block. */
@@ -82,6 +106,7 @@ interface Step {
 /** Two or three convolutions and a shortcut; the sum is rectified. */
 class ResidualBlock extends Module {
   readonly #steps: readonly { conv: Conv2d; norm: BatchNorm2d }[];
+  readonly #attention: Module | undefined;
   readonly #downsample: Sequential | undefined;
 
   constructor(shape: BlockShape, options: BackboneOptions) {
@@ -89,8 +114,8 @@ class ResidualBlock extends Module {
     const { in: from, inner, out, stride, dilation, groups } = shape;
     const steps: Step[] = shape.bottleneck
       ? [
-          { from, to: inner, kernel: 1 },
-          { from: inner, to: inner, kernel: 3, stride, dilation, groups },
+          { from, to: inner, kernel: 1, stride: shape.strideAt === "1x1" ? stride : 1 },
+          { from: inner, to: inner, kernel: 3, stride: shape.strideAt === "3x3" ? stride : 1, dilation, groups },
           { from: inner, to: out, kernel: 1 },
         ]
       : [
@@ -101,8 +126,14 @@ class ResidualBlock extends Module {
       conv: this.module(`conv${i + 1}`, convolution(step, options)),
       norm: this.module(`bn${i + 1}`, new BatchNorm2d(step.to, options)),
     }));
+    const { attention, averageDown } = shape;
+    if (attention === "se") this.#attention = this.module("se", new SqueezeExcitation(out, squeezeOf(out), options));
+    if (attention === "eca") this.#attention = this.module("se", new EfficientChannelAttention(out, options));
     if (stride === 1 && from === out) return;
-    const projection = [convolution({ from, to: out, kernel: 1, stride }, options), new BatchNorm2d(out, options)];
+    const norm = new BatchNorm2d(out, options);
+    const projection = averageDown
+      ? [new AverageDown(stride), convolution({ from, to: out, kernel: 1 }, options), norm]
+      : [convolution({ from, to: out, kernel: 1, stride }, options), norm];
     this.#downsample = this.module("downsample", new Sequential(projection));
   }
 
@@ -115,16 +146,40 @@ class ResidualBlock extends Module {
         y = norm.forward(filtered);
         if (i < this.#steps.length - 1) ops.relu_(y);
       }
+      if (this.#attention) y = this.#attention.forward(y);
       y.add_(this.#downsample?.forward(x) ?? x);
       return ops.relu_(y);
     });
   }
 }
 
+/** Means of stride x stride pixels, of those that are there at a border: [B, C, H, W] to [B, C, ⌈H/stride⌉, ⌈W/stride⌉]. */
+class AverageDown extends Module {
+  readonly #stride: number;
+
+  constructor(stride: number) {
+    super();
+    this.#stride = stride;
+  }
+
+  override forward(x: Tensor): Tensor {
+    return this.#stride === 1 ? x : ops.avg_pool2d(x, 2, this.#stride, 0, true, false);
+  }
+}
+
+/** A sixteenth of the channels, to the nearest multiple of 8. */
+const squeezeOf = (width: number) =>
+  ({
+    channels: Math.max(8, Math.floor((width / 16 + 4) / 8) * 8),
+    activation: "relu",
+    gate: "sigmoid",
+    zeroBias: false,
+  }) as const;
+
 /** ResNet-18/34 (basic), 50/101/152, ResNeXt and Wide ResNet (bottleneck) in any size; [B, 3, H, W] to [B, d]. */
 export class ResNet extends Backbone {
   readonly featureWidth: number;
-  readonly #conv1: Conv2d;
+  readonly #conv1: Module;
   readonly #bn1: BatchNorm2d;
   readonly #pools: boolean;
   readonly #blocks: ResidualBlock[] = [];
@@ -133,13 +188,14 @@ export class ResNet extends Backbone {
 
   constructor(config: ResNetConfig, options: BackboneOptions) {
     super();
-    const { layers, block, width, stem, stemStride, groups, widthPerGroup, dilated } = resnetConfig.parse(config);
+    const parsed = resnetConfig.parse(config);
+    const { layers, block, width, stem, groups, widthPerGroup, dilated, firstStride } = parsed;
+    const { averageDown, attention, strideAt } = parsed;
     const bottleneck = block === "bottleneck";
-    this.#pools = stem === "imagenet";
-    const [kernel, stride] = this.#pools ? [7, 2] : [3, stemStride];
-    this.#conv1 = this.module("conv1", convolution({ from: 3, to: width, kernel, stride }, options));
-    this.#bn1 = this.module("bn1", new BatchNorm2d(width, options));
-    let channels = width;
+    this.#pools = stem !== "small";
+    this.#conv1 = this.module("conv1", stemOf(parsed, options));
+    let channels = stem === "deep" ? (parsed.stemWidths[2] ?? width) : width;
+    this.#bn1 = this.module("bn1", new BatchNorm2d(channels, options));
     let dilation = 1;
     for (const [stage, depth] of layers.entries()) {
       const own: ResidualBlock[] = [];
@@ -147,8 +203,9 @@ export class ResNet extends Backbone {
       const inner = Math.floor((width * 2 ** stage * widthPerGroup) / 64) * groups;
       const out = width * 2 ** stage * expansionOf[block];
       for (let i = 0; i < depth; i++) {
-        const stride = stage > 0 && i === 0 && !dilates ? 2 : 1;
-        own.push(new ResidualBlock({ in: channels, inner, out, stride, dilation, groups, bottleneck }, options));
+        const stride = i > 0 || dilates ? 1 : stage > 0 ? 2 : firstStride;
+        const kind = { groups, bottleneck, averageDown, attention, strideAt };
+        own.push(new ResidualBlock({ in: channels, inner, out, stride, dilation, ...kind }, options));
         channels = out;
         // As in torchvision, the stage's first block still has the dilation of the stage before.
         if (i === 0 && dilates) dilation *= 2;
@@ -177,6 +234,25 @@ export class ResNet extends Backbone {
       return y;
     });
   }
+}
+
+/** The first convolution, or the three that stand for it. */
+function stemOf(
+  { stem, stemStride, stemWidths, width }: z.output<typeof resnetConfig>,
+  options: BackboneOptions,
+): Module {
+  if (stem === "small") return convolution({ from: 3, to: width, kernel: 3, stride: stemStride }, options);
+  if (stem === "imagenet") return convolution({ from: 3, to: width, kernel: 7, stride: 2 }, options);
+  const [first, second, third = width] = stemWidths;
+  return new Sequential([
+    convolution({ from: 3, to: first, kernel: 3, stride: 2 }, options),
+    new BatchNorm2d(first, options),
+    new ReLU({ inPlace: true }),
+    convolution({ from: first, to: second, kernel: 3 }, options),
+    new BatchNorm2d(second, options),
+    new ReLU({ inPlace: true }),
+    convolution({ from: second, to: third, kernel: 3 }, options),
+  ]);
 }
 
 function convolution(step: Step, options: BackboneOptions): Conv2d {

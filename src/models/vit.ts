@@ -1,10 +1,24 @@
 /**
  * Vision Transformer (Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021), pre-norm, as in timm, whose
- * parameter names it has. With `pool: "token"` a class token gives the features; with "avg" the mean of the patches.
+ * parameter names it has. Its variants: a distillation token (Touvron et al., "Training Data-Efficient Image Transformers",
+ * ICML 2021), registers (Darcet et al., ICLR 2024), scaled branches and gated perceptrons (DINOv2), CLIP's norm before the
+ * blocks, and SigLIP's pooling by attention.
  */
 import { z } from "zod";
-import { Conv2d, DropPath, GELU, init, LayerNorm, Linear, Module, Sequential, selfAttention } from "../nn/index.ts";
-import { cat, empty, noGrad, scope, type Tensor, UserError } from "../torch/index.ts";
+import {
+  Conv2d,
+  DropPath,
+  GELU,
+  init,
+  LayerNorm,
+  Linear,
+  Module,
+  ReLU,
+  Sequential,
+  SiLU,
+  selfAttention,
+} from "../nn/index.ts";
+import { cat, empty, full, noGrad, ops, scope, type Tensor, UserError } from "../torch/index.ts";
 import { Backbone, type BackboneOptions } from "./backbone.ts";
 import type { Preset, PresetInput } from "./preset.ts";
 
@@ -20,14 +34,38 @@ export const vitConfig = z
     heads: z.int().positive().default(3),
     /** Width of the perceptrons over that of the tokens. */
     mlpRatio: z.number().positive().default(4),
-    pool: z.enum(["token", "avg"]).default("token"),
+    /** What the features are: the class token, the mean of the patches, or what a learned query attends to. */
+    pool: z.enum(["token", "avg", "attention"]).default("token"),
+    /** Whether there is a class token; only where it gives the features when left out. */
+    classToken: z.boolean().optional(),
+    /** Whether a distillation token follows the class token; the features are the mean of both. */
+    distilled: z.boolean().default(false),
+    /** Number of further tokens that give no features. */
+    registers: z.int().min(0).max(64).default(0),
+    /** Whether only patches have positions. */
+    patchPositions: z.boolean().default(false),
+    /** Whether the last norm follows pooling (`fc_norm`); for "avg" when left out. */
+    normAfterPool: z.boolean().optional(),
+    /** Whether a norm stands before the blocks; the projection of patches then has no bias. */
+    preNorm: z.boolean().default(false),
+    /** Whether branches are scaled channel by channel. */
+    layerScale: z.boolean().default(false),
+    /** Whether half of a perceptron's hidden channels gate the other half (SwiGLU). */
+    gated: z.boolean().default(false),
+    /** Activation of perceptrons; gated ones have SiLU. */
+    activation: z.enum(["gelu", "gelu_tanh", "quick_gelu", "relu", "silu"]).default("gelu"),
     /** Probability of dropping the last block's branches in training; it rises linearly over the blocks. */
     dropPath: z.number().min(0).max(0.9).default(0),
     /** Of every LayerNorm: 1e-6 in timm and torchvision, 1e-12 in transformers. */
     eps: z.number().positive().max(1).default(1e-6),
   })
   .refine((config) => config.image % config.patch === 0, "the image's side must be a multiple of the patch's")
-  .refine((config) => config.dim % config.heads === 0, "dim must be a multiple of heads");
+  .refine((config) => config.dim % config.heads === 0, "dim must be a multiple of heads")
+  .refine(
+    ({ pool, classToken, distilled }) => pool !== "token" || (classToken ?? true) || distilled,
+    'pool "token" needs a class token',
+  )
+  .refine(({ pool, distilled }) => pool === "token" || !distilled, 'a distillation token needs pool "token"');
 
 export type ViTConfig = z.input<typeof vitConfig>;
 
@@ -48,13 +86,43 @@ export const vitPresets: Readonly<Record<string, Preset>> = {
   vit_huge_patch14_224: preset(1280, 16, { depth: 32, patch: 14 }),
 };
 
-/** Sizes of one block. */
-interface BlockShape {
-  dim: number;
-  heads: number;
-  hidden: number;
-  eps: number;
-  drop: number;
+type Network = z.output<typeof vitConfig>;
+
+/** Gates hidden channels by their other half: [.., 2h] to [.., h]. */
+class SwiGate extends Module {
+  override forward(x: Tensor): Tensor {
+    return scope(() => {
+      const half = x.size(-1) / 2;
+      return ops.silu(x.narrow(-1, 0, half)).mul(x.narrow(-1, half, half));
+    });
+  }
+}
+
+/** x σ(1.702 x), OpenAI's approximation of GELU. */
+class QuickGELU extends Module {
+  override forward(x: Tensor): Tensor {
+    return scope(() => x.mul(x.mul(1.702).sigmoid()));
+  }
+}
+
+const activations: Record<Network["activation"], () => Module> = {
+  gelu: () => new GELU(),
+  gelu_tanh: () => new GELU({ approximate: "tanh" }),
+  quick_gelu: () => new QuickGELU(),
+  relu: () => new ReLU(),
+  silu: () => new SiLU(),
+};
+
+/** Two layers over each token, with an activation or a gate between. */
+function perceptron({ dim, mlpRatio, gated, activation }: Network, options: BackboneOptions): Sequential {
+  // A ratio such as 4304 / 1152 is not exact.
+  const hidden = Math.floor(dim * mlpRatio + 1e-6);
+  const fc1 = linear(dim, gated ? 2 * hidden : hidden, options);
+  return new Sequential({
+    fc1,
+    act: gated ? new SwiGate() : activations[activation](),
+    fc2: linear(hidden, dim, options),
+  });
 }
 
 class Attention extends Module {
@@ -74,6 +142,44 @@ class Attention extends Module {
   }
 }
 
+/** One learned query attends to all tokens: [B, N, d] to [B, d]. */
+class AttentionPool extends Module {
+  readonly #latent: Tensor;
+  readonly #query: Linear;
+  readonly #keyValue: Linear;
+  readonly #proj: Linear;
+  readonly #norm: LayerNorm;
+  readonly #mlp: Sequential;
+  readonly #heads: number;
+
+  constructor(network: Network, options: BackboneOptions) {
+    super();
+    const { dim, heads, eps } = network;
+    this.#heads = heads;
+    this.#latent = this.parameter("latent", empty([1, 1, dim], options));
+    init.truncNormal_(this.#latent, dim ** -0.5, options.generator);
+    this.#query = this.module("q", linear(dim, dim, options));
+    this.#keyValue = this.module("kv", linear(dim, 2 * dim, options));
+    this.#proj = this.module("proj", linear(dim, dim, options));
+    this.#norm = this.module("norm", new LayerNorm([dim], { ...options, eps }));
+    this.#mlp = this.module("mlp", perceptron({ ...network, gated: false }, options));
+  }
+
+  override forward(x: Tensor): Tensor {
+    return scope(() => {
+      const [batch = 0, length = 0, dim = 0] = x.shape;
+      const split = (joined: Tensor, parts: number, rows: number): Tensor[] =>
+        ops.permute(joined.view([batch, rows, parts, this.#heads, dim / this.#heads]), [2, 0, 3, 1, 4]).unbind(0);
+      const [query] = split(this.#query.forward(this.#latent.expand([batch, 1, dim])), 1, 1);
+      const [key, value] = split(this.#keyValue.forward(x), 2, length);
+      if (!query || !key || !value) throw new RangeError("attention needs query, key and value");
+      const attended = ops.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape([batch, 1, dim]);
+      const pooled = this.#proj.forward(attended);
+      return pooled.add(this.#mlp.forward(this.#norm.forward(pooled))).select(1, 0);
+    });
+  }
+}
+
 /** x + attention(norm(x)), then x + perceptron(norm(x)). */
 class Block extends Module {
   readonly #norm1: LayerNorm;
@@ -82,21 +188,28 @@ class Block extends Module {
   readonly #mlp: Sequential;
   readonly #drop: DropPath | undefined;
 
-  constructor({ dim, heads, hidden, eps, drop }: BlockShape, options: BackboneOptions) {
+  readonly #scales: readonly Tensor[];
+
+  constructor(network: Network, drop: number, options: BackboneOptions) {
     super();
+    const { dim, heads, eps, layerScale } = network;
+    const scale = (name: string): Tensor[] =>
+      layerScale ? [this.parameter(`${name}.gamma`, full([dim], 1e-5, options))] : [];
     this.#norm1 = this.module("norm1", new LayerNorm([dim], { ...options, eps }));
     this.#attention = this.module("attn", new Attention(dim, heads, options));
+    const first = scale("ls1");
     this.#norm2 = this.module("norm2", new LayerNorm([dim], { ...options, eps }));
-    const [fc1, fc2] = [linear(dim, hidden, options), linear(hidden, dim, options)];
-    this.#mlp = this.module("mlp", new Sequential({ fc1, act: new GELU(), fc2 }));
+    this.#mlp = this.module("mlp", perceptron(network, options));
+    this.#scales = [...first, ...scale("ls2")];
     const generator = options.dropGenerator ?? options.generator;
     if (drop > 0) this.#drop = this.module("drop_path", new DropPath(drop, { generator }));
   }
 
   override forward(x: Tensor): Tensor {
     return scope(() => {
-      const attended = this.#dropped(this.#attention.forward(this.#norm1.forward(x))).add(x);
-      return this.#dropped(this.#mlp.forward(this.#norm2.forward(attended))).add(attended);
+      const [first, second] = this.#scales;
+      const attended = this.#dropped(scaled(this.#attention.forward(this.#norm1.forward(x)), first)).add(x);
+      return this.#dropped(scaled(this.#mlp.forward(this.#norm2.forward(attended)), second)).add(attended);
     });
   }
 
@@ -108,61 +221,98 @@ class Block extends Module {
 /** ViT in any size; [B, 3, image, image] to [B, d]. */
 export class ViT extends Backbone {
   readonly featureWidth: number;
-  readonly #config: z.output<typeof vitConfig>;
+  readonly #config: Network;
+  readonly #side: number;
   readonly #project: Conv2d;
-  readonly #token: Tensor | undefined;
+  /** Tokens before the patches: class, distillation, registers. */
+  readonly #prefix: readonly Tensor[];
+  readonly #prefixLength: number;
   readonly #positions: Tensor;
+  readonly #before: LayerNorm | undefined;
   readonly #blocks: Sequential;
   readonly #norm: LayerNorm;
+  readonly #normsAfterPool: boolean;
+  readonly #pool: AttentionPool | undefined;
 
   constructor(config: ViTConfig, options: BackboneOptions) {
     super();
     this.#config = vitConfig.parse(config);
-    const { image, patch, dim, depth, heads, mlpRatio, pool, dropPath, eps } = this.#config;
+    const { image, patch, dim, depth, pool, distilled, registers, patchPositions, preNorm, dropPath, eps } =
+      this.#config;
     const { generator } = options;
+    const token = (name: string, length: number): Tensor =>
+      init.normal_(this.parameter(name, empty([1, length, dim], options)), 1e-6, generator);
+    const prefix: Tensor[] = [];
+    if (this.#config.classToken ?? pool === "token") prefix.push(token("cls_token", 1));
+    if (distilled) prefix.push(token("dist_token", 1));
+    if (registers > 0) prefix.push(token("reg_token", registers));
+    this.#prefix = prefix;
+    this.#prefixLength = prefix.reduce((sum, { shape }) => sum + (shape[1] ?? 0), 0);
     this.featureWidth = dim;
-    const hasToken = pool === "token";
-    if (hasToken) this.#token = init.normal_(this.parameter("cls_token", empty([1, 1, dim], options)), 1e-6, generator);
-    const length = (image / patch) ** 2 + (hasToken ? 1 : 0);
+    this.#side = Math.floor(image / patch);
+    const length = this.#side ** 2 + (patchPositions ? 0 : this.#prefixLength);
     this.#positions = this.parameter("pos_embed", empty([1, length, dim], options));
     init.truncNormal_(this.#positions, 0.02, generator);
-    this.#project = this.module("patch_embed.proj", new Conv2d(3, dim, patch, { ...options, stride: patch }));
-    const hidden = Math.floor(dim * mlpRatio);
+    const projection = new Conv2d(3, dim, patch, { ...options, stride: patch, bias: !preNorm });
+    this.#project = this.module("patch_embed.proj", projection);
+    const norm = (): LayerNorm => new LayerNorm([dim], { ...options, eps });
+    if (preNorm) this.#before = this.module("norm_pre", norm());
     const blocks = Array.from({ length: depth }, (_, i) => {
-      return new Block({ dim, heads, hidden, eps, drop: (dropPath * i) / Math.max(1, depth - 1) }, options);
+      return new Block(this.#config, (dropPath * i) / Math.max(1, depth - 1), options);
     });
     this.#blocks = this.module("blocks", new Sequential(blocks));
-    this.#norm = this.module(hasToken ? "norm" : "fc_norm", new LayerNorm([dim], { ...options, eps }));
+    this.#normsAfterPool = this.#config.normAfterPool ?? pool === "avg";
+    this.#norm = this.module(this.#normsAfterPool ? "fc_norm" : "norm", norm());
+    if (pool === "attention") this.#pool = this.module("attn_pool", new AttentionPool(this.#config, options));
   }
 
   /** Tokens [B, N, d] after the last block. */
   #tokens(x: Tensor): Tensor {
-    const { image } = this.#config;
-    if (x.size(2) !== image || x.size(3) !== image) {
+    const { image, patch, patchPositions } = this.#config;
+    if (Math.floor(x.size(2) / patch) !== this.#side || Math.floor(x.size(3) / patch) !== this.#side) {
       throw new UserError(`this ViT takes images of ${image} x ${image} pixels, got ${x.size(3)} x ${x.size(2)}`);
     }
     const patches = this.#project.forward(x).flatten(2).transpose(1, 2);
-    const token = this.#token?.expand([x.size(0), 1, this.featureWidth]);
-    return this.#blocks.forward((token ? cat([token, patches], 1) : patches).add(this.#positions));
+    const prefix = this.#prefix.map((token) => token.expand([x.size(0), token.size(1), this.featureWidth]));
+    const joined = (tokens: Tensor): Tensor => (prefix.length > 0 ? cat([...prefix, tokens], 1) : tokens);
+    const placed = patchPositions ? joined(patches.add(this.#positions)) : joined(patches).add(this.#positions);
+    return this.#blocks.forward(this.#before?.forward(placed) ?? placed);
   }
 
   override forward(x: Tensor): Tensor {
     return scope(() => {
       const tokens = this.#tokens(x);
+      if (this.#normsAfterPool) return this.#norm.forward(this.#pooled(tokens));
       // Normalisation is per token, so the class token alone gives what the whole sequence would.
-      return this.#norm.forward(this.#token ? tokens.select(1, 0) : tokens.mean(1));
+      const { pool, distilled } = this.#config;
+      if (pool === "token") return this.#norm.forward(tokens.narrow(1, 0, distilled ? 2 : 1)).mean(1);
+      return this.#pooled(this.#norm.forward(tokens));
     });
   }
 
-  /** Patch tokens as a map [B, d, h, w]; normalised where the class token's norm applies to them too. */
+  #pooled(tokens: Tensor): Tensor {
+    const { pool, distilled } = this.#config;
+    if (this.#pool) return this.#pool.forward(tokens);
+    return pool === "token" ? tokens.narrow(1, 0, distilled ? 2 : 1).mean(1) : this.#patches(tokens).mean(1);
+  }
+
+  #patches(tokens: Tensor): Tensor {
+    return tokens.narrow(1, this.#prefixLength, this.#side ** 2);
+  }
+
+  /** Patch tokens as a map [B, d, h, w]; normalised where the norm applies to tokens. */
   override forwardMap(x: Tensor): Tensor {
     return scope(() => {
-      const side = this.#config.image / this.#config.patch;
-      const tokens = this.#tokens(x);
-      const patches = this.#token ? this.#norm.forward(tokens.narrow(1, 1, side * side)) : tokens;
-      return patches.transpose(1, 2).reshape([x.size(0), this.featureWidth, side, side]);
+      const side = this.#side;
+      const patches = this.#patches(this.#tokens(x));
+      const normed = this.#normsAfterPool ? patches : this.#norm.forward(patches);
+      return normed.transpose(1, 2).reshape([x.size(0), this.featureWidth, side, side]);
     });
   }
+}
+
+function scaled(x: Tensor, scale: Tensor | undefined): Tensor {
+  return scale ? x.mul(scale) : x;
 }
 
 function linear(from: number, to: number, options: BackboneOptions): Linear {

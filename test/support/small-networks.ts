@@ -57,4 +57,50 @@ export const smallNetworks: [string, Record<string, unknown>, number][] = [
   ["swin", { patch: 4, dim: 8, depths: [2], heads: [2], window: 3, mlpRatio: 2 }, 8],
   ["vit", { image: 32, patch: 8, dim: 16, depth: 2, heads: 2, dropPath: 0.2 }, 4],
   ["vit", { image: 32, patch: 8, dim: 16, depth: 2, heads: 2, pool: "avg", mlpRatio: 2 }, 4],
+  [
+    "vit",
+    { image: 32, patch: 8, dim: 16, depth: 1, heads: 2, distilled: true, patchPositions: true, preNorm: true },
+    4,
+  ],
+  ["vit", { image: 32, patch: 8, dim: 16, depth: 1, heads: 2, pool: "attention", registers: 2 }, 4],
+  ["convnext", { depths: [1, 1], dims: [8, 16], stem: "overlap", responseNorm: true }, 4],
+  ["resnet", { width: 8, layers: [1, 1], stem: "deep", stemWidths: [4, 4, 16], averageDown: true, attention: "se" }, 4],
+  ["resnet", { width: 8, layers: [1, 1], block: "bottleneck", strideAt: "1x1", firstStride: 2, attention: "eca" }, 2],
+  [
+    "efficientnet",
+    {
+      fused: 1,
+      stemWidth: 8,
+      lastWidth: 16,
+      stages: [
+        [4, 3, 2, 8, 2],
+        [2, 3, 2, 16, 1],
+      ],
+    },
+    4,
+  ],
+  ["vgg", { stages: [[4], [8, { out: 8, kernel: 5, padding: 2 }]], norm: true, grid: 2, hidden: 16 }, 8],
+  ["squeezenet", { version: "1.1" }, 1],
+  ["shufflenet-v2", { depths: [2, 1], widths: [8, 16], stemWidth: 8, headWidth: 24 }, 2],
+  ["googlenet", {}, 1],
+  [
+    "mobile-blocks",
+    {
+      stemWidth: 8,
+      stages: [
+        [{ type: "conv", kernel: 3, out: 8, activation: "relu" }],
+        [{ type: "separable", kernel: 3, out: 8, activated: true }],
+        [
+          { type: "inverted", kernel: 5, hidden: 16, out: 8, stride: 2, squeeze: 4 },
+          { type: "fused", kernel: 3, hidden: 16, out: 8 },
+        ],
+        [{ type: "universal", kernel: 0, startKernel: 3, hidden: 16, out: 16, stride: 2, scaled: true }],
+      ],
+      padding: "same",
+      headWidth: 24,
+      head: "normed",
+      dropPath: 0.2,
+    },
+    4,
+  ],
 ];

@@ -25,6 +25,22 @@ const others: Record<string, [string, Record<string, unknown>]> = {
   resnet50_dilated: ["resnet", { layers: [3, 4, 6, 3], block: "bottleneck", dilated: 2 }],
   vit_base_depth_2: ["vit", { dim: 768, heads: 12, depth: 2 }],
   swin_odd: ["swin", { patch: 2, dim: 24, depths: [2, 2], heads: [2, 4], window: 4 }],
+  vgg_small: ["vgg", { stages: [[8], [16, 16]], norm: true, hidden: 32 }],
+  alexnet_narrow: ["vgg", { ...presets()["alexnet"]?.config, hidden: 32 }],
+  efficientnet_v2_small: [
+    "efficientnet",
+    {
+      stemWidth: 8,
+      lastWidth: 64,
+      fused: 2,
+      eps: 1e-3,
+      stages: [
+        [1, 3, 1, 8, 2],
+        [4, 3, 2, 16, 2],
+        [4, 3, 2, 24, 2],
+      ],
+    },
+  ],
   vit_average: ["vit", { image: 64, depth: 2, pool: "avg" }],
 };
 

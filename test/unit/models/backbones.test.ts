@@ -67,6 +67,23 @@ test("gradients of whole blocks by finite differences", () => {
     ["swin", { patch: 1, dim: 4, depths: [2], heads: [2], window: 3 }],
     ["resnet", { width: 4, layers: [1, 1], stem: "small", block: "bottleneck", groups: 2, dilated: 1 }],
     ["vit", { image: 4, patch: 2, dim: 4, depth: 1, heads: 2 }],
+    ["vit", { image: 4, patch: 2, dim: 4, depth: 1, heads: 2, pool: "attention", layerScale: true, gated: true }],
+    ["convnext", { depths: [1], dims: [4], patch: 2, responseNorm: true }],
+    ["resnet", { width: 8, layers: [1, 1], stem: "deep", stemWidths: [2, 2], averageDown: true, attention: "eca" }],
+    ["shufflenet-v2", { depths: [2], widths: [4], stemWidth: 2, headWidth: 3 }],
+    [
+      "mobile-blocks",
+      {
+        stemWidth: 2,
+        stages: [
+          [{ type: "fused", kernel: 3, hidden: 4, out: 2, squeeze: 1 }],
+          [{ type: "universal", kernel: 3, startKernel: 3, hidden: 4, out: 3, stride: 2 }],
+        ],
+        padding: "same",
+        headWidth: 3,
+        head: "pooled",
+      },
+    ],
   ] as const) {
     scope(() => {
       using backbone = loadRule(createBackbone(name, config, { generator, dtype: "float64" }));
@@ -163,8 +180,14 @@ test("wrong input is refused with what to do", () => {
       "mobilenet-v3",
       "efficientnet",
       "mnasnet",
+      "mobile-blocks",
       "densenet",
       "regnet",
+      "vgg",
+      "squeezenet",
+      "shufflenet-v2",
+      "googlenet",
+      "inception-v3",
       "convnext",
       "swin",
       "vit",
@@ -175,7 +198,7 @@ test("wrong input is refused with what to do", () => {
       () => createBackbone(name, config, { generator }),
       (error: unknown) => error instanceof UserError && pattern.test(error.message),
     );
-  refused("alexnet", {}, /unknown architecture "alexnet": known are resnet, mobilenet-v2, mobilenet-v3, .*, vit/);
+  refused("lenet", {}, /unknown architecture "lenet": known are resnet, mobilenet-v2, mobilenet-v3, .*, vit/);
   refused("resnet", { widht: 3 }, /resnet.*widht/);
   refused("resnet", { width: -1 }, /resnet.*width/);
   refused("vit", { image: 30, patch: 8 }, /multiple of the patch/);

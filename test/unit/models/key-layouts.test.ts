@@ -4,6 +4,7 @@ import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import {
   createBackbone,
+  type Hints,
   keyLayout,
   keyLayouts,
   type Proposal,
@@ -32,6 +33,16 @@ interface Reference {
 }
 
 const generator = new Generator(1);
+
+const smallVit = { image: 32, patch: 8, dim: 64, depth: 2, heads: 2 };
+
+const smallResnet = { layers: [1, 2, 1, 1], width: 16, stem: "deep" };
+
+/** What the weights do not tell: the heads of small networks, activations. */
+function hintsOf(name: string): Hints {
+  const heads = /^(timm_vit|timm_deit|transformers_vit|torchvision_vit)/.test(name) ? { heads: 2 } : {};
+  return { config: name === "timm_vit_clip" ? { ...heads, activation: "quick_gelu" } : heads };
+}
 
 /** What a proposal says beside the configuration. */
 const expected: Record<string, Partial<Proposal>> = {
@@ -127,6 +138,39 @@ const expected: Record<string, Partial<Proposal>> = {
     layout: "timm-swin",
     classifier: "head.fc",
   },
+  timm_vit_dinov2: { config: { ...smallVit, layerScale: true }, classifier: "head" },
+  timm_vit_registers: {
+    config: { ...smallVit, registers: 2, patchPositions: true, layerScale: true },
+    classifier: "head",
+  },
+  timm_vit_deit3: { config: { ...smallVit, patchPositions: true, layerScale: true }, classifier: "head" },
+  timm_vit_clip: { config: { ...smallVit, preNorm: true, activation: "quick_gelu" }, classifier: "head" },
+  timm_vit_siglip: { config: { ...smallVit, pool: "attention" }, classifier: "head" },
+  timm_vit_gap: { config: { ...smallVit, pool: "avg", classToken: true }, classifier: "head" },
+  timm_vit_gated: { config: { ...smallVit, mlpRatio: 2, layerScale: true, gated: true }, classifier: "head" },
+  timm_deit_distilled: { config: { ...smallVit, distilled: true }, drop: ["head.", "head_dist."] },
+  timm_resnet_d: {
+    config: { ...smallResnet, stemWidths: [8, 8], averageDown: true, block: "basic" },
+    classifier: "fc",
+  },
+  timm_resnet_t: {
+    config: { ...smallResnet, stemWidths: [6, 8], averageDown: true, block: "bottleneck" },
+    classifier: "fc",
+  },
+  timm_resnet_se: {
+    config: { ...smallResnet, stemWidths: [8, 8], attention: "se", block: "bottleneck" },
+    classifier: "fc",
+  },
+  timm_resnet_eca: {
+    config: { ...smallResnet, stemWidths: [8, 8], attention: "eca", block: "basic" },
+    classifier: "fc",
+  },
+  timm_vgg: { config: { stages: [[8], [16, 16]], norm: true, hidden: 32 }, layout: "timm-vgg" },
+  published_densenet: {
+    config: { growth: 8, layers: [2, 3], width: 16, bottleneck: 4 },
+    layout: "torchvision-densenet-published",
+    classifier: "classifier",
+  },
   original_swin: {
     config: { patch: 4, dim: 24, depths: [2, 2, 1], heads: [1, 2, 4], window: 4 },
     drop: ["head.", "layers.0.blocks.1.attn_mask"],
@@ -166,8 +210,9 @@ const files = readdirSync(new URL("../../fixtures/layouts/", import.meta.url));
 for (const name of files.map((file) => file.replace(/\.json$/, ""))) {
   test(`${name}: proposed, converted, and features as in the package`, () => {
     const { size, features, state } = fixture<Reference>(`layouts/${name}.json`);
-    const proposal = proposeArchitecture(new Map(Object.entries(state)));
+    const proposal = proposeArchitecture(new Map(Object.entries(state)), hintsOf(name));
     assert.ok(proposal);
+    assert.equal(proposal.guess, undefined);
     const known = expected[name] ?? assert.fail(`nothing is expected of ${name}`);
     assert.deepEqual({ ...proposal, ...known }, proposal);
     assert.equal(proposal.layout, known.layout);

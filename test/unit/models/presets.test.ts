@@ -1,8 +1,9 @@
 /** Every preset with torchvision's names against torchvision's network of that name (make-architectures.py). */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { createBackbone, type PresetInput, presets } from "../../../src/models/index.ts";
+import { architectures, createBackbone, type PresetInput, presets } from "../../../src/models/index.ts";
 import { BatchNorm2d, init } from "../../../src/nn/index.ts";
 import { Generator, type Tensor } from "../../../src/torch/index.ts";
 import { fixture } from "../../fixtures/seeded-weights.ts";
@@ -50,8 +51,23 @@ test("torchvision's presets have its names, shapes, BatchNorm settings, classifi
 
 test("all published members of these families are presets", () => {
   const names = new Set(own.map(([name]) => name));
-  const families = /^(mobilenet_v|efficientnet_b|mnasnet|densenet|regnet_)/;
-  const missing = Object.keys(outlines).filter((name) => families.test(name) && !names.has(name));
-  // Torchvision has it for 384 pixels alone, with weights of SWAG.
-  assert.deepEqual(missing, ["regnet_y_128gf"]);
+  assert.deepEqual(
+    Object.keys(outlines).filter((name) => !names.has(name)),
+    [],
+  );
+});
+
+test("the table in docs/hubs.md has a row for each architecture, and names presets alone", () => {
+  const text = readFileSync(new URL("../../../docs/hubs.md", import.meta.url), "utf8");
+  const rows = [...text.matchAll(/^\| `([\w-]+)` \| ([^|]+) \|/gm)];
+  assert.deepEqual(
+    rows.map(([, name]) => name),
+    architectures().map(({ name }) => name),
+  );
+  for (const [, name, published = ""] of rows) {
+    // What stands after a semicolon, and timm's names of "mobile-blocks", are no presets.
+    const [own = ""] = published.split(";");
+    const named = name === "mobile-blocks" ? [] : [...own.matchAll(/`(\w+)`/g)];
+    for (const [, preset = ""] of named) assert.equal(presets()[preset]?.architecture, name, preset);
+  }
 });

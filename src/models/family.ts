@@ -1,0 +1,44 @@
+/** How an architecture is recognised from the names and shapes of weights, in its own key names. */
+import type { PresetInput } from "./preset.ts";
+
+export type Shapes = ReadonlyMap<string, readonly number[]>;
+export type Config = Record<string, unknown>;
+
+/** A part of a configuration that shapes do not tell and that changes the features. */
+export interface Guess {
+  /** Key of the configuration. */
+  key: string;
+  /** Sentence about it that says how to answer. */
+  question: string;
+}
+
+/** How an architecture is recognised in its own key names. */
+export interface Family {
+  readonly architecture: string;
+  /** A key that every network of the family has. */
+  readonly anchor: string;
+  /**
+   * Configurations that may fit; whether they do is for the caller to check, shape by shape.
+   * @param name what its package or its file calls the network, where that is known
+   */
+  readonly infer: (shapes: Shapes, name: string) => Config[];
+  /** Names that its package gives to networks of the family which are no presets. */
+  readonly named?: RegExp;
+  /** What is to be asked where neither the user nor the model's own files say it. */
+  readonly guess?: (config: Config, name: string) => Guess | undefined;
+  /** Keys beside the backbone's own that mean another network, whose features this one would not compute. */
+  readonly foreign?: RegExp;
+  /** Keys inside the backbone's own modules that are known to be no part of it. */
+  readonly nested?: RegExp;
+  /** Whether the classifier of pre-training is one linear layer over the features; always when left out. */
+  readonly hasLinearClassifier?: (config: Config) => boolean;
+  /** Input of weights that are no preset. */
+  readonly input: (config: Config) => PresetInput;
+}
+
+/** Number of consecutive indices from 0 on for which a key exists. */
+export function count(shapes: Shapes, key: (index: number) => string): number {
+  let n = 0;
+  while (shapes.has(key(n))) n += 1;
+  return n;
+}
