@@ -9,6 +9,7 @@ import {
   reportMember,
   type Wishes,
 } from "../hub/index.ts";
+import { architectures, presets } from "../models/index.ts";
 import { amount } from "../report/index.ts";
 import { addAgentOfRun, isAgentRun } from "../rl/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
@@ -19,7 +20,7 @@ import { kebab } from "./settings.ts";
 
 export interface AddFlags {
   hub: string;
-  arch?: string;
+  arch?: string | true;
   config?: string;
   prefix?: string;
   layout?: string;
@@ -31,6 +32,8 @@ export interface AddFlags {
   std?: number[];
   interpolation?: MemberInput["interpolation"];
   channelOrder?: MemberInput["channelOrder"];
+  range?: "1" | "255";
+  channels?: "adapt";
   trainedOn?: string;
   /** The same, as it was called. */
   data?: string;
@@ -97,7 +100,8 @@ function unknowns(entry: { licence: string; pretraining: { data: string; paradig
 
 function wishes(flags: AddFlags): Wishes {
   const { arch, config, prefix, layout, under, features, trainedOn, data = trainedOn, paradigm, licence } = flags;
-  const { size, normalize, interpolation, channelOrder } = flags;
+  const { size, normalize, interpolation, channelOrder, range, channels } = flags;
+  if (arch === true) throw new ConfigError(`--arch needs a name: ${listedNames()}`);
   if (normalize && (flags.mean || flags.std)) throw new ConfigError("give --normalize, or --mean and --std, not both");
   if ((flags.mean === undefined) !== (flags.std === undefined))
     throw new ConfigError("--mean and --std belong together");
@@ -113,10 +117,24 @@ function wishes(flags: AddFlags): Wishes {
     under,
     features,
     input,
+    ...(range === undefined ? {} : { range: range === "1" ? 1 : 255 }),
+    channels,
     data,
     paradigm,
     licence,
   };
+}
+
+/** Architectures and the published networks of each. */
+function listedNames(): string {
+  const published = Object.entries(presets());
+  const rows = architectures().map(({ name }) => {
+    const own = published.flatMap(([preset, { architecture }]) =>
+      architecture === name && preset !== name ? [preset] : [],
+    );
+    return own.length === 0 ? name : `${name} (${own.join(", ")})`;
+  });
+  return `${rows.join("; ")}; or timm's name of a network with these blocks, such as tf_efficientnet_b0`;
 }
 
 function parsedConfig(text: string | undefined): Record<string, unknown> | undefined {

@@ -43,7 +43,9 @@ function inputProblems({ name, input }: MemberEntry): string[] {
   const { mean, std } = input;
   const furthest = Math.max(...mean.map((m, i) => Math.max(Math.abs(m), Math.abs(1 - m)) / (std[i] ?? 1)));
   const collapsed = Math.max(...std) > 2;
-  if (!collapsed && furthest <= widestNormalised) return [];
+  // Networks from Caffe take values of 0 to 255 less a mean.
+  const isCaffe = std.every((value) => Math.abs(255 * value - 1) < 0.01);
+  if (!collapsed && (furthest <= widestNormalised || isCaffe)) return [];
   const given = `mean ${mean.join(", ")} and std ${std.join(", ")}`;
   return [
     `member "${name}": ${given} do not fit values in [0, 1]` +

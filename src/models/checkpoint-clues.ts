@@ -1,30 +1,71 @@
 /** What the keys of a state dict beside the backbone tell: how it was trained, and where its classifier lies. */
 
+import { imagenetInput, type PresetInput } from "./preset.ts";
+
 type Shape = readonly number[];
 type Shapes = ReadonlyMap<string, Shape>;
 
+/** How weights were trained, as their keys tell. */
+export interface Method {
+  /** In the words of a hub's manifest. */
+  paradigm: string;
+  /** Input of the method's published weights, where it is not that of other weights of the network. */
+  input?: Partial<PresetInput>;
+  /** What the method's published networks do otherwise than others of the same shapes. */
+  config?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+}
+
+const { mean, std } = imagenetInput;
+const imagenet = { input: { mean, std } };
+
 /** Key patterns of training methods, the most telling first. */
-const paradigms: readonly (readonly [RegExp, string])[] = [
-  [/(^|\.)encoder_k\..*fc\.0\.weight$/, "self-supervised: contrastive (MoCo v2)"],
-  [/(^|\.)encoder_k\./, "self-supervised: contrastive (MoCo)"],
-  [/(^|\.)momentum_encoder\./, "self-supervised: contrastive (MoCo v3)"],
-  [/(^|\.)online_\w+\./, "self-supervised: prediction of a moving average (BYOL)"],
-  [/(^|\.)teacher(_\w+)?\./, "self-supervised: distillation from a moving average (DINO)"],
-  [/(^|\.)decoder_embed\./, "self-supervised: masked autoencoding"],
-  [/(^|\.)roi_heads\.mask_predictor\./, "instance segmentation (Mask R-CNN)"],
-  [/(^|\.)roi_heads\.keypoint_predictor\./, "keypoint detection (Keypoint R-CNN)"],
-  [/(^|\.)roi_heads\.box_predictor\./, "object detection (Faster R-CNN)"],
-  [/(^|\.)head\.regression_head\./, "object detection (one stage)"],
-  [/(^|\.)classifier\.0\.convs\.0\.0\.weight$/, "semantic segmentation (DeepLabV3)"],
+const methods: readonly (readonly [RegExp, Method])[] = [
+  [/(^|\.)encoder_k\..*fc\.0\.weight$/, { paradigm: "self-supervised: contrastive (MoCo v2)" }],
+  [/(^|\.)encoder_k\./, { paradigm: "self-supervised: contrastive (MoCo)" }],
+  [
+    /(^|\.)(momentum|base)_encoder\./,
+    // Its ViTs have 12 heads in every size.
+    { paradigm: "self-supervised: contrastive (MoCo v3)", ...imagenet, config: { vit: { heads: 12 } } },
+  ],
+  [/(^|\.)online_\w+\./, { paradigm: "self-supervised: prediction of a moving average (BYOL)" }],
+  [
+    /(^|\.)teacher(_\w+)?\.|(^|\.)head\.last_layer\.(weight|parametrizations)/,
+    { paradigm: "self-supervised: distillation from a moving average (DINO)", ...imagenet },
+  ],
+  [/(^|\.)decoder_embed\./, { paradigm: "self-supervised: masked autoencoding", ...imagenet }],
+  [/(^|\.)roi_heads\.mask_predictor\./, { paradigm: "instance segmentation (Mask R-CNN)" }],
+  [/(^|\.)roi_heads\.keypoint_predictor\./, { paradigm: "keypoint detection (Keypoint R-CNN)" }],
+  [/(^|\.)roi_heads\.box_predictor\./, { paradigm: "object detection (Faster R-CNN)" }],
+  [/(^|\.)head\.regression_head\./, { paradigm: "object detection (one stage)" }],
+  [/(^|\.)classifier\.0\.convs\.0\.0\.weight$/, { paradigm: "semantic segmentation (DeepLabV3)" }],
 ];
 
-/** How the network was trained, in the words of a hub's manifest; undefined where the keys do not tell. */
-export function paradigmOf(shapes: Shapes, prefix: string, classifier: string | undefined): string | undefined {
+/** Files of ViTs that were trained with ImageNet's mean and deviation begin so: DINO, MAE, DeiT. */
+const imagenetNames = /^(dino|mae|deit)/;
+
+/** How the network was trained; undefined where keys do not tell. */
+export function methodOf(shapes: Shapes, prefix: string, classifier: string | undefined): Method | undefined {
   const keys = [...shapes.keys()];
-  const found = paradigms.find(([pattern]) => keys.some((key) => pattern.test(key)));
+  const found = methods.find(([pattern]) => keys.some((key) => pattern.test(key)));
   if (found) return found[1];
-  if (isFullyConvolutional(shapes, prefix)) return "semantic segmentation (FCN)";
-  return classifier === undefined ? undefined : "supervised classification";
+  if (isFullyConvolutional(shapes, prefix)) return { paradigm: "semantic segmentation (FCN)" };
+  return classifier === undefined ? undefined : { paradigm: "supervised classification" };
+}
+
+/** Input of weights whose name tells it. */
+export function inputOfName(name: string): Partial<PresetInput> {
+  return imagenetNames.test(name) ? imagenet.input : {};
+}
+
+const firstLayer =
+  /(^|\.)(conv1(\.0)?|conv_stem|stem\.(0|conv|0\.0|conv1\.conv)|features\.(0|0\.0|conv0)|layers\.0|patch_embed\.proj|conv_proj|patch_embeddings(\.projection)?|embedder\.convolution|Conv2d_1a_3x3\.conv|conv1\.conv)\.weight$/;
+
+/** Keys of first convolutions, which take an image, with their number of channels. */
+export function firstLayers(shapes: Shapes): [key: string, channels: number][] {
+  return [...shapes].flatMap(([key, shape]) => {
+    const [, channels = 0] = shape;
+    return shape.length === 4 && firstLayer.test(key) ? [[key, channels]] : [];
+  });
 }
 
 /** Whether torchvision's DeepLabV3 or FCN has its backbone below the prefix: both dilate its last two stages. */

@@ -4,11 +4,12 @@
  */
 import { quoted } from "../io/index.ts";
 import { init } from "../nn/index.ts";
-import { Generator, TorchError, UserError } from "../torch/index.ts";
-import { doubtOf, findClassifier, isDilated, paradigmOf } from "./checkpoint-clues.ts";
+import { Generator, UserError } from "../torch/index.ts";
+import { doubtOf, findClassifier, inputOfName, isDilated, methodOf } from "./checkpoint-clues.ts";
 import type { Config, Family, Guess, Shapes } from "./family.ts";
 import { families } from "./infer-config.ts";
 import { type KeyLayout, keyLayout, keyLayouts } from "./key-layouts.ts";
+import { covers, lacks, listed, type Outline, outlineOf, presetOutline } from "./outline.ts";
 import { imagenetInput, type PresetInput } from "./preset.ts";
 import { createBackbone, presets } from "./registry.ts";
 
@@ -20,6 +21,8 @@ export interface Hints {
   name?: string | undefined;
   /** Parts of the configuration, which come before what shapes suggest. */
   config?: Config | undefined;
+  /** The only architecture to look for. */
+  architecture?: string | undefined;
 }
 
 /** What a state dict is thought to hold, in the terms of a hub's manifest. */
@@ -69,13 +72,21 @@ function candidates(shapes: Shapes, hints: Hints, misses?: NearMiss[]): Found[] 
   const usable = new Map([...shapes].filter(([, shape]) => isUsable(shape)));
   const look = (family: Family, layout?: KeyLayout): Found[] =>
     search({ shapes: usable, family, layout, hints, misses });
-  const found = families.flatMap((family) => [
-    ...look(family),
-    ...keyLayouts
-      .filter((layout) => layout.architecture === family.architecture)
-      .flatMap((layout) => look(family, layout)),
-  ]);
-  if (found.length === 0) found.push(...presetFamilies().flatMap((family) => look(family)));
+  const wanted = (family: Family): boolean => (hints.architecture ?? family.architecture) === family.architecture;
+  const found = families
+    .filter(wanted)
+    .flatMap((family) => [
+      ...look(family),
+      ...keyLayouts
+        .filter((layout) => layout.architecture === family.architecture)
+        .flatMap((layout) => look(family, layout)),
+    ]);
+  if (found.length === 0)
+    found.push(
+      ...presetFamilies()
+        .filter(wanted)
+        .flatMap((family) => look(family)),
+    );
   return found;
 }
 
@@ -99,11 +110,6 @@ export function describeNearMiss(shapes: Shapes, hints: Hints = {}): string | un
   return `nearest is ${architecture} ${text.length > 200 ? `${text.slice(0, 200)}…` : text}, but ${listed(problems)}`;
 }
 
-function listed(problems: readonly string[]): string {
-  const more = problems.length > shownKeys ? ` and ${problems.length - shownKeys} more` : "";
-  return problems.slice(0, shownKeys).join(", ") + more;
-}
-
 /** What the user says of a state dict where `proposeArchitecture` cannot tell. */
 export interface Wish {
   /** An architecture, or a published network. */
@@ -121,6 +127,8 @@ export interface Wish {
  * @throws UserError listing what is missing or has another shape, for an unknown name, and for a wrong configuration
  */
 export function fitArchitecture(shapes: Shapes, wish: Wish): Proposal {
+  const inferred = wish.layout === undefined ? fitInferred(shapes, wish) : undefined;
+  if (inferred) return inferred;
   const preset = presets()[wish.architecture];
   const architecture = preset?.architecture ?? wish.architecture;
   const layout = wish.layout === undefined ? undefined : keyLayout(wish.layout);
@@ -141,6 +149,21 @@ export function fitArchitecture(shapes: Shapes, wish: Wish): Proposal {
     { family, layout, prefix, rename: {}, doubt: 0, config, outline, used, drop: [...drop] },
     shapes,
     config,
+    {},
+  );
+}
+
+/** The network of a name that stands for many configurations: an architecture without one, or a name of timm's. */
+function fitInferred(shapes: Shapes, { architecture: name, config, prefix = "" }: Wish): Proposal | undefined {
+  const isArchitecture = families.some((family) => family.architecture === name);
+  const family = families.find(({ architecture, named }) => architecture === name || named?.test(name));
+  if (!family || (isArchitecture && config !== undefined)) return undefined;
+  const below = new Map([...shapes].filter(([key]) => key.startsWith(prefix)));
+  const hints = { config, ...(isArchitecture ? {} : { name }), architecture: family.architecture };
+  const found = proposeArchitecture(below, hints);
+  if (found || presets()[name] !== undefined) return found;
+  throw new UserError(
+    `the weights are not those of ${name}: ${describeNearMiss(below, hints) ?? "they share no names"}`,
   );
 }
 
@@ -151,19 +174,6 @@ function outlineNamed(wished: string, architecture: string, config: Config): Out
   const outline = outlineOf(architecture, config);
   if (outline) return outline;
   throw new UserError(`"${wished}" cannot be made with the configuration ${JSON.stringify(config)}`);
-}
-
-const shownKeys = 6;
-
-/** What a state dict lacks of a network. */
-function lacks(given: Shapes, wanted: Shapes): string[] {
-  const problems: string[] = [];
-  for (const [name, shape] of wanted) {
-    const found = given.get(name);
-    if (!found && !name.endsWith("num_batches_tracked")) problems.push(`${quoted(name)} is missing`);
-    if (found && !sameShape(found, shape)) problems.push(`${quoted(name)} is [${found}] instead of [${shape}]`);
-  }
-  return problems;
 }
 
 function unfit(given: Shapes, wanted: Shapes, wished: string, prefix: string): UserError {
@@ -177,39 +187,6 @@ function unfit(given: Shapes, wanted: Shapes, wished: string, prefix: string): U
 
 function isUsable(shape: Shape): boolean {
   return shape.length <= limits.rank && shape.every((size) => size <= limits.size);
-}
-
-/** Names and shapes of a network. */
-interface Outline {
-  shapes: Shapes;
-  featureWidth: number;
-  /** Number of its weights. */
-  weights: number;
-}
-
-/** What a network of this configuration consists of; undefined when the configuration makes no sense. */
-function outlineOf(architecture: string, config: Config): Outline | undefined {
-  using unused = new Generator(0);
-  try {
-    using backbone = init.skipInit(() => createBackbone(architecture, config, { generator: unused, device: "meta" }));
-    const shapes = new Map(Array.from(backbone.stateDict(), ([name, tensor]) => [name, tensor.shape]));
-    const weights = [...shapes.values()].reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
-    return { shapes, featureWidth: backbone.featureWidth, weights };
-  } catch (error) {
-    if (error instanceof UserError || error instanceof RangeError || error instanceof TorchError) return undefined;
-    throw error;
-  }
-}
-
-const presetOutlines = new Map<string, Outline>();
-
-function presetOutline(name: string): Outline | undefined {
-  const known = presetOutlines.get(name);
-  if (known) return known;
-  const preset = presets()[name];
-  const outline = preset && outlineOf(preset.architecture, preset.config);
-  if (outline) presetOutlines.set(name, outline);
-  return outline;
 }
 
 /** A backbone that fits the keys below a prefix. */
@@ -332,19 +309,6 @@ function nearMiss(architecture: string, config: Config, given: Shapes, wanted: S
   return { architecture, config, shared: wanted.size - problems.length, problems };
 }
 
-/** Whether every tensor of a network is there in its shape; counters of batches may be missing. */
-function covers(given: Shapes, wanted: Shapes): boolean {
-  for (const [name, shape] of wanted) {
-    const found = given.get(name);
-    if (found ? !sameShape(found, shape) : !name.endsWith("num_batches_tracked")) return false;
-  }
-  return true;
-}
-
-function sameShape(a: Shape, b: Shape): boolean {
-  return a.length === b.length && a.every((size, i) => size === b[i]);
-}
-
 /**
  * Beginnings that leave out all keys but the used ones; undefined when one of those keys belongs to the network, which
  * then is another than the one that was tried.
@@ -412,14 +376,15 @@ function presetFamilies(): Family[] {
 function describeFound(found: Found, shapes: Shapes, hints: Hints): Proposal | undefined {
   const { family, layout, prefix, outline } = found;
   const { architecture } = family;
+  const told = { ...methodOf(shapes, prefix, undefined)?.config?.[architecture], ...hints.config };
   const preset = presets()[presetOf(architecture, outline) ?? ""];
-  const config = { ...(preset?.config ?? found.config), ...layout?.config, ...hints.config };
+  const config = { ...(preset?.config ?? found.config), ...layout?.config, ...told };
   if (isDilated(shapes, prefix)) {
     // The weights of a dilated network fit the plain one, but its features would be others.
     Object.assign(config, { dilated: 2 });
     if (!outlineOf(architecture, config)) return undefined;
   }
-  return { ...describe(found, shapes, config), ...guessOf(family, config, hints) };
+  return { ...describe(found, shapes, config, hints), ...guessOf(family, config, { ...hints, config: told }) };
 }
 
 function guessOf(family: Family, config: Config, hints: Hints): { guess?: Guess } {
@@ -431,18 +396,20 @@ function presetOf(architecture: string, outline: Outline): string | undefined {
   return Object.keys(presets()).find((name) => isPreset(name, architecture, outline));
 }
 
-function describe(found: Found, shapes: Shapes, config: Config): Proposal {
+function describe(found: Found, shapes: Shapes, config: Config, hints: Hints): Proposal {
   const { family, layout, prefix, drop, rename, outline } = found;
   const { architecture } = family;
   const name = presetOf(architecture, outline);
   const preset = presets()[name ?? ""];
+  const isThePreset = preset && Object.entries(preset.config).every(([key, value]) => same(config[key], value));
   const used = new Set(Array.from(found.used, (key) => prefix + key));
   const isLinear = family.hasLinearClassifier?.(config) ?? true;
   const classifier = isLinear ? findClassifier(shapes, prefix, outline.featureWidth, used) : undefined;
-  const paradigm = paradigmOf(shapes, prefix, classifier);
+  const method = methodOf(shapes, prefix, classifier);
   const groups = Array.from(unusedGroups(shapes.keys(), used).values(), ({ beginning }) => beginning);
+  const input = { ...(preset?.input ?? family.input(config, shapes)), ...layout?.input };
   return {
-    ...(name === undefined ? {} : { preset: name }),
+    ...(isThePreset && name !== undefined ? { preset: name } : {}),
     architecture,
     config,
     prefix,
@@ -451,10 +418,14 @@ function describe(found: Found, shapes: Shapes, config: Config): Proposal {
     ...(layout ? { layout: layout.name } : {}),
     ...(classifier === undefined ? {} : { classifier }),
     featureWidth: outline.featureWidth,
-    input: { ...(preset?.input ?? family.input(config)), ...layout?.input },
-    ...(paradigm === undefined ? {} : { paradigm }),
+    input: { ...input, ...inputOfName(hints.name ?? ""), ...method?.input },
+    ...(method === undefined ? {} : { paradigm: method.paradigm }),
     leftOut: [...new Set(groups.map((beginning) => beginning.replace(/\.$/, "")))],
   };
+}
+
+function same(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 function isPreset(name: string, architecture: string, outline: Outline): boolean {

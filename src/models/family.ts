@@ -32,8 +32,11 @@ export interface Family {
   readonly nested?: RegExp;
   /** Whether the classifier of pre-training is one linear layer over the features; always when left out. */
   readonly hasLinearClassifier?: (config: Config) => boolean;
-  /** Input of weights that are no preset. */
-  readonly input: (config: Config) => PresetInput;
+  /**
+   * Input of weights that are no preset.
+   * @param shapes all of the file
+   */
+  readonly input: (config: Config, shapes: Shapes) => PresetInput;
 }
 
 /** Number of consecutive indices from 0 on for which a key exists. */

@@ -1,5 +1,6 @@
 /** Backbones: one architecture family a file, all behind `createBackbone`. */
 export { Backbone, type BackboneOptions, evaluating } from "./backbone.ts";
+export { firstLayers } from "./checkpoint-clues.ts";
 export {
   describeNearMiss,
   fitArchitecture,

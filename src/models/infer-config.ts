@@ -84,6 +84,14 @@ function inferSwin(shapes: Shapes): Config[] {
   ];
 }
 
+/** Side of the images that a Swin was trained with: from the mask of its shifted windows, else usual for its window. */
+function swinSize(window: number, patch: number, shapes: Shapes): number {
+  const mask = [...shapes].find(([key]) => /(^|\.)layers\.0\.blocks\.1\.(attn\.)?attn_mask$/.test(key));
+  const side = Math.sqrt(mask?.[1][0] ?? 0) * window * patch;
+  if (side > 0 && Number.isInteger(side)) return side;
+  return window === 12 ? 384 : 224;
+}
+
 /** Heads of published networks by the width of their tokens; they leave no trace in shapes. */
 const usualHeads: Readonly<Record<number, number>> = {
   192: 3,
@@ -190,7 +198,11 @@ export const families: readonly Family[] = [
     anchor: "features.1.0.attn.relative_position_bias_table",
     infer: inferSwin,
     foreign: /^(absolute_pos_embed|features)/,
-    input: () => ({ ...imagenetInput, interpolation: "bicubic" }),
+    input: ({ window, patch }, shapes) => ({
+      ...imagenetInput,
+      interpolation: "bicubic",
+      size: swinSize(Number(window ?? 7), Number(patch), shapes),
+    }),
   },
   {
     architecture: "vit",

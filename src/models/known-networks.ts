@@ -82,6 +82,7 @@ const byKey: readonly (readonly [RegExp, string])[] = [
 /** Names whose weights have the shapes of another network. */
 const byName: readonly (readonly [RegExp, string])[] = [
   [/^(se|eca)?res(net|next)(aa|blur)/, "which averages where a plain ResNet has a stride"],
+  [/^mobilenetv3_rw/, "whose norms and squeezing are not MobileNetV3's"],
   [/^hardcorenas_/, "whose activations its shapes do not tell"],
 ];
 

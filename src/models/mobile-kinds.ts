@@ -56,7 +56,7 @@ const kinds: readonly Kind[] = [
   { stages: "s3 i3 i5 i5 i3 i5 i3", strides: usual, config: relu },
   { stages: "s3 i3 i5+ i3 i3+ i5+ i3", strides: usual, config: relu },
   { stages: "s3 i3 i3 i5+ i3+ i5+ i3", strides: usual, config: relu },
-  { stages: "i3 i3 i5 i5 i5 i5 i3", strides: usual, config: relu },
+  { stages: "i3 i3 i5 i5 i5 i5 i3", strides: usual, config: { ...relu, eps: 1e-3 } },
   { stages: "s3 i3 i5 i5 i5 i5 i3", strides: usual, config: relu },
   { stages: "s3 s3 s3 s3 s5 s5+", strides: "122212", config: hard, activated: true },
 ];
@@ -79,17 +79,15 @@ function infer(shapes: Shapes, name: string): Config[] {
   if (!kind) return [];
   const head = shapes.get("conv_head.weight")?.[0];
   const isPooled = head !== undefined && !shapes.has("bn2.weight");
-  const isOwn = isPooled && !shapes.has("conv_head.bias") && !shapes.has("norm_head.weight");
-  const blocks = plain.map((stage, i) => stage.map((block, j) => ({ ...block, ...ofKind(kind, i, j, isOwn) })));
+  // timm's own MobileNetV3, whose norms and squeezing are others.
+  if (isPooled && !shapes.has("conv_head.bias") && !shapes.has("norm_head.weight")) return [];
+  const blocks = plain.map((stage, i) => stage.map((block, j) => ({ ...block, ...ofKind(kind, i, j) })));
   const kindOfHead = shapes.has("norm_head.weight") ? "normed" : isPooled ? "pooled" : "map";
-  const { squeezeActivation, ...rest } = kind.config;
   return [
     {
       stemWidth: shapes.get("conv_stem.weight")?.[0] ?? 0,
       stages: blocks,
-      ...rest,
-      // timm's own MobileNetV3 squeezes with the block's activation.
-      ...(isOwn || squeezeActivation === undefined ? {} : { squeezeActivation }),
+      ...kind.config,
       ...(head === undefined ? {} : { headWidth: head, head: kindOfHead }),
       ...(shapes.has("conv_head.bias") ? { headBias: true } : {}),
       ...(kind.tensorflow === "always" || (kind.tensorflow && /^tf_/.test(name)) ? tensorflow : {}),
@@ -132,12 +130,11 @@ function blocksOf(shapes: Shapes, stage: number): Block[] {
 }
 
 /** What shapes do not tell of a block. */
-function ofKind(kind: Kind, stage: number, index: number, isOwn: boolean): Partial<Block> {
+function ofKind(kind: Kind, stage: number, index: number): Partial<Block> {
   return {
     ...(index === 0 && kind.strides[stage] === "2" ? { stride: 2 } : {}),
     ...(stage < (kind.relu ?? 0) ? { activation: "relu" } : {}),
     ...(kind.activated ? { activated: true } : {}),
-    ...(isOwn && stage === 0 ? { shortcut: false } : {}),
   };
 }
 
@@ -147,7 +144,11 @@ function blockOf(shapes: Shapes, prefix: string): Block {
   const squeeze = width("se.conv_reduce");
   const common = squeeze > 0 ? { squeeze } : {};
   const groups = (key: string): object => (width(key, 1) > 1 ? { groupWidth: width(key, 1) } : {});
-  if (type === "conv") return { type, kernel: kernelAt(shapes, `${prefix}conv`), out: width("conv") };
+  if (type === "conv") {
+    const kernel = kernelAt(shapes, `${prefix}conv`);
+    // Only those that stand for a whole block have a shortcut.
+    return { type, kernel, out: width("conv"), ...(kernel === 1 ? { shortcut: false } : {}) };
+  }
   if (type === "universal") {
     const [kernel, startKernel] = ["dw_mid.conv", "dw_start.conv"].map((key) => kernelAt(shapes, prefix + key));
     const scaled = shapes.has(`${prefix}layer_scale.gamma`) ? { scaled: true } : {};

@@ -195,5 +195,7 @@ export function architectures(): { name: string; paper: string }[] {
 export function createBackbone(name: string, config: Record<string, unknown>, options: BackboneOptions): Backbone {
   const found = registry.get(name);
   if (found) return allOrNothing(() => found.create(config, options));
-  throw new UserError(`unknown architecture "${name}": known are ${[...registry.keys()].join(", ")}`);
+  throw new UserError(
+    `unknown architecture "${name}": known are ${[...registry.keys()].join(", ")}, published networks such as resnet50 too`,
+  );
 }

@@ -29,7 +29,10 @@ export function addMemberCommands(hub: Command, output: () => Output): void {
     .command("add <name> <source>")
     .description("take a pre-trained model into a hub, which is made with its first one")
     .requiredOption("--hub <dir>", "folder of the hub")
-    .option("--arch <name>", "architecture (resnet, vit, ...) or published network (resnet50, ...) of the weights")
+    .option(
+      "--arch [name]",
+      "architecture (resnet, vit, ...) or published network (resnet50, tf_efficientnet_b0, ...) of the weights; alone it lists them",
+    )
     .option("--config <json>", "the architecture's configuration")
     .option("--prefix <text>", "only keys that begin so are the backbone's")
     .option("--layout <name>", "the package whose key names the weights have")
@@ -42,12 +45,23 @@ export function addMemberCommands(hub: Command, output: () => Output): void {
         "how images are normalised: imagenet, half (to [-1, 1]) or unit (not at all)",
       ).choices(Object.keys(normalisations)),
     )
-    .option("--mean <r,g,b>", "mean of each channel, of values in [0, 1]", triple)
-    .option("--std <r,g,b>", "deviation of each channel, of values in [0, 1]", triple)
+    .option("--mean <r,g,b>", "mean of each channel, of values up to the range", triple)
+    .option("--std <r,g,b>", "deviation of each channel, of values up to the range", triple)
+    .addOption(
+      new Option(
+        "--range <value>",
+        "largest value of a pixel before the normalisation (default: told by the mean)",
+      ).choices(["1", "255"]),
+    )
     .addOption(new Option("--interpolation <kind>", "of resizing").choices(["bilinear", "bicubic", "nearest"]))
     .addOption(new Option("--channel-order <order>", "of the channels").choices(["rgb", "bgr"]))
     .option("--trained-on <text>", "what it was pre-trained on")
     .addOption(new Option("--data <text>", "the same, as it was called").hideHelp())
+    .addOption(
+      new Option("--channels <how>", "adapt: make a network for grey or many channels take colour images").choices([
+        "adapt",
+      ]),
+    )
     .option("--paradigm <text>", "how it was pre-trained")
     .option("--licence <text>", "licence of the weights")
     .option("--agent <name>", "which agent of a run over a hub of agents (default: the one that was activated most)")

@@ -19,8 +19,10 @@ import type { MemberEntry, MemberInput } from "../manifest.ts";
 import { refuseProgram } from "../member.ts";
 import { type FetchedSource, type FetchOptions, fetchSource, parseSource, partsOf } from "../sources/index.ts";
 import { verifyMember } from "../verify.ts";
+import { adaptedChannels } from "./adapt-channels.ts";
 import { openStaging, publish, requireFreeName } from "./change.ts";
 import { type Inspection, inspect } from "./inspect.ts";
+import { type Published, readModelConfig } from "./model-config.ts";
 import { readPreprocessor } from "./preprocessor.ts";
 import { type Draft, draftOfGraph, draftOfWeights, type Wishes } from "./propose.ts";
 
@@ -48,6 +50,8 @@ interface Origin {
   main: string;
   /** Further files, by their paths relative to the main file's folder. */
   parts: readonly string[];
+  /** Its config.json and preprocessor_config.json, where it has them. */
+  config: string | undefined;
   preprocessor: string | undefined;
   /** Where it came from, for the manifest. */
   description: string;
@@ -82,24 +86,28 @@ async function locate({ source, fetch = {} }: AddRequest): Promise<Origin> {
   if (parsed.kind !== "local") return fetchedOrigin(source, await fetchSource(parsed, fetch));
   const main = parsed.path;
   if (!existsSync(main)) throw new UserError(`there is no file ${main}`);
-  const beside = join(dirname(main), "preprocessor_config.json");
-  const preprocessor = existsSync(beside) ? beside : undefined;
+  const beside = (name: string): string | undefined => {
+    const path = join(dirname(main), name);
+    return existsSync(path) ? path : undefined;
+  };
+  const [config, preprocessor] = [beside("config.json"), beside("preprocessor_config.json")];
   if (statSync(main).isDirectory()) throw new UserError(`${main} is a folder: name the model's file in it`);
   const sha256 = hashFile(main);
   if (fetch.sha256 !== undefined && fetch.sha256 !== sha256) {
     throw new UserError(`${main} is refused: its sha256 is ${sha256} instead of ${fetch.sha256}; was it replaced?`);
   }
   const description = `file ${basename(main)}, sha256 ${sha256}`;
-  return { main, parts: partsOf(main), preprocessor, description };
+  return { main, parts: partsOf(main), config, preprocessor, description };
 }
 
-function fetchedOrigin(source: string, { main, parts, preprocessor, revision }: FetchedSource): Origin {
+function fetchedOrigin(source: string, { main, parts, config, preprocessor, revision }: FetchedSource): Origin {
   const folder = dirname(main.name);
   const relative = (name: string): string => (folder === "." ? name : name.slice(folder.length + 1));
   const at = revision === undefined ? main.url : `${source} (${main.name} at commit ${revision})`;
   return {
     main: main.path,
     parts: parts.map((part) => relative(part.name)),
+    config: config?.path,
     preprocessor: preprocessor?.path,
     description: `${at}, sha256 ${main.sha256}`,
   };
@@ -115,7 +123,7 @@ async function stage(
   const { name, wishes, trust } = request;
   const folder = join(staging, name);
   mkdirSync(folder);
-  const published = origin.preprocessor === undefined ? {} : readPreprocessor(origin.preprocessor);
+  const published = publishedOf(origin);
   const draft = await stageFiles(inspection, origin, folder, wishes, published);
   const { main, parts, ...described } = draft;
   const input = completeInput(
@@ -141,6 +149,15 @@ async function stage(
   return { entry, notes: described.notes };
 }
 
+/** What the files beside a model say; of its input the preprocessor's before the network's. */
+function publishedOf({ main, config, preprocessor }: Origin): Published {
+  const told = config === undefined ? { input: {} } : readModelConfig(config);
+  // Published files end in eight digits of their hash.
+  const named = /^(\w+)-[0-9a-f]{8}\.\w+$/.exec(basename(main))?.[1] ?? /^(dino|mae)_\w+/.exec(basename(main))?.[0];
+  const input = preprocessor === undefined ? {} : readPreprocessor(preprocessor);
+  return { ...(named === undefined ? {} : { name: named }), ...told, input: { ...told.input, ...input } };
+}
+
 /** Names the user's files where a message names their copies. */
 function inUsersWords(error: unknown, staging: string, { name }: AddRequest, { main }: Origin): unknown {
   if (!(error instanceof UserError) || !error.message.includes(staging)) return error;
@@ -163,12 +180,12 @@ async function stageFiles(
   origin: Origin,
   folder: string,
   wishes: Wishes,
-  published: Partial<MemberInput>,
+  published: Published,
 ): Promise<StagedDraft> {
   if (inspection.kind === "weights") {
     const draft = draftOfWeights(origin.main, inspection.tensors, wishes, published);
     const main = "weights.safetensors";
-    await writeWeights(join(folder, main), inspection.tensors, draft.keys);
+    await writeWeights(join(folder, main), inspection.tensors, draft);
     return { ...draft, main, parts: [] };
   }
   if (wishes.architecture !== undefined || wishes.prefix !== undefined) {
@@ -182,10 +199,10 @@ async function stageFiles(
     refusePlaceholder(path);
     writeFileAtomic(join(folder, part), piecesOf(path));
   }
-  const size = wishes.input?.size ?? published.size;
+  const size = wishes.input?.size ?? published.input.size;
   const backbone = openGraphBackbone(inspection.format, join(folder, main), { features: wishes.features, size });
   try {
-    return { ...draftOfGraph(backbone.graph, wishes, published), main, parts: origin.parts };
+    return { ...draftOfGraph(backbone.graph, wishes, published.input), main, parts: origin.parts };
   } finally {
     backbone.dispose();
   }
@@ -220,13 +237,15 @@ function partPath(main: string, part: string): string {
 async function writeWeights(
   path: string,
   tensors: ReadonlyMap<string, LazyTensor>,
-  keys: readonly string[],
+  { keys, adapted }: Draft,
 ): Promise<void> {
   const read = new Map<string, Tensor>();
   try {
     for (const key of keys) {
-      const tensor = tensors.get(key);
-      if (tensor) read.set(key, await tensor.read());
+      const tensor = await tensors.get(key)?.read();
+      if (!tensor) continue;
+      read.set(key, key === adapted ? adaptedChannels(tensor) : tensor);
+      if (key === adapted) tensor.dispose();
     }
     writeSafetensors(path, read);
   } finally {

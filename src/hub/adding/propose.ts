@@ -1,8 +1,20 @@
 /** From what a file holds and what the user says to a member's entry in the manifest. */
 import { type GraphModel, type LazyTensor, narrow, quoted } from "../../io/index.ts";
-import { fitArchitecture, type Proposal, proposeArchitecture, type Wish } from "../../models/index.ts";
+import {
+  architectures,
+  describeNearMiss,
+  firstLayers,
+  fitArchitecture,
+  type Proposal,
+  proposeArchitecture,
+  recogniseNetwork,
+  type Wish,
+} from "../../models/index.ts";
 import { UserError } from "../../torch/index.ts";
 import type { MemberEntry, MemberInput } from "../manifest.ts";
+import { adaptation } from "./adapt-channels.ts";
+import type { Published } from "./model-config.ts";
+import { rangeOf, scaled } from "./preprocessor.ts";
 
 /** What the user says of a model; everything else is taken from the file. */
 export interface Wishes extends Omit<Wish, "architecture"> {
@@ -12,6 +24,10 @@ export interface Wishes extends Omit<Wish, "architecture"> {
   /** Dotted path of the state dict inside a PyTorch file. */
   under?: string | undefined;
   input?: Partial<MemberInput> | undefined;
+  /** The largest value of the pixels that mean and deviation are for; told from the numbers when left out. */
+  range?: 1 | 255 | undefined;
+  /** "adapt" makes a first layer of one or more than three channels take colour images. */
+  channels?: "adapt" | undefined;
   data?: string | undefined;
   paradigm?: string | undefined;
   licence?: string | undefined;
@@ -25,6 +41,8 @@ export interface Draft {
   input: Partial<MemberInput>;
   /** Keys of the weights that are used. */
   keys: readonly string[];
+  /** Key of a first layer whose weight is to be made to take three channels. */
+  adapted?: string;
   /** Remarks for the user: what was recognised, assumed, left out. */
   notes: readonly string[];
 }
@@ -33,23 +51,25 @@ const unknown = "unknown";
 
 /**
  * The network that a state dict holds.
- * @param published what the model's own preprocessor file says of its input
+ * @param published what the files beside the model say
  * @throws UserError when no known architecture fits, or not the one that the user names
  */
 export function draftOfWeights(
   path: string,
   tensors: ReadonlyMap<string, LazyTensor>,
   wishes: Wishes,
-  published: Partial<MemberInput> = {},
+  published: Published = { input: {} },
 ): Draft {
   const shapes = new Map(Array.from(tensors, ([key, tensor]) => [key, tensor.shape]));
-  const proposal = propose(path, shapes, wishes);
+  const { proposal, adapted, believed, remarks } = propose(path, shapes, wishes, published);
+  if (proposal.guess) throw new UserError(`${path}: ${proposal.guess.question}`);
   const { architecture, config, prefix, drop, rename, layout, classifier, featureWidth } = proposal;
-  const notes = [`recognised ${described(proposal)}`];
+  const notes = [`recognised ${described(proposal)}`, ...remarks];
+  if (adapted !== undefined) notes.push(`${quoted(adapted)} takes colour images now`);
   if (prefix !== "") notes.push(`its keys begin with "${prefix}"`);
   if (proposal.leftOut.length > 0) notes.push(`left out: ${listed(proposal.leftOut)}`);
   const input = { ...proposal.input, mean: [...proposal.input.mean], std: [...proposal.input.std] };
-  const stated = { ...published, ...wishes.input };
+  const stated = { ...believed, ...statedInput(wishes, notes) };
   if (stated.mean === undefined || stated.std === undefined) {
     notes.push(
       `the file does not say how images must look: assumed mean ${input.mean.join(", ")} and std ${input.std.join(", ")}, ` +
@@ -71,28 +91,92 @@ export function draftOfWeights(
     },
     input: { ...input, ...stated },
     keys,
+    ...(adapted === undefined ? {} : { adapted }),
     notes,
   };
 }
 
-function propose(path: string, shapes: ReadonlyMap<string, readonly number[]>, wishes: Wishes): Proposal {
+/** What the user says of the input, for values in [0, 1]; remarks where the numbers are for values up to 255. */
+function statedInput({ input = {}, range }: Wishes, notes: string[]): Partial<MemberInput> {
+  const { mean, std } = input;
+  if (!mean || !std) return input;
+  const used = range ?? rangeOf({ mean, std });
+  if (used === 1) return input;
+  if (range === undefined) notes.push("read mean and std as those of values in [0, 255] (else --range 1)");
+  return { ...input, ...scaled({ mean, std }, used) };
+}
+
+type Shapes = ReadonlyMap<string, readonly number[]>;
+
+interface Proposed {
+  proposal: Proposal;
+  /** Key of a first layer that is made to take three channels. */
+  adapted?: string;
+  /** Input that the model's own files say. */
+  believed: Partial<MemberInput>;
+  remarks: string[];
+}
+
+function propose(path: string, shapes: Shapes, wishes: Wishes, published: Published): Proposed {
+  const direct = proposeFor(shapes, wishes, published);
+  if (!(direct instanceof UserError)) return direct;
+  for (const [key, channels] of firstLayers(shapes)) {
+    const [out = 0, , ...kernel] = shapes.get(key) ?? [];
+    if (channels === 3) continue;
+    const found = proposeFor(new Map(shapes).set(key, [out, 3, ...kernel]), wishes, published);
+    if (found instanceof UserError) continue;
+    const how = adaptation(channels);
+    if (wishes.channels === "adapt" && how !== undefined) return { ...found, adapted: key };
+    throw new UserError(
+      `${path}: ${quoted(key)}, the first layer of what else is ${described(found.proposal)}, takes ${channels} ` +
+        `channel${channels === 1 ? "" : "s"} instead of 3` +
+        (how === undefined ? "" : `: take it with --channels adapt (${how})`),
+    );
+  }
+  throw new UserError(`${path}: ${direct.message}`, { cause: direct });
+}
+
+/** The network of a state dict, or why it is none. */
+function proposeFor(shapes: Shapes, wishes: Wishes, published: Published): Proposed | UserError {
   const { architecture, config, prefix, layout } = wishes;
   if (architecture !== undefined) {
     try {
-      return fitArchitecture(shapes, { architecture, config, prefix, layout });
+      const proposal = fitArchitecture(shapes, { architecture, config, prefix, layout });
+      return { proposal, believed: published.input, remarks: [] };
     } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      throw new UserError(`${path}: ${error.message}`, { cause: error });
+      if (error instanceof UserError) return error;
+      throw error;
     }
   }
   const below = prefix === undefined ? shapes : new Map([...shapes].filter(([key]) => key.startsWith(prefix)));
-  const found = proposeArchitecture(below);
-  if (found) return found;
-  const examples = [...below.keys()].slice(0, 4).map((key) => `"${key}"`);
-  throw new UserError(
-    `${path}: its ${below.size} tensors${prefix ? ` below "${prefix}"` : ""} fit no known architecture` +
-      `${examples.length > 0 ? ` (keys such as ${examples.join(", ")})` : ""}; name it with --arch (and --config, --prefix, --layout), ` +
-      "or export the model to ONNX, which brings its own network",
+  const { name, network } = published;
+  const told = proposeArchitecture(below, { name, config: { ...network?.config, ...config } });
+  const contradicted = Object.entries(network?.shaped ?? {}).find(
+    ([key, value]) => (told?.config[key] ?? value) !== value,
+  );
+  if (told && (network === undefined || (told.architecture === network.architecture && !contradicted))) {
+    return { proposal: told, believed: published.input, remarks: [] };
+  }
+  const proposal = network && proposeArchitecture(below, { config });
+  if (!proposal) return unknownWeights(below, prefix, name ?? "");
+  return { proposal, believed: {}, remarks: ["config.json beside it describes another network, and was left aside"] };
+}
+
+function unknownWeights(shapes: Shapes, prefix: string | undefined, name: string): UserError {
+  const network = recogniseNetwork(shapes, name);
+  const exported = "export the model to ONNX, which brings its own network";
+  if (network !== undefined) {
+    const said = name === "" || network.includes(name) ? "" : ` (config.json: ${quoted(name)})`;
+    return new UserError(
+      `these are the weights of ${network}${said}, which this program has no network for: ${exported}`,
+    );
+  }
+  const examples = [...shapes.keys()].slice(0, 4).map(quoted);
+  const near = describeNearMiss(shapes) ?? (examples.length > 0 ? `keys such as ${examples.join(", ")}` : "");
+  const known = architectures().map((architecture) => architecture.name);
+  return new UserError(
+    `its ${shapes.size} tensors${prefix ? ` below ${quoted(prefix)}` : ""} fit no known architecture` +
+      `${near === "" ? "" : ` (${near})`}; name it with --arch (${known.join(", ")}), or ${exported}`,
   );
 }
 
@@ -122,7 +206,7 @@ export function draftOfGraph(graph: GraphModel, wishes: Wishes, published: Parti
       featureWidth,
       ...origin(wishes, undefined),
     },
-    input: { ...published, ...inputOf(graph, wishes.input ?? {}, file) },
+    input: { ...published, ...inputOf(graph, statedInput(wishes, notes), file) },
     keys: [],
     notes,
   };

@@ -225,9 +225,13 @@ test("preprocessor_config.json beside the file says how images must look; option
   });
   assert.ok(notes.every((note) => !note.includes("assumed")));
   fs.writeFileSync(join(place, "preprocessor_config.json"), '{"image_mean": "grey"}');
-  await refused(/preprocessor_config\.json is no image preprocessor's.*image_mean/, join(place, "model.safetensors"), {
-    name: "other",
-  });
+  await refused(
+    /preprocessor_config\.json is not an image preprocessor's.*image_mean/,
+    join(place, "model.safetensors"),
+    {
+      name: "other",
+    },
+  );
 });
 
 test("a local file must hash to what the user says, too", async () => {
@@ -309,7 +313,7 @@ test("names, files and weights that cannot be members", async () => {
   fs.writeFileSync(join(folder, "empty.bin"), "");
   await refused(/empty\.bin is empty: .*fetch it again/, join(folder, "empty.bin"));
   await refused(/mean 123.*divide them by 255/, good, {
-    wishes: { input: { size: 24, mean: [123, 117, 104], std: [58, 57, 57] } },
+    wishes: { range: 1, input: { size: 24, mean: [123, 117, 104], std: [58, 57, 57] } },
   });
   await add(good, { wishes });
   await refused(/has a member "added" already/, good, { wishes });

@@ -1,0 +1,255 @@
+/** Weights as people save them: what lies beside them, other ranges and channels, and networks that are not taken. */
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { type AddRequest, addMember, loadMembers, openHub } from "../../../src/hub/index.ts";
+import { writeSafetensors } from "../../../src/io/index.ts";
+import { createBackbone } from "../../../src/models/index.ts";
+import { init } from "../../../src/nn/index.ts";
+import {
+  Generator,
+  inferenceMode,
+  memory,
+  scope,
+  type Tensor,
+  tensor,
+  UserError,
+  zeros,
+} from "../../../src/torch/index.ts";
+import { ruled, seeded } from "../../fixtures/seeded-weights.ts";
+import { assertClose } from "../../support/numeric.ts";
+import { temporaryFolder } from "../../support/small-hub.ts";
+
+const folder = temporaryFolder();
+let count = 0;
+
+/** A folder with weights of a network by the rule, and files beside them. */
+function saved(state: Map<string, Tensor>, beside: Record<string, unknown> = {}, name = "model.safetensors"): string {
+  const place = join(folder, `model-${++count}`);
+  fs.mkdirSync(place);
+  writeSafetensors(join(place, name), state);
+  for (const [file, content] of Object.entries(beside)) fs.writeFileSync(join(place, file), JSON.stringify(content));
+  return join(place, name);
+}
+
+function add(source: string, more: Partial<AddRequest> = {}): ReturnType<typeof addMember> {
+  return addMember({ hub: join(folder, `hub-${++count}`), name: "added", source, wishes: {}, ...more });
+}
+
+async function refused(source: string, pattern: RegExp, more: Partial<AddRequest> = {}): Promise<void> {
+  const { handles } = memory();
+  await assert.rejects(add(source, more), (error: unknown) => {
+    assert.ok(error instanceof UserError, String(error));
+    assert.match(error.message, pattern);
+    assert.doesNotMatch(error.message, /\n/, "one line");
+    return true;
+  });
+  assert.equal(memory().handles, handles);
+}
+
+/** Weights by the rule under an architecture's own names. */
+function stateOf(architecture: string, config: Record<string, unknown>): Map<string, Tensor> {
+  using generator = new Generator(1);
+  using backbone = init.skipInit(() => createBackbone(architecture, config, { generator, device: "meta" }));
+  return new Map(Array.from(backbone.stateDict(), ([key, { shape }]) => [key, ruled(key, shape)]));
+}
+
+/** Runs with tensors that are released afterwards. */
+async function withState(
+  architecture: string,
+  config: Record<string, unknown>,
+  use: (state: Map<string, Tensor>) => Promise<void>,
+): Promise<void> {
+  const state = stateOf(architecture, config);
+  try {
+    await use(state);
+  } finally {
+    for (const one of state.values()) one.dispose();
+  }
+}
+
+const vit = { image: 32, patch: 8, dim: 192, depth: 1, heads: 12 };
+const resnet = { layers: [1, 1], width: 8, stem: "small" };
+const half = { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] };
+
+test("config.json of transformers: heads, activation, eps and size are believed", () =>
+  withState("vit", vit, async (state) => {
+    const file = {
+      model_type: "vit",
+      hidden_size: 192,
+      num_hidden_layers: 1,
+      num_attention_heads: 12,
+      hidden_act: "quick_gelu",
+      layer_norm_eps: 1e-5,
+      image_size: 32,
+      patch_size: 8,
+    };
+    const { entry } = await add(saved(state, { "config.json": file }));
+    assert.deepEqual(entry.config, { ...vit, eps: 1e-5, activation: "quick_gelu" });
+    assert.equal(entry.input.size, 32);
+    const other = await add(saved(state, { "config.json": { ...file, hidden_size: 768 } }));
+    assert.equal(other.entry.config["heads"], 3, "another network's heads are not this one's");
+    assert.match(other.notes.join("\n"), /config\.json beside it describes another network/);
+    const foreign = { name: "a package", version: 3, architecture: 5 };
+    assert.equal((await add(saved(state, { "config.json": foreign }))).entry.config["heads"], 3);
+    await refused(
+      saved(state, { "config.json": { ...file, hidden_act: "mish" } }),
+      /config\.json says hidden_act "mish"/,
+    );
+    const said = await add(saved(state, { "config.json": file }), { wishes: { config: { heads: 6 } } });
+    assert.equal(said.entry.config["heads"], 6, "the user comes first");
+  }));
+
+test("config.json of transformers' ResNet: where its strides are", () =>
+  withState("resnet", { layers: [1, 1], block: "bottleneck", width: 8 }, async (state) => {
+    const file = {
+      model_type: "resnet",
+      hidden_act: "relu",
+      downsample_in_bottleneck: true,
+      downsample_in_first_stage: true,
+    };
+    const { entry } = await add(saved(state, { "config.json": file }), { wishes: { input: { size: 64 } } });
+    assert.deepEqual([entry.config["strideAt"], entry.config["firstStride"]], ["1x1", 2]);
+  }));
+
+test("config.json of timm: name, size, mean, deviation and interpolation; a preprocessor's file comes before it", () =>
+  withState("resnet", resnet, async (state) => {
+    const timm = { input_size: [3, 40, 40], mean: [0.1, 0.2, 0.3], std: [0.4, 0.5, 0.6], interpolation: "bicubic" };
+    const beside = { "config.json": { architecture: "resnet10t", pretrained_cfg: timm } };
+    const { entry, notes } = await add(saved(state, beside));
+    const { input_size, ...input } = timm;
+    assert.deepEqual(entry.input, { ...input, size: 40, channelOrder: "rgb" });
+    assert.ok(notes.every((note) => !note.includes("assumed")));
+    const processor = { do_rescale: false, image_mean: 127.5, image_std: 127.5, size: 24, do_flip_channel_order: true };
+    const both = await add(saved(state, { ...beside, "preprocessor_config.json": processor }));
+    assert.deepEqual(both.entry.input, { ...half, size: 24, interpolation: "bicubic", channelOrder: "bgr" });
+    const oblong = { "config.json": { architecture: "x", pretrained_cfg: { ...timm, input_size: [3, 240, 320] } } };
+    await refused(saved(state, oblong), /320 x 240 pixels, and hubs take square ones/);
+    const blur = { "config.json": { architecture: "resnetblur50" } };
+    await refused(saved(state, blur), /weights of timm's resnetblur50, which averages.*ONNX/);
+  }));
+
+/** Features of a hub's only member. */
+async function featuresOf(request: Partial<AddRequest>, source: string, images: Tensor): Promise<number[]> {
+  const hub = join(folder, `hub-${++count}`);
+  await add(source, { ...request, hub });
+  const [member] = loadMembers(openHub(hub));
+  assert.ok(member);
+  member.backbone.eval();
+  const features = scope(() => inferenceMode(() => member.features(images).flatten().toNumbers()));
+  member.dispose();
+  return features;
+}
+
+test("mean and deviation of values up to 255 are told from the numbers, or said", () =>
+  withState("resnet", resnet, async (state) => {
+    const source = saved(state);
+    using images = seeded("image", [2, 3, 24, 24], "float32").abs();
+    const caffe = { size: 24, mean: [103.53, 116.28, 123.675], std: [1, 1, 1], channelOrder: "bgr" } as const;
+    const expected = scope(() =>
+      inferenceMode(() => {
+        using generator = new Generator(1);
+        using backbone = createBackbone("resnet", resnet, { generator }).eval();
+        backbone.loadStateDict(state);
+        const mean = tensor([...caffe.mean]).view([1, 3, 1, 1]);
+        return backbone
+          .forward(images.flip([1]).mul(255).sub(mean))
+          .flatten()
+          .toNumbers();
+      }),
+    );
+    const inHub = (wishes: AddRequest["wishes"]) => featuresOf({ wishes }, source, images);
+    const largest = Math.max(...expected.map(Math.abs));
+    const requests: AddRequest["wishes"][] = [
+      { input: { ...caffe, mean: [...caffe.mean], std: [...caffe.std] } },
+      { range: 255, input: { ...caffe, mean: [...caffe.mean], std: [...caffe.std] } },
+      { input: { ...caffe, mean: caffe.mean.map((value) => value / 255), std: [1 / 255, 1 / 255, 1 / 255] } },
+    ];
+    for (const wishes of requests) {
+      const found = await inHub(wishes);
+      assertClose(tensor(found), expected, 1e-5 * largest);
+    }
+  }));
+
+test("a first layer for grey images sees luminance, one of four channels the first three", () =>
+  withState("resnet", resnet, async (state) => {
+    using images = seeded("image", [2, 3, 24, 24], "float32").abs();
+    const first = state.get("conv1.weight");
+    assert.ok(first);
+    const given = (weight: Tensor): string => saved(new Map(state).set("conv1.weight", weight));
+    const request = { wishes: { channels: "adapt", input: { ...half, size: 24 } } } as const;
+    using grey = scope(() => first.narrow(1, 0, 1).contiguous());
+    const source = given(grey);
+    await refused(source, /"conv1\.weight", the first layer of .* takes 1 channel instead of 3: .*--channels adapt/);
+    const luminance = scope(() =>
+      inferenceMode(() => {
+        using generator = new Generator(1);
+        using backbone = createBackbone("resnet", resnet, { generator }).eval();
+        const spread = grey.mul(tensor([1, 0, 0]).view([1, 3, 1, 1]));
+        backbone.loadStateDict(new Map(state).set("conv1.weight", spread));
+        const weights = tensor([0.299, 0.587, 0.114]).view([1, 3, 1, 1]);
+        const seen = images.mul(weights).sum([1], true).sub(0.5).div(0.5);
+        return backbone
+          .forward(seen.expand([2, 3, 24, 24]))
+          .flatten()
+          .toNumbers();
+      }),
+    );
+    assertClose(tensor(await featuresOf(request, source, images)), luminance, 1e-5);
+    using four = scope(() => {
+      const blank = zeros([first.size(0), 4, 3, 3]);
+      blank.narrow(1, 0, 3).copy_(first);
+      return blank;
+    });
+    const [whole, cut] = [
+      await featuresOf(request, given(first), images),
+      await featuresOf(request, given(four), images),
+    ];
+    assert.deepEqual(cut, whole);
+    using two = scope(() => first.narrow(1, 0, 2).contiguous());
+    await refused(given(two), /takes 2 channels instead of 3$/, request);
+  }));
+
+test("DINO, MoCo v3 and published DeiT have ImageNet's input, and MoCo v3 its own heads", () =>
+  withState("vit", { ...vit, heads: 3 }, async (state) => {
+    const renamed = (prefix: string, more: Record<string, Tensor> = {}): Map<string, Tensor> =>
+      new Map([
+        ...Array.from(state, ([key, value]): [string, Tensor] => [prefix + key, value]),
+        ...Object.entries(more),
+      ]);
+    using head = zeros([4, 192]);
+    const mean = [0.485, 0.456, 0.406];
+    const dino = await add(saved(renamed("backbone.", { "head.last_layer.weight_v": head })));
+    assert.match(dino.entry.pretraining.paradigm, /DINO/);
+    const moco = await add(saved(renamed("module.base_encoder.")));
+    assert.deepEqual([moco.entry.config["heads"], dino.entry.config["heads"]], [12, 3]);
+    const deit = await add(saved(state, {}, "deit_tiny_patch16_224-a1311bcf.pth"));
+    for (const { entry } of [dino, moco, deit]) assert.deepEqual(entry.input.mean, mean);
+    assert.deepEqual((await add(saved(state))).entry.input.mean, [0.5, 0.5, 0.5]);
+  }));
+
+test("what is left open is asked for; unknown weights name the nearest network or what they are", async () => {
+  await withState("vit", { ...vit, dim: 128, heads: 2 }, async (state) => {
+    await refused(saved(state), /heads their attention has \(tokens are 128 wide: 2 at 64.*--config '\{"heads":2\}'/);
+    const { entry } = await add(saved(state), { wishes: { config: { heads: 4 } } });
+    assert.equal(entry.config["heads"], 4);
+  });
+  await withState("resnet", resnet, async (state) => {
+    const without = new Map(state);
+    without.delete("layer2.0.conv2.weight");
+    await refused(
+      saved(without),
+      /nearest is resnet .*"layer2\.0\.conv2\.weight" is missing\); name it with --arch \(resnet, /,
+    );
+    const wishes = { architecture: "resnet", input: { size: 24 } };
+    assert.deepEqual((await add(saved(state), { wishes })).entry.config["layers"], [1, 1]);
+    await refused(saved(state), /not those of tf_efficientnet_b0/, { wishes: { architecture: "tf_efficientnet_b0" } });
+  });
+  using one = zeros([1]);
+  const maxvit = saved(new Map([["blocks.0.layers.0.layers.MBconv.layers.conv_a.0.weight", one]]));
+  await refused(
+    maxvit,
+    /weights of torchvision's maxvit_t, which this program has no network for: export the model to ONNX/,
+  );
+});
