@@ -1,6 +1,6 @@
 /** hub-pathway report: a finished run's page, written anew with what only takes part in measuring. */
 import { join } from "node:path";
-import { acquireLock, writeFileAtomic } from "../io/index.ts";
+import { acquireLock, sweepTemporaries, writeFileAtomic } from "../io/index.ts";
 import { analyseVariants, percent, type RunAnalysis, runReport } from "../report/index.ts";
 import { evaluate, type OpenedRun, summarise } from "../train/index.ts";
 import type { Output } from "./context.ts";
@@ -10,6 +10,7 @@ export async function report(path: string, flags: EvalFlags, output: Output): Pr
   const run = openFinished(path, flags);
   try {
     using _lock = acquireLock(join(path, ".lock"), "hub-pathway report");
+    sweepTemporaries(path);
     await write(run, flags, output);
   } finally {
     run.dispose();

@@ -1,7 +1,7 @@
 /** Finished cells: one JSON file each, named by what it is and by a hash of everything that decides it. */
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { proposeName, writeFileAtomic } from "../io/index.ts";
+import { dirname, join } from "node:path";
+import { proposeName, sweepTemporaries, writeFileAtomic } from "../io/index.ts";
 import { fingerprint } from "../train/index.ts";
 
 /** A text as a part of the names of cells and folders. */
@@ -20,7 +20,8 @@ export class CellStore {
     if (before !== undefined) return before;
     const value = await compute();
     const path = this.#path(name, key);
-    mkdirSync(join(path, ".."), { recursive: true });
+    mkdirSync(dirname(path), { recursive: true });
+    sweepTemporaries(dirname(path));
     writeFileAtomic(path, [`${JSON.stringify(value)}\n`]);
     return value;
   }

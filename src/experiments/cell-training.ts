@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { findScore } from "../hub/ranking/index.ts";
+import { sweepTemporaries } from "../io/index.ts";
 import { MemberLearner } from "../methods/index.ts";
 import { scope } from "../torch/index.ts";
 import {
@@ -192,6 +193,7 @@ export class CellTraining {
     });
     const folder = join(this.#request.cache, "fits");
     mkdirSync(folder, { recursive: true });
+    sweepTemporaries(folder);
     const checkpoint = join(folder, `${shared ? "shared" : method.name}-${identity}`);
     this.#fits.push(checkpoint);
     if (!shared) this.#own.push(checkpoint);

@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { appendFileSync, mkdirSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { proposeName, writeFileAtomic } from "../io/index.ts";
+import { proposeName, sweepTemporaries, writeFileAtomic } from "../io/index.ts";
 import { escapeHtml, escapeMarkdown, htmlPage, htmlTable, markdownTable, svgFile, textTable } from "../report/index.ts";
 import { setNumThreads, UserError } from "../torch/index.ts";
 import type { Experiment, ExperimentReport, ExperimentRequest, ReportSection, ReportTable } from "./experiment.ts";
@@ -94,6 +94,7 @@ export function saveReport(
   const split = request.final || selfContained ? "" : "-validation";
   const stem = proposeName(`${name}${subjectOf(request)}${split}${request.quick ? "-quick" : ""}`);
   mkdirSync(folder, { recursive: true });
+  sweepTemporaries(folder);
   const path = (ending: string) => join(folder, `${stem}.${ending}`);
   const files = { markdown: path("md"), html: path("html"), json: path("json") };
   const head = `# ${escapeMarkdown(report.title)}\n\nMade by \`${command}\`.`;

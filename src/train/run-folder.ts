@@ -18,6 +18,7 @@ import {
   type Lock,
   readJsonFile,
   repairJsonLines,
+  sweepTemporaries,
   writeFileAtomic,
 } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
@@ -58,6 +59,7 @@ export class RunFolder implements Disposable {
     }
     try {
       run.#lock = acquireLock(join(path, lockName), what);
+      for (const part of ["", "training", "model"]) sweepTemporaries(join(path, part));
       if (!resume) run.#requireRoom();
       return run;
     } catch (error) {

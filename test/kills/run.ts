@@ -11,6 +11,7 @@ import { parseArgs } from "node:util";
 import { temporaryFolder } from "../support/small-hub.ts";
 import { hubScenarios } from "./hub-scenarios.ts";
 import { whyNoKills } from "./points.ts";
+import { runScenarios } from "./run-scenarios.ts";
 import { killAll } from "./scenario.ts";
 
 const { values, positionals } = parseArgs({
@@ -22,7 +23,8 @@ const every = Number(values.every);
 async function main(): Promise<void> {
   const reason = whyNoKills();
   if (reason !== undefined) throw new Error(reason);
-  const { scenarios, close } = await hubScenarios();
+  const hubs = await hubScenarios();
+  const scenarios = [...hubs.scenarios, ...(await runScenarios())];
   const chosen = scenarios.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
   if (chosen.length === 0)
     throw new Error(`no such scenario; there are: ${scenarios.map(({ name }) => name).join(", ")}`);
@@ -38,7 +40,7 @@ async function main(): Promise<void> {
     }
     rmSync(base, { recursive: true, force: true });
   }
-  await close();
+  await hubs.close();
   console.log(`${counts.kills} kills: ${counts.held} held, ${counts.broken} broken`);
   process.exitCode = counts.broken === 0 ? 0 : 1;
 }

@@ -52,6 +52,9 @@ export async function* killAll(
   }
 }
 
+/** Runs the program on a folder as the scenarios do. */
+export const runIn = (folder: string, args: readonly string[]): Promise<Ended> => run(inPlace({}, folder, args));
+
 async function prepared(scenario: Scenario, folder: string): Promise<void> {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
@@ -70,7 +73,7 @@ async function judged(scenario: Scenario, place: Place): Promise<"held" | Error>
 const commandOf = (scenario: Scenario, folder: string): Command => inPlace(scenario, folder, scenario.command(folder));
 
 /** Everything that the program writes stays below the folder: caches, the cache of the Hub, temporary files. */
-function inPlace({ env }: Scenario, folder: string, args: readonly string[]): Command {
+function inPlace({ env }: Pick<Scenario, "env">, folder: string, args: readonly string[]): Command {
   mkdirSync(join(folder, "tmp"), { recursive: true });
   const places = { HUB_PATHWAY_CACHE: join(folder, "cache"), HF_HOME: join(folder, "hf"), TMPDIR: join(folder, "tmp") };
   return { args, env: { ...process.env, OMP_NUM_THREADS: "1", ...places, ...env } };

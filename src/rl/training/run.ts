@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import { type Hub, openHub } from "../../hub/index.ts";
-import { readJsonFile, writeFileAtomic } from "../../io/index.ts";
+import { readJsonFile, sweepTemporaries, writeFileAtomic } from "../../io/index.ts";
 import { ConfigError, seedOf, UserError } from "../../torch/index.ts";
 import { fingerprint, Interrupted } from "../../train/index.ts";
 import { agentEntries } from "../agents/agent-member.ts";
@@ -346,6 +346,8 @@ export function readAgentRun(out: string): AgentRun {
 
 /** What the run is, checked against what the folder says of a run to continue. */
 function recordedRun(request: AgentRequest, hub: Hub | undefined): AgentRun {
+  // A folder that a kill left with nothing but an unfinished file is empty.
+  sweepTemporaries(request.out);
   const { out, resume, emit: _, signal: __, checkpointSeconds: ___, evaluation: ____, ...options } = request;
   const run: AgentRun = {
     version: agentRunVersion,
