@@ -7,17 +7,20 @@ import { Command, CommanderError } from "commander";
 import pc from "picocolors";
 import { exitCodeHelp, exitCodes, failureOf } from "./causes.ts";
 import { addCacheCommand } from "./commands/cache.ts";
+import { addCompletionCommand } from "./commands/completion.ts";
 import { addDataCommand } from "./commands/data.ts";
 import { addDoctorCommand } from "./commands/doctor.ts";
 import { addExperimentCommand } from "./commands/experiment.ts";
 import { addHubCommand } from "./commands/hub.ts";
+import { addInitCommand } from "./commands/init.ts";
 import { addRlCommand } from "./commands/rl.ts";
 import { addRunCommands } from "./commands/run.ts";
 import { addTrainCommand } from "./commands/train.ts";
 import { Output } from "./context.ts";
 import { terminal } from "./terminal.ts";
 
-function build(argv: readonly string[]): Command {
+/** All commands with their options; an action is loaded when it runs. */
+export function buildProgram(argv: readonly string[]): Command {
   const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
     version: string;
   };
@@ -31,10 +34,12 @@ function build(argv: readonly string[]): Command {
   addHubCommand(program, output);
   addDataCommand(program, output);
   addCacheCommand(program, output);
+  addInitCommand(program, output);
   addTrainCommand(program, output);
   addRunCommands(program, output);
   addRlCommand(program, output);
   addExperimentCommand(program, output);
+  addCompletionCommand(program);
   for (const command of everyCommand(program)) {
     command.exitOverride().configureOutput({ writeErr: (text) => process.stderr.write(text) });
     command
@@ -55,7 +60,7 @@ export async function main(argv: string[]): Promise<number> {
   process.exitCode = 0;
   terminal.quiet = argv.includes("--quiet");
   try {
-    await build(argv).parseAsync(argv, { from: "user" });
+    await buildProgram(argv).parseAsync(argv, { from: "user" });
     return Number(process.exitCode ?? 0);
   } catch (error) {
     return report(error, argv);

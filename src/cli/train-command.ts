@@ -19,6 +19,7 @@ import {
   type TrainRequest,
   trainRun,
 } from "../train/index.ts";
+import { readConfig, writeConfig } from "./config-file.ts";
 import type { Output } from "./context.ts";
 import { dataRequest } from "./data-flags.ts";
 import { memberBytes } from "./hub-list.ts";
@@ -41,9 +42,10 @@ const defaultViews = 4;
 type Ready = TrainSettings & { data: string; out: string };
 
 export async function train(images: string | undefined, flags: TrainFlags, output: Output): Promise<void> {
-  const { resume, config: _config, ...written } = flags;
-  if (images !== undefined && flags.data !== undefined && images !== flags.data) {
-    throw new ConfigError(`the images are ${images}, and --data is ${flags.data}: leave one of them out`);
+  const { resume, config, ...line } = flags;
+  const written = config === undefined ? line : { ...readConfig(config), ...line };
+  if (images !== undefined && line.data !== undefined && images !== line.data) {
+    throw new ConfigError(`the images are ${images}, and --data is ${line.data}: leave one of them out`);
   }
   const given = images === undefined ? written : { ...written, data: images };
   if (given.threads !== undefined) setNumThreads(given.threads);
@@ -90,7 +92,23 @@ async function start(settings: Ready, output: Output): Promise<void> {
   };
   const pictureSide = await usualPictureSide(data);
   const shown = { sizeIsChosen: imageSize !== undefined, pictureSide, device, out, source: data };
-  await watched(shown, output, (session) => trainRun({ ...request, ...session }));
+  const keep = (): void =>
+    writeConfig(join(out, "config.yaml"), settings, `train --config ${out}/config.yaml trains the same again`);
+  await watched(shown, output, (session) =>
+    trainRun({ ...request, ...session, emit: onFirstStep(session.emit, keep) }),
+  );
+}
+
+/** The same events, and a call once the run has begun: until then it has no folder. */
+function onFirstStep(emit: Emit, begun: () => void): Emit {
+  let isBegun = false;
+  return (event) => {
+    if (event.type === "step" && !isBegun) {
+      isBegun = true;
+      begun();
+    }
+    emit(event);
+  };
 }
 
 /** @throws ConfigError for a budget in which the largest model of the hub has no room, even alone */

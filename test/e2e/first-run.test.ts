@@ -51,7 +51,7 @@ test("train FOLDER in any folder says what it will do, what each epoch brings, a
     assert.match(line, /runs\/images-1/);
     execFileSync("sh", ["-c", line], { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
   }
-  const again = await train("images", "--epochs", "1", "--quiet", "--json");
+  const again = await train("--config", "runs/images-1/config.yaml", "--epochs", "1", "--quiet", "--json");
   assert.equal(again.stderr.split("\n").filter((line) => /^(images|epoch|legend|time) /.test(line)).length, 0);
   assert.equal(lastLine(again.stdout)["out"], "runs/images-2");
 });

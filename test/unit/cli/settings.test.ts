@@ -80,7 +80,15 @@ test("every flag of rl, experiment, eval and rank that counts refuses what is no
 });
 
 test("usage errors end in one line of JSON, whatever is wrong", async () => {
-  for (const args of [["train", "--dat"], ["nothing"], ["train"], ["hub", "rank"], ["train", "a", "--data", "b"]]) {
+  for (const args of [
+    ["train", "--dat"],
+    ["nothing"],
+    ["init"],
+    ["completion", "csh"],
+    ["train"],
+    ["hub", "rank"],
+    ["train", "a", "--data", "b"],
+  ]) {
     const { code, out } = await said(...args, "--json");
     assert.equal(code, 2, args.join(" "));
     assert.equal((JSON.parse(out) as { exitCode: number }).exitCode, 2);
