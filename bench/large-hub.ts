@@ -86,7 +86,7 @@ function measure(setting: Setting): Measured {
   const model = new HubPathway({
     members,
     outputs: classes,
-    config: { k, allowedMembers },
+    config: { k, allowedMembers, explorationFade: "constant" },
     streams: new RandomStreams(0),
   });
   const optimizer = new AdamW([{ params: model.parameters(), lr: 1e-4 }]);

@@ -5,7 +5,7 @@
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { textTable } from "../src/report/index.ts";
-import { findDevice, getNumThreads, loadedLibrary } from "../src/torch/index.ts";
+import { findDevice, getNumThreads, loadedLibrary, ownProcess } from "../src/torch/index.ts";
 import { callOverhead } from "./call-overhead.ts";
 import type { Figure } from "./figure.ts";
 import { largeHub } from "./large-hub.ts";
@@ -26,6 +26,7 @@ const { values: flags } = parseArgs({
   },
 });
 
+ownProcess();
 const device = findDevice(flags.device);
 const rounds = flags.quick ? 3 : 9;
 const parts: Record<string, () => Promise<Figure[] | undefined>> = {

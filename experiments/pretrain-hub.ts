@@ -18,11 +18,20 @@ import { manifestVersion } from "../src/hub/index.ts";
 import { writeFileAtomic, writeSafetensors } from "../src/io/index.ts";
 import { createBackbone } from "../src/models/index.ts";
 import { AdamW, clipGradNorm } from "../src/optim/index.ts";
-import { autocast, disposeTree, inferenceMode, RandomStreams, scope, type Tensor } from "../src/torch/index.ts";
+import {
+  autocast,
+  disposeTree,
+  inferenceMode,
+  ownProcess,
+  RandomStreams,
+  scope,
+  type Tensor,
+} from "../src/torch/index.ts";
 import { createObjective } from "./pretrain/objectives.ts";
 import { hubRecipes, imageSize, type Recipe } from "./pretrain/recipes.ts";
 import { normalisation, SourceBatches } from "./pretrain/source-batches.ts";
 
+ownProcess();
 const seed = 1;
 const { values: flags } = parseArgs({
   options: { hub: { type: "string", default: "starter" }, member: { type: "string" } },

@@ -5,13 +5,16 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_strided.h>
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/variable.h>
 #include <torch/version.h>
 
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <sstream>
 
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -28,21 +31,32 @@ using Body = napi_value (*)(napi_env, const Args&);
 
 void throwError(napi_env env, const char* message) { napi_throw_error(env, nullptr, message); }
 
-// Every exported function goes through here: arguments in, C++ exceptions out as JavaScript errors.
-template <Body body>
-napi_value entry(napi_env env, napi_callback_info info) {
+// C++ exceptions of any type become JavaScript errors: none may reach Node, which was built without exceptions.
+template <class Run>
+napi_value guarded(napi_env env, Run run) {
   try {
-    size_t count = 6;
-    napi_value values[6];
-    check(env, napi_get_cb_info(env, info, &count, values, nullptr, nullptr));
-    return body(env, Args(values, values + (count < 6 ? count : 6)));
+    return run();
   } catch (const PendingException&) {
   } catch (const c10::Error& error) {
     throwError(env, error.what_without_backtrace());
   } catch (const std::exception& error) {
     throwError(env, error.what());
+  } catch (...) {
+    throwError(env, "a C++ exception of an unknown type");
   }
   return nullptr;
+}
+
+// Every exported function goes through here.
+template <Body body>
+napi_value entry(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    beginEntry();
+    size_t count = 6;
+    napi_value values[6];
+    check(env, napi_get_cb_info(env, info, &count, values, nullptr, nullptr));
+    return body(env, Args(values, values + (count < 6 ? count : 6)));
+  });
 }
 
 struct Bytes {
@@ -91,6 +105,8 @@ napi_value writeBytes(napi_env env, const Args& args) {
   at::Tensor tensor = unwrapTensor(env, args.at(0));
   at::NoGradGuard guard;
   if (tensor.device().is_cpu() && tensor.is_contiguous()) {
+    // As an in-place operator: autograd refuses to use what it saved of the old content.
+    torch::autograd::impl::bump_version(tensor);
     copyBytes(env, tensor, args.at(1));
     throwIfTruncated();
     return undefined(env);
@@ -160,16 +176,10 @@ napi_value isContiguous(napi_env env, const Args& args) {
   return fromBool(env, unwrapTensor(env, args.at(0)).is_contiguous(format));
 }
 
-napi_value isLive(napi_env env, const Args& args) {
-  void* data = nullptr;
-  check(env, napi_get_value_external(env, args.at(0), &data));
-  return fromBool(env, static_cast<Handle*>(data)->live);
-}
+napi_value isLive(napi_env env, const Args& args) { return fromBool(env, handleOf(env, args.at(0))->live); }
 
 napi_value dispose(napi_env env, const Args& args) {
-  void* data = nullptr;
-  check(env, napi_get_value_external(env, args.at(0), &data));
-  release(env, static_cast<Handle*>(data));
+  release(env, handleOf(env, args.at(0)));
   return undefined(env);
 }
 
@@ -179,10 +189,8 @@ napi_value disposeAll(napi_env env, const Args& args) {
   check(env, napi_get_array_length(env, args.at(0), &length));
   for (uint32_t i = 0; i < length; ++i) {
     napi_value element;
-    void* data = nullptr;
     check(env, napi_get_element(env, args[0], i, &element));
-    check(env, napi_get_value_external(env, element, &data));
-    release(env, static_cast<Handle*>(data));
+    release(env, handleOf(env, element));
   }
   return undefined(env);
 }
@@ -198,9 +206,28 @@ napi_value setRequiresGrad(napi_env env, const Args& args) {
 
 napi_value gradient(napi_env env, const Args& args) { return wrapTensor(env, unwrapTensor(env, args.at(0)).grad()); }
 
+std::string describe(const at::Tensor& tensor) {
+  std::ostringstream text;
+  text << scalarTypeName(tensor.scalar_type()) << tensor.sizes() << " on " << tensor.device();
+  if (tensor.layout() != at::kStrided) text << ", " << tensor.layout();
+  return text.str();
+}
+
+// The gradient in the memory order of its tensor: the fused optimizers walk both, and both moments, by one index.
+at::Tensor gradientFor(const at::Tensor& tensor, const at::Tensor& given) {
+  if (!given.sizes().equals(tensor.sizes()) || given.dtype() != tensor.dtype() || given.device() != tensor.device() ||
+      given.layout() != tensor.layout()) {
+    throw CallError("the gradient " + describe(given) + " does not fit its tensor, " + describe(tensor));
+  }
+  if (given.is_same(tensor)) throw CallError("a tensor cannot be its own gradient");
+  if (given.strides().equals(tensor.strides())) return given;
+  at::NoGradGuard guard;
+  return at::empty_strided(tensor.sizes(), tensor.strides(), tensor.options().requires_grad(false)).copy_(given);
+}
+
 napi_value setGradient(napi_env env, const Args& args) {
   auto& tensor = unwrapTensor(env, args.at(0));
-  tensor.mutable_grad() = isNullish(env, args.at(1)) ? at::Tensor() : unwrapTensor(env, args[1]);
+  tensor.mutable_grad() = isNullish(env, args.at(1)) ? at::Tensor() : gradientFor(tensor, unwrapTensor(env, args[1]));
   return undefined(env);
 }
 
@@ -208,7 +235,7 @@ napi_value setGradient(napi_env env, const Args& args) {
 napi_value backward(napi_env env, const Args& args) {
   torch::autograd::backward(toTensors(env, args.at(0)), toTensors(env, args.at(1)), toBool(env, args.at(2)),
                             toBool(env, args.at(3)));
-  throwIfTruncated();
+  throwIfTruncated(Reads::Anything);
   return undefined(env);
 }
 
@@ -217,7 +244,7 @@ napi_value grad(napi_env env, const Args& args) {
   const auto results = torch::autograd::grad(toTensors(env, args.at(0)), toTensors(env, args.at(1)),
                                              toTensors(env, args.at(2)), toBool(env, args.at(3)),
                                              toBool(env, args.at(4)), toBool(env, args.at(5)));
-  throwIfTruncated();
+  throwIfTruncated(Reads::Anything);
   napi_value array;
   check(env, napi_create_array_with_length(env, results.size(), &array));
   for (size_t i = 0; i < results.size(); ++i) {
@@ -243,7 +270,8 @@ napi_value enterInference(napi_env env, const Args& args) {
 }
 
 napi_value exitInference(napi_env env, const Args&) {
-  if (!inferenceGuards.empty()) inferenceGuards.pop_back();
+  if (inferenceGuards.empty()) throw CallError("no inference scope is open");
+  inferenceGuards.pop_back();
   return undefined(env);
 }
 
@@ -254,12 +282,20 @@ struct AutocastState {
 };
 thread_local std::vector<AutocastState> autocastStates;
 
-// enterAutocast(device, dtype, enabled)
+void setAutocast(const AutocastState& state) {
+  at::autocast::set_autocast_dtype(state.device, state.dtype);
+  at::autocast::set_autocast_enabled(state.device, state.enabled);
+}
+
+// enterAutocast(device, dtype, enabled): everything is read before anything is changed, so that what throws leaves no scope.
 napi_value enterAutocast(napi_env env, const Args& args) {
   const auto type = c10::Device(toString(env, args.at(0))).type();
+  const AutocastState next{type, toBool(env, args.at(2)), toScalarType(toString(env, args.at(1)))};
+  if (next.enabled && !at::autocast::is_autocast_available(type)) {
+    throw CallError("autocast does not exist for " + c10::DeviceTypeName(type, true));
+  }
   autocastStates.push_back({type, at::autocast::is_autocast_enabled(type), at::autocast::get_autocast_dtype(type)});
-  at::autocast::set_autocast_enabled(type, toBool(env, args.at(2)));
-  at::autocast::set_autocast_dtype(type, toScalarType(toString(env, args.at(1))));
+  setAutocast(next);
   at::autocast::increment_nesting();
   return undefined(env);
 }
@@ -269,8 +305,7 @@ napi_value exitAutocast(napi_env env, const Args&) {
   const auto state = autocastStates.back();
   autocastStates.pop_back();
   if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
-  at::autocast::set_autocast_enabled(state.device, state.enabled);
-  at::autocast::set_autocast_dtype(state.device, state.dtype);
+  setAutocast(state);
   return undefined(env);
 }
 
@@ -327,15 +362,16 @@ napi_value trimMemory(napi_env env, const std::vector<napi_value>&) {
   return undefined(env);
 }
 
-// glibc hands every block over 32 MB back to the kernel, and a training step allocates its activations anew each time:
-// the page faults cost more than the arithmetic they delay. Keep freed memory in the process, on huge pages.
-void keepFreedMemory() {
+// keepFreedMemory(): glibc hands every block over 32 MB back to the kernel, and a training step allocates its activations
+// anew each time: the page faults cost more than the arithmetic they delay. Freed memory stays in the process, on huge pages.
+napi_value keepFreedMemory(napi_env env, const std::vector<napi_value>&) {
 #ifdef __GLIBC__
   setenv("THP_MEM_ALLOC_ENABLE", "1", 0);
   mallopt(M_MMAP_MAX, 0);
   mallopt(M_TRIM_THRESHOLD, INT32_MAX);
   mallopt(M_TOP_PAD, 64 << 20);
 #endif
+  return undefined(env);
 }
 
 template <Body body>
@@ -346,8 +382,6 @@ void expose(napi_env env, napi_value exports, const char* name) {
 }
 
 napi_value initialise(napi_env env, napi_value exports) {
-  static const bool once = (keepFreedMemory(), true);
-  (void)once;
   quietLibtorch();
   check(env, napi_set_instance_data(env, new Addon(), nullptr, nullptr));
   expose<findOperator>(env, exports, "findOperator");
@@ -382,6 +416,7 @@ napi_value initialise(napi_env env, napi_value exports) {
   expose<setThreads>(env, exports, "setThreads");
   expose<threads>(env, exports, "threads");
   expose<trimMemory>(env, exports, "trimMemory");
+  expose<keepFreedMemory>(env, exports, "keepFreedMemory");
   expose<guardMapping>(env, exports, "guardMapping");
   expose<loadScript>(env, exports, "loadScript");
   expose<scriptTensors>(env, exports, "scriptTensors");
@@ -397,10 +432,5 @@ napi_value initialise(napi_env env, napi_value exports) {
 }  // namespace hub
 
 NAPI_MODULE_INIT() {
-  try {
-    return hub::initialise(env, exports);
-  } catch (const std::exception& error) {
-    napi_throw_error(env, nullptr, error.what());
-    return nullptr;
-  }
+  return hub::guarded(env, [&] { return hub::initialise(env, exports); });
 }

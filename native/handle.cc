@@ -37,12 +37,18 @@ void finalize(node_api_basic_env env, void* data, void*) {
   delete handle;
 }
 
-napi_value wrap(napi_env env, Handle* handle) {
+// Marks the externals of this addon: those of another one hold something else.
+constexpr napi_type_tag kTag = {0x6875622d70617468, 0x7761792d68616e64};
+
+napi_value wrap(napi_env env, std::unique_ptr<Handle> owned) {
+  napi_value external;
+  check(env, napi_create_external(env, owned.get(), finalize, nullptr, &external));
+  // From here on the collector owns it.
+  auto* handle = owned.release();
   handle->addon->liveHandles += 1;
   handle->addon->liveBytes += static_cast<int64_t>(handle->bytes);
-  napi_value external;
-  check(env, napi_create_external(env, handle, finalize, nullptr, &external));
   report(env, *handle, 1);
+  check(env, napi_type_tag_object(env, external, &kTag));
   return external;
 }
 
@@ -75,26 +81,26 @@ Addon* instance(napi_env env) {
 
 napi_value wrapTensor(napi_env env, const at::Tensor& tensor) {
   if (!tensor.defined()) return undefined(env);
-  auto* handle = new Handle{Kind::Tensor};
+  auto handle = std::make_unique<Handle>(Kind::Tensor);
   handle->addon = instance(env);
   handle->tensor = tensor;
   handle->bytes = tensor.has_storage() ? tensor.nbytes() : 0;
   handle->onHost = tensor.is_cpu();
-  return wrap(env, handle);
+  return wrap(env, std::move(handle));
 }
 
 napi_value wrapGenerator(napi_env env, const at::Generator& generator) {
-  auto* handle = new Handle{Kind::Generator};
+  auto handle = std::make_unique<Handle>(Kind::Generator);
   handle->addon = instance(env);
   handle->generator = generator;
-  return wrap(env, handle);
+  return wrap(env, std::move(handle));
 }
 
 napi_value wrapObject(napi_env env, Kind kind, std::shared_ptr<void> object) {
-  auto* handle = new Handle{kind};
+  auto handle = std::make_unique<Handle>(kind);
   handle->addon = instance(env);
   handle->object = std::move(object);
-  return wrap(env, handle);
+  return wrap(env, std::move(handle));
 }
 
 namespace {
@@ -106,13 +112,22 @@ const char* expectation(Kind kind) {
 
 }  // namespace
 
+Handle* handleOf(napi_env env, napi_value value) {
+  napi_valuetype type;
+  check(env, napi_typeof(env, value, &type));
+  bool isOurs = false;
+  if (type == napi_external) check(env, napi_check_object_type_tag(env, value, &kTag, &isOurs));
+  if (!isOurs) throw CallError("expected a handle of this library");
+  void* data = nullptr;
+  check(env, napi_get_value_external(env, value, &data));
+  return static_cast<Handle*>(data);
+}
+
 Handle* unwrap(napi_env env, napi_value value, Kind kind) {
   napi_valuetype type;
   check(env, napi_typeof(env, value, &type));
   if (type != napi_external) throw CallError(expectation(kind));
-  void* data = nullptr;
-  check(env, napi_get_value_external(env, value, &data));
-  auto* handle = static_cast<Handle*>(data);
+  auto* handle = handleOf(env, value);
   if (handle->kind != kind) throw CallError(expectation(kind));
   if (!handle->live) {
     throw CallError(
@@ -122,7 +137,11 @@ Handle* unwrap(napi_env env, napi_value value, Kind kind) {
   return handle;
 }
 
-at::Tensor& unwrapTensor(napi_env env, napi_value value) { return unwrap(env, value, Kind::Tensor)->tensor; }
+at::Tensor& unwrapTensor(napi_env env, napi_value value) {
+  auto& tensor = unwrap(env, value, Kind::Tensor)->tensor;
+  noteRead(tensor);
+  return tensor;
+}
 
 void release(napi_env env, Handle* handle) { drop(env, handle); }
 

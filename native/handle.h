@@ -48,6 +48,8 @@ Addon* instance(napi_env env);
 napi_value wrapTensor(napi_env env, const at::Tensor& tensor);
 napi_value wrapGenerator(napi_env env, const at::Generator& generator);
 napi_value wrapObject(napi_env env, Kind kind, std::shared_ptr<void> object);
+// What was made by this addon, live or not; throws for anything else.
+Handle* handleOf(napi_env env, napi_value value);
 Handle* unwrap(napi_env env, napi_value value, Kind kind);
 at::Tensor& unwrapTensor(napi_env env, napi_value value);
 void release(napi_env env, Handle* handle);
@@ -74,9 +76,14 @@ void quietLibtorch();
 napi_value findOperator(napi_env env, const std::vector<napi_value>& args);
 napi_value callOperator(napi_env env, const std::vector<napi_value>& args);
 
-// Mapped files (mapped.cc). The second throws when what was just read came from a file that has become shorter.
+// Mapped files (mapped.cc). What an exported function reads is known from the tensors that it unwraps after beginEntry;
+// throwIfTruncated throws when one of them lies in a file that has become shorter. Functions that read tensors they were
+// not given, such as backward, also answer for every file that became so meanwhile.
+enum class Reads { Arguments, Anything };
 napi_value guardMapping(napi_env env, const std::vector<napi_value>& args);
-void throwIfTruncated();
+void beginEntry();
+void noteRead(const at::Tensor& tensor);
+void throwIfTruncated(Reads reads = Reads::Arguments);
 
 // TorchScript programs (script.cc).
 napi_value loadScript(napi_env env, const std::vector<napi_value>& args);

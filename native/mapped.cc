@@ -1,5 +1,5 @@
 // A file that shrinks while it is mapped: reading what is no longer there raises SIGBUS, which would end the process.
-// The handler puts a page of zeros in the place and remembers the file; the call that read it then throws.
+// The handler puts a page of zeros in the place and marks the mapping; from then on every call that reads it throws.
 #include <csignal>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -17,6 +17,7 @@ namespace {
 struct Mapping {
   std::atomic<uintptr_t> begin{0};
   std::atomic<uintptr_t> end{0};
+  std::atomic<bool> truncated{false};
 };
 
 // Fixed in size, because a signal handler may not allocate; older entries are overwritten, and are then not protected.
@@ -25,7 +26,12 @@ std::array<Mapping, kMappings> mappings;
 std::array<std::string, kMappings> paths;
 std::mutex registration;
 size_t registered = 0;
-std::atomic<int64_t> faulted{-1};
+// Pages that were found missing in this process.
+std::atomic<uint64_t> faults{0};
+std::atomic<int64_t> lastFault{-1};
+// What the exported function that runs on this thread was given, and how many pages were missing when it began.
+thread_local std::vector<uintptr_t> given;
+thread_local uint64_t faultsBefore = 0;
 struct sigaction previous;
 
 int64_t find(uintptr_t address) {
@@ -44,7 +50,9 @@ void onBusError(int signal, siginfo_t* info, void*) {
   const int64_t found = find(address);
   void* page = reinterpret_cast<void*>(address & ~(size - 1));
   if (found >= 0 && mmap(page, size, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == page) {
-    faulted.store(found, std::memory_order_relaxed);
+    mappings[static_cast<size_t>(found)].truncated.store(true);
+    lastFault.store(found);
+    faults.fetch_add(1);
     return;
   }
   // Not ours: whoever was there before handles it when the instruction runs again.
@@ -75,15 +83,30 @@ napi_value guardMapping(napi_env env, const std::vector<napi_value>& args) {
   }
   const size_t slot = registered++ % kMappings;
   mappings[slot].end.store(0);
+  mappings[slot].truncated.store(false);
   paths[slot] = path;
   mappings[slot].begin.store(begin);
   mappings[slot].end.store(end);
   return undefined(env);
 }
 
-void throwIfTruncated() {
-  if (faulted.load(std::memory_order_relaxed) < 0) return;
-  const int64_t slot = faulted.exchange(-1);
+void beginEntry() {
+  given.clear();
+  faultsBefore = faults.load(std::memory_order_relaxed);
+}
+
+void noteRead(const at::Tensor& tensor) {
+  if (tensor.has_storage()) given.push_back(reinterpret_cast<uintptr_t>(tensor.storage().data()));
+}
+
+void throwIfTruncated(Reads reads) {
+  const uint64_t now = faults.load();
+  if (now == 0) return;
+  int64_t slot = reads == Reads::Anything && now != faultsBefore ? lastFault.load() : -1;
+  for (const auto address : given) {
+    const int64_t found = find(address);
+    if (found >= 0 && mappings[static_cast<size_t>(found)].truncated.load()) slot = found;
+  }
   if (slot < 0) return;
   const std::lock_guard<std::mutex> lock(registration);
   throw CallError("the file " + paths[static_cast<size_t>(slot)] + " became shorter while it was in use");

@@ -92,6 +92,7 @@ napi_value scriptTensors(napi_env env, const std::vector<napi_value>& args) {
 napi_value runScript(napi_env env, const std::vector<napi_value>& args) {
   auto& module = unwrapScript(env, args.at(0));
   const c10::IValue result = module.forward({unwrapTensor(env, args.at(1))});
+  throwIfTruncated(Reads::Anything);
   if (!result.isTensor()) throw CallError("the program returns " + result.tagKind() + ", not one tensor");
   return wrapTensor(env, result.toTensor());
 }

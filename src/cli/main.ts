@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import pc from "picocolors";
+import { ownProcess } from "../torch/environment.ts";
 import { exitCodeHelp, exitCodes, failureOf } from "./causes.ts";
 import { addCacheCommand } from "./commands/cache.ts";
 import { addCompletionCommand } from "./commands/completion.ts";
@@ -58,6 +59,7 @@ function everyCommand(command: Command): Command[] {
 /** Runs a command line (without node and script) and returns the exit code. */
 export async function main(argv: string[]): Promise<number> {
   process.exitCode = 0;
+  ownProcess();
   terminal.quiet = argv.includes("--quiet");
   try {
     await buildProgram(argv).parseAsync(argv, { from: "user" });

@@ -2,7 +2,6 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { augmentations } from "../data/index.ts";
 import { findHub, readManifest } from "../hub/index.ts";
 import { shown as shownName, writeFileAtomic } from "../io/index.ts";
 import { freeRunFolder } from "../library/index.ts";
@@ -224,19 +223,13 @@ const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false
 
 /** Choices of the method, of which several have a flag of their own. */
 function choices(settings: Partial<TrainSettings>): Record<string, unknown> {
-  const { member, k, aggregation, tau, noise, exploration, explorationWeight, explorationFade, prior } = settings;
-  const { exploitationWeight, beta, pathwayWarmup: warmup, allowedMembers, choice = {}, augment } = settings;
-  const flags = { member, k, aggregation, tau, noise, exploration, explorationWeight, explorationFade, prior };
+  const { member, k, aggregation, tau, noise, explorationWeight, explorationFade, prior } = settings;
+  const { exploitationWeight, beta, pathwayWarmup: warmup, allowedMembers, choice = {} } = settings;
+  const flags = { member, k, aggregation, tau, noise, explorationWeight, explorationFade, prior };
   const own = present({ ...flags, exploitationWeight, beta, warmup, allowedMembers });
   const twice = Object.keys(choice).filter((name) => Object.hasOwn(own, name));
   if (twice.length > 0) throw new ConfigError(`${twice.join(", ")}: given by --choice and by an option of its own`);
-  const made: Record<string, unknown> = { ...own, ...choice };
-  if (Number(made["heldOut"] ?? 0) > 0 && augment !== undefined && augmentations[augment].mixup > 0) {
-    throw new ConfigError(
-      "heldOut keeps images from the members, and mixup puts them into others: use another --augment",
-    );
-  }
-  return made;
+  return { ...own, ...choice };
 }
 
 function trainOptions(settings: TrainSettings): RequestedOptions {

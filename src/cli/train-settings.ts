@@ -151,16 +151,10 @@ const pathwayShape = {
     help: "noise on the scores: scheduled, learned, none",
     usually: "scheduled",
   }),
-  exploration: text.optional().register(settings, {
-    group: "Pathways",
-    value: "<loss>",
-    help: "exploration loss: kl, importance-load, switch",
-    usually: "kl",
-  }),
   explorationWeight: z.number().optional().register(settings, {
     group: "Pathways",
     value: "<w>",
-    help: "its weight at the start",
+    help: "weight of the exploration loss at the start",
     usually: "0.1",
   }),
   explorationFade: z
@@ -178,7 +172,7 @@ const pathwayShape = {
     .register(settings, {
       group: "Pathways",
       value: "<name>",
-      help: "use of the models that the loss kl leads to, by their ranking",
+      help: "use of the models that the exploration loss leads to, by their ranking",
       usually: "uniform",
     }),
   exploitationWeight: z.number().optional().register(settings, {

@@ -30,6 +30,7 @@ import {
   TenCrop,
   type TrainOptions,
   tenCropSide,
+  versionOf,
   withEpochs,
 } from "../train/index.ts";
 import type { ExperimentRequest } from "./experiment.ts";
@@ -178,7 +179,7 @@ export class CellTraining {
     const shared = learner.constructor === MemberLearner;
     const what = shared
       ? { start: startOf(learner) }
-      : { method: method.name, choices: { ...method.defaults, ...choices }, name };
+      : { method: method.name, ...versionOf(method), choices: { ...method.defaults, ...choices }, name };
     const { checkpointSeconds: _, keep: __, ...decisive } = options;
     const { source: _source, ...form } = protocol.target.data;
     const data = { ...form, splitHash: this.#data.splitHash, pixels: this.#data.pixelsKey };

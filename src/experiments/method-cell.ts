@@ -10,6 +10,7 @@ import {
   routeInformation,
   summarise,
   type TaskData,
+  versionOf,
 } from "../train/index.ts";
 import { packBits } from "./bits.ts";
 import { CellTraining, type KFigures } from "./cell-training.ts";
@@ -124,17 +125,12 @@ function identify(setting: Setting, plan: Plan): { name: string; key: unknown } 
     hub: hub.fingerprint,
     seed,
     method: method.name,
-    choices: decisive({ ...method.defaults, ...choices }),
+    ...versionOf(method),
+    choices: { ...method.defaults, ...choices },
     epochs,
     options,
   };
   return { name: `${hub.manifest.name}/${protocol.target.name}/s${seed}-${method.name}-x${epochs}`, key };
-}
-
-/** Without a part that is off: cells from before there was such a part stay what they are. */
-function decisive(choices: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const { heldOut, heldOutUntil, ...rest } = choices;
-  return heldOut ? { ...rest, heldOut, heldOutUntil } : rest;
 }
 
 async function compute(

@@ -1,4 +1,5 @@
 /** Synthetic hubs whose best routes are known: what the pathway generator finds, and what it does not. */
+import { pathwayVersion } from "../pathway/index.ts";
 import { lineChart, type Series } from "../report/index.ts";
 import { UserError } from "../torch/index.ts";
 import { fingerprint } from "../train/index.ts";
@@ -65,7 +66,7 @@ function cellName({ members, world, config, samples }: Setting, seed: number): s
 }
 
 function cellKey(setting: Setting, seed: number): unknown {
-  return { version: cellVersion, setting, seed };
+  return { version: cellVersion, pathwayVersion, setting, seed };
 }
 
 /** The finished cells of a setting. */

@@ -179,10 +179,11 @@ async function pretrainedViews(setting: Setting, rows: () => BatchSource): Promi
 async function firstStages(members: readonly HubMember[], rows: BatchSource): Promise<Tensor> {
   const member = members.find((own) => own.stemWidth !== undefined);
   if (!member) throw new UserError("no member of this hub has first stages that a router could look at");
+  using stem = member.copyStem();
   const parts: Tensor[] = [];
   try {
     for await (const batch of rows.epoch(0, 0)) {
-      const mean = () => member.stem(batch.images).mean([2, 3]).to({ dtype: "float64" });
+      const mean = () => stem.forward(batch.images).mean([2, 3]).to({ dtype: "float64" });
       parts.push(scope(() => inferenceMode(mean)));
       batch.dispose();
     }

@@ -21,8 +21,6 @@ function plans(size: PlanSize): Plan[] {
     pathway(ours.equalCompute, {}),
     pathway("one gate for all images", { generatorKind: "global" }),
     pathway("constant exploration", constant),
-    pathway("generator learns from held-out images", { heldOut: 0.2 }),
-    pathway("held-out images, constant exploration", { ...constant, heldOut: 0.2 }),
     pathway("generator on pre-trained features", { generatorKind: "member-stem" }),
     pathway("probabilities, constant exploration", { ...constant, aggregation: "probabilities" }),
     pathway("members learn at a third of the rate", {}, slower),

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { readSafetensors, reasonOf } from "../io/index.ts";
 import { type Backbone, createBackbone, type GraphFormat, openGraphBackbone } from "../models/index.ts";
-import { init } from "../nn/index.ts";
+import { init, type Module } from "../nn/index.ts";
 import {
   disposeTree,
   Generator,
@@ -16,6 +16,7 @@ import {
   UserError,
 } from "../torch/index.ts";
 import { fileOf } from "./files.ts";
+import { FrozenStem } from "./frozen-stem.ts";
 import { hashFile } from "./hash.ts";
 import { mapKeys } from "./key-map.ts";
 import type { MemberEntry } from "./manifest.ts";
@@ -106,16 +107,17 @@ export class HubMember implements PathwayMember {
     return this.backbone.stemWidth;
   }
 
-  /** Feature map of the first stages as in evaluation, whatever mode the member is in; [n, stemWidth, h, w]. */
-  stem(images: Tensor): Tensor {
+  /** A frozen copy of the first stages as they are now; the caller disposes it. */
+  copyStem(): Module {
     this.beforeUse?.();
-    const { training } = this.backbone;
-    this.backbone.eval();
-    try {
-      return this.backbone.stem(this.#prepared(images));
-    } finally {
-      this.backbone.train(training);
-    }
+    if (this.stemWidth === undefined) throw new Error(`member "${this.name}" has no first stages to share`);
+    const { architecture, config, input } = this.entry;
+    using unused = new Generator(0);
+    const options = { generator: unused, device: this.device };
+    const network = init.skipInit(() => createBackbone(architecture, config, options));
+    network.loadStateDict(this.backbone.stateDict());
+    network.to({ memory_format: this.#format });
+    return new FrozenStem(network, (images) => this.#prepared(images), input.size);
   }
 
   #prepared(images: Tensor): Tensor {

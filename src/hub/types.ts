@@ -20,10 +20,10 @@ export interface PathwayMember {
   /** Images [n, 3, H, W] in [0, 1] to features [n, d]; does the member's own resizing and normalisation first. */
   features(images: Tensor): Tensor;
   /**
-   * Feature map [n, c, h, w] of the member's first stages, for a generator that shares them; undefined where the
-   * architecture has none.
+   * A copy of the member's first stages as they are now, for a generator that sees through them: images [n, 3, H, W] in
+   * [0, 1] to a feature map [n, c, h, w], always as in evaluation. Training the member does not change it.
    */
-  stem?(images: Tensor): Tensor;
-  /** Channels c of `stem`. */
+  copyStem?(): Module;
+  /** Channels c of such a map; undefined for an architecture without first stages of their own. */
   readonly stemWidth?: number | undefined;
 }

@@ -25,7 +25,7 @@ import {
   type Tensor,
   tensor,
 } from "../torch/index.ts";
-import type { Method, MethodContext, Task } from "../train/index.ts";
+import { forEachBatch, type Method, type MethodContext, type Task } from "../train/index.ts";
 import { weight } from "./choices.ts";
 import { FeatureMaps, lastConvolutions, type MapPlace } from "./feature-maps.ts";
 import { loadOne, singleMemberMethod } from "./fine-tune.ts";
@@ -87,14 +87,17 @@ function probeAblation(probe: LinearProbe, maps: FeatureMaps, task: Task, images
 async function someImages(context: MethodContext, count: number): Promise<{ images: Tensor; labels: Tensor }> {
   const batches = context.data.open("train", Math.min(count, context.data.counts.train));
   const parts: { images: Tensor[]; labels: number[] } = { images: [], labels: [] };
-  for await (const batch of batches.epoch(0, 0)) {
-    parts.images.push(batch.images.clone());
-    parts.labels.push(...batch.labels);
-    batch.dispose();
+  try {
+    const work = { work: "attention of feature maps", signal: context.signal };
+    await forEachBatch(batches.epoch(0, 0), work, (batch) => {
+      parts.images.push(batch.images.clone());
+      parts.labels.push(...batch.labels);
+    });
+    const images = cat(parts.images);
+    return { images, labels: tensor(BigInt64Array.from(parts.labels, BigInt), { device: images.device }) };
+  } finally {
+    disposeTree(parts.images);
   }
-  const images = cat(parts.images);
-  disposeTree(parts.images);
-  return { images, labels: tensor(BigInt64Array.from(parts.labels, BigInt), { device: images.device }) };
 }
 
 class DeltaLearner extends MemberLearner {

@@ -1,7 +1,6 @@
 /** Hub-Pathway, and the controls that take one part of it away: its choice of routes, or the pre-training of its members. */
 import { type HubManifest, loadMembers } from "../hub/index.ts";
-import { defaultPathwayConfig, type PathwayConfig, resolvePathwayConfig } from "../pathway/index.ts";
-import { ConfigError } from "../torch/index.ts";
+import { defaultPathwayConfig, type PathwayConfig, pathwayVersion, resolvePathwayConfig } from "../pathway/index.ts";
 import type { Method, MethodContext, Predictor } from "../train/index.ts";
 import { type Choices, refuseUnknown } from "./choices.ts";
 import { freshMembers } from "./from-scratch.ts";
@@ -41,16 +40,12 @@ function pathwayMethod(name: string, variation: Variation = {}): Method {
 
   function check(choices: Choices, { members }: HubManifest): void {
     refuseUnknown(name, choices, [...known, "prior"]);
-    const { exploration } = resolvePathwayConfig(configOf(choices, members.length), members.length);
-    const prior = choices["prior"] ?? "uniform";
-    if (prior !== "uniform" && exploration !== "kl") {
-      throw new ConfigError(`the exploration loss ${exploration} has no prior: only kl can follow the prior ${prior}`);
-    }
+    resolvePathwayConfig(configOf(choices, members.length), members.length);
   }
 
   const activated = (choices: Choices, m: number) => resolvePathwayConfig(configOf(choices, m), m).k;
 
-  return { name, check, train, activated, defaults: { ...defaultPathwayConfig }, ...rest };
+  return { name, version: pathwayVersion, check, train, activated, defaults: { ...defaultPathwayConfig }, ...rest };
 }
 
 export const hubPathway: Method = pathwayMethod("hub-pathway", { takesPrior: true, freezesMembers: true });

@@ -1,10 +1,11 @@
 /** Hub-Pathway as a learner of the training loop; with random routes instead of the generator's as a control. */
-import { keyedRandom } from "../data/index.ts";
 import { HubMember, type PathwayMember, type StoredFeatures } from "../hub/index.ts";
 import type { Module, Standardize } from "../nn/index.ts";
 import { HubPathway, type PathwayConfig, type Routing, randomRoutes } from "../pathway/index.ts";
-import { countFlops, inferenceMode, noGrad, RandomStreams, scope, type Tensor, tensor, zeros } from "../torch/index.ts";
+import { inferenceMode, noGrad, RandomStreams, scope, type Tensor, tensor } from "../torch/index.ts";
 import {
+  type BatchSource,
+  forEachBatch,
   type Kept,
   type Learner,
   layersOf,
@@ -30,6 +31,9 @@ export interface PathwayLearnerOptions {
   freshMembers?: boolean | undefined;
   device?: string | undefined;
 }
+
+/** Temperatures that are tried for more activated models than in training. */
+const temperatures = Array.from({ length: 17 }, (_, i) => 2 ** (i / 2 - 3));
 
 export class PathwayLearner implements Learner {
   readonly module: HubPathway;
@@ -68,9 +72,9 @@ export class PathwayLearner implements Learner {
       device: options.device,
     });
     this.k = this.module.config.k;
+    this.module.temperature();
     this.#generatorFlops = this.#random ? 0 : this.module.generator.flops(options.imageSize);
-    const shares = !this.#random && this.module.config.generatorKind === "member-stem";
-    this.#stemFlops = shares ? stemFlops(options.members, options.imageSize) : 0;
+    this.#stemFlops = this.#random ? 0 : this.module.generator.stemFlops(options.imageSize);
   }
 
   /** Members that are kept. */
@@ -118,12 +122,10 @@ export class PathwayLearner implements Learner {
   step(batch: TrainBatch, progress: number): StepResult {
     const routing = this.#random ? this.#randomRouting(batch.images) : this.module.route(batch.images, progress);
     const output = this.module.execute(batch.images, routing, batch.features);
-    const held = this.#heldOut(batch, progress);
     const losses = this.module.losses(
       output,
       (logits, rows) => this.#task.rowLoss(logits, rows ? batch.targets.index_select(0, rows) : batch.targets),
       this.#random ? 1 : progress,
-      held,
     );
     const rows = routing.rows.map((own) => own.length);
     const computed = batch.features ? 0 : rows.reduce((sum, n, i) => sum + n * (this.#members[i]?.flops ?? 0), 0);
@@ -148,18 +150,46 @@ export class PathwayLearner implements Learner {
 
   /** Every model once on all images, then each variant's own routes through what they found. */
   predictVariants(images: Tensor, variants: readonly Variant[], known?: StoredFeatures): (Prediction | undefined)[] {
-    const featuresOf = (member: PathwayMember) => known?.(member.name) ?? member.features(images);
-    const present = this.#members.filter((_, i) => this.#present.includes(i));
-    const features = new Map(present.map((member) => [member.name, featuresOf(member)]));
-    const stored: StoredFeatures = (name, rows) => {
-      const all = features.get(name);
-      return rows ? all?.index_select(0, tensor(BigInt64Array.from(rows, BigInt), { device: all.device })) : all;
-    };
+    const stored = this.#allFeatures(images, known);
     return variants.map(({ k = this.k, without }) => {
       const allowed = this.#present.filter((i) => i !== without);
       const routes = Math.min(k, allowed.length);
       return routes < 1 || k > this.largestK ? undefined : this.#predict(images, stored, routes, allowed);
     });
+  }
+
+  /** Fits the temperature of weights over more models than in training: that of the least loss with all of them. */
+  async settle(batches: BatchSource, signal?: AbortSignal): Promise<void> {
+    const { module } = this;
+    const m = this.#members.length;
+    if (this.#random || module.config.k >= m) return;
+    const sums = temperatures.map(() => 0);
+    const work = { work: "fit of the temperature", signal };
+    await forEachBatch(batches.epoch(0, 0), work, ({ images, targets, features }) => {
+      scope(() =>
+        inferenceMode(() => {
+          const stored = this.#allFeatures(images, features);
+          const scores = module.generator.forward(images);
+          for (const [i, tau] of temperatures.entries()) {
+            const { logits } = module.execute(images, module.routeBy(scores, m, tau), stored);
+            sums[i] = (sums[i] ?? 0) + this.#task.rowLoss(logits, targets).sum().item();
+          }
+        }),
+      );
+    });
+    const best = temperatures[sums.indexOf(Math.min(...sums))] ?? 1;
+    noGrad(() => module.temperature().fill_(best));
+  }
+
+  /** Every model that may be activated, once on all images. */
+  #allFeatures(images: Tensor, known?: StoredFeatures): StoredFeatures {
+    const featuresOf = (member: PathwayMember) => known?.(member.name) ?? member.features(images);
+    const present = this.#members.filter((_, i) => this.#present.includes(i));
+    const features = new Map(present.map((member) => [member.name, featuresOf(member)]));
+    return (name, rows) => {
+      const all = features.get(name);
+      return rows ? all?.index_select(0, tensor(BigInt64Array.from(rows, BigInt), { device: all.device })) : all;
+    };
   }
 
   #predict(images: Tensor, stored: StoredFeatures | undefined, k: number, allowed: readonly number[]): Prediction {
@@ -171,7 +201,7 @@ export class PathwayLearner implements Learner {
     return { probabilities, weights: routing.weights, ...(this.#random ? {} : { scores: routing.scores }) };
   }
 
-  /** Random routes may take any member, and the generator may look through the first stages of one. */
+  /** Random routes may take any member; the generator's first stages are made from a member's, and then loaded. */
   keep(unused: ReadonlySet<string>): Kept {
     const { config } = this.module;
     const shared = config.generatorKind === "member-stem" ? this.#members.find(hasStem) : undefined;
@@ -205,36 +235,11 @@ export class PathwayLearner implements Learner {
     this.streams.dispose();
   }
 
-  /**
-   * Rows [B] that only the generator learns from, 1 each: the same images in every epoch. Once they are the members' too,
-   * the generator stays as it is.
-   */
-  #heldOut({ indices, images }: TrainBatch, progress: number): Tensor | undefined {
-    const { heldOut, heldOutUntil } = this.module.config;
-    if (heldOut === 0 || this.#random) return undefined;
-    if (progress >= heldOutUntil) {
-      this.module.generator.requiresGrad_(false);
-      this.module.generator.eval();
-      return undefined;
-    }
-    if (!indices) throw new RangeError("heldOut needs to know which images a batch holds");
-    const rows = Float32Array.from(indices, (index) => (keyedRandom(this.#seed, index, 0x4e1d)() < heldOut ? 1 : 0));
-    return tensor(rows, { device: images.device });
-  }
-
   #randomRouting(images: Tensor, k = this.k, allowed?: readonly number[]): Routing {
     const scores = noGrad(() => this.module.generator.forward(images));
     const stream = this.streams.stream(this.module.training ? "noise" : "random-routes");
     return this.module.along(scores, randomRoutes(images.size(0), this.#members.length, k, stream, allowed));
   }
-}
-
-/** Of the first member that has first stages to share, for one image. */
-function stemFlops(members: readonly PathwayMember[], side: number): number {
-  const member = members.find(hasStem);
-  if (!member) return 0;
-  const device = member.backbone.parameters()[0]?.device;
-  return scope(() => inferenceMode(() => countFlops(() => member.stem?.(zeros([1, 3, side, side], { device })))));
 }
 
 function hasStem(member: PathwayMember): boolean {

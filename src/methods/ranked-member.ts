@@ -10,7 +10,8 @@ export async function rankedMembers(
 ): Promise<{ name: string; score: number }[]> {
   const score = findScore(scoreName);
   const { members, flops } = await context.decide(`ranking-${scoreName}`, async () => {
-    const rankings = await rankHub(context.hub, context.data, { seed: context.options.seed, scores: [score] });
+    const { hub, data, options, signal } = context;
+    const rankings = await rankHub(hub, data, { seed: options.seed, scores: [score], signal });
     const members = rankings.flatMap(({ name, scores }) => {
       const value = scores[score.key];
       return typeof value === "number" ? [{ name, score: value }] : [];

@@ -12,7 +12,7 @@
 import { z } from "zod";
 import { BatchNorm2d, BatchNormRecalibration } from "../nn/index.ts";
 import { ensureResident, noGrad, scope, type Tensor, tensor } from "../torch/index.ts";
-import type { Method, MethodContext } from "../train/index.ts";
+import { forEachBatch, type Method, type MethodContext } from "../train/index.ts";
 import { defaultsOf, member, parseChoices, requireMembers } from "./choices.ts";
 import { memberLearner } from "./fine-tune.ts";
 import { linearProbeLearner } from "./linear-probe.ts";
@@ -92,11 +92,11 @@ class Pot {
     const [backbone] = this.learner.backbones;
     if (!backbone) return;
     const recalibration = new BatchNormRecalibration(backbone);
-    for await (const batch of this.#context.data.train.epoch(0, 0)) {
-      recalibration.observe(() => this.learner.features(0, batch.images));
-      this.flops += batch.images.size(0) * this.learner.inferenceFlops;
-      batch.dispose();
-    }
+    const { data, signal } = this.#context;
+    await forEachBatch(data.train.epoch(0, 0), { work: "BatchNorm statistics", signal }, ({ images }) => {
+      recalibration.observe(() => this.learner.features(0, images));
+      this.flops += images.size(0) * this.learner.inferenceFlops;
+    });
     recalibration.finish();
   }
 

@@ -1,6 +1,9 @@
 /** The choices of the method. The paper's abstract leaves them open; each default is this project's choice. */
 import { ConfigError } from "../torch/index.ts";
 
+/** Raised when the same choices train to another network: part of the identity of runs and of cells of comparisons. */
+export const pathwayVersion = 2;
+
 export interface PathwayConfig {
   /** Number of activated models k for each input, 1 … m. */
   k: number;
@@ -15,35 +18,27 @@ export interface PathwayConfig {
   noise: "scheduled" | "learned" | "none";
   /** First and last scale of the scheduled noise. */
   noiseRange: readonly [number, number];
-  /** The loss that keeps every model explored. */
-  exploration: "kl" | "importance-load" | "switch";
-  /** Weight of the exploration loss at the start. */
+  /** Weight, at the start, of the exploration loss: KL(mean of p over the batch || prior). */
   explorationWeight: number;
-  /** Fraction of training over which that weight falls to zero; "constant" holds it. */
+  /** Fraction of training over which that weight falls to zero, and exploration ends; "constant" holds it. */
   explorationFade: number | "constant";
-  /** Weight of the loss that trains each model on the data that activated it. */
+  /** Weight of the loss that trains each model on the data that activated it: the mean over activated models of their own means. */
   exploitationWeight: number;
   /** Part of the aggregate's task loss, 0 … 1, whose gradient reaches the members: none keeps them complementary (docs/results/choices.md). */
   beta: number;
-  /** Fraction of training with random routes and equal weights. */
+  /** Fraction of training with random routes and equal weights, in which the generator does not learn. */
   warmup: number;
-  /**
-   * Part of the training images, 0 … 1, that only the generator learns from: members fit their own, which then say little
-   * about who is right. After `heldOutUntil` of training they are the members' too, and the generator stays as it is.
-   */
-  heldOut: number;
-  heldOutUntil: number;
   /** Shared width D of projected features, for the aggregations `features` and `concat`. */
   projectionWidth: number;
-  /** Members allowed in one training step (all when the hub is not larger). */
+  /** Members allowed in one training step while exploring, warm-up included (all when the hub is not larger). */
   allowedMembers: number;
   /** Largest side of the generator's view of the input, in pixels. */
   generatorSize: number;
   /** Channels of the generator's first stage. */
   generatorWidth: number;
   /**
-   * An own light network, the frozen first stages of the hub's first member that has them, or one learned score of each
-   * model whatever the input (a control).
+   * An own light network, a frozen copy of the first stages of the hub's first member that has them, or one learned score
+   * of each model whatever the input (a control).
    */
   generatorKind: "light" | "member-stem" | "global";
 }
@@ -54,14 +49,11 @@ export const defaultPathwayConfig: PathwayConfig = {
   tau: "equal",
   noise: "scheduled",
   noiseRange: [1, 0.1],
-  exploration: "kl",
   explorationWeight: 0.1,
   explorationFade: 0.5,
   exploitationWeight: 1,
   beta: 0,
   warmup: 0.15,
-  heldOut: 0,
-  heldOutUntil: 0.6,
   projectionWidth: 128,
   allowedMembers: 8,
   generatorSize: 64,
@@ -73,7 +65,6 @@ export const defaultPathwayConfig: PathwayConfig = {
 const names = {
   aggregation: ["logits", "probabilities", "features", "concat"],
   noise: ["scheduled", "learned", "none"],
-  exploration: ["kl", "importance-load", "switch"],
   generatorKind: ["light", "member-stem", "global"],
 } as const;
 
@@ -106,10 +97,6 @@ export function resolvePathwayConfig(choices: Partial<PathwayConfig>, m: number)
   between("exploitationWeight", config.exploitationWeight, 0, Number.MAX_VALUE);
   between("beta", config.beta, 0, 1);
   between("warmup", config.warmup, 0, 1);
-  between("heldOut", config.heldOut, 0, 0.9);
-  between("heldOutUntil", config.heldOutUntil, 0, 1);
-  if (config.heldOut > 0 && (config.beta > 0 || ["features", "concat"].includes(config.aggregation)))
-    throw new ConfigError("heldOut needs members that learn from their own loss: beta 0, and logits or probabilities");
   whole("allowedMembers", config.allowedMembers, config.k, Number.MAX_SAFE_INTEGER);
   whole("projectionWidth", config.projectionWidth, 1, 2 ** 16);
   whole("generatorSize", config.generatorSize, 1, 2 ** 12);

@@ -3,7 +3,7 @@
  * B batch, m models, H features of the generator.
  */
 import { BatchNorm2d, Conv2d, Linear, Module } from "../nn/index.ts";
-import { autocast, full, type Generator, noGrad, ops, scope, type Tensor } from "../torch/index.ts";
+import { autocast, countFlops, full, type Generator, noGrad, ops, scope, type Tensor, zeros } from "../torch/index.ts";
 
 export interface Scores {
   /** u, [B, m]: the scores without noise. */
@@ -24,6 +24,12 @@ export interface GeneratorOptions {
   device?: string | undefined;
 }
 
+/** First stages that the generator does not train: images [B, 3, H, W] in [0, 1] to a feature map [B, width, h, w]. */
+export interface Stem {
+  width: number;
+  network: Module;
+}
+
 /** Smaller views (grids of objects, vectors of one pixel) are seen whole by the hidden layer, without convolutions. */
 const smallest = 16;
 /** Never below this, so that exploration cannot die out under learned noise. */
@@ -36,17 +42,16 @@ const minimumNoise = 0.01;
 export class PathwayGenerator extends Module {
   readonly size: number;
   readonly #stages: { conv: Conv2d; norm: BatchNorm2d }[] = [];
-  readonly #stem: ((images: Tensor) => Tensor) | undefined;
+  readonly #stem: Module | undefined;
   readonly #hidden: Linear;
   readonly #score: Linear;
   readonly #noise: Linear | undefined;
 
-  constructor(
-    options: GeneratorOptions & { stem?: { width: number; features: (images: Tensor) => Tensor } | undefined },
-  ) {
+  /** @param options.stem first stages instead of own ones, which become part of this module */
+  constructor(options: GeneratorOptions & { stem?: Stem | undefined }) {
     super();
     this.size = options.size;
-    this.#stem = options.stem?.features;
+    this.#stem = options.stem && this.module("stem", options.stem.network);
     const { width, generator, device } = options;
     const common = { generator, ...(device ? { device } : {}) };
     let channels = options.channels ?? 3;
@@ -85,7 +90,7 @@ export class PathwayGenerator extends Module {
     );
   }
 
-  /** FLOPs of one image of the given side (a multiply-add counts as two), shared stem not included. */
+  /** FLOPs of one image of the given side (a multiply-add counts as two) that a gradient passes through. */
   flops(side: number): number {
     let size = Math.min(side, this.size);
     let total = 0;
@@ -96,11 +101,18 @@ export class PathwayGenerator extends Module {
     return total + 2 * (this.#hidden.weight.numel() + this.#score.weight.numel());
   }
 
+  /** FLOPs of first stages that are not trained, for one image of the given side. */
+  stemFlops(side: number): number {
+    const device = this.#hidden.weight.device;
+    return this.#stem ? scope(() => countFlops(() => this.#still(zeros([1, 3, side, side], { device })))) : 0;
+  }
+
+  #still(images: Tensor): Tensor {
+    return noGrad(() => (this.#stem ? this.#stem.forward(images) : images));
+  }
+
   #embed(images: Tensor): Tensor {
-    if (this.#stem) {
-      const stem = this.#stem;
-      return noGrad(() => stem(images)).mean([2, 3]);
-    }
+    if (this.#stem) return this.#still(images).mean([2, 3]);
     let x = shrink(images, this.size).sub(0.5).mul(2);
     if (this.size < smallest) return x.flatten(1);
     for (const { conv, norm } of this.#stages) x = norm.forward(conv.forward(x)).relu();
@@ -116,9 +128,18 @@ const averageFeature = 1 / Math.sqrt(2 * Math.PI);
  * control). The layers behind stay the generator's: scores that are parameters by themselves would move by one rate a
  * step, too slowly to commit to any route within a training.
  */
-export function blindStem(width: number): { width: number; features: (images: Tensor) => Tensor } {
-  const features = (x: Tensor) => full([x.size(0), width, 1, 1], averageFeature, { dtype: x.dtype, device: x.device });
-  return { width, features };
+export class BlindStem extends Module implements Stem {
+  readonly width: number;
+  readonly network = this;
+
+  constructor(width: number) {
+    super();
+    this.width = width;
+  }
+
+  override forward(x: Tensor): Tensor {
+    return full([x.size(0), this.width, 1, 1], averageFeature, { dtype: x.dtype, device: x.device });
+  }
 }
 
 function shrink(images: Tensor, size: number): Tensor {

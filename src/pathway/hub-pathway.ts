@@ -9,11 +9,20 @@
  */
 import type { PathwayMember, StoredFeatures } from "../hub/types.ts";
 import { Linear, Module, Standardize } from "../nn/index.ts";
-import { ConfigError, cat, type Generator, type RandomStreams, scope, type Tensor } from "../torch/index.ts";
+import {
+  ConfigError,
+  type Generator,
+  noGrad,
+  ops,
+  type RandomStreams,
+  scope,
+  type Tensor,
+  zeros,
+} from "../torch/index.ts";
 import { type Aggregation, createAggregation, indexTensor, type MemberOutput } from "./aggregation.ts";
 import { type PathwayConfig, resolvePathwayConfig } from "./config.ts";
-import { blindStem, PathwayGenerator } from "./generator.ts";
-import { explorationLoss } from "./losses.ts";
+import { BlindStem, PathwayGenerator, type Stem } from "./generator.ts";
+import { klExploration } from "./losses.ts";
 import {
   addNoise,
   equalWeights,
@@ -67,6 +76,7 @@ export class HubPathway extends Module {
   readonly aggregation: Aggregation;
   readonly #prior: readonly number[] | undefined;
   #standardizers: readonly Standardize[] = [];
+  #temperature: Tensor | undefined;
   readonly #noise: Generator;
 
   constructor(options: HubPathwayOptions) {
@@ -103,29 +113,38 @@ export class HubPathway extends Module {
   /**
    * Scores, routes and weights of a batch. Without `progress` as in evaluation: no noise, every model allowed.
    * @param progress done part of training, 0 … 1
-   * @param k number of activated models, for evaluation at another cost than trained for
+   * @param k number of activated models, for evaluation at another cost than trained for: weights of more models than in
+   *   training have the fitted temperature
    * @param allowed models that evaluation may activate; all when left out
    */
   route(images: Tensor, progress?: number, k = this.config.k, allowed?: readonly number[]): Routing {
     const m = this.members.length;
-    const { scores, noiseScale: learned } = this.generator.score(images);
-    if (progress === undefined) {
-      const open = restrict(scores, allowed);
-      return this.#routing(scores, open, 0, topRoutes(open, k), k);
-    }
+    if (progress === undefined) return this.routeBy(this.generator.forward(images), k, this.#tau(k), allowed);
     if (progress < this.config.warmup) {
-      return this.along(scores, randomRoutes(scores.size(0), m, k, this.#noise, this.#allowedMembers()));
+      const scores = noGrad(() => this.generator.forward(images));
+      return this.along(scores, randomRoutes(scores.size(0), m, k, this.#noise, this.#allowedMembers(progress)));
     }
+    const { scores, noiseScale: learned } = this.generator.score(images);
     const scale = learned ?? this.noiseScale(progress);
-    const noisy = restrict(addNoise(scores, scale, this.#noise), this.#allowedMembers());
-    return this.#routing(scores, noisy, scale, topRoutes(noisy, k), k);
+    const noisy = restrict(addNoise(scores, scale, this.#noise), this.#allowedMembers(progress));
+    return this.#routing(scores, noisy, scale, k, this.config.tau);
   }
 
-  /** Given routes [B][k] with equal constant weights: the warm-up, and controls without a generator. */
+  /** Routes of known scores [B, m], as in evaluation. */
+  routeBy(scores: Tensor, k: number, tau: number | "equal", allowed?: readonly number[]): Routing {
+    return this.#routing(scores, restrict(scores, allowed), 0, k, tau);
+  }
+
+  /**
+   * Given routes [B][k] with equal constant weights: the warm-up, and controls without a generator. The generator gets no
+   * gradient at all, not even zeros: those would spend the bias correction of its optimizer.
+   */
   along(scores: Tensor, routes: readonly (readonly number[])[]): Routing {
     const k = routes[0]?.length ?? this.config.k;
-    const weights = equalWeights(routeMask(routes, scores), k, scores);
-    return { scores, noisyScores: scores, noiseScale: 0, weights, rows: rowsByModel(routes, this.members.length), k };
+    const fixed = scores.detach();
+    const weights = equalWeights(routeMask(routes, fixed), k, fixed);
+    const rows = rowsByModel(routes, this.members.length);
+    return { scores: fixed, noisyScores: fixed, noiseScale: 0, weights, rows, k };
   }
 
   /**
@@ -141,13 +160,15 @@ export class HubPathway extends Module {
     return { logits, routing, members };
   }
 
-  /** Task loss of the aggregate, exploration, and exploitation: the mean over activated pairs. `held`: see `heldOut`, [B]. */
-  losses(output: PathwayOutput, rowLoss: RowLoss, progress: number, held?: Tensor): PathwayLosses {
-    const task = meanOver(rowLoss(output.logits), held);
-    const exploration = explorationLoss(this.config.exploration, output.routing, this.#prior);
-    const all = (part: "logits" | "rowIndex") => cat(output.members.map((member) => member[part]));
-    const rows = all("rowIndex");
-    const exploitation = meanOver(rowLoss(all("logits"), rows), held?.neg().add(1).index_select(0, rows));
+  /**
+   * Task loss of the aggregate, exploration, and exploitation: each activated model's mean over its own rows, then the mean
+   * over these models. A mean over all pairs would let a model that few rows choose learn at a fraction of the others' rate,
+   * so that its head never catches up (this project's choice).
+   */
+  losses(output: PathwayOutput, rowLoss: RowLoss, progress: number): PathwayLosses {
+    const task = rowLoss(output.logits).mean();
+    const exploration = klExploration(output.routing.scores, this.#prior);
+    const exploitation = ops.stack(output.members.map((own) => rowLoss(own.logits, own.rowIndex).mean())).mean();
     const total = task
       .add(exploration.mul(this.explorationWeight(progress)))
       .add(exploitation.mul(this.config.exploitationWeight));
@@ -162,6 +183,15 @@ export class HubPathway extends Module {
       return this.module(`standardizers.${name}`, new Standardize(featureWidth, { device }));
     });
     return this.#standardizers;
+  }
+
+  /**
+   * Temperature of the weights when more models are activated than in training: equal weights would give hardly trained
+   * ones as much as the others. 0 until it is fitted on validation data; part of the state from the first call on.
+   */
+  temperature(): Tensor {
+    this.#temperature ??= this.buffer("temperature", zeros([], { device: this.heads[0]?.weight.device }));
+    return this.#temperature;
   }
 
   /** Scale s of the scheduled noise; it falls linearly. */
@@ -192,21 +222,36 @@ export class HubPathway extends Module {
     const stems = {
       light: () => undefined,
       "member-stem": () => stemOf(this.members),
-      global: () => blindStem(4 * width),
+      global: () => new BlindStem(4 * width),
     };
     const common = { m: this.members.length, channels, learnedNoise: noise === "learned", generator, device };
     return new PathwayGenerator({ ...common, width, size, stem: stems[kind]() });
   }
 
-  #routing(scores: Tensor, noisyScores: Tensor, noiseScale: Tensor | number, routes: number[][], k: number): Routing {
-    const weights = pathwayWeights(noisyScores, routeMask(routes, scores), k, this.config.tau);
+  #routing(
+    scores: Tensor,
+    noisyScores: Tensor,
+    noiseScale: Tensor | number,
+    k: number,
+    tau: number | "equal",
+  ): Routing {
+    const routes = topRoutes(noisyScores, k);
+    const weights = pathwayWeights(noisyScores, routeMask(routes, scores), k, tau);
     return { scores, noisyScores, noiseScale, weights, rows: rowsByModel(routes, this.members.length), k };
   }
 
-  #allowedMembers(): number[] | undefined {
+  /** Temperature in evaluation with k models. */
+  #tau(k: number): number | "equal" {
+    const fitted = k > this.config.k ? (this.#temperature?.item() ?? 0) : 0;
+    return fitted > 0 ? fitted : this.config.tau;
+  }
+
+  /** Members that a step may activate; all of them once exploration is over. */
+  #allowedMembers(progress: number): number[] | undefined {
+    const { allowedMembers, explorationFade: fade, warmup } = this.config;
     const m = this.members.length;
-    if (this.config.allowedMembers >= m) return undefined;
-    return randomRoutes(1, m, this.config.allowedMembers, this.#noise)[0];
+    const explores = progress < warmup || fade === "constant" || progress < fade;
+    return explores && allowedMembers < m ? randomRoutes(1, m, allowedMembers, this.#noise)[0] : undefined;
   }
 
   #run(index: number, rows: number[], images: Tensor, routing: Routing, stored?: StoredFeatures): MemberOutput {
@@ -223,14 +268,9 @@ export class HubPathway extends Module {
   }
 }
 
-function stemOf(members: readonly PathwayMember[]): { width: number; features: (images: Tensor) => Tensor } {
+function stemOf(members: readonly PathwayMember[]): Stem {
   for (const member of members) {
-    if (member.stem && member.stemWidth) return { width: member.stemWidth, features: member.stem.bind(member) };
+    if (member.copyStem && member.stemWidth) return { width: member.stemWidth, network: member.copyStem() };
   }
   throw new ConfigError('no model of this hub has first stages to share: use the generator kind "light"');
-}
-
-/** Mean of losses [n], of those with weight 1 where there are weights [n]; 0 when there are none. */
-function meanOver(losses: Tensor, weights: Tensor | undefined): Tensor {
-  return weights ? losses.mul(weights).sum().div(weights.sum().clamp(1)) : losses.mean();
 }

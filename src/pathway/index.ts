@@ -1,8 +1,8 @@
 /** The method: generator, routing, aggregation, losses, and Hub-Pathway itself. Read hub-pathway.ts first. */
-export { defaultPathwayConfig, type PathwayConfig, resolvePathwayConfig } from "./config.ts";
+export { defaultPathwayConfig, type PathwayConfig, pathwayVersion, resolvePathwayConfig } from "./config.ts";
 export { PathwayGenerator, type Scores } from "./generator.ts";
 export { HubPathway, type HubPathwayOptions, type PathwayOutput, type RowLoss } from "./hub-pathway.ts";
-export { importanceLoadExploration, klExploration, squaredVariation, switchExploration } from "./losses.ts";
+export { klExploration } from "./losses.ts";
 export {
   addNoise,
   equalWeights,

@@ -18,6 +18,21 @@ const whileLoading = { OMP_WAIT_POLICY: "PASSIVE", KMP_BLOCKTIME: "0" };
  */
 const lasting = { ONEDNN_PRIMITIVE_CACHE_CAPACITY: "8192", TORCH_CUDNN_V8_API_DISABLED: "1" };
 
+let owned = false;
+
+/**
+ * Says that this process does nothing but this program's work. libtorch then keeps the memory it frees, for which the
+ * process-wide allocator is set; a program that only uses the library decides about its allocator itself. Call first.
+ */
+export function ownProcess(): void {
+  owned = true;
+}
+
+/** Whether this process does nothing but this program's work. */
+export function ownsProcess(): boolean {
+  return owned;
+}
+
 /**
  * Runs `load` with the variables that are not set already; afterwards child processes see none that only loading needs.
  * A worker's `process.env` is a copy that libraries do not see: there they are read when the main thread has loaded first,

@@ -1,6 +1,7 @@
 /** libtorch for TypeScript: tensors, typed operators, autograd, ownership, random streams. */
 export { type CallHook, call, setCallHook } from "./call.ts";
 export { conv2d, convNd, convTransposeNd, isNarrowPointwise } from "./conv.ts";
+export { ownProcess } from "./environment.ts";
 export { ConfigError, Interrupted, TorchError, UserError } from "./errors.ts";
 export {
   arange,

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
-import { freeProcessors, mostThreads, withLibraryEnvironment } from "./environment.ts";
+import { freeProcessors, mostThreads, ownsProcess, withLibraryEnvironment } from "./environment.ts";
 import { ConfigError } from "./errors.ts";
 
 /** What JavaScript holds of a native tensor or generator: an opaque External. */
@@ -87,6 +87,7 @@ export interface Native {
   setThreads(count: number): void;
   threads(): number;
   trimMemory(): void;
+  keepFreedMemory(): void;
   guardMapping(tensor: Handle, path: string): void;
   loadScript(path: string, device: string): Handle;
   scriptTensors(script: Handle): { name: string; tensor: Handle; parameter: boolean }[];
@@ -114,6 +115,8 @@ function open(): Native {
 
 function load(): Native {
   const opened = open();
+  // An addon from before there was this choice has made it itself.
+  if (ownsProcess() && "keepFreedMemory" in opened) opened.keepFreedMemory();
   // OpenMP knows which processors the process is bound to, and no quota; a number that it was given stands, if it is possible.
   const limit = process.env["OMP_NUM_THREADS"] === undefined ? freeProcessors() : mostThreads;
   if (opened.threads() > limit) opened.setThreads(limit);

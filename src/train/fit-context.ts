@@ -57,6 +57,10 @@ export class FitContext implements MethodContext {
     this.#features = featureCache(parts);
   }
 
+  get signal(): AbortSignal | undefined {
+    return this.#parts.signal;
+  }
+
   get seconds(): number {
     return this.#seconds + (this.#features?.seconds ?? 0);
   }

@@ -44,7 +44,7 @@ export {
   saveModel,
 } from "./kept-model.ts";
 export type { Learner, Prediction, Predictor, StepResult, TrainBatch, Variant } from "./learner.ts";
-export type { FitChanges, Method, MethodContext } from "./method.ts";
+export { type FitChanges, type Method, type MethodContext, versionOf } from "./method.ts";
 export { argmaxAt, computeMetrics, confusionMatrix, type Metrics, rightItems, wilsonInterval } from "./metrics.ts";
 export { type OpenedRun, type OpenRunOptions, openRun, type Restore } from "./open-run.ts";
 export {

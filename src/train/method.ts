@@ -35,13 +35,15 @@ export interface MethodContext {
   validate(predictor: Predictor): Promise<Evaluation>;
   /** A decision made on validation data: computed once, then read from the run's folder. */
   decide<T>(name: string, compute: () => Promise<T>): Promise<T>;
+  /** Ends loops over batches. */
+  signal?: AbortSignal | undefined;
   /** Adds FLOPs that training took outside of fits, such as those of a ranking. */
   spend(flops: number): void;
 }
 
 export interface Method {
   readonly name: string;
-  /** Version of what it computes (default 1): raised when the same choices would train otherwise. */
+  /** Version of what it computes (default 1): raised when the same choices would train otherwise. Runs and cells carry it. */
   readonly version?: number;
   /** Defaults of its choices: with the choices that were made they say what was computed. */
   readonly defaults?: Readonly<Record<string, unknown>>;
@@ -58,4 +60,9 @@ export interface Method {
   check(choices: Readonly<Record<string, unknown>>, hub: HubManifest, options: RequestedOptions): void;
   /** Trains (or, for a finished run, loads) and returns what predicts. */
   train(context: MethodContext): Promise<Predictor>;
+}
+
+/** A method's version as part of a cell's key: the first leaves keys as they were before there were versions. */
+export function versionOf({ version = 1 }: Method): { methodVersion?: number } {
+  return version === 1 ? {} : { methodVersion: version };
 }

@@ -142,11 +142,6 @@ test("k out of range is a configuration error", async () => {
   await refused(trainArgs("bad-k0", ["--k", "0"]), 2, /--k <n>.*It must be a whole number of at least 1/);
 });
 
-test("held-out images and mixup exclude each other", async () => {
-  const both = ["--beta", "0", "--choice", "heldOut=0.2", "--augment", "mixup"];
-  await refused(trainArgs("mixed", both), 2, /heldOut keeps images from the members, and mixup/);
-});
-
 test("unknown options, methods and names", async () => {
   await refused(trainArgs("u", ["--dat", "x"]), 2, /unknown option '--dat'/);
   await refused(trainArgs("m", ["--method", "magic"]), 2, /no method "magic"; there are: hub-pathway/, "m");

@@ -1,6 +1,7 @@
 /** One method in one target game with one seed. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { pathwayVersion } from "../../pathway/index.ts";
 import type { NetworkPlan } from "../../rl/index.ts";
 import { slug } from "../cell-store.ts";
 import type { ExperimentRequest } from "../experiment.ts";
@@ -24,7 +25,8 @@ export const groupName = ({ target, seed }: Place): string => `${agentName(targe
 function identity(protocol: Protocol, method: TransferMethod, place: Place): [string, unknown] {
   const { targets: _targets, ...budget } = protocol;
   const { seeds: _seeds, ...own } = method;
-  return [`rl-transfer/${groupName(place)}-${slug(method.name)}`, { ...budget, method: own, ...place }];
+  const version = method.plan?.kind === "pathway" ? { pathwayVersion } : {};
+  return [`rl-transfer/${groupName(place)}-${slug(method.name)}`, { ...budget, ...version, method: own, ...place }];
 }
 
 /** A finished cell; undefined when there is none. */

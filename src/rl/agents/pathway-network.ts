@@ -80,7 +80,6 @@ export class PathwayNetwork implements TrainedNetwork {
     const side = Math.max(height, width);
     const config = { ...agentPathwayConfig(side), ...options.config };
     refuseUnknown("hub-pathway", config, Object.keys(defaultPathwayConfig));
-    if (config.heldOut) throw new ConfigError("heldOut keeps images from the members: games have no images to keep");
     if (config.noise === "learned") {
       throw new ConfigError('noise "learned" cannot be kept with the routes: use "scheduled" or "none"');
     }

@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { z } from "zod";
 import { type Hub, openHub } from "../../hub/index.ts";
 import { readJsonFile, sweepTemporaries, writeFileAtomic } from "../../io/index.ts";
+import { pathwayVersion } from "../../pathway/index.ts";
 import { ConfigError, seedOf, UserError } from "../../torch/index.ts";
 import { fingerprint, Interrupted } from "../../train/index.ts";
 import { agentEntries } from "../agents/agent-member.ts";
@@ -186,7 +187,7 @@ async function train(
   const { algorithm, episodes } = parts;
   const path = checkpointPath(out);
   const { hub: _, ...own } = readAgentRun(out);
-  const identity = fingerprint(own);
+  const identity = fingerprint(own.network.kind === "pathway" ? { ...own, pathwayVersion } : own);
   const before = await resumeAgent(path, parts, identity);
   if (before?.finished && existsSync(resultPath(out))) return resultOf(out);
   let seconds = before?.seconds ?? 0;

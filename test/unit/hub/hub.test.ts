@@ -18,8 +18,11 @@ import {
   Generator,
   inferenceMode,
   memory,
+  noGrad,
   RandomStreams,
   rand,
+  scope,
+  type Tensor,
   tensor,
   UserError,
   zeros,
@@ -156,15 +159,40 @@ test("loading and disposing leaves no handle", () => {
   assert.ok(memory().handles <= before + 1, `${memory().handles - before} handles left`);
 });
 
-test("a member's first stages can feed the generator, without touching its statistics", () => {
+test("the generator sees through a frozen copy of a member's first stages", () => {
+  const { handles } = memory();
   const members = loadMembers(openHub(dir));
   const streams = new RandomStreams(1);
-  const model = new HubPathway({ members, outputs: 3, config: { k: 1, generatorKind: "member-stem" }, streams });
-  const images = rand([9, 3, 24, 24], { generator: new Generator(2) });
-  const before = members[0]!.backbone.namedBuffers().get("bn1.running_mean")!.toNumbers();
-  const { scores } = model.route(images, 0.5);
-  assert.deepEqual(scores.shape, [9, 3]);
-  assert.deepEqual(members[0]!.backbone.namedBuffers().get("bn1.running_mean")!.toNumbers(), before);
-  assert.ok(members[0]!.backbone.training);
-  assert.throws(() => members[1]!.stem(images), /no first stages/);
+  const choices = { k: 1, generatorKind: "member-stem" } as const;
+  const model = new HubPathway({ members, outputs: 3, config: choices, streams });
+  const [first, second] = members;
+  assert.ok(first && second);
+  using generator = new Generator(2);
+  scope(() => {
+    const images = rand([9, 3, 24, 24], { generator });
+    const state = model.stateDict();
+    state.get("generator.score.weight")?.detach().normal_(0, 1, { generator });
+    const seen = model.route(images, 0.5).scores.toNumbers();
+    const expected = first.backbone.eval().stem(preprocess(images, first.entry.input));
+    assertClose(model.generator.children().get("stem")?.forward(images) as Tensor, expected, 1e-6);
+    // Training the member does not change what the generator sees; its looking does not change the member's statistics.
+    first.backbone.train();
+    const running = first.backbone.namedBuffers().get("bn1.running_mean")?.toNumbers();
+    noGrad(() => first.backbone.namedParameters().get("conv1.weight")?.mul_(3));
+    assert.deepEqual(model.route(images, 0.5).scores.toNumbers(), seen);
+    assert.deepEqual(first.backbone.namedBuffers().get("bn1.running_mean")?.toNumbers(), running);
+    const copied = [...state.keys()].filter((name) => name.startsWith("generator.stem."));
+    assert.ok(copied.includes("generator.stem.conv1.weight"), "part of the state");
+    assert.ok(copied.length < first.backbone.stateDict().size, "without the later stages");
+    assert.ok(
+      copied.every((name) => !model.namedParameters().has(name)),
+      "not trained",
+    );
+  });
+  assert.throws(() => second.copyStem(), /no first stages/);
+  model.dispose();
+  streams.dispose();
+  for (const member of members) member.dispose();
+  generator.dispose();
+  assert.ok(memory().handles <= handles, "nothing is left behind");
 });

@@ -126,7 +126,7 @@ for (const aggregation of ["logits", "probabilities"] as const) {
   for (const k of [1, 2]) {
     test(`the router finds the best expert of each input: ${aggregation}, k = ${k}`, () => {
       for (const seed of [1, 2]) {
-        const model = train({ aggregation, k, tau: 1, beta: 1, generatorWidth: 4 }, seed);
+        const model = train({ aggregation, k, tau: 1, beta: 1, generatorWidth: 4, warmup: 0.05 }, seed);
         const { ours, oracle, single, random } = accuracies(model, k, seed);
         const text = `seed ${seed}: ours ${ours}, oracle ${oracle}, best single ${single}, random ${random}`;
         assert.ok(oracle > 0.9, text);

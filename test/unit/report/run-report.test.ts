@@ -44,7 +44,7 @@ function train(method: string, choices: Record<string, unknown>, source = images
       batchSize: 12,
       seed: 3,
     },
-    options: { ...defaultTrainOptions, epochs, batchSize: 12, seed: 3, lr: 3e-3, generatorFactor: 8 },
+    options: { ...defaultTrainOptions, epochs, batchSize: 12, seed: 3, lr: 3e-3, generatorFactor: 8, keep: "last" },
     out: join(folder, `run-${++runs}`),
     resume: false,
     emit: () => {},
@@ -74,8 +74,16 @@ function release(run: RunOutcome): void {
   run.data.dispose();
 }
 
-/** Mean logits of the k models with the highest scores among those allowed, model by model and row by row. */
-async function byHand(run: RunOutcome, k: number, allowed: (j: number) => boolean): Promise<Float32Array> {
+/**
+ * Mean logits of the k models with the highest scores among those allowed, model by model and row by row: weighted by
+ * softmax(score / tau) where there is a temperature tau.
+ */
+async function byHand(
+  run: RunOutcome,
+  k: number,
+  allowed: (j: number) => boolean,
+  tau = Infinity,
+): Promise<Float32Array> {
   const { generator, heads, members } = (run.predictor as PathwayLearner).module;
   const parts: number[] = [];
   for await (const batch of run.data.open("validation").epoch(0, 0)) {
@@ -87,7 +95,11 @@ async function byHand(run: RunOutcome, k: number, allowed: (j: number) => boolea
           const order = members.map((_, j) => j).filter(allowed);
           order.sort((a, b) => (scores[row * 3 + b] ?? 0) - (scores[row * 3 + a] ?? 0));
           const chosen = order.slice(0, k);
-          const mean = [0, 1, 2].map((c) => chosen.reduce((sum, j) => sum + (logits[j]?.[row * 3 + c] ?? 0), 0) / k);
+          const weights = chosen.map((j) => Math.exp((scores[row * 3 + j] ?? 0) / tau));
+          const total = weights.reduce((sum, weight) => sum + weight, 0);
+          const part = (j: number, i: number, c: number) =>
+            ((weights[i] ?? 0) / total) * (logits[j]?.[row * 3 + c] ?? 0);
+          const mean = [0, 1, 2].map((c) => chosen.reduce((sum, j, i) => sum + part(j, i, c), 0));
           const powers = mean.map(Math.exp);
           parts.push(...powers.map((power) => power / powers.reduce((sum, next) => sum + next, 0)));
         }
@@ -104,10 +116,25 @@ test("accuracy for each k and without each model is what those models say togeth
   const { labels, metrics } = run.validation;
   assert.deepEqual([accuracyByK.map((one) => one.k), leaveOneOut.length], [[1, 2, 3], 3]);
   assert.equal(accuracyByK[1]?.accuracy, metrics.accuracy, "k as trained");
+  const tau = (run.predictor as PathwayLearner).module.temperature().item();
   for (const { k, accuracy, logLoss } of accuracyByK) {
-    const expected = computeMetrics(await byHand(run, k, () => true), labels, 3);
+    const expected = computeMetrics(await byHand(run, k, () => true, k > 2 ? tau : Infinity), labels, 3);
     assert.equal(accuracy, expected.accuracy);
     assert.ok(Math.abs(logLoss - expected.logLoss) < 1e-5);
+  }
+  // The temperature is fitted on these very images, to the smoothed task loss.
+  const smoothed = async (other: number) => {
+    const p = await byHand(run, 3, () => true, other);
+    const losses = labels.map((label, row) => {
+      const logs = [0, 1, 2].map((c) => Math.log(p[row * 3 + c] ?? 0));
+      const smoothing = defaultTrainOptions.labelSmoothing;
+      return -(1 - smoothing) * (logs[label] ?? 0) - (smoothing / 3) * logs.reduce((sum, log) => sum + log, 0);
+    });
+    return losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
+  };
+  const fitted = await smoothed(tau);
+  for (const other of [tau / Math.SQRT2, tau * Math.SQRT2].filter((one) => one >= 0.125 && one <= 32)) {
+    assert.ok(fitted <= (await smoothed(other)) + 1e-6, `${tau} against ${other}`);
   }
   for (const [j, { model, accuracy, change, logLoss }] of leaveOneOut.entries()) {
     const expected = computeMetrics(await byHand(run, 2, (other) => other !== j), labels, 3);

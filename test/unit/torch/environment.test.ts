@@ -44,6 +44,12 @@ test("a user's own way of waiting and number of threads stand", () => {
   assert.equal(openMp({ GOMP_SPINCOUNT: "1234" }).rounds, 1234);
 });
 
+test("the process's allocator is changed only where the process is the program's own", () => {
+  const code = "torch.tensor([1]).dispose(); console.log(process.env.THP_MEM_ALLOC_ENABLE ?? 'as it was')";
+  assert.equal(loaded(code).stdout.trim(), "as it was");
+  assert.equal(loaded(`torch.ownProcess(); ${code}`).stdout.trim(), "1");
+});
+
 const groups: [string, Record<string, string>, number][] = [
   ["no control groups", {}, Number.POSITIVE_INFINITY],
   ["a quota", { "proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "150000 100000\n" }, 1],

@@ -66,5 +66,7 @@ test("reading what a mapped file has lost throws, and the process goes on", () =
     );
     assert.throws(() => other.toBytes(), /became shorter/);
     assert.equal(ones([3]).sum([0]).item(), 3);
+    assert.throws(() => mapped.sum([0]), /became shorter/, "what is lost does not become zeros");
+    assert.throws(() => mapped.narrow(0, 0, 4).add(1), /became shorter/);
   });
 });
