@@ -13,6 +13,7 @@ export function number(text: string): number {
 /** Readers of numbers in the ranges that commands share. */
 export const count = reader(z.int().min(1));
 export const whole = reader(z.int().min(0));
+export const positive = reader(z.number().gt(0));
 export const factor = reader(z.number().min(0).max(1e6));
 export const seed = reader(z.int().min(0));
 export const threads = reader(z.int().min(1).max(mostThreads));

@@ -153,14 +153,21 @@ function rowsOf(items: readonly Item[], hashes: readonly (string | undefined)[])
 }
 
 class MappedStore extends ImageStore {
-  readonly #pixels: Tensor;
+  readonly #map: () => Tensor;
+  #mapped: Tensor | undefined;
 
   constructor(parts: StoreParts) {
     super(parts);
     const { set, decoding } = parts;
     const shape = [set.rows, decoding.channels, decoding.size, decoding.size];
     const size = set.rows * imageBytes(decoding);
-    this.#pixels = keep(scope(() => fromFile(set.path, { size, dtype: "uint8" }).view(shape)));
+    this.#map = () => keep(scope(() => fromFile(set.path, { size, dtype: "uint8" }).view(shape)));
+  }
+
+  /** Mapped when pixels are first asked for: `data check` needs none, and works before set-up. */
+  get #pixels(): Tensor {
+    this.#mapped ??= this.#map();
+    return this.#mapped;
   }
 
   override async batch(indices: readonly number[]): Promise<Tensor> {
@@ -169,7 +176,7 @@ class MappedStore extends ImageStore {
   }
 
   override dispose(): void {
-    this.#pixels.dispose();
+    this.#mapped?.dispose();
   }
 }
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { lastLine, runProgram } from "../support/program.ts";
-import { temporaryFolder } from "../support/small-hub.ts";
+import { temporaryFolder, writeShapeImages } from "../support/small-hub.ts";
 
 const folder = temporaryFolder();
 const preload = join(folder, "no-addon.mjs");
@@ -37,6 +37,12 @@ for (const line of ["hub ls", "data ls"]) {
     assert.ok(((result["members"] ?? result["datasets"]) as unknown[]).length > 3);
   });
 }
+
+test("data check reads images without the addon", async () => {
+  await writeShapeImages(folder, 4);
+  const ended = await run(["data", "check", "images", "--json"]);
+  assert.equal(lastLine(ended.stdout)["images"], 12, ended.stderr);
+});
 
 test("what computes says that the addon does not load, as a matter of set-up", async () => {
   const ended = await run(["doctor"]);

@@ -2,7 +2,7 @@
 import { type Command, Option } from "commander";
 import type { Output } from "../context.ts";
 import type { EvalFlags } from "../eval-command.ts";
-import { bytes, deviceHelp, hubMemoryHelp, number, trustHelp } from "../flags.ts";
+import { bytes, count, deviceHelp, hubMemoryHelp, positive, threads, trustHelp } from "../flags.ts";
 import type { PredictFlags } from "../predict-command.ts";
 
 export function addRunCommands(program: Command, output: () => Output): void {
@@ -16,7 +16,7 @@ export function addRunCommands(program: Command, output: () => Output): void {
     });
   opening(program.command("predict <run> <images...>"))
     .description("label images with a finished run, and say which models were activated")
-    .option("--top <n>", "classes for each image, the most probable first", number, 1)
+    .option("--top <n>", "classes for each image, the most probable first", count, 1)
     .option("--csv <file>", "write the predictions into a table too")
     .addHelpText(
       "after",
@@ -51,10 +51,10 @@ function measuring(command: Command): Command {
 
 function opening(command: Command): Command {
   return command
-    .option("--k <n>", "activated models, when another cost than trained for is wanted", number)
-    .option("--flops <n>", "the largest k whose mean cost for one image is within so many FLOPs", number)
+    .option("--k <n>", "activated models, when another cost than trained for is wanted", count)
+    .option("--flops <n>", "the largest k whose mean cost for one image is within so many FLOPs", positive)
     .option("--hub-memory <amount>", hubMemoryHelp, bytes)
-    .option("--threads <n>", "threads inside one operator", number)
+    .option("--threads <n>", "threads inside one operator", threads)
     .option("--trust", trustHelp)
     .option("--device <name>", deviceHelp, "cpu");
 }
