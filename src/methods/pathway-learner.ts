@@ -232,6 +232,7 @@ export class PathwayLearner implements Learner {
 
   dispose(): void {
     this.module.dispose();
+    for (const member of this.#members) if (member instanceof HubMember) member.dispose();
     this.streams.dispose();
   }
 
