@@ -80,7 +80,8 @@ export interface RunParts {
 /** @param folder of the run: places are said relative to it */
 export function runConfig(folder: string, parts: RunParts): RunConfig {
   const { method, choices, options, hub, data, prior, request, hubPath } = parts;
-  return {
+  // As it will be read: the order of its keys is part of the identity of its files.
+  return runSchema.parse({
     version: runVersion,
     method: method.name,
     methodVersion: method.version ?? 1,
@@ -95,7 +96,7 @@ export function runConfig(folder: string, parts: RunParts): RunConfig {
     classes: data.classes.map((name) => name.normalize("NFC")),
     splitHash: data.splitHash,
     ...(prior ? { prior } : {}),
-  };
+  });
 }
 
 function formOf(request: DataRequest): DataForm {
