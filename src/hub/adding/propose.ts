@@ -139,7 +139,9 @@ function propose(path: string, shapes: Shapes, wishes: Wishes, published: Publis
 /** The network of a state dict, or why it is none. */
 function proposeFor(shapes: Shapes, wishes: Wishes, published: Published): Proposed | UserError {
   const { architecture, config, prefix, layout } = wishes;
-  if (architecture !== undefined) {
+  // An architecture that config.json names too is inferred with what that file says.
+  const isTold = config === undefined && layout === undefined && architecture === published.network?.architecture;
+  if (architecture !== undefined && !isTold) {
     try {
       const proposal = fitArchitecture(shapes, { architecture, config, prefix, layout });
       return { proposal, believed: published.input, remarks: [] };

@@ -88,6 +88,8 @@ test("config.json of transformers: heads, activation, eps and size are believed"
     const { entry } = await add(saved(state, { "config.json": file }));
     assert.deepEqual(entry.config, { ...vit, eps: 1e-5, activation: "quick_gelu" });
     assert.equal(entry.input.size, 32);
+    const named = await add(saved(state, { "config.json": file }), { wishes: { architecture: "vit" } });
+    assert.deepEqual(named.entry.config, entry.config);
     const other = await add(saved(state, { "config.json": { ...file, hidden_size: 768 } }));
     assert.equal(other.entry.config["heads"], 3, "another network's heads are not this one's");
     assert.match(other.notes.join("\n"), /config\.json beside it describes another network/);
