@@ -58,7 +58,8 @@ export async function pointsOf(command: Command, folder: string, log: string): P
     counts.set(`${thread} ${call}`, n);
     // strace counts in each thread for itself: the first one to get there is killed.
     if (!rest.includes(folder) || rest.includes("/tmp/tsx-")) continue;
-    points.set(`${call} ${n}`, { call, n, text: `${call}(${rest.replaceAll(folder, "")}` });
+    if (!points.has(`${call} ${n}`))
+      points.set(`${call} ${n}`, { call, n, text: `${call}(${rest.replaceAll(folder, "")}` });
   }
   return [...points.values()];
 }
