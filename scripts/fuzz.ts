@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { ConfigError } from "../src/torch/errors.ts";
 import { type Finding, fuzz, replay } from "./fuzz/run.ts";
 
-const names = ["safetensors", "torch", "onnx", "tfjs", "manifest"];
+const names = ["safetensors", "torch", "onnx", "tfjs", "manifest", "run", "state", "cache"];
 
 const help = `Usage: npm run fuzz -- [--format NAME ...] [--minutes N] [--seed N] [--findings DIR] [--case N | --file PATH]
 

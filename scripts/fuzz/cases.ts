@@ -1,6 +1,6 @@
 /** Cases by number: the same files for the same format, seed and number. */
 import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { type Files, type Format, mainName } from "./format.ts";
 import { Random } from "./random.ts";
 
@@ -14,7 +14,10 @@ export function caseOf(format: Format, seeds: readonly Files[], seed: number, nu
 
 /** Writes a case's files; returns the path of the one to open. */
 export function writeCase(folder: string, files: Files, previous?: Files): string {
-  mkdirSync(folder, { recursive: true });
-  for (const [name, bytes] of files) if (previous?.get(name) !== bytes) writeFileSync(join(folder, name), bytes);
+  for (const [name, bytes] of files) {
+    if (previous?.get(name) === bytes) continue;
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), bytes);
+  }
   return join(folder, mainName(files));
 }

@@ -8,6 +8,7 @@ import { mutateBytes } from "./bytes.ts";
 import { contentOf, type Files, type Format, withFile } from "./format.ts";
 import { mutateJson } from "./json.ts";
 import { onnxFormat, tfjsFormat } from "./networks.ts";
+import { ownFormats } from "./runs.ts";
 import { safetensorsFormat, torchFormat } from "./weights.ts";
 
 const manifestName = "hub.json";
@@ -40,4 +41,11 @@ const manifestFormat: Format = {
   },
 };
 
-export const formats: readonly Format[] = [safetensorsFormat, torchFormat, onnxFormat, tfjsFormat, manifestFormat];
+export const formats: readonly Format[] = [
+  safetensorsFormat,
+  torchFormat,
+  onnxFormat,
+  tfjsFormat,
+  manifestFormat,
+  ...ownFormats,
+];

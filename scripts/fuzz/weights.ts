@@ -28,7 +28,8 @@ function safetensors(header: string, data: Buffer, length: bigint = BigInt(Buffe
   return Buffer.concat([size, Buffer.from(header), data]);
 }
 
-function mutateHeader(random: Random, bytes: Buffer): Buffer {
+/** A safetensors file whose header is changed. */
+export function mutateHeader(random: Random, bytes: Buffer): Buffer {
   const length = bytes.length < 8 ? 0 : Number(bytes.readBigUInt64LE());
   const header = mutateJson(random, bytes.subarray(8, 8 + length).toString());
   const data = bytes.subarray(8 + length);

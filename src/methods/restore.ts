@@ -2,7 +2,7 @@
 import type { PathwayMember } from "../hub/index.ts";
 import { Module } from "../nn/index.ts";
 import { resolvePathwayConfig } from "../pathway/index.ts";
-import type { Tensor } from "../torch/index.ts";
+import { type Tensor, UserError } from "../torch/index.ts";
 import {
   ClassificationTask,
   type KeptSource,
@@ -79,6 +79,8 @@ function restorePathway(
 ): PathwayLearner {
   // Before there is anything to release.
   const config = resolvePathwayConfig(plan.config, plan.members.length);
+  const kept = plan.members.filter((member) => member.kept).length;
+  if (kept < config.k) throw new UserError(`k is ${config.k}, and it keeps ${kept} models`);
   const members = plan.members.map(({ name, featureWidth, kept }) =>
     kept ? source.member(name) : new AbsentMember(name, featureWidth),
   );

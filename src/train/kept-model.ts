@@ -22,13 +22,15 @@ import {
   readManifest,
   writeManifest,
 } from "../hub/index.ts";
-import { readJsonFile, readSafetensors, writeFileAtomic, writeSafetensors } from "../io/index.ts";
+import { readJsonFile, readSafetensors, shown, writeFileAtomic, writeSafetensors } from "../io/index.ts";
 import type { Module } from "../nn/index.ts";
 import { disposeTree, type Tensor, UserError } from "../torch/index.ts";
 
 const modelVersion = 1;
 const manifestName = "members.json";
 const layersName = "layers.safetensors";
+
+const isDistinct = (names: readonly string[]): boolean => new Set(names).size === names.length;
 
 const memberPlan = z.object({
   kind: z.literal("member"),
@@ -40,14 +42,20 @@ const memberPlan = z.object({
 const pathwayPlan = z.object({
   kind: z.literal("pathway"),
   /** All that the generator scores; one that is not kept is never activated. */
-  members: z.array(z.object({ name: z.string(), featureWidth: z.int().min(1).max(1e6), kept: z.boolean() })).min(1),
+  members: z
+    .array(z.object({ name: z.string(), featureWidth: z.int().min(1).max(1e6), kept: z.boolean() }))
+    .min(1)
+    .refine((all) => isDistinct(all.map(({ name }) => name)), "a member is named twice"),
   config: z.record(z.string(), z.unknown()),
   randomRoutes: z.boolean(),
   seed: z.number(),
   standardized: z.boolean(),
 });
 
-const zooPlan = z.object({ kind: z.literal("zoo"), members: z.array(z.string()).min(1) });
+const zooPlan = z.object({
+  kind: z.literal("zoo"),
+  members: z.array(z.string()).min(1).refine(isDistinct, "a member is named twice"),
+});
 const singlePlan = z.discriminatedUnion("kind", [memberPlan, pathwayPlan, zooPlan]);
 const ensemblePlan = z.object({
   kind: z.literal("ensemble"),
@@ -176,7 +184,9 @@ export function loadModel<P>(folder: string, restore: (source: KeptSource) => P,
     return restore({ plan, outputs, device: options.device, member, layers });
   } catch (error) {
     for (const made of loaded) made.dispose();
-    throw error;
+    // What a choice of the method may be says nothing of the file that holds it.
+    if (!(error instanceof UserError) || error.message.includes(folder)) throw error;
+    throw new UserError(`${join(folder, "model.json")}: ${shown(error.message)}`, { cause: error });
   } finally {
     disposeTree(layers);
   }
