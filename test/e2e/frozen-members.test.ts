@@ -61,7 +61,7 @@ test("what does not go with frozen members is refused with a word on what to do"
     assert.ok(!existsSync(join(folder, "refused")));
   };
   await refused(["--views", "2"], /--views.*add --freeze-members/);
-  await refused(["--freeze-members", "--views", "0"], /--views is 0/);
+  await refused(["--freeze-members", "--views", "0"], /'--views <n>' argument '0' is invalid.* from 1 to 1000/);
   await refused(["--freeze-members", "--augment", "mixup"], /mixup.*--augment/);
   await refused(["--freeze-members", "--batch-norm", "recalibrated"], /leave out --batch-norm/);
 });

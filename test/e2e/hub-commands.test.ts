@@ -88,8 +88,8 @@ test("a model is added, shown, verified, trained on and removed", async () => {
   assert.equal(trained.code, 0, trained.stderr);
   assert.deepEqual(Object.keys(lastLine(trained.stdout)["pathwayShare"] as object), ["moco", "program"]);
   const sizes = readManifest(hub).members.map((member) => member.input.size);
-  const { imageSize } = JSON.parse(readFileSync(join(`${out}2`, "run.json"), "utf8"));
-  assert.equal(imageSize, Math.max(...sizes), "images as large as the members want them");
+  const { data } = JSON.parse(readFileSync(join(`${out}2`, "run.json"), "utf8"));
+  assert.equal(data.imageSize, Math.max(...sizes), "images as large as the members want them");
 
   const removed = await run("hub", "rm", "program", "--hub", hub);
   assert.match(removed.stdout, /removed program from .* with program\/pooled\.pt/);

@@ -55,7 +55,9 @@ test("train with sgd for so many steps, then eval over ten crops", async () => {
   assert.equal(options["optimizer"], "sgd");
   assert.equal(options["iterations"], 5);
   const events = readFileSync(join(out, "events.jsonl"), "utf8").trim().split("\n");
-  const begun = events.map((line) => JSON.parse(line) as Record<string, number>).find((event) => event["steps"]);
+  const begun = events
+    .map((line) => JSON.parse(line) as Record<string, number>)
+    .find((event) => String(event["type"]) === "fit");
   assert.equal(options["epochs"], Math.ceil(5 / (begun?.["steps"] ?? 0)));
   const plain = lastLine((await run("eval", out, "--split", "test", "--json")).stdout);
   const cropped = await run("eval", out, "--split", "test", "--ten-crop", "--json");
@@ -69,7 +71,7 @@ test("train with sgd for so many steps, then eval over ten crops", async () => {
 test("options that say two things are refused", async () => {
   for (const [more, pattern] of [
     [["--epochs", "2", "--iterations", "5"], /--iterations and --epochs both/],
-    [["--iterations", "0"], /--iterations is 0/],
+    [["--iterations", "0"], /'--iterations <n>' argument '0' is invalid/],
     [["--optimizer", "adam"], /adamw, sgd/],
   ] as const) {
     const refused = await run(...train, ...more, "--out", join(folder, "refused"));

@@ -53,10 +53,15 @@ const plainFigures = ({ validation, trainingFlops, inferenceFlops, decisions }: 
   return { validation: plain(validation), trainingFlops, inferenceFlops, decisions };
 };
 
+/** Opens a setting's data and maps its pixels, which stay mapped until it is disposed. */
+async function opened(setting: Setting): Promise<void> {
+  (await (await setting.data()).pixels([0])).dispose();
+}
+
 test("a cell holds what was measured, is kept, and leaves nothing in memory", async () => {
   const request = requestOf();
   await using setting = new Setting(protocol, 0);
-  await setting.data();
+  await opened(setting);
   const before = memory().handles;
   const ours = plan("ours", "hub-pathway", "equal epochs", 2, { choices: { k: 2, generatorWidth: 4 } });
   assert.equal(finishedCell(request, setting, ours), undefined);
@@ -83,7 +88,7 @@ test("a cell holds what was measured, is kept, and leaves nothing in memory", as
 test("methods share fine-tuned members, and share nothing else", async () => {
   const [shared, alone] = [requestOf(), requestOf()];
   await using setting = new Setting(protocol, 0);
-  await setting.data();
+  await opened(setting);
   const before = memory().handles;
   for (const name of names) {
     const own = plan(name, name, "all members", 2, name === "hub-pathway" ? { choices: { k: 2 } } : {});
@@ -149,7 +154,7 @@ test("members that stay as they are: the features at hand give what the members 
   const limits = { validation: 10, test: 7 };
   await using setting = new Setting(frozen, 0);
   await using few = new Setting({ ...frozen, target: { ...frozen.target, limits } }, 0);
-  await Promise.all([setting.data(), few.data()]);
+  await Promise.all([setting, few].map(opened));
   const before = memory().handles;
   const ours = plan("ours", "hub-pathway", "equal epochs", 3, { choices: { k: 2, generatorWidth: 4 } });
   const cell = await methodCell(request, setting, ours);
