@@ -54,6 +54,14 @@ function mutateOne(random: Random, files: Files, names: readonly string[]): File
   return withFile(files, name, mutateBytes(random, bytes, bytes));
 }
 
+/** The same text with every time in it set to one, so that a seed makes the same cases on every day. */
+function timeless(bytes: Buffer): Buffer {
+  const text = bytes.toString().replace(/("time": ?)"[^"]*"/g, '$1"2026-01-01T00:00:00.000Z"');
+  return Buffer.from(
+    text.replace(/("(?:\w*[sS]econds?|imagesPerSecond|secondsPerImage)": ?)[\d.e-]+/g, (_, key: string) => `${key}1`),
+  );
+}
+
 const image = { width: 24, height: 24 };
 const runMain = "run.json";
 
@@ -64,8 +72,8 @@ const runFormat: Format = {
       process.env["HUB_PATHWAY_CACHE"] = join(folder, "cache");
       const [images, hub, out] = [await writeShapeImages(folder, 8), writeSmallHub(folder), join(folder, "run")];
       await train({ images, hub, out, k: 2, epochs: 1 });
-      const all = filesBelow(out, runMain);
-      return [new Map([...all].filter(([name]) => !/report\.html$|^training\//.test(name)))];
+      const all = [...filesBelow(out, runMain)].filter(([name]) => !/report\.html$|^training\//.test(name));
+      return [new Map(all.map(([name, bytes]) => [name, /\.jsonl?$/.test(name) ? timeless(bytes) : bytes]))];
     }),
   mutate: (random, files) => {
     const names = [...files.keys()];
@@ -146,7 +154,9 @@ const cacheFormat: Format = {
       await writeShapeImages(folder, 2);
       await openStore(folder);
       writeFileSync(join(folder, cacheMain), "");
-      return [filesBelow(folder, cacheMain)];
+      const all = [...filesBelow(folder, cacheMain)];
+      // Named by where the images lay, and by the process.
+      return [new Map(all.filter(([name]) => !/^cache\/(in-use|hashes)\//.test(name)))];
     }),
   mutate: (random, files) =>
     mutateOne(

@@ -173,7 +173,9 @@ function namedValues(config: RunConfig): Record<string, unknown> {
   const { method, methodVersion, choices, options, data, splitHash, classes, hub, prior } = config;
   const { split, ...form } = data.form;
   const members = hub.members.map((member) => member.name);
-  return { method, ...choices, ...options, ...form, ...split, classes, members, methodVersion, prior, splitHash };
+  // The choice `prior` names a score; the prior itself is what that score made of the images.
+  const made = { classes, members, methodVersion, ranking: prior, splitHash };
+  return { method, ...choices, ...options, ...form, ...split, ...made };
 }
 
 /**

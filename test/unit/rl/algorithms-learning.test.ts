@@ -109,7 +109,7 @@ function halves(kind: OutputKind, k: number, memberRate: number): PathwayNetwork
     channels: 3,
     outputs: kind === "policy-and-value" ? 3 : 2,
     kind,
-    config: { k, aggregation: "logits", explorationWeight: 0.1 },
+    config: { k, aggregation: "logits", explorationWeight: 0.1, warmup: 0.05 },
     streams: new RandomStreams(1),
     memberRate,
     randomRoutes: false,
