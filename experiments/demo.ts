@@ -41,7 +41,7 @@ import {
   percent,
   textTable,
 } from "../src/report/index.ts";
-import { setNumThreads, UserError } from "../src/torch/index.ts";
+import { ownProcess, setNumThreads, UserError } from "../src/torch/index.ts";
 import { confusionMatrix, type Evaluation, type RunEvent, type TaskData } from "../src/train/index.ts";
 
 const seed = 0;
@@ -245,6 +245,7 @@ function routes(measured: Evaluation, classes: readonly string[], members: reado
   return [pathwayHeatMap(measured, classes, members), heatMap(title, classes, classes, confusion, String)];
 }
 
+ownProcess();
 try {
   setNumThreads(1);
   if (process.argv.includes(secondArgument)) await trainShare();

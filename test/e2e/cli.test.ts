@@ -4,23 +4,26 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { before, test } from "node:test";
+import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { lastLine, runProgram } from "../support/program.ts";
+import { lastLine, ProgramSession, runProgram } from "../support/program.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../support/small-hub.ts";
 
 let folder: string;
 let hub: string;
 let images: string;
+let session: ProgramSession;
 
 before(async () => {
   folder = temporaryFolder();
   hub = writeSmallHub(folder);
   images = await writeShapeImages(folder, 20);
+  session = new ProgramSession(join(folder, "cache"));
 });
+after(() => session.stop());
 
 const run = (args: string[], onStderr?: Parameters<typeof runProgram>[2]): ReturnType<typeof runProgram> =>
-  runProgram(args, join(folder, "cache"), onStderr);
+  onStderr ? runProgram(args, join(folder, "cache"), onStderr) : session.run(args);
 
 function trainArgs(out: string, more: string[] = []): string[] {
   const base = [

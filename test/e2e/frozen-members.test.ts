@@ -2,22 +2,25 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { before, test } from "node:test";
-import { lastLine, runProgram } from "../support/program.ts";
+import { after, before, test } from "node:test";
+import { lastLine, ProgramSession, runProgram } from "../support/program.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../support/small-hub.ts";
 
 let folder: string;
 let train: string[];
+let session: ProgramSession;
 
 before(async () => {
   folder = temporaryFolder();
   const images = await writeShapeImages(folder, 20);
   const options = ["--epochs", "4", "--batch-size", "16", "--image-size", "24", "--k", "2", "--json"];
+  session = new ProgramSession(join(folder, "cache"));
   train = ["train", "--hub", writeSmallHub(folder), "--data", images, ...options];
 });
 
 const run = (args: string[], cache = "cache", onStderr?: Parameters<typeof runProgram>[2]) =>
-  runProgram(args, join(folder, cache), onStderr);
+  cache === "cache" && !onStderr ? session.run(args) : runProgram(args, join(folder, cache), onStderr);
+after(() => session.stop());
 
 test("--freeze-members computes features once; a second run finds them", async () => {
   const frozen = [...train, "--freeze-members", "--views", "2"];

@@ -2,25 +2,28 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { before, test } from "node:test";
+import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { readManifest } from "../../src/hub/index.ts";
 import { writeSafetensors } from "../../src/io/index.ts";
 import { createBackbone } from "../../src/models/index.ts";
 import { Generator, scope, zeros } from "../../src/torch/index.ts";
-import { lastLine, runProgram } from "../support/program.ts";
+import { lastLine, ProgramSession } from "../support/program.ts";
 import { temporaryFolder, writeShapeImages } from "../support/small-hub.ts";
 
 let folder: string;
 let hub: string;
+let session: ProgramSession;
 const program = fileURLToPath(new URL("../fixtures/torch-script/pooled.pt", import.meta.url));
 
 before(() => {
   folder = temporaryFolder();
   hub = join(folder, "hub");
+  session = new ProgramSession(join(folder, "cache"));
 });
 
-const run = (...args: string[]) => runProgram(args, join(folder, "cache"));
+const run = (...args: string[]) => session.run(args);
+after(() => session.stop());
 
 async function refused(args: string[], code: number, pattern: RegExp): Promise<void> {
   const outcome = await run(...args);
@@ -89,7 +92,7 @@ test("a model is added, shown, verified, trained on and removed", async () => {
   assert.deepEqual(Object.keys(lastLine(trained.stdout)["pathwayShare"] as object), ["moco", "program"]);
   const sizes = readManifest(hub).members.map((member) => member.input.size);
   const { data } = JSON.parse(readFileSync(join(`${out}2`, "run.json"), "utf8"));
-  assert.equal(data.imageSize, Math.max(...sizes), "images as large as the members want them");
+  assert.equal(data.form.imageSize, Math.max(...sizes), "images as large as the members want them");
 
   const removed = await run("hub", "rm", "program", "--hub", hub);
   assert.match(removed.stdout, /removed program from .* with program\/pooled\.pt/);

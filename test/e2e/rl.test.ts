@@ -4,14 +4,18 @@ import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import sharp from "sharp";
-import { lastLine, runProgram } from "../support/program.ts";
+import { lastLine, ProgramSession, runProgram } from "../support/program.ts";
 import { temporaryFolder } from "../support/small-hub.ts";
 
 const folder = temporaryFolder();
 const inFolder = (name: string): string => join(folder, name);
+const session = new ProgramSession(inFolder("cache"));
 const run = (args: string[], onStderr?: Parameters<typeof runProgram>[2]) =>
-  runProgram(args, inFolder("cache"), onStderr);
-after(() => rmSync(folder, { recursive: true, force: true }));
+  onStderr ? runProgram(args, inFolder("cache"), onStderr) : session.run(args);
+after(() => {
+  session.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
 
 const train = (game: string, out: string, steps: number, more: string[] = []) => [
   ...["rl", "train", "--env", `minatar:${game}`, "--algorithm", "ppo", "--out", inFolder(out)],

@@ -1,5 +1,5 @@
 /** The program in a process of its own, as a user runs it. */
-import { spawn } from "node:child_process";
+import { type ChildProcess, fork, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
 const program = fileURLToPath(new URL("../../bin/hub-pathway.js", import.meta.url));
@@ -46,10 +46,63 @@ export function runProgram(
       onStderr?.(stderr, kill);
     });
     child.on("close", (code) => {
-      const [line] = foreign.exec(stderr) ?? [];
-      if (line === undefined) resolve({ code, stdout, stderr });
-      else reject(new Error(`not the program's own line: ${line}`));
+      try {
+        refuseForeign(stderr);
+        resolve({ code, stdout, stderr });
+      } catch (error) {
+        reject(error);
+      }
     });
+  });
+}
+
+/** @throws Error naming a line that is not the program's own */
+function refuseForeign(stderr: string): void {
+  const [line] = foreign.exec(stderr) ?? [];
+  if (line !== undefined) throw new Error(`not the program's own line: ${line}`);
+}
+
+/**
+ * One process that runs many command lines, for what does not depend on how the program starts or ends: a start takes
+ * longer than most commands.
+ */
+export class ProgramSession {
+  readonly #cache: string;
+  #child: ChildProcess | undefined;
+
+  /** @param cache of the program */
+  constructor(cache: string) {
+    this.#cache = cache;
+  }
+
+  /** Runs a command line, not beside another one. */
+  async run(args: readonly string[]): Promise<Outcome> {
+    this.#child ??= fork(fileURLToPath(new URL("./program-driver.ts", import.meta.url)), {
+      env: { ...process.env, HUB_PATHWAY_CACHE: this.#cache, OMP_NUM_THREADS: "1" },
+      execArgv: ["--import", import.meta.resolve("tsx")],
+    });
+    const outcome = await answer(this.#child, args);
+    refuseForeign(outcome.stderr);
+    return outcome;
+  }
+
+  stop(): void {
+    this.#child?.kill();
+  }
+}
+
+function answer(child: ChildProcess, args: readonly string[]): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const ended = (code: number | null) => {
+      child.off("message", said);
+      reject(new Error(`the program ended with ${code} in the middle of ${args.join(" ")}`));
+    };
+    const said = (outcome: Outcome) => {
+      child.off("exit", ended);
+      resolve(outcome);
+    };
+    child.once("exit", ended).once("message", said);
+    child.send([...args]);
   });
 }
 
