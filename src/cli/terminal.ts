@@ -24,9 +24,10 @@ export class Terminal {
     return this.#screen.isTTY === true;
   }
 
-  /** A whole line; what is foreign in it is made printable, and `paint` may colour it afterwards. */
+  /** A whole line; what is foreign in it is made printable, and on a terminal `paint` may colour it afterwards. */
   line(text: string, paint: (line: string) => string = (line) => line): void {
-    this.#write(`${paint(printableLines(text))}\n`);
+    const line = printableLines(text);
+    this.#write(`${this.isTerminal ? paint(line) : line}\n`);
   }
 
   /** A whole line of progress. */

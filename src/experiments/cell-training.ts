@@ -114,7 +114,7 @@ export class CellTraining {
 
   /** Accuracy and cost for each k, where the method has one. */
   async sweep(predictor: Predictor): Promise<KFigures[]> {
-    if (!predictor.pathwayFlops) return [];
+    if (!predictor.pathwayFlops || this.#request.watch?.everyK === false) return [];
     const ks = predictor.memberNames.map((_, i) => i + 1);
     const classes = this.#data.classes.length;
     const variants = ks.map((k) => ({ k }));
@@ -206,7 +206,8 @@ export class CellTraining {
     const { watch } = this.#request;
     const emit = (event: RunEvent) => watch?.event(this.#plan.name, event);
     const watched = async (epoch: number) => {
-      const due = epoch % (watch?.every ?? 1) === 0 || epoch === options.epochs;
+      const passed = (done: number) => Math.floor((done * (watch?.points ?? 0)) / options.epochs);
+      const due = epoch === options.epochs || passed(epoch) > passed(epoch - 1);
       return due ? (await this.measure(learner, "validation")).metrics : undefined;
     };
     const validate = watch ? watched : undefined;

@@ -24,8 +24,10 @@ export interface ExperimentRequest {
 }
 
 export interface CellWatch {
-  /** Epochs from one measurement of a fit on validation data to the next. */
-  every: number;
+  /** Measurements of a fit on validation data at most, spread evenly over its epochs; the last epoch has one. */
+  points: number;
+  /** Measure finished models with every k too, which costs a pass of all members. */
+  everyK: boolean;
   /** @param plan name of the plan that a fit belongs to */
   event(plan: string, event: RunEvent): void;
   /** What a finished model says of the test split. */

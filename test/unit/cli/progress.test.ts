@@ -71,3 +71,12 @@ test("epochs are numbered, marked when best, with shares by a legend that is sai
 test("times are told in the unit that somebody who waits thinks in", () => {
   assert.deepEqual([0.2, 75, 150, 7300].map(waiting), ["1 s", "75 s", "3 min", "2 h 2 min"]);
 });
+
+test("colours are for terminals, whatever the environment says of itself", () => {
+  const red = (text: string) => `\x1b[31m${text}\x1b[39m`;
+  for (const isTTY of [true, false]) {
+    const written: string[] = [];
+    new Terminal({ isTTY, write: (text: string) => written.push(text) }).line("error: no", red);
+    assert.deepEqual(written, [isTTY ? `${red("error: no")}\n` : "error: no\n"]);
+  }
+});

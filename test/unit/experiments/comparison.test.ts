@@ -200,7 +200,8 @@ test("whoever watches a cell sees each epoch with its validation accuracy, and t
   const epochs: (number | undefined)[] = [];
   const tested: string[] = [];
   const watch: NonNullable<ExperimentRequest["watch"]> = {
-    every: 1,
+    points: 100,
+    everyK: true,
     event: (name, event) => {
       if (name === "ours" && event.type === "epoch") epochs.push(event.validation?.accuracy);
     },
