@@ -1,5 +1,6 @@
 /** Command lines that work when they are pasted. */
 import { basename, relative } from "node:path";
+import { shellQuoted } from "../io/quoted.ts";
 
 /** The program as the user started it. */
 export function programName(): string {
@@ -7,11 +8,6 @@ export function programName(): string {
   if (process.env["npm_command"] === "exec") return "npx hub-pathway";
   if (basename(script) === "hub-pathway") return "hub-pathway";
   return `node ${shellQuoted(relative(process.cwd(), script))}`;
-}
-
-/** A word as a shell takes it. */
-export function shellQuoted(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 /** A command line that works when pasted. */

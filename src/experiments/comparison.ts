@@ -1,5 +1,6 @@
 /** Comparisons of methods over targets and seeds: which cells there are, and the tables made of them. */
 import { type Hub, openHub } from "../hub/index.ts";
+import { shellQuoted } from "../io/index.ts";
 import { bestByRanking, methods } from "../methods/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
 import { checkFrozen } from "../train/index.ts";
@@ -173,13 +174,12 @@ function advice(
 }
 
 function trainCommand({ method, choices, epochs }: Plan, { data = "", hub, frozen }: ExperimentRequest): string {
-  const quoted = (text: string) => (/^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
-  const options = Object.entries(choices).map(([name, value]) => `--choice ${quoted(`${name}=${value}`)}`);
+  const options = Object.entries(choices).map(([name, value]) => `--choice ${shellQuoted(`${name}=${value}`)}`);
   return [
-    `hub-pathway train ${quoted(data)} --method ${method.name}`,
+    `hub-pathway train ${shellQuoted(data)} --method ${method.name}`,
     ...options,
     `--epochs ${epochs}`,
-    ...(hub === undefined ? [] : [`--hub ${quoted(hub)}`]),
+    ...(hub === undefined ? [] : [`--hub ${shellQuoted(hub)}`]),
     ...(frozen ? ["--freeze-members"] : []),
   ].join(" ");
 }

@@ -9,7 +9,7 @@ export { LazyTensor } from "./lazy-tensor.ts";
 export { acquireLock, Lock, type LockOptions, withLock } from "./lock.ts";
 export { OnnxModel, onnxParts, openOnnx } from "./onnx/index.ts";
 export { newTag, tagPattern } from "./process-tag.ts";
-export { counted, printable, quoted, reasonOf, shown } from "./quoted.ts";
+export { counted, printable, quoted, reasonOf, shellQuoted, shown } from "./quoted.ts";
 export {
   kindOf,
   type OpenRegularOptions,

@@ -13,6 +13,11 @@ export function quoted(name: string): string {
   return printable(JSON.stringify(shortened(name, longestName)));
 }
 
+/** A word as a shell takes it, for commands that are pasted. */
+export function shellQuoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
 /** Another library's words about a file, short and printable, in one line. */
 export function reasonOf(error: unknown, longest = longestReason): string {
   const message = error instanceof Error ? error.message : String(error);

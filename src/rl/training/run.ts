@@ -6,7 +6,7 @@ import { type Hub, openHub } from "../../hub/index.ts";
 import { readJsonFile, sweepTemporaries, writeFileAtomic } from "../../io/index.ts";
 import { pathwayVersion } from "../../pathway/index.ts";
 import { ConfigError, seedOf, UserError } from "../../torch/index.ts";
-import { fingerprint, Interrupted } from "../../train/index.ts";
+import { eventLoopTurn, fingerprint, Interrupted } from "../../train/index.ts";
 import { agentEntries } from "../agents/agent-member.ts";
 import { buildNetwork, type NetworkPlan } from "../agents/build.ts";
 import type { OutputKind, TrainedNetwork } from "../agents/network.ts";
@@ -225,7 +225,7 @@ async function train(
     reporter.add(algorithm.steps, algorithm.steps - steps, spent, logs, rows);
     if (await evaluation?.isBest(algorithm.steps, algorithm.steps >= totalSteps)) save(bestPath(out), true);
     // Signals and the progress bar live on the event loop.
-    await new Promise((resolve) => setImmediate(resolve));
+    await eventLoopTurn();
     if (signal?.aborted || performance.now() - lastSaved > pause) {
       reporter.flush();
       const start = performance.now();
