@@ -1,7 +1,8 @@
 /** Routed execution against running all models and masking: m = 5 equal members, k = 2; and steadiness. */
-import type { PathwayMember } from "../src/hub/index.ts";
+
 import { createBackbone } from "../src/models/index.ts";
 import { AdamW } from "../src/optim/index.ts";
+import type { PathwayMember } from "../src/pathway/index.ts";
 import { HubPathway, type Routing } from "../src/pathway/index.ts";
 import { Generator, memory, ops, RandomStreams, rand, randint, scope, type Tensor } from "../src/torch/index.ts";
 import { type Figure, inTurn, median, ratioFigure, seconds } from "./figure.ts";

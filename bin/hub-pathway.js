@@ -71,11 +71,11 @@ async function start() {
   endWithReader();
   const command = args.findIndex((arg) => !arg.startsWith("-"));
   if (args[command] === "setup") {
-    const { main } = await import("../scripts/setup/main.mjs");
+    const { main } = await import("./setup/main.mjs");
     return main(args.filter((_, i) => i !== command));
   }
   if (args[command] === "doctor" && !args.includes("--help")) {
-    const { diagnose } = await import("../scripts/setup/doctor.mjs");
+    const { diagnose } = await import("./setup/doctor.mjs");
     const code = await diagnose(args.includes("--json"));
     if (code !== undefined) return code;
   }

@@ -7,9 +7,9 @@ import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { platform } from "./setup/platform.mjs";
-import { binding, packageName, prebuiltAddon } from "./setup/prebuilt.mjs";
-import { addonFile, addonIsCurrent, lastLibtorch } from "./setup/stamp.mjs";
+import { platform } from "../bin/setup/platform.mjs";
+import { binding, packageName, prebuiltAddon } from "../bin/setup/prebuilt.mjs";
+import { addonFile, addonIsCurrent, lastLibtorch } from "../bin/setup/stamp.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
 

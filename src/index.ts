@@ -24,7 +24,6 @@ export {
   loadMembers,
   type MemberInput,
   openHub,
-  type PathwayMember,
   preprocess,
   verifyHub,
 } from "./hub/index.ts";
@@ -41,13 +40,18 @@ export {
   train,
 } from "./library/index.ts";
 export { findMethod, MemberLearner, methods, PathwayLearner } from "./methods/index.ts";
-export { defaultPathwayConfig, HubPathway, type HubPathwayOptions, type PathwayConfig } from "./pathway/index.ts";
-export { ConfigError, UserError } from "./torch/index.ts";
+export {
+  defaultPathwayConfig,
+  HubPathway,
+  type HubPathwayOptions,
+  type PathwayConfig,
+  type PathwayMember,
+} from "./pathway/index.ts";
+export { ConfigError, Interrupted, UserError } from "./torch/index.ts";
 export {
   defaultTrainOptions,
   type EvaluationSummary,
   evaluate,
-  Interrupted,
   type Method,
   openRun,
   type ResumeRequest,

@@ -1,31 +1,32 @@
-/** Imports between the folders of src point one way; src/pathway sees only torch, nn and the hub's types. */
+/** Imports between the folders of src point one way; src/pathway sees only torch and nn. */
 import { dirname, join, normalize } from "node:path";
 import { textOf } from "./files.mjs";
 
-/** Folders of one row do not import each other, except as `siblings` allows. */
+/** Folders of one row do not import each other. */
 const order = [
   ["torch"],
   ["nn"],
-  ["optim", "io", "models", "data"],
+  ["optim", "io", "pathway"],
+  ["fetch", "graphs"],
+  ["models", "data"],
   ["hub"],
-  ["pathway"],
+  ["ranking"],
   ["train"],
   ["methods"],
   ["rl", "report", "library"],
+  ["compare"],
   ["experiments"],
   ["cli"],
 ];
-const siblings = { models: ["io"], data: ["io"] };
-const pathwayMayImport = { torch: "value", nn: "value", hub: "type" };
 
 const importPattern =
-  /(?:^|\n)\s*(?:import|export)\s+(type\s)?[^;"']*?from\s*["']([^"']+)["']|import\(\s*["']([^"']+)["']\s*\)|(?:^|\n)\s*import\s*["']([^"']+)["']/g;
+  /(?:^|\n)\s*(?:import|export)\s+[^;"']*?from\s*["']([^"']+)["']|import\(\s*["']([^"']+)["']\s*\)|(?:^|\n)\s*import\s*["']([^"']+)["']/g;
 
-/** @returns {{ specifier: string, typeOnly: boolean }[]} */
+/** @returns {string[]} */
 export function importsOf(text) {
   const found = [];
-  for (const [, type, from, dynamic, bare] of text.matchAll(importPattern)) {
-    found.push({ specifier: from ?? dynamic ?? bare, typeOnly: type !== undefined });
+  for (const [, from, dynamic, bare] of text.matchAll(importPattern)) {
+    found.push(from ?? dynamic ?? bare);
   }
   return found;
 }
@@ -38,18 +39,12 @@ function folderOf(path) {
 const rank = (folder) => order.findIndex((row) => row.includes(folder));
 
 /** Why `from` may not import `to`; undefined when it may. */
-export function whyNot(from, to, typeOnly) {
+export function whyNot(from, to) {
   if (from === undefined || to === undefined || from === to) return undefined;
   if (rank(from) < 0) return `the folder src/${from} is not in the order (scripts/checks/imports.mjs)`;
   if (rank(to) < 0) return `the folder src/${to} is not in the order (scripts/checks/imports.mjs)`;
-  if (from === "pathway") {
-    const allowed = pathwayMayImport[to];
-    if (allowed === undefined) return `pathway may import only ${Object.keys(pathwayMayImport).join(", ")}, not ${to}`;
-    return allowed === "type" && !typeOnly
-      ? `pathway may import only types from ${to}: use \`import type\``
-      : undefined;
-  }
-  if (rank(from) > rank(to) || siblings[from]?.includes(to)) return undefined;
+  if (from === "pathway" && to !== "torch" && to !== "nn") return `pathway may import only torch and nn, not ${to}`;
+  if (rank(from) > rank(to)) return undefined;
   return `${from} may not import ${to}`;
 }
 
@@ -62,9 +57,9 @@ function pathwayProblem(file, specifier) {
 export function checkImports(root, files) {
   const problems = [];
   for (const file of files.filter((path) => /^src\/.*\.ts$/.test(path))) {
-    for (const { specifier, typeOnly } of importsOf(textOf(root, file) ?? "")) {
+    for (const specifier of importsOf(textOf(root, file) ?? "")) {
       const target = specifier.startsWith(".") ? normalize(join(dirname(file), specifier)) : undefined;
-      const reason = target ? whyNot(folderOf(file), folderOf(target), typeOnly) : pathwayProblem(file, specifier);
+      const reason = target ? whyNot(folderOf(file), folderOf(target)) : pathwayProblem(file, specifier);
       if (reason) problems.push(`${file}: imports ${specifier}: ${reason}`);
       if (target !== undefined && !target.startsWith("src/"))
         problems.push(`${file}: imports ${specifier}, outside src`);

@@ -1,7 +1,7 @@
 /** hub-pathway cache: what lies in the cache folder, and its removal. */
 import { join } from "node:path";
-import { type CacheEntry, cacheDirectory, cacheEntries, cleanCache, readDecodedIndex } from "../data/index.ts";
-import { counted, shown } from "../io/index.ts";
+import { readDecodedIndex } from "../data/index.ts";
+import { type CacheEntry, cacheDirectory, cacheEntries, cleanCache, counted, shown } from "../io/index.ts";
 import { textTable } from "../report/index.ts";
 import type { Output } from "./context.ts";
 

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
-import { cacheDirectory } from "../data/index.ts";
+import { cacheDirectory } from "../io/index.ts";
 import { getNumThreads, loadedLibrary, ones } from "../torch/index.ts";
 import type { Output } from "./context.ts";
 

@@ -4,14 +4,14 @@ import {
   CellStore,
   type Experiment,
   type ExperimentRequest,
-  findExperiment,
   type Part,
   recordTestReading,
   reportText,
   runGroups,
   runProcesses,
   saveReport,
-} from "../experiments/index.ts";
+} from "../compare/index.ts";
+import { findExperiment } from "../experiments/index.ts";
 import { ConfigError } from "../torch/index.ts";
 import type { Output } from "./context.ts";
 

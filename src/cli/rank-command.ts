@@ -1,7 +1,7 @@
 /** hub-pathway hub rank: how well each member suits a target, without training it. */
 import type { z } from "zod";
 import { openHub } from "../hub/index.ts";
-import { findScore, type RankingScore, rankingScores } from "../hub/ranking/index.ts";
+import { findScore, type RankingScore, rankingScores } from "../ranking/index.ts";
 import { type Column, duration, textTable } from "../report/index.ts";
 import { findDevice, setNumThreads } from "../torch/index.ts";
 import { type MemberRanking, prepareData, rankHub } from "../train/index.ts";

@@ -19,8 +19,7 @@ import {
   usualNetwork,
   usualPpoOptions,
 } from "../rl/index.ts";
-import { ConfigError, setNumThreads } from "../torch/index.ts";
-import { Interrupted } from "../train/index.ts";
+import { ConfigError, Interrupted, setNumThreads } from "../torch/index.ts";
 import type { Output } from "./context.ts";
 import { requireCounts } from "./data-flags.ts";
 import { sayInterrupted, withInterrupt } from "./interrupt.ts";

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { AugmentName } from "../data/index.ts";
 import { starterHub } from "../hub/find-hub.ts";
-import { scoreNames } from "../hub/ranking/score-names.ts";
+import { scoreNames } from "../ranking/score-names.ts";
 import { mostThreads } from "../torch/environment.ts";
 import { requestedOptionShape } from "../train/options.ts";
 import { type Setting, settings } from "../train/setting.ts";

@@ -2,8 +2,7 @@
  * Augmentation of whole batches. What happens to a sample depends on (seed, epoch, position in the data set) alone.
  * B batch, C channels (3, or 4 with alpha), S side.
  */
-import { ops, scope, type Tensor, tensor } from "../torch/index.ts";
-import { keyedRandom } from "./keyed-random.ts";
+import { keyedRandom, ops, scope, type Tensor, tensor } from "../torch/index.ts";
 
 /** How far each change may go; zero switches it off. */
 export interface AugmentOptions {

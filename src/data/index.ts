@@ -9,28 +9,16 @@ export {
   hueSaturation,
   mixup,
 } from "./augment.ts";
-export {
-  type CacheEntry,
-  cacheDirectory,
-  cacheEntries,
-  cleanCache,
-  ensureCacheDirectory,
-  holdCached,
-  trimCache,
-} from "./cache.ts";
 export { checkDataset, type DatasetReport } from "./check-dataset.ts";
 export { forEachConcurrently, type Progress } from "./concurrent.ts";
 export { type ContentHash, contentHashes } from "./content-hash.ts";
 export { type DecodeOptions, decodeImage, defaultPixelLimit, UnreadableImage } from "./decode.ts";
 export { readIndex as readDecodedIndex } from "./decoded-set.ts";
-export { fetchPackage, packageFolder } from "./fetch.ts";
 export { kindOfName } from "./formats.ts";
 export { idxItems, readIdxHeader } from "./idx.ts";
 export { imageFolder } from "./image-folder.ts";
 export { ImageStore, type StoreOptions } from "./image-store.ts";
-export { hashKeys, keyedRandom, shuffled } from "./keyed-random.ts";
 export { LoadedBatch, Loader, type LoaderOptions, viewOf } from "./loader.ts";
-export { type DataPackage, packages } from "./packages.ts";
 export { publishedDatasets } from "./published/index.ts";
 export { fetchDataset, findDataset, isFetched, knownDatasets, openDataset } from "./registry.ts";
 export { type Split, type SplitOptions, splitDataset } from "./split.ts";

@@ -1,8 +1,7 @@
 /** Batches of one split, in an order that seed and epoch alone decide. B batch, S side. */
-import { scope, type Tensor, tensor } from "../torch/index.ts";
+import { keyedRandom, scope, shuffled, type Tensor, tensor } from "../torch/index.ts";
 import { type AugmentOptions, augment, mixup } from "./augment.ts";
 import type { ImageStore } from "./image-store.ts";
-import { keyedRandom, shuffled } from "./keyed-random.ts";
 
 export interface LoaderOptions {
   store: Pick<ImageStore, "batch">;

@@ -1,13 +1,13 @@
 /** Known data sets by name, folders of images, and published data sets in their own files. */
 import { existsSync, statSync } from "node:fs";
+import { fetchPackage, packageFolder } from "../fetch/index.ts";
+import { holdCached } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
-import { holdCached } from "./cache.ts";
 import { emoji } from "./datasets/emoji.ts";
 import { fashionMnist } from "./datasets/fashion-mnist.ts";
 import { glyphs, greekCharacters, latinCharacters } from "./datasets/glyphs.ts";
 import { desktopIcons, mdiIcons } from "./datasets/icons.ts";
 import { openclipart } from "./datasets/openclipart.ts";
-import { fetchPackage, packageFolder } from "./fetch.ts";
 import { imageFolder } from "./image-folder.ts";
 import { mixDatasets } from "./mix.ts";
 import { publishedDatasets } from "./published/index.ts";

@@ -1,8 +1,7 @@
 /** Splits into train, validation and test: stratified by class, whole groups on one side, decided by the seed alone. */
 import { createHash } from "node:crypto";
 import { counted, quoted } from "../io/index.ts";
-import { UserError } from "../torch/index.ts";
-import { keyedRandom, shuffled } from "./keyed-random.ts";
+import { keyedRandom, shuffled, UserError } from "../torch/index.ts";
 import type { Dataset, Item } from "./types.ts";
 
 export interface SplitOptions {

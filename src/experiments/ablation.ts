@@ -1,7 +1,13 @@
 /** What each part of Hub-Pathway and each of its choices is worth: one of them changed at a time. */
-import { type Comparison, comparisonExperiment } from "./comparison.ts";
-import { ourChoices, type PlanSize, plan } from "./plans.ts";
-import { type Plan, targets } from "./protocol.ts";
+import {
+  type Comparison,
+  comparisonExperiment,
+  ourChoices,
+  type Plan,
+  type PlanSize,
+  plan,
+  targets,
+} from "../compare/index.ts";
 
 interface Variant {
   name: string;

@@ -1,23 +1,26 @@
 /** What accuracy costs: FLOPs, parameters, training, and seconds per image measured side by side; k chosen after training. */
-import { loadMembers, openHub } from "../hub/index.ts";
-import { EnsemblePredictor, MemberLearner, PathwayLearner } from "../methods/index.ts";
-import { amount, duration, percent, scatterPlot } from "../report/index.ts";
-import { inferenceMode, scope, seedOf, UserError, zeros } from "../torch/index.ts";
-import { ClassificationTask, type Predictor } from "../train/index.ts";
-import { finishedCells } from "./comparison.ts";
-import { lineOf, type Split, type TargetCells } from "./comparison-tables.ts";
+
 import {
   type CellGroup,
   columnsOf,
   type Experiment,
   type ExperimentReport,
   type ExperimentRequest,
+  finishedCells,
+  lineOf,
+  mean,
+  ours,
+  provenance,
   type ReportSection,
-} from "./experiment.ts";
+  type Split,
+  type TargetCells,
+} from "../compare/index.ts";
+import { loadMembers, openHub } from "../hub/index.ts";
+import { EnsemblePredictor, MemberLearner, PathwayLearner } from "../methods/index.ts";
+import { amount, duration, percent, scatterPlot } from "../report/index.ts";
+import { inferenceMode, scope, seedOf, UserError, zeros } from "../torch/index.ts";
+import { ClassificationTask, type Predictor } from "../train/index.ts";
 import { mixedHubComparison } from "./mixed-hub.ts";
-import { ours } from "./plans.ts";
-import { provenance } from "./provenance.ts";
-import { mean } from "./statistics.ts";
 
 interface TimingCell {
   hub: string;

@@ -1,6 +1,5 @@
 /** A hub of several architectures, pre-training data and paradigms: Hub-Pathway against every rival that such a hub allows. */
-import { type Comparison, comparisonExperiment } from "./comparison.ts";
-import { mainPlans, ours, tailPlans } from "./plans.ts";
+import { type Comparison, comparisonExperiment, mainPlans, ours, tailPlans } from "../compare/index.ts";
 
 export const mixedHubComparison: Comparison = {
   title: "A hub of several architectures",

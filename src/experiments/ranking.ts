@@ -1,21 +1,30 @@
 /** Do transferability scores, which train nothing, predict how accurate a fine-tuned member will be? */
-import { openHub } from "../hub/index.ts";
-import { rankingScores, type ScoreKey } from "../hub/ranking/index.ts";
-import { duration } from "../report/index.ts";
-import { UserError } from "../torch/index.ts";
-import { rankHub } from "../train/index.ts";
+
 import {
   type CellGroup,
   columnsOf,
   type Experiment,
   type ExperimentReport,
   type ExperimentRequest,
+  figuresOf,
+  finishedCell,
+  type MeanInterval,
+  mainPlans,
+  mean,
+  meanInterval,
+  methodCell,
+  type Plan,
+  protocolOf,
   type ReportSection,
-} from "./experiment.ts";
-import { figuresOf, finishedCell, methodCell } from "./method-cell.ts";
-import { mainPlans } from "./plans.ts";
-import { type Plan, protocolOf, Setting, targetsOf } from "./protocol.ts";
-import { type MeanInterval, mean, meanInterval, weightedTau } from "./statistics.ts";
+  Setting,
+  targetsOf,
+  weightedTau,
+} from "../compare/index.ts";
+import { openHub } from "../hub/index.ts";
+import { rankingScores, type ScoreKey } from "../ranking/index.ts";
+import { duration } from "../report/index.ts";
+import { UserError } from "../torch/index.ts";
+import { rankHub } from "../train/index.ts";
 
 const hubs = ["hubs/starter", "hubs/same-architecture"];
 

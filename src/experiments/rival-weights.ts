@@ -1,7 +1,5 @@
 /** Which weight each rival's own loss gets: a few values around the published ones, chosen on validation data. */
-import { type Comparison, comparisonExperiment } from "./comparison.ts";
-import { type PlanSize, plan } from "./plans.ts";
-import { type Plan, targets } from "./protocol.ts";
+import { type Comparison, comparisonExperiment, type Plan, type PlanSize, plan, targets } from "../compare/index.ts";
 
 interface Trial {
   method: string;

@@ -1,6 +1,14 @@
 /** Five networks of one architecture, pre-trained on different data and by different paradigms: the paper's main setting, small. */
-import { type Comparison, comparisonExperiment } from "./comparison.ts";
-import { computeEpochs, mainPlans, ours, plan, tailPlans, tailSeeds } from "./plans.ts";
+import {
+  type Comparison,
+  comparisonExperiment,
+  computeEpochs,
+  mainPlans,
+  ours,
+  plan,
+  tailPlans,
+  tailSeeds,
+} from "../compare/index.ts";
 
 /** Training FLOPs of Zoo-Tuning, which mixes the members' weights for every image, in those of one member. */
 const zooCost = 1.75;

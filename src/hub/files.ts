@@ -1,8 +1,8 @@
 /** The files of a hub's members, by where they really lie: in the hub's own folder, behind no link. */
 import fs from "node:fs";
 import { dirname, join } from "node:path";
-import { explainRead, systemCode } from "../io/system-errors.ts";
-import { UserError } from "../torch/errors.ts";
+import { explainRead, systemCode } from "../io/index.ts";
+import { UserError } from "../torch/index.ts";
 import type { AgentEntry, HubManifest, MemberEntry } from "./manifest.ts";
 
 /** Paths of an entry's files, relative to the hub's folder. */

@@ -7,7 +7,6 @@ export { removeMember } from "./adding/remove-member.ts";
 export { type MemberBatchNorm, setMemberBatchNorm } from "./batch-norm.ts";
 export { fileOf, filesOf } from "./files.ts";
 export { findHub, starterHub } from "./find-hub.ts";
-export { hashFile } from "./hash.ts";
 export {
   describeHub,
   type Hub,
@@ -33,5 +32,4 @@ export {
 export { checkFiles, HubMember, type LoadMemberOptions, loadBackbone, loadMember } from "./member.ts";
 export { preprocess } from "./preprocessing.ts";
 export { Residency, type ResidencyOptions } from "./residency.ts";
-export type { PathwayMember, StoredFeatures } from "./types.ts";
 export { verifyHub, verifyMember } from "./verify.ts";

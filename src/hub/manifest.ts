@@ -2,12 +2,9 @@
 import { existsSync } from "node:fs";
 import { join, posix } from "node:path";
 import { z } from "zod";
-import { writeFileAtomic } from "../io/atomic-file.ts";
-import { parseJson } from "../io/json-file.ts";
-import { readRegular } from "../io/regular-file.ts";
-import { proposeName, safeName } from "../io/safe-name.ts";
-import { graphFormats } from "../models/graph-formats.ts";
-import { UserError } from "../torch/errors.ts";
+import { parseJson, proposeName, readRegular, safeName, writeFileAtomic } from "../io/index.ts";
+import { graphFormats } from "../models/index.ts";
+import { UserError } from "../torch/index.ts";
 import { starterHub } from "./find-hub.ts";
 
 export const manifestVersion = 1;
@@ -63,7 +60,7 @@ const keyMapSchema = z.strictObject({
   drop: z.array(z.string().min(1)).default([]),
   /** Beginnings that are renamed. */
   rename: z.record(z.string(), z.string()).default({}),
-  /** A whole state dict's naming that is converted, by the name of its layout (src/models/key-layouts.ts). */
+  /** A whole state dict's naming that is converted, by the name of its layout (src/models/checkpoints/key-layouts.ts). */
   layout: z.string().optional(),
 });
 

@@ -1,8 +1,9 @@
 /** A hub's member: a network with its pre-trained weights, ready to be trained further. n images, d features. */
 import { join } from "node:path";
-import { readSafetensors, reasonOf } from "../io/index.ts";
+import { hashFile, readSafetensors, reasonOf } from "../io/index.ts";
 import { type Backbone, createBackbone, type GraphFormat, openGraphBackbone } from "../models/index.ts";
 import { init, type Module } from "../nn/index.ts";
+import type { PathwayMember } from "../pathway/index.ts";
 import {
   disposeTree,
   Generator,
@@ -17,11 +18,9 @@ import {
 } from "../torch/index.ts";
 import { fileOf } from "./files.ts";
 import { FrozenStem } from "./frozen-stem.ts";
-import { hashFile } from "./hash.ts";
 import { mapKeys } from "./key-map.ts";
 import type { MemberEntry } from "./manifest.ts";
 import { preprocess, sidesOf } from "./preprocessing.ts";
-import type { PathwayMember } from "./types.ts";
 
 export interface LoadMemberOptions {
   device?: string | undefined;

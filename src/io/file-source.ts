@@ -1,6 +1,6 @@
 /** Files that are read in pieces into fresh memory. Nothing stays open between pieces, and a change in between is noticed. */
 import type { FileHandle } from "node:fs/promises";
-import { UserError } from "../torch/errors.ts";
+import { UserError } from "../torch/index.ts";
 import { openRegularHandle } from "./regular-file.ts";
 import { explainRead } from "./system-errors.ts";
 

@@ -1,7 +1,7 @@
 /** Files that are mistaken for models, known by their first bytes or their names: what they are, and what to do. */
 import fs from "node:fs";
 import { basename } from "node:path";
-import { UserError } from "../torch/errors.ts";
+import { UserError } from "../torch/index.ts";
 import { shown } from "./quoted.ts";
 import { openRegular } from "./regular-file.ts";
 import { explainRead } from "./system-errors.ts";

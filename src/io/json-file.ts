@@ -1,6 +1,6 @@
 /** JSON files that are checked before they are believed: regular, of bounded size, and of a known shape. */
 import type { z } from "zod";
-import { UserError } from "../torch/errors.ts";
+import { UserError } from "../torch/index.ts";
 import { reasonOf } from "./quoted.ts";
 import { readRegular } from "./regular-file.ts";
 

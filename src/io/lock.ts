@@ -9,7 +9,7 @@ import fs from "node:fs";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
-import { UserError } from "../torch/errors.ts";
+import { UserError } from "../torch/index.ts";
 import { newTag, stateOf, tagPattern } from "./process-tag.ts";
 import { quoted } from "./quoted.ts";
 import { explainWrite, systemCode } from "./system-errors.ts";

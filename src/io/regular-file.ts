@@ -1,7 +1,7 @@
 /** Opening of regular files only: a pipe would wait for a writer, and a device may never end. */
 import fs from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
-import { UserError } from "../torch/errors.ts";
+import { UserError } from "../torch/index.ts";
 import { explainRead } from "./system-errors.ts";
 
 export interface OpenRegularOptions {

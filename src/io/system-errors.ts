@@ -1,5 +1,5 @@
 /** The operating system's refusals in words: what failed, and what the user can do. */
-import { UserError } from "../torch/errors.ts";
+import { UserError } from "../torch/index.ts";
 import { reasonOf } from "./quoted.ts";
 
 /** Causes that read alike whether a file is read or written. */

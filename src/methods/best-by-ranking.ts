@@ -1,6 +1,6 @@
 /** Fine-tuning of the one member that a transferability score puts first: no member is trained in vain. */
 import { z } from "zod";
-import { rankingScores } from "../hub/ranking/index.ts";
+import { rankingScores } from "../ranking/index.ts";
 import type { Method } from "../train/index.ts";
 import { defaultsOf, parseChoices } from "./choices.ts";
 import { fineTune } from "./fine-tune.ts";

@@ -1,5 +1,5 @@
 /** Several fine-tuned members answering together, by the weighted mean of their probabilities. */
-import type { StoredFeatures } from "../hub/index.ts";
+import type { StoredFeatures } from "../pathway/index.ts";
 import { scope, type Tensor } from "../torch/index.ts";
 import type { Kept, Prediction, Predictor, Variant } from "../train/index.ts";
 

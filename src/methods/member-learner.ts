@@ -1,6 +1,7 @@
 /** Fine-tuning of one member with a new linear head: the common way of transfer, and every rival's building block. */
-import type { HubMember, StoredFeatures } from "../hub/index.ts";
+import type { HubMember } from "../hub/index.ts";
 import { Linear, Module, Standardize } from "../nn/index.ts";
+import type { StoredFeatures } from "../pathway/index.ts";
 import { RandomStreams, type Tensor } from "../torch/index.ts";
 import {
   type Kept,

@@ -1,7 +1,14 @@
 /** Hub-Pathway as a learner of the training loop; with random routes instead of the generator's as a control. */
-import { HubMember, type PathwayMember, type StoredFeatures } from "../hub/index.ts";
+import { HubMember } from "../hub/index.ts";
 import type { Module, Standardize } from "../nn/index.ts";
-import { HubPathway, type PathwayConfig, type Routing, randomRoutes } from "../pathway/index.ts";
+import {
+  HubPathway,
+  type PathwayConfig,
+  type PathwayMember,
+  type Routing,
+  randomRoutes,
+  type StoredFeatures,
+} from "../pathway/index.ts";
 import { inferenceMode, noGrad, RandomStreams, scope, type Tensor, tensor } from "../torch/index.ts";
 import {
   type BatchSource,

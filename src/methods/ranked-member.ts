@@ -1,5 +1,5 @@
 /** The member that a ranking score prefers: chosen before any training, for the cost of one pass over the images. */
-import { findScore } from "../hub/ranking/index.ts";
+import { findScore } from "../ranking/index.ts";
 import { ConfigError } from "../torch/index.ts";
 import { type MethodContext, rankHub } from "../train/index.ts";
 

@@ -1,6 +1,7 @@
 /** Predictors put together again from what runs keep of them. */
-import type { PathwayMember } from "../hub/index.ts";
+
 import { Module } from "../nn/index.ts";
+import type { PathwayMember } from "../pathway/index.ts";
 import { resolvePathwayConfig } from "../pathway/index.ts";
 import { type Tensor, UserError } from "../torch/index.ts";
 import {

@@ -7,8 +7,8 @@ import { z } from "zod";
 import { type Module, Sequential } from "../nn/index.ts";
 import { scope, type Tensor } from "../torch/index.ts";
 import { Backbone, type BackboneOptions } from "./backbone.ts";
-import { convNorm, divisible, earlyStages, type NormShape, oddKernel } from "./conv-norm.ts";
-import { InvertedResidual } from "./inverted-residual.ts";
+import { convNorm, divisible, earlyStages, type NormShape, oddKernel } from "./blocks/conv-norm.ts";
+import { InvertedResidual } from "./blocks/inverted-residual.ts";
 import { imagenetInput, type Preset, type PresetInput } from "./preset.ts";
 
 export const efficientnetConfig = z.strictObject({

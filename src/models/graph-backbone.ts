@@ -1,5 +1,5 @@
 /** Backbones that a file brings along: ONNX, TensorFlow.js and TorchScript behind the interface of the architectures. */
-import { type GraphModel, type GraphModelOptions, openOnnx, openTfjs, openTorchScript } from "../io/index.ts";
+import { type GraphModel, type GraphModelOptions, openOnnx, openTfjs, openTorchScript } from "../graphs/index.ts";
 import { type Tensor, UserError } from "../torch/index.ts";
 import { Backbone } from "./backbone.ts";
 import type { GraphFormat } from "./graph-formats.ts";

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import type { BackboneOptions } from "./backbone.ts";
-import { averagePool, BranchNetwork, conv, down, maxPool, type Part, type Step } from "./branches.ts";
+import { averagePool, BranchNetwork, conv, down, maxPool, type Part, type Step } from "./blocks/branches.ts";
 import type { Family } from "./family.ts";
 import { imagenetInput, type Preset, type PresetInput } from "./preset.ts";
 

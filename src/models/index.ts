@@ -1,6 +1,7 @@
 /** Backbones: one architecture family a file, all behind `createBackbone`. */
 export { Backbone, type BackboneOptions, evaluating } from "./backbone.ts";
-export { firstLayers } from "./checkpoint-clues.ts";
+export { MobileBlocks, type MobileBlocksConfig } from "./blocks/mobile-blocks.ts";
+export { firstLayers } from "./checkpoints/checkpoint-clues.ts";
 export {
   describeNearMiss,
   fitArchitecture,
@@ -8,7 +9,8 @@ export {
   type Proposal,
   proposeArchitecture,
   type Wish,
-} from "./checkpoint-layouts.ts";
+} from "./checkpoints/checkpoint-layouts.ts";
+export { type KeyLayout, keyLayout, keyLayouts } from "./checkpoints/key-layouts.ts";
 export { ConvNeXt, type ConvNeXtConfig } from "./convnext.ts";
 export { DenseNet, type DenseNetConfig } from "./densenet.ts";
 export { EfficientNet, type EfficientNetConfig } from "./efficientnet.ts";
@@ -16,12 +18,10 @@ export { GoogLeNet, type GoogLeNetConfig } from "./googlenet.ts";
 export { GraphBackbone, openGraphBackbone } from "./graph-backbone.ts";
 export { type GraphFormat, graphFormats } from "./graph-formats.ts";
 export { type InceptionConfig, InceptionV3 } from "./inception.ts";
-export { type KeyLayout, keyLayout, keyLayouts } from "./key-layouts.ts";
 export { recogniseNetwork } from "./known-networks.ts";
 export { MinatarNetwork, type MinatarNetworkConfig } from "./minatar-network.ts";
 export { Mlp, type MlpConfig } from "./mlp.ts";
 export { MNASNet, type MNASNetConfig } from "./mnasnet.ts";
-export { MobileBlocks, type MobileBlocksConfig } from "./mobile-blocks.ts";
 export { MobileNetV2, type MobileNetV2Config } from "./mobilenet-v2.ts";
 export { MobileNetV3, type MobileNetV3Config } from "./mobilenet-v3.ts";
 export { NatureCnn, type NatureCnnConfig } from "./nature-cnn.ts";

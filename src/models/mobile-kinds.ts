@@ -2,8 +2,9 @@
  * The published networks of mobile blocks, told from names and shapes. What shapes do not tell (strides, activations) follows
  * from the kind, and the kind from the first block of every stage.
  */
+
+import type { MobileBlocksConfig } from "./blocks/mobile-blocks.ts";
 import { type Config, count, type Family, type Shapes } from "./family.ts";
-import type { MobileBlocksConfig } from "./mobile-blocks.ts";
 import { imagenetInput } from "./preset.ts";
 
 type Block = MobileBlocksConfig["stages"][number][number];

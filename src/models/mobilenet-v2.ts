@@ -6,7 +6,7 @@ import { z } from "zod";
 import { Module, Sequential } from "../nn/index.ts";
 import { scope, type Tensor } from "../torch/index.ts";
 import { Backbone, type BackboneOptions } from "./backbone.ts";
-import { convNorm, convNormSteps, divisible } from "./conv-norm.ts";
+import { convNorm, convNormSteps, divisible } from "./blocks/conv-norm.ts";
 import { imagenetInput, type Preset } from "./preset.ts";
 
 export const mobilenetV2Config = z.strictObject({

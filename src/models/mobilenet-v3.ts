@@ -6,8 +6,8 @@ import { z } from "zod";
 import { Hardswish, init, Linear, type Module, Sequential } from "../nn/index.ts";
 import { noGrad, scope, type Tensor } from "../torch/index.ts";
 import { Backbone, type BackboneOptions } from "./backbone.ts";
-import { convNorm, divisible, earlyStages, oddKernel } from "./conv-norm.ts";
-import { InvertedResidual } from "./inverted-residual.ts";
+import { convNorm, divisible, earlyStages, oddKernel } from "./blocks/conv-norm.ts";
+import { InvertedResidual } from "./blocks/inverted-residual.ts";
 import { imagenetInput, type Preset } from "./preset.ts";
 
 const row = z.tuple([

@@ -2,13 +2,13 @@
 import type { z } from "zod";
 import { allOrNothing, UserError } from "../torch/index.ts";
 import type { Backbone, BackboneOptions } from "./backbone.ts";
+import { MobileBlocks, mobileBlocksConfig } from "./blocks/mobile-blocks.ts";
 import { ConvNeXt, convnextConfig, convnextPresets } from "./convnext.ts";
 import { DenseNet, densenetConfig, densenetPresets } from "./densenet.ts";
 import { EfficientNet, efficientnetConfig, efficientnetPresets } from "./efficientnet.ts";
 import { GoogLeNet, googlenetConfig, googlenetPresets } from "./googlenet.ts";
 import { InceptionV3, inceptionConfig, inceptionPresets } from "./inception.ts";
 import { MNASNet, mnasnetConfig, mnasnetPresets } from "./mnasnet.ts";
-import { MobileBlocks, mobileBlocksConfig } from "./mobile-blocks.ts";
 import { MobileNetV2, mobilenetV2Config, mobilenetV2Presets } from "./mobilenet-v2.ts";
 import { MobileNetV3, mobilenetV3Config, mobilenetV3Presets } from "./mobilenet-v3.ts";
 import type { Preset } from "./preset.ts";

@@ -6,9 +6,9 @@ import { z } from "zod";
 import { Module, Sequential } from "../nn/index.ts";
 import { ops, scope, type Tensor } from "../torch/index.ts";
 import { Backbone, type BackboneOptions } from "./backbone.ts";
-import { convNorm } from "./conv-norm.ts";
+import { convNorm } from "./blocks/conv-norm.ts";
+import { SqueezeExcitation } from "./blocks/squeeze-excitation.ts";
 import { imagenetInput, type Preset } from "./preset.ts";
-import { SqueezeExcitation } from "./squeeze-excitation.ts";
 
 export const regnetConfig = z
   .strictObject({

@@ -10,8 +10,8 @@ import { z } from "zod";
 import { BatchNorm2d, Conv2d, init, Module, ReLU, Sequential } from "../nn/index.ts";
 import { ops, scope, type Tensor } from "../torch/index.ts";
 import { Backbone, type BackboneOptions } from "./backbone.ts";
+import { EfficientChannelAttention, SqueezeExcitation } from "./blocks/squeeze-excitation.ts";
 import { imagenetInput, type Preset } from "./preset.ts";
-import { EfficientChannelAttention, SqueezeExcitation } from "./squeeze-excitation.ts";
 
 export const resnetConfig = z
   .strictObject({

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { Module, Sequential } from "../nn/index.ts";
 import { cat, ops, scope, type Tensor } from "../torch/index.ts";
 import { Backbone, type BackboneOptions } from "./backbone.ts";
-import { convNormSteps } from "./conv-norm.ts";
+import { convNormSteps } from "./blocks/conv-norm.ts";
 import { count, type Family, type Shapes } from "./family.ts";
 import { imagenetInput, type Preset } from "./preset.ts";
 

@@ -7,7 +7,7 @@
  *
  * B batch, m models, k activated models, C outputs of the task, d_i feature width of model i.
  */
-import type { PathwayMember, StoredFeatures } from "../hub/types.ts";
+
 import { Linear, Module, Standardize } from "../nn/index.ts";
 import {
   ConfigError,
@@ -23,6 +23,7 @@ import { type Aggregation, createAggregation, indexTensor, type MemberOutput } f
 import { type PathwayConfig, resolvePathwayConfig } from "./config.ts";
 import { BlindStem, PathwayGenerator, type Stem } from "./generator.ts";
 import { klExploration } from "./losses.ts";
+import type { PathwayMember, StoredFeatures } from "./member.ts";
 import {
   addNoise,
   equalWeights,

@@ -3,6 +3,7 @@ export { defaultPathwayConfig, type PathwayConfig, pathwayVersion, resolvePathwa
 export { PathwayGenerator, type Scores } from "./generator.ts";
 export { HubPathway, type HubPathwayOptions, type PathwayOutput, type RowLoss } from "./hub-pathway.ts";
 export { klExploration } from "./losses.ts";
+export type { PathwayMember, StoredFeatures } from "./member.ts";
 export {
   addNoise,
   equalWeights,

@@ -2,7 +2,7 @@
  * What the routes of many inputs say: use, overlap, entropy and information. Logarithms are natural. N inputs, m models;
  * weights and scores are row-major [N, m], and a model is active where its weight is above zero.
  */
-import { keyedRandom, shuffled } from "../data/index.ts";
+import { keyedRandom, shuffled } from "../torch/index.ts";
 
 /** The inputs that take one route. */
 export interface Path {

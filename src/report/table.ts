@@ -1,5 +1,5 @@
 /** Tables for the terminal and for Markdown; what is foreign in them is made printable here. */
-import { printable, shown } from "../io/quoted.ts";
+import { printable, shown } from "../io/index.ts";
 
 export interface Column<Row> {
   title: string;

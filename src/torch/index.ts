@@ -26,6 +26,7 @@ export {
   zeros,
 } from "./factories.ts";
 export { countFlops } from "./flops.ts";
+export { hashKeys, keyedRandom, shuffled } from "./keyed-random.ts";
 export { findDevice, getNumThreads, loadedLibrary, memory, setNumThreads, trimMemory } from "./library.ts";
 export { autocast, enableGrad, grad, inferenceMode, isGradEnabled, noGrad, normalMode } from "./modes.ts";
 export type { Dtype, TypedArray } from "./native.ts";

@@ -8,17 +8,15 @@ import {
   duplicatesIn,
   ImageStore,
   type Item,
-  keyedRandom,
   Loader,
   openDataset,
   type Progress,
   type Split,
   type SplitOptions,
-  shuffled,
   splitUsable,
 } from "../data/index.ts";
-import type { StoredFeatures } from "../hub/index.ts";
-import { type Tensor, UserError } from "../torch/index.ts";
+import type { StoredFeatures } from "../pathway/index.ts";
+import { keyedRandom, shuffled, type Tensor, UserError } from "../torch/index.ts";
 import type { Targets } from "./task.ts";
 
 export interface Batch {

@@ -1,5 +1,4 @@
 /** The loop, the task, measurements, run folders, and the interface of methods. */
-export { Interrupted } from "../torch/index.ts";
 export { eventLoopTurn, forEachBatch, type LoopOptions, throwIfAborted } from "./batches.ts";
 export {
   checkpointFiles,
@@ -31,8 +30,8 @@ export {
 } from "./evaluate.ts";
 export { loggedEmit, readEvents } from "./event-log.ts";
 export { type Emit, eventVersion, type RunEvent } from "./events.ts";
-export { checkFrozen, FeatureCache, type FeatureCacheOptions } from "./feature-cache.ts";
-export { scaleFeatures, scaleVersion } from "./feature-scale.ts";
+export { checkFrozen, FeatureCache, type FeatureCacheOptions } from "./frozen/feature-cache.ts";
+export { scaleFeatures, scaleVersion } from "./frozen/feature-scale.ts";
 export {
   type Kept,
   type KeptSource,

@@ -13,7 +13,6 @@ import { z } from "zod";
 import {
   type Hub,
   type HubMember,
-  hashFile,
   loadBackbone,
   loadMember,
   type MemberEntry,
@@ -22,7 +21,7 @@ import {
   readManifest,
   writeManifest,
 } from "../hub/index.ts";
-import { readJsonFile, readSafetensors, shown, writeFileAtomic, writeSafetensors } from "../io/index.ts";
+import { hashFile, readJsonFile, readSafetensors, shown, writeFileAtomic, writeSafetensors } from "../io/index.ts";
 import type { Module } from "../nn/index.ts";
 import { disposeTree, type Tensor, UserError } from "../torch/index.ts";
 

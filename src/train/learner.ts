@@ -1,6 +1,7 @@
 /** The interfaces between the loop and what it trains. B batch, C outputs, m models. */
-import type { StoredFeatures } from "../hub/index.ts";
+
 import type { Module, Standardize } from "../nn/index.ts";
+import type { StoredFeatures } from "../pathway/index.ts";
 import type { RandomStreams, Tensor } from "../torch/index.ts";
 import type { BatchSource } from "./data.ts";
 import type { Kept } from "./kept-model.ts";

@@ -3,7 +3,7 @@
  * and the prior that such a score gives the exploration loss. n images, d features, S source classes, m members.
  */
 import { type Hub, type HubMember, loadMember, type MemberEntry } from "../hub/index.ts";
-import { type MemberOutputs, type RankingScore, rankingScores, type ScoreKey } from "../hub/ranking/index.ts";
+import { type MemberOutputs, type RankingScore, rankingScores, type ScoreKey } from "../ranking/index.ts";
 import { ConfigError, cat, disposeTree, inferenceMode, scope, type Tensor, UserError } from "../torch/index.ts";
 import { eventLoopTurn, forEachBatch, throwIfAborted } from "./batches.ts";
 import type { Batch, BatchSource, TaskData } from "./data.ts";

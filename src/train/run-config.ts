@@ -6,7 +6,7 @@ import { type AugmentName, augmentations } from "../data/index.ts";
 import { type Hub, memberFingerprint, withMembers } from "../hub/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
 import type { DataRequest, TaskData } from "./data.ts";
-import { scaleVersion } from "./feature-scale.ts";
+import { scaleVersion } from "./frozen/feature-scale.ts";
 import type { Method } from "./method.ts";
 import { type TrainOptions, trainOptionsSchema } from "./options.ts";
 import type { RankingPrior } from "./ranking.ts";

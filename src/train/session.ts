@@ -1,14 +1,14 @@
 /** One run from start to end: data, hub, method, folder; and the continuation of one. */
 
 import { type Hub, openHub, Residency, requireImageMembers } from "../hub/index.ts";
-import { findScore } from "../hub/ranking/index.ts";
+import { findScore } from "../ranking/index.ts";
 import { ConfigError } from "../torch/index.ts";
 import { type DataRequest, prepareData, type TaskData } from "./data.ts";
 import { type Evaluation, evaluate } from "./evaluate.ts";
 import { loggedEmit } from "./event-log.ts";
 import { type Emit, eventVersion } from "./events.ts";
-import { checkFrozen } from "./feature-cache.ts";
 import { FitContext } from "./fit-context.ts";
+import { checkFrozen } from "./frozen/feature-cache.ts";
 import { saveModel } from "./kept-model.ts";
 import type { Predictor } from "./learner.ts";
 import type { Method } from "./method.ts";

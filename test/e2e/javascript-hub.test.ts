@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import sharp from "sharp";
-import { packageFolder } from "../../src/data/index.ts";
+import { packageFolder } from "../../src/fetch/index.ts";
 import { loadMember, memberEntry, openHub, verifyHub } from "../../src/hub/index.ts";
 import { BatchNorm2d } from "../../src/nn/index.ts";
 import { inferenceMode, memory, scope, type Tensor, tensor } from "../../src/torch/index.ts";

@@ -4,9 +4,9 @@ import { mkdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "nod
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
-import { onnxParts } from "../../src/io/index.ts";
-import { resolveGraph } from "../../src/io/onnx/graph.ts";
-import { buildNetwork, disposeNetwork } from "../../src/io/onnx/network.ts";
+import { onnxParts } from "../../src/graphs/index.ts";
+import { resolveGraph } from "../../src/graphs/onnx/graph.ts";
+import { buildNetwork, disposeNetwork } from "../../src/graphs/onnx/network.ts";
 import {
   type ModelProto,
   StringStringEntryProtoSchema,
@@ -14,8 +14,8 @@ import {
   TensorProto_DataLocation,
   TensorProto_DataType,
   TensorProtoSchema,
-} from "../../src/io/onnx/onnx-pb.generated.ts";
-import { readModel } from "../../src/io/onnx/wire.ts";
+} from "../../src/graphs/onnx/onnx-pb.generated.ts";
+import { readModel } from "../../src/graphs/onnx/wire.ts";
 import { floats, ints, model } from "../fixtures/onnx/builder.ts";
 import { changed, conv, folder, graph, open, pool, w, written } from "../support/hostile-onnx.ts";
 import { assertRefused } from "../support/refusal.ts";

@@ -13,7 +13,7 @@ import {
   type ModelProto,
   ModelProtoSchema,
   TensorProto_DataType,
-} from "../../src/io/onnx/onnx-pb.generated.ts";
+} from "../../src/graphs/onnx/onnx-pb.generated.ts";
 import { floats, info, ints, model } from "../fixtures/onnx/builder.ts";
 import { networkBytes } from "../fixtures/onnx/networks.ts";
 import { changed, conv, folder, graph, open, pool, sound, w, written } from "../support/hostile-onnx.ts";

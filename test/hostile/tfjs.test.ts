@@ -5,7 +5,7 @@ import { existsSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
-import { readTfjsWeights } from "../../src/io/index.ts";
+import { readTfjsWeights } from "../../src/graphs/index.ts";
 import {
   axes,
   folder,

@@ -2,9 +2,8 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
-import { keyedRandom } from "../../src/data/index.ts";
 import { createBackbone } from "../../src/models/index.ts";
-import { Generator, noGrad, randn, scope } from "../../src/torch/index.ts";
+import { Generator, keyedRandom, noGrad, randn, scope } from "../../src/torch/index.ts";
 import { writeHub, writeMember } from "./hub-files.ts";
 
 /** S. */

@@ -3,8 +3,8 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { toBinary } from "@bufbuild/protobuf";
+import { ModelProtoSchema } from "../../src/graphs/onnx/onnx-pb.generated.ts";
 import { writeSafetensors } from "../../src/io/index.ts";
-import { ModelProtoSchema } from "../../src/io/onnx/onnx-pb.generated.ts";
 import { createBackbone } from "../../src/models/index.ts";
 import { Generator, scope, type Tensor, zeros } from "../../src/torch/index.ts";
 import { floats, model } from "../fixtures/onnx/builder.ts";

@@ -3,13 +3,13 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { toBinary } from "@bufbuild/protobuf";
-import { openOnnx } from "../../src/io/index.ts";
+import { openOnnx } from "../../src/graphs/index.ts";
 import {
   type GraphProto,
   type ModelProto,
   ModelProtoSchema,
   type TensorProto,
-} from "../../src/io/onnx/onnx-pb.generated.ts";
+} from "../../src/graphs/onnx/onnx-pb.generated.ts";
 import { scope, zeros } from "../../src/torch/index.ts";
 import { floats, type GraphSpec, model, type NodeSpec } from "../fixtures/onnx/builder.ts";
 

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
-import { openTfjs } from "../../src/io/index.ts";
+import { openTfjs } from "../../src/graphs/index.ts";
 import { inferenceMode, scope, zeros } from "../../src/torch/index.ts";
 
 export const folder = mkdtempSync(join(tmpdir(), "hub-pathway-hostile-"));

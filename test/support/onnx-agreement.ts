@@ -1,6 +1,6 @@
 /** Comparing small graphs with onnxruntime on the same file. */
-import { openOnnx } from "../../src/io/index.ts";
-import type { TensorProto } from "../../src/io/onnx/onnx-pb.generated.ts";
+import { openOnnx } from "../../src/graphs/index.ts";
+import type { TensorProto } from "../../src/graphs/onnx/onnx-pb.generated.ts";
 import { noGrad, scope } from "../../src/torch/index.ts";
 import { type AttributeValue, floats, model, type NodeSpec, runtime, Workplace } from "../fixtures/onnx/builder.ts";
 import { seeded } from "../fixtures/seeded-weights.ts";

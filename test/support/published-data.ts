@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import sharp from "sharp";
-import { crc32c } from "../../src/data/tf-record.ts";
+import { crc32c } from "../../src/data/published/formats/tf-record.ts";
 
 /** A picture of one colour a class, with a stripe that differs from picture to picture. */
 function jpeg(label: number, i: number, width = 32, height = 32): Promise<Buffer> {

@@ -1,6 +1,7 @@
 /** Small members for tests of the method: real modules, float64, no files. */
-import type { PathwayMember } from "../../src/hub/types.ts";
+
 import { BatchNorm2d, Conv2d, Linear, Module } from "../../src/nn/index.ts";
+import type { PathwayMember } from "../../src/pathway/member.ts";
 import { Generator, type Tensor } from "../../src/torch/index.ts";
 
 /** Convolution, BatchNorm with statistics from "pre-training", ReLU, pooling. */

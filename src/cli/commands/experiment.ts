@@ -1,7 +1,7 @@
 /** Options of `hub-pathway experiment`. */
 import { type Command, InvalidArgumentError } from "commander";
+import type { Part } from "../../compare/index.ts";
 import { experimentSummaries } from "../../experiments/catalog.ts";
-import type { Part } from "../../experiments/index.ts";
 import type { Output } from "../context.ts";
 import type { ExperimentFlags } from "../experiment-command.ts";
 import { count } from "../flags.ts";

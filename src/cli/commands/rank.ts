@@ -1,6 +1,6 @@
 /** Options of `hub-pathway hub rank`. */
 import { type Command, Option } from "commander";
-import { scoreNames } from "../../hub/ranking/score-names.ts";
+import { scoreNames } from "../../ranking/score-names.ts";
 import type { Output } from "../context.ts";
 import type { RankFlags } from "../rank-command.ts";
 import { addSettings } from "../settings.ts";

@@ -14,9 +14,9 @@ import { join } from "node:path";
 import { z } from "zod";
 import { quoted } from "../../io/index.ts";
 import { UserError } from "../../torch/index.ts";
-import { jsonArrays } from "../json-arrays.ts";
 import type { Dataset, Item, PublishedDataset } from "../types.ts";
 import { isFile, isFolder, readLines, requireImages, requireLabel } from "./files.ts";
+import { jsonArrays } from "./formats/json-arrays.ts";
 
 const categories = (
   "person|bicycle|car|motorcycle|airplane|bus|train|truck|boat|traffic light|fire hydrant|stop sign|bench|bird|cat|dog|" +

@@ -5,9 +5,9 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { UserError } from "../../torch/index.ts";
-import { parseExample, tfRecords } from "../tf-record.ts";
 import type { Dataset, Item, PublishedDataset } from "../types.ts";
 import { isFolder, requireLabel } from "./files.ts";
+import { parseExample, tfRecords } from "./formats/tf-record.ts";
 
 /** {close, far, very far} x {positive, negative reward}; which number is which its publishers do not say. */
 const classes = Array.from({ length: 6 }, (_, i) => `distance and reward ${i}`);

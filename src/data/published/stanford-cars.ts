@@ -3,9 +3,9 @@ import { join } from "node:path";
 import { quoted } from "../../io/index.ts";
 import { UserError } from "../../torch/index.ts";
 import { imageFolder } from "../image-folder.ts";
-import { type MatValue, readMat } from "../mat-file.ts";
 import type { Dataset, Item, PublishedDataset } from "../types.ts";
 import { isFile, isFolder, requireImages, requireLabel, rootWith } from "./files.ts";
+import { type MatValue, readMat } from "./formats/mat-file.ts";
 
 export const stanfordCars: PublishedDataset = {
   name: "stanford-cars",

@@ -7,6 +7,7 @@
  */
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
+import type { ExperimentRequest } from "../../compare/index.ts";
 import { addAgent, openHub } from "../../hub/index.ts";
 import {
   type AgentRequest,
@@ -23,7 +24,6 @@ import {
 } from "../../rl/index.ts";
 import { keep, noGrad, scope, type Tensor, zeros } from "../../torch/index.ts";
 import { fingerprint } from "../../train/index.ts";
-import type { ExperimentRequest } from "../experiment.ts";
 import { type LearningCurve, learningCurve } from "./curve.ts";
 import { agentName, type Protocol } from "./protocol.ts";
 

@@ -1,8 +1,8 @@
 /** What the log of an agent's training says: its learning curve and cost. */
 import { join } from "node:path";
+import { mean } from "../../compare/index.ts";
 import type { Series } from "../../report/index.ts";
 import { readProgress, resultOf } from "../../rl/index.ts";
-import { mean } from "../statistics.ts";
 import { bootstrapInterval } from "./statistics.ts";
 
 /** Points of a learning curve. */

@@ -1,10 +1,10 @@
 /** One method in one target game with one seed. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import type { ExperimentRequest } from "../../compare/index.ts";
+import { slug } from "../../compare/index.ts";
 import { pathwayVersion } from "../../pathway/index.ts";
 import type { NetworkPlan } from "../../rl/index.ts";
-import { slug } from "../cell-store.ts";
-import type { ExperimentRequest } from "../experiment.ts";
 import { newNetwork, run, sourceHub, studentHub, transferFolder } from "./agents.ts";
 import { type LearningCurve, learningCurve } from "./curve.ts";
 import { agentName, type Protocol, type TransferMethod } from "./protocol.ts";

@@ -1,8 +1,7 @@
 /** The tables and plots of the transfer between games. */
+
+import { mean, type ReportSection, right, sharesText } from "../../compare/index.ts";
 import { duration, lineChart } from "../../report/index.ts";
-import { sharesText } from "../comparison-tables.ts";
-import { type ReportSection, right } from "../experiment.ts";
-import { mean } from "../statistics.ts";
 import { curveSeries, type LearningCurve } from "./curve.ts";
 import { agentName, isFineTuning, ours, type Protocol, scratch } from "./protocol.ts";
 import { bootstrapInterval, type Interval, interquartileMean, intervalText } from "./statistics.ts";

@@ -1,9 +1,8 @@
 /** Adds a policy that was trained in an environment to a hub. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { writeSafetensors } from "../../io/index.ts";
+import { hashFile, writeSafetensors } from "../../io/index.ts";
 import type { Tensor } from "../../torch/index.ts";
-import { hashFile } from "../hash.ts";
 import type { AgentEntry } from "../manifest.ts";
 import { openStaging, publish, requireFreeName } from "./change.ts";
 

@@ -4,7 +4,9 @@
  */
 import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { type FetchedSource, type FetchOptions, fetchSource, parseSource } from "../../fetch/index.ts";
 import {
+  hashFile,
   type LazyTensor,
   piecesOf,
   quoted,
@@ -14,15 +16,14 @@ import {
 } from "../../io/index.ts";
 import { openGraphBackbone } from "../../models/index.ts";
 import { disposeTree, type Tensor, UserError } from "../../torch/index.ts";
-import { hashFile } from "../hash.ts";
 import type { MemberEntry, MemberInput } from "../manifest.ts";
 import { refuseProgram } from "../member.ts";
-import { type FetchedSource, type FetchOptions, fetchSource, parseSource, partsOf } from "../sources/index.ts";
 import { verifyMember } from "../verify.ts";
 import { adaptedChannels } from "./adapt-channels.ts";
 import { openStaging, publish, requireFreeName } from "./change.ts";
 import { type Inspection, inspect } from "./inspect.ts";
 import { type Published, readModelConfig } from "./model-config.ts";
+import { partsOf } from "./parts.ts";
 import { readPreprocessor } from "./preprocessor.ts";
 import { type Draft, draftOfGraph, draftOfWeights, type Wishes } from "./propose.ts";
 
@@ -83,7 +84,7 @@ export async function addMember(request: AddRequest): Promise<AddedMember> {
 
 async function locate({ source, fetch = {} }: AddRequest): Promise<Origin> {
   const parsed = parseSource(source);
-  if (parsed.kind !== "local") return fetchedOrigin(source, await fetchSource(parsed, fetch));
+  if (parsed.kind !== "local") return fetchedOrigin(source, await fetchSource(parsed, partsOf, fetch));
   const main = parsed.path;
   if (!existsSync(main)) throw new UserError(`there is no file ${main}`);
   const beside = (name: string): string | undefined => {

@@ -13,7 +13,7 @@ import {
 } from "../../io/index.ts";
 import type { GraphFormat } from "../../models/index.ts";
 import { UserError } from "../../torch/index.ts";
-import { partsOf } from "../sources/index.ts";
+import { partsOf } from "./parts.ts";
 
 /** Tensors by name, whose network is still to be found. */
 export interface WeightsFile {

@@ -1,5 +1,7 @@
 /** From what a file holds and what the user says to a member's entry in the manifest. */
-import { type GraphModel, type LazyTensor, narrow, quoted } from "../../io/index.ts";
+
+import { type GraphModel, narrow } from "../../graphs/index.ts";
+import { type LazyTensor, quoted } from "../../io/index.ts";
 import {
   architectures,
   describeNearMiss,

@@ -5,10 +5,11 @@
  * what it has learned to see (channels.ts). On these it computes what it computed before; the weights of channels that
  * mean nothing to it start at zero, and training may change them.
  */
-import { type AgentEntry, fileOf, type Hub, hashFile, type PathwayMember } from "../../hub/index.ts";
-import { readSafetensors } from "../../io/index.ts";
+import { type AgentEntry, fileOf, type Hub } from "../../hub/index.ts";
+import { hashFile, readSafetensors } from "../../io/index.ts";
 import { createObservationNetwork, type ObservationNetwork } from "../../models/index.ts";
 import { init } from "../../nn/index.ts";
+import type { PathwayMember } from "../../pathway/index.ts";
 import { disposeTree, Generator, keep, noGrad, ops, scope, type Tensor, tensor, UserError } from "../../torch/index.ts";
 import { matchChannels } from "./channels.ts";
 import type { ObservationForm } from "./observations.ts";

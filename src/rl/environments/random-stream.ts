@@ -1,5 +1,5 @@
 /** The random numbers of one copy of an environment: a stream whose whole state is four integers. */
-import { hashKeys } from "../../data/index.ts";
+import { hashKeys } from "../../torch/index.ts";
 
 /** What the rules of an environment may draw. */
 export interface Random {

@@ -7,10 +7,9 @@ import {
   augmentations,
   composite,
   hueSaturation,
-  keyedRandom,
   mixup,
 } from "../../../src/data/index.ts";
-import { scope, type Tensor, tensor } from "../../../src/torch/index.ts";
+import { keyedRandom, scope, type Tensor, tensor } from "../../../src/torch/index.ts";
 import { assertClose, assertNoLeak } from "../../support/numeric.ts";
 import { noise } from "./support.ts";
 

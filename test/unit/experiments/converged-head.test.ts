@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { keyedRandom } from "../../../src/data/index.ts";
-import { convergedHead, headProbabilities } from "../../../src/experiments/converged-head.ts";
-import { disposeTree, memory, tensor } from "../../../src/torch/index.ts";
+import { convergedHead, headProbabilities } from "../../../src/experiments/routing/converged-head.ts";
+import { disposeTree, keyedRandom, memory, tensor } from "../../../src/torch/index.ts";
 
 /** Rows whose class is the larger of two of their three features, far from zero mean and unit scale. */
 function rowsOf(count: number, seed: number): { values: number[]; labels: number[] } {

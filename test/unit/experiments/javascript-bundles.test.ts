@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { exportedValue } from "../../../experiments/javascript-hub/bundles.ts";
+import { exportedValue } from "../../../hubs/make/javascript-hub/bundles.ts";
 import { UserError } from "../../../src/torch/index.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "bundles-"));

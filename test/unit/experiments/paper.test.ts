@@ -3,15 +3,9 @@ import assert from "node:assert/strict";
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
-import {
-  CellStore,
-  type ExperimentRequest,
-  reportText,
-  runGroups,
-  saveReport,
-} from "../../../src/experiments/index.ts";
-import type { MethodCell, SplitFigures } from "../../../src/experiments/method-cell.ts";
-import { paper } from "../../../src/experiments/paper.ts";
+import { CellStore, type ExperimentRequest, reportText, runGroups, saveReport } from "../../../src/compare/index.ts";
+import type { MethodCell, SplitFigures } from "../../../src/compare/method-cell.ts";
+import { paper } from "../../../src/experiments/paper/paper.ts";
 import { memory, UserError } from "../../../src/torch/index.ts";
 import { writePaperHub } from "../../support/paper-hub.ts";
 import { publishedWriters } from "../../support/published-data.ts";

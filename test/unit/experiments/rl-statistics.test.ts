@@ -1,8 +1,8 @@
 /** Figures over seeds and games. */
 import assert from "node:assert/strict";
 import test from "node:test";
+import { mean } from "../../../src/compare/statistics.ts";
 import { bootstrapInterval, interquartileMean } from "../../../src/experiments/rl/statistics.ts";
-import { mean } from "../../../src/experiments/statistics.ts";
 
 test("the interquartile mean is that of the middle half", () => {
   assert.equal(interquartileMean([100, 1, 2, 3, -50, 4, 5, 6].toSorted()), 3.5);

@@ -4,12 +4,13 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { CellStore } from "../../../src/experiments/cell-store.ts";
-import type { ExperimentRequest } from "../../../src/experiments/experiment.ts";
-import { type RouterCell, routerCell } from "../../../src/experiments/router/cell.ts";
-import { figures } from "../../../src/experiments/router/figures.ts";
-import { experts, newcomers } from "../../../src/experiments/router/members.ts";
-import { sectionPlans } from "../../../src/experiments/router/settings.ts";
+import { CellStore } from "../../../src/compare/cell-store.ts";
+import type { ExperimentRequest } from "../../../src/compare/experiment.ts";
+import { type RouterCell, routerCell } from "../../../src/experiments/synthetic/cell.ts";
+import { router } from "../../../src/experiments/synthetic/experiment.ts";
+import { figures } from "../../../src/experiments/synthetic/figures.ts";
+import { experts, newcomers } from "../../../src/experiments/synthetic/members.ts";
+import { sectionPlans } from "../../../src/experiments/synthetic/settings.ts";
 import {
   bestAccuracy,
   bestMembers,
@@ -20,8 +21,7 @@ import {
   readCue,
   type Sample,
   type World,
-} from "../../../src/experiments/router/world.ts";
-import { router } from "../../../src/experiments/router.ts";
+} from "../../../src/experiments/synthetic/world.ts";
 import type { PathwayConfig } from "../../../src/pathway/index.ts";
 import { inferenceMode, memory, ops, scope, setNumThreads, UserError } from "../../../src/torch/index.ts";
 

@@ -5,12 +5,12 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { caseOf } from "../../../scripts/fuzz/cases.ts";
-import { formats } from "../../../scripts/fuzz/formats.ts";
-import { type FuzzOptions, fuzz } from "../../../scripts/fuzz/run.ts";
+import { caseOf } from "../../fuzz/cases.ts";
+import { formats } from "../../fuzz/formats.ts";
+import { type FuzzOptions, fuzz } from "../../fuzz/run.ts";
 import { temporaryFolder } from "../../support/small-hub.ts";
 
-const script = fileURLToPath(new URL("../../../scripts/fuzz.ts", import.meta.url));
+const script = fileURLToPath(new URL("../../fuzz/main.ts", import.meta.url));
 const broken = new URL("../../fixtures/broken-formats.ts", import.meta.url);
 
 function command(...args: string[]) {

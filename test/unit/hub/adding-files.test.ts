@@ -4,12 +4,12 @@ import fs from "node:fs";
 import { join } from "node:path";
 import { beforeEach, test } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { addMember, openHub, verifyHub } from "../../../src/hub/index.ts";
 import {
   ModelProtoSchema,
   StringStringEntryProtoSchema,
   TensorProto_DataLocation,
-} from "../../../src/io/onnx/onnx-pb.generated.ts";
+} from "../../../src/graphs/onnx/onnx-pb.generated.ts";
+import { addMember, openHub, verifyHub } from "../../../src/hub/index.ts";
 import { UserError } from "../../../src/torch/index.ts";
 import { floats, model } from "../../fixtures/onnx/builder.ts";
 import { conv, pool } from "../../support/hostile-onnx.ts";

@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { experimentSummaries } from "../../../src/experiments/catalog.ts";
 import { experiments } from "../../../src/experiments/index.ts";
-import { rankingScores } from "../../../src/hub/ranking/index.ts";
-import { scoreNames } from "../../../src/hub/ranking/score-names.ts";
 import { methodSummaries } from "../../../src/methods/catalog.ts";
 import { methods } from "../../../src/methods/index.ts";
+import { rankingScores } from "../../../src/ranking/index.ts";
+import { scoreNames } from "../../../src/ranking/score-names.ts";
 
 test("the catalogs name every method, experiment and score, in order", () => {
   const names = (things: readonly { name: string }[]) => things.map(({ name }) => name);

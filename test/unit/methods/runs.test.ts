@@ -4,8 +4,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { methods } from "../../../src/methods/index.ts";
-import { memory } from "../../../src/torch/index.ts";
-import { Interrupted, type RunEvent, summarise, trainRun } from "../../../src/train/index.ts";
+import { Interrupted, memory } from "../../../src/torch/index.ts";
+import { type RunEvent, summarise, trainRun } from "../../../src/train/index.ts";
 import { measured } from "../../support/opened-run.ts";
 import { methodChoices, zooRequests } from "../../support/zoo-hub.ts";
 

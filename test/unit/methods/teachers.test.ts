@@ -1,12 +1,12 @@
 /** Methods with teachers, distillation, Knowledge Flow and B-Tuning, against computations by hand. */
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
-import { logMe } from "../../../src/hub/ranking/index.ts";
 import { bayesianLoss, softmaxOf } from "../../../src/methods/b-tuning.ts";
 import { multiTeacherLoss } from "../../../src/methods/distillation.ts";
 import { Flow, influenceAt } from "../../../src/methods/knowledge-flow.ts";
 import { posteriorMeans } from "../../../src/methods/posterior-means.ts";
 import { Linear } from "../../../src/nn/index.ts";
+import { logMe } from "../../../src/ranking/index.ts";
 import { Generator, noGrad, randn, scope, type Tensor, tensor } from "../../../src/torch/index.ts";
 import { type RunEvent, trainRun } from "../../../src/train/index.ts";
 import { assertClose, assertGradients } from "../../support/numeric.ts";

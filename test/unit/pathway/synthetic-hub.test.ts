@@ -4,10 +4,10 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { PathwayMember } from "../../../src/hub/types.ts";
 import { Module } from "../../../src/nn/index.ts";
 import { AdamW } from "../../../src/optim/index.ts";
 import { HubPathway, type PathwayConfig, randomRoutes } from "../../../src/pathway/index.ts";
+import type { PathwayMember } from "../../../src/pathway/member.ts";
 import {
   cat,
   Generator,

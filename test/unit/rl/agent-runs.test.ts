@@ -30,8 +30,7 @@ import {
   usualNetwork,
   verifyAgents,
 } from "../../../src/rl/index.ts";
-import { disposeTree, memory, noGrad, scope, type Tensor, UserError } from "../../../src/torch/index.ts";
-import { Interrupted } from "../../../src/train/index.ts";
+import { disposeTree, Interrupted, memory, noGrad, scope, type Tensor, UserError } from "../../../src/torch/index.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "agents-"));
 const hub = join(dir, "games");

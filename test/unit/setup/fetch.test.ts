@@ -22,7 +22,7 @@ const { findLibtorch, localFolder, whatIsMissing } = await load<{
   ): Promise<Libtorch>;
   localFolder(root: string): string;
   whatIsMissing(folder: string): string | undefined;
-}>("setup/libtorch.mjs");
+}>("bin/setup/libtorch.mjs");
 
 const version = ["MAJOR 2", "MINOR 13", "PATCH 0"].map((part) => `#define TORCH_VERSION_${part}\n`).join("");
 /** Over the size up to which files are read at once, in a form that a stream has to inflate. */

@@ -16,13 +16,13 @@ const { headersVersion, isTested, libtorchFolder, whatIsMissing } = await load<{
   isTested(version: string): boolean;
   libtorchFolder(setting: string): string;
   whatIsMissing(folder: string): string | undefined;
-}>("setup/libtorch.mjs");
+}>("bin/setup/libtorch.mjs");
 const { addonIsCurrent, writeStamp } = await load<{
   addonIsCurrent(root: string): boolean;
   writeStamp(root: string, libtorch: Libtorch): void;
-}>("setup/stamp.mjs");
+}>("bin/setup/stamp.mjs");
 const { dependenciesAreCurrent } = await load<{ dependenciesAreCurrent(root: string): boolean }>(
-  "setup/dependencies.mjs",
+  "bin/setup/dependencies.mjs",
 );
 
 function fakeLibtorch(path: string): string {
@@ -64,7 +64,7 @@ test("the stamp holds until sources, library or addon change; then set-up is sil
   assert.equal(addonIsCurrent(home), true);
   const ended = await runNode([join(home, "bin/hub-pathway.js"), "setup"], { HOME: folder.path, LIBTORCH: path });
   assert.deepEqual(ended, { code: 0, stdout: "", stderr: "" });
-  for (const file of ["native/call.cc", "scripts/setup/compile.mjs", "build/Release/hub_pathway.node"]) {
+  for (const file of ["native/call.cc", "bin/setup/compile.mjs", "build/Release/hub_pathway.node"]) {
     stamp();
     appendFileSync(join(home, file), "\n");
     assert.equal(addonIsCurrent(home), false, file);

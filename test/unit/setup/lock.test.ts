@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { load, root, runNode, temporaryFolder } from "./support.ts";
 
 const { takeLock } = await load<{ takeLock(path: string, onWait?: (owner: string) => void): Promise<() => void> }>(
-  "setup/lock.mjs",
+  "bin/setup/lock.mjs",
 );
 
 test("the second taker waits for the first and is told who holds it", async () => {
@@ -44,7 +44,7 @@ test("processes never hold it together, with a stale lock to begin with", async 
   writeFileSync(path, `${spawnSync(process.execPath, ["-e", ""]).pid} ${hostname()} 0`);
   const script = `
     import { mkdirSync, rmdirSync } from "node:fs";
-    import { takeLock } from ${JSON.stringify(join(root, "scripts/setup/lock.mjs"))};
+    import { takeLock } from ${JSON.stringify(join(root, "bin/setup/lock.mjs"))};
     for (let i = 0; i < 3; i++) {
       const release = await takeLock(${JSON.stringify(path)});
       mkdirSync(${JSON.stringify(inside)});

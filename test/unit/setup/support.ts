@@ -9,7 +9,7 @@ export const root = fileURLToPath(new URL("../../..", import.meta.url));
 
 /** The set-up is plain JavaScript, which the compiler does not read: a test states the types that it relies on. */
 export async function load<T>(script: string): Promise<T> {
-  return (await import(join(root, "scripts", script))) as T;
+  return (await import(join(root, script))) as T;
 }
 
 export function temporaryFolder(): { path: string; [Symbol.dispose](): void } {
@@ -19,7 +19,7 @@ export function temporaryFolder(): { path: string; [Symbol.dispose](): void } {
 
 /** An installed package as the set-up sees it: no lockfile, compiled files, native sources, no addon. */
 export function packageFolder(path: string): string {
-  for (const part of ["bin", "native", "scripts/setup", "package.json"]) {
+  for (const part of ["bin", "native", "package.json"]) {
     cpSync(join(root, part), join(path, part), { recursive: true });
   }
   mkdirSync(join(path, "dist/cli"), { recursive: true });

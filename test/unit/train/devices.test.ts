@@ -6,8 +6,17 @@ import { openHub } from "../../../src/hub/index.ts";
 import { methods } from "../../../src/methods/index.ts";
 import { createBackbone } from "../../../src/models/index.ts";
 import { AdamW } from "../../../src/optim/index.ts";
-import { ConfigError, findDevice, Generator, loadedLibrary, memory, randn, scope } from "../../../src/torch/index.ts";
-import { Interrupted, prepareData, type RunEvent, rankHub, trainRun } from "../../../src/train/index.ts";
+import {
+  ConfigError,
+  findDevice,
+  Generator,
+  Interrupted,
+  loadedLibrary,
+  memory,
+  randn,
+  scope,
+} from "../../../src/torch/index.ts";
+import { prepareData, type RunEvent, rankHub, trainRun } from "../../../src/train/index.ts";
 import { measured } from "../../support/opened-run.ts";
 import { smallNetworks } from "../../support/small-networks.ts";
 import { methodChoices, zooRequests } from "../../support/zoo-hub.ts";

@@ -7,10 +7,9 @@ import { viewOf } from "../../../src/data/index.ts";
 import { HubMember } from "../../../src/hub/index.ts";
 import { readSafetensors } from "../../../src/io/index.ts";
 import { findMethod } from "../../../src/methods/index.ts";
-import { ConfigError, disposeTree, memory, type Tensor } from "../../../src/torch/index.ts";
+import { ConfigError, disposeTree, Interrupted, memory, type Tensor } from "../../../src/torch/index.ts";
 import {
   defaultTrainOptions,
-  Interrupted,
   prepareData,
   type RunEvent,
   type RunOutcome,

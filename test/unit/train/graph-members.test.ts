@@ -4,8 +4,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { join } from "node:path";
 import { test } from "node:test";
 import { toBinary } from "@bufbuild/protobuf";
+import { ModelProtoSchema } from "../../../src/graphs/onnx/onnx-pb.generated.ts";
 import { addMember } from "../../../src/hub/index.ts";
-import { ModelProtoSchema } from "../../../src/io/onnx/onnx-pb.generated.ts";
 import { restorePredictor } from "../../../src/methods/index.ts";
 import { memory, UserError } from "../../../src/torch/index.ts";
 import { openRun, trainRun } from "../../../src/train/index.ts";

@@ -4,13 +4,14 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { type HubMember, loadMembers, openHub } from "../../../src/hub/index.ts";
-import { rankingScores } from "../../../src/hub/ranking/index.ts";
 import { findMethod } from "../../../src/methods/index.ts";
+import { rankingScores } from "../../../src/ranking/index.ts";
 import {
   ConfigError,
   cat,
   countFlops,
   Generator,
+  Interrupted,
   inferenceMode,
   memory,
   rand,
@@ -20,7 +21,6 @@ import {
 } from "../../../src/torch/index.ts";
 import {
   defaultTrainOptions,
-  Interrupted,
   prepareData,
   type RunConfig,
   type RunEvent,

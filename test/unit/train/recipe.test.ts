@@ -4,12 +4,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { restorePredictor } from "../../../src/methods/index.ts";
-import { arange, full, memory, scope, type Tensor, tensor } from "../../../src/torch/index.ts";
+import { arange, full, Interrupted, memory, scope, type Tensor, tensor } from "../../../src/torch/index.ts";
 import {
   defaultTrainOptions,
   evaluate,
   fit,
-  Interrupted,
   learningRateFactor,
   openRun,
   openRunData,

@@ -3,15 +3,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { findMethod, restorePredictor } from "../../../src/methods/index.ts";
-import { memory, UserError } from "../../../src/torch/index.ts";
-import {
-  Interrupted,
-  openRun,
-  type RunEvent,
-  summarise,
-  type TrainRequest,
-  trainRun,
-} from "../../../src/train/index.ts";
+import { Interrupted, memory, UserError } from "../../../src/torch/index.ts";
+import { openRun, type RunEvent, summarise, type TrainRequest, trainRun } from "../../../src/train/index.ts";
 import { measured } from "../../support/opened-run.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../../support/small-hub.ts";
 import { trainRequest } from "../../support/train-request.ts";

@@ -1,0 +1,276 @@
+/**
+ * The published setting: five ResNet-50 on seven data sets. It runs where the data (data/published/NAME, or below --data)
+ * and the hub (hubs/paper, or --hub) are; its report says what is missing, where it comes from and how it is added.
+ *
+ * Data sets, hub, batch size, steps and the test over ten crops follow the paper; what it is not known to say is this project's
+ * choice: rates, their factors for new layers, weight decay, augmentation, the part taken for validation, k. Every method
+ * has the same rates to choose from, by validation data, for each seed.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import {
+  type CellGroup,
+  type Experiment,
+  type ExperimentReport,
+  type ExperimentRequest,
+  finishedCell,
+  intervalText,
+  type Line,
+  lineOf,
+  type MethodCell,
+  mean,
+  methodCell,
+  ourChoices,
+  type Plan,
+  type Protocol,
+  plan,
+  type ReportSection,
+  right,
+  Setting,
+  type Split,
+  sharesText,
+  type Target,
+} from "../../compare/index.ts";
+import { publishedDatasets } from "../../data/index.ts";
+import { type Hub, openHub } from "../../hub/index.ts";
+import { amount, percent } from "../../report/index.ts";
+import { defaultTrainOptions, type TrainOptions } from "../../train/index.ts";
+import { missingData, missingMembers, type Need, paperData, paperHub } from "./needs.ts";
+
+const rates = [1e-3, 3e-3, 1e-2];
+/** A quick run chooses too, and looks at few images. */
+const quickRates = [1e-3, 1e-2];
+
+const options: TrainOptions = {
+  ...defaultTrainOptions,
+  optimizer: "sgd",
+  iterations: 15_000,
+  batchSize: 48,
+  newLayerFactor: 10,
+  generatorFactor: 10,
+  weightDecay: 5e-4,
+  labelSmoothing: 0,
+  checkpointSeconds: 600,
+};
+
+/** Images of 256 px and crops of 224: see the docstrings of the recipe `crops` and of TenCrop. */
+function targetOf(name: string, folder: string, quick: boolean): Target {
+  const source = `${name}:${join(folder, name)}`;
+  const split = { testFraction: 0.2, validationFraction: 0.1 };
+  const data = { source, imageSize: 224, augment: "crops", batchSize: options.batchSize, split } as const;
+  if (!quick) return { name, data, limits: { validation: 5000 }, tenCrop: true };
+  const small = { ...data, imageSize: 56, batchSize: 8, split: { ...split, trainPerClass: 4, validationPerClass: 1 } };
+  return { name, data: small, limits: { validation: 12, test: 12 }, tenCrop: true };
+}
+
+interface Subject {
+  folder: string;
+  hubFolder: string;
+  missing: readonly Need[];
+  /** Undefined while members are missing. */
+  hub: Hub | undefined;
+  protocols: readonly Protocol[];
+}
+
+function subject(request: ExperimentRequest): Subject {
+  const { quick, data: folder = paperData, hub: hubFolder = paperHub } = request;
+  const members = missingMembers(hubFolder, request.hub !== undefined);
+  const missing = [...members, ...missingData(folder)];
+  if (members.length > 0) return { folder, hubFolder, missing, hub: undefined, protocols: [] };
+  const hub = openHub(hubFolder);
+  const present = publishedDatasets.filter(({ name }) => existsSync(join(folder, name)));
+  const own = quick ? { ...options, iterations: 3, batchSize: 8 } : options;
+  const protocols = present.map(({ name }) => ({
+    hub: hub.dir,
+    target: targetOf(name, folder, quick),
+    options: own,
+    // How many epochs the steps take is known with the data.
+    epochs: 0,
+  }));
+  return { folder, hubFolder, missing, hub, protocols };
+}
+
+/** The epochs that the steps take, which only the opened data tell. */
+function epochsCell({ protocol, seed, hub }: Setting): { name: string; key: unknown } {
+  const { target, options: own } = protocol;
+  const key = [target.data, own.iterations];
+  return { name: `${hub.manifest.name}/${target.name}/s${seed}-epochs`, key };
+}
+
+async function epochsOf(request: ExperimentRequest, setting: Setting): Promise<number> {
+  const { name, key } = epochsCell(setting);
+  return request.cells.cell(name, key, async () => {
+    const { train } = await setting.data();
+    return Math.ceil((setting.protocol.options.iterations ?? 0) / train.stepsPerEpoch);
+  });
+}
+
+/** One method with each of the rates. */
+interface Method {
+  name: string;
+  plans: readonly Plan[];
+}
+
+function methodsOf({ manifest }: Hub, epochs: number, quick: boolean): Method[] {
+  const [first] = manifest.members;
+  if (!first) return [];
+  // Zoo-Tuning mixes networks of one configuration: DeepLabV3's is dilated, unless its entry is changed.
+  const kind = (member: typeof first) => JSON.stringify([member.architecture, Object.entries(member.config).sort()]);
+  const alike = manifest.members.filter((member) => kind(member) === kind(first)).map((member) => member.name);
+  const zoo = alike.length === manifest.members.length ? "" : ` of ${alike.join(", ")}`;
+  const all: Plan[] = [
+    plan(`fine-tuning of ${first.name}`, "fine-tune", "equal epochs", epochs, { choices: { member: first.name } }),
+    plan("best member by validation", "fine-tune", "all members", epochs),
+    plan("ensemble of all", "ensemble", "all members", epochs),
+    plan("distillation", "distillation", "all members", epochs),
+    plan("Knowledge Flow", "knowledge-flow", "equal epochs", epochs),
+    plan(`Zoo-Tuning${zoo}`, "zoo-tuning", "equal epochs", epochs, { choices: { members: alike } }),
+    plan("Hub-Pathway", "hub-pathway", "equal epochs", epochs, { choices: ourChoices }),
+  ];
+  return all.map((one) => ({
+    name: one.name,
+    plans: (quick ? quickRates : rates).map((lr) => ({ ...one, options: { lr } })),
+  }));
+}
+
+function groups(request: ExperimentRequest): CellGroup[] {
+  const { hub, protocols, missing } = subject(request);
+  if (missing.length > 0)
+    request.say(`${missing.length} things are missing: the report says which and how they are added`);
+  if (!hub) return [];
+  return request.seeds.flatMap((seed) =>
+    protocols.map((protocol) => ({
+      name: `${protocol.target.name}, seed ${seed}`,
+      async run() {
+        await using setting = new Setting(protocol, seed);
+        const epochs = await epochsOf(request, setting);
+        for (const { plans } of methodsOf(hub, epochs, request.quick))
+          for (const one of plans) await methodCell(request, setting, one);
+      },
+    })),
+  );
+}
+
+/** A method's cell at its best rate, by validation accuracy, the first among equals; undefined until all rates are done. */
+function chosenCell(request: ExperimentRequest, setting: Setting, plans: readonly Plan[]) {
+  const cells = plans.map((one) => ({ plan: one, cell: finishedCell(request, setting, one) }));
+  const done = cells.flatMap(({ plan: own, cell }) => (cell ? [{ plan: own, cell }] : []));
+  if (done.length < plans.length) return undefined;
+  return done.reduce((best, one) => (one.cell.validation.accuracy > best.cell.validation.accuracy ? one : best));
+}
+
+interface Row {
+  line: Line;
+  /** Chosen for each seed. */
+  rates: number[];
+}
+
+function rowsOf(request: ExperimentRequest, hub: Hub, protocol: Protocol, split: Split): Row[] {
+  const found = new Map<string, { plan: Plan; cells: MethodCell[]; rates: number[] }>();
+  for (const seed of request.seeds) {
+    const setting = new Setting(protocol, seed);
+    const { name, key } = epochsCell(setting);
+    const epochs = request.cells.read<number>(name, key);
+    for (const { name, plans } of epochs === undefined ? [] : methodsOf(hub, epochs, request.quick)) {
+      const chosen = chosenCell(request, setting, plans);
+      if (!chosen) continue;
+      const entry = found.get(name) ?? { plan: chosen.plan, cells: [], rates: [] };
+      entry.cells.push(chosen.cell);
+      entry.rates.push(chosen.plan.options?.lr ?? 0);
+      found.set(name, entry);
+    }
+  }
+  return [...found.values()].map(({ plan: own, cells, rates }) => ({ line: lineOf(own, cells, split), rates }));
+}
+
+function targetSection(name: string, rows: readonly Row[]): ReportSection {
+  const columns = [
+    { title: "method" },
+    { title: "budget" },
+    right("accuracy"),
+    right("seeds"),
+    { title: "rates chosen" },
+    right("log loss"),
+    right("training FLOPs"),
+    right("FLOPs/crop"),
+    { title: "shares, %" },
+  ];
+  const table = rows.map(({ line, rates: chosen }) => [
+    line.name,
+    line.budget,
+    intervalText(line.accuracy),
+    String(line.seeds.length),
+    chosen.join(", "),
+    line.logLoss.toFixed(3),
+    amount(line.trainingFlops),
+    amount(line.inferenceFlops),
+    sharesText(line.routing?.shares),
+  ]);
+  return { title: name, table: { columns, rows: table } };
+}
+
+/** Methods against targets, the mean of all targets at the end. */
+function overview(results: readonly { target: string; rows: readonly Row[] }[]): ReportSection {
+  const names = [...new Set(results.flatMap(({ rows }) => rows.map(({ line }) => line.name)))];
+  const accuracy = (rows: readonly Row[], name: string) =>
+    rows.find(({ line }) => line.name === name)?.line.accuracy.mean;
+  const rows = names.map((name) => {
+    const values = results.map((result) => accuracy(result.rows, name));
+    const known = values.flatMap((value) => value ?? []);
+    const overall = known.length === values.length ? percent(mean(known)) : "";
+    return [name, ...values.map((value) => (value === undefined ? "" : percent(value))), overall];
+  });
+  const columns = [{ title: "method" }, ...results.map(({ target }) => right(target)), right("mean")];
+  return { title: "All targets", table: { columns, rows } };
+}
+
+function missingSection(missing: readonly Need[], folder: string, hub: string): ReportSection {
+  const columns = [
+    { title: "missing" },
+    { title: "what" },
+    { title: "place" },
+    { title: "from" },
+    { title: "command" },
+  ];
+  const rows = missing.map(({ name, what, place, origin, command }) => [name, what, place, origin, command]);
+  const text = [
+    `Data sets lie in ${folder}, a folder for each (or give their folder with --data); unpack them there, then check them with ` +
+      `the command. Weights are downloaded by you and added to ${hub} by theirs; the file's address can stand in place of the file.`,
+    "The network in DeepLabV3 is dilated: it costs 38 GFLOPs an image at 224 px, the others 8, and Zoo-Tuning leaves it out. " +
+      `Without "dilated" in its entry of ${join(hub, "hub.json")} it is a plain ResNet-50 with the same weights.`,
+  ];
+  return { title: "What is missing", text, table: { columns, rows } };
+}
+
+async function report(request: ExperimentRequest): Promise<ExperimentReport> {
+  const { hub, protocols, missing, folder, hubFolder } = subject(request);
+  const split = request.final ? "test" : "validation";
+  const found = hub
+    ? protocols.map((protocol) => {
+        return { target: protocol.target.name, rows: rowsOf(request, hub, protocol, split) };
+      })
+    : [];
+  const results = found.filter(({ rows }) => rows.length > 0);
+  const measured = split === "test" ? "the test split, each image over ten crops" : "validation data, each image whole";
+  const about = [
+    "Five ResNet-50 of different pre-training on seven data sets, as published: SGD with Nesterov's momentum, batches of 48, " +
+      `15,000 steps, images of 256 pixels and crops of 224. Each method chooses its rate among ${rates.join(", ")} on validation data.`,
+    `Accuracy on ${measured}: mean ± half the 95 % interval over seeds.` +
+      (request.quick ? " A quick run: 3 steps on few small images; its figures mean nothing." : ""),
+    ...(results.length === 0 ? ["Nothing is measured yet."] : []),
+  ];
+  const sections: ReportSection[] = [
+    { title: "Setting", text: about },
+    ...(results.length > 0 ? [overview(results)] : []),
+    ...results.map(({ target, rows }) => targetSection(target, rows)),
+    ...(missing.length > 0 ? [missingSection(missing, folder, hubFolder)] : []),
+  ];
+  return { title: "The published setting", sections, data: { split, targets: results, missing } };
+}
+
+export const paper: Experiment = {
+  name: "paper",
+  seeds: 3,
+  groups,
+  report,
+};

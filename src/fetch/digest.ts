@@ -1,0 +1,67 @@
+/** Hashes of what is fetched: SHA-256 for the manifest, and git's own for small files of the Hub. */
+import { createHash, type Hash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
+import { UserError } from "../torch/index.ts";
+
+/** What a file must be. Large files of the Hub are named by SHA-256, small ones by git's hash of a blob. */
+export interface Expected {
+  readonly bytes?: number | undefined;
+  readonly sha256?: string | undefined;
+  readonly gitSha1?: string | undefined;
+}
+
+export interface Identity {
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly gitSha1: string | undefined;
+}
+
+export class Digest {
+  readonly #sha256 = createHash("sha256");
+  readonly #git: Hash | undefined;
+  #bytes = 0;
+
+  /** `bytes` of the whole file, without which git's hash cannot be had. */
+  constructor(bytes: number | undefined) {
+    this.#git = bytes === undefined ? undefined : createHash("sha1").update(`blob ${bytes}\0`);
+  }
+
+  update(chunk: Uint8Array): void {
+    this.#sha256.update(chunk);
+    this.#git?.update(chunk);
+    this.#bytes += chunk.length;
+  }
+
+  identity(): Identity {
+    const gitSha1 = this.#git?.digest("hex");
+    return { bytes: this.#bytes, sha256: this.#sha256.digest("hex"), gitSha1 };
+  }
+}
+
+/** Undefined where there is no such file. @throws UserError when it cannot be read */
+export async function identify(path: string): Promise<Identity | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  if (!found?.isFile()) return undefined;
+  const digest = new Digest(found.size);
+  try {
+    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) digest.update(chunk as Uint8Array);
+  } catch (error) {
+    throw new UserError(`cannot read ${path}: ${(error as NodeJS.ErrnoException).code ?? error}`, { cause: error });
+  }
+  return digest.identity();
+}
+
+/** How a file differs from what it must be; undefined when it fits. */
+export function mismatch(actual: Identity, expected: Expected): string | undefined {
+  if (expected.bytes !== undefined && actual.bytes !== expected.bytes) {
+    return `it has ${actual.bytes} bytes instead of ${expected.bytes}`;
+  }
+  if (expected.sha256 !== undefined && actual.sha256 !== expected.sha256) {
+    return `its sha256 is ${actual.sha256} instead of ${expected.sha256}`;
+  }
+  if (expected.gitSha1 !== undefined && actual.gitSha1 !== expected.gitSha1) {
+    return `its git hash is ${actual.gitSha1} instead of ${expected.gitSha1}`;
+  }
+  return undefined;
+}

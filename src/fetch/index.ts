@@ -1,0 +1,35 @@
+/** Where models come from when they are not here yet: the Hugging Face Hub, and addresses. Only on the user's request. */
+import { fetchHub } from "./hub-source.ts";
+import type { RemoteSource } from "./parse.ts";
+import { isOffline } from "./settings.ts";
+import type { FetchedSource, FetchOptions, PartsOf } from "./types.ts";
+import { fetchUrl } from "./url-source.ts";
+
+export { fetchPackage, packageFolder } from "./package-source.ts";
+export { type DataPackage, findPackage, packages } from "./packages.ts";
+export {
+  type HubSource,
+  type LocalSource,
+  parseSource,
+  type RemoteSource,
+  type Source,
+  type UrlSource,
+} from "./parse.ts";
+export { publicEndpoint } from "./settings.ts";
+export type { FetchedFile, FetchedSource, FetchOptions, PartsOf } from "./types.ts";
+
+/**
+ * Fetches a model and the files that belong to it, or finds them in the cache; every file is whole and verified, and its
+ * SHA-256 is known. `partsOf` names the further files that the main file needs.
+ * @throws UserError when a file cannot be had, was damaged or replaced, is too large, or cannot be stored
+ */
+export async function fetchSource(
+  source: RemoteSource,
+  partsOf: PartsOf,
+  options: FetchOptions = {},
+): Promise<FetchedSource> {
+  const offline = options.offline ?? isOffline();
+  return source.kind === "hub"
+    ? fetchHub(source, partsOf, options, offline)
+    : fetchUrl(source, partsOf, options, offline);
+}

@@ -1,0 +1,180 @@
+/**
+ * Models by their address. Each address has a folder of its own, for a model and the files it names lie together:
+ *
+ *     downloads/KEY/files/NAME     the files, complete
+ *     downloads/KEY/known/HASH     what the server said of each
+ *     downloads/KEY/partial/       files that are not complete
+ */
+import { createHash } from "node:crypto";
+import { mkdir, readFile, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { z } from "zod";
+import { writeFileAtomic } from "../io/index.ts";
+import { UserError } from "../torch/index.ts";
+import { identify } from "./digest.ts";
+import { download } from "./download.ts";
+import { explainWrite } from "./errors.ts";
+import { type Credentials, defaultTiming } from "./http.ts";
+import { safeRelativePath, shownUrl } from "./names.ts";
+import type { UrlSource } from "./parse.ts";
+import { downloadDirectory, hubEndpoint, hubToken } from "./settings.ts";
+import type { FetchedFile, FetchedSource, FetchOptions, PartsOf } from "./types.ts";
+
+const defaultMaximumBytes = 50e9;
+
+const knownSchema = z.object({
+  url: z.string(),
+  sha256: z.string(),
+  bytes: z.number(),
+  etag: z.string().optional(),
+  modified: z.string().optional(),
+});
+type Known = z.infer<typeof knownSchema>;
+
+/** Fetches a model's file and those it names, or only looks for them in the cache. */
+export async function fetchUrl(
+  source: UrlSource,
+  partsOf: PartsOf,
+  options: FetchOptions,
+  offline: boolean,
+): Promise<FetchedSource> {
+  const folder = join(options.cacheDir ?? downloadDirectory(), hashed(source.url).slice(0, 32));
+  const place = new Place(folder, options, offline);
+  const main = await place.get(source.url, fileName(source.url), options.sha256);
+  const parts: FetchedFile[] = [];
+  for (const name of partsOf(main.path)) {
+    parts.push(await place.get(beside(source.url, name), name, undefined));
+  }
+  return { main, parts, files: [main, ...parts] };
+}
+
+function hashed(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
+/** The last part of an address as the name of a file; its ending tells the format. */
+function fileName(url: string): string {
+  const last = new URL(url).pathname.split("/").at(-1) ?? "";
+  try {
+    const name = decodeURIComponent(last).replaceAll(/[/\\:]/g, "_");
+    return safeRelativePath(name) ? name : "download";
+  } catch {
+    return "download";
+  }
+}
+
+function beside(url: string, name: string): string {
+  return new URL(name.split("/").map(encodeURIComponent).join("/"), url).href;
+}
+
+class Place {
+  readonly #folder: string;
+  readonly #options: FetchOptions;
+  readonly #offline: boolean;
+
+  constructor(folder: string, options: FetchOptions, offline: boolean) {
+    this.#folder = folder;
+    this.#options = options;
+    this.#offline = offline;
+  }
+
+  async get(url: string, name: string, sha256: string | undefined): Promise<FetchedFile> {
+    const path = join(this.#folder, "files", ...name.split("/"));
+    const known = await this.#known(name, path);
+    if (known && (this.#offline || known.sha256 === sha256)) return checked({ ...known, path, name }, sha256);
+    if (this.#offline) {
+      throw new UserError(
+        `${shownUrl(url)} was not fetched before (it is not in ${this.#folder}), and fetching is off (--offline or HF_HUB_OFFLINE)`,
+      );
+    }
+    return this.#fetch(url, name, path, known, sha256);
+  }
+
+  async #fetch(url: string, name: string, path: string, known: Known | undefined, sha256: string | undefined) {
+    const { timing, maximumBytes = defaultMaximumBytes, signal, onProgress } = this.#options;
+    const request = {
+      what: shownUrl(url),
+      url,
+      folder: join(this.#folder, "partial"),
+      stem: hashed(name).slice(0, 32),
+      expected: { sha256 },
+      known,
+    };
+    const done = await download(request, {
+      timing: { ...defaultTiming, ...timing },
+      credentials: this.#credentials(url),
+      maximumBytes,
+      signal,
+      onProgress: (bytes, total) => onProgress?.(bytes, total, name),
+    });
+    if (!done) return checked({ ...(known as Known), path, name }, sha256);
+    if (/^text\/html\b/i.test(done.contentType ?? "")) {
+      await done.partial.discard();
+      throw new UserError(
+        `${shownUrl(url)} is a web page, not a model: copy the address of the file itself${hint(url)}`,
+      );
+    }
+    const { bytes, etag, modified } = done;
+    const now: Known = {
+      url,
+      sha256: done.sha256,
+      bytes,
+      ...(etag ? { etag } : {}),
+      ...(modified ? { modified } : {}),
+    };
+    // Without a note the file counts as not fetched: a crash between the two costs a download, no more.
+    await rm(this.#note(name), { force: true });
+    await prepare(dirname(path));
+    await done.partial.finish(path);
+    await prepare(dirname(this.#note(name)));
+    writeFileAtomic(this.#note(name), JSON.stringify(now));
+    return { path, name, sha256: done.sha256, bytes, url };
+  }
+
+  #note(name: string): string {
+    return join(this.#folder, "known", hashed(name).slice(0, 32));
+  }
+
+  /** What was fetched before and still is what it was. */
+  async #known(name: string, path: string): Promise<Known | undefined> {
+    const text = await readFile(this.#note(name), "utf8").catch(() => undefined);
+    if (text === undefined) return undefined;
+    const known = knownSchema.safeParse(parsed(text));
+    if (!known.success) return undefined;
+    return (await identify(path))?.sha256 === known.data.sha256 ? known.data : undefined;
+  }
+
+  /** The Hub's files have addresses too. */
+  #credentials(url: string): Credentials | undefined {
+    const { origin } = new URL(hubEndpoint(this.#options.endpoint));
+    const token = new URL(url).origin === origin ? hubToken(this.#options.token) : undefined;
+    return token === undefined ? undefined : { token, origin };
+  }
+}
+
+function checked({ path, name, sha256, bytes, url }: FetchedFile, expected: string | undefined): FetchedFile {
+  if (expected === undefined || sha256 === expected) return { path, name, sha256, bytes, url };
+  throw new UserError(
+    `${path} is refused: its sha256 is ${sha256} instead of ${expected}; was ${shownUrl(url)} replaced?`,
+  );
+}
+
+function hint(url: string): string {
+  const { origin, pathname } = new URL(url);
+  const repo = /^\/([\w.-]+\/[\w.-]+)\/?$/.exec(pathname)?.[1];
+  return repo !== undefined && origin === new URL(hubEndpoint()).origin ? `, or write hf:${repo}` : "";
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+async function prepare(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+    throw explainWrite(error, folder);
+  });
+}

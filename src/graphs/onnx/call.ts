@@ -1,0 +1,210 @@
+/** One execution of one node: its inputs and attributes as an operator's function wants them. */
+import type { BatchNorm2d } from "../../nn/index.ts";
+import { type Dtype, Tensor, UserError } from "../../torch/index.ts";
+import type { Batch, Reference } from "../batch.ts";
+import type { Budget } from "../budget.ts";
+import type { GraphNode } from "./graph.ts";
+import { shapeText } from "./text.ts";
+import { HostArray, isFloating, maximumHostElements, sizeOf, toTensor, type Value } from "./values.ts";
+
+/** What holds for a whole run. */
+export interface Run {
+  readonly path: string;
+  readonly opset: number;
+  /** The dtype of the images, in which all floating arithmetic is done. */
+  readonly floating: Dtype;
+  readonly device: string;
+  readonly budget: Budget;
+  /** For a file whose graph fixes its batch: that batch, and the one of this run. */
+  readonly batch: Batch | undefined;
+  /** Whether a slot's value is the same in every run. */
+  readonly isConstant: (slot: number) => boolean;
+  /** The tensor of a constant array, made once. */
+  readonly tensorOf: (constant: HostArray) => Tensor;
+}
+
+/** Shorter arrays are made into tensors anew each time. */
+const smallArray = 16;
+
+export class Call {
+  readonly node: GraphNode;
+  readonly run: Run;
+  readonly inputs: readonly (Value | undefined)[];
+  /** Whether all inputs are arrays: such a node computes on the CPU, and its result becomes an array again. */
+  readonly onHost: boolean;
+  /** The images lie at this outer place in the result (see `Place.outer`), where the operator knows. */
+  outer: number | undefined;
+  /** Set when this run's batch is not the file's. */
+  readonly reference: Reference | undefined;
+  /** The layer of a BatchNormalization node. */
+  readonly norm: BatchNorm2d | undefined;
+  /** Whether input 0 may be overwritten: nothing else reads it, and autograd does not need it. */
+  readonly mayOverwrite: boolean;
+
+  constructor(
+    node: GraphNode,
+    run: Run,
+    inputs: readonly (Value | undefined)[],
+    extra: {
+      reference?: Reference | undefined;
+      norm?: BatchNorm2d | undefined;
+      mayOverwrite?: boolean;
+    },
+  ) {
+    this.node = node;
+    this.run = run;
+    this.inputs = inputs;
+    this.onHost = inputs.every((value) => value === undefined || value instanceof HostArray);
+    this.reference = extra.reference;
+    this.norm = extra.norm;
+    this.mayOverwrite = extra.mayOverwrite ?? false;
+  }
+
+  /** Where the node computes. */
+  get device(): string {
+    return this.onHost ? "cpu" : this.run.device;
+  }
+
+  /** The dtype of floating results; sizes must not be computed in half precision. */
+  get floating(): Dtype {
+    return this.onHost && this.run.floating !== "float64" ? "float32" : this.run.floating;
+  }
+
+  get opset(): number {
+    return this.run.opset;
+  }
+
+  get who(): string {
+    return `${this.run.path}: ${this.node.label}`;
+  }
+
+  /** @throws UserError always, naming file and node */
+  fail(what: string): never {
+    throw new UserError(`${this.who} ${what}`);
+  }
+
+  // ---- inputs
+
+  has(i: number): boolean {
+    return this.inputs[i] !== undefined;
+  }
+
+  value(i: number): Value {
+    return this.inputs[i] ?? this.fail(`has no input ${i}`);
+  }
+
+  tensor(i: number): Tensor {
+    const value = this.value(i);
+    const isLong = value instanceof HostArray && value.data.length > smallArray;
+    if (isLong && !this.onHost && this.isConstant(i)) return this.run.tensorOf(value);
+    return toTensor(value, this.floating, this.device);
+  }
+
+  optionalTensor(i: number): Tensor | null {
+    return this.has(i) ? this.tensor(i) : null;
+  }
+
+  shape(i: number): readonly number[] {
+    return this.value(i).shape;
+  }
+
+  /** The numbers of an input that may depend on the images' size, never on their pixels. */
+  numbers(i: number): readonly number[] {
+    const value = this.value(i);
+    if (value instanceof HostArray) return value.data;
+    if (this.isConstant(i) && sizeOf(value.shape) <= maximumHostElements) return value.toNumbers();
+    return this.fail(`needs its input ${i} before the images are seen, but that depends on them`);
+  }
+
+  /** An input of one element that is known beforehand. */
+  number(i: number): number {
+    const numbers = this.numbers(i);
+    return numbers.length === 1 ? (numbers[0] as number) : this.fail(`has ${numbers.length} numbers as its input ${i}`);
+  }
+
+  /** A tensor, or the number where a single known one of no more dimensions than `beside` does as well. */
+  operand(i: number, beside: Value): Tensor | number {
+    const value = this.value(i);
+    if (value instanceof HostArray && value.data.length === 1 && value.shape.length <= beside.shape.length) {
+      return value.data[0] as number;
+    }
+    return this.tensor(i);
+  }
+
+  // ---- attributes
+
+  int(name: string, otherwise: number): number {
+    return this.node.attributes.int(name) ?? otherwise;
+  }
+
+  flag(name: string, otherwise = false): boolean {
+    return this.int(name, otherwise ? 1 : 0) !== 0;
+  }
+
+  float(name: string, otherwise: number): number {
+    return this.node.attributes.float(name) ?? otherwise;
+  }
+
+  string(name: string, otherwise: string): string {
+    return this.node.attributes.string(name) ?? otherwise;
+  }
+
+  ints(name: string): number[] | undefined {
+    return this.node.attributes.ints(name);
+  }
+
+  /** What moved from an attribute to an input: whichever the node has. */
+  intsOf(name: string, input: number): readonly number[] | undefined {
+    return this.ints(name) ?? (this.has(input) ? this.numbers(input) : undefined);
+  }
+
+  /** A dimension of a value of `rank` dimensions, counted from 0. */
+  dimension(axis: number, rank: number): number {
+    const counted = axis < 0 ? axis + rank : axis;
+    if (Number.isInteger(axis) && counted >= 0 && counted < rank) return counted;
+    return this.fail(`names dimension ${axis} of a tensor with ${rank}`);
+  }
+
+  /**
+   * A dimension of input 0 that the node works along. Along the images themselves it could only have meant the fixed
+   * batch of the file.
+   */
+  along(axis: number): number {
+    const shape = this.shape(0);
+    const dim = this.dimension(axis, shape.length);
+    const fixed = this.reference?.inputs[0]?.[dim];
+    if (fixed === undefined || fixed === shape[dim] || this.value(0) instanceof HostArray) return dim;
+    return this.fail(
+      this.batchProblem(`works along the ${this.run.batch?.declared} image(s) that the file is made for`),
+    );
+  }
+
+  /** What to say when a graph with a fixed batch cannot be used with another one. */
+  batchProblem(what: string): string {
+    return `${what}, and cannot be made to take ${this.run.batch?.actual}: export the network with a dynamic batch`;
+  }
+
+  /** Whether an input is the same in every run. */
+  isConstant(i: number): boolean {
+    return this.run.isConstant(this.node.inputs[i] ?? -1);
+  }
+
+  // ---- limits
+
+  /** Refuses a tensor that would be too large. */
+  allow(shape: readonly number[], work = 0): void {
+    for (const side of shape)
+      if (!(side >= 0)) this.fail(`would make a tensor of the impossible shape ${shapeText(shape)}`);
+    this.run.budget.allow(shape, this.who);
+    this.run.budget.spend(work + sizeOf(shape), this.who);
+  }
+
+  isFloat(i: number): boolean {
+    const value = this.value(i);
+    return value instanceof Tensor ? isFloating(value.dtype) : value.kind === "float";
+  }
+}
+
+/** What an operator's function gives: one value, or one for each output. */
+export type Result = Value | readonly Value[];
+export type OperatorFunction = (call: Call) => Result;

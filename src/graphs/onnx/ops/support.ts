@@ -1,0 +1,47 @@
+/** What several operators need: broadcasting within limits, and inputs whose fixed batch is made to fit. */
+import { ops, type Tensor } from "../../../torch/index.ts";
+import { repeats } from "../../batch.ts";
+import type { Call } from "../call.ts";
+import { shapeText } from "../text.ts";
+import { broadcastShape } from "../values.ts";
+
+/**
+ * The inputs at the given positions as tensors that broadcast together; where the file fixes its batch, those that are the
+ * same for every image are repeated.
+ */
+export function fitting(call: Call, positions: readonly number[]): Tensor[] {
+  let shape: number[] | undefined = [];
+  for (const i of positions) shape = shape && broadcastShape(shape, call.shape(i));
+  const tensors = positions.map((i) => call.tensor(i));
+  if (shape) {
+    call.allow(shape);
+    return tensors;
+  }
+  const { reference, run } = call;
+  const shapes = tensors.map((tensor) => tensor.shape);
+  const fixed = positions.map((i) => reference?.inputs[i] ?? []);
+  const counts = reference && run.batch && repeats(shapes, fixed, run.batch, () => false);
+  if (!counts) return call.fail(`cannot broadcast ${shapes.map(shapeText).join(" with ")}`);
+  return tensors.map((tensor, i) => repeated(call, tensor, counts[i] ?? []));
+}
+
+/** A tensor tiled along each of its dimensions; the counts are aligned at the end. */
+export function repeated(call: Call, tensor: Tensor, counts: readonly number[]): Tensor {
+  const own = tensor.dim() === 0 ? [] : counts.slice(-tensor.dim());
+  if (own.every((count) => count === 1)) return tensor;
+  call.allow(tensor.shape.map((size, i) => size * (own[i] ?? 1)));
+  // What is repeated along dimensions of size 1 takes no memory.
+  const view = tensor.shape.every((size, i) => size === 1 || own[i] === 1);
+  return view ? tensor.expand(tensor.shape.map((size, i) => size * (own[i] ?? 1))) : ops.repeat(tensor, own);
+}
+
+/** Permutes to another order and back around `fn`. */
+export function permuted(x: Tensor, dims: readonly number[], fn: (x: Tensor) => Tensor): Tensor {
+  const back = dims.map((_, i) => dims.indexOf(i));
+  return ops.permute(fn(ops.permute(x, dims)), back);
+}
+
+/** 0, 1, ..., n - 1. */
+export function upTo(n: number): number[] {
+  return Array.from({ length: n }, (_, i) => i);
+}

@@ -1,0 +1,66 @@
+/** The inverted residual block of MobileNetV3 and EfficientNet, with torchvision's parameter names. */
+import { DropPath, Module, Sequential } from "../../nn/index.ts";
+import { scope, type Tensor } from "../../torch/index.ts";
+import type { BackboneOptions } from "../backbone.ts";
+import { type Activation, convNorm, type NormShape } from "./conv-norm.ts";
+import { SqueezeExcitation, type SqueezeShape } from "./squeeze-excitation.ts";
+
+export interface InvertedResidualShape {
+  from: number;
+  /** Channels of the depthwise convolution; there is no convolution before it where they equal `from`. */
+  expanded: number;
+  to: number;
+  kernel: number;
+  stride: number;
+  activation: Activation;
+  squeeze?: SqueezeShape | undefined;
+  norm?: NormShape | undefined;
+  /** Whether one full convolution stands for the expansion and the depthwise convolution (EfficientNetV2). */
+  fused?: boolean | undefined;
+  /** Probability of dropping the block in training where it has a shortcut; default 0. */
+  drop?: number | undefined;
+}
+
+/** Expands, filters each channel, squeezes, projects without activation; adds the input where shapes allow. */
+export class InvertedResidual extends Module {
+  readonly #block: Sequential;
+  readonly #residual: boolean;
+  readonly #drop: DropPath | undefined;
+
+  constructor(shape: InvertedResidualShape, options: BackboneOptions) {
+    super();
+    const { from, to, stride, drop = 0 } = shape;
+    const steps = shape.fused ? fusedSteps(shape, options) : separableSteps(shape, options);
+    this.#block = this.module("block", new Sequential(steps));
+    this.#residual = stride === 1 && from === to;
+    const generator = options.dropGenerator ?? options.generator;
+    if (this.#residual && drop > 0) this.#drop = this.module("stochastic_depth", new DropPath(drop, { generator }));
+  }
+
+  override forward(x: Tensor): Tensor {
+    return scope(() => {
+      const y = this.#block.forward(x);
+      if (!this.#residual) return y;
+      return (this.#drop?.forward(y) ?? y).add_(x);
+    });
+  }
+}
+
+function separableSteps(shape: InvertedResidualShape, options: BackboneOptions): Module[] {
+  const { from, expanded, to, kernel, stride, activation, squeeze, norm } = shape;
+  const steps: Module[] = [];
+  if (expanded !== from) steps.push(convNorm({ from, to: expanded, kernel: 1, activation, norm }, options));
+  const depthwise = { from: expanded, to: expanded, kernel, stride, groups: expanded, activation, norm };
+  steps.push(convNorm(depthwise, options));
+  if (squeeze) steps.push(new SqueezeExcitation(expanded, squeeze, options));
+  return [...steps, convNorm({ from: expanded, to, kernel: 1, norm }, options)];
+}
+
+function fusedSteps(shape: InvertedResidualShape, options: BackboneOptions): Module[] {
+  const { from, expanded, to, kernel, stride, activation, norm } = shape;
+  if (expanded === from) return [convNorm({ from, to, kernel, stride, activation, norm }, options)];
+  return [
+    convNorm({ from, to: expanded, kernel, stride, activation, norm }, options),
+    convNorm({ from: expanded, to, kernel: 1, norm }, options),
+  ];
+}

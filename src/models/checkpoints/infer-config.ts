@@ -1,0 +1,258 @@
+/** Configurations of architectures from the names and shapes of their weights alone. */
+import { type Config, count, type Family, type Shapes } from "../family.ts";
+import { googlenetFamily } from "../googlenet.ts";
+import { inceptionFamily } from "../inception.ts";
+import { isDisguised } from "../known-networks.ts";
+import { mobileBlocksFamily } from "../mobile-kinds.ts";
+import { imagenetInput, type PresetInput } from "../preset.ts";
+import { shufflenetFamily } from "../shufflenet.ts";
+import { squeezenetFamily } from "../squeezenet.ts";
+import { vggFamily } from "../vgg.ts";
+
+const usualInput = (): PresetInput => imagenetInput;
+
+function inferResNet(shapes: Shapes, name: string): Config[] {
+  if (isDisguised(name)) return [];
+  const found = stemOf(shapes);
+  const depth = (stage: number): number => count(shapes, (i) => `layer${stage + 1}.${i}.conv1.weight`);
+  const stages = count(shapes, (i) => `layer${i + 1}.0.conv1.weight`);
+  if (!found || stages > 6) return [];
+  const { width, ...stem } = found;
+  const layers = Array.from({ length: stages }, (_, stage) => depth(stage));
+  const common = { layers, ...(width === 64 ? {} : { width }), ...stem, ...variantOf(shapes) };
+  if (!shapes.has("layer1.0.conv3.weight")) return [{ ...common, block: "basic" }];
+  const [inner = 0, perGroup = 0] = shapes.get("layer1.0.conv2.weight") ?? [];
+  const groups = inner / perGroup;
+  const widthPerGroup = Math.ceil((64 * perGroup) / width);
+  const grouped = { ...(groups === 1 ? {} : { groups }), ...(widthPerGroup === 64 ? {} : { widthPerGroup }) };
+  return [{ ...common, block: "bottleneck", ...grouped }];
+}
+
+function stemOf(shapes: Shapes): { width: number; stem?: string; stemWidths?: number[] } | undefined {
+  const [single = 0, , kernel] = shapes.get("conv1.weight") ?? [];
+  if (kernel === 7) return { width: single };
+  if (kernel === 3) return { width: single, stem: "small" };
+  const deep = [0, 3, 6].map((i) => shapes.get(`conv1.${i}.weight`));
+  if (deep.some((shape) => shape?.[2] !== 3)) return undefined;
+  const [first = 0, second = 0, third = 0] = deep.map((shape) => shape?.[0] ?? 0);
+  const bottleneck = shapes.get("layer1.0.conv3.weight")?.[0];
+  const width = bottleneck === undefined ? (shapes.get("layer1.0.conv2.weight")?.[0] ?? 0) : bottleneck / 4;
+  const stemWidths = [first, second, ...(third === width ? [] : [third])];
+  return { width, stem: "deep", ...(String(stemWidths) === "32,32" ? {} : { stemWidths }) };
+}
+
+function variantOf(shapes: Shapes): Config {
+  const averages = [...shapes.keys()].some(
+    (key) => /^layer\d\.0\.downsample\.1\.weight$/.test(key) && is4d(shapes, key),
+  );
+  const attention = shapes.has("layer1.0.se.fc1.weight")
+    ? "se"
+    : shapes.has("layer1.0.se.conv.weight")
+      ? "eca"
+      : "none";
+  return { ...(averages ? { averageDown: true } : {}), ...(attention === "none" ? {} : { attention }) };
+}
+
+const is4d = (shapes: Shapes, key: string): boolean => shapes.get(key)?.length === 4;
+
+function inferConvNeXt(shapes: Shapes): Config[] {
+  const block = (stage: number, i: number): string => `features.${2 * stage + 1}.${i}.block.0.weight`;
+  const stages = count(shapes, (stage) => block(stage, 0));
+  const indices = Array.from({ length: stages }, (_, stage) => stage);
+  const depths = indices.map((stage) => count(shapes, (i) => block(stage, i)));
+  const dims = indices.map((stage) => shapes.get(block(stage, 0))?.[0] ?? 0);
+  const [half = 0, , patch = 0] = shapes.get("features.0.0.weight") ?? [];
+  const overlaps = shapes.get("features.0.1.weight")?.length === 4;
+  const overlapWidth = half * 2 === dims[0] ? {} : { overlapWidth: half };
+  const stem = overlaps ? { stem: "overlap", ...overlapWidth } : patch === 4 ? {} : { patch };
+  return [{ depths, dims, ...stem, ...(shapes.has("features.1.0.block.4.weight") ? { responseNorm: true } : {}) }];
+}
+
+function inferSwin(shapes: Shapes): Config[] {
+  const table = (stage: number, i: number): string =>
+    `features.${2 * stage + 1}.${i}.attn.relative_position_bias_table`;
+  const stages = count(shapes, (stage) => table(stage, 0));
+  const indices = Array.from({ length: stages }, (_, stage) => stage);
+  const depths = indices.map((stage) => count(shapes, (i) => table(stage, i)));
+  const heads = indices.map((stage) => shapes.get(table(stage, 0))?.[1] ?? 0);
+  const [dim = 0, , patch = 0] = shapes.get("features.0.0.weight") ?? [];
+  const window = (Math.sqrt(shapes.get(table(0, 0))?.[0] ?? 0) + 1) / 2;
+  const hidden = shapes.get("features.1.0.mlp.0.weight")?.[0] ?? 0;
+  const ratio = hidden / dim;
+  return [
+    { patch, dim, depths, heads, ...(window === 7 ? {} : { window }), ...(ratio === 4 ? {} : { mlpRatio: ratio }) },
+  ];
+}
+
+/** Side of the images that a Swin was trained with: from the mask of its shifted windows, else usual for its window. */
+function swinSize(window: number, patch: number, shapes: Shapes): number {
+  const mask = [...shapes].find(([key]) => /(^|\.)layers\.0\.blocks\.1\.(attn\.)?attn_mask$/.test(key));
+  const side = Math.sqrt(mask?.[1][0] ?? 0) * window * patch;
+  if (side > 0 && Number.isInteger(side)) return side;
+  return window === 12 ? 384 : 224;
+}
+
+/** Heads of published networks by the width of their tokens; they leave no trace in shapes. */
+const usualHeads: Readonly<Record<number, number>> = {
+  192: 3,
+  384: 6,
+  768: 12,
+  1024: 16,
+  1152: 16,
+  1280: 16,
+  1408: 16,
+  1536: 24,
+  1664: 16,
+};
+
+function inferViT(shapes: Shapes, name: string): Config[] {
+  const [dim = 0, , patch = 0] = shapes.get("patch_embed.proj.weight") ?? [];
+  const depth = count(shapes, (i) => `blocks.${i}.attn.qkv.weight`);
+  const [classToken, distilled] = ["cls_token", "dist_token"].map((key) => shapes.has(key));
+  const registers = shapes.get("reg_token")?.[1] ?? 0;
+  const pool = shapes.has("attn_pool.latent")
+    ? "attention"
+    : classToken && !shapes.has("fc_norm.weight")
+      ? "token"
+      : "avg";
+  const prefix = (classToken ? 1 : 0) + (distilled ? 1 : 0) + registers;
+  const positions = shapes.get("pos_embed")?.[1] ?? 0;
+  const isSquare = (length: number): boolean => length > 0 && Number.isInteger(Math.sqrt(length));
+  const patchPositions = prefix > 0 && !isSquare(positions - prefix);
+  const side = Math.sqrt(patchPositions ? positions : positions - prefix);
+  if (!Number.isInteger(side)) return [];
+  const [hidden = 0] = shapes.get("blocks.0.mlp.fc1.weight") ?? [];
+  const [, inner = 0] = shapes.get("blocks.0.mlp.fc2.weight") ?? [];
+  const heads = usualHeads[dim] ?? Math.max(1, Math.floor(dim / 64));
+  const config = { image: side * patch, patch, dim, depth, heads };
+  const normAfterPool = shapes.has("fc_norm.weight");
+  return [
+    {
+      ...config,
+      ...(inner === 4 * dim ? {} : { mlpRatio: inner / dim }),
+      ...(pool === "token" ? {} : { pool }),
+      ...(classToken && pool !== "token" ? { classToken } : {}),
+      ...(distilled ? { distilled } : {}),
+      ...(registers > 0 ? { registers } : {}),
+      ...(patchPositions ? { patchPositions } : {}),
+      ...(normAfterPool === (pool === "avg") ? {} : { normAfterPool }),
+      ...(shapes.has("norm_pre.weight") ? { preNorm: true } : {}),
+      ...(shapes.has("blocks.0.ls1.gamma") ? { layerScale: true } : {}),
+      ...(hidden === 2 * inner ? { gated: true } : {}),
+      ...(/quickgelu/.test(name) ? { activation: "quick_gelu" } : {}),
+    },
+  ];
+}
+
+function inferDenseNet(shapes: Shapes): Config[] {
+  const block = (i: number, layer = 1): string => `features.denseblock${i + 1}.denselayer${layer}`;
+  const blocks = count(shapes, (i) => `${block(i)}.conv1.weight`);
+  const layers = Array.from({ length: blocks }, (_, i) => count(shapes, (k) => `${block(i, k + 1)}.conv1.weight`));
+  const [width = 0, , kernel] = shapes.get("features.conv0.weight") ?? [];
+  const [growth = 0, inner = 0] = shapes.get(`${block(0)}.conv2.weight`) ?? [];
+  if (kernel !== 7 && kernel !== 3) return [];
+  return [{ growth, layers, width, bottleneck: inner / growth, ...(kernel === 7 ? {} : { stem: "small" }) }];
+}
+
+function inferRegNet(shapes: Shapes): Config[] {
+  const at = (stage: number, i: number, rest: string): string =>
+    `trunk_output.block${stage + 1}.block${stage + 1}-${i}.f.${rest}`;
+  const stages = count(shapes, (stage) => at(stage, 0, "a.0.weight"));
+  const indices = Array.from({ length: stages }, (_, stage) => stage);
+  const depths = indices.map((stage) => count(shapes, (i) => at(stage, i, "a.0.weight")));
+  const widths = indices.map((stage) => shapes.get(at(stage, 0, "a.0.weight"))?.[0] ?? 0);
+  const [, groupWidth = 0] = shapes.get(at(stages - 1, 0, "b.0.weight")) ?? [];
+  const squeeze = shapes.has(at(0, 0, "se.fc1.weight"));
+  return [{ depths, widths, groupWidth, squeeze, stemWidth: shapes.get("stem.0.weight")?.[0] ?? 0 }];
+}
+
+/** Multipliers that torchvision, timm and Keras publish. */
+const mobileWidths = [1, 0.1, 0.25, 0.35, 0.5, 0.75, 1.1, 1.2, 1.3, 1.4, 2];
+
+function inferMobileNetV2(shapes: Shapes): Config[] {
+  const features = count(shapes, (i) => (i === 0 ? "features.0.0.weight" : `features.${i}.conv.0.0.weight`));
+  const lastChannels = shapes.get(`features.${features}.0.weight`)?.[0];
+  if (lastChannels === undefined) return [];
+  return mobileWidths.flatMap((width) => [{ width }, { width, lastChannels }]);
+}
+
+/** Families whose configurations can be told from shapes; others are recognised as presets. */
+export const families: readonly Family[] = [
+  {
+    architecture: "resnet",
+    anchor: "layer1.0.conv1.weight",
+    infer: inferResNet,
+    foreign: /^(conv\d|bn\d|norm\d?|layer\d|stem|maxpool|attnpool)/,
+    input: ({ stem }) => (stem === "small" ? { ...imagenetInput, size: 32 } : imagenetInput),
+  },
+  {
+    architecture: "convnext",
+    anchor: "features.1.0.block.0.weight",
+    infer: inferConvNeXt,
+    foreign: /^features/,
+    nested: /^classifier\./,
+    input: usualInput,
+  },
+  {
+    architecture: "swin",
+    anchor: "features.1.0.attn.relative_position_bias_table",
+    infer: inferSwin,
+    foreign: /^(absolute_pos_embed|features)/,
+    input: ({ window, patch }, shapes) => ({
+      ...imagenetInput,
+      interpolation: "bicubic",
+      size: swinSize(Number(window ?? 7), Number(patch), shapes),
+    }),
+  },
+  {
+    architecture: "vit",
+    anchor: "blocks.0.attn.qkv.weight",
+    infer: inferViT,
+    foreign: /^(dist_token|reg|storage_tokens|norm|fc_norm|ln_pre|rope|rel_pos|pos_|attn_pool)/,
+    named: /^(vit|deit3?)_/,
+    // A classifier of its own belongs to the distillation token.
+    hasLinearClassifier: ({ distilled }) => distilled !== true,
+    guess: ({ dim, heads }, name) => {
+      if (usualHeads[Number(dim)] !== undefined || /^(vit|deit3?)_/.test(name)) return undefined;
+      return {
+        key: "heads",
+        question:
+          `the weights do not say how many heads their attention has (tokens are ${dim} wide: ${heads} at 64 channels each): ` +
+          `say it with --config '{"heads":${heads}}'`,
+      };
+    },
+    input: ({ image }) => ({
+      size: Number(image),
+      mean: [0.5, 0.5, 0.5],
+      std: [0.5, 0.5, 0.5],
+      interpolation: "bicubic",
+    }),
+  },
+  {
+    architecture: "mobilenet-v2",
+    anchor: "features.1.conv.0.0.weight",
+    infer: inferMobileNetV2,
+    foreign: /^features/,
+    input: usualInput,
+  },
+  {
+    architecture: "densenet",
+    anchor: "features.denseblock1.denselayer1.conv1.weight",
+    infer: inferDenseNet,
+    foreign: /^features/,
+    input: ({ stem }) => (stem === "small" ? { ...imagenetInput, size: 32 } : imagenetInput),
+  },
+  {
+    architecture: "regnet",
+    anchor: "trunk_output.block1.block1-0.f.a.0.weight",
+    infer: inferRegNet,
+    foreign: /^(stem|trunk_output|s\d\.)/,
+    input: usualInput,
+  },
+  mobileBlocksFamily,
+  vggFamily,
+  squeezenetFamily,
+  shufflenetFamily,
+  googlenetFamily,
+  inceptionFamily,
+];

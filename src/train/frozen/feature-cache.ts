@@ -1,0 +1,288 @@
+/**
+ * Features of frozen members, computed once for a fixed number of views of each image and memory-mapped from then on.
+ *
+ * A member passes over all its images before the training that needs them, view by view, one file for each view: memory
+ * holds one view of one member, an interruption costs one view at most, more views later add to those that are there,
+ * and every method of the same data shares the files. Computing only what routes ask for would save passes where
+ * epochs * k < views * m, at the price of files that are changed in place. n images, d features.
+ */
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { type AugmentName, augmentations, viewOf } from "../../data/index.ts";
+import { type Hub, memberEntry } from "../../hub/index.ts";
+import { ensureCacheDirectory, holdCached, trimCache } from "../../io/index.ts";
+import type { StoredFeatures } from "../../pathway/index.ts";
+import {
+  autocast,
+  ConfigError,
+  cat,
+  disposeTree,
+  ensureResident,
+  inferenceMode,
+  keep,
+  scope,
+  type Tensor,
+  tensor,
+  UserError,
+} from "../../torch/index.ts";
+import { forEachBatch } from "../batches.ts";
+import type { Batch, BatchSource, SplitName, TaskData } from "../data.ts";
+import type { Emit } from "../events.ts";
+import type { Learner } from "../learner.ts";
+import type { Method } from "../method.ts";
+import type { RequestedOptions, TrainOptions } from "../options.ts";
+import { hashTensors, readFeatures, writeFeatures } from "./feature-file.ts";
+
+/** Raised when the same key would no longer give the same features. */
+const featureVersion = 1;
+
+type HeldOutSplit = Exclude<SplitName, "train">;
+
+export interface FeatureCacheOptions {
+  hub: Hub;
+  data: TaskData;
+  /** Images of a held-out split that are looked at: see `TaskData.open`. */
+  limits?: { [split in HeldOutSplit]?: number | undefined } | undefined;
+  augment: AugmentName;
+  options: Pick<TrainOptions, "seed" | "precision"> & { frozenViews: number };
+  emit: Emit;
+  signal?: AbortSignal | undefined;
+}
+
+/** @throws ConfigError when members that stay as they are do not fit the other options, naming the option */
+export function checkFrozen(options: RequestedOptions, augment: AugmentName, method: Method): void {
+  const { frozenViews: views } = options;
+  if (views === undefined) return;
+  if (!method.freezesMembers) throw new ConfigError(`the method ${method.name} cannot leave members as they are`);
+  if (!Number.isInteger(views) || views < 1) {
+    throw new ConfigError(`the number of views is ${views}: it must be a whole number of at least 1`);
+  }
+  if (augmentations[augment].mixup > 0) {
+    throw new ConfigError(
+      `frozen members see each view of an image once, and ${augment} mixes it with other images in every epoch: ` +
+        "choose another augmentation (--augment)",
+    );
+  }
+  if (options.batchNorm === "recalibrated") {
+    throw new ConfigError("frozen members stay as they are, BatchNorm statistics included: leave out --batch-norm");
+  }
+}
+
+/** The images of one table and what is done to them. */
+interface View {
+  items: readonly number[];
+  /** Ordered batches of the items. */
+  batches: () => AsyncIterable<Batch>;
+  precision: TrainOptions["precision"];
+  /** What was done to the images; undefined for the images themselves. */
+  augmentation: unknown;
+}
+
+export class FeatureCache {
+  readonly #options: FeatureCacheOptions;
+  readonly #folder = ensureCacheDirectory("features");
+  /** Mapped features by the file they come from. */
+  readonly #tables = new Map<string, Tensor>();
+  /** Features of held-out images by split and member. */
+  readonly #heldOut = { validation: new Map<string, Tensor>(), test: new Map<string, Tensor>() };
+  readonly #memberHashes = new WeakMap<object, string>();
+  /** What computing took in this process. */
+  seconds = 0;
+
+  constructor(options: FeatureCacheOptions) {
+    this.#options = options;
+  }
+
+  /** Forward FLOPs of all views of the training images by the learner's backbones, whether computed now or found. */
+  trainingFlops(learner: Learner): number {
+    const perImage = learner.backbones.reduce((sum, _, i) => sum + learner.featureFlops(i), 0);
+    return this.#options.data.counts.train * this.#distinctViews() * perImage;
+  }
+
+  /**
+   * The training batches, with the features of the learner's backbones at hand.
+   * @throws Interrupted after the signal; UserError when a file cannot be written
+   */
+  async train(learner: Learner): Promise<BatchSource> {
+    const { data, options, augment } = this.#options;
+    const { precision, seed, frozenViews } = options;
+    const views = Array.from({ length: this.#distinctViews() }, (_, v): View => {
+      return {
+        items: data.items("train"),
+        batches: () => data.trainInOrder.epoch(v, 0),
+        precision,
+        augmentation: v === 0 ? undefined : [augmentations[augment], seed, v],
+      };
+    });
+    const tables = await this.#tablesOf(learner, views, "training");
+    const ofEpoch = (epoch: number) => tables[viewOf(epoch, frozenViews) % tables.length] ?? new Map();
+    return withFeatures(data.train, data.items("train"), ofEpoch);
+  }
+
+  /** Computes the features of held-out images by the learner's backbones; `open` has them from then on. */
+  async prepare(split: HeldOutSplit, learner: Learner): Promise<void> {
+    const { data, limits } = this.#options;
+    const batches = () => data.open(split, limits?.[split]).epoch(0, 0);
+    const view: View = {
+      items: data.items(split, limits?.[split]),
+      batches,
+      precision: "float32",
+      augmentation: undefined,
+    };
+    const [tables = new Map<string, Tensor>()] = await this.#tablesOf(learner, [view], split);
+    for (const [name, table] of tables) this.#heldOut[split].set(name, table);
+  }
+
+  /** The batches of a held-out split, with the features that are at hand. */
+  open(split: HeldOutSplit): BatchSource {
+    const { data, limits } = this.#options;
+    const limit = limits?.[split];
+    return withFeatures(data.open(split, limit), data.items(split, limit), () => this.#heldOut[split]);
+  }
+
+  dispose(): void {
+    disposeTree([...this.#tables.values()]);
+    this.#tables.clear();
+    for (const tables of Object.values(this.#heldOut)) tables.clear();
+  }
+
+  /** Without augmentation all views are the first. */
+  #distinctViews(): number {
+    return this.#options.augment === "none" ? 1 : this.#options.options.frozenViews;
+  }
+
+  /** By view, the features of each backbone; one backbone after the other, so that each is brought to memory once. */
+  async #tablesOf(learner: Learner, views: readonly View[], what: string): Promise<Map<string, Tensor>[]> {
+    const tables = views.map(() => new Map<string, Tensor>());
+    for (const [i, name] of learner.memberNames.entries()) {
+      const before = this.seconds;
+      for (const [v, view] of views.entries()) tables[v]?.set(name, await this.#table(learner, i, name, view));
+      const seconds = this.seconds - before;
+      const images = `${views[0]?.items.length} ${what} images${views.length > 1 ? `, ${views.length} views` : ""}`;
+      const text = `features of ${name}: ${images}, in ${seconds.toFixed(1)} s`;
+      if (seconds > 0) this.#options.emit({ type: "note", text });
+    }
+    return tables;
+  }
+
+  /** Features [n, d] of a view's items by one backbone. */
+  async #table(learner: Learner, index: number, name: string, view: View): Promise<Tensor> {
+    const key = this.#key(learner, index, name, view);
+    const path = join(
+      this.#folder,
+      `${name.replace(/[^a-z0-9-]/gi, "_").slice(0, 40)}-${key.slice(0, 20)}.safetensors`,
+    );
+    const open = this.#tables.get(path);
+    if (open) return open;
+    holdCached(path);
+    const shape = [view.items.length, memberEntry(this.#options.hub, name).featureWidth] as const;
+    let table = readFeatures(path, key, shape);
+    if (!table) {
+      await this.#compute(learner, index, name, view, (features) => writeFeatures(path, key, features));
+      trimCache();
+      table = readFeatures(path, key, shape);
+    }
+    if (!table) throw new UserError(`${path} does not hold what was just written to it: is its disk sound?`);
+    this.#tables.set(path, table);
+    return table;
+  }
+
+  async #compute(
+    learner: Learner,
+    index: number,
+    name: string,
+    view: View,
+    write: (features: Tensor) => void,
+  ): Promise<void> {
+    const began = performance.now();
+    const { signal } = this.#options;
+    const parts: Tensor[] = [];
+    learner.backbones[index]?.eval();
+    try {
+      await forEachBatch(view.batches(), { work: `features of ${name}`, signal }, ({ images }) => {
+        parts.push(featuresOf(learner, index, images, view.precision));
+      });
+      using features = cat(parts);
+      write(features);
+    } finally {
+      disposeTree(parts);
+    }
+    this.seconds += (performance.now() - began) / 1000;
+  }
+
+  /** A hash of all that the features depend on. */
+  #key(learner: Learner, index: number, name: string, view: View): string {
+    const { architecture, config, weights, keyMap, input } = memberEntry(this.#options.hub, name);
+    const identity = [
+      featureVersion,
+      this.#options.data.pixelsKey,
+      view.items,
+      view.augmentation ?? null,
+      view.precision,
+      [architecture, config, weights, keyMap, input],
+      this.#memberHash(learner, index),
+    ];
+    return createHash("sha256").update(JSON.stringify(identity)).digest("hex");
+  }
+
+  /** Of the weights as they are in memory: a control may have drawn its own. */
+  #memberHash(learner: Learner, index: number): string {
+    const backbone = learner.backbones[index];
+    if (!backbone) throw new RangeError(`no backbone ${index}`);
+    const known = this.#memberHashes.get(backbone);
+    if (known !== undefined) return known;
+    const tensors = [...backbone.stateDict().values()];
+    for (const tensor of tensors) ensureResident(tensor, false);
+    const hash = hashTensors(tensors);
+    this.#memberHashes.set(backbone, hash);
+    return hash;
+  }
+}
+
+/** float32 [B, d], under the precision that training would compute them with. */
+function featuresOf(learner: Learner, index: number, images: Tensor, precision: TrainOptions["precision"]): Tensor {
+  const device = images.device.split(":")[0] ?? "cpu";
+  const forward = () => learner.features(index, images);
+  return keep(
+    scope(() =>
+      inferenceMode(() => {
+        const features = precision === "float32" ? forward() : autocast({ device, dtype: precision }, forward);
+        // A copy, since features may be a view that would hold a whole feature map.
+        return features.to({ dtype: "float32", device: "cpu" }).clone();
+      }),
+    ),
+  );
+}
+
+/** Batches that carry the features of their images. */
+function withFeatures(
+  source: BatchSource,
+  items: readonly number[],
+  tablesOf: (epoch: number) => ReadonlyMap<string, Tensor>,
+): BatchSource {
+  const positions = new Map(items.map((item, position) => [item, position]));
+  return {
+    stepsPerEpoch: source.stepsPerEpoch,
+    async *epoch(epoch, startStep) {
+      for await (const batch of source.epoch(epoch, startStep)) {
+        const { images, targets, labels, indices } = batch;
+        const features = lookUp(tablesOf(epoch), indices, positions, images.device);
+        yield { images, targets, labels, indices, features, dispose: () => batch.dispose() };
+      }
+    },
+  };
+}
+
+function lookUp(
+  tables: ReadonlyMap<string, Tensor>,
+  indices: readonly number[],
+  positions: ReadonlyMap<number, number>,
+  device: string,
+): StoredFeatures {
+  const all = indices.map((index) => positions.get(index) ?? -1);
+  return (member, rows) => {
+    const own = rows ? rows.map((row) => all[row] ?? -1) : all;
+    const table = tables.get(member);
+    return table && scope(() => table.index_select(0, tensor(BigInt64Array.from(own, BigInt))).to({ device }));
+  };
+}
