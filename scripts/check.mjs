@@ -1,5 +1,6 @@
 /** Everything that must hold beside the tests; names every failure. `node scripts/check.mjs [part of a name ...]` */
 import { fileURLToPath } from "node:url";
+import { checkCircles } from "./checks/circles.mjs";
 import { repositoryFiles } from "./checks/files.mjs";
 import { checkHubs } from "./checks/hub-hashes.mjs";
 import { checkImports } from "./checks/imports.mjs";
@@ -12,6 +13,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 /** @type {[string, (root: string, files: string[]) => string[] | Promise<string[]>][]} */
 const checks = [
   ["import directions", checkImports],
+  ["circles between files", checkCircles],
   ["file lengths", checkLengths],
   ["size of weights and fixtures", checkDataSize],
   ["host names and machine paths", checkNames],

@@ -1,5 +1,5 @@
 /**
- * Writes src/torch/ops.generated.ts: one typed function for each operator in src/torch/ops.list.json, from the schemas
+ * Writes src/torch/ops.generated.ts: a typed function for each operator in src/torch/ops.list.json, from the schemas
  * of the libtorch that is loaded. With --check it only compares, and fails when the file is out of date.
  */
 import { readFileSync, writeFileSync } from "node:fs";
@@ -51,7 +51,13 @@ function returnTypeOf(info: OperatorInfo, inPlace: boolean): string {
 
 const reserved = new Set(["var", "in", "with", "function", "default", "new", "delete", "where"]);
 
-function functionFor(name: string, operator: string): string {
+/** An operator's line in the interface, and its line in the implementation. */
+interface Lines {
+  declaration: string;
+  implementation: string;
+}
+
+function linesOf(name: string, operator: string): Lines {
   if (banned.test(operator)) throw new Error(`${operator} draws random numbers without a generator: use bernoulli_`);
   const [base = "", overload = ""] = operator.split(".");
   const info = native.findOperator(base, overload);
@@ -81,28 +87,40 @@ function functionFor(name: string, operator: string): string {
   ];
   const result = returnTypeOf(info, inPlace);
   const callText = `run(operators.${name}, [${values.join(", ")}])`;
-  const body = result === "void" ? `{\n  ${callText};\n}` : `{\n  return ${callText} as ${result};\n}`;
-  return `/** \`${info.schema}\` */\nexport function ${name}(${parameters.join(", ")}): ${result} ${body}\n`;
+  const body = result === "void" ? `void ${callText}` : `${callText} as ${result.replaceAll("Tensor", "Owned")}`;
+  const names = [...positional.map(camel), ...(keywords.length > 0 ? ["options"] : [])];
+  return {
+    declaration: `  /** \`${info.schema}\` */\n  ${name}(${parameters.join(", ")}): ${result};`,
+    implementation: `  ${name}: (${names.join(", ")}) => ${body},`,
+  };
 }
 
 function generate(): string {
   const list = JSON.parse(readFileSync(listPath, "utf8")) as Record<string, string>;
   const names = Object.keys(list).sort();
-  const lines = [
+  const lines = names.map((name) => linesOf(name, list[name] ?? ""));
+  return [
     "// Written by scripts/generate-ops.ts from ops.list.json and the loaded library's schemas. Do not edit.",
     'import { operator, run } from "./call.ts";',
-    'import type { Dtype } from "./native.ts";',
-    'import type { Generator } from "./random.ts";',
-    'import type { MemoryFormat, Tensor } from "./tensor.ts";',
+    'import type { Generator } from "./generator.ts";',
+    'import type { Dtype, MemoryFormat } from "./native.ts";',
+    'import type { Owned } from "./scope.ts";',
     "",
     "/** Every listed operator by its TypeScript name. */",
     "export const operators = {",
     ...names.map((name) => `  ${name}: operator("${list[name]}"),`),
     "};",
     "",
-    ...names.map((name) => functionFor(name, list[name] ?? "")),
-  ];
-  return lines.join("\n");
+    "/** Typed functions of the listed operators; the class of tensors is a parameter, because its methods call them. */",
+    "export interface Operators<Tensor extends Owned> {",
+    ...lines.map(({ declaration }) => declaration),
+    "}",
+    "",
+    "export const functions: Operators<Owned> = {",
+    ...lines.map(({ implementation }) => implementation),
+    "};",
+    "",
+  ].join("\n");
 }
 
 const text = generate();

@@ -43,7 +43,7 @@ async function compile(root, libtorch, loads) {
 
 /** Operator schemas that the sources rely on, from the comments of the generated file. */
 function schemasInUse(root) {
-  const candidates = ["src/torch/ops.generated.ts", "dist/torch/ops.generated.js"];
+  const candidates = ["src/torch/ops.generated.ts", "dist/torch/ops.generated.d.ts"];
   const path = candidates.map((file) => join(root, file)).find((file) => existsSync(file));
   if (path === undefined) return [];
   return [...readFileSync(path, "utf8").matchAll(/\/\*\* `(aten::[^`]+)` \*\//g)].map((match) => match[1]);

@@ -74,3 +74,10 @@ export function bytes(text: string): number {
 export const hubMemoryHelp = "memory for the hub's weights and their optimizer state, such as 2GiB (default: all fit)";
 export const trustHelp = "load TorchScript models too, which are programs: they can read and write your files";
 export const deviceHelp = "where to compute: cpu, cuda or cuda:N";
+
+/** Means and deviations of values in [0, 1] that published networks use. */
+export const normalisations = {
+  imagenet: { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
+  half: { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
+  unit: { mean: [0, 0, 0], std: [1, 1, 1] },
+} as const;

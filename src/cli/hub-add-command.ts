@@ -13,8 +13,8 @@ import { architectures, presets } from "../models/index.ts";
 import { amount } from "../report/index.ts";
 import { addAgentOfRun, isAgentRun } from "../rl/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
-import { normalisations } from "./commands/hub-add.ts";
 import type { Output } from "./context.ts";
+import { normalisations } from "./flags.ts";
 import { transferProgress } from "./progress.ts";
 import { kebab } from "./settings.ts";
 

@@ -158,7 +158,7 @@ export class Program {
         values.set(name, tensor);
         count(tensor, 1);
       }
-      guard.made(step, made);
+      guard.made(made);
       watch?.(step, made);
       for (const name of this.#released[i] ?? []) {
         const tensor = values.get(name);

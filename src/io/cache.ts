@@ -2,8 +2,9 @@
 import fs from "node:fs";
 import { homedir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { explainWrite, isAbandoned, sweepTemporaries } from "./index.ts";
 import { newTag, tagPattern } from "./process-tag.ts";
+import { explainWrite } from "./system-errors.ts";
+import { isAbandoned, sweepTemporaries } from "./temporary.ts";
 
 /** HUB_PATHWAY_CACHE, else hub-pathway under XDG_CACHE_HOME, else under ~/.cache. */
 export function cacheDirectory(...parts: string[]): string {

@@ -10,11 +10,11 @@ import {
   type Predictor,
   type RunEvent,
   rightItems,
-  type TaskData,
   type VariantEvaluation,
   wilsonInterval,
 } from "../train/index.ts";
 import { analyseMistakes, frequentClass, type JudgedImage, judge, type MistakeAnalysis } from "./mistakes.ts";
+import type { ReportData } from "./report-data.ts";
 import {
   chanceInformation,
   entropy,
@@ -104,12 +104,6 @@ export interface RunAnalysis {
   /** Absent where they were not asked for. */
   variants?: VariantAnalysis;
 }
-
-/** What a report shows of the images. */
-export type ReportData = Pick<TaskData, "imageSize" | "pixels"> & {
-  readonly ids: readonly string[];
-  readonly classes: readonly string[];
-};
 
 export interface AnalysisRequest {
   summary: EvaluationSummary;

@@ -1,6 +1,6 @@
 /** What a run gets wrong: confused classes and the images it is surest about. N items, C classes. */
 import { argmaxAt, type Evaluation } from "../train/index.ts";
-import type { ReportData } from "./analysis.ts";
+import type { ReportData } from "./report-data.ts";
 
 /** An image of the measured split and what was said of it. */
 export interface JudgedImage {

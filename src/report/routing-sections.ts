@@ -1,8 +1,10 @@
 /** The part of a run's page about its routes. */
-import type { PathAnalysis, ReportData, RoutingAnalysis, RunAnalysis } from "./analysis.ts";
+
+import type { PathAnalysis, RoutingAnalysis, RunAnalysis } from "./analysis.ts";
 import { heatMap } from "./heat-map.ts";
 import { lineChart } from "./line-chart.ts";
 import { htmlTable } from "./page.ts";
+import type { ReportData } from "./report-data.ts";
 import { escapeHtml } from "./svg.ts";
 import { percent } from "./table.ts";
 import { thumbnails } from "./thumbnails.ts";

@@ -1,10 +1,10 @@
 /** The report of one run as a page: whether it can be used, what it gets wrong, how it was trained, which models do what. */
 import { argmaxAt, type Evaluation, type RunEvent, readEvents } from "../train/index.ts";
-import type { ReportData } from "./analysis.ts";
 import { type AnalysisRequest, analyseRun, type GroupAnalysis, itemsByClass, type RunAnalysis } from "./analysis.ts";
 import { heatMap } from "./heat-map.ts";
 import { lineChart, type Series } from "./line-chart.ts";
 import { htmlPage, htmlTable } from "./page.ts";
+import type { ReportData } from "./report-data.ts";
 import { mostRows, routingSections, usesByClass } from "./routing-sections.ts";
 import { useOf } from "./routing-statistics.ts";
 import { amount, percent } from "./table.ts";

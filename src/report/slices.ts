@@ -1,6 +1,6 @@
 /** Parts of a split that a reader may care about: sub-folders where there are some, and thirds by brightness. N items. */
 import { scope } from "../torch/index.ts";
-import type { ReportData } from "./analysis.ts";
+import type { ReportData } from "./report-data.ts";
 
 /** One way to part the items. */
 export interface Slicing {

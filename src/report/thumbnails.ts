@@ -1,8 +1,8 @@
 /** Images of a run's page, stored in it. */
 import sharp from "sharp";
 import { scope } from "../torch/index.ts";
-import type { ReportData } from "./analysis.ts";
 import type { JudgedImage } from "./mistakes.ts";
+import type { ReportData } from "./report-data.ts";
 import { escapeHtml } from "./svg.ts";
 import { percent } from "./table.ts";
 

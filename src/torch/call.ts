@@ -1,8 +1,7 @@
 /** The generic call: any operator of libtorch by name, with autograd and autocast. */
 import { TorchError } from "./errors.ts";
-import { type Handle, native, type OperatorInfo } from "./native.ts";
+import { type Dtype, type Handle, native, type OperatorInfo } from "./native.ts";
 import { Owned } from "./scope.ts";
-import type { Tensor } from "./tensor.ts";
 
 /** An operator that is looked up in the loaded library at its first call. */
 export interface Operator {
@@ -15,7 +14,7 @@ export interface Operator {
 export type CallHook = (operator: string, args: readonly unknown[], result: unknown) => void;
 
 let hook: CallHook | undefined;
-let wrapTensor: (handle: Handle) => Tensor;
+let wrapTensor: (handle: Handle) => Owned;
 
 /** Installs the one observer of all calls (tracing, FLOP counts, profiling), or removes it with `undefined`. */
 export function setCallHook(next: CallHook | undefined): CallHook | undefined {
@@ -30,7 +29,7 @@ export function showCalls(calls: () => readonly (readonly [string, readonly unkn
 }
 
 /** tensor.ts hands its constructor over here, so that call.ts need not import it. */
-export function setTensorConstructor(construct: (handle: Handle) => Tensor): void {
+export function setTensorConstructor(construct: (handle: Handle) => Owned): void {
   wrapTensor = construct;
 }
 
@@ -117,7 +116,7 @@ function describe(args: readonly unknown[]): string {
 function describeOne(value: unknown): string {
   if (value instanceof Owned) {
     if (!value.isLive) return "released";
-    const tensor = value as Partial<Tensor>;
+    const tensor = value as { shape?: readonly number[]; dtype?: Dtype };
     return tensor.shape ? `${tensor.dtype}[${tensor.shape.join(", ")}]` : "Generator";
   }
   if (Array.isArray(value)) {

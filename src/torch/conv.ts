@@ -1,14 +1,5 @@
 /** Convolutions, kept clear of a fault of the library. B images, C channels, H and W pixels. */
-import {
-  conv2d as atenConv2d,
-  conv_transpose1d,
-  conv_transpose2d,
-  conv_transpose3d,
-  conv1d,
-  conv3d,
-  slice,
-} from "./ops.generated.ts";
-import type { Tensor } from "./tensor.ts";
+import { ops, type Tensor } from "./tensor.ts";
 
 type Pair = number | readonly number[];
 
@@ -44,10 +35,10 @@ export function conv2d(
   const [down, right] = sides(stride);
   const strided = down !== 1 || right !== 1;
   if (!strided || groups !== 1 || !isNarrowPointwise(weight) || sides(padding).some((side) => side !== 0)) {
-    return atenConv2d(input, weight, bias, stride, padding, dilation, groups);
+    return ops.conv2d(input, weight, bias, stride, padding, dilation, groups);
   }
-  const rows = slice(input, -2, undefined, undefined, down);
-  return atenConv2d(slice(rows, -1, undefined, undefined, right), weight, bias);
+  const rows = ops.slice(input, -2, undefined, undefined, down);
+  return ops.conv2d(ops.slice(rows, -1, undefined, undefined, right), weight, bias);
 }
 
 interface Windows {
@@ -65,7 +56,7 @@ interface Windows {
  */
 export function convNd(input: Tensor, weight: Tensor, bias: Tensor | null, windows: Windows): Tensor {
   const { stride, padding, dilation, groups } = windows;
-  const conv = weight.dim() === 3 ? conv1d : weight.dim() === 5 ? conv3d : conv2d;
+  const conv = weight.dim() === 3 ? ops.conv1d : weight.dim() === 5 ? ops.conv3d : conv2d;
   return conv(input, weight, bias, stride, padding, dilation, groups);
 }
 
@@ -77,6 +68,7 @@ export function convTransposeNd(
   windows: Windows & { readonly outputPadding: readonly number[] },
 ): Tensor {
   const { stride, padding, outputPadding, dilation, groups } = windows;
-  const conv = weight.dim() === 3 ? conv_transpose1d : weight.dim() === 5 ? conv_transpose3d : conv_transpose2d;
+  const conv =
+    weight.dim() === 3 ? ops.conv_transpose1d : weight.dim() === 5 ? ops.conv_transpose3d : ops.conv_transpose2d;
   return conv(input, weight, bias, stride, padding, outputPadding, groups, dilation);
 }

@@ -1,8 +1,7 @@
 /** Functions that make tensors. Every one takes the dtype (default float32) and the device (default "cpu"). */
+import type { Generator } from "./generator.ts";
 import { type Dtype, native, type TypedArray } from "./native.ts";
-import * as ops from "./ops.generated.ts";
-import type { Generator } from "./random.ts";
-import { type NestedNumbers, Tensor } from "./tensor.ts";
+import { type NestedNumbers, ops, Tensor } from "./tensor.ts";
 
 export interface TensorOptions {
   dtype?: Dtype | undefined;

@@ -26,13 +26,13 @@ export {
   zeros,
 } from "./factories.ts";
 export { countFlops } from "./flops.ts";
+export { Generator } from "./generator.ts";
 export { hashKeys, keyedRandom, shuffled } from "./keyed-random.ts";
 export { findDevice, getNumThreads, loadedLibrary, memory, setNumThreads, trimMemory } from "./library.ts";
 export { autocast, enableGrad, grad, inferenceMode, isGradEnabled, noGrad, normalMode } from "./modes.ts";
-export type { Dtype, TypedArray } from "./native.ts";
-export * as ops from "./ops.generated.ts";
+export type { Dtype, MemoryFormat, TypedArray } from "./native.ts";
 export { ensureResident, park, unpark } from "./parking.ts";
-export { drawInto, Generator, RandomStreams, seedOf } from "./random.ts";
+export { drawInto, RandomStreams, seedOf } from "./random.ts";
 export { allOrNothing, disposeTree, keep, scope } from "./scope.ts";
 export { Script } from "./script.ts";
-export { type MemoryFormat, type NestedNumbers, Tensor } from "./tensor.ts";
+export { type NestedNumbers, ops, Tensor } from "./tensor.ts";

@@ -2,8 +2,8 @@
 import { mostThreads } from "./environment.ts";
 import { ConfigError, UserError } from "./errors.ts";
 import { native } from "./native.ts";
-import * as ops from "./ops.generated.ts";
 import { scope } from "./scope.ts";
+import { ops } from "./tensor.ts";
 
 /** Live native handles of this thread and the bytes they refer to (views of one storage count each). */
 export function memory(): { handles: number; bytes: number } {

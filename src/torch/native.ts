@@ -20,6 +20,8 @@ export type Dtype =
   | "uint8"
   | "bool";
 
+export type MemoryFormat = "contiguous_format" | "preserve_format" | "channels_last";
+
 export type TypedArray =
   | Float32Array
   | Float64Array

@@ -1,8 +1,7 @@
 /** Tensors whose content lies elsewhere for a while: identity, shape and dtype stay, the memory is given back. */
 import { noGrad, normalMode } from "./modes.ts";
-import * as ops from "./ops.generated.ts";
 import { scope } from "./scope.ts";
-import type { Tensor } from "./tensor.ts";
+import { ops, type Tensor } from "./tensor.ts";
 
 /** Brings the content of a parked tensor back; told whether it is about to be overwritten. */
 export type Restore = (writing: boolean) => void;

@@ -1,35 +1,10 @@
 /** Named random streams: each purpose (initialisation, noise, sampling) draws from its own generator, which is saved and restored. */
 import { createHash } from "node:crypto";
 import { UserError } from "./errors.ts";
+import { Generator } from "./generator.ts";
 import { noGrad } from "./modes.ts";
-import { native } from "./native.ts";
-import * as ops from "./ops.generated.ts";
-import { Owned, scope } from "./scope.ts";
-import { Tensor } from "./tensor.ts";
-
-/** An at::Generator: the state of one random stream. Lives until disposed or collected; no scope releases it. */
-export class Generator extends Owned {
-  readonly device: string;
-
-  /** @param seed a non-negative safe integer */
-  constructor(seed: number, device = "cpu") {
-    if (!Number.isSafeInteger(seed) || seed < 0) throw new RangeError(`seed ${seed} is not a non-negative integer`);
-    super(native.createGenerator(device, seed));
-    this.device = device;
-    this.kept = true;
-  }
-
-  /** The state as bytes, from which setState continues the stream exactly. */
-  getState(): Uint8Array {
-    using state = new Tensor(native.generatorState(this.handle));
-    return state.toBytes();
-  }
-
-  setState(bytes: Uint8Array): void {
-    using state = new Tensor(native.fromBytes(bytes, [bytes.length], "uint8", "cpu"));
-    native.setGeneratorState(this.handle, state.handle);
-  }
-}
+import { scope } from "./scope.ts";
+import { ops, type Tensor } from "./tensor.ts";
 
 /**
  * Fills a tensor with a stream's numbers. They are drawn where the stream is and copied to where the tensor is: a run on a

@@ -3,13 +3,13 @@
  * Shapes in brackets. A method that libtorch refuses throws TorchError with the operator and the shapes.
  */
 import { setTensorConstructor } from "./call.ts";
-import type { Dtype, Handle, TypedArray } from "./native.ts";
-import { native } from "./native.ts";
-import * as ops from "./ops.generated.ts";
-import type { Generator } from "./random.ts";
+import type { Generator } from "./generator.ts";
+import { type Dtype, type Handle, type MemoryFormat, native, type TypedArray } from "./native.ts";
+import { functions, type Operators } from "./ops.generated.ts";
 import { Owned } from "./scope.ts";
 
-export type MemoryFormat = "contiguous_format" | "preserve_format" | "channels_last";
+export const ops = functions as Operators<Tensor>;
+
 export type NestedNumbers = number | NestedNumbers[];
 type Dim = number | readonly number[];
 

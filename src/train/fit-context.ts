@@ -5,14 +5,14 @@ import { evaluate } from "./evaluate.ts";
 import type { Emit } from "./events.ts";
 import { FeatureCache } from "./frozen/feature-cache.ts";
 import { scaleFeatures } from "./frozen/feature-scale.ts";
-import type { Learner, Predictor } from "./learner.ts";
+import type { FitResult, Learner, Predictor } from "./learner.ts";
 import type { FitChanges, Method, MethodContext } from "./method.ts";
 import { type TrainOptions, withEpochs } from "./options.ts";
 import type { RankingPrior } from "./ranking.ts";
 import { identityOf, type RunConfig } from "./run-config.ts";
 import { fingerprint, type RunFolder } from "./run-folder.ts";
 import { ClassificationTask } from "./task.ts";
-import { type FitResult, fit } from "./trainer.ts";
+import { fit } from "./trainer.ts";
 
 export interface FitParts {
   config: RunConfig;

@@ -42,7 +42,7 @@ export {
   type SinglePlan,
   saveModel,
 } from "./kept-model.ts";
-export type { Learner, Prediction, Predictor, StepResult, TrainBatch, Variant } from "./learner.ts";
+export type { FitResult, Learner, Prediction, Predictor, StepResult, TrainBatch, Variant } from "./learner.ts";
 export { type FitChanges, type Method, type MethodContext, versionOf } from "./method.ts";
 export { argmaxAt, computeMetrics, confusionMatrix, type Metrics, rightItems, wilsonInterval } from "./metrics.ts";
 export { type OpenedRun, type OpenRunOptions, openRun, type Restore } from "./open-run.ts";
@@ -87,4 +87,4 @@ export {
 } from "./summary.ts";
 export { ClassificationTask, type Targets, type Task } from "./task.ts";
 export { TenCrop, tenCropSide } from "./ten-crop.ts";
-export { type FitRequest, type FitResult, fit, learningRateFactor } from "./trainer.ts";
+export { type FitRequest, fit, learningRateFactor } from "./trainer.ts";

@@ -100,3 +100,9 @@ export interface Learner extends Predictor {
   /** Forward pass and loss of one batch; `progress` is the done part of training, 0 … 1. */
   step(batch: TrainBatch, progress: number): StepResult;
 }
+
+export interface FitResult {
+  seconds: number;
+  /** Forward and backward FLOPs of the whole fit, where backward counts twice a forward. */
+  trainingFlops: number;
+}

@@ -1,6 +1,5 @@
 /** Running means of an epoch, which a checkpoint keeps so that a resumed epoch logs what an uninterrupted one does. */
 import { z } from "zod";
-import type { Position } from "./checkpoint.ts";
 import type { RunEvent } from "./events.ts";
 import type { Metrics } from "./metrics.ts";
 
@@ -70,7 +69,7 @@ export class Meter {
     return new Meter({ ...empty, skipped: this.#sums.skipped });
   }
 
-  event(fit: string, position: Position, steps: number, logs: Record<string, number>): RunEvent {
+  event(fit: string, position: { epoch: number; step: number }, steps: number, logs: Record<string, number>): RunEvent {
     const { loss, steps: done, images, seconds } = this.#sums;
     return {
       type: "step",

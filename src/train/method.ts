@@ -2,10 +2,9 @@
 import type { Hub, HubManifest } from "../hub/index.ts";
 import type { TaskData } from "./data.ts";
 import type { Evaluation } from "./evaluate.ts";
-import type { Learner, Predictor } from "./learner.ts";
+import type { FitResult, Learner, Predictor } from "./learner.ts";
 import type { RequestedOptions, TrainOptions } from "./options.ts";
 import type { Task } from "./task.ts";
-import type { FitResult } from "./trainer.ts";
 
 /** How one fit of a run differs from the run's options. */
 export interface FitChanges {

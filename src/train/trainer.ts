@@ -18,7 +18,7 @@ import {
 import type { Batch, BatchSource } from "./data.ts";
 import { divergence } from "./divergence.ts";
 import type { Emit } from "./events.ts";
-import type { Learner, StepResult } from "./learner.ts";
+import type { FitResult, Learner, StepResult } from "./learner.ts";
 import { Meter } from "./meter.ts";
 import type { Metrics } from "./metrics.ts";
 import type { RequestedOptions, TrainOptions } from "./options.ts";
@@ -41,12 +41,6 @@ export interface FitRequest {
   signal?: AbortSignal | undefined;
   /** What keeps the hub's weights in bounded memory. */
   residency?: Residency | undefined;
-}
-
-export interface FitResult {
-  seconds: number;
-  /** Forward and backward FLOPs of the whole fit, where backward counts twice a forward. */
-  trainingFlops: number;
 }
 
 /** A backward pass computes gradients for inputs and for weights: twice a forward pass. */

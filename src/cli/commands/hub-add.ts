@@ -1,17 +1,10 @@
 /** Options of `hub-pathway hub add` and `hub rm`. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Output } from "../context.ts";
-import { imageSide, trustHelp } from "../flags.ts";
+import { imageSide, normalisations, trustHelp } from "../flags.ts";
 import type { AddFlags } from "../hub-add-command.ts";
 
 const actions = () => import("../hub-add-command.ts");
-
-/** Of values in [0, 1]; the names say what published networks use. */
-export const normalisations = {
-  imagenet: { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
-  half: { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
-  unit: { mean: [0, 0, 0], std: [1, 1, 1] },
-} as const;
 
 const addHelp = `
 SOURCE is the folder of an agent's run (rl train), a file (safetensors or an index of shards, PyTorch .pth/.pt, .onnx, a

@@ -1,7 +1,6 @@
 /** Limits on what a file may make a run allocate and compute. The figures are this project's choice. */
 import { type Tensor, UserError } from "../../torch/index.ts";
 import type { Batch, Reference } from "../batch.ts";
-import type { Step } from "../program.ts";
 
 /** Elements of one tensor, for each image: 256 MiB of float32. */
 const maximumElements = 2 ** 26;
@@ -37,7 +36,7 @@ export class Guard {
   work(_multiplyAdds: number): void {}
 
   /** A step has made tensors. */
-  made(_step: Step, _tensors: readonly Tensor[]): void {}
+  made(_tensors: readonly Tensor[]): void {}
 
   released(_tensor: Tensor): void {}
 }
@@ -64,7 +63,7 @@ export class Budget extends Guard {
     throw new UserError(`the model needs more than ${workOfImage} multiply-adds an image, which is not supported`);
   }
 
-  override made(_step: Step, tensors: readonly Tensor[]): void {
+  override made(tensors: readonly Tensor[]): void {
     for (const tensor of tensors) {
       if (tensor.kept || this.#counted.has(tensor)) continue;
       const elements = tensor.numel();

@@ -10,6 +10,10 @@ const { checkImports, importsOf } = await load<{
   checkImports: Check;
   importsOf(text: string): string[];
 }>("scripts/checks/imports.mjs");
+const { checkCircles, circlesIn } = await load<{
+  checkCircles: Check;
+  circlesIn(graph: Map<string, string[]>): string[][];
+}>("scripts/checks/circles.mjs");
 const { checkLengths } = await load<{ checkLengths: Check }>("scripts/checks/sizes.mjs");
 const { checkNames } = await load<{ checkNames: Check }>("scripts/checks/names.mjs");
 const { checkHubs } = await load<{ checkHubs: Check }>("scripts/checks/hub-hashes.mjs");
@@ -50,6 +54,23 @@ test("imports: only towards the engine, not between neighbours, the method only 
   };
   const found = problems(checkImports, forbidden).map((line) => line.split(":")[0]);
   assert.deepEqual(found, Object.keys(forbidden));
+});
+
+test("circles: type-only imports close one too, and each is named once", () => {
+  const files = {
+    "src/a.ts": 'import type { B } from "./b.ts";',
+    "src/b.ts": 'export { c } from "./c.ts";',
+    "src/c.ts": 'export const load = () => import("./a.ts");',
+    "src/d.ts": 'import { a } from "./a.ts";',
+  };
+  assert.deepEqual(problems(checkCircles, files), ["circle: src/a.ts -> src/b.ts -> src/c.ts -> src/a.ts"]);
+  assert.deepEqual(problems(checkCircles, { ...files, "src/c.ts": "export const c = 1;" }), []);
+  const graph = new Map([
+    ["a", ["b", "c"]],
+    ["b", ["a"]],
+    ["c", ["c"]],
+  ]);
+  assert.deepEqual(circlesIn(graph), [["a", "b"], ["c"]]);
 });
 
 test("lengths: long files, the native part and the method in all", () => {

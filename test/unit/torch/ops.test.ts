@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { resolve } from "../../../src/torch/call.ts";
-import { call, ops, setCallHook, type Tensor, tensor } from "../../../src/torch/index.ts";
+import { call, setCallHook, type Tensor, tensor } from "../../../src/torch/index.ts";
+import { operators } from "../../../src/torch/ops.generated.ts";
 
 test("every listed operator resolves in the loaded library", () => {
   const list = JSON.parse(readFileSync(new URL("../../../src/torch/ops.list.json", import.meta.url), "utf8")) as Record<
@@ -12,7 +13,7 @@ test("every listed operator resolves in the loaded library", () => {
   const names = Object.keys(list);
   assert.ok(names.length > 150);
   for (const name of names) {
-    const op = ops.operators[name as keyof typeof ops.operators];
+    const op = operators[name as keyof typeof operators];
     assert.equal(op.name, list[name]);
     assert.ok(resolve(op).schema.startsWith(op.name));
   }
