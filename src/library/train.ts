@@ -8,6 +8,7 @@ import {
   type DataRequest,
   defaultTrainOptions,
   type EvaluationSummary,
+  type Method,
   type RequestedOptions,
   type RunEvent,
   type TrainOptions,
@@ -21,8 +22,8 @@ export interface TrainSettings {
   hub?: string | undefined;
   /** Folder of the run, made anew (default: runs/NAME-1, or the next free number). */
   out?: string | undefined;
-  /** What to train (default "hub-pathway"). */
-  method?: string | undefined;
+  /** The method to train, or its name (default "hub-pathway"). */
+  method?: string | Method | undefined;
   /** Activated models for each image. */
   k?: number | undefined;
   /** Further choices of the method, by name. */
@@ -67,12 +68,12 @@ export interface TrainedRun {
  * const run = await train({ images: "./photos", k: 2 });
  */
 export async function train(settings: TrainSettings): Promise<TrainedRun> {
-  const { signal, onEvent, threads, device, k } = settings;
+  const { method = "hub-pathway", signal, onEvent, threads, device, k } = settings;
   if (threads !== undefined) setNumThreads(threads);
   const hub = settings.hub ?? starterHub;
   const out = settings.out ?? freeRunFolder(settings.images);
   const outcome = await trainRun({
-    method: findMethod(settings.method ?? "hub-pathway"),
+    method: typeof method === "string" ? findMethod(method) : method,
     choices: { ...settings.choices, ...(k === undefined ? {} : { k }) },
     hub,
     data: dataOf(settings, openHub(hub)),

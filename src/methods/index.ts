@@ -3,11 +3,11 @@ export { refuseUnknown } from "./choices.ts";
 /** Hub-Pathway and its rivals behind one interface. */
 export { bestSet } from "./ensemble.ts";
 export { combinations, EnsemblePredictor, meanProbabilities } from "./ensemble-predictor.ts";
-export { bestByValidation, fineTune, fitEach, memberLearner } from "./fine-tune.ts";
+export { bestByValidation, fineTune, fitEach, keepBest, memberLearner } from "./fine-tune.ts";
 export { freshMembers } from "./from-scratch.ts";
 export { greedyWeights } from "./greedy-ensemble.ts";
 export { linearProbeLearner } from "./linear-probe.ts";
-export { MemberLearner } from "./member-learner.ts";
+export { MemberLearner, type MemberStep, type Penalty } from "./member-learner.ts";
 export { type OracleRouting, oracleRouting } from "./oracle-routing.ts";
 export { PathwayLearner } from "./pathway-learner.ts";
 export { findMethod, methods } from "./registry.ts";

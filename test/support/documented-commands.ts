@@ -97,7 +97,7 @@ export async function writeDocumentedFiles(folder: string): Promise<void> {
   renameSync(writeSmallHub(folder), join(folder, "my-hub"));
   writeWeights(join(folder, "moco_v1_200ep.pth"), "module.encoder_q.", () => [["module.queue", zeros([4, 8])]]);
   writeWeights(join(folder, "maskrcnn_resnet50_fpn.pth"), "backbone.body.");
-  writeFileSync(join(folder, "net.onnx"), toBinary(ModelProtoSchema, convolution()));
+  writeOnnx(join(folder, "net.onnx"));
   await saveLayers(folder, "nsfw", tinyLayers());
 }
 
@@ -106,6 +106,11 @@ export function repositoryFiles(folder: string): Record<string, Uint8Array> {
   const path = join(folder, "model.safetensors");
   writeWeights(path, "");
   return { "model.safetensors": readFileSync(path) };
+}
+
+/** A file with a small ONNX network for images of 3 channels. */
+export function writeOnnx(path: string): void {
+  writeFileSync(path, toBinary(ModelProtoSchema, convolution()));
 }
 
 /** One convolution, the mean over its pixels, and a classifier. */
