@@ -29,10 +29,8 @@ async function problemsOf(root, args) {
   return lines.length > 0 ? lines : [`ended with exit code ${code}`];
 }
 
-/** What the compiler knows of unchanged files is kept, beside the installed packages. */
 export function checkTypes(root) {
-  const kept = ["--incremental", "--tsBuildInfoFile", join(root, "node_modules/.cache/types.tsbuildinfo")];
-  return problemsOf(root, [binOf(root, "typescript", "tsc"), "--noEmit", "--pretty", "false", ...kept]);
+  return problemsOf(root, [binOf(root, "typescript", "tsc"), "--noEmit", "--pretty", "false"]);
 }
 
 /** Lint rules, import order and formatting; warnings count. */
