@@ -27,7 +27,7 @@ import {
   targets,
 } from "../src/compare/index.ts";
 import { fetchDataset } from "../src/data/index.ts";
-import { mixedHubComparison } from "../src/experiments/index.ts";
+import { mixedHubComparison } from "../src/experiments/mixed-hub.ts";
 import { describeHub, type Hub, openHub } from "../src/hub/index.ts";
 import { writeFileAtomic } from "../src/io/index.ts";
 import {

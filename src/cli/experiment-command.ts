@@ -11,7 +11,8 @@ import {
   runProcesses,
   saveReport,
 } from "../compare/index.ts";
-import { findExperiment } from "../experiments/index.ts";
+import { experiments, missingHubs } from "../experiments/index.ts";
+import { requireWritableFolder } from "../io/index.ts";
 import { ConfigError } from "../torch/index.ts";
 import type { Output } from "./context.ts";
 
@@ -30,12 +31,14 @@ export interface ExperimentFlags {
 }
 
 export async function experiment(name: string, flags: ExperimentFlags, output: Output): Promise<void> {
-  const experiment = findExperiment(name);
+  const experiment = await findExperiment(name, flags);
   refuseForeign(experiment, flags);
   // What a quick run makes lies apart from results.
   const results = flags.quick ? join(flags.cache, "quick") : flags.results;
+  for (const place of [join(results, "cells"), flags.cache]) requireWritableFolder(place);
   const request = requestOf(experiment, flags, results, output);
   if (flags.part) return runGroups(experiment, request, flags.part);
+  request.cells.prepare();
   if (!flags.tables) {
     if (flags.jobs === 1) await runGroups(experiment, request, { index: 0, of: 1 });
     else await runProcesses([process.execPath, ...process.execArgv, ...process.argv.slice(1)], flags.jobs);
@@ -47,6 +50,15 @@ export async function experiment(name: string, flags: ExperimentFlags, output: O
   output.say(reportText(report));
   output.say(`\nwritten: ${Object.values(files).join(", ")}`);
   output.result({ experiment: experiment.name, ...files, ...(report.data as object) });
+}
+
+/** @throws ConfigError for a name that is not listed, and for one whose hub this installation lacks */
+async function findExperiment(name: string, { hub }: ExperimentFlags): Promise<Experiment> {
+  const entry = Object.hasOwn(experiments, name) ? experiments[name] : undefined;
+  if (!entry) throw new ConfigError(`no experiment "${name}"; there are: ${Object.keys(experiments).join(", ")}`);
+  const missing = hub === undefined ? missingHubs(entry) : [];
+  if (missing.length === 0) return entry.load();
+  throw new ConfigError(`${name} needs ${missing.join(", ")}, which only the repository has: name a hub with --hub`);
 }
 
 /** @throws ConfigError for flags that have no meaning in an experiment with worlds or games of its own */
@@ -61,8 +73,9 @@ function refuseForeign({ name, selfContained, freezes }: Experiment, flags: Expe
 function requestOf(experiment: Experiment, flags: ExperimentFlags, results: string, output: Output): ExperimentRequest {
   const { quick = false, final = false, hub, data, freezeMembers: frozen, cache } = flags;
   const seeds = Array.from({ length: flags.seeds ?? (quick ? 1 : experiment.seeds) }, (_, seed) => seed);
-  const cells = new CellStore(join(results, "cells"));
-  return { seeds, quick, final, hub, data, frozen, cells, cache, say: (text) => output.note(text) };
+  const say = (text: string) => output.note(text);
+  const cells = new CellStore(join(results, "cells"), say);
+  return { seeds, quick, final, hub, data, frozen, cells, cache, say };
 }
 
 /** What makes the same table again. */

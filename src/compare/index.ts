@@ -36,6 +36,7 @@ export {
   type ReportTable,
   right,
 } from "./experiment.ts";
+export { changesFrom } from "./identity.ts";
 export {
   cellVersion,
   figuresOf,
@@ -59,11 +60,13 @@ export {
 export {
   type Budget,
   images,
+  optionsKey,
   type Plan,
   type Protocol,
   protocolOf,
   Setting,
   type Target,
+  targetKey,
   targetName,
   targets,
   targetsOf,

@@ -10,14 +10,15 @@ import {
   routeInformation,
   summarise,
   type TaskData,
-  versionOf,
 } from "../train/index.ts";
 import { packBits } from "./bits.ts";
 import { CellTraining, type KFigures } from "./cell-training.ts";
 import type { ExperimentRequest } from "./experiment.ts";
-import type { Plan, Protocol, Setting } from "./protocol.ts";
+import { changesFrom } from "./identity.ts";
+import { optionsKey, type Plan, type Protocol, type Setting, targetKey } from "./protocol.ts";
 import { type Provenance, provenance } from "./provenance.ts";
 
+/** Raised when the training loop, defaults of its options or of targets, or the measurements would give other figures. */
 export const cellVersion = 1;
 
 /** What was measured on one split. */
@@ -115,20 +116,17 @@ export function figuresOf(cell: MethodCell, split: "validation" | "test"): Split
 function identify(setting: Setting, plan: Plan): { name: string; key: unknown } {
   const { protocol, seed, hub } = setting;
   const { method, choices, epochs, options = {} } = plan;
-  // The hub counts by what it holds, and E by what the plan made of it.
-  const { hub: _path, epochs: _unit, target, ...rest } = protocol;
-  const { validationPart: _part, ...keyed } = target;
-  const fixed = { target: keyed, ...rest };
+  // E counts by the epochs that the plan made of it.
   const key = {
     version: cellVersion,
-    protocol: fixed,
     hub: hub.fingerprint,
+    ...targetKey(protocol.target),
+    options: optionsKey({ ...protocol.options, ...options }),
     seed,
     method: method.name,
-    ...versionOf(method),
-    choices: { ...method.defaults, ...choices },
+    methodVersion: method.version ?? 1,
+    choices: changesFrom(method.defaults ?? {}, choices),
     epochs,
-    options,
   };
   return { name: `${hub.manifest.name}/${protocol.target.name}/s${seed}-${method.name}-x${epochs}`, key };
 }

@@ -10,6 +10,7 @@ import {
   type TrainOptions,
 } from "../train/index.ts";
 import type { ExperimentRequest } from "./experiment.ts";
+import { changesFrom } from "./identity.ts";
 
 /** A target data set and how much of it is used. */
 export interface Target {
@@ -19,8 +20,6 @@ export interface Target {
   fullSize?: number;
   /** Images of the validation and test splits that are measured at most, spread over the classes; all when left out. */
   limits?: { validation?: number; test?: number };
-  /** Part of the training images for validation, where cells are keyed by an older count of it. */
-  validationPart?: number;
   /** Measure the test split over ten crops of larger images. */
   tenCrop?: boolean;
   /** E, where the data need another number of epochs than the others. */
@@ -70,11 +69,10 @@ export const targets: readonly Target[] = [
       ...images,
       source: "fashion-mnist",
       imageSize: 28,
-      split: { trainPerClass: 40, testFraction: 0.2, validationFraction: 0.2 },
+      // 1,400 of the 6,000 training images of a class for validation: a fifth of all 7,000, test images included.
+      split: { trainPerClass: 40, testFraction: 0.2, validationFraction: 1400 / 6000 },
     },
     limits: { validation: 1000 },
-    // 1,400 of the 6,000 training images of a class: a fifth of all 7,000, test images included.
-    validationPart: 1400 / 6000,
   },
   {
     name: "desktop-icons",
@@ -100,6 +98,17 @@ function targetOf(source: string): Target {
 /** The targets of a request: the experiment's own ones, or the user's images. */
 export function targetsOf({ data }: ExperimentRequest, own: readonly Target[] = targets): readonly Target[] {
   return data === undefined ? own : [targetOf(data)];
+}
+
+/** What of a target decides a cell: its images and how they are measured. */
+export function targetKey({ data, limits, tenCrop }: Target): object {
+  return { data: changesFrom(images, data), limits, tenCrop };
+}
+
+/** What of the options decides a cell: those that are not the usual ones. Epochs and seed are apart, and weights are the last. */
+export function optionsKey(options: TrainOptions): object {
+  const { epochs: _epochs, seed: _seed, checkpointSeconds: _seconds, keep: _keep, ...rest } = options;
+  return changesFrom(defaultTrainOptions, rest);
 }
 
 export const unitEpochs = 16;
@@ -145,9 +154,7 @@ export class Setting {
   /** The seed moves split, order and augmentation. */
   data(): Promise<TaskData> {
     const { target, options } = this.protocol;
-    const { validationPart } = target;
-    const split = { ...target.data.split, ...(validationPart && { validationFraction: validationPart }) };
-    this.#data ??= prepareData({ ...target.data, split, seed: this.seed, views: options.frozenViews });
+    this.#data ??= prepareData({ ...target.data, seed: this.seed, views: options.frozenViews });
     return this.#data;
   }
 

@@ -17,6 +17,7 @@ import {
   protocolOf,
   type ReportSection,
   Setting,
+  targetKey,
   targetsOf,
   weightedTau,
 } from "../compare/index.ts";
@@ -49,7 +50,12 @@ function memberPlans({ hub, protocol }: Setting): Plan[] {
 }
 
 const nameOf = ({ hub, protocol, seed }: Setting) => `ranking/${hub.manifest.name}-${protocol.target.name}-s${seed}`;
-const keyOf = ({ hub, protocol, seed }: Setting) => ({ hub: hub.fingerprint, target: protocol.target, seed });
+const keyOf = ({ hub, protocol, seed }: Setting) => ({
+  version: 1,
+  hub: hub.fingerprint,
+  ...targetKey(protocol.target),
+  seed,
+});
 
 async function rankingCell(request: ExperimentRequest, setting: Setting): Promise<RankingCell> {
   return request.cells.cell(nameOf(setting), keyOf(setting), async () => {

@@ -12,7 +12,7 @@ export {
 export { describeText, readHead, refuseForeign, refusePlaceholder } from "./foreign-file.ts";
 export { hashFile } from "./hash.ts";
 export { type JsonFileOptions, parseJson, readJsonFile } from "./json-file.ts";
-export { appendJsonLine, readJsonLines, repairJsonLines } from "./json-lines.ts";
+export { appendJsonLine, readJsonLines, readNewJsonLines, repairJsonLines } from "./json-lines.ts";
 export { LazyTensor } from "./lazy-tensor.ts";
 export { acquireLock, Lock, type LockOptions, withLock } from "./lock.ts";
 export { newTag, tagPattern } from "./process-tag.ts";
@@ -40,3 +40,4 @@ export {
   type TorchArchive,
   type TorchValue,
 } from "./torch-archive/index.ts";
+export { requireWritableFolder } from "./writable.ts";

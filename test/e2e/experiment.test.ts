@@ -17,10 +17,13 @@ before(async () => {
 const at = (name: string) => join(folder, name);
 const run = (args: string[], watch?: Parameters<typeof runProgram>[2]): Promise<Outcome> =>
   runProgram(["experiment", ...args], at("cache"), watch);
-const cellsOf = (cache: string) =>
-  readdirSync(join(cache, "quick", "cells"), { recursive: true, encoding: "utf8" }).filter((file) =>
-    /^(?!test\/).*\.json$/.test(file),
+const cellsOf = (cache: string) => {
+  const folder = join(cache, "quick", "cells");
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) =>
+    /^(?!test\/).*\.jsonl$/.test(file),
   );
+  return files.flatMap((file) => readFileSync(join(folder, file), "utf8").split("\n").filter(Boolean));
+};
 
 test("a table over several processes, in the terminal, as Markdown, HTML and JSON; --final is noted", async () => {
   const cache = at("whole");

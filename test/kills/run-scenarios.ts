@@ -67,9 +67,10 @@ interface Cell {
 
 /** What the cells of an experiment measured, whose names and times are another run's. */
 function measuredIn(folder: string): string[] {
-  const cells = (readdirSync(folder, { recursive: true }) as string[]).filter((name) => /cells\/.*\.json$/.test(name));
-  return cells
-    .map((name) => JSON.parse(readFileSync(join(folder, name), "utf8")) as Cell)
+  const files = (readdirSync(folder, { recursive: true }) as string[]).filter((name) => /cells\/.*\.jsonl$/.test(name));
+  return files
+    .flatMap((name) => readFileSync(join(folder, name), "utf8").trimEnd().split("\n"))
+    .map((line) => (JSON.parse(line) as { cell: Cell }).cell)
     .map(({ validation }) => (validation ? `${validation.accuracy} ${validation.logLoss}` : "other"))
     .sort();
 }

@@ -1,7 +1,7 @@
 /** Options of `hub-pathway experiment`. */
 import { type Command, InvalidArgumentError } from "commander";
 import type { Part } from "../../compare/index.ts";
-import { experimentSummaries } from "../../experiments/catalog.ts";
+import { experiments, missingHubs } from "../../experiments/index.ts";
 import type { Output } from "../context.ts";
 import type { ExperimentFlags } from "../experiment-command.ts";
 import { count } from "../flags.ts";
@@ -14,8 +14,9 @@ function part(text: string): Part {
 }
 
 export function addExperimentCommand(program: Command, output: () => Output): void {
-  const names = Object.entries(experimentSummaries)
-    .map(([name, summary]) => `  ${name.padEnd(18)} ${summary}`)
+  const names = Object.entries(experiments)
+    .filter(([, entry]) => missingHubs(entry).length === 0)
+    .map(([name, { summary }]) => `  ${name.padEnd(18)} ${summary}`)
     .join("\n");
   program
     .command("experiment <name>")

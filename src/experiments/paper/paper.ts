@@ -30,6 +30,7 @@ import {
   type Split,
   sharesText,
   type Target,
+  targetKey,
 } from "../../compare/index.ts";
 import { publishedDatasets } from "../../data/index.ts";
 import { type Hub, openHub } from "../../hub/index.ts";
@@ -93,7 +94,7 @@ function subject(request: ExperimentRequest): Subject {
 /** The epochs that the steps take, which only the opened data tell. */
 function epochsCell({ protocol, seed, hub }: Setting): { name: string; key: unknown } {
   const { target, options: own } = protocol;
-  const key = [target.data, own.iterations];
+  const key = { ...targetKey(target), iterations: own.iterations };
   return { name: `${hub.manifest.name}/${target.name}/s${seed}-epochs`, key };
 }
 

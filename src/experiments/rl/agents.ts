@@ -25,7 +25,7 @@ import {
 import { keep, noGrad, scope, type Tensor, zeros } from "../../torch/index.ts";
 import { fingerprint } from "../../train/index.ts";
 import { type LearningCurve, learningCurve } from "./curve.ts";
-import { agentName, type Protocol } from "./protocol.ts";
+import { agentName, algorithmKey, type Protocol } from "./protocol.ts";
 
 /** Where a protocol's runs and hubs lie. */
 export function transferFolder({ cache }: ExperimentRequest, protocol: Protocol): string {
@@ -81,7 +81,10 @@ export function readSource({ cells }: ExperimentRequest, protocol: Protocol, gam
 /** Name and key of a source agent's cell. */
 function sourceCell(protocol: Protocol, game: string): [string, unknown] {
   const { version, algorithm, copies, sourceSteps, sourceSeed } = protocol;
-  return [`rl-transfer/source-${agentName(game)}`, { version, game, algorithm, copies, sourceSteps, sourceSeed }];
+  return [
+    `rl-transfer/source-${agentName(game)}`,
+    { version, game, algorithm: algorithmKey(algorithm), copies, sourceSteps, sourceSeed },
+  ];
 }
 
 const sourceRun = (request: ExperimentRequest, protocol: Protocol, game: string) =>

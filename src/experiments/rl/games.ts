@@ -29,7 +29,7 @@ import { UserError } from "../../torch/index.ts";
 import { fingerprint } from "../../train/index.ts";
 import { formOf, run } from "./agents.ts";
 import { curveSeries, type LearningCurve, learningCurve } from "./curve.ts";
-import { agentName } from "./protocol.ts";
+import { agentName, algorithmKey } from "./protocol.ts";
 import { bootstrapInterval, intervalText } from "./statistics.ts";
 
 /** Raised when cells of before can no longer be compared. */
@@ -86,7 +86,8 @@ const taskName = ({ environment, algorithm }: Task) => `${agentName(environment)
 
 /** Name and key of a cell; the key holds what is trained and how. */
 function cellOf(task: Task, training: Training, seed: number): [string, unknown] {
-  return [`rl-games/${taskName(task)}-seed${seed}`, { version, task, seed, ...training }];
+  const key = { version, task, seed, ...training, plan: algorithmKey(training.plan) };
+  return [`rl-games/${taskName(task)}-seed${seed}`, key];
 }
 
 const randomCellOf = ({ environment, episodes }: Task): [string, unknown] => [

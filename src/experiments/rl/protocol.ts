@@ -1,5 +1,6 @@
 /** What the transfer between games compares, and in which budgets. */
-import { type AlgorithmPlan, defaultPpoOptions, type NetworkPlan } from "../../rl/index.ts";
+import { changesFrom } from "../../compare/index.ts";
+import { type AlgorithmPlan, defaultDqnOptions, defaultPpoOptions, type NetworkPlan } from "../../rl/index.ts";
 
 export interface Protocol {
   /** Raised when cells of before can no longer be compared. */
@@ -36,6 +37,11 @@ export function transferProtocol(quick: boolean): Protocol {
   if (!quick) return usual;
   const [sourceSteps, targetSteps, distilSteps] = [4096, 4096, 1024];
   return { ...usual, targets: usual.targets.slice(0, 1), sourceSteps, targetSteps, distilSteps };
+}
+
+/** What of an algorithm decides a cell: the options that are not the usual ones. */
+export function algorithmKey({ name, options }: AlgorithmPlan): object {
+  return { name, ...changesFrom(name === "ppo" ? defaultPpoOptions : defaultDqnOptions, options) };
 }
 
 export interface TransferMethod {

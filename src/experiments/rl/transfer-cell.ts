@@ -1,13 +1,12 @@
 /** One method in one target game with one seed. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { ExperimentRequest } from "../../compare/index.ts";
-import { slug } from "../../compare/index.ts";
-import { pathwayVersion } from "../../pathway/index.ts";
+import { changesFrom, type ExperimentRequest, slug } from "../../compare/index.ts";
+import { defaultPathwayConfig, pathwayVersion } from "../../pathway/index.ts";
 import type { NetworkPlan } from "../../rl/index.ts";
 import { newNetwork, run, sourceHub, studentHub, transferFolder } from "./agents.ts";
 import { type LearningCurve, learningCurve } from "./curve.ts";
-import { agentName, type Protocol, type TransferMethod } from "./protocol.ts";
+import { agentName, algorithmKey, type Protocol, type TransferMethod } from "./protocol.ts";
 
 export interface TransferCell extends LearningCurve {
   target: string;
@@ -23,10 +22,15 @@ interface Place {
 export const groupName = ({ target, seed }: Place): string => `${agentName(target)}-seed${seed}`;
 
 function identity(protocol: Protocol, method: TransferMethod, place: Place): [string, unknown] {
-  const { targets: _targets, ...budget } = protocol;
-  const { seeds: _seeds, ...own } = method;
-  const version = method.plan?.kind === "pathway" ? { pathwayVersion } : {};
-  return [`rl-transfer/${groupName(place)}-${slug(method.name)}`, { ...budget, ...version, method: own, ...place }];
+  const { targets: _targets, algorithm, ...budget } = protocol;
+  const { seeds: _seeds, plan, ...own } = method;
+  const key = { ...budget, algorithm: algorithmKey(algorithm), method: { ...own, plan: planKey(plan) }, ...place };
+  return [`rl-transfer/${groupName(place)}-${slug(method.name)}`, key];
+}
+
+function planKey(plan: NetworkPlan | undefined): object | undefined {
+  if (plan?.kind !== "pathway") return plan;
+  return { ...plan, version: pathwayVersion, config: changesFrom(defaultPathwayConfig, plan.config) };
 }
 
 /** A finished cell; undefined when there is none. */

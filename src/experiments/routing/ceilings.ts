@@ -8,12 +8,14 @@ import {
   images,
   intervalText,
   meanInterval,
+  optionsKey,
   plan,
   protocolOf,
   type ReportSection,
   Setting,
   slug,
   type Target,
+  targetKey,
   targets,
   targetsOf,
 } from "../../compare/index.ts";
@@ -63,7 +65,7 @@ const nameOf = ({ hub, protocol, seed }: Setting, kind: Kind) =>
   `ceiling/${hub.manifest.name}-${protocol.target.name}-${slug(kind)}-s${seed}`;
 const keyOf = ({ hub, protocol, seed }: Setting, kind: Kind) => {
   const { target, options, epochs } = protocol;
-  return { version: 2, hub: hub.fingerprint, target, options, epochs, seed, kind };
+  return { version: 2, hub: hub.fingerprint, ...targetKey(target), options: optionsKey(options), epochs, seed, kind };
 };
 
 function settingsOf(request: ExperimentRequest): Setting[] {

@@ -1,7 +1,14 @@
 /** Synthetic hubs whose best routes are known: what the pathway generator finds, and what it does not. */
 
-import type { CellGroup, Experiment, ExperimentReport, ExperimentRequest, ReportSection } from "../../compare/index.ts";
-import { pathwayVersion } from "../../pathway/index.ts";
+import {
+  type CellGroup,
+  changesFrom,
+  type Experiment,
+  type ExperimentReport,
+  type ExperimentRequest,
+  type ReportSection,
+} from "../../compare/index.ts";
+import { defaultPathwayConfig, pathwayVersion } from "../../pathway/index.ts";
 import { lineChart, type Series } from "../../report/index.ts";
 import { UserError } from "../../torch/index.ts";
 import { fingerprint } from "../../train/index.ts";
@@ -67,7 +74,8 @@ function cellName({ members, world, config, samples }: Setting, seed: number): s
 }
 
 function cellKey(setting: Setting, seed: number): unknown {
-  return { version: cellVersion, pathwayVersion, setting, seed };
+  const config = changesFrom(defaultPathwayConfig, setting.config);
+  return { version: cellVersion, pathwayVersion, setting: { ...setting, config }, seed };
 }
 
 /** The finished cells of a setting. */

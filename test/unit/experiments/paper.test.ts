@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 import { CellStore, type ExperimentRequest, reportText, runGroups, saveReport } from "../../../src/compare/index.ts";
 import type { MethodCell, SplitFigures } from "../../../src/compare/method-cell.ts";
 import { paper } from "../../../src/experiments/paper/paper.ts";
@@ -37,15 +38,17 @@ function requestOf(name: string, changes: Partial<ExperimentRequest> = {}): Expe
 }
 
 function cellsIn(request: ExperimentRequest, target: string): (MethodCell & { test: SplitFigures })[] {
-  const root = join(request.cells.folder, "paper", target);
-  return readdirSync(root)
-    .filter((file) => !file.includes("epochs"))
-    .map((file) => {
-      const [cell, part] = [root, join(request.cells.folder, "test", "paper", target)].map((folder) =>
-        JSON.parse(readFileSync(join(folder, file), "utf8")),
-      );
-      return { ...cell, test: part.test } as MethodCell & { test: SplitFigures };
-    });
+  const [cells = [], parts = []] = ["paper", "test/paper"].map((place) =>
+    readFileSync(join(request.cells.folder, place, `${target}.jsonl`), "utf8")
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { name: string; key: unknown; cell: MethodCell & { test: SplitFigures } })
+      .filter(({ name }) => !name.includes("epochs")),
+  );
+  return cells.map(({ name, key, cell }) => {
+    const part = parts.find((one) => one.name === `test/${name}` && isDeepStrictEqual(one.key, key));
+    return { ...cell, test: part?.cell.test as SplitFigures };
+  });
 }
 
 test("every target is trained by every method, a rate is chosen on validation data, and ten crops are the test", async () => {

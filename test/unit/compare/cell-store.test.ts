@@ -1,0 +1,106 @@
+/** Files of cells: found again by what they are, whole after a kill, and shared by two writers. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { CellStore } from "../../../src/compare/cell-store.ts";
+import { canonicalText, changesFrom } from "../../../src/compare/identity.ts";
+import { temporaryFolder } from "../../support/small-hub.ts";
+
+const root = temporaryFolder();
+let stores = 0;
+const newFolder = () => join(root, `store-${++stores}`);
+const linesOf = (path: string) => readFileSync(path, "utf8").split("\n");
+
+test("a cell is one line of its hub's and target's file, found by name and key whatever the order of the key", async () => {
+  const folder = newFolder();
+  await new CellStore(folder).cell("starter/emoji/s0", { b: 1, a: [{ d: 1, c: 2 }] }, async () => ({ accuracy: 0.5 }));
+  const store = new CellStore(folder);
+  assert.deepEqual(store.read("starter/emoji/s0", { a: [{ c: 2, d: 1 }], b: 1, none: undefined }), { accuracy: 0.5 });
+  assert.equal(store.read("starter/emoji/s1", { a: [{ c: 2, d: 1 }], b: 1 }), undefined);
+  assert.equal(store.read("starter/emoji/s0", { a: [{ c: 2, d: 2 }], b: 1 }), undefined);
+  const [line = "", ...rest] = linesOf(join(folder, "starter/emoji.jsonl"));
+  assert.deepEqual([Object.keys(JSON.parse(line)), rest], [["name", "key", "cell"], [""]]);
+});
+
+test("what another process has finished meanwhile is read, not computed", async () => {
+  const folder = newFolder();
+  const [one, other] = [new CellStore(folder), new CellStore(folder)];
+  assert.equal(one.read("hub/target/a", 1), undefined);
+  await other.cell("hub/target/a", 1, async () => "theirs");
+  assert.equal(await one.cell("hub/target/a", 1, async () => "ours"), "theirs");
+});
+
+test("a line that a kill cut is removed at the next start, and costs no other cell before it", async () => {
+  const folder = newFolder();
+  const path = join(folder, "hub/target.jsonl");
+  const store = new CellStore(folder);
+  await store.cell("hub/target/a", 1, async () => "a");
+  appendFileSync(path, '{"name":"hub/target/b","key":2,"ce');
+  await store.cell("hub/target/c", 3, async () => "c");
+  appendFileSync(path, '{"name":"hub/target/d","key"');
+  const next = new CellStore(folder);
+  next.prepare();
+  assert.deepEqual(
+    ["a", "b", "c", "d"].map((name, i) => next.read(`hub/target/${name}`, i + 1)),
+    ["a", undefined, "c", undefined],
+  );
+  assert.ok(readFileSync(path, "utf8").endsWith('"cell":"c"}\n'));
+});
+
+test("of two cells of one key the later counts, and it is said when they differ", () => {
+  const folder = newFolder();
+  const path = join(folder, "hub/target.jsonl");
+  mkdirSync(dirname(path), { recursive: true });
+  const line = (name: string, cell: number) => `${JSON.stringify({ name: `hub/target/${name}`, key: {}, cell })}\n`;
+  writeFileSync(path, line("same", 1) + line("other", 1) + line("same", 1) + line("other", 2));
+  const said: string[] = [];
+  const store = new CellStore(folder, (text) => said.push(text));
+  assert.deepEqual([store.read("hub/target/same", {}), store.read("hub/target/other", {})], [1, 2]);
+  assert.equal(said.length, 1);
+  assert.match(said[0] ?? "", /two cells hub\/target\/other of one key: the later one counts/);
+});
+
+test("cells of an older version are named in one line", () => {
+  const folder = newFolder();
+  const said: string[] = [];
+  new CellStore(folder, (text) => said.push(text)).prepare();
+  mkdirSync(join(folder, "hub/target"), { recursive: true });
+  writeFileSync(join(folder, "hub/target/s0-1234.json"), "{}\n");
+  new CellStore(folder, (text) => said.push(text)).prepare();
+  assert.equal(said.length, 1);
+  assert.match(said[0] ?? "", /holds 1 cell of an older version.*not read.*delete them, or name another folder/);
+});
+
+test("two processes append to one file at once, and every line is whole", async () => {
+  const folder = newFolder();
+  const module = pathToFileURL(fileURLToPath(new URL("../../../src/compare/cell-store.ts", import.meta.url))).href;
+  const program = `
+    const { CellStore } = await import(${JSON.stringify(module)});
+    const [folder, mine] = process.argv.slice(1);
+    const store = new CellStore(folder);
+    for (let i = 0; i < 60; i++) await store.cell("hub/target/" + mine + i, i, async () => mine.repeat(9_000));`;
+  const writers = ["x", "y"].map((mine) =>
+    spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", program, folder, mine], {
+      stdio: ["ignore", "ignore", "inherit"],
+    }),
+  );
+  const codes = await Promise.all(writers.map(async (writer) => (await once(writer, "exit"))[0] as number));
+  assert.deepEqual(codes, [0, 0]);
+  const store = new CellStore(folder);
+  for (const mine of ["x", "y"]) {
+    for (let i = 0; i < 60; i++) assert.equal(store.read(`hub/target/${mine}${i}`, i), mine.repeat(9_000));
+  }
+  assert.equal(linesOf(join(folder, "hub/target.jsonl")).filter(Boolean).length, 120);
+});
+
+test("a key is what differs from the defaults, however they are written", () => {
+  assert.deepEqual(changesFrom({ a: 1, b: [1, 2], c: "x" }, { a: 1, b: [1, 2], c: "y", d: undefined, e: 0 }), {
+    c: "y",
+    e: 0,
+  });
+  assert.equal(canonicalText({ b: { d: 1, c: undefined }, a: null }), '{"a":null,"b":{"d":1}}');
+});
