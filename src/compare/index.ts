@@ -1,7 +1,11 @@
-/** Comparing methods: cells, plans, protocols, statistics and tables that every experiment shares. */
-export { packBits, unpackBits } from "./bits.ts";
+/**
+ * Comparing methods under one protocol: plans (method, choices, budget) on targets and seeds, each a cell that is computed
+ * once and kept; paired statistics over seeds and images; tables as text, Markdown and HTML. Read method-cell.ts first: one
+ * cell from its key to its figures. An experiment (src/experiments) says what is compared, and this folder how.
+ * It may import methods, report, train and all below them; only experiments and the command line import it.
+ */
 export { CellStore, slug } from "./cell-store.ts";
-export { CellTraining, type KFigures } from "./cell-training.ts";
+export { CellTraining } from "./cell-training.ts";
 export {
   type Comparison,
   comparisonExperiment,
@@ -10,15 +14,10 @@ export {
   finishedCells,
 } from "./comparison.ts";
 export {
-  crossFittedRemark,
-  differenceSection,
-  differenceText,
   intervalText,
   type Line,
   lineColumns,
   lineOf,
-  lineSection,
-  pairsOf,
   paretoSection,
   type Split,
   sharesText,
@@ -33,21 +32,16 @@ export {
   type ExperimentRequest,
   quickRemark,
   type ReportSection,
-  type ReportTable,
   right,
 } from "./experiment.ts";
 export { changesFrom } from "./identity.ts";
 export {
-  cellVersion,
   figuresOf,
   finishedCell,
   type MethodCell,
   methodCell,
-  type RoutingFigures,
-  type SplitFigures,
 } from "./method-cell.ts";
 export {
-  allMembers,
   computeEpochs,
   mainPlans,
   ourChoices,
@@ -58,7 +52,6 @@ export {
   tailSeeds,
 } from "./plans.ts";
 export {
-  type Budget,
   images,
   optionsKey,
   type Plan,
@@ -67,16 +60,12 @@ export {
   Setting,
   type Target,
   targetKey,
-  targetName,
   targets,
   targetsOf,
-  unitEpochs,
 } from "./protocol.ts";
-export { type Provenance, provenance } from "./provenance.ts";
-export { bestMemberLonger, onBestMember } from "./rivals.ts";
+export { provenance } from "./provenance.ts";
 export {
   type Part,
-  type ReportFiles,
   recordTestReading,
   reportText,
   runGroups,
@@ -84,12 +73,8 @@ export {
   saveReport,
 } from "./runner.ts";
 export {
-  crossFittedBest,
-  type Difference,
   type MeanInterval,
   mean,
   meanInterval,
-  type PairedSeed,
-  pairedBootstrap,
   weightedTau,
 } from "./statistics.ts";

@@ -1,6 +1,6 @@
 /** hub-pathway experiment as a user runs it. */
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { lastLine, type Outcome, runProgram } from "../support/program.ts";
@@ -86,4 +86,11 @@ test("an unknown experiment, and tables of nothing, are refused in one line", as
   const empty = await run(["mixed-hub", ...subject, "--tables", "--cache", at("empty")]);
   assert.deepEqual([empty.code, /no cell is finished yet/.test(empty.stderr)], [1, true]);
   assert.equal((await run(["mixed-hub", "--part", "3/2"])).code, 2);
+});
+
+test("a place that cannot hold cells is refused before anything is computed", async () => {
+  writeFileSync(at("file"), "");
+  const { code, stdout, stderr } = await run(["mixed-hub", ...subject, "--cache", at("file")]);
+  assert.deepEqual([code, stdout], [1, ""]);
+  assert.match(stderr, /^error: .*cells cannot be a folder: \S*file is a file\n$/);
 });

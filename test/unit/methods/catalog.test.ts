@@ -1,7 +1,7 @@
 /** What --help lists without loading anything is what there is. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { experiments } from "../../../src/experiments/index.ts";
+import { experiments, missingHubs } from "../../../src/experiments/index.ts";
 import { methodSummaries } from "../../../src/methods/catalog.ts";
 import { methods } from "../../../src/methods/index.ts";
 import { rankingScores } from "../../../src/ranking/index.ts";
@@ -13,4 +13,10 @@ test("the catalogs name every method, experiment and score, in order", async () 
   const loaded = await Promise.all(Object.values(experiments).map((entry) => entry.load()));
   assert.deepEqual(Object.keys(experiments), names(loaded));
   assert.deepEqual([...scoreNames], names(rankingScores));
+});
+
+test("a checkout has the hubs of all experiments; one that is not there is named", () => {
+  for (const entry of Object.values(experiments)) assert.deepEqual(missingHubs(entry), []);
+  const [entry] = Object.values(experiments);
+  assert.deepEqual(entry && missingHubs({ ...entry, hubs: ["hubs/starter", "hubs/none"] }), ["hubs/none"]);
 });
