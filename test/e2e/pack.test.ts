@@ -73,8 +73,9 @@ function assertComplete(files: readonly string[]): void {
   }
 }
 
-/** The folder with the installed package, once it is there. */
+/** The folder with the installed package, once it is there, and the archive that it came from. */
 let installed: string | undefined;
+let tarball: string | undefined;
 
 /** Without holding up this process, whose server the program asks. */
 async function runAside(command: string, args: string[], { cwd, env }: { cwd: string; env: Record<string, string> }) {
@@ -106,6 +107,7 @@ test("npm pack, npm install, set-up without a compiler, then the program and the
 
   const archive = pack("--ignore-scripts=false");
   assertComplete(archive.files.map(({ path }) => path));
+  tarball = join(folder, archive.filename);
   const prebuilt = run(process.execPath, ["scripts/prebuild.mjs", "--out", join(folder, "prebuilt")], { cwd: root });
   const [, addon = ""] = prebuilt.stdout.trim().split("\n");
 
@@ -151,6 +153,53 @@ for (const args of JSON.parse(process.argv[2])) {
 writeFileSync(process.argv[3], JSON.stringify(outcomes));
 process.exitCode = 0;
 `;
+
+test("every export of the package resolves, with types that fit, and its types compile", async () => {
+  assert.ok(installed && tarball, "the package is packed");
+  const { checkTarball } = (await import(join(root, "scripts/checks/package.mjs"))) as {
+    checkTarball(tarball: string): Promise<string[]>;
+  };
+  assert.deepEqual(await checkTarball(tarball), []);
+  cpSync(join(root, "test/types/public-api.ts"), join(installed, "public-api.ts"));
+  const options = [
+    "--noEmit",
+    "--strict",
+    "--target",
+    "es2022",
+    "--module",
+    "nodenext",
+    "--lib",
+    "ES2023,ESNext.Disposable",
+  ];
+  const found = ["--types", "node", "--typeRoots", join(root, "node_modules/@types")];
+  run(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), ...options, ...found, "public-api.ts"], {
+    cwd: installed,
+  });
+});
+
+test("the package runs every experiment that it lists, and says what the others need", async () => {
+  assert.ok(installed, "the package is installed");
+  const script = join(folder, "driver.mjs");
+  writeFileSync(script, driver(installed));
+  const ask = async (lines: string[][]) => {
+    const answers = join(folder, "answers.json");
+    const env = { HUB_PATHWAY_CACHE: join(folder, "cache") };
+    await runAside(process.execPath, [script, JSON.stringify(lines), answers], { cwd: folder, env });
+    return JSON.parse(readFileSync(answers, "utf8")) as { code: number; text: string }[];
+  };
+  const [help, absent] = await ask([
+    ["experiment", "--help"],
+    ["experiment", "same-architecture", "--quick"],
+  ]);
+  assert.equal(absent?.code, 2, absent?.text);
+  assert.match(absent?.text ?? "", /same-architecture needs hubs\/same-architecture, which only the repository has/);
+  const list = help?.text.split("Experiments:")[1]?.split("Example:")[0] ?? "";
+  const names = [...list.matchAll(/^ {2}([a-z][\w-]*) /gm)].map(([, name = ""]) => name);
+  assert.ok(names.includes("mixed-hub") && !names.includes("same-architecture"), list);
+  const outcomes = await ask(names.map((name) => ["experiment", name, "--tables"]));
+  // Nothing is computed yet, which each of them says in its way.
+  for (const [i, { code, text }] of outcomes.entries()) assert.ok(code <= 1, `${names[i]}: ${text}`);
+});
 
 test("every command line of README and docs runs in the installed package", async () => {
   assert.ok(installed, "the package is installed");

@@ -36,17 +36,17 @@ export type Actions = Int32Array | Float32Array;
 
 /** The arrays of one step; the next step writes over them, so copy what must stay. */
 export interface StepResult {
-  /** [n, ...shape]: what each copy shows now; after its episode's end, the first observation of the next one. */
+  /** Array [n, ...shape] of what each copy shows now; after its episode's end, the first observation of the next one. */
   readonly observations: Observations;
   /** [n] */
   readonly rewards: Float32Array;
-  /** [n]: the game's own rewards, where `rewards` are clipped. */
+  /** Array [n] of the game's own rewards, where `rewards` are clipped. */
   readonly wholeRewards?: Float32Array;
   /** [n], 1 where the episode ended by the environment's own rules: there is no value beyond. */
   readonly terminated: Uint8Array;
   /** [n], 1 where the episode was cut off (a time limit): the value of the final observation still counts. */
   readonly truncated: Uint8Array;
-  /** [n, ...shape]: the last observation of the copies that are terminated or truncated; other rows mean nothing. */
+  /** Array [n, ...shape] of the last observation of the copies that are terminated or truncated; other rows mean nothing. */
   readonly finalObservations: Observations;
 }
 
