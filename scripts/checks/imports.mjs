@@ -3,7 +3,7 @@ import { dirname, join, normalize } from "node:path";
 import { textOf } from "./files.mjs";
 
 /** Folders of one row do not import each other. */
-const order = [
+export const order = [
   ["torch"],
   ["nn"],
   ["optim", "io", "pathway"],
