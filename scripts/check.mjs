@@ -8,6 +8,8 @@ import { checkNames } from "./checks/names.mjs";
 import { checkDataSize, checkLengths } from "./checks/sizes.mjs";
 import { checkBiome, checkGenerated, checkTypes } from "./checks/tools.mjs";
 
+import { checkFigures } from "./docs.mjs";
+
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** @type {[string, (root: string, files: string[]) => string[] | Promise<string[]>][]} */
@@ -18,6 +20,7 @@ const checks = [
   ["size of weights and fixtures", checkDataSize],
   ["host names and machine paths", checkNames],
   ["hubs' hashes", checkHubs],
+  ["figures of README and docs", checkFigures],
   ["lint and formatting (biome)", checkBiome],
   ["types (tsc)", checkTypes],
   ["generated operators up to date", checkGenerated],

@@ -10,8 +10,8 @@ const page = readFileSync(join(root, "CONTRIBUTING.md"), "utf8");
 interface Recipe {
   /** What its file holds; "added" is the name of everything. */
   file: string;
-  /** What the file exports. */
-  imported: string;
+  /** What the list's file imports of it; nothing where the entry loads it. */
+  imported?: string;
   /** The line in the list that names it. */
   entry: string;
   /** Further lines: file, the text after which each goes, and the line. */
@@ -67,10 +67,8 @@ export const added: PublishedDataset = { ...euroSat, name: "added" };`,
     file: `import type { Experiment } from "../compare/index.ts";
 import { ablation } from "./ablation.ts";
 export const added: Experiment = { ...ablation, name: "added" };`,
-    imported: "added",
-    entry: "added,",
-    more: ["src/experiments/catalog.ts", /experimentSummaries = \{/, `added: "a question",`],
-    found: `(await import("./src/experiments/index.ts")).findExperiment("added").name in (await import("./src/experiments/catalog.ts")).experimentSummaries`,
+    entry: `added: { summary: "a question", load: async () => (await import("./added.ts")).added },`,
+    found: `(await (await import("./src/experiments/index.ts")).experiments.added.load()).name === "added"`,
   },
   "an environment": {
     file: `import { mountainCar } from "./mountain-car.ts";
@@ -117,10 +115,11 @@ test("each recipe adds its thing with one file and the lines that it names", asy
     writeFileSync(copy(path), text);
     // The list opens with a bracket; that of the operators is a list of lists.
     insert(copy(registry), new RegExp(`const ${list}\\b[^=]*=[^[{]*[[{](\\s*\\.\\.\\.\\[)?`), entry);
+    if (more) insert(copy(more[0]), more[1], more[2]);
+    if (imported === undefined) continue;
     const names = imported.startsWith("*") ? imported : `{ ${imported} }`;
     const specifier = path.replace(`${dirname(registry)}/`, "./");
     writeFileSync(copy(registry), `import ${names} from "${specifier}";\n${readFileSync(copy(registry), "utf8")}`);
-    if (more) insert(copy(more[0]), more[1], more[2]);
   }
   const found = Object.entries(recipes).map(([what, recipe]) => `${JSON.stringify(what)}: ${recipe.found}`);
   const script = `import { Generator } from "./src/torch/index.ts";\nconsole.log(JSON.stringify({ ${found.join(",\n")} }));\n`;

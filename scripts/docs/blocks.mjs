@@ -1,0 +1,253 @@
+/** What stands between the markers of README and docs/results: text with figures from the result pages. */
+import { differenceChart } from "./chart.mjs";
+import { interval, markdownTable } from "./tables.mjs";
+
+/** The two hubs of the claims, with their pages. */
+const hubs = [
+  { title: "starter hub", page: "mixed-hub.md" },
+  { title: "five networks of one shape", page: "same-architecture.md" },
+];
+const ours = "Hub-Pathway, equal compute minus its rivals";
+const mean = "mean of targets";
+const targets = ["emoji", "fashion-mnist", "desktop-icons"];
+
+const zooTuning = "Zoo-Tuning, equal compute";
+
+/** Rivals of the chart, by their names in the tables. */
+const rivals = [
+  "best member by validation",
+  "best static pair by validation",
+  "ensemble of all",
+  "distillation",
+  zooTuning,
+  "best member, whole compute",
+  "random routes",
+  "one gate for all images",
+];
+
+/** Further rivals of the notebook; the last ones need networks of one shape. */
+const laterRivals = [
+  "dense, all models",
+  "from scratch, first member's architecture",
+  "Zoo-Tuning lite, equal epochs",
+  "Knowledge Flow",
+  "B-Tuning",
+  "greedy soup",
+  "L2-SP, best member",
+];
+
+/** Zero has no sign. */
+const plain = (figure) => figure.replace(/^[-+]0\.0(?= )/, "0.0");
+
+/** The figure of a rival, or undefined where a hub does not allow it. */
+function difference(results, page, rival, column = mean) {
+  try {
+    return plain(results.cell(page, ours, rival, column));
+  } catch (error) {
+    if (/has no row/.test(error.message)) return undefined;
+    throw error;
+  }
+}
+
+const isAbove = (figure) => interval(figure).low > 0;
+const isBelow = (figure) => interval(figure).high < 0;
+
+/** One word for figures of several hubs: yes where all are above zero, level where no interval leaves it out. */
+function verdict(figures) {
+  const known = figures.filter((figure) => figure !== undefined);
+  if (known.every(isAbove)) return "yes";
+  if (known.some(isBelow)) return "no";
+  return known.some(isAbove) ? "in part" : "level";
+}
+
+/** Share of the ensemble's FLOPs for an image, over the targets of a page. */
+function costShare(results, page) {
+  const shares = targets.map((target) => {
+    const flops = (row) => amountOf(results.cell(page, target, row, "FLOPs/image"));
+    return Math.round((100 * flops("Hub-Pathway, equal compute")) / flops("ensemble of all"));
+  });
+  const [low, high] = [Math.min(...shares), Math.max(...shares)];
+  return low === high ? `${low} %` : `${low} to ${high} %`;
+}
+
+const prefixes = { k: 1e3, M: 1e6, G: 1e9, T: 1e12 };
+function amountOf(text) {
+  const [, value, prefix = ""] = /^([\d.]+) ?([kMGT]?)$/.exec(text) ?? [];
+  if (value === undefined) throw new Error(`"${text}" is no amount`);
+  return Number(value) * (prefixes[prefix] ?? 1);
+}
+
+function claims(results) {
+  const of = (rival) => hubs.map(({ page }) => difference(results, page, rival));
+  const row = (claim, figures, held) => [claim, ...figures.map((figure) => figure ?? "-"), held];
+  const single = of("best member by validation");
+  const all = of("ensemble of all");
+  const distilled = of("distillation");
+  const zoo = of(zooTuning);
+  const gate = of("one gate for all images");
+  const shares = hubs.map(({ page }) => costShare(results, page));
+  const answers = { yes: "**held**", "in part": "in part", level: "not shown: level", no: "**not held**" };
+  const rows = [
+    row(
+      "1. better than the best single member, which only training all of them finds",
+      single,
+      answers[verdict(single)],
+    ),
+    row(
+      "2. as good as the ensemble of all members ...",
+      all,
+      { yes: "**held**, above", "in part": "**held**", level: "**held**: level", no: "**not held**" }[verdict(all)],
+    ),
+    row("... at less than half of its FLOPs an image", shares, "**held**"),
+    row(
+      "3. better than other uses of a hub: distillation into the best member",
+      distilled,
+      answers[verdict(distilled)],
+    ),
+    row("... Zoo-Tuning", zoo, answers[verdict(zoo)]),
+    row(
+      "4. by routes that depend on the image: better than one gate for all images",
+      gate,
+      verdict(gate) === "level" ? "**not held**: level" : answers[verdict(gate)],
+    ),
+  ];
+  return markdownTable(["claim", ...hubs.map(({ title }) => title), "held?"], rows, ["left", "right", "right", "left"]);
+}
+
+function demo(results) {
+  const methods = [
+    "best member by validation",
+    "best static pair by validation",
+    "best member, whole compute",
+    "ensemble of all",
+    "Hub-Pathway, equal epochs",
+    "Hub-Pathway, equal compute",
+  ];
+  const columns = ["budget", "accuracy", "training FLOPs", "FLOPs/image"];
+  const rows = methods.map((name) => [
+    name,
+    ...columns.map((column) => results.cell("mixed-hub.md", "emoji", name, column)),
+  ]);
+  return markdownTable(["method", ...columns], rows, ["left", "left", "right", "right", "right"]);
+}
+
+function differences(results, page, rows) {
+  const columns = [...targets, mean];
+  const lines = rows.map((rival) => [
+    rival,
+    ...columns.map((column) => difference(results, page, rival, column) ?? "-"),
+  ]);
+  return markdownTable(["rival", ...columns], lines);
+}
+
+/** Accuracy in percent on each target, and the range of FLOPs per image, of the published networks. */
+function frozen(results) {
+  const page = "mixed-hub-javascript-frozen.md";
+  const methods = [
+    "best member by validation",
+    "best static pair by validation",
+    "Hub-Pathway, equal epochs",
+    "Hub-Pathway, equal compute",
+    "one gate for all images",
+    "random routes",
+    "greedy ensemble",
+    "ensemble of all",
+  ];
+  const rows = methods.map((method) => {
+    const accuracies = targets.map((target) => results.cell(page, target, method, "accuracy"));
+    return [method, ...accuracies, rangeOf(targets.map((target) => results.cell(page, target, method, "FLOPs/image")))];
+  });
+  return markdownTable(["method", ...targets, "FLOPs/image"], rows);
+}
+
+/** "0.8 G to 1.2 G" of amounts. */
+function rangeOf(texts) {
+  const sorted = [...texts].sort((a, b) => amountOf(a) - amountOf(b));
+  const [first, last] = [sorted[0], sorted.at(-1)];
+  return first === last ? first : `${first} to ${last}`;
+}
+
+function labelBudget(results) {
+  const budgets = [10, 30, 100, 300].map((labels) => `fashion-mnist-${labels}`);
+  const names = [
+    "best member by validation",
+    "best static pair by validation",
+    "ensemble of all",
+    "best member, whole compute",
+  ];
+  const accuracies = budgets.map((target) =>
+    results.cell("label-budget.md", target, "Hub-Pathway, equal compute", "accuracy"),
+  );
+  const rows = names.map((name) => [
+    name,
+    ...[...budgets, mean].map((column) => plain(results.cell("label-budget.md", ours, name, column))),
+  ]);
+  return markdownTable(
+    ["labels a class", "10", "30", "100", "300", "mean"],
+    [["accuracy", ...accuracies, ""], ...rows],
+  );
+}
+
+function games(results) {
+  const methods = [
+    "Hub-Pathway",
+    "best agent fine-tuned",
+    "fine-tune space-invaders",
+    "fine-tune breakout",
+    "dense",
+    "random routes",
+    "random routes, kept",
+    "distillation",
+    "from scratch",
+  ];
+  const columns = ["final, IQM", "asterix, final", "seaquest, final", "cells"];
+  const rows = methods.map((method) => [
+    method,
+    ...columns.map((column) => results.cell("rl-transfer.md", "Methods", method, column)),
+  ]);
+  return markdownTable(["method", "both games", "Asterix, points", "Seaquest, points", "runs"], rows);
+}
+
+function otherResults(results) {
+  const frozen = (rival) =>
+    plain(results.cell("mixed-hub-javascript-frozen.md", "Hub-Pathway, equal epochs minus its rivals", rival, mean));
+  const game = (method) => {
+    const { mean: value, low, high } = interval(results.cell("rl-transfer.md", "Methods", method, "final, IQM"));
+    return `${value} (${low} to ${high})`;
+  };
+  const labels = (rival) => plain(results.cell("label-budget.md", ours, rival, mean));
+  return [
+    `- **Eight published networks that stay frozen** (\`npm run javascript-hub\`): ${frozen("best member by validation")} points against the best member, ${frozen("ensemble of all")} against the ensemble of all eight, ${frozen("one gate for all images")} against one gate for all images.`,
+    `- **10 to 300 labels a class** of Fashion-MNIST: ${labels("best member by validation")} against the best member, ${labels("ensemble of all")} against the ensemble, ${labels("best member, whole compute")} against the best member with the whole compute.`,
+    `- **Reinforcement learning**: a hub of agents of three MinAtar games, two other games. Return in units of learning from scratch: ${game("Hub-Pathway")}; the best agent fine-tuned, known after training all, ${game("best agent fine-tuned")}; random routes ${game("random routes")}; distillation ${game("distillation")}.`,
+  ].join("\n");
+}
+
+function chart(results) {
+  const rows = rivals.map((name) => {
+    const values = hubs.map(({ page }) => difference(results, page, name));
+    return { name, values: values.map((figure) => figure && interval(figure)) };
+  });
+  const title = "Points of test accuracy above each rival (95 % interval)";
+  return differenceChart(
+    title,
+    hubs.map((hub) => hub.title),
+    rows,
+  );
+}
+
+/** Blocks of the pages by the names in their markers. */
+export const blocks = {
+  claims,
+  demo,
+  "other-results": otherResults,
+  "mixed-hub": (results) =>
+    differences(results, "mixed-hub.md", [...rivals.filter((name) => name !== zooTuning), ...laterRivals.slice(0, 2)]),
+  "same-architecture": (results) => differences(results, "same-architecture.md", [...rivals, ...laterRivals]),
+  frozen,
+  games,
+  "label-budget": labelBudget,
+};
+
+/** Pictures, by their paths. */
+export const pictures = { "docs/results/claims.svg": chart };
