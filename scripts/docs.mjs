@@ -6,6 +6,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { blocks, pictures } from "./docs/blocks.mjs";
+import { checkPages } from "./docs/pages.mjs";
 import { ResultPages } from "./docs/tables.mjs";
 
 /** Pages with markers. */
@@ -37,9 +38,11 @@ const current = (path) => {
 
 /** @returns {string[]} files whose figures are not those of the results */
 export function checkFigures(root) {
-  return [...written(root)]
-    .filter(([file, text]) => current(join(root, file)) !== text)
-    .map(([file]) => `${file}: its figures are not those of the results: npm run docs`);
+  const drifted = [...written(root)].filter(([file, text]) => current(join(root, file)) !== text);
+  return [
+    ...checkPages(root, new ResultPages(root)),
+    ...drifted.map(([file]) => `${file}: its figures are not those of the results: npm run docs`),
+  ];
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

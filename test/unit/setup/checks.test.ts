@@ -1,9 +1,9 @@
 /** The repository's own checks see what they are there for. */
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
-import { load, temporaryFolder } from "./support.ts";
+import { load, root, temporaryFolder } from "./support.ts";
 
 type Check = (root: string, files: string[]) => string[];
 const { checkImports, importsOf } = await load<{
@@ -14,6 +14,7 @@ const { checkCircles, circlesIn } = await load<{
   checkCircles: Check;
   circlesIn(graph: Map<string, string[]>): string[][];
 }>("scripts/checks/circles.mjs");
+const { checkFigures } = await load<{ checkFigures(root: string): string[] }>("scripts/docs.mjs");
 const { checkLengths } = await load<{ checkLengths: Check }>("scripts/checks/sizes.mjs");
 const { checkNames } = await load<{ checkNames: Check }>("scripts/checks/names.mjs");
 const { checkHubs } = await load<{ checkHubs: Check }>("scripts/checks/hub-hashes.mjs");
@@ -71,6 +72,23 @@ test("circles: type-only imports close one too, and each is named once", () => {
     ["c", ["c"]],
   ]);
   assert.deepEqual(circlesIn(graph), [["a", "b"], ["c"]]);
+});
+
+test("figures: pages that were edited by hand, their tables and what is made of them", () => {
+  using folder = temporaryFolder();
+  const page = (name: string): string => join(folder.path, name);
+  const edit = (name: string, from: string, to: string) => {
+    const text = readFileSync(page(name), "utf8");
+    assert.ok(text.includes(from), `${name} has no ${from}`);
+    writeFileSync(page(name), text.replace(from, to));
+  };
+  cpSync(join(root, "README.md"), page("README.md"));
+  cpSync(join(root, "docs/results"), page("docs/results"), { recursive: true, filter: (path) => !/cells$/.test(path) });
+  assert.deepEqual(checkFigures(folder.path), []);
+  edit("docs/results/label-budget.md", "| ensemble of all | all members | ", "| ensemble of all | all members | 9");
+  assert.match(checkFigures(folder.path).join("\n"), /^docs\/results\/label-budget\.md: \S+, ensemble of all: 9/);
+  edit("README.md", "<!-- figures: claims -->\n", "<!-- figures: claims -->\n9\n");
+  assert.match(checkFigures(folder.path).join("\n"), /\nREADME\.md: its figures are not those of the results/);
 });
 
 test("lengths: long files, the native part and the method in all", () => {
