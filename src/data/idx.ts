@@ -3,7 +3,7 @@ import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs"
 import { UserError } from "../torch/index.ts";
 import type { Item } from "./types.ts";
 
-interface IdxHeader {
+export interface IdxHeader {
   sizes: number[];
   /** Bytes before the data. */
   offset: number;

@@ -39,7 +39,7 @@ interface Rows {
   items: Item[];
 }
 
-interface StoreParts {
+export interface StoreParts {
   set: DecodedSet;
   rows: Rows;
   decoding: DecodeOptions;

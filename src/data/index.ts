@@ -10,15 +10,17 @@ export {
   mixup,
 } from "./augment.ts";
 export { checkDataset, type DatasetReport } from "./check-dataset.ts";
-export { forEachConcurrently, type Progress } from "./concurrent.ts";
-export { type ContentHash, contentHashes } from "./content-hash.ts";
+export { forEachConcurrently, type Progress, type Watched } from "./concurrent.ts";
+export { type ContentHash, contentHashes, type HashOptions } from "./content-hash.ts";
 export { type DecodeOptions, decodeImage, defaultPixelLimit, UnreadableImage } from "./decode.ts";
 export { readIndex as readDecodedIndex } from "./decoded-set.ts";
+export type { Duplicates } from "./duplicates.ts";
 export { kindOfName } from "./formats.ts";
-export { idxItems, readIdxHeader } from "./idx.ts";
+export { type IdxHeader, idxItems, readIdxHeader } from "./idx.ts";
 export { imageFolder } from "./image-folder.ts";
-export { ImageStore, type StoreOptions } from "./image-store.ts";
+export { ImageStore, type StoreOptions, type StoreParts } from "./image-store.ts";
 export { LoadedBatch, Loader, type LoaderOptions, viewOf } from "./loader.ts";
+export type { PrintFile } from "./prints.ts";
 export { publishedDatasets } from "./published/index.ts";
 export { fetchDataset, findDataset, isFetched, knownDatasets, openDataset } from "./registry.ts";
 export { type Split, type SplitOptions, splitDataset } from "./split.ts";

@@ -2,7 +2,7 @@
 export { AdamW, type AdamWGroup, type AdamWOptions } from "./adamw.ts";
 export { clipGradNorm } from "./clip.ts";
 export { EMA } from "./ema.ts";
-export { type GroupOptions, Optimizer, type OptimizerState, type ParameterGroup } from "./optimizer.ts";
+export { type GroupOptions, Optimizer, type OptimizerState, type ParameterGroup, type Update } from "./optimizer.ts";
 export {
   constant,
   cosine,

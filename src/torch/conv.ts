@@ -1,7 +1,7 @@
 /** Convolutions, kept clear of a fault of the library. B images, C channels, H and W pixels. */
 import { ops, type Tensor } from "./tensor.ts";
 
-type Pair = number | readonly number[];
+export type Pair = number | readonly number[];
 
 /** Channels that oneDNN's AVX-512 kernels take at a time. */
 const channelBlock = 16;
@@ -41,7 +41,7 @@ export function conv2d(
   return ops.conv2d(ops.slice(rows, -1, undefined, undefined, right), weight, bias);
 }
 
-interface Windows {
+export interface Windows {
   readonly stride: readonly number[];
   readonly padding: readonly number[];
   readonly dilation: readonly number[];

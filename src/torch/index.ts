@@ -1,6 +1,6 @@
 /** libtorch for TypeScript: tensors, typed operators, autograd, ownership, random streams. */
 export { type CallHook, call, setCallHook } from "./call.ts";
-export { conv2d, convNd, convTransposeNd, isNarrowPointwise } from "./conv.ts";
+export { conv2d, convNd, convTransposeNd, isNarrowPointwise, type Pair, type Windows } from "./conv.ts";
 export { ownProcess } from "./environment.ts";
 export { ConfigError, Interrupted, TorchError, UserError } from "./errors.ts";
 export {
@@ -29,10 +29,21 @@ export { countFlops } from "./flops.ts";
 export { Generator } from "./generator.ts";
 export { hashKeys, keyedRandom, shuffled } from "./keyed-random.ts";
 export { findDevice, getNumThreads, loadedLibrary, memory, setNumThreads, trimMemory } from "./library.ts";
-export { autocast, enableGrad, grad, inferenceMode, isGradEnabled, noGrad, normalMode } from "./modes.ts";
-export type { Dtype, MemoryFormat, TypedArray } from "./native.ts";
-export { ensureResident, park, unpark } from "./parking.ts";
+export {
+  type AutocastOptions,
+  autocast,
+  enableGrad,
+  type GradOptions,
+  grad,
+  inferenceMode,
+  isGradEnabled,
+  noGrad,
+  normalMode,
+} from "./modes.ts";
+export type { Dtype, Handle, MemoryFormat, TypedArray } from "./native.ts";
+export type { Operators } from "./ops.generated.ts";
+export { ensureResident, park, type Restore, unpark } from "./parking.ts";
 export { drawInto, RandomStreams, seedOf } from "./random.ts";
-export { allOrNothing, disposeTree, keep, scope } from "./scope.ts";
+export { allOrNothing, disposeTree, keep, type Owned, scope } from "./scope.ts";
 export { Script } from "./script.ts";
-export { type NestedNumbers, ops, Tensor } from "./tensor.ts";
+export { type Dim, type NestedNumbers, ops, type Sampling, Tensor } from "./tensor.ts";

@@ -11,7 +11,7 @@ import { Owned } from "./scope.ts";
 export const ops = functions as Operators<Tensor>;
 
 export type NestedNumbers = number | NestedNumbers[];
-type Dim = number | readonly number[];
+export type Dim = number | readonly number[];
 
 export class Tensor extends Owned {
   #shape: readonly number[] | undefined;
