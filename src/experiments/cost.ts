@@ -51,14 +51,13 @@ function predictors(request: ExperimentRequest): { name: string; predictor: Pred
   const names = hub.manifest.members.map((member) => member.name);
   const single = (name: string) =>
     new MemberLearner(firstOf(loadMembers(hub, { names: [name] })), task, seedOf(0, name));
-  const pathway = (k: number, randomRoutes: boolean) =>
+  const pathway = (k: number, isRandom: boolean) =>
     new PathwayLearner({
       members: loadMembers(hub),
       task,
-      config: { k },
+      config: { k, generatorKind: isRandom ? "random" : "light" },
       seed: 0,
       imageSize: side,
-      randomRoutes,
     });
   return [
     ...names.map((name) => ({ name, predictor: single(name) })),

@@ -8,7 +8,6 @@ import { PathwayLearner } from "./pathway-learner.ts";
 
 /** How a method differs from Hub-Pathway. */
 interface Variation {
-  randomRoutes?: boolean;
   freshMembers?: boolean;
   takesPrior?: boolean;
   freezesMembers?: boolean;
@@ -19,7 +18,7 @@ interface Variation {
 }
 
 function pathwayMethod(name: string, variation: Variation = {}): Method {
-  const { randomRoutes, freshMembers: fresh = false, defaults, fixed = [], ...rest } = variation;
+  const { freshMembers: fresh = false, defaults, fixed = [], ...rest } = variation;
   const known = Object.keys(defaultPathwayConfig).filter((choice) => !(fixed as readonly string[]).includes(choice));
   const configOf = (choices: Choices, m: number) => ({ ...defaults?.(m), ...choices }) as Partial<PathwayConfig>;
 
@@ -31,7 +30,6 @@ function pathwayMethod(name: string, variation: Variation = {}): Method {
       seed: context.options.seed,
       imageSize: context.data.imageSize,
       prior: context.prior,
-      randomRoutes: randomRoutes ?? false,
       freshMembers: fresh,
     });
     await context.fit("hub-pathway", learner);
@@ -50,7 +48,11 @@ function pathwayMethod(name: string, variation: Variation = {}): Method {
 
 export const hubPathway: Method = pathwayMethod("hub-pathway", { takesPrior: true, freezesMembers: true });
 
-export const randomRouting: Method = pathwayMethod("random-routing", { randomRoutes: true, freezesMembers: true });
+export const randomRouting: Method = pathwayMethod("random-routing", {
+  freezesMembers: true,
+  defaults: () => ({ generatorKind: "random" }),
+  fixed: ["generatorKind"],
+});
 
 export const globalGate: Method = pathwayMethod("global-gate", {
   takesPrior: true,

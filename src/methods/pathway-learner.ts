@@ -1,14 +1,7 @@
-/** Hub-Pathway as a learner of the training loop; with random routes instead of the generator's as a control. */
+/** Hub-Pathway as a learner of the training loop. */
 import { HubMember } from "../hub/index.ts";
 import type { Module, Standardize } from "../nn/index.ts";
-import {
-  HubPathway,
-  type PathwayConfig,
-  type PathwayMember,
-  type Routing,
-  randomRoutes,
-  type StoredFeatures,
-} from "../pathway/index.ts";
+import { HubPathway, type PathwayConfig, type PathwayMember, type StoredFeatures } from "../pathway/index.ts";
 import { inferenceMode, noGrad, RandomStreams, scope, type Tensor, tensor } from "../torch/index.ts";
 import {
   type BatchSource,
@@ -31,8 +24,6 @@ export interface PathwayLearnerOptions {
   config: Partial<PathwayConfig>;
   seed: number;
   imageSize: number;
-  /** Routes drawn at random, in training and evaluation: what the generator's choice is worth. */
-  randomRoutes?: boolean;
   prior?: readonly number[] | undefined;
   /** The members' weights are new: they learn as fast as new layers do. */
   freshMembers?: boolean | undefined;
@@ -50,7 +41,6 @@ export class PathwayLearner implements Learner {
   readonly #members: readonly PathwayMember[];
   readonly #present: readonly number[];
   readonly #task: Task;
-  readonly #random: boolean;
   readonly #fresh: boolean;
   readonly #seed: number;
   readonly #generatorFlops: number;
@@ -65,7 +55,6 @@ export class PathwayLearner implements Learner {
     this.#members = options.members;
     this.#present = options.present ?? options.members.map((_, i) => i);
     this.#task = options.task;
-    this.#random = options.randomRoutes ?? false;
     this.#fresh = options.freshMembers ?? false;
     this.#seed = options.seed;
     this.backbones = options.members.map((member) => member.backbone);
@@ -80,8 +69,8 @@ export class PathwayLearner implements Learner {
     });
     this.k = this.module.config.k;
     this.module.temperature();
-    this.#generatorFlops = this.#random ? 0 : this.module.generator.flops(options.imageSize);
-    this.#stemFlops = this.#random ? 0 : this.module.generator.stemFlops(options.imageSize);
+    this.#generatorFlops = this.module.isRandom ? 0 : this.module.generator.flops(options.imageSize);
+    this.#stemFlops = this.module.isRandom ? 0 : this.module.generator.stemFlops(options.imageSize);
   }
 
   /** Members that are kept. */
@@ -127,12 +116,12 @@ export class PathwayLearner implements Learner {
   }
 
   step(batch: TrainBatch, progress: number): StepResult {
-    const routing = this.#random ? this.#randomRouting(batch.images) : this.module.route(batch.images, progress);
+    const routing = this.module.route(batch.images, progress);
     const output = this.module.execute(batch.images, routing, batch.features);
     const losses = this.module.losses(
       output,
       (logits, rows) => this.#task.rowLoss(logits, rows ? batch.targets.index_select(0, rows) : batch.targets),
-      this.#random ? 1 : progress,
+      progress,
     );
     const rows = routing.rows.map((own) => own.length);
     const computed = batch.features ? 0 : rows.reduce((sum, n, i) => sum + n * (this.#members[i]?.flops ?? 0), 0);
@@ -169,7 +158,7 @@ export class PathwayLearner implements Learner {
   async settle(batches: BatchSource, signal?: AbortSignal): Promise<void> {
     const { module } = this;
     const m = this.#members.length;
-    if (this.#random || module.config.k >= m) return;
+    if (module.isRandom || module.config.k >= m) return;
     const sums = temperatures.map(() => 0);
     const work = { work: "fit of the temperature", signal };
     await forEachBatch(batches.epoch(0, 0), work, ({ images, targets, features }) => {
@@ -200,20 +189,18 @@ export class PathwayLearner implements Learner {
   }
 
   #predict(images: Tensor, stored: StoredFeatures | undefined, k: number, allowed: readonly number[]): Prediction {
-    const routing = this.#random
-      ? this.#randomRouting(images, k, allowed)
-      : this.module.route(images, undefined, k, allowed);
+    const routing = this.module.route(images, undefined, k, allowed);
     const output = this.module.execute(images, routing, stored);
     const probabilities = this.#task.probabilities(output.logits);
-    return { probabilities, weights: routing.weights, ...(this.#random ? {} : { scores: routing.scores }) };
+    return { probabilities, weights: routing.weights, ...(this.module.isRandom ? {} : { scores: routing.scores }) };
   }
 
   /** Random routes may take any member; the generator's first stages are made from a member's, and then loaded. */
   keep(unused: ReadonlySet<string>): Kept {
-    const { config } = this.module;
+    const { config, isRandom } = this.module;
     const shared = config.generatorKind === "member-stem" ? this.#members.find(hasStem) : undefined;
     const kept = this.#members.filter(
-      (member, i) => this.#present.includes(i) && (this.#random || member === shared || !unused.has(member.name)),
+      (member, i) => this.#present.includes(i) && (isRandom || member === shared || !unused.has(member.name)),
     );
     const members = kept.filter((member) => member instanceof HubMember);
     const planned = this.#members.map((member) => {
@@ -224,7 +211,6 @@ export class PathwayLearner implements Learner {
         kind: "pathway",
         members: planned,
         config: { ...config },
-        randomRoutes: this.#random,
         seed: this.#seed,
         standardized: this.#isStandardized,
       },
@@ -241,12 +227,6 @@ export class PathwayLearner implements Learner {
     this.module.dispose();
     for (const member of this.#members) if (member instanceof HubMember) member.dispose();
     this.streams.dispose();
-  }
-
-  #randomRouting(images: Tensor, k = this.k, allowed?: readonly number[]): Routing {
-    const scores = noGrad(() => this.module.generator.forward(images));
-    const stream = this.streams.stream(this.module.training ? "noise" : "random-routes");
-    return this.module.along(scores, randomRoutes(images.size(0), this.#members.length, k, stream, allowed));
   }
 }
 

@@ -79,15 +79,16 @@ function restorePathway(
   imageSize: number,
 ): PathwayLearner {
   // Before there is anything to release.
-  const config = resolvePathwayConfig(plan.config, plan.members.length);
+  const choices = plan.randomRoutes ? { ...plan.config, generatorKind: "random" as const } : plan.config;
+  const config = resolvePathwayConfig(choices, plan.members.length);
   const kept = plan.members.filter((member) => member.kept).length;
   if (kept < config.k) throw new UserError(`k is ${config.k}, and it keeps ${kept} models`);
   const members = plan.members.map(({ name, featureWidth, kept }) =>
     kept ? source.member(name) : new AbsentMember(name, featureWidth),
   );
   const present = plan.members.flatMap(({ kept }, i) => (kept ? [i] : []));
-  const { randomRoutes, seed } = plan;
-  return new PathwayLearner({ members, present, task, config, seed, randomRoutes, imageSize, device: source.device });
+  const { seed } = plan;
+  return new PathwayLearner({ members, present, task, config, seed, imageSize, device: source.device });
 }
 
 /** Backbones of all members: the parts that have their weights already. */

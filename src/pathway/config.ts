@@ -37,10 +37,10 @@ export interface PathwayConfig {
   /** Channels of the generator's first stage. */
   generatorWidth: number;
   /**
-   * An own light network, a frozen copy of the first stages of the hub's first member that has them, or one learned score
-   * of each model whatever the input (a control).
+   * An own light network, or a frozen copy of the first stages of the hub's first member that has them. Controls: one
+   * learned score of each model whatever the input, or routes by chance with equal weights, in evaluation too.
    */
-  generatorKind: "light" | "member-stem" | "global";
+  generatorKind: "light" | "member-stem" | "global" | "random";
 }
 
 export const defaultPathwayConfig: PathwayConfig = {
@@ -65,7 +65,7 @@ export const defaultPathwayConfig: PathwayConfig = {
 const names = {
   aggregation: ["logits", "probabilities", "features", "concat"],
   noise: ["scheduled", "learned", "none"],
-  generatorKind: ["light", "member-stem", "global"],
+  generatorKind: ["light", "member-stem", "global", "random"],
 } as const;
 
 /**

@@ -41,7 +41,7 @@ export interface HubPathwayOptions {
   /** Outputs C of the target task. */
   outputs: number;
   config: Partial<PathwayConfig>;
-  /** The run's streams: "init" draws new layers, "noise" the exploration. */
+  /** The run's streams: "init" draws new layers, "noise" the exploration, "random-routes" what evaluation leaves to chance. */
   streams: RandomStreams;
   /** Prior of the exploration loss over the m models; uniform when left out. */
   prior?: readonly number[] | undefined;
@@ -79,6 +79,7 @@ export class HubPathway extends Module {
   #standardizers: readonly Standardize[] = [];
   #temperature: Tensor | undefined;
   readonly #noise: Generator;
+  readonly #streams: RandomStreams;
 
   constructor(options: HubPathwayOptions) {
     super();
@@ -88,6 +89,7 @@ export class HubPathway extends Module {
     this.members = members;
     this.#prior = options.prior;
     this.#noise = streams.stream("noise");
+    this.#streams = streams;
     for (const member of members) this.module(`members.${member.name}`, member.backbone);
     this.heads = members.map((member) => {
       const head = new Linear(member.featureWidth, outputs, { generator: init, ...(device ? { device } : {}) });
@@ -119,16 +121,21 @@ export class HubPathway extends Module {
    * @param allowed models that evaluation may activate; all when left out
    */
   route(images: Tensor, progress?: number, k = this.config.k, allowed?: readonly number[]): Routing {
-    const m = this.members.length;
+    if (this.isRandom) return this.#byChance(images, k, allowed, progress === undefined ? "random-routes" : "noise");
     if (progress === undefined) return this.routeBy(this.generator.forward(images), k, this.#tau(k), allowed);
-    if (progress < this.config.warmup) {
-      const scores = noGrad(() => this.generator.forward(images));
-      return this.along(scores, randomRoutes(scores.size(0), m, k, this.#noise, this.#allowedMembers(progress)));
-    }
+    if (progress < this.config.warmup) return this.#byChance(images, k, this.#allowedMembers(progress), "noise");
     const { scores, noiseScale: learned } = this.generator.score(images);
     const scale = learned ?? this.noiseScale(progress);
     const noisy = restrict(addNoise(scores, scale, this.#noise), this.#allowedMembers(progress));
     return this.#routing(scores, noisy, scale, k, this.config.tau);
+  }
+
+  /** Random routes: the control of the generator kind `random`, and the warm-up of the others. */
+  #byChance(images: Tensor, k: number, allowed: readonly number[] | undefined, stream: string): Routing {
+    const [rows, m] = [images.size(0), this.members.length];
+    const zeroes = () => zeros([rows, m], { device: images.device });
+    const scores = this.isRandom ? zeroes() : noGrad(() => this.generator.forward(images));
+    return this.along(scores, randomRoutes(rows, m, k, this.#streams.stream(stream), allowed));
   }
 
   /** Routes of known scores [B, m], as in evaluation. */
@@ -195,6 +202,11 @@ export class HubPathway extends Module {
     return this.#temperature;
   }
 
+  /** Routes are left to chance in all of training and in evaluation. */
+  get isRandom(): boolean {
+    return this.config.generatorKind === "random";
+  }
+
   /** Scale s of the scheduled noise; it falls linearly. */
   noiseScale(progress: number): number {
     if (this.config.noise === "none") return 0;
@@ -202,9 +214,10 @@ export class HubPathway extends Module {
     return first + (last - first) * Math.min(1, Math.max(0, progress));
   }
 
-  /** Weight of the exploration loss; it falls linearly to zero, or is constant. */
+  /** Weight of the exploration loss; it falls linearly to zero, or is constant. Chance needs none. */
   explorationWeight(progress: number): number {
     const { explorationWeight, explorationFade } = this.config;
+    if (this.isRandom) return 0;
     if (explorationFade === "constant") return explorationWeight;
     return explorationFade === 0 ? 0 : explorationWeight * Math.max(0, 1 - progress / explorationFade);
   }
@@ -224,6 +237,7 @@ export class HubPathway extends Module {
       light: () => undefined,
       "member-stem": () => stemOf(this.members),
       global: () => new BlindStem(4 * width),
+      random: () => undefined,
     };
     const common = { m: this.members.length, channels, learnedNoise: noise === "learned", generator, device };
     return new PathwayGenerator({ ...common, width, size, stem: stems[kind]() });

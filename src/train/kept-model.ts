@@ -46,7 +46,8 @@ const pathwayPlan = z.object({
     .min(1)
     .refine((all) => isDistinct(all.map(({ name }) => name)), "a member is named twice"),
   config: z.record(z.string(), z.unknown()),
-  randomRoutes: z.boolean(),
+  /** True in models of before the generator kind "random", whose config names the kind that was not asked. */
+  randomRoutes: z.boolean().optional(),
   seed: z.number(),
   standardized: z.boolean(),
 });

@@ -34,7 +34,8 @@ export interface RouterCell extends Figures {
 
 /** Trains and measures; leaves nothing behind. */
 export async function routerCell(setting: Setting, seed: number): Promise<RouterCell> {
-  const { world, members: kind, config, samples, steps, generatorFactor, testImages } = setting;
+  const { world, members: kind, samples, steps, generatorFactor, testImages } = setting;
+  const config = setting.randomRoutes ? { ...setting.config, generatorKind: "random" as const } : setting.config;
   const began = performance.now();
   const frozen = kind === "experts";
   const hub = frozen ? experts(world) : newcomers(world, setting.count ?? world.members, seed);
@@ -47,7 +48,6 @@ export async function routerCell(setting: Setting, seed: number): Promise<Router
     config,
     seed,
     imageSize: imageSide,
-    randomRoutes: setting.randomRoutes ?? false,
   });
   const schedule = { steps, frozen, generatorFactor, seed };
   try {

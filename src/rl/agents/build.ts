@@ -92,7 +92,8 @@ function overHub(
   const members = loadAgents(hub as Hub, form, agents);
   const channels = form.shape[0];
   try {
-    return new PathwayNetwork({ members, channels, outputs, kind, streams, config, memberRate, randomRoutes });
+    const choices = randomRoutes ? { ...config, generatorKind: "random" as const } : config;
+    return new PathwayNetwork({ members, channels, outputs, kind, streams, config: choices, memberRate });
   } catch (error) {
     for (const member of members) member.dispose();
     throw error;

@@ -20,11 +20,10 @@ import {
   pathwayWeights,
   type Routing,
   type RowLoss,
-  randomRoutes,
   routeMask,
   rowsByModel,
 } from "../../pathway/index.ts";
-import { ConfigError, type Generator, noGrad, type RandomStreams, type Tensor, tensor } from "../../torch/index.ts";
+import { ConfigError, type Generator, type RandomStreams, type Tensor, tensor } from "../../torch/index.ts";
 import type { AgentMember } from "./agent-member.ts";
 import {
   type Acted,
@@ -45,8 +44,6 @@ export interface PathwayNetworkOptions {
   streams: RandomStreams;
   /** Factor on the learning rate of the agents' networks. */
   memberRate: number;
-  /** Routes at random, in training and evaluation: what the generator's choice is worth. */
-  randomRoutes: boolean;
 }
 
 /**
@@ -66,7 +63,6 @@ export class PathwayNetwork implements TrainedNetwork {
   readonly flops: number;
   readonly #members: readonly AgentMember[];
   readonly #memberRate: number;
-  readonly #random: boolean;
 
   /** @throws ConfigError for choices that do not fit */
   constructor(options: PathwayNetworkOptions) {
@@ -74,7 +70,6 @@ export class PathwayNetwork implements TrainedNetwork {
     this.streams = streams;
     this.#members = members;
     this.#memberRate = options.memberRate;
-    this.#random = options.randomRoutes;
     this.memberNames = members.map((member) => member.name);
     const [, height, width] = members[0]?.backbone.inputShape ?? [channels, 1, 1];
     const side = Math.max(height, width);
@@ -88,23 +83,23 @@ export class PathwayNetwork implements TrainedNetwork {
     if (options.memberRate === 0) for (const { backbone } of members) backbone.requiresGrad_(false);
     prepareGenerator(this.module.generator, streams.stream("init"));
     const mean = members.reduce((sum, member) => sum + member.flops, 0) / members.length;
-    const generator = this.#random ? 0 : this.module.generator.flops(side);
+    const generator = this.module.isRandom ? 0 : this.module.generator.flops(side);
     this.flops = generator + this.module.config.k * mean;
     if (kind === "action-values") return;
     for (const head of this.#heads()) policyHead(head, streams.stream("init"));
   }
 
   act(x: Tensor, progress?: number): Acted {
-    const routing = this.#route(x, progress);
+    const routing = this.module.route(x, progress);
     const { outputs, routes } = { outputs: this.module.execute(x, routing).logits, routes: routesOf(routing) };
     const noise = routing.noisyScores.sub(routing.scores).toTypedArray() as Float32Array;
     return { outputs, kept: { routes, noise, warmup: this.#isEqual(progress) } };
   }
 
   losses(x: Tensor, rowLoss: RowLoss, progress: number, kept?: KeptRoutes): NetworkLoss {
-    const routing = kept ? this.#again(x, kept) : this.#route(x, progress);
+    const routing = kept ? this.#again(x, kept) : this.module.route(x, progress);
     const output = this.module.execute(x, routing);
-    const { total, task, exploration, exploitation } = this.module.losses(output, rowLoss, this.#random ? 1 : progress);
+    const { total, task, exploration, exploitation } = this.module.losses(output, rowLoss, progress);
     return { total, parts: { task, exploration, exploitation }, rows: routing.rows.map((own) => own.length) };
   }
 
@@ -129,26 +124,14 @@ export class PathwayNetwork implements TrainedNetwork {
     this.streams.dispose();
   }
 
-  #route(x: Tensor, progress?: number): Routing {
-    if (!this.#random) return this.module.route(x, progress);
-    const stream = this.streams.stream(progress === undefined ? "random-routes" : "noise");
-    const routes = randomRoutes(x.size(0), this.#members.length, this.module.config.k, stream);
-    return this.module.along(this.#scores(x), routes);
-  }
-
-  #scores(x: Tensor): Tensor {
-    const score = () => this.module.generator.forward(x);
-    return this.#random ? noGrad(score) : score();
-  }
-
   /** Whether routes of this time have equal constant weights. */
   #isEqual(progress?: number): boolean {
-    return this.#random || (progress !== undefined && progress < this.module.config.warmup);
+    return this.module.isRandom || (progress !== undefined && progress < this.module.config.warmup);
   }
 
   /** Kept routes under the generator's new scores. */
   #again(x: Tensor, { routes, noise, warmup }: KeptRoutes): Routing {
-    const scores = this.#scores(x);
+    const scores = this.module.generator.forward(x);
     if (warmup) return this.module.along(scores, routes);
     const { k, tau } = this.module.config;
     const noisyScores = scores.add(tensor(noise, { shape: scores.shape }));

@@ -112,7 +112,6 @@ function halves(kind: OutputKind, k: number, memberRate: number): PathwayNetwork
     config: { k, aggregation: "logits", explorationWeight: 0.1, warmup: 0.05 },
     streams: new RandomStreams(1),
     memberRate,
-    randomRoutes: false,
   });
 }
 
