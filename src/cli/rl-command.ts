@@ -128,9 +128,6 @@ function algorithmPlan({ algorithm: name, set = {} }: TrainFlags, form: Observat
   return { name, options: withSettings(usualDqnOptions(form), set, name) };
 }
 
-/** Settings that are one of several names. */
-const namedSettings: Readonly<Record<string, readonly string[]>> = { routes: ["redrawn", "kept"] };
-
 /** Settings that count something. */
 const counts: ReadonlySet<string> = new Set(
   "rollout epochs minibatches nSteps batchSize capacity trainEvery targetEvery".split(" "),
@@ -144,10 +141,6 @@ function withSettings<T extends object>(usual: T, set: Readonly<Record<string, u
     }
     const before = (usual as Record<string, unknown>)[name];
     if (counts.has(name)) requireCounts({ [name]: value as number });
-    const known = namedSettings[name];
-    if (known && !known.includes(String(value))) {
-      throw new ConfigError(`the setting ${name} is ${JSON.stringify(value)}: it must be ${known.join(" or ")}`);
-    }
     if (typeof value === "number" && !(value >= 0))
       throw new ConfigError(`the setting ${name} is ${value}: at least 0`);
     const isAlike = Array.isArray(before) ? isPair(value) : typeof value === typeof before;

@@ -133,7 +133,7 @@ const pathwayShape = {
   aggregation: text.optional().register(settings, {
     group: "Pathways",
     value: "<name>",
-    help: "how outputs are joined: logits, probabilities, features, concat",
+    help: "how outputs are joined: logits, probabilities, features",
     usually: "logits",
   }),
   tau: z

@@ -36,7 +36,6 @@ function variants(m: number): Variant[] {
     change("warm-up of 40 %", { warmup: 0.4 }),
     change("probabilities", { aggregation: "probabilities" }),
     change("features, beta 1", { aggregation: "features", beta: 1 }),
-    change("concat, beta 1", { aggregation: "concat", beta: 1 }),
     ...[1, 2, 4].map((tau) => change(`tau ${tau}`, { tau })),
     ...ks.map((k) => change(`k = ${k}`, { k })),
     change("generator of half the width", { generatorWidth: 4 }),

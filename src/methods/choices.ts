@@ -26,8 +26,25 @@ export function parseChoices<S extends z.ZodObject>(method: string, schema: S, c
 /** What a method's choices are when none is made; a default has to be given to every choice that decides anything. */
 export const defaultsOf = (schema: z.ZodObject): Choices => schema.parse({});
 
-/** @throws ConfigError when a name is not among the known ones */
+/** Choices that did not win (docs/results), and the last commit that has each; with values, these alone are retired. */
+const retired: Readonly<Record<string, { commit: string; values?: readonly string[] }>> = {
+  aggregation: { commit: "d500bc5", values: ["concat"] },
+  exploration: { commit: "13d1cbf" },
+  heldOut: { commit: "13d1cbf" },
+};
+
+/** @throws ConfigError when the choices name a retired one */
+export function refuseRetired(choices: Choices): void {
+  for (const [name, { commit, values }] of Object.entries(retired)) {
+    const value = choices[name];
+    if (value === undefined || (values && !values.includes(String(value)))) continue;
+    throw new ConfigError(`${name} ${String(value)} was retired, for it did not win: commit ${commit} has it`);
+  }
+}
+
+/** @throws ConfigError when a name is not among the known ones, or names what was retired */
 export function refuseUnknown(method: string, choices: Choices, known: readonly string[]): void {
+  refuseRetired(choices);
   const unknown = Object.keys(choices).filter((name) => !known.includes(name));
   if (unknown.length === 0) return;
   const there = known.length > 0 ? `its choices are: ${known.join(", ")}` : "it has none";

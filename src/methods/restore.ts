@@ -13,6 +13,7 @@ import {
   type PredictorPlan,
   type SinglePlan,
 } from "../train/index.ts";
+import { refuseRetired } from "./choices.ts";
 import { EnsemblePredictor } from "./ensemble-predictor.ts";
 import { MemberLearner } from "./member-learner.ts";
 import { PathwayLearner } from "./pathway-learner.ts";
@@ -79,6 +80,7 @@ function restorePathway(
   imageSize: number,
 ): PathwayLearner {
   // Before there is anything to release.
+  refuseRetired(plan.config);
   const choices = plan.randomRoutes ? { ...plan.config, generatorKind: "random" as const } : plan.config;
   const config = resolvePathwayConfig(choices, plan.members.length);
   const kept = plan.members.filter((member) => member.kept).length;

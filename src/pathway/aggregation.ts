@@ -4,6 +4,7 @@
  */
 import { LayerNorm, Linear, Module } from "../nn/index.ts";
 import { type Generator, ops, type Tensor, tensor, zeros } from "../torch/index.ts";
+import type { PathwayConfig } from "./config.ts";
 
 /** What one activated model computed for its rows. */
 export interface MemberOutput {
@@ -20,8 +21,6 @@ export interface MemberOutput {
   /** a_i of its rows, [n, 1]. */
   weights: Tensor;
 }
-
-export type AggregationName = "logits" | "probabilities" | "features" | "concat";
 
 export interface AggregationOptions {
   featureWidths: readonly number[];
@@ -42,10 +41,10 @@ export abstract class Aggregation extends Module {
 }
 
 /** The aggregation by its name. */
-export function createAggregation(name: AggregationName, options: AggregationOptions): Aggregation {
+export function createAggregation(name: PathwayConfig["aggregation"], options: AggregationOptions): Aggregation {
   if (name === "logits") return new LogitAggregation();
   if (name === "probabilities") return new ProbabilityAggregation();
-  return new FeatureAggregation(options, name === "concat");
+  return new FeatureAggregation(options);
 }
 
 /** The value of x with its gradient scaled by beta. */
@@ -75,26 +74,21 @@ class ProbabilityAggregation extends Aggregation {
   }
 }
 
-/** One task head over projected features: their weighted sum (`features`), or side by side (`concat`). */
+/** One task head g over the weighted sum of projected features: g(Σ over S of a_i norm(P_i f_i(x))). */
 class FeatureAggregation extends Aggregation {
   readonly #projections: Linear[];
   readonly #norms: LayerNorm[];
   readonly #head: Linear;
-  readonly #width: number;
-  readonly #concat: boolean;
 
-  constructor(options: AggregationOptions, concat: boolean) {
+  constructor(options: AggregationOptions) {
     super();
     const { generator, device, projectionWidth, featureWidths } = options;
     const common = { generator, ...(device ? { device } : {}) };
-    this.#concat = concat;
-    this.#width = projectionWidth;
     this.#projections = featureWidths.map((d, i) =>
       this.module(`projections.${i}`, new Linear(d, projectionWidth, common)),
     );
     this.#norms = featureWidths.map((_, i) => this.module(`norms.${i}`, new LayerNorm([projectionWidth], common)));
-    const width = concat ? projectionWidth * featureWidths.length : projectionWidth;
-    this.#head = this.module("head", new Linear(width, options.outputs, common));
+    this.#head = this.module("head", new Linear(projectionWidth, options.outputs, common));
   }
 
   override join(members: readonly MemberOutput[], batch: number, beta: number): Tensor {
@@ -104,14 +98,7 @@ class FeatureAggregation extends Aggregation {
       if (!projection || !norm) throw new RangeError(`no projection for model ${member.index}`);
       return norm.forward(projection.forward(scaleGradient(member.features, beta)));
     };
-    if (!this.#concat) return this.#head.forward(weightedSum(members, batch, project));
-    const total = this.#width * this.#projections.length;
-    const sum = weightedSum(members, batch, (member) => {
-      const own = project(member);
-      const before = member.index * this.#width;
-      return ops.constant_pad_nd(own, [before, total - before - this.#width]);
-    });
-    return this.#head.forward(sum);
+    return this.#head.forward(weightedSum(members, batch, project));
   }
 }
 

@@ -8,7 +8,7 @@ export interface PathwayConfig {
   /** Number of activated models k for each input, 1 … m. */
   k: number;
   /** How the activated models' knowledge is joined at the output. */
-  aggregation: "logits" | "probabilities" | "features" | "concat";
+  aggregation: "logits" | "probabilities" | "features";
   /**
    * Temperature of the weights over the activated models: 1 renormalises softmax(u~), larger is flatter. "equal" gives
    * each 1/k and the generator the gradient of temperature 1 (straight-through).
@@ -28,7 +28,7 @@ export interface PathwayConfig {
   beta: number;
   /** Fraction of training with random routes and equal weights, in which the generator does not learn. */
   warmup: number;
-  /** Shared width D of projected features, for the aggregations `features` and `concat`. */
+  /** Shared width D of projected features, for the aggregation `features`. */
   projectionWidth: number;
   /** Members allowed in one training step while exploring, warm-up included (all when the hub is not larger). */
   allowedMembers: number;
@@ -63,7 +63,7 @@ export const defaultPathwayConfig: PathwayConfig = {
 
 /** The values that a named choice can have. */
 const names = {
-  aggregation: ["logits", "probabilities", "features", "concat"],
+  aggregation: ["logits", "probabilities", "features"],
   noise: ["scheduled", "learned", "none"],
   generatorKind: ["light", "member-stem", "global", "random"],
 } as const;

@@ -1,11 +1,16 @@
 /**
  * Hub-Pathway: transfer learning from a hub of pre-trained models (Shu, Cao, Zhang, Wang, Long; NeurIPS 2022).
  *
- * For each input x the generator scores all m models (scores u); with noise while training, the k best are activated
- * (routes S(x)) and weighted (weights a). Each activated model i runs once on the rows that chose it; aggregation joins
- * their outputs into the prediction. The paper's abstract fixes this frame; the equations are this project's reading.
+ * The abstract, and where each of its sentences is (the preset `paper` takes them at their word, see config.ts):
+ * - "generates data-dependent pathway weights", "assign the pathway routes at the input level": `route`, for each input x
+ *   scores u(x), the k activated models S(x), and their weights a(x);
+ * - "noisy pathway generator": generator.ts, and `addNoise` in routing.ts;
+ * - "pathway aggregation at the output level": `execute`, and aggregation.ts;
+ * - "trained end-to-end with the target task-specific loss", "exploration loss", "each model is further trained by specific
+ *   data that activate it": the three terms of `losses`.
  *
- * B batch, m models, k activated models, C outputs of the task, d_i feature width of model i.
+ * B batch, m models, k activated models, C outputs of the task, d_i feature width of model i. The equations are this
+ * project's reading: only the abstract was at hand.
  */
 
 import { Linear, Module, Standardize } from "../nn/index.ts";
@@ -169,14 +174,20 @@ export class HubPathway extends Module {
   }
 
   /**
-   * Task loss of the aggregate, exploration, and exploitation: each activated model's mean over its own rows, then the mean
-   * over these models. A mean over all pairs would let a model that few rows choose learn at a fraction of the others' rate,
-   * so that its head never catches up (this project's choice).
+   * The loss of everything that learns: generator, heads, and members.
+   *
+   *   L = mean over x of l(F(x))                          F(x) = join over i in S(x) of a_i(x) h_i(f_i(x))
+   *     + w_explore(t) KL(mean over x of softmax(u(x)) || prior)
+   *     + w_exploit mean over i of (mean over x with i in S(x) of l(h_i(f_i(x))))
+   *
+   * The members' gradient of the first term is scaled by beta (`scaleGradient`). The third is a mean of means over the
+   * activated models: a mean over all pairs would let a model that few rows choose learn at a fraction of the others'
+   * rate, so that its head never catches up (this project's choice).
    */
-  losses(output: PathwayOutput, rowLoss: RowLoss, progress: number): PathwayLosses {
-    const task = rowLoss(output.logits).mean();
-    const exploration = klExploration(output.routing.scores, this.#prior);
-    const exploitation = ops.stack(output.members.map((own) => rowLoss(own.logits, own.rowIndex).mean())).mean();
+  losses({ logits, routing, members }: PathwayOutput, l: RowLoss, progress: number): PathwayLosses {
+    const task = l(logits).mean();
+    const exploration = klExploration(routing.scores, this.#prior);
+    const exploitation = ops.stack(members.map((i) => l(i.logits, i.rowIndex).mean())).mean();
     const total = task
       .add(exploration.mul(this.explorationWeight(progress)))
       .add(exploitation.mul(this.config.exploitationWeight));

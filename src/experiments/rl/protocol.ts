@@ -50,8 +50,6 @@ export interface TransferMethod {
   plan?: NetworkPlan;
   /** Starts from the hub's distilled student. */
   distilled?: boolean;
-  /** PPO keeps the routes that acted for the update; it draws new ones when left out. */
-  routes?: "kept";
   /** Seeds that are enough for it; all when left out. */
   seeds?: number;
 }
@@ -94,12 +92,6 @@ export function transferMethods({ sources }: Protocol): TransferMethod[] {
     { name: `${ours}, k = 1`, plan: pathway({ k: 1 }), seeds: tailSeeds },
     { name: `${ours}, agents frozen`, plan: pathway({ k: 2 }, { memberRate: 0 }), seeds: tailSeeds },
     { name: "random routes", plan: pathway({ k: 2 }, { randomRoutes: true }), seeds: tailSeeds },
-    ...[
-      { name: "dense", plan: pathway({ k: sources.length, tau: 1 }) },
-      { name: `${ours}, routes kept`, plan: pathway({ k: 2 }) },
-      { name: `${ours}, routes kept, outputs joined`, plan: pathway({ k: 2, aggregation: "logits" }) },
-      { name: `${ours}, routes kept, k = 1`, plan: pathway({ k: 1 }), seeds: tailSeeds },
-      { name: "random routes, kept", plan: pathway({ k: 2 }, { randomRoutes: true }) },
-    ].map((method): TransferMethod => ({ ...method, routes: "kept" })),
+    { name: "dense", plan: pathway({ k: sources.length, tau: 1 }) },
   ];
 }

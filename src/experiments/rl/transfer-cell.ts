@@ -56,9 +56,7 @@ export function transferCell(
     const out = join(folder, slug(method.name));
     if (!existsSync(join(out, "result.json"))) {
       const { network, hub } = await startOf(request, protocol, method, place, folder);
-      const { copies, targetSteps: totalSteps, algorithm: plain } = protocol;
-      const routes = method.routes ?? plain.options.routes;
-      const algorithm = { ...plain, options: { ...plain.options, routes } };
+      const { copies, targetSteps: totalSteps, algorithm } = protocol;
       await run({ environment: target, algorithm, network, hub, copies, totalSteps, seed, out });
     }
     return { target, method: method.name, seed, ...learningCurve(out) };

@@ -12,20 +12,11 @@ import { type Generator, noGrad, type RandomStreams, scope, type Tensor } from "
 /** What the outputs mean. */
 export type OutputKind = "policy-and-value" | "action-values";
 
-/** Routes drawn when acting, for the update of the same observations. */
-export interface KeptRoutes {
-  /** [n][k] */
-  routes: number[][];
-  /** [n, m]: what was added to the generator's scores; they are added to its scores in the update too. */
-  noise: Float32Array;
-  /** Drawn at random with equal weights. */
-  warmup: boolean;
-}
-
 export interface Acted {
   /** [n, O] */
   outputs: Tensor;
-  kept?: KeptRoutes;
+  /** [n][k]: the models of each row, over a hub. */
+  routes?: number[][];
 }
 
 export interface NetworkLoss {
@@ -48,9 +39,8 @@ export interface TrainedNetwork {
   /**
    * Loss of observations [n, C, H, W].
    * @param rowLoss loss of each row, of outputs [n, O] and the rows that they belong to
-   * @param kept routes of these observations; drawn anew when left out
    */
-  losses(x: Tensor, rowLoss: RowLoss, progress: number, kept?: KeptRoutes): NetworkLoss;
+  losses(x: Tensor, rowLoss: RowLoss, progress: number): NetworkLoss;
   /** Parameters, each group with its factor on the learning rate. */
   parameterGroups(): { params: Tensor[]; factor: number }[];
   dispose(): void;

@@ -3,11 +3,9 @@
  * features (or outputs) join under a policy and value head. n observations, m agents, k activated ones.
  *
  * Routes depend on noise, so a policy with routes is a policy of observation, routes and noise. An update draws them anew in
- * every pass, as the paper's training draws its noise: the importance ratio of PPO then compares a new pathway with the one
- * that acted and starts near 1, not at it, and every agent learns from most of the steps. With those that acted kept
- * (`routes: "kept"`; the noise too, since it is part of the weights of the activated agents) the ratio starts at exactly 1
- * and compares the same pathway before and after; agents then learned less (docs/results/rl-transfer.md). Learning from
- * replay has no such ratio, and its routes would be those of a generator of long ago: there they are always drawn anew.
+ * every pass, as the paper's training draws its noise. The importance ratio of PPO then compares a new pathway with the one
+ * that acted: it starts near 1, not at it, and every agent learns from most of the steps. Keeping the routes that acted was
+ * tried, and agents learned less (docs/results/rl-transfer.md).
  */
 import { refuseUnknown } from "../../methods/index.ts";
 import type { ObservationNetwork } from "../../models/index.ts";
@@ -17,22 +15,12 @@ import {
   HubPathway,
   type PathwayConfig,
   type PathwayGenerator,
-  pathwayWeights,
   type Routing,
   type RowLoss,
-  routeMask,
-  rowsByModel,
 } from "../../pathway/index.ts";
-import { ConfigError, type Generator, type RandomStreams, type Tensor, tensor } from "../../torch/index.ts";
+import type { Generator, RandomStreams, Tensor } from "../../torch/index.ts";
 import type { AgentMember } from "./agent-member.ts";
-import {
-  type Acted,
-  type KeptRoutes,
-  type NetworkLoss,
-  type OutputKind,
-  policyHead,
-  type TrainedNetwork,
-} from "./network.ts";
+import { type Acted, type NetworkLoss, type OutputKind, policyHead, type TrainedNetwork } from "./network.ts";
 
 export interface PathwayNetworkOptions {
   members: readonly AgentMember[];
@@ -75,9 +63,6 @@ export class PathwayNetwork implements TrainedNetwork {
     const side = Math.max(height, width);
     const config = { ...agentPathwayConfig(side), ...options.config };
     refuseUnknown("hub-pathway", config, Object.keys(defaultPathwayConfig));
-    if (config.noise === "learned") {
-      throw new ConfigError('noise "learned" cannot be kept with the routes: use "scheduled" or "none"');
-    }
     this.module = new HubPathway({ members, outputs, config, streams, channels });
     // Without gradients: they would count in the norm that is clipped.
     if (options.memberRate === 0) for (const { backbone } of members) backbone.requiresGrad_(false);
@@ -91,13 +76,11 @@ export class PathwayNetwork implements TrainedNetwork {
 
   act(x: Tensor, progress?: number): Acted {
     const routing = this.module.route(x, progress);
-    const { outputs, routes } = { outputs: this.module.execute(x, routing).logits, routes: routesOf(routing) };
-    const noise = routing.noisyScores.sub(routing.scores).toTypedArray() as Float32Array;
-    return { outputs, kept: { routes, noise, warmup: this.#isEqual(progress) } };
+    return { outputs: this.module.execute(x, routing).logits, routes: routesOf(routing) };
   }
 
-  losses(x: Tensor, rowLoss: RowLoss, progress: number, kept?: KeptRoutes): NetworkLoss {
-    const routing = kept ? this.#again(x, kept) : this.module.route(x, progress);
+  losses(x: Tensor, rowLoss: RowLoss, progress: number): NetworkLoss {
+    const routing = this.module.route(x, progress);
     const output = this.module.execute(x, routing);
     const { total, task, exploration, exploitation } = this.module.losses(output, rowLoss, progress);
     return { total, parts: { task, exploration, exploitation }, rows: routing.rows.map((own) => own.length) };
@@ -122,21 +105,6 @@ export class PathwayNetwork implements TrainedNetwork {
     this.module.dispose();
     for (const member of this.#members) member.dispose();
     this.streams.dispose();
-  }
-
-  /** Whether routes of this time have equal constant weights. */
-  #isEqual(progress?: number): boolean {
-    return this.module.isRandom || (progress !== undefined && progress < this.module.config.warmup);
-  }
-
-  /** Kept routes under the generator's new scores. */
-  #again(x: Tensor, { routes, noise, warmup }: KeptRoutes): Routing {
-    const scores = this.module.generator.forward(x);
-    if (warmup) return this.module.along(scores, routes);
-    const { k, tau } = this.module.config;
-    const noisyScores = scores.add(tensor(noise, { shape: scores.shape }));
-    const weights = pathwayWeights(noisyScores, routeMask(routes, scores), k, tau);
-    return { scores, noisyScores, noiseScale: 0, weights, rows: rowsByModel(routes, this.#members.length), k };
   }
 
   #heads(): { weight: Tensor; bias: Tensor | undefined }[] {

@@ -9,7 +9,6 @@
  */
 import { clipGradNorm } from "../../optim/index.ts";
 import { ConfigError, inferenceMode, ops, randperm, scope, type Tensor, tensor } from "../../torch/index.ts";
-import type { KeptRoutes } from "../agents/network.ts";
 import { encode, type ObservationForm, observationArray } from "../agents/observations.ts";
 import type { Observations, StepResult } from "../environments/index.ts";
 import { sampleActions, uniforms } from "./actions.ts";
@@ -43,8 +42,8 @@ export interface PpoOptions {
   valueWeight: number;
   entropyWeight: number;
   maxGradNorm: number;
-  /** Routes of a hub's agents in the update: drawn anew in every pass, or those that acted. */
-  routes: "redrawn" | "kept";
+  /** Routes of a hub's agents in the update: drawn anew in every pass. Part of runs' identities since there was a choice. */
+  routes: "redrawn";
 }
 
 export const defaultPpoOptions: PpoOptions = {
@@ -80,7 +79,6 @@ interface Rollout {
   values: Float32Array;
   advantages: Float32Array;
   returns: Float32Array;
-  kept: KeptRoutes | undefined;
 }
 
 export class Ppo implements Algorithm {
@@ -91,13 +89,19 @@ export class Ppo implements Algorithm {
   readonly #options: PpoOptions;
   readonly #optimizer: ReturnType<typeof adam>;
 
-  /** @throws ConfigError when minibatches would have less than the two steps that a standard deviation needs */
+  /** @throws ConfigError when minibatches have less than the two steps that a standard deviation needs, or for kept routes */
   constructor(setting: Setting, options: PpoOptions) {
     const played = options.rollout * setting.environment.n;
     if (played < 2 * options.minibatches) {
       throw new ConfigError(
         `a rollout of ${options.rollout} with ${setting.environment.n} copies has ${played} steps, too few for ` +
           `${options.minibatches} minibatches of at least 2: raise --copies or --set rollout=…, or lower --set minibatches=…`,
+      );
+    }
+    const { routes } = options as { routes: string };
+    if (routes !== "redrawn") {
+      throw new ConfigError(
+        `the setting routes is ${JSON.stringify(routes)}, which was retired: commit d500bc5 has it`,
       );
     }
     this.#setting = setting;
@@ -148,12 +152,10 @@ export class Ppo implements Algorithm {
     const actions = new Int32Array(T * n);
     const [logProbs, values, nextValues, rewards] = [0, 0, 0, 0].map(() => new Float32Array(T * n)) as Columns;
     const ends = new Uint8Array(T * n);
-    const routes: KeptRoutes[] = [];
     for (let t = 0; t < T; t++) {
       const at = t * n;
       observations.set(this.observations, t * size);
-      const { outputs, kept } = this.#act(this.observations, progress);
-      if (kept) routes.push(kept);
+      const outputs = this.#act(this.observations, progress);
       const chosen = sampleActions(outputs, n, A, uniforms(n, stream));
       actions.set(chosen.actions, at);
       logProbs.set(chosen.logProbs, at);
@@ -167,20 +169,17 @@ export class Ppo implements Algorithm {
       this.#valueCutOffs(result, progress, nextValues, at);
       this.observations = result.observations;
     }
-    const last = lastColumn(this.#act(this.observations, progress).outputs, A);
+    const last = lastColumn(this.#act(this.observations, progress), A);
     for (let i = 0; i < n; i++) if (!ends[(T - 1) * n + i]) nextValues[(T - 1) * n + i] = last[i] as number;
     this.#steps += T * n;
     const { advantages, returns } = advantageEstimates({ rewards, values, nextValues, ends }, n, gamma, lambda);
-    return { observations, actions, logProbs, values, advantages, returns, kept: joined(routes) };
+    return { observations, actions, logProbs, values, advantages, returns };
   }
 
-  #act(observations: Observations, progress: number): { outputs: Float32Array; kept: KeptRoutes | undefined } {
+  #act(observations: Observations, progress: number): Float32Array {
     const { form, network } = this.#setting;
     return scope(() =>
-      inferenceMode(() => {
-        const { outputs, kept } = network.act(encode(observations, form), progress);
-        return { outputs: outputs.toTypedArray() as Float32Array, kept };
-      }),
+      inferenceMode(() => network.act(encode(observations, form), progress).outputs.toTypedArray() as Float32Array),
     );
   }
 
@@ -195,13 +194,13 @@ export class Ppo implements Algorithm {
     for (const [j, i] of cut.entries()) {
       rows.set(finalObservations.subarray(i * form.elements, (i + 1) * form.elements), j * form.elements);
     }
-    const final = lastColumn(this.#act(rows, progress).outputs, A);
+    const final = lastColumn(this.#act(rows, progress), A);
     for (const [j, i] of cut.entries()) nextValues[at + i] = final[j] as number;
   }
 
   #learn(rollout: Rollout, progress: number): Progress {
     const { form, network } = this.#setting;
-    const { epochs, minibatches, routes } = this.#options;
+    const { epochs, minibatches } = this.#options;
     const R = rollout.actions.length;
     const stream = network.streams.stream("order");
     const rows: number[] = [];
@@ -214,9 +213,8 @@ export class Ppo implements Algorithm {
       const order = permutation.toNumbers();
       for (let part = 0; part < minibatches; part++) {
         const own = order.slice(Math.floor((part * R) / minibatches), Math.floor(((part + 1) * R) / minibatches));
-        const kept = rollout.kept && routes === "kept" ? selected(rollout.kept, own) : undefined;
         const isLast = epoch === epochs - 1 && part === minibatches - 1;
-        const step = this.#step(batch, own, kept, progress, isLast || firstShift === undefined);
+        const step = this.#step(batch, own, progress, isLast || firstShift === undefined);
         firstShift ??= step.logs["ratioShift"];
         addRows(rows, step.rows);
         if (isLast) logs = step.logs;
@@ -230,7 +228,6 @@ export class Ppo implements Algorithm {
   #step(
     batch: { observations: Tensor; columns: PpoColumns },
     own: readonly number[],
-    kept: KeptRoutes | undefined,
     progress: number,
     measured: boolean,
   ): { logs: Record<string, number>; rows: number[] } {
@@ -246,7 +243,7 @@ export class Ppo implements Algorithm {
         if (!rowIndex) aggregate = parts;
         return parts.loss;
       };
-      const result = network.losses(x, rowLoss, progress, kept);
+      const result = network.losses(x, rowLoss, progress);
       return { loss: result.total, logs: measured ? figures(aggregate, result.parts) : {}, rows: result.rows ?? [] };
     });
     finiteLoss(loss);
@@ -386,22 +383,6 @@ function lastColumn(outputs: Float32Array, A: number): Float32Array {
 /** Step t - 1 of copies whose episode goes on is followed by the value of step t. */
 function fillWhereGoing(nextValues: Float32Array, values: Float32Array, ends: Uint8Array, at: number, n: number): void {
   for (let row = at; row < at + n; row++) if (!ends[row - n]) nextValues[row - n] = values[row] as number;
-}
-
-/** Routes of T steps, one after the other. */
-function joined(steps: readonly KeptRoutes[]): KeptRoutes | undefined {
-  const [first] = steps;
-  if (!first) return undefined;
-  const noise = new Float32Array(steps.length * first.noise.length);
-  for (const [t, step] of steps.entries()) noise.set(step.noise, t * first.noise.length);
-  return { routes: steps.flatMap((step) => step.routes), noise, warmup: first.warmup };
-}
-
-function selected({ routes, noise, warmup }: KeptRoutes, rows: readonly number[]): KeptRoutes {
-  const m = noise.length / routes.length;
-  const own = new Float32Array(rows.length * m);
-  for (const [i, row] of rows.entries()) own.set(noise.subarray(row * m, (row + 1) * m), i * m);
-  return { routes: rows.map((row) => routes[row] ?? []), noise: own, warmup };
 }
 
 // ---- the log

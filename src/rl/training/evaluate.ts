@@ -97,8 +97,8 @@ export async function playEpisodes(request: PlayRequest): Promise<PlayResult> {
 function decide({ network, form }: PlayRequest, observations: Observations) {
   return scope(() =>
     inferenceMode(() => {
-      const { outputs, kept } = network.act(encode(observations, form));
-      return { outputs: outputs.toTypedArray() as Float32Array, routes: kept?.routes };
+      const { outputs, routes } = network.act(encode(observations, form));
+      return { outputs: outputs.toTypedArray() as Float32Array, routes };
     }),
   );
 }

@@ -1,12 +1,20 @@
 /** Controls: frozen and new members, global and dense gates; and how choices are refused. */
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { before, test } from "node:test";
 import { choice } from "../../../src/cli/flags.ts";
 import { type HubManifest, loadMembers, openHub } from "../../../src/hub/index.ts";
 import { freshMembers } from "../../../src/methods/from-scratch.ts";
-import { findMethod, type MemberLearner, methods, type PathwayLearner } from "../../../src/methods/index.ts";
-import { ConfigError, Generator, inferenceMode, rand, scope } from "../../../src/torch/index.ts";
-import { defaultTrainOptions, trainRun } from "../../../src/train/index.ts";
+import {
+  findMethod,
+  type MemberLearner,
+  methods,
+  type PathwayLearner,
+  restorePredictor,
+} from "../../../src/methods/index.ts";
+import { ConfigError, Generator, inferenceMode, rand, scope, type Tensor } from "../../../src/torch/index.ts";
+import { defaultTrainOptions, openRun, trainRun } from "../../../src/train/index.ts";
 import { temporaryFolder, writeSmallHub } from "../../support/small-hub.ts";
 import { writeZooHub, zooRequests } from "../../support/zoo-hub.ts";
 
@@ -97,6 +105,23 @@ test("first stages that the generator shares with a member are paid for, forward
   for (const part of [member, run.predictor, run.data]) part.dispose();
 });
 
+test("a run of before random routes were a generator kind opens, and its routes are random", async () => {
+  const run = await trainRun(request("chance", "random-routing", { choices: { k: 2, generatorWidth: 4 } }));
+  run.predictor.dispose();
+  run.data.dispose();
+  const path = join(run.folder.path, "model", "model.json");
+  const model = JSON.parse(readFileSync(path, "utf8"));
+  model.plan = { ...model.plan, randomRoutes: true, config: { ...model.plan.config, generatorKind: "light" } };
+  writeFileSync(path, JSON.stringify(model));
+  const opened = openRun(run.folder.path, restorePredictor);
+  using images = rand([40, 3, 24, 24], { generator: new Generator(1) });
+  const { weights, scores } = inferenceMode(() => opened.predictor.predict(images));
+  assert.equal(scores, undefined);
+  assert.ok(new Set(((weights as Tensor).toArray() as number[][]).map((row) => row.join())).size > 1);
+  weights?.dispose();
+  opened.dispose();
+});
+
 test("random members are trained as new layers, from weights that are not the hub's", async () => {
   const own = request("fresh", "random-members");
   const run = await trainRun({ ...own, options: { ...own.options, epochs: 1, lr: 1e-9 } });
@@ -140,6 +165,10 @@ test("wrong values of choices are refused by name", () => {
     ["co-tuning", {}, /classifier.*small-resnet, small-convnext, other-resnet/],
     ["dense", { k: 2 }, /no choice k/],
     ["global-gate", { generatorKind: "light" }, /no choice generatorKind/],
+    ["random-routing", { generatorKind: "light" }, /no choice generatorKind/],
+    ["hub-pathway", { aggregation: "concat" }, /aggregation concat was retired, .*: commit d500bc5 has it$/],
+    ["hub-pathway", { heldOut: 0.2 }, /heldOut 0.2 was retired, .*: commit 13d1cbf has it$/],
+    ["random-routing", { exploration: "switch" }, /exploration switch was retired/],
     ["hub-pathway", { aggregation: "x" }, /aggregation is x: it must be one of logits/],
     ["hub-pathway", { generatorKind: "x" }, /generatorKind/],
     ["hub-pathway", { noise: "x" }, /noise/],

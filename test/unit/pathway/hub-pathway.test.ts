@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AdamW } from "../../../src/optim/index.ts";
-import { HubPathway, PathwayGenerator } from "../../../src/pathway/index.ts";
+import { HubPathway, PathwayGenerator, randomRoutes } from "../../../src/pathway/index.ts";
+import { rowsByModel } from "../../../src/pathway/routing.ts";
 import {
   autocast,
   ConfigError,
@@ -37,7 +38,7 @@ function denseReference(model: HubPathway, x: Tensor, weights: Tensor, routed: r
     const a = weights.select(1, i).unsqueeze(1);
     let value = logits;
     if (aggregation === "probabilities") value = logits.softmax(1);
-    if (aggregation === "features" || aggregation === "concat") {
+    if (aggregation === "features") {
       const projected = ops.linear(
         features,
         named(`aggregation.projections.${i}.weight`),
@@ -50,10 +51,6 @@ function denseReference(model: HubPathway, x: Tensor, weights: Tensor, routed: r
         named(`aggregation.norms.${i}.bias`),
       );
     }
-    if (aggregation === "concat") {
-      const parts = model.members.map((_, j) => (j === i ? value : zeros([x.size(0), 6], float64)));
-      value = ops.cat(parts, 1);
-    }
     const part = value.mul(a);
     total = total ? total.add(part) : part;
   }
@@ -63,13 +60,13 @@ function denseReference(model: HubPathway, x: Tensor, weights: Tensor, routed: r
     const unassigned = weights.sum(1, true).neg().add(1);
     output = output.add(unassigned.div(classes)).log();
   }
-  if (aggregation === "features" || aggregation === "concat") {
+  if (aggregation === "features") {
     output = ops.linear(output, named("aggregation.head.weight"), named("aggregation.head.bias"));
   }
   return { output, memberLogits: exploit };
 }
 
-for (const aggregation of ["logits", "probabilities", "features", "concat"] as const) {
+for (const aggregation of ["logits", "probabilities", "features"] as const) {
   for (const k of [1, 2, 3, 4]) {
     test(`routed equals dense-and-masked in value and gradient: ${aggregation}, k = ${k}`, () => {
       const m = 4;
@@ -391,4 +388,23 @@ test("one gate for all images scores every input alike, and moves as fast as the
   // Scores that are parameters by themselves would be at most 0.24 apart after 60 steps of 2e-3.
   assert.ok(lead(first) > 1, `a lead of ${lead(first)}`);
   assert.ok(lead(first) / generator > 0.5 && lead(first) / generator < 2, `${lead(first)} against ${generator}`);
+});
+
+test("the generator kind random draws equally likely routes from streams of its own, in training and in evaluation", () => {
+  const { model } = build(4, { k: 2, generatorKind: "random", explorationFade: "constant" });
+  const x = images(6);
+  const streams = new RandomStreams(1);
+  for (const [progress, name] of [
+    [0.01, "noise"],
+    [0.9, "noise"],
+    [undefined, "random-routes"],
+  ] as const) {
+    const routes = randomRoutes(6, 4, 2, streams.stream(name));
+    const { rows, weights, scores } = scope(() => model.route(x, progress));
+    assert.deepEqual(rows, rowsByModel(routes, 4));
+    assert.deepEqual([...new Set(weights.toNumbers())].sort(), [0, 0.5]);
+    assert.ok(scores.toNumbers().every((score) => score === 0));
+  }
+  assert.equal(model.explorationWeight(0.5), 0);
+  streams.dispose();
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { klExploration } from "../../../src/pathway/index.ts";
+import { klExploration } from "../../../src/pathway/losses.ts";
 import { tensor } from "../../../src/torch/index.ts";
 import { assertClose, assertGradients } from "../../support/numeric.ts";
 

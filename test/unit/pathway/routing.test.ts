@@ -10,7 +10,7 @@ import {
   routeMask,
   rowsByModel,
   topRoutes,
-} from "../../../src/pathway/index.ts";
+} from "../../../src/pathway/routing.ts";
 import { Generator, grad, memory, scope, tensor, zeros } from "../../../src/torch/index.ts";
 import { assertClose, assertGradients } from "../../support/numeric.ts";
 

@@ -274,7 +274,7 @@ test("a prior that cannot be had is refused, and nothing is written", async () =
       /needs .* classifier .*: blind, seeing, also-blind; use logme or h-score/,
     ],
     [{ choices: choices("magic") }, /no score "magic"; there are: logme/],
-    [{ choices: choices("logme", { exploration: "switch" }) }, /no choice exploration; /],
+    [{ choices: choices("logme", { exploration: "switch" }) }, /exploration switch was retired/],
     [{ choices: choices("logme"), method: findMethod("random-routing") }, /random-routing explores nothing/],
     [{ choices: { prior: "logme" }, method: findMethod("fine-tune") }, /fine-tune has no choice prior/],
     [{ choices: choices("logme", { k: 4 }) }, /k is 4/],
