@@ -1,4 +1,9 @@
-/** Data: known sets and folders, fetching, decoding, splits, augmentation, batches. */
+/**
+ * Data: known sets and folders, decoding, splits, copies of images, augmentation, batches. Read registry.ts first, then
+ * image-folder.ts and loader.ts: an image is decoded once, kept by its content, and augmented by (seed, epoch, position).
+ * A data set is one file in datasets/ (fetched) or published/ (the user's own files).
+ * It may import fetch, graphs, optim, io and what they may.
+ */
 export {
   type AugmentName,
   type AugmentOptions,

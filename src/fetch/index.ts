@@ -1,4 +1,8 @@
-/** Where models come from when they are not here yet: the Hugging Face Hub, and addresses. Only on the user's request. */
+/**
+ * Where models and data come from when they are not here yet: the Hugging Face Hub, addresses, npm packages. The network is
+ * used only on the user's request. Read download.ts first: a download resumes, and is whole and verified before it is used.
+ * It may import torch, nn and io.
+ */
 import { fetchHub } from "./hub-source.ts";
 import type { RemoteSource } from "./parse.ts";
 import { isOffline } from "./settings.ts";

@@ -1,4 +1,8 @@
-/** Files: weights (safetensors, PyTorch), JSON, caches, locks, names, hashes, and atomic writing. */
+/**
+ * Files: weights (safetensors, PyTorch), JSON, caches, locks, names, hashes, and atomic writing. Files come from strangers:
+ * each reader has limits and checks every offset before it uses it. Read safetensors.ts and atomic-file.ts first.
+ * It may import torch and nn.
+ */
 export { writeFileAtomic } from "./atomic-file.ts";
 export {
   type CacheEntry,

@@ -1,4 +1,8 @@
-/** The library's two entries: train a run, predict with it. */
+/**
+ * The library's two entries, as the package's root exports them: train a run, predict with it. What they take and give is
+ * made for callers: names of classes and members, probabilities, and errors that say what to do.
+ * It may import methods, train and all that they may.
+ */
 export {
   type ClassProbability,
   type ImageInput,

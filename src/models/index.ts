@@ -1,4 +1,9 @@
-/** Backbones: one architecture family a file, all behind `createBackbone`. */
+/**
+ * Backbones: one architecture family a file, all behind `createBackbone`; networks of observations behind their own registry.
+ * blocks/ has what families share, checkpoints/ recognises a family from the names and shapes of weights. Read registry.ts
+ * first, then one family, such as vgg.ts.
+ * It may import graphs, fetch, io and what they may.
+ */
 export { Backbone, type BackboneOptions, evaluating } from "./backbone.ts";
 export { MobileBlocks, type MobileBlocksConfig } from "./blocks/mobile-blocks.ts";
 export { firstLayers } from "./checkpoints/checkpoint-clues.ts";

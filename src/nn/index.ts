@@ -1,4 +1,8 @@
-/** Modules with PyTorch's parameter names and initialisations, and the functions that go with them. */
+/**
+ * Modules with PyTorch's parameter names and initialisations, and the functions that go with them. Read module.ts first:
+ * parameters and buffers by name, state dicts, training and evaluation. A module owns its tensors until `dispose`.
+ * It may import torch only.
+ */
 export {
   Dropout,
   DropPath,

@@ -1,4 +1,8 @@
-/** Optimisers, learning-rate schedules, gradient clipping, weight averaging. */
+/**
+ * Optimisers, learning-rate schedules, gradient clipping, weight averaging, with PyTorch's formulas. Read optimizer.ts first:
+ * groups of parameters, state by parameter, and how it is saved.
+ * It may import torch and nn.
+ */
 export { AdamW, type AdamWGroup, type AdamWOptions } from "./adamw.ts";
 export { clipGradNorm } from "./clip.ts";
 export { EMA } from "./ema.ts";

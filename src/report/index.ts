@@ -1,4 +1,8 @@
-/** Tables, plots and HTML reports. */
+/**
+ * Tables, plots and HTML reports, as text without a library. Read analysis.ts first: what a run's predictions say about its
+ * models, as numbers; run-report.ts shows them.
+ * It may import methods, train and all that they may.
+ */
 export {
   type AnalysisRequest,
   analyseRun,

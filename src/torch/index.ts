@@ -1,4 +1,9 @@
-/** libtorch for TypeScript: tensors, typed operators, autograd, ownership, random streams. */
+/**
+ * libtorch for TypeScript: tensors with PyTorch's methods, typed operators, autograd, ownership of handles, random streams.
+ * `native.ts` alone loads the addon; every operator goes through `call.ts`, where one hook sees it. Read tensor.ts and
+ * scope.ts first: a handle belongs to the innermost scope, or to whoever holds it with `using`.
+ * It imports no other folder; all others may import it.
+ */
 export { type CallHook, call, setCallHook } from "./call.ts";
 export { conv2d, convNd, convTransposeNd, isNarrowPointwise, type Pair, type Windows } from "./conv.ts";
 export { ownProcess } from "./environment.ts";
