@@ -4,7 +4,7 @@
  */
 import { keyedRandom, ops, scope, type Tensor, tensor } from "../torch/index.ts";
 
-/** How far each change may go; zero switches it off. */
+/** Limits of each change; zero switches it off. */
 export interface AugmentOptions {
   /** Smallest part of the image's area that a random resized crop keeps, 0 … 1; 1 switches crops off. */
   minimumArea: number;
@@ -72,7 +72,7 @@ export const augmentations = {
     cutout: 0.3,
   },
   mixup: { ...standard, mixup: 0.2 },
-  /** What papers on fine-tuning use for photographs: a crop, resized, and a flip. */
+  /** The usual change of papers on fine-tuning: a crop, resized, and a flip. */
   crops: { ...none, minimumArea: 0.25, aspect: 4 / 3, flip: 0.5 },
 } satisfies Record<string, AugmentOptions>;
 

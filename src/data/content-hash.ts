@@ -95,7 +95,7 @@ async function hashFiles(paths: readonly string[], options: HashOptions): Promis
   return hashes;
 }
 
-/** Of a regular file; "" of what is none, which no memory has. */
+/** Mark of a regular file; "" of what is none, which no memory has. */
 function stampOf(stat: BigIntStats | undefined): string {
   return stat?.isFile() ? `${stat.size} ${stat.ino} ${stat.mtimeNs} ${stat.ctimeNs}` : "";
 }

@@ -33,14 +33,14 @@ export interface DecodedSetOptions extends Watched {
   decoding: DecodeOptions;
   /** Name of the data set. */
   name: string;
-  /** Whether pixels are kept, or prints only. */
+  /** True when pixels are kept, false for prints only. */
   pixels: boolean;
   /** Go on after an image that cannot be read. */
   skipBad: boolean;
 }
 
 export class DecodedSet {
-  /** Of the pixels; they are there when they were asked for. */
+  /** Map of the pixels, where they were asked for. */
   readonly path: string;
   readonly rows: number;
   readonly bad: ReadonlyMap<number, string>;
@@ -85,7 +85,7 @@ export class DecodedSet {
 
 type Index = z.infer<typeof indexSchema>;
 
-/** What is said of decoded images; undefined for an index that cannot be read, whose images are made anew. */
+/** Index of decoded images; undefined for an index that cannot be read, whose images are made anew. */
 export function readIndex(path: string): Index | undefined {
   try {
     return readJsonFile(path, indexSchema, "an index of decoded images", { maximumBytes: 2 ** 28 });
@@ -215,7 +215,7 @@ class NewFile implements Disposable {
     });
   }
 
-  /** What is not finished is removed. */
+  /** Unfinished files are removed. */
   [Symbol.dispose](): void {
     if (this.#descriptor === undefined) return;
     fs.closeSync(this.#descriptor);

@@ -1,4 +1,4 @@
-/** What copies of images mean for a data set: which stay on one side of a split, and which are the user's mistake. */
+/** Copies of images in a data set: which stay on one side of a split, and which are the user's mistake. */
 import { nearDuplicateLeaders } from "./near-duplicates.ts";
 import type { Prints } from "./prints.ts";
 import type { Item } from "./types.ts";

@@ -18,7 +18,7 @@ const otherPictures: readonly (readonly [RegExp, string])[] = [
   [/\.(ico|icns|tga|exr|hdr|dds)$/i, "other image"],
 ];
 
-/** What people keep beside images. */
+/** Files that people keep beside images. */
 const otherFiles: readonly (readonly [RegExp, string])[] = [
   [/\.(mp4|mov|avi|mkv|webm|m4v|mpe?g|3gp)$/i, "video"],
   [/\.pdf$/i, "PDF"],
@@ -27,7 +27,7 @@ const otherFiles: readonly (readonly [RegExp, string])[] = [
   [/\.(txt|md|csv|tsv|json|jsonl|xml|ya?ml|html?|py|ipynb|log|ini|cfg|rst|docx?|xlsx?)$/i, "text"],
 ];
 
-/** What a file's name says: an image to be read, a kind that is not, or nothing. */
+/** Meaning of a file's name: an image to be read, a kind that is not, or nothing. */
 export function kindOfName(name: string): "image" | { unreadable: string } | undefined {
   if (readableNames.test(name)) return "image";
   const [, picture] = otherPictures.find(([pattern]) => pattern.test(name)) ?? [];
@@ -45,7 +45,7 @@ interface Kind {
   name: string;
   readable: boolean;
   starts(head: Buffer): boolean;
-  /** Whether the file goes on to its end; absent where that cannot be told. */
+  /** True when the file goes on to its end; absent where that cannot be told. */
   ends?(bytes: Buffer): boolean;
 }
 
@@ -94,7 +94,7 @@ const kinds: readonly Kind[] = [
   },
 ];
 
-/** What the first bytes of a file say. */
+/** Meaning of the first bytes of a file. */
 export function kindOfBytes(head: Buffer): "image" | { unreadable: string } {
   const kind = kinds.find((one) => one.starts(head.subarray(0, magicBytes)));
   if (!kind) return { unreadable: "of no known kind" };
@@ -103,7 +103,7 @@ export function kindOfBytes(head: Buffer): "image" | { unreadable: string } {
   return { unreadable: isPicture ? unreadPicture(kind.name) : `${kind.name} files` };
 }
 
-/** What is wrong with a file that the decoder refused, in words that say what to do; undefined where that cannot be told. */
+/** Fault of a file that the decoder refused, in words that say what to do; undefined where that cannot be told. */
 export function damageOf(bytes: Buffer): string | undefined {
   if (bytes.length === 0) return "the file is empty (0 bytes)";
   const kind = kinds.find((one) => one.starts(bytes.subarray(0, magicBytes)));

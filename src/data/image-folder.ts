@@ -74,7 +74,7 @@ const childrenOf = ({ folders }: FolderScan, ...parents: readonly string[]): str
     .filter((parts) => parts.length === parents.length + 1 && parents.every((name, i) => parts[i] === name))
     .map((parts) => parts.at(-1) ?? "");
 
-/** Whether the folders are splits and not classes; a class may be called "train" when it holds images itself. */
+/** True when the folders are splits and not classes; a class may be called "train" when it holds images itself. */
 function hasSplits(root: string, scan: FolderScan): boolean {
   const tops = childrenOf(scan);
   const training = tops.filter((name) => splitOf(name) === "train");
@@ -160,7 +160,7 @@ function refuseEmpty(root: string, { images, classFolders }: Layout, { ignored }
   );
 }
 
-/** What is there instead of images. */
+/** Files that are there instead of images. */
 function holding(ignored: readonly Ignored[]): string {
   if (ignored.length === 0) return "";
   return ` that are read, but ${ignored.map(({ reason, examples }) => `${quoted(examples[0] ?? "")} (${reason})`).join(", ")}`;

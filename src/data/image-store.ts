@@ -29,7 +29,7 @@ export interface StoreOptions extends Watched {
 
 const defaultBudget = 4 * 2 ** 30;
 
-/** Where each item's pixels lie: equal contents share a row. */
+/** Row of each item's pixels: equal contents share a row. */
 interface Rows {
   /** The content of each row, sorted: the order does not depend on names. */
   contents: string[];
@@ -80,7 +80,7 @@ export abstract class ImageStore {
     return this.#rowOf[position] ?? -1;
   }
 
-  /** What near-duplicates are found by, by row; whoever opens it disposes it. */
+  /** Prints by which near-duplicates are found, by row; whoever opens it disposes it. */
   prints(): PrintFile {
     return this.#set.prints();
   }

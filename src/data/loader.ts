@@ -16,7 +16,7 @@ export interface LoaderOptions {
   augment?: AugmentOptions | undefined;
   /** Fixed views of each image: see `viewOf`. Every epoch has its own when left out. */
   views?: number | undefined;
-  /** Where batches lie; they are made on the CPU. */
+  /** Device of the batches; they are made on the CPU. */
   device?: string | undefined;
 }
 

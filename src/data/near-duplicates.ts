@@ -79,7 +79,7 @@ function areAlike(a: Uint8Array, b: Uint8Array): boolean {
   return agree(a, 0, b, 0, { length: a.length, mean: meanWithin, most: mostWithin });
 }
 
-/** Whether two runs of bytes differ by no more than so much, in the mean and anywhere. */
+/** True when two runs of bytes differ by no more than so much, in the mean and anywhere. */
 function agree(
   a: Uint8Array,
   fromA: number,

@@ -78,7 +78,7 @@ export function printFileBytes(rows: number, { bytes }: PrintShape): number {
   return rows * (signatureBytes + bytes);
 }
 
-/** Where a row's signature and print lie in the file. */
+/** Offsets of a row's signature and print in the file. */
 export function printOffsets(row: number, rows: number, { bytes }: PrintShape): { signature: number; print: number } {
   return { signature: row * signatureBytes, print: rows * signatureBytes + row * bytes };
 }

@@ -31,7 +31,7 @@ export function findDataset(name: string): KnownDataset {
   throw new UserError(`no data set "${name}"; known are: ${knownDatasets.map((known) => known.name).join(", ")}`);
 }
 
-/** Whether all packages of a data set are in the cache. */
+/** True when all packages of a data set are in the cache. */
 export function isFetched(known: KnownDataset): boolean {
   return known.packages.every((name) => packageFolder(name) !== undefined);
 }

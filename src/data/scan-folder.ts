@@ -9,7 +9,7 @@ import type { Ignored } from "./types.ts";
 export interface FoundImage {
   /** Folders and name, from the scanned folder on. */
   parts: readonly string[];
-  /** Where the bytes are, links resolved. */
+  /** Path of the bytes, links resolved. */
   real: string;
   /** The file itself is a link. */
   linked: boolean;
@@ -143,7 +143,7 @@ function entriesOf(folder: string): fs.Dirent<Buffer>[] {
   }
 }
 
-/** What a file with an unknown name begins with. */
+/** First bytes of a file with an unknown name. */
 function kindOfContent(path: string): "image" | { unreadable: string } {
   const head = Buffer.alloc(magicBytes);
   try {

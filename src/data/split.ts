@@ -108,7 +108,7 @@ function smallSides(
   return sides.train.length > 0 && sides.validation.length > 0 ? sides : undefined;
 }
 
-/** Whether a group may go to any side that is not published. */
+/** True when a group may go to any side that is not published. */
 const isOpen = ({ split }: Group) => split === undefined || split === "train";
 
 const imagesIn = (groups: readonly Group[]) => groups.reduce((sum, { items }) => sum + items.length, 0);

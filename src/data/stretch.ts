@@ -6,7 +6,7 @@ const twelveBits = 4095;
 /** Numbers from 0 to 1 that reach this far are taken as parts of full brightness. */
 const unitRange = 0.1;
 
-/** Whether an image has to be brought into a range that shows something. */
+/** True when an image has to be brought into a range that shows something. */
 export function isUnusualDepth({ depth, format }: Metadata): boolean {
   return depth !== "uchar" && (depth !== "ushort" || format === "tiff");
 }
@@ -50,7 +50,7 @@ function rangeOf(values: Float32Array): Range | undefined {
   return low <= high ? { low, high } : undefined;
 }
 
-/** What becomes black and white; an image of one number becomes grey. */
+/** Values that become black and white; an image of one number becomes grey. */
 function shown({ low, high }: Range): Range {
   if (low >= 0 && high <= 1 && high >= unitRange) return { low: 0, high: 1 };
   return low === high ? { low: low - 1, high: high + 1 } : { low, high };

@@ -14,7 +14,7 @@ const typeBytes: Record<number, number> = { 1: 1, 3: 2, 4: 4 };
 const uncompressed = 1;
 
 /**
- * Whether the parts of the first image are in the file, as far as its directory says. A file without them decodes to
+ * True when the parts of the first image are in the file, as far as its directory says. A file without them decodes to
  * zeros.
  * @returns false also for a directory that cannot be followed; true for BigTIFF, which is not looked into
  */

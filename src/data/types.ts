@@ -1,9 +1,9 @@
-/** What a data set is: classes, items, and where each item's pixels come from. */
+/** Data sets: classes, items, and the source of each item's pixels. */
 
 /** A part of an image in its stored pixels: a box, or all but some rows at the bottom. */
 export type Crop = { left: number; top: number; width: number; height: number } | { bottom: number };
 
-/** Where the pixels of one item lie. */
+/** Place of the pixels of one item. */
 export type ImageSource =
   /** `trim` cuts transparent margins off first; `crop` leaves one part of the image. */
   | { kind: "file"; path: string; trim?: boolean; crop?: Crop }
@@ -33,7 +33,7 @@ export interface Dataset {
   classes: string[];
   items: Item[];
   licence: string;
-  /** Where the images come from. */
+  /** Source of the images. */
   origin: string;
   /** A known or published data set: its own groups are kept, and no other copies are looked for. */
   asPublished?: boolean;
@@ -70,9 +70,9 @@ export interface PublishedDataset {
   name: string;
   summary: string;
   licence: string;
-  /** Where it can be had. */
+  /** Address where it can be had. */
   origin: string;
-  /** What the folder must hold. */
+  /** Files that the folder must hold. */
   layout: string;
   /** @throws UserError naming the file that is missing or damaged, and what to do */
   open(folder: string): Promise<Dataset>;

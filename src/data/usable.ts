@@ -1,4 +1,4 @@
-/** Whether a data set can be trained on, and how it is split: one answer for `data check` and for training. */
+/** The part of a data set that can be trained on, and its split: one answer for `data check` and for training. */
 import { counted, quoted } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 import { type DuplicatePair, type Duplicates, findDuplicates } from "./duplicates.ts";
@@ -6,7 +6,7 @@ import type { ImageStore } from "./image-store.ts";
 import { type Split, type SplitOptions, splitDataset } from "./split.ts";
 import type { Dataset } from "./types.ts";
 
-/** What becomes of copies: on one side of each split, or as if they were different images. */
+/** Treatment of copies: on one side of each split, or as if they were different images. */
 export type DuplicatesPolicy = "group" | "keep";
 
 export interface UsableSplit {

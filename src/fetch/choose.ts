@@ -1,10 +1,10 @@
-/** Which file of a repository is the model. */
+/** Choice of the file of a repository that is the model. */
 
 import { shown } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 import type { HubSource } from "./parse.ts";
 
-/** What decides, in this order: safetensors bring no program, ONNX brings its network, pickles and TensorFlow.js are last. */
+/** Kinds of files, the best first: safetensors bring no program, ONNX brings its network, pickles and TensorFlow.js are last. */
 const preferences: readonly ((paths: readonly string[]) => readonly string[])[] = [
   (paths) => preferred(paths, isSafetensors, ["model.safetensors", "model.safetensors.index.json"]),
   (paths) => preferred(paths, (name) => name.endsWith(".onnx"), ["model.onnx"]),

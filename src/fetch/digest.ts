@@ -4,7 +4,7 @@ import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { UserError } from "../torch/index.ts";
 
-/** What a file must be. Large files of the Hub are named by SHA-256, small ones by git's hash of a blob. */
+/** Size and hash that a file must have. Large files of the Hub are named by SHA-256, small ones by git's hash of a blob. */
 export interface Expected {
   readonly bytes?: number | undefined;
   readonly sha256?: string | undefined;
@@ -52,7 +52,7 @@ export async function identify(path: string): Promise<Identity | undefined> {
   return digest.identity();
 }
 
-/** How a file differs from what it must be; undefined when it fits. */
+/** Difference of a file from what it must be; undefined when it fits. */
 export function mismatch(actual: Identity, expected: Expected): string | undefined {
   if (expected.bytes !== undefined && actual.bytes !== expected.bytes) {
     return `it has ${actual.bytes} bytes instead of ${expected.bytes}`;

@@ -18,7 +18,7 @@ export interface DownloadOptions {
 
 export interface Download extends Subject {
   readonly url: string;
-  /** Where it lies until it is complete, and the beginning of its name there. */
+  /** Its place until it is complete, and the beginning of its name there. */
   readonly folder: string;
   readonly stem: string;
   readonly expected: Expected;
@@ -55,7 +55,7 @@ export async function download(file: Download, options: DownloadOptions): Promis
 }
 
 class Transfer {
-  /** What was written is wrong, or there is no room for it. */
+  /** The written bytes are wrong, or there is no room for it. */
   hopeless = false;
   /** The most bytes that any attempt got to. */
   furthest = 0;

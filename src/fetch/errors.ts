@@ -1,4 +1,4 @@
-/** What went wrong with a file of the cache, for the user. */
+/** Errors about a file of the cache, for the user. */
 import { explainWrite as explain } from "../io/index.ts";
 
 /** An error of the file system as a UserError that names the variables which move the cache; any other error as it is. */

@@ -1,11 +1,11 @@
-/** What an HTTP status means for the user, and what to do about it. */
+/** Meaning of an HTTP status for the user, and what to do about it. */
 
 import { shown } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 import { Interruption, type Reply } from "./http.ts";
 import { defaultRevision, type HubSource } from "./parse.ts";
 
-/** What was asked for. */
+/** The thing that was asked for. */
 export interface Subject {
   /** For messages: "config.json of hf:owner/name", an address. */
   readonly what: string;

@@ -22,7 +22,7 @@ export interface Credentials {
 export interface Timing {
   /** Give up a connection that brings less than 1 KiB in this time (default 30 s). */
   readonly stallMs: number;
-  /** How often in a row without progress (default 5). */
+  /** Tries in a row without progress (default 5). */
   readonly attempts: number;
   /** Pause after the first failure; it doubles with each further one (default 500). */
   readonly backoffMs: number;

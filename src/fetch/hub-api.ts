@@ -1,4 +1,4 @@
-/** What the Hub says about a repository: the commit behind a revision, and its files with their hashes. */
+/** The Hub's answers about a repository: the commit behind a revision, and its files with their hashes. */
 import { z } from "zod";
 import { shown } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
@@ -94,7 +94,7 @@ export function fileUrl(endpoint: string, repo: string, commit: string, path: st
   return `${endpoint}/${repo}/resolve/${commit}/${path.split("/").map(encodeURIComponent).join("/")}`;
 }
 
-/** What a file must be, by the name of its blob. */
+/** Size and hash that a file must have, by the name of its blob. */
 export function expectedOf({ bytes, etag }: Pick<RepositoryFile, "etag"> & { bytes?: number }): Expected {
   if (etag.length === 64) return { bytes, sha256: etag };
   return { bytes, gitSha1: etag };

@@ -15,7 +15,7 @@ import { commitPattern, expectedOf, type RepositoryFile } from "./hub-api.ts";
 import { safeRelativePath } from "./names.ts";
 import { symlinksDisabled } from "./settings.ts";
 
-/** Of one snapshot; more is no model's repository. */
+/** Limit of one snapshot; more is no model's repository. */
 const maximumEntries = 100_000;
 
 export class HubCache {

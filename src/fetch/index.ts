@@ -1,5 +1,5 @@
 /**
- * Where models and data come from when they are not here yet: the Hugging Face Hub, addresses, npm packages. The network is
+ * Sources of models and data that are not here yet: the Hugging Face Hub, addresses, npm packages. The network is
  * used only on the user's request. Read download.ts first: a download resumes, and is whole and verified before it is used.
  * It may import torch, nn and io.
  */

@@ -5,7 +5,7 @@ import { UserError } from "../torch/index.ts";
 const maximumPath = 1000;
 const maximumPart = 255;
 
-/** Whether a "/"-separated name stays below a folder, by the rules of POSIX and of Windows, and can be a file there. */
+/** True when a "/"-separated name stays below a folder, by the rules of POSIX and of Windows, and can be a file there. */
 export function safeRelativePath(name: string): boolean {
   if (name.length > maximumPath || /[\\\p{Cc}]/u.test(name)) return false;
   return name.split("/").every((part) => {

@@ -12,7 +12,7 @@ import { type DataPackage, findPackage } from "./packages.ts";
 
 const run = promisify(execFile);
 
-/** Where a package is unpacked; `undefined` when it has not been fetched. */
+/** Folder of an unpacked package; `undefined` when it has not been fetched. */
 export function packageFolder(name: string): string | undefined {
   const folder = targetFolder(findPackage(name));
   return existsSync(folder) ? folder : undefined;

@@ -4,7 +4,7 @@ export interface DataPackage {
   name: string;
   kind: "debian" | "npm";
   version: string;
-  /** Of the downloaded archive. */
+  /** Hash of the downloaded archive. */
   sha256: string;
   megabytes: number;
 }

@@ -1,4 +1,4 @@
-/** What a user may write where a model is wanted: a repository of the Hugging Face Hub, an address, or a local path. */
+/** Texts that a user may write where a model is wanted: a repository of the Hugging Face Hub, an address, or a local path. */
 
 import { shown } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";

@@ -58,7 +58,7 @@ export class Partial {
     return this.#size;
   }
 
-  /** What the server calls this version of the file, if it said so. */
+  /** The server's name of this version of the file, if it said so. */
   get validator(): string | undefined {
     return this.#name.validator === "-" ? undefined : Buffer.from(this.#name.validator, "base64url").toString("utf8");
   }

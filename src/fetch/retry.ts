@@ -13,7 +13,7 @@ const maximumPauseMs = 60_000;
 export interface RetryOptions {
   readonly timing: Timing;
   readonly signal?: AbortSignal | undefined;
-  /** What is fetched, for messages. */
+  /** Name of the thing that is fetched, for messages. */
   readonly what: string;
   /** Bytes so far. */
   readonly progress?: () => number;

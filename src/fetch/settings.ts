@@ -1,4 +1,4 @@
-/** Where the Hub is, where fetched files lie, who asks: the variables that Python's huggingface_hub reads, read the same way. */
+/** Address of the Hub, place of fetched files, token: the variables that Python's huggingface_hub reads, read the same way. */
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
@@ -30,7 +30,7 @@ export function hubCacheDirectory(): string {
   return expanded(variable("HF_HUB_CACHE") ?? variable("HUGGINGFACE_HUB_CACHE") ?? join(hubHome(), "hub"));
 }
 
-/** Where files fetched by address lie. */
+/** Place of files that were fetched by address. */
 export function downloadDirectory(): string {
   return cacheDirectory("downloads");
 }
@@ -65,12 +65,12 @@ function storedToken(): string | undefined {
   }
 }
 
-/** Whether the user forbade the network by HF_HUB_OFFLINE. */
+/** True when the user forbade the network by HF_HUB_OFFLINE. */
 export function isOffline(): boolean {
   return isOn("HF_HUB_OFFLINE") || isOn("TRANSFORMERS_OFFLINE");
 }
 
-/** Whether the user wants copies instead of links in the Hub's cache. */
+/** True when the user wants copies instead of links in the Hub's cache. */
 export function symlinksDisabled(): boolean {
   return isOn("HF_HUB_DISABLE_SYMLINKS");
 }

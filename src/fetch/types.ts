@@ -1,4 +1,4 @@
-/** What is asked of a source, and what it gives. */
+/** Requests to a source, and its answers. */
 import type { Timing } from "./http.ts";
 
 export interface FetchOptions {
@@ -8,11 +8,11 @@ export interface FetchOptions {
   readonly token?: string | undefined;
   /** Address of the Hub (default HF_ENDPOINT, else the public one). */
   readonly endpoint?: string | undefined;
-  /** Where files are kept (default: the cache of huggingface_hub, or of this program for addresses). */
+  /** Folder of kept files (default: the cache of huggingface_hub, or of this program for addresses). */
   readonly cacheDir?: string | undefined;
   readonly onProgress?: ((done: number, total: number | undefined, file: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** What the model's main file must hash to. */
+  /** SHA-256 that the model's main file must have. */
   readonly sha256?: string | undefined;
   /** No file may be larger (default 50 GB). */
   readonly maximumBytes?: number | undefined;
@@ -23,7 +23,7 @@ export interface FetchOptions {
 export type PartsOf = (path: string) => readonly string[];
 
 export interface FetchedFile {
-  /** Where it lies now; may be a link into the cache. Do not write to it. */
+  /** Its present path; may be a link into the cache. Do not write to it. */
   readonly path: string;
   /** Relative to the repository or to the address's folder, with "/". */
   readonly name: string;

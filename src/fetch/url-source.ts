@@ -135,7 +135,7 @@ class Place {
     return join(this.#folder, "known", hashed(name).slice(0, 32));
   }
 
-  /** What was fetched before and still is what it was. */
+  /** A file that was fetched before and still is what it was. */
   async #known(name: string, path: string): Promise<Known | undefined> {
     const text = await readFile(this.#note(name), "utf8").catch(() => undefined);
     if (text === undefined) return undefined;

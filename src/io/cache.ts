@@ -1,4 +1,4 @@
-/** Where fetched and derived data lie, what of it a running process uses, and the removal of the rest. */
+/** The cache folder: places of fetched and derived data, their use by running processes, and removal of the rest. */
 import fs from "node:fs";
 import { homedir } from "node:os";
 import { basename, dirname, join } from "node:path";

@@ -117,7 +117,7 @@ function oldTar(text: string): string | undefined {
     : undefined;
 }
 
-/** What a file is that is no model, and what to do; undefined when nothing speaks against a model. */
+/** Kind of a file that is no model, and what to do; undefined when nothing speaks against a model. */
 export function describeForeign(head: Uint8Array, path: string): string | undefined {
   const text = Buffer.from(head.subarray(0, headBytes)).toString("latin1");
   const name = basename(path).toLowerCase();
@@ -128,7 +128,7 @@ export function describeForeign(head: Uint8Array, path: string): string | undefi
   return undefined;
 }
 
-/** What a text file says first, for files of no known format; undefined for other files. */
+/** The beginning of a text file, for files of no known format; undefined for other files. */
 export function describeText(head: Uint8Array): string | undefined {
   const text = Buffer.from(head).toString("utf8");
   if (/[^\P{Cc}\s]|\ufffd(?!$)/u.test(text)) return undefined;

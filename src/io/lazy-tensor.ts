@@ -39,7 +39,7 @@ export function elements(shape: readonly number[]): number {
   return shape.includes(0) ? 0 : shape.reduce((product, size) => product * size, 1);
 }
 
-/** Whether libtorch can count this shape's bytes, as it does even where a size is 0. */
+/** True when libtorch can count this shape's bytes, as it does even where a size is 0. */
 export function isCountable(shape: readonly number[]): boolean {
   return Number.isSafeInteger(shape.reduce((product, size) => product * Math.max(size, 1), 8));
 }

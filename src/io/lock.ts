@@ -15,7 +15,7 @@ import { quoted } from "./quoted.ts";
 import { explainWrite, systemCode } from "./system-errors.ts";
 import { temporaryPath } from "./temporary.ts";
 
-/** How often an owner shows that it lives. */
+/** Time between two signs of life of an owner. */
 const heartbeatMs = 10_000;
 /** An owner that cannot be asked, on another machine or in another container, counts as gone after this long in silence. */
 const silenceMs = 3 * 60_000;
@@ -25,14 +25,14 @@ const ownerSchema = z.object({
   tag: z.string().regex(new RegExp(`^${tagPattern.source}$`)),
   host: z.string(),
   pid: z.int(),
-  /** What it does there. */
+  /** Its work there. */
   what: z.string(),
   /** Since when, ISO 8601. */
   since: z.string(),
 });
 type Owner = z.infer<typeof ownerSchema>;
 
-/** What a lock or an heir's file says. */
+/** Content of the file of a lock or an heir. */
 interface Claim {
   readonly file: string;
   readonly text: string;
@@ -41,7 +41,7 @@ interface Claim {
 }
 
 export interface LockOptions {
-  /** How long to wait for another owner, milliseconds (default 0); the thread sleeps meanwhile. */
+  /** Time to wait for another owner, milliseconds (default 0); the thread sleeps meanwhile. */
   wait?: number;
 }
 
@@ -167,7 +167,7 @@ function removeHeirs(path: string, tag: string): void {
   }
 }
 
-/** Whether `target` was made, with the draft's content from the first moment where the file system can. */
+/** True when `target` was made, with the draft's content from the first moment where the file system can. */
 function made(target: string, draft: string): boolean {
   try {
     fs.linkSync(draft, target);

@@ -19,7 +19,7 @@ export function newTag(): string {
   return `${thisMachine()}-${process.pid}-${startOf("self") ?? 0}-${randomBytes(4).toString("hex")}`;
 }
 
-/** Whether the process of a tag runs: "unknown" for other machines, and for other containers, whose processes cannot be seen. */
+/** State of a tag's process: it runs, or not, or is "unknown" for other machines, and for other containers, whose processes cannot be seen. */
 export function stateOf(tag: string): "running" | "gone" | "unknown" {
   const [place, pid, start] = tag.split("-");
   if (!wholeTag.test(tag) || place !== thisMachine()) return "unknown";

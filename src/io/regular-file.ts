@@ -5,7 +5,7 @@ import { UserError } from "../torch/index.ts";
 import { explainRead } from "./system-errors.ts";
 
 export interface OpenRegularOptions {
-  /** Whether the path's last part may be a symbolic link (default true). */
+  /** True when the path's last part may be a symbolic link (default true). */
   links?: boolean | undefined;
 }
 
@@ -103,7 +103,7 @@ function refuseOthers(stat: fs.Stats, path: string): void {
   if (!stat.isFile()) throw new UserError(`${path} is not a file but ${kindOf(stat)}: give the path of a file`);
 }
 
-/** What a path leads to, with its article. */
+/** The kind of thing that a path leads to, with its article. */
 export function kindOf(stat: fs.Stats): string {
   if (stat.isDirectory()) return "a folder";
   if (stat.isSymbolicLink()) return "a symbolic link";

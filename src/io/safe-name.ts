@@ -15,7 +15,7 @@ export const safeName = z
   .refine((name) => !name.endsWith("."), "must not end with a dot")
   .refine((name) => !reserved.test(name), "is a name that the system reserves");
 
-/** Whether a text can stand as a part of a path as it is. */
+/** True when a text can stand as a part of a path as it is. */
 export function isSafeName(text: string): boolean {
   return safeName.safeParse(text).success;
 }

@@ -4,7 +4,7 @@ import { maximumDimensions } from "./lazy-tensor.ts";
 import { quoted } from "./quoted.ts";
 import { checkHeaderText } from "./safetensors-text.ts";
 
-/** Where a tensor lies in the data section, in bytes. */
+/** Place of a tensor in the data section, in bytes. */
 export interface Entry {
   readonly name: string;
   readonly dtype: Dtype;

@@ -1,4 +1,4 @@
-/** What JSON.parse lets pass in a safetensors header, and the format does not: doubled keys, depth, numbers that are no sizes. */
+/** Faults of a safetensors header that JSON.parse lets pass: doubled keys, depth, numbers that are no sizes. */
 import { quoted } from "./quoted.ts";
 
 /** The format needs three. */

@@ -13,7 +13,7 @@ export function temporaryPath(folder: string, label: string): string {
   return join(folder, `.${label.slice(0, longestLabel)}.${newTag()}.tmp`);
 }
 
-/** Whether `temporaryPath` made a name. */
+/** True when `temporaryPath` made a name. */
 export function isTemporary(name: string): boolean {
   return temporaryName.test(name);
 }
@@ -35,7 +35,7 @@ export function sweepTemporaries(folder: string): void {
   }
 }
 
-/** Whether nobody writes `path` any more, whose name carries the tag of its maker. */
+/** True when nobody writes `path` any more, whose name carries the tag of its maker. */
 export function isAbandoned(tag: string, path: string): boolean {
   const state = stateOf(tag);
   if (state !== "unknown") return state === "gone";

@@ -1,7 +1,7 @@
 /** Initialisations with PyTorch's names and rules (torch.nn.init), each drawing from an explicit generator. */
 import { type Dtype, drawInto, type Generator, noGrad, ops, scope, type Tensor } from "../torch/index.ts";
 
-/** What every constructor takes last. */
+/** Options that every constructor takes last. */
 export interface ModuleOptions {
   /** Device of the parameters (default "cpu"). */
   device?: string | undefined;

@@ -12,7 +12,7 @@ import {
 } from "../torch/index.ts";
 
 export interface LoadOptions {
-  /** Whether missing and unexpected keys are errors (default true). */
+  /** True when missing and unexpected keys are errors (default true). */
   strict?: boolean | undefined;
 }
 
@@ -42,7 +42,7 @@ export abstract class Module {
   /** The module's output; which shapes it takes and gives is said at each module. */
   abstract forward(x: Tensor): Tensor;
 
-  /** Whether the module behaves as in training (dropout, batch statistics). */
+  /** True when the module behaves as in training (dropout, batch statistics). */
   get training(): boolean {
     return this.#training;
   }

@@ -4,7 +4,7 @@ import type { ModuleOptions } from "./init.ts";
 import { Module } from "./module.ts";
 
 /**
- * Which statistics BatchNorm uses while training: those of the batch, or the running ones, which then stay as they are.
+ * Statistics that BatchNorm uses while training: those of the batch, or the running ones, which then stay as they are.
  * The scale and shift are trained under both.
  */
 export type BatchNormPolicy = "batch" | "running";

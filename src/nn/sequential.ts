@@ -15,7 +15,7 @@ export class Sequential extends Module {
     let y = x;
     for (const step of this.#steps) {
       const next = step.forward(y);
-      // What only the next step needed goes at once, so that its memory is used again while it is in the cache.
+      // A tensor that only the next step needed goes at once, so that its memory is used again while it is in the cache.
       if (y !== x && y !== next) y.dispose();
       y = next;
     }

@@ -1,4 +1,4 @@
-/** What optimisers share: parameter groups, per-parameter state that is made at a parameter's first gradient, saving. */
+/** The common part of optimisers: parameter groups, per-parameter state that is made at a parameter's first gradient, saving. */
 import { ensureResident, keep, noGrad, ops, scope, type Tensor, UserError } from "../torch/index.ts";
 
 /** Settings that every optimiser has; a group overrides them for its parameters. */
@@ -60,7 +60,7 @@ export abstract class Optimizer<G extends ParameterGroup = ParameterGroup> {
   /** Applies one group's updates in place. */
   protected abstract update(group: G, updates: readonly Update[]): void;
 
-  /** Whether a group keeps moments at all. */
+  /** True when a group keeps moments at all. */
   protected hasMoments(_group: G): boolean {
     return true;
   }
@@ -99,7 +99,7 @@ export abstract class Optimizer<G extends ParameterGroup = ParameterGroup> {
     return this.#slots.get(param)?.moments ?? [];
   }
 
-  /** Whether a parameter has been stepped. */
+  /** True when a parameter has been stepped. */
   wasStepped(param: Tensor): boolean {
     return (this.#slots.get(param)?.step ?? 0) > 0;
   }

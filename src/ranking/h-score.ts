@@ -63,7 +63,7 @@ function ledoitWolf(table: Tensor, variances: Tensor): number {
   const [n, d] = [table.size(0), table.size(1)];
   const energy = variances.square().sum().item();
   const distance = energy - variances.sum().item() ** 2 / d;
-  // Where all directions have the same variance (or there is but one), shrinking would change nothing.
+  // With the same variance in all directions (or only one direction), shrinking would change nothing.
   if (distance <= energy * 1e-14) return 0;
   const spread = (table.square().sum(1).square().sum().item() / n - energy) / n;
   return Math.min(1, Math.max(0, spread / distance));

@@ -10,7 +10,7 @@
 import type { Tensor } from "../torch/index.ts";
 import { checkedTable, computing, type Labels, membership } from "./matrix.ts";
 
-/** How far the probabilities of an item may be from summing to one: float16's rounding over many classes. */
+/** Largest distance of an item's sum of probabilities from one: float16's rounding over many classes. */
 const slack = 1e-2;
 
 /**

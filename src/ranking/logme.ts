@@ -104,12 +104,12 @@ function evidenceOn({ sigma, energy, outside, n }: Problem, grid: Tensor): numbe
   return Array.from({ length: energy.size(1) }, (_, label) => values.slice(label * steps, (label + 1) * steps));
 }
 
-/** Of values [C][T], the steps where a class has its largest value or rises before and does not after. */
+/** Steps, of values [C][T], where a class has its largest value or rises before and does not after. */
 function peaks(values: readonly (readonly number[])[]): { label: number; step: number }[] {
   return values.flatMap((row, label) => {
     const largest = row.indexOf(Math.max(...row));
     return row.flatMap((value, step) => {
-      // Where the evidence has reached a limit its rounding is no peak.
+      // Rounding of evidence that has reached a limit is no peak.
       const rises = value > (row[step - 1] ?? value) + 1e-12 * Math.abs(value);
       const found = step === largest || (rises && value >= (row[step + 1] ?? value));
       return found ? [{ label, step }] : [];

@@ -1,4 +1,4 @@
-/** What the scores share: checked items in float64, class membership, centring and the singular value decomposition. */
+/** The common part of the scores: checked items in float64, class membership, centring and the singular value decomposition. */
 import { inferenceMode, ops, scope, type Tensor, tensor, UserError } from "../torch/index.ts";
 
 /** Labelled items of the target data: n items, C classes. */

@@ -8,7 +8,7 @@ import { nLeep } from "./n-leep.ts";
 import { nce } from "./nce.ts";
 import type { ScoreName } from "./score-names.ts";
 
-/** What one member makes of the target's training items. */
+/** Outputs of one member for the target's training items. */
 export interface MemberOutputs extends Labels {
   /** [n, d]. */
   features: Tensor;
@@ -22,7 +22,7 @@ export interface RankingScore {
   /** As the command line writes it. */
   readonly name: ScoreName;
   readonly key: ScoreKey;
-  /** Whether it is about the classes of pre-training. */
+  /** True when it is about the classes of pre-training. */
   readonly needsClassifier: boolean;
   /** Larger is better; undefined when it needs a classifier and there is none. */
   compute(outputs: MemberOutputs, seed: number): number | undefined;
@@ -47,7 +47,7 @@ const ofClassifier = (
   },
 });
 
-/** How far a row's sum of probabilities in half precision may be from one. */
+/** Largest distance of a row's sum of probabilities in half precision from one. */
 const slack = 1e-2;
 
 /** float64 [n, S]. A network that was read from a graph may end with its softmax: a second one would flatten its output. */

@@ -1,5 +1,5 @@
 /**
- * What a run's predictions on one split say about its models: the numbers behind the report, as `report --json` prints
+ * Analysis of a run's predictions on one split: the numbers behind the report, as `report --json` prints
  * them. Information and entropies are in nats. m models.
  */
 import {
@@ -58,10 +58,10 @@ export interface RoutingAnalysis {
   scoreEntropy: number | null;
   /** Entropy of the shares of activations; at most log m. */
   shareEntropy: number;
-  /** Of the route (the set of activated models) and the class. */
+  /** Mutual information of the route (the set of activated models) and the class. */
   routeClassInformation: {
     value: number;
-    /** What as many inputs with shuffled classes show. */
+    /** The same of as many inputs with shuffled classes. */
     chance: number;
     routeEntropy: number;
     classEntropy: number;
@@ -74,7 +74,7 @@ export interface RoutingAnalysis {
   dead: string[];
   /** Models with a share below a tenth of an equal one. */
   rare: string[];
-  /** Of the inputs that activate one or both of two models, the part that activates both, [m][m]. */
+  /** Part of the inputs that activate both of two models, among those that activate one or both, [m][m]. */
   overlap: number[][];
   /** The most frequent first. */
   paths: PathAnalysis[];
@@ -91,7 +91,7 @@ export interface RunAnalysis {
   summary: EvaluationSummary;
   /** 95 % interval of the accuracy. */
   interval: [low: number, high: number];
-  /** What the same answer to every image reaches: the most frequent class's. */
+  /** Accuracy of the same answer to every image: the most frequent class. */
   baseline: { name: string; share: number };
   mistakes: MistakeAnalysis;
   models: string[];

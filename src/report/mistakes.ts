@@ -1,4 +1,4 @@
-/** What a run gets wrong: confused classes and the images it is surest about. N items, C classes. */
+/** Mistakes of a run: confused classes and the images it is surest about. N items, C classes. */
 import { argmaxAt, type Evaluation } from "../train/index.ts";
 import type { ReportData } from "./report-data.ts";
 
@@ -52,7 +52,7 @@ export function analyseMistakes(evaluation: Evaluation, data: ReportData): Mista
   };
 }
 
-/** What was said of one item of an evaluation. */
+/** Judgement of one item of an evaluation. */
 export function judge(item: number, evaluation: Evaluation, data: ReportData): JudgedImage {
   const { probabilities, classes, labels, indices } = evaluation;
   const index = indices[item] ?? -1;

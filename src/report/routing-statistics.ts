@@ -1,5 +1,5 @@
 /**
- * What the routes of many inputs say: use, overlap, entropy and information. Logarithms are natural. N inputs, m models;
+ * Statistics of the routes of many inputs: use, overlap, entropy and information. Logarithms are natural. N inputs, m models;
  * weights and scores are row-major [N, m], and a model is active where its weight is above zero.
  */
 import { keyedRandom, shuffled } from "../torch/index.ts";
@@ -40,7 +40,7 @@ export function useOf(weights: Float32Array, m: number, items: readonly number[]
 }
 
 /**
- * Of the inputs that activate one or both of two models, the part that activates both (Jaccard), [m][m]; 0 for two models
+ * Part of the inputs that activate both of two models among those that activate one or both (Jaccard), [m][m]; 0 for two models
  * that no input activates.
  */
 export function overlapMatrix(weights: Float32Array, m: number): number[][] {

@@ -171,7 +171,7 @@ function confusionMap({ summary, mistakes }: RunAnalysis, evaluation: Evaluation
   return heatMap(title, names, names, counts, String);
 }
 
-/** How often each class activates each model. */
+/** Share of each class's images that activate each model. */
 export function pathwayHeatMap(
   evaluation: Pick<Evaluation, "labels" | "weights">,
   classes: readonly string[],

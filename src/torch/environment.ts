@@ -28,7 +28,7 @@ export function ownProcess(): void {
   owned = true;
 }
 
-/** Whether this process does nothing but this program's work. */
+/** True when this process does nothing but this program's work. */
 export function ownsProcess(): boolean {
   return owned;
 }

@@ -1,4 +1,4 @@
-/** What the loaded library is and how it runs. */
+/** The loaded library: version, devices, threads, memory. */
 import { mostThreads } from "./environment.ts";
 import { ConfigError, UserError } from "./errors.ts";
 import { native } from "./native.ts";

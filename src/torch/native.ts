@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { freeProcessors, mostThreads, ownsProcess, withLibraryEnvironment } from "./environment.ts";
 import { ConfigError } from "./errors.ts";
 
-/** What JavaScript holds of a native tensor or generator: an opaque External. */
+/** JavaScript's side of a native tensor or generator: an opaque External. */
 export type Handle = { readonly __handle: unique symbol };
 
 export type Dtype =

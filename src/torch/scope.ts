@@ -15,7 +15,7 @@ export abstract class Owned {
     current?.push(this);
   }
 
-  /** Whether the native object is still held. */
+  /** True when the native object is still held. */
   get isLive(): boolean {
     return native.isLive(this.handle);
   }
@@ -57,7 +57,7 @@ export function scope<T>(fn: () => T): T {
   }
 }
 
-/** What `keep` took since the innermost `allOrNothing` began. */
+/** Handles that `keep` took since the innermost `allOrNothing` began. */
 let keeping: Owned[] | undefined;
 
 /** Takes a handle (or a tree of handles) out of every enclosing scope: the caller disposes it. */

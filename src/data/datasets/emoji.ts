@@ -15,7 +15,7 @@ interface EmojiEntry {
 const persons = new Set(["1F468", "1F469", "1F9D1"]);
 const marks = new Set(["200D", "FE0F", "2640", "2642"]);
 
-/** What is drawn, without who does it: code points except persons, gender signs and joiners. */
+/** The drawn thing without its person: code points except persons, gender signs and joiners. */
 export function emojiGroup(unified: string): string {
   const points = unified.split("-");
   const rest = points.filter((point) => !persons.has(point) && !marks.has(point));

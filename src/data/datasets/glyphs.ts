@@ -17,7 +17,7 @@ const origin = `Debian packages ${packages.join(", ")}`;
 const familyOf = (file: string): string =>
   file.replace(/(-|Bold|Oblique|Italic|Condensed|Narrow).*$|\.ttf$/, "").toLowerCase();
 
-/** How the items of a character are kept together: its font, or for a target all variants of one family. */
+/** Group that keeps the items of a character together: its font, or for a target all variants of one family. */
 type Grouping = (file: string, text: string) => Pick<Item, "group">;
 const byFont: Grouping = (file) => ({ group: file });
 const byFamily: Grouping = (file, text) => ({ group: `${familyOf(basename(file))}:${text}` });

@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { quoted } from "../../io/index.ts";
 import { UserError } from "../../torch/index.ts";
 
-/** What a loader says of itself in messages. */
+/** Name of a loader in messages. */
 export interface Where {
   /** As after `--data`. */
   name: string;

@@ -1,4 +1,4 @@
-/** What torch.save wrote, as plain values and tensors that are read when asked for. */
+/** Content of a file of torch.save, as plain values and tensors that are read when asked for. */
 import { UserError } from "../../torch/index.ts";
 import { FileSource } from "../file-source.ts";
 import { describeForeign, headBytes } from "../foreign-file.ts";
@@ -54,7 +54,7 @@ export async function readTorchArchive(path: string): Promise<TorchArchive> {
 }
 
 /**
- * Whether a file is a TorchScript program: a zip archive with code in it, which `readTorchArchive` refuses.
+ * True when a file is a TorchScript program: a zip archive with code in it, which `readTorchArchive` refuses.
  * @throws UserError when the file cannot be read, or is a damaged zip archive
  */
 export async function isTorchScript(path: string): Promise<boolean> {

@@ -26,7 +26,7 @@ const dangerous = new Set(
   ).split(" "),
 );
 
-/** Of the dangerous modules: classes that configurations are made of, which act on nothing. */
+/** Classes of the dangerous modules that configurations are made of, which act on nothing. */
 const harmless = new Set(["functools.partial", "types.SimpleNamespace", "builtins.range", "builtins.slice"]);
 
 function makeDict(args: readonly Value[], context: Context): Map<Value, Value> {
@@ -163,7 +163,7 @@ const known: ReadonlyMap<string, Global | string> = new Map<string, Global | str
     .map((name): [string, string] => [`torch.${name}`, `torch.${name}`]),
 ]);
 
-/** What libtorch has, and this reader has not. */
+/** Types that libtorch has, and this reader has not. */
 const unsupported: readonly [RegExp, string][] = [
   [/^torch(\.cuda)?\.Q\w+Storage$|_rebuild_qtensor$/, "quantised tensors"],
   [/^torch(\.cuda)?\.Complex\w+Storage$|^builtins\.complex$/, "complex numbers"],
@@ -176,7 +176,7 @@ const unsupported: readonly [RegExp, string][] = [
 const resave =
   'in Python, save only the weights (torch.save(model.state_dict(), "weights.pth")) or convert them to safetensors';
 
-/** What a global's name stands for. */
+/** The meaning of a global's name. */
 export function findGlobal(module: string, name: string, context: Context): Value {
   let home = module;
   for (const [pattern, replacement] of renamed) home = home.replace(pattern, replacement);
@@ -193,7 +193,7 @@ export function findGlobal(module: string, name: string, context: Context): Valu
         "get the weights from a source that you trust, best as safetensors",
     );
   }
-  // What makes tensors in ways that this reader does not know must not be left out in silence.
+  // A maker of tensors that this reader does not know must not be left out in silence.
   if (/^torch\..*\._\w+$|^torch\._/.test(full)) return context.fail(onlyPython(shown));
   return new OpaqueGlobal(shown);
 }

@@ -7,7 +7,7 @@ import { onlyPython } from "./globals.ts";
 import type { TorchValue } from "./values.ts";
 import { keyText } from "./walk.ts";
 
-/** What a run saves beside its model: an optimiser's moments have the weights' shapes, but are no weights. */
+/** Keys that a run saves beside its model: an optimiser's moments have the weights' shapes, but are no weights. */
 const besides = /optim|sched|scaler|sampler|rng|random|history|metric|callback|loops|args|config|hyper|loss/i;
 /** Parts of the names that runs save models under. */
 const modelWords = new Set(
@@ -18,7 +18,7 @@ interface Candidate {
   /** Keys from the root down. */
   keys: readonly string[];
   dict: Map<TorchValue, TorchValue>;
-  /** Whether the dicts inside belong to it. */
+  /** True when the dicts inside belong to it. */
   isNested: boolean;
 }
 

@@ -41,11 +41,11 @@ export const storageTypes: ReadonlyMap<string, StorageType> = new Map(
   ].map((type) => [type.name, type]),
 );
 
-/** Where a storage's bytes are. */
+/** Place of a storage's bytes. */
 export interface StorageBytes {
   /** Part of them in pieces of whole elements; each is valid, and may be changed, until the next is asked for. */
   pieces(start: number, length: number): AsyncIterable<Buffer>;
-  /** Whether elements of more than one byte have their bytes in the other order. */
+  /** True when elements of more than one byte have their bytes in the other order. */
   readonly swapped: boolean;
 }
 
@@ -132,7 +132,7 @@ export class StoredTensor extends LazyTensor {
 }
 
 /**
- * What `_rebuild_tensor_v2` would make of these arguments; fails for a view that leaves its storage.
+ * The tensor that `_rebuild_tensor_v2` would make of these arguments; fails for a view that leaves its storage.
  */
 export function viewStorage(args: readonly Value[], dtype: Dtype | undefined, context: Context): StoredTensor {
   const [storage, offset, size, strides] = args;

@@ -17,9 +17,9 @@ import {
 import { Attributes, type Context, Global, isBuildable, kindOf, Opaque, OpaqueGlobal, type Value } from "./values.ts";
 
 export interface UnpickleOptions {
-  /** What a global stands for; it ends the reading for a name it does not know. */
+  /** The meaning of a global; it ends the reading for a name it does not know. */
   find(module: string, name: string, context: Context): Value;
-  /** What a persistent id stands for, with all that is wrong about it as a failure. */
+  /** The meaning of a persistent id, with all that is wrong about it as a failure. */
   persistent(id: Value, context: Context): Value;
   /** Ends the reading. */
   fail(what: string): never;
@@ -203,7 +203,7 @@ class Machine {
     this.instantiate(this.pop(), args);
   }
 
-  /** What calling a global gives, by its own builder. */
+  /** Result of calling a global, by its own builder. */
   instantiate(callable: Value, args: Value): void {
     if (!(callable instanceof Global)) this.#fail(`it calls ${kindOf(callable)}`);
     if (!Array.isArray(args)) this.#fail(`it calls ${callable.name} with ${kindOf(args)}`);

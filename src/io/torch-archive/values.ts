@@ -1,4 +1,4 @@
-/** What a pickle can hold here: plain values, containers of them, tensors that are read later, and names of globals. */
+/** Values that a pickle can hold here: plain ones, containers of them, tensors that are read later, and names of globals. */
 import { LazyTensor } from "../lazy-tensor.ts";
 import { quoted } from "../quoted.ts";
 
@@ -8,10 +8,10 @@ export type Plain = null | boolean | number | bigint | string | Uint8Array;
 /** A value of an archive: tuples and lists are arrays, every kind of dict is a Map, dtypes and devices are strings. */
 export type TorchValue = Plain | LazyTensor | TorchValue[] | Map<TorchValue, TorchValue> | Set<TorchValue>;
 
-/** What lies on the unpickler's stack. */
+/** An entry of the unpickler's stack. */
 export type Value = Plain | LazyTensor | Global | Described | Value[] | Map<Value, Value> | Set<Value>;
 
-/** What a builder may use of the unpickler. */
+/** The part of the unpickler that a builder may use. */
 export interface Context {
   /** Ends the reading with a sentence about what is wrong. */
   fail(what: string): never;
@@ -30,7 +30,7 @@ export class Global {
   }
 }
 
-/** What a later BUILD completes. */
+/** An object that a later BUILD completes. */
 export interface Buildable {
   build(state: Value, context: Context): void;
 }

@@ -13,7 +13,7 @@ export interface ZipEntry {
   readonly method: number;
   /** 0 when the writer did not compute it. */
   readonly crc: number;
-  /** Where the local header starts. */
+  /** Offset of the local header. */
   readonly offset: number;
   /** The name's bytes, as the local header must repeat them. */
   readonly rawName: Buffer;
@@ -167,7 +167,7 @@ export class ZipArchive {
     throw damaged(this.source, new Error(`the checksum of its entry ${quoted(entry.name)} is wrong`));
   }
 
-  /** Where the content starts: the local header repeats name and method, and must agree with the directory. */
+  /** Offset of the content: the local header repeats name and method, and must agree with the directory. */
   async #contentStart(entry: ZipEntry): Promise<number> {
     const fail = (what: string): never => {
       throw damaged(this.source, new Error(`its entry ${quoted(entry.name)} ${what}`));

@@ -69,14 +69,14 @@ interface Place {
   swapped: boolean;
 }
 
-/** What a storage's persistent id says, checked. */
+/** The checked parts of a storage's persistent id. */
 export interface StorageId {
   type: StorageType;
   key: string;
   count: number;
   /** Bytes of one element. */
   width: number;
-  /** What follows the number of elements. */
+  /** The item after the number of elements. */
   rest: readonly Value[];
 }
 

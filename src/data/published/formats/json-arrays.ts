@@ -57,7 +57,7 @@ class Scanner {
   #depth = 0;
   #inText = false;
   #escaped = false;
-  /** Whether the top level has begun. */
+  /** True when the top level has begun. */
   #begun = false;
   /** The last text at the top level, and the name that it was for the value now read. */
   #text: number[] = [];

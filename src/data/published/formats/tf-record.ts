@@ -10,15 +10,15 @@ import { UserError } from "../../../torch/index.ts";
 export interface TfRecord {
   /** From 0. */
   number: number;
-  /** Where its bytes begin in the file. */
+  /** Offset of its bytes in the file. */
   offset: number;
   /** Valid until the next record is asked for. */
   bytes: Uint8Array;
 }
 
-/** What a feature holds; floats are left out. */
+/** Content of a feature; floats are left out. */
 export interface Feature {
-  /** Where each byte string lies in the message. */
+  /** Place of each byte string in the message. */
   bytes: { begin: number; end: number }[];
   integers: number[];
 }
@@ -75,7 +75,7 @@ export function parseExample(bytes: Uint8Array, path: string, where: string): Ma
   return features;
 }
 
-/** What to do with a field's content, which ends before `end`; other fields are passed over. */
+/** Handler of a field's content, which ends before `end`; other fields are passed over. */
 type Fields = Record<number, (reader: BinaryReader, end: number) => void>;
 
 function eachField(reader: BinaryReader, end: number, fields: Fields): void {
