@@ -2,7 +2,7 @@
  * Graphs whose file fixes the batch, mostly to 1, run with any other. What a node would have made of each image alone is
  * known from a run with the file's own batch; comparing shapes with it shows in which dimension the images lie.
  */
-import { sizeOf } from "./onnx/values.ts";
+import { sizeOf } from "./values.ts";
 
 /** The batch that a file fixes, and the one of a run. */
 export interface Batch {

@@ -1,7 +1,6 @@
 /** What one run of a graph may take: a hostile file must not fill the memory or keep the machine busy for hours. */
 import { UserError } from "../torch/index.ts";
-import { shapeText } from "./onnx/text.ts";
-import { sizeOf } from "./onnx/values.ts";
+import { shapeText, sizeOf } from "./values.ts";
 
 /** Elements that may be live at once for an image of 224 x 224: 256 MiB in float32; VGG-16 needs a tenth. */
 const elementsPerImage = 2 ** 26;

@@ -1,9 +1,9 @@
 /** A network as a list of steps over named tensors: ordering, pruning, and running with early release. */
+import { quoted, reasonOf } from "../io/index.ts";
 import { scope, type Tensor, TorchError, UserError } from "../torch/index.ts";
 import type { Batch } from "./batch.ts";
 import type { Guard } from "./tfjs/guard.ts";
 import type { Layout } from "./tfjs/spatial.ts";
-import { shown, told } from "./tfjs/text.ts";
 import { topological } from "./topological.ts";
 
 /** Runs one layer or operator; parameters are what the function closes over. */
@@ -74,7 +74,7 @@ export function ordered<T>(
 ): T[] {
   const { ordered: done, stuck } = topological(items, dependencies);
   if (stuck.length === 0) return done;
-  const names = stuck.slice(0, 4).map((item) => shown(describe(item)));
+  const names = stuck.slice(0, 4).map((item) => quoted(describe(item)));
   throw new UserError(`${file}: ${names.join(", ")} depend on each other in a circle`);
 }
 
@@ -173,7 +173,7 @@ export class Program {
       const tensor = values.get(name);
       if (tensor) return tensor;
       if (onFailure) return [];
-      throw new UserError(`${this.#plan.file}: no step makes the tensor ${shown(name)}`);
+      throw new UserError(`${this.#plan.file}: no step makes the tensor ${quoted(name)}`);
     });
   }
 
@@ -196,21 +196,21 @@ export class Program {
   #perform(step: Step, values: ReadonlyMap<string, Tensor>, guard: Guard): readonly Tensor[] {
     const inputs = step.inputs.map((name) => {
       const value = values.get(name);
-      if (!value) throw new UserError(`${this.#plan.file}: no step makes the tensor ${shown(name)}`);
+      if (!value) throw new UserError(`${this.#plan.file}: no step makes the tensor ${quoted(name)}`);
       return value;
     });
     try {
       const made = scope(() => step.run(inputs, guard));
       return Array.isArray(made) ? (made as readonly Tensor[]) : [made as Tensor];
     } catch (error) {
-      const where = `${this.#plan.file}: ${step.kind} ${shown(step.outputs[0])}`;
-      const shapes = told(inputs.map((input) => `[${input.shape.join(", ")}]`).join(", "));
+      const where = `${this.#plan.file}: ${step.kind} ${quoted(step.outputs[0])}`;
+      const shapes = reasonOf(inputs.map((input) => `[${input.shape.join(", ")}]`).join(", "));
       if (error === step.problem?.error) throw error;
       if (error instanceof UserError) {
-        throw new UserError(`${where} on ${shapes}: ${told(error.message)}`, { cause: error });
+        throw new UserError(`${where} on ${shapes}: ${reasonOf(error.message)}`, { cause: error });
       }
       if (!(error instanceof TorchError || error instanceof RangeError)) throw error;
-      const reason = told(error.message.split("\n")[0] ?? "");
+      const reason = reasonOf(error.message.split("\n")[0] ?? "");
       throw new UserError(`${where} cannot take ${shapes}: ${reason}`, { cause: error });
     }
   }

@@ -20,7 +20,7 @@ export { appendJsonLine, readJsonLines, readNewJsonLines, repairJsonLines } from
 export { LazyTensor } from "./lazy-tensor.ts";
 export { acquireLock, Lock, type LockOptions, withLock } from "./lock.ts";
 export { newTag, tagPattern } from "./process-tag.ts";
-export { counted, printable, quoted, reasonOf, shellQuoted, shown } from "./quoted.ts";
+export { counted, listed, printable, quoted, reasonOf, shellQuoted, shown } from "./quoted.ts";
 export {
   kindOf,
   type OpenRegularOptions,

@@ -1,6 +1,7 @@
 /** Text from files, folders and networks in messages: it may hold anything. */
 
 const longestName = 200;
+const longestListed = 80;
 const longestReason = 300;
 
 /** A name short and printable, in one line: everything foreign in a message, a table or a question goes through here. */
@@ -8,9 +9,16 @@ export function shown(name: string): string {
   return printable(shortened(name, longestName));
 }
 
-/** The same in quotes, where a name could be mistaken for our own words. */
-export function quoted(name: string): string {
-  return printable(JSON.stringify(shortened(name, longestName)));
+/** The same in quotes, where a name could be mistaken for our own words; any other value as JSON. */
+export function quoted(value: unknown): string {
+  if (typeof value === "string") return printable(JSON.stringify(shortened(value, longestName)));
+  return printable(shortened(JSON.stringify(value) ?? String(value), longestName));
+}
+
+/** The first of several words, each made short and printable by `show`. */
+export function listed(values: readonly string[], limit = 15, show: (value: string) => string = quoted): string {
+  const first = values.slice(0, limit).map((value) => show(shortened(value, longestListed)));
+  return `${first.join(", ")}${values.length > limit ? ` and ${values.length - limit} more` : ""}`;
 }
 
 /** A word as a shell takes it, for commands that are pasted. */

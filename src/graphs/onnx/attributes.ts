@@ -1,6 +1,6 @@
 /** The attributes of a node, read with the type that the operator expects. */
+import { quoted } from "../../io/index.ts";
 import { type AttributeProto, type TensorProto, AttributeProto_AttributeType as Type } from "./onnx-pb.generated.ts";
-import { quoted } from "./text.ts";
 
 export class Attributes {
   readonly #named: ReadonlyMap<string, AttributeProto>;

@@ -3,9 +3,8 @@ import type { BatchNorm2d } from "../../nn/index.ts";
 import { type Dtype, Tensor, UserError } from "../../torch/index.ts";
 import type { Batch, Reference } from "../batch.ts";
 import type { Budget } from "../budget.ts";
+import { HostArray, isFloating, maximumHostElements, shapeText, sizeOf, toTensor, type Value } from "../values.ts";
 import type { GraphNode } from "./graph.ts";
-import { shapeText } from "./text.ts";
-import { HostArray, isFloating, maximumHostElements, sizeOf, toTensor, type Value } from "./values.ts";
 
 /** What holds for a whole run. */
 export interface Run {

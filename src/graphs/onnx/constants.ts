@@ -1,6 +1,6 @@
 /** What is the same in every run and not trained: arrays on the JavaScript side, and tensors that follow the images. */
 import { type Dtype, keep, noGrad, normalMode, scope, Tensor } from "../../torch/index.ts";
-import { HostArray, isFloating, toTensor, type Value } from "./values.ts";
+import { HostArray, isFloating, toTensor, type Value } from "../values.ts";
 
 export class Constants {
   readonly #values = new Map<number, Value>();

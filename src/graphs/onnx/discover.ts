@@ -1,16 +1,16 @@
 /** Looks into a graph: which of its values serve as features and scores, found by its structure and by one run. */
+import { quoted } from "../../io/index.ts";
 import { Tensor } from "../../torch/index.ts";
 import { measuring, type Part, proposalsOf, type Structure } from "../features.ts";
 import { arranged, type Sides } from "../graph-model.ts";
 import { type Found, findFeatures } from "../probe.ts";
+import { isFloating, sizeOf } from "../values.ts";
 import { absent, type Graph, type GraphNode } from "./graph.ts";
 import type { Images } from "./input.ts";
 import { buildNetwork, disposeNetwork, type Network, narrowed, neededNodes, refuseUnsupported } from "./network.ts";
 import { operators } from "./ops/index.ts";
 import { Program } from "./program.ts";
-import { quoted } from "./text.ts";
 import { takesWeights } from "./trained.ts";
-import { isFloating, sizeOf } from "./values.ts";
 
 /** What was found, and the network with just what it needs. */
 export interface Discovery extends Found<number> {

@@ -1,9 +1,8 @@
 /** Runs one node: its operator's function, within limits, with errors that name it. */
 import { scope, Tensor, TorchError, UserError } from "../../torch/index.ts";
+import { HostArray, kindOf, maximumHostElements, shapeText, sizeOf, type Value } from "../values.ts";
 import type { Call, OperatorFunction, Result } from "./call.ts";
 import { operators } from "./ops/index.ts";
-import { shapeText } from "./text.ts";
-import { HostArray, kindOf, maximumHostElements, sizeOf, type Value } from "./values.ts";
 
 /**
  * The values that a node gives. Results of arrays alone become arrays again when they are short.

@@ -1,9 +1,10 @@
 /** Weights beside an ONNX file: where its `external_data` entries point, held to the file's own folder. */
+
 import fs from "node:fs";
 import path from "node:path";
+import { quoted } from "../../io/index.ts";
 import { UserError } from "../../torch/index.ts";
 import type { TensorProto } from "./onnx-pb.generated.ts";
-import { quoted } from "./text.ts";
 import type { ByteRange } from "./wire.ts";
 
 /** Part of a file. */

@@ -1,12 +1,12 @@
 /** What is the same in every run, computed once. */
 import { ops, type Tensor, UserError } from "../../torch/index.ts";
 import { Budget } from "../budget.ts";
+import { HostArray, isFloating, sizeOf, type Value } from "../values.ts";
 import { Call, type Run } from "./call.ts";
 import type { Constants } from "./constants.ts";
 import { execute } from "./execute.ts";
 import { absent, type Constant, type Graph, type GraphNode } from "./graph.ts";
 import { constantOf } from "./tensors.ts";
-import { HostArray, isFloating, sizeOf, type Value } from "./values.ts";
 
 /** Elements that folding may hold at a time; the masks of the largest published networks have a tenth. */
 const foldedElements = 2 ** 24;

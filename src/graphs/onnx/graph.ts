@@ -2,13 +2,13 @@
  * An ONNX graph with its names resolved: nodes in an order in which they can run, values numbered by slots. Nodes that
  * only pass their input on (Identity, and Dropout as in evaluation) are gone.
  */
+import { quoted, shown } from "../../io/index.ts";
 import { UserError } from "../../torch/index.ts";
 import { topological } from "../topological.ts";
+import { HostArray, isFloating, sizeOf } from "../values.ts";
 import { Attributes } from "./attributes.ts";
 import type { GraphProto, ModelProto, NodeProto, ValueInfoProto } from "./onnx-pb.generated.ts";
 import { constantOf, dtypeOf, type TensorInfo, TensorReader } from "./tensors.ts";
-import { bare, quoted } from "./text.ts";
-import { HostArray, isFloating, sizeOf } from "./values.ts";
 import type { ByteRange } from "./wire.ts";
 
 /** A slot that an optional input or an unused output has. */
@@ -107,7 +107,7 @@ class Resolver {
 
   #opset(model: ModelProto): number {
     if (model.functions.length > 0) {
-      const names = model.functions.slice(0, 3).map(({ name }) => bare(name));
+      const names = model.functions.slice(0, 3).map(({ name }) => shown(name));
       this.#fail(`it has functions (${names.join(", ")}): inline them first, for instance with onnx.inliner`);
     }
     const versions = model.opsetImport.filter(({ domain }) => isStandard(domain)).map(({ version }) => Number(version));
@@ -161,14 +161,14 @@ class Resolver {
     const [stuck] = all;
     if (stuck)
       this.#fail(
-        `the nodes around ${quoted(stuck.output[0] ?? "")} (${bare(stuck.opType)}) wait for each other in a circle`,
+        `the nodes around ${quoted(stuck.output[0] ?? "")} (${shown(stuck.opType)}) wait for each other in a circle`,
       );
     return ordered;
   }
 
   #node(proto: NodeProto, index: number): GraphNode | undefined {
     const op = isStandard(proto.domain) ? proto.opType : `${proto.domain}.${proto.opType}`;
-    const label = `node ${proto.name === "" ? index : quoted(proto.name)} (${bare(op)})`;
+    const label = `node ${proto.name === "" ? index : quoted(proto.name)} (${shown(op)})`;
     const fail = (what: string): never => this.#fail(`${label} ${what}`);
     const inputs = proto.input.map((name) => {
       return name === "" ? absent : (this.#slots.get(name) ?? fail(`reads ${quoted(name)}, which nothing defines`));

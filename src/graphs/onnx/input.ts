@@ -1,10 +1,10 @@
 /** What a graph says about the images that it takes. */
+import { quoted } from "../../io/index.ts";
 import { UserError } from "../../torch/index.ts";
 import type { GraphInput } from "../graph-model.ts";
+import { isFloating, shapeText } from "../values.ts";
 import type { Graph } from "./graph.ts";
 import { dtypeOf, typeName } from "./tensors.ts";
-import { quoted, shapeText } from "./text.ts";
-import { isFloating } from "./values.ts";
 
 export interface Images extends GraphInput {
   /** The number of images that the file fixes. */

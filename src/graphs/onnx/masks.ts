@@ -1,9 +1,9 @@
 /** Constants that hide places, such as the mask of attention in shifted windows, and are therefore not trained. */
 import { ops, scope, type Tensor } from "../../torch/index.ts";
+import { HostArray, isFloating, kindOf, toTensor } from "../values.ts";
 import { Constants } from "./constants.ts";
 import { fixedOf, fold } from "./fold.ts";
 import { absent, type Graph, type GraphNode } from "./graph.ts";
-import { HostArray, isFloating, kindOf, toTensor } from "./values.ts";
 
 /** At most this is no weight but minus infinity in a mask; published files have -100 and lower. */
 const maskedOut = -100;

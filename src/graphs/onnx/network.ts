@@ -1,14 +1,14 @@
 /** A graph ready to run: its weights read, its layers made, everything that is the same in every run computed once. */
+import { listed, shown } from "../../io/index.ts";
 import { keep, noGrad, scope, type Tensor, UserError } from "../../torch/index.ts";
+import { HostArray, isFloating, sizeOf } from "../values.ts";
 import { Constants } from "./constants.ts";
 import { fixedOf, fold, widened } from "./fold.ts";
 import { absent, type Graph, type GraphNode } from "./graph.ts";
 import { MaskSearch } from "./masks.ts";
 import { isLayer, type NamedNorm, normLayers, statisticsOf } from "./norms.ts";
 import { operators } from "./ops/index.ts";
-import { bare } from "./text.ts";
 import { usesOf } from "./trained.ts";
-import { HostArray, isFloating, sizeOf } from "./values.ts";
 
 export interface Network {
   readonly graph: Graph;
@@ -91,15 +91,15 @@ export function refuseUnsupported({ path, problems }: Graph, nodes: readonly Gra
   if (kinds.length === 0) return;
   const quantised = kinds.filter((op) => /Quantize|QLinear|Integer$|\.QAttention|\.QGemm/.test(op));
   const flow = kinds.filter((op) => controlFlow.has(op));
-  const shown = kinds.slice(0, longestList).map((op) => bare(op));
-  const more = kinds.length > longestList ? ` and ${kinds.length - longestList} more` : "";
   const advice = [
     ...(quantised.length > 0
       ? ["; a quantised network cannot be trained: take the file from before quantisation"]
       : []),
     ...(flow.length > 0 ? ["; sub-graphs are not run: export the network without branches and loops"] : []),
   ];
-  throw new UserError(`${path} uses operators that are not supported: ${shown.join(", ")}${more}${advice.join("")}`);
+  throw new UserError(
+    `${path} uses operators that are not supported: ${listed(kinds, longestList, shown)}${advice.join("")}`,
+  );
 }
 
 function readConstants(

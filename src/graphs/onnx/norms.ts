@@ -1,9 +1,8 @@
 /** BatchNormalization nodes as layers, so that the hub's policy for BatchNorm reaches them. */
 import { BatchNorm2d } from "../../nn/index.ts";
 import { noGrad, scope, UserError } from "../../torch/index.ts";
+import { HostArray, isFloating, shapeText } from "../values.ts";
 import type { Constant, Graph, GraphNode } from "./graph.ts";
-import { shapeText } from "./text.ts";
-import { HostArray, isFloating } from "./values.ts";
 
 export interface NamedNorm {
   readonly name: string;

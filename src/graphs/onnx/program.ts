@@ -1,14 +1,14 @@
 /** The part of a network that certain values need, run with every other value released after its last use. */
+import { quoted } from "../../io/index.ts";
 import { Tensor, UserError } from "../../torch/index.ts";
 import type { Batch, Reference } from "../batch.ts";
 import { batchDim } from "../batch.ts";
 import { Budget } from "../budget.ts";
+import { sizeOf, type Value } from "../values.ts";
 import { Call, type Run } from "./call.ts";
 import { execute } from "./execute.ts";
 import { absent, type GraphNode } from "./graph.ts";
 import { type Network, neededNodes } from "./network.ts";
-import { quoted } from "./text.ts";
-import { sizeOf, type Value } from "./values.ts";
 
 /** Shapes by slot. */
 export type Shapes = ReadonlyMap<number, readonly number[]>;

@@ -1,5 +1,6 @@
 /** Tensors of an ONNX file: checked, then copied out of the file one after the other through a mapping. */
 
+import { quoted } from "../../io/index.ts";
 import { checkTruth, isCountable, maximumDimensions, widths } from "../../io/lazy-tensor.ts";
 import {
   type Dtype,
@@ -12,10 +13,9 @@ import {
   TorchError,
   UserError,
 } from "../../torch/index.ts";
+import { HostArray, isFloating, maximumHostElements, shapeText, sizeOf, type Value } from "../values.ts";
 import { ExternalFiles, type FileRange } from "./external.ts";
 import { type TensorProto, TensorProto_DataLocation, TensorProto_DataType as Type } from "./onnx-pb.generated.ts";
-import { quoted, shapeText } from "./text.ts";
-import { HostArray, isFloating, maximumHostElements, sizeOf, type Value } from "./values.ts";
 import type { ByteRange } from "./wire.ts";
 
 /** The dtypes of libtorch under the numbers that ONNX gives them. */

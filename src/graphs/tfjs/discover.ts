@@ -1,4 +1,5 @@
 /** Looks into a network: which of its tensors serve as features and scores, found by its structure and by one run. */
+import { listed, quoted } from "../../io/index.ts";
 import { UserError } from "../../torch/index.ts";
 import { ancestors, measuring, type Part, producersOf, proposalsOf, type Structure } from "../features.ts";
 import { arranged, type GraphInput, type Sides } from "../graph-model.ts";
@@ -6,7 +7,6 @@ import { type Found, findFeatures } from "../probe.ts";
 import { type Network, Program, type Step } from "../program.ts";
 import { Budget } from "./guard.ts";
 import type { Parameters } from "./parameters.ts";
-import { listed, shown } from "./text.ts";
 
 /** Outputs that are looked at as scores. */
 const maximumOutputs = 64;
@@ -25,7 +25,7 @@ export function discover(
 ): Found<string> {
   const structure = structureOf(network, parameters);
   const producers = producersOf(structure.parts);
-  const wished = wish === undefined ? undefined : { name: shown(wish), value: producers.has(wish) ? wish : undefined };
+  const wished = wish === undefined ? undefined : { name: quoted(wish), value: producers.has(wish) ? wish : undefined };
   const proposals = proposalsOf(structure);
   const usable = proposals.filter(({ runs }) => runs);
   if (wished?.value !== undefined) refuseBroken(network, structure, [wished.value], file);
@@ -49,7 +49,7 @@ export function discover(
     batch: batch > 1 ? batch : undefined,
     sides,
     channel: network.channel,
-    name: (value: string) => shown(value),
+    name: (value: string) => quoted(value),
     run: (probed, { made, failed }) => {
       const images = arranged(probed, input, file);
       const guard = new Budget(probed.size(0));

@@ -1,9 +1,8 @@
 /** Files that a model's description names: only regular files, only inside the folder of the description. */
 import fs from "node:fs";
 import { dirname, isAbsolute, join, relative, sep } from "node:path";
-import { explainRead, openRegular } from "../../io/index.ts";
+import { explainRead, openRegular, quoted, shown } from "../../io/index.ts";
 import { UserError } from "../../torch/index.ts";
-import { told } from "./text.ts";
 
 /** @throws UserError when there is no such file, or it is larger than `limit` */
 export function readSmallFile(path: string, limit: number, why: string): string {
@@ -59,7 +58,7 @@ function attempt<T>(path: string, fn: () => T): T {
  */
 export function confined(description: string, name: string): string {
   const refuse = (why: string): never => {
-    throw new UserError(`${description} names the file ${told(JSON.stringify(name))}: ${why}`);
+    throw new UserError(`${description} names the file ${quoted(name)}: ${why}`);
   };
   if (name === "" || name.includes("\0")) return refuse("that is no file name");
   if (isAbsolute(name) || /^[a-z][a-z0-9+.-]*:|^\\/i.test(name)) return refuse("it must lie in the model's folder");
@@ -77,6 +76,6 @@ function real(path: string, refuse: (why: string) => never): string {
   try {
     return fs.realpathSync(path);
   } catch {
-    return refuse(`there is no ${told(path)}; download the model's other files too`);
+    return refuse(`there is no ${shown(path)}; download the model's other files too`);
   }
 }

@@ -1,7 +1,7 @@
 /** Reading JSON that others wrote: bounded size and depth, and typed access to fields with errors that say where. */
+import { quoted, reasonOf } from "../../io/index.ts";
 import { UserError } from "../../torch/index.ts";
 import { readSmallFile } from "./files.ts";
-import { shown, told } from "./text.ts";
 
 /** The largest published topologies have a few megabytes. */
 export const maximumJson = 64 * 1024 * 1024;
@@ -14,7 +14,7 @@ export function readJson(path: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    const reason = told(error instanceof Error ? error.message : String(error));
+    const reason = reasonOf(error);
     throw new UserError(`${path} is not JSON: ${reason}; download or export the model again`);
   }
 }
@@ -55,13 +55,13 @@ export class Fields {
 
   /** @throws UserError when the value is no object */
   constructor(value: unknown, where: string) {
-    if (!isRecord(value)) throw new UserError(`${where}: must be an object, is ${shown(value)}`);
+    if (!isRecord(value)) throw new UserError(`${where}: must be an object, is ${quoted(value)}`);
     this.#record = value;
     this.where = where;
   }
 
   fail(message: string): never {
-    throw new UserError(`${this.where}: ${told(message)}`);
+    throw new UserError(`${this.where}: ${reasonOf(message)}`);
   }
 
   has(key: string): boolean {
@@ -75,7 +75,7 @@ export class Fields {
   #read<T>(key: string, fallback: T | undefined, what: string, fits: (value: unknown) => value is T): T {
     if (!this.has(key)) return fallback ?? this.fail(`"${key}" is missing`);
     const value = this.#record[key];
-    return fits(value) ? value : this.fail(`"${key}" must be ${what}, is ${shown(value)}`);
+    return fits(value) ? value : this.fail(`"${key}" must be ${what}, is ${quoted(value)}`);
   }
 
   string(key: string, fallback?: string): string {

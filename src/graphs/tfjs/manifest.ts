@@ -1,7 +1,7 @@
 /** The weights manifest: which tensors lie in which shards, in which order and type. */
+import { quoted } from "../../io/index.ts";
 import { type Dtype, UserError } from "../../torch/index.ts";
 import { Fields, isInt } from "./json.ts";
-import { shown } from "./text.ts";
 
 /** Stored numbers q that stand for q · scale + min. */
 export interface Quantization {
@@ -41,21 +41,21 @@ const reserved = new Set(["__proto__", "__metadata__", "constructor", "prototype
  * @throws UserError naming the file and the weight
  */
 export function parseManifest(value: unknown, file: string): WeightGroup[] {
-  if (!Array.isArray(value)) throw new UserError(`${file}: its weights manifest is not a list: ${shown(value)}`);
+  if (!Array.isArray(value)) throw new UserError(`${file}: its weights manifest is not a list: ${quoted(value)}`);
   const names = new Set<string>();
   const shards = new Set<string>();
   let total = 0;
   return value.map((entry: unknown, i) => {
     const group = new Fields(entry, `${file}, weights group ${i}`);
     const paths = group.list("paths").map((path) => {
-      if (typeof path !== "string") return group.fail(`a shard's path is ${shown(path)}`);
-      if (shards.has(path)) return group.fail(`the shard ${shown(path)} is listed twice`);
+      if (typeof path !== "string") return group.fail(`a shard's path is ${quoted(path)}`);
+      if (shards.has(path)) return group.fail(`the shard ${quoted(path)} is listed twice`);
       shards.add(path);
       return path;
     });
     const weights = group.list("weights").map((weight) => {
       const spec = parseSpec(weight, file, i);
-      if (names.has(spec.name)) group.fail(`the weight ${shown(spec.name)} is listed twice`);
+      if (names.has(spec.name)) group.fail(`the weight ${quoted(spec.name)} is listed twice`);
       names.add(spec.name);
       total += elements(spec.shape) * 4;
       if (total > maximumBytes) group.fail(`the weights need more than ${maximumBytes} bytes, which is not supported`);
@@ -67,7 +67,7 @@ export function parseManifest(value: unknown, file: string): WeightGroup[] {
 
 function parseSpec(value: unknown, file: string, group: number): WeightSpec {
   const name = new Fields(value, `${file}, weights group ${group}`).string("name");
-  const fields = new Fields(value, `${file}, weight ${shown(name)}`);
+  const fields = new Fields(value, `${file}, weight ${quoted(name)}`);
   if (name === "" || reserved.has(name)) fields.fail("that name is reserved");
   const shape = fields.ints("shape", { min: 0 });
   if (shape.length > maximumDimensions) fields.fail(`it has ${shape.length} dimensions`);

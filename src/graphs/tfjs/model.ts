@@ -1,4 +1,5 @@
 /** TensorFlow.js models as trainable networks. n images, H x W pixels, d features, S classes. */
+import { quoted } from "../../io/index.ts";
 import { scope, type Tensor, UserError } from "../../torch/index.ts";
 import type { Batch } from "../batch.ts";
 import {
@@ -15,7 +16,6 @@ import { type Network, Program } from "../program.ts";
 import { discover } from "./discover.ts";
 import { Guard } from "./guard.ts";
 import type { Parameters } from "./parameters.ts";
-import { shown } from "./text.ts";
 
 const largestSide = 4096;
 
@@ -123,7 +123,7 @@ function inputOf(network: Network, file: string): GraphInput {
   const shape = `[${inputShape.map((size) => (size === -1 ? "?" : size)).join(", ")}]`;
   const channelCount = channels === -1 ? 3 : channels;
   if (inputShape.length > 0 && (inputShape.length !== 4 || (channelCount !== 3 && channelCount !== 1))) {
-    throw new UserError(`${file}: its input ${shown(input)} is ${shape}; colour or grey images are needed`);
+    throw new UserError(`${file}: its input ${quoted(input)} is ${shape}; colour or grey images are needed`);
   }
   const [h, w] = [height === -1 ? width : height, width === -1 ? height : width];
   const sides = h === -1 || w === -1 ? undefined : ([h, w] as const);

@@ -1,7 +1,7 @@
 /** What a model trains: weights of the file as parameters in libtorch's layouts, and BatchNorm layers. */
+import { quoted } from "../../io/index.ts";
 import { BatchNorm2d } from "../../nn/index.ts";
 import { keep, noGrad, ops, scope, type Tensor, UserError } from "../../torch/index.ts";
-import { shown } from "./text.ts";
 
 /**
  * How a weight is held. "kernel": [h, w, in, out] as [out, in, h, w]. "depthwise": [h, w, in, m] as [in · m, 1, h, w].
@@ -49,7 +49,7 @@ export class Parameters {
   /** A weight in TensorFlow's layout, whoever uses it. @throws UserError when the file has none of that name */
   stored(name: string): Tensor {
     const tensor = this.#stored.get(name);
-    if (!tensor) throw new UserError(`${this.#file}: there is no weight ${shown(name)}`);
+    if (!tensor) throw new UserError(`${this.#file}: there is no weight ${quoted(name)}`);
     return tensor;
   }
 
@@ -62,10 +62,10 @@ export class Parameters {
   use(name: string, layout: WeightLayout, trains = true): Tensor {
     const known = this.trained.get(name) ?? this.fixed.get(name);
     if (known && this.#layouts.get(name) === layout) return known;
-    if (known) throw new UserError(`${this.#file}: the weight ${shown(name)} serves as "${layout}" and otherwise`);
+    if (known) throw new UserError(`${this.#file}: the weight ${quoted(name)} serves as "${layout}" and otherwise`);
     const stored = this.stored(name);
     const floating = stored.dtype === "float32";
-    const tensor = noGrad(() => scope(() => inLayout(stored, layout, `${this.#file}: weight ${shown(name)}`)));
+    const tensor = noGrad(() => scope(() => inLayout(stored, layout, `${this.#file}: weight ${quoted(name)}`)));
     this.#layouts.set(name, layout);
     (trains && floating ? this.trained : this.fixed).set(name, keep(tensor));
     return tensor;
@@ -91,7 +91,7 @@ export class Parameters {
       const source = sources[i];
       if (source && (source.dim() !== 1 || source.size(0) !== mean.size(0) || source.dtype !== "float32")) {
         throw new UserError(
-          `${this.#file}: the weight ${shown(key)} is ${source}, but ${shown(spec.mean)} is ${mean}: both must be vectors alike`,
+          `${this.#file}: the weight ${quoted(key)} is ${source}, but ${quoted(spec.mean)} is ${mean}: both must be vectors alike`,
         );
       }
     }

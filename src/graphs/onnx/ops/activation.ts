@@ -1,8 +1,8 @@
 /** Activations. */
+import { quoted } from "../../../io/index.ts";
 import { ops, type Tensor } from "../../../torch/index.ts";
+import { sizeOf } from "../../values.ts";
 import type { Call, Result } from "../call.ts";
-import { quoted } from "../text.ts";
-import { sizeOf } from "../values.ts";
 import { fitting } from "./support.ts";
 
 export function Relu(call: Call): Result {

@@ -1,7 +1,7 @@
 /** Element-wise arithmetic with broadcasting. Numbers that are known beforehand are passed as numbers. */
 import { ops, type Tensor } from "../../../torch/index.ts";
+import { broadcastShape, HostArray, kindOf } from "../../values.ts";
 import type { Call, Result } from "../call.ts";
-import { broadcastShape, HostArray, kindOf } from "../values.ts";
 import { fitting } from "./support.ts";
 
 type Binary = (a: Tensor, b: Tensor | number) => Tensor;

@@ -1,7 +1,7 @@
 /** Convolutions over any number of spatial dimensions. n images, C channels. */
 import { convNd, convTransposeNd, ops, type Tensor } from "../../../torch/index.ts";
+import { sizeOf } from "../../values.ts";
 import type { Call, Result } from "../call.ts";
-import { sizeOf } from "../values.ts";
 import { even, padsOf, perDimension, windowCounts } from "./spatial.ts";
 
 /** Weights [out, C / groups, ...kernel]. */

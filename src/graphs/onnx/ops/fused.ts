@@ -1,7 +1,7 @@
 /** Operators of onnxruntime's own domain, as files have them that it has optimised. */
+import { quoted } from "../../../io/index.ts";
 import { ops, type Tensor } from "../../../torch/index.ts";
 import type { Call, OperatorFunction, Result } from "../call.ts";
-import { quoted } from "../text.ts";
 import { Conv } from "./convolution.ts";
 import { Gemm } from "./linear.ts";
 import { fitting } from "./support.ts";

@@ -1,8 +1,8 @@
 /** Matrix products. */
+import { quoted } from "../../../io/index.ts";
 import { ops } from "../../../torch/index.ts";
+import { broadcastShape, shapeText } from "../../values.ts";
 import type { Call, Result } from "../call.ts";
-import { quoted, shapeText } from "../text.ts";
-import { broadcastShape } from "../values.ts";
 import { upTo } from "./support.ts";
 
 /** alpha A' B' + beta C. */

@@ -1,7 +1,7 @@
 /** Normalisations. n images, C channels. */
 import { ones, ops, type Tensor } from "../../../torch/index.ts";
+import { sizeOf } from "../../values.ts";
 import type { Call, Result } from "../call.ts";
-import { sizeOf } from "../values.ts";
 import { upTo } from "./support.ts";
 
 /** A layer of its own where its statistics are constants of the file; the others stay in evaluation mode. */

@@ -1,7 +1,7 @@
 /** Pooling over one or two spatial dimensions, and over all of them. n images, C channels. */
 import { ones, ops, type Tensor } from "../../../torch/index.ts";
+import { sizeOf } from "../../values.ts";
 import type { Call, Result } from "../call.ts";
-import { sizeOf } from "../values.ts";
 import { padsOf, perDimension, reach, type Windows, windowCounts } from "./spatial.ts";
 import { upTo } from "./support.ts";
 

@@ -2,10 +2,10 @@
  * Resizing: nearest, linear, cubic, with every convention of where pixels lie but cropping. Images in libtorch's own two
  * ways go to its kernels; everything else goes one dimension after the other.
  */
+import { quoted } from "../../../io/index.ts";
 import { ops, type Tensor, tensor } from "../../../torch/index.ts";
+import { sizeOf } from "../../values.ts";
 import type { Call, Result } from "../call.ts";
-import { quoted } from "../text.ts";
-import { sizeOf } from "../values.ts";
 import { upTo } from "./support.ts";
 
 interface Along {

@@ -1,7 +1,8 @@
 /** Sampling at places that a network computes. n images, C channels. */
+import { quoted } from "../../../io/index.ts";
 import { ops } from "../../../torch/index.ts";
+import { shapeText } from "../../values.ts";
 import type { Call, Result } from "../call.ts";
-import { quoted, shapeText } from "../text.ts";
 
 /** libtorch's numbers of the ways between pixels and beyond the edge; the names changed with operator set 20. */
 const modes: Readonly<Record<string, number>> = { bilinear: 0, linear: 0, nearest: 1, bicubic: 2, cubic: 2 };

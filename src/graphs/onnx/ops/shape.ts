@@ -1,10 +1,9 @@
 /** Shapes: reading, changing, making tensors of them. */
 import { arange, full, ops, type Tensor } from "../../../torch/index.ts";
 import { batchDim, reshaped, scaled } from "../../batch.ts";
+import { broadcastShape, HostArray, isFloating, maximumHostElements, shapeText, sizeOf } from "../../values.ts";
 import type { Call, Result } from "../call.ts";
 import { dtypeOf, typeName } from "../tensors.ts";
-import { shapeText } from "../text.ts";
-import { broadcastShape, HostArray, isFloating, maximumHostElements, sizeOf } from "../values.ts";
 import { repeated } from "./support.ts";
 
 export function Shape(call: Call): Result {

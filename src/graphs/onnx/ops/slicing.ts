@@ -1,9 +1,9 @@
 /** Taking tensors apart and putting them together. */
+import { quoted } from "../../../io/index.ts";
 import { arange, full, ops, type Tensor, tensor } from "../../../torch/index.ts";
 import { batchDim, repeats } from "../../batch.ts";
+import { HostArray, shapeText } from "../../values.ts";
 import type { Call, Result } from "../call.ts";
-import { quoted, shapeText } from "../text.ts";
-import { HostArray } from "../values.ts";
 import { repeated, upTo } from "./support.ts";
 
 /** Bounds are attributes up to operator set 9, then inputs; beyond the end means the end. */

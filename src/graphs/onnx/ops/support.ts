@@ -1,9 +1,8 @@
 /** What several operators need: broadcasting within limits, and inputs whose fixed batch is made to fit. */
 import { ops, type Tensor } from "../../../torch/index.ts";
 import { repeats } from "../../batch.ts";
+import { broadcastShape, shapeText } from "../../values.ts";
 import type { Call } from "../call.ts";
-import { shapeText } from "../text.ts";
-import { broadcastShape } from "../values.ts";
 
 /**
  * The inputs at the given positions as tensors that broadcast together; where the file fixes its batch, those that are the

@@ -1,7 +1,7 @@
 /** Attributes of a node in TensorFlow's JSON: whole numbers may be texts, texts are base64. */
+import { quoted, reasonOf } from "../../../io/index.ts";
 import { type Dtype, UserError } from "../../../torch/index.ts";
 import { isInt, isRecord, type Range } from "../json.ts";
-import { shown, told } from "../text.ts";
 
 const dtypes: ReadonlyMap<string, Dtype> = new Map<string, Dtype>([
   ["DT_FLOAT", "float32"],
@@ -26,28 +26,28 @@ export class Attributes {
 
   constructor(value: unknown, where: string) {
     this.where = where;
-    if (value !== undefined && !isRecord(value)) this.fail(`its attributes are ${shown(value)}`);
+    if (value !== undefined && !isRecord(value)) this.fail(`its attributes are ${quoted(value)}`);
     this.#record = value ?? {};
   }
 
   fail(message: string): never {
-    throw new UserError(`${this.where}: ${told(message)}`);
+    throw new UserError(`${this.where}: ${reasonOf(message)}`);
   }
 
   /** One field of an attribute's value, such as "i". */
   #field(key: string, field: string): unknown {
     if (!Object.hasOwn(this.#record, key)) return undefined;
     const value = this.#record[key];
-    if (!isRecord(value)) return this.fail(`the attribute "${key}" is ${shown(value)}`);
+    if (!isRecord(value)) return this.fail(`the attribute "${key}" is ${quoted(value)}`);
     return Object.hasOwn(value, field) ? value[field] : undefined;
   }
 
   #list(key: string, field: string): unknown[] | undefined {
     const list = this.#field(key, "list");
     if (list === undefined) return undefined;
-    if (!isRecord(list)) return this.fail(`the attribute "${key}" is ${shown(list)}`);
+    if (!isRecord(list)) return this.fail(`the attribute "${key}" is ${quoted(list)}`);
     const values = Object.hasOwn(list, field) ? list[field] : [];
-    return Array.isArray(values) ? values : this.fail(`the attribute "${key}" holds ${shown(values)}`);
+    return Array.isArray(values) ? values : this.fail(`the attribute "${key}" holds ${quoted(values)}`);
   }
 
   int(key: string, range: Range, fallback: number): number {
@@ -59,7 +59,7 @@ export class Attributes {
     const number = typeof value === "string" && /^-?\d{1,15}$/.test(value) ? Number(value) : value;
     if (isInt(number, range)) return number;
     const { min = "any", max = "any" } = range;
-    return this.fail(`the attribute "${key}" must be a whole number (from ${min} to ${max}), is ${shown(value)}`);
+    return this.fail(`the attribute "${key}" must be a whole number (from ${min} to ${max}), is ${quoted(value)}`);
   }
 
   ints(key: string, range: Range, fallback: readonly number[]): readonly number[] {
@@ -70,7 +70,7 @@ export class Attributes {
     const value = this.#field(key, "f") ?? this.#field(key, "i");
     if (value === undefined) return fallback;
     if (typeof value === "number" && Number.isFinite(value)) return value;
-    return this.fail(`the attribute "${key}" must be a finite number, is ${shown(value)}`);
+    return this.fail(`the attribute "${key}" must be a finite number, is ${quoted(value)}`);
   }
 
   boolean(key: string, fallback: boolean): boolean {
@@ -93,21 +93,21 @@ export class Attributes {
     if (Array.isArray(value) && value.every((byte) => isInt(byte, { min: 0, max: 255 }))) {
       return Buffer.from(value as number[]).toString("latin1");
     }
-    return this.fail(`the attribute "${key}" must be a text, is ${shown(value)}`);
+    return this.fail(`the attribute "${key}" must be a text, is ${quoted(value)}`);
   }
 
   dtype(key: string, fallback: Dtype): Dtype {
     const value = this.#field(key, "type");
     if (value === undefined) return fallback;
-    return dtypes.get(String(value)) ?? this.fail(`the type ${shown(value)} is not supported`);
+    return dtypes.get(String(value)) ?? this.fail(`the type ${quoted(value)} is not supported`);
   }
 
   /** Sizes, -1 for any; undefined when the attribute says nothing. */
   shape(key: string): number[] | undefined {
     const shape = this.#field(key, "shape");
     if (shape === undefined) return undefined;
-    if (!isRecord(shape)) return this.fail(`the attribute "${key}" is ${shown(shape)}`);
-    return shapeOf(shape, (value) => this.fail(`the attribute "${key}" has the size ${shown(value)}`));
+    if (!isRecord(shape)) return this.fail(`the attribute "${key}" is ${quoted(shape)}`);
+    return shapeOf(shape, (value) => this.fail(`the attribute "${key}" has the size ${quoted(value)}`));
   }
 }
 

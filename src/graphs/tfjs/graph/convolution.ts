@@ -1,8 +1,8 @@
 /** Convolutions, matrix products, pooling and normalisation of graph models. */
 import { ops, type Tensor, UserError } from "../../../torch/index.ts";
+import { broadcast } from "../../values.ts";
 import { prelu } from "../activations.ts";
 import { normalised } from "../parameters.ts";
-import { broadcast } from "../shapes.ts";
 import { convolution, type Layout, type Padding, type Pair, pool, transposedConvolution } from "../spatial.ts";
 import type { Get, Operands, Operator } from "./operator.ts";
 

@@ -1,7 +1,7 @@
 /** Operators of graph models that work number by number, and reductions. */
 import { type Dtype, ops, type Tensor, UserError, where, zeros } from "../../../torch/index.ts";
+import { broadcast, dimension } from "../../values.ts";
 import { prelu } from "../activations.ts";
-import { broadcast, dimension } from "../shapes.ts";
 import type { Operator } from "./operator.ts";
 
 export function unary(fn: (x: Tensor) => Tensor): Operator {

@@ -1,8 +1,8 @@
 /** From a GraphDef to steps; weights become parameters, other constants stay as they are. */
+import { listed, quoted } from "../../../io/index.ts";
 import { UserError } from "../../../torch/index.ts";
 import { brokenStep, type Network, type Step } from "../../program.ts";
 import type { Parameters } from "../parameters.ts";
-import { listed, shown } from "../text.ts";
 import { type Graph, type GraphNode, parseGraph } from "./nodes.ts";
 import { Operands, type Surroundings } from "./operator.ts";
 import { affine, operators, passing, products, weightInputs } from "./operators.ts";
@@ -60,7 +60,7 @@ function surroundings(graph: Graph, image: GraphNode, file: string, parameters: 
   for (const node of graph.nodes) {
     if (node.op === "Const") {
       if (!parameters.has(node.name))
-        throw new UserError(`${file}: there is no weight for the constant ${shown(node.name)}`);
+        throw new UserError(`${file}: there is no weight for the constant ${quoted(node.name)}`);
       constants.set(node.name, node.name);
       continue;
     }
@@ -96,10 +96,11 @@ function stepOf(node: GraphNode, around: Surroundings, outputs: number, file: st
   const problem = (what: string): UserError => new UserError(`${file}: ${what}`);
   if (node.op === "Placeholder") {
     const only = "holds no images, but a member of a hub sees nothing else";
-    return broken(problem(`its input ${shown(node.name)} ${only}`), false);
+    return broken(problem(`its input ${quoted(node.name)} ${only}`), false);
   }
-  if (!operator) return broken(problem(`the operator ${shown(node.op)} of ${shown(node.name)} is not supported`), true);
-  if (loops) return broken(problem(`${shown(node.name)} depends on itself in a circle`), false);
+  if (!operator)
+    return broken(problem(`the operator ${quoted(node.op)} of ${quoted(node.name)} is not supported`), true);
+  if (loops) return broken(problem(`${quoted(node.name)} depends on itself in a circle`), false);
   try {
     const operands = new Operands(node, around);
     const run = operator(operands);
@@ -125,7 +126,7 @@ function outputCounts(graph: Graph, file: string): Map<string, number> {
   for (const tensor of [...read, ...graph.outputs]) {
     const [name = "", index = "0"] = tensor.split(":");
     const count = Number(index) + 1;
-    if (count > outputLimit) throw new UserError(`${file}: output ${index} of ${shown(name)} is read`);
+    if (count > outputLimit) throw new UserError(`${file}: output ${index} of ${quoted(name)} is read`);
     counts.set(name, Math.max(counts.get(name) ?? 1, count));
   }
   return counts;

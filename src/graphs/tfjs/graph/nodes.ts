@@ -1,9 +1,9 @@
 /** The nodes of a GraphDef, checked: which tensors they read, and the part that the outputs need. */
+import { quoted, shown } from "../../../io/index.ts";
 import { UserError } from "../../../torch/index.ts";
 import { maximumSteps } from "../../program.ts";
 import { topological } from "../../topological.ts";
 import { Fields, isRecord } from "../json.ts";
-import { shown, told } from "../text.ts";
 import { Attributes, shapeOf } from "./attributes.ts";
 
 export interface GraphNode {
@@ -31,7 +31,7 @@ export function parseGraph(json: Record<string, unknown>, file: string): Graph {
   const all = new Map<string, GraphNode>();
   for (const value of topology.list("node")) {
     const node = parseNode(value, file);
-    if (all.has(node.name)) throw new UserError(`${file}: two nodes are called ${shown(node.name)}`);
+    if (all.has(node.name)) throw new UserError(`${file}: two nodes are called ${quoted(node.name)}`);
     all.set(node.name, node);
   }
   const signature = signatureOf(json);
@@ -49,15 +49,15 @@ function parseNode(value: unknown, file: string): GraphNode {
   const fields = new Fields(value, `${file}, a node`);
   const name = fields.string("name");
   const op = fields.string("op");
-  if (name === "" || name === "__proto__") fields.fail(`the name ${shown(name)} is not valid`);
-  const node = new Fields(value, `${file}, node ${shown(name)}`);
+  if (name === "" || name === "__proto__") fields.fail(`the name ${quoted(name)} is not valid`);
+  const node = new Fields(value, `${file}, node ${quoted(name)}`);
   const inputs = node.list("input", []);
   if (inputs.length > maximumInputs) node.fail(`it has ${inputs.length} inputs`);
   const data = inputs.flatMap((input) => {
-    if (typeof input !== "string") return node.fail(`its input ${shown(input)} is no name`);
+    if (typeof input !== "string") return node.fail(`its input ${quoted(input)} is no name`);
     return input.startsWith("^") ? [] : [canonical(input, (what) => node.fail(what))];
   });
-  const attributes = new Attributes(node.raw("attr"), `${file}: ${told(op, 40)} ${shown(name)}`);
+  const attributes = new Attributes(node.raw("attr"), `${file}: ${shown(op)} ${quoted(name)}`);
   return { name, op, inputs: data, attributes };
 }
 
@@ -65,14 +65,14 @@ function parseNode(value: unknown, file: string): GraphNode {
 function canonical(name: string, fail: (what: string) => never): string {
   const [node = "", index, ...rest] = name.split(":");
   if (index === undefined || index === "0")
-    return rest.length === 0 ? node : fail(`the input ${shown(name)} is not valid`);
-  if (rest.length > 0 || !/^[1-9]\d{0,4}$/.test(index)) return fail(`the input ${shown(name)} is not valid`);
+    return rest.length === 0 ? node : fail(`the input ${quoted(name)} is not valid`);
+  if (rest.length > 0 || !/^[1-9]\d{0,4}$/.test(index)) return fail(`the input ${quoted(name)} is not valid`);
   return name;
 }
 
 function producer(all: ReadonlyMap<string, GraphNode>, tensor: string, reader: string, file: string): GraphNode {
   const node = all.get(tensor.split(":")[0] ?? "");
-  if (!node) throw new UserError(`${file}: ${shown(reader)} reads ${shown(tensor)}, which no node makes`);
+  if (!node) throw new UserError(`${file}: ${quoted(reader)} reads ${quoted(tensor)}, which no node makes`);
   return node;
 }
 
@@ -103,6 +103,6 @@ function signatureShape(signature: Record<string, unknown>, file: string): numbe
   const [only, ...more] = isRecord(inputs) ? Object.values(inputs) : [];
   if (!isRecord(only) || more.length > 0 || !isRecord(only["tensorShape"])) return undefined;
   return shapeOf(only["tensorShape"], (value) => {
-    throw new UserError(`${file}: the signature has the size ${shown(value)}`);
+    throw new UserError(`${file}: the signature has the size ${quoted(value)}`);
   });
 }

@@ -1,10 +1,10 @@
 /** What a builder of operators gets, and what it gives. */
 
+import { quoted } from "../../../io/index.ts";
 import type { BatchNorm2d } from "../../../nn/index.ts";
 import { ops, type Tensor, UserError } from "../../../torch/index.ts";
 import type { Step } from "../../program.ts";
 import { depthwiseView, kernelView, type NormSpec, type Parameters, type WeightLayout } from "../parameters.ts";
-import { shown } from "../text.ts";
 import type { Attributes } from "./attributes.ts";
 import type { GraphNode } from "./nodes.ts";
 
@@ -142,7 +142,7 @@ export class Operands {
     try {
       return fn();
     } catch (error) {
-      return this.fail(`its input ${i}, ${shown(this.#input(i))}: ${error instanceof Error ? error.message : error}`);
+      return this.fail(`its input ${i}, ${quoted(this.#input(i))}: ${error instanceof Error ? error.message : error}`);
     }
   }
 

@@ -1,9 +1,9 @@
 /** Operators of graph models that give, change or make shapes. */
 import { arange, cat, full, ops, stack, type Tensor, tensor, UserError, zeros } from "../../../torch/index.ts";
 import { reshaped } from "../../batch.ts";
+import { dimension } from "../../values.ts";
 import type { Guard } from "../guard.ts";
 import { resize } from "../resize.ts";
-import { dimension } from "../shapes.ts";
 import type { Operator } from "./operator.ts";
 
 /** Sizes as a tensor of whole numbers. */

@@ -1,7 +1,7 @@
 /** Operators of graph models that take parts of tensors, or add borders to them. */
 import { ops, type Tensor, tensor, UserError } from "../../../torch/index.ts";
+import { dimension } from "../../values.ts";
 import type { Guard } from "../guard.ts";
-import { dimension } from "../shapes.ts";
 import type { Operator } from "./operator.ts";
 
 function picked(x: Tensor, dim: number, indices: readonly number[]): Tensor {

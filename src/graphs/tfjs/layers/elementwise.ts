@@ -1,11 +1,11 @@
 /** Layers of Keras that work number by number: activations, normalisation, sums and products. */
+import { quoted } from "../../../io/index.ts";
 import { ops, type Tensor, UserError } from "../../../torch/index.ts";
+import { broadcast } from "../../values.ts";
 import { prelu } from "../activations.ts";
 import type { Guard } from "../guard.ts";
 import { isInt } from "../json.ts";
 import { normalised } from "../parameters.ts";
-import { broadcast } from "../shapes.ts";
-import { shown } from "../text.ts";
 import { activationOf, type Builder, type Call, unary } from "./layer.ts";
 
 export const activation: Builder = ({ config }) => unary(activationOf(config));
@@ -67,7 +67,7 @@ export const batchNormalization: Builder = (layer) => {
   const { config } = layer;
   const raw = config.raw("axis");
   const axis: unknown = Array.isArray(raw) && raw.length === 1 ? raw[0] : (raw ?? -1);
-  if (!isInt(axis, { min: -16, max: 16 })) config.fail(`"axis" must be one dimension, is ${shown(raw)}`);
+  if (!isInt(axis, { min: -16, max: 16 })) config.fail(`"axis" must be one dimension, is ${quoted(raw)}`);
   const epsilon = config.number("epsilon", 1e-3);
   if (!(epsilon >= 0)) config.fail(`"epsilon" ${epsilon} is negative`);
   const momentum = 1 - config.number("momentum", 0.99);
@@ -84,7 +84,7 @@ export const layerNormalization: Builder = (layer) => {
   const { config } = layer;
   const raw = config.raw("axis") ?? -1;
   const axes = (Array.isArray(raw) ? (raw as unknown[]) : [raw]).filter((axis) => isInt(axis, { min: -16, max: 16 }));
-  if (axes.length === 0) config.fail(`"axis" must be dimensions, is ${shown(raw)}`);
+  if (axes.length === 0) config.fail(`"axis" must be dimensions, is ${quoted(raw)}`);
   const epsilon = config.number("epsilon", 1e-3);
   const any = axes.map(() => undefined);
   const gamma = config.boolean("scale", true) ? layer.weight("gamma", any) : undefined;

@@ -1,5 +1,6 @@
 /** What a builder of layers gets, and what it gives. */
 
+import { quoted } from "../../../io/index.ts";
 import type { BatchNorm2d } from "../../../nn/index.ts";
 import type { Tensor } from "../../../torch/index.ts";
 import { type Activation, activationNamed } from "../activations.ts";
@@ -7,7 +8,6 @@ import type { Guard } from "../guard.ts";
 import type { Fields } from "../json.ts";
 import type { NormSpec, WeightLayout } from "../parameters.ts";
 import type { Layout } from "../spatial.ts";
-import { shown } from "../text.ts";
 
 /** Sizes that a weight must have; undefined where any will do. */
 export type Expected = readonly (number | undefined)[];
@@ -46,5 +46,5 @@ export function layoutOf(config: Fields): Layout {
 /** The activation at the end of a layer. */
 export function activationOf(config: Fields, fallback = "linear"): Activation {
   const name = config.string("activation", fallback);
-  return activationNamed(name) ?? config.fail(`the activation ${shown(name)} is not supported`);
+  return activationNamed(name) ?? config.fail(`the activation ${quoted(name)} is not supported`);
 }

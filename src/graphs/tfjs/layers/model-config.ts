@@ -1,7 +1,7 @@
 /** The model configurations of Keras 2: layers, and which tensors each call of a layer takes. */
+import { quoted } from "../../../io/index.ts";
 import { UserError } from "../../../torch/index.ts";
 import { Fields, isInt, isRecord } from "../json.ts";
-import { shown } from "../text.ts";
 
 /** An output of a call: the layer, its call, and which of the call's outputs. */
 export interface Reference {
@@ -34,7 +34,7 @@ export function parseModel(value: unknown, file: string, nesting = 0): ModelConf
   const model = new Fields(value, `${file}, the model`);
   const kind = model.string("class_name");
   if (!modelClasses.has(kind))
-    model.fail(`its class ${shown(kind)} is not supported; known are Sequential and Functional`);
+    model.fail(`its class ${quoted(kind)} is not supported; known are Sequential and Functional`);
   if (nesting > maximumNesting) model.fail(`models nest deeper than ${maximumNesting} levels`);
   const raw = model.raw("config");
   if (kind === "Sequential") {
@@ -56,7 +56,7 @@ export function parseModel(value: unknown, file: string, nesting = 0): ModelConf
 function named(model: ModelConfig, file: string): ModelConfig {
   const names = new Set<string>();
   for (const { name } of model.layers) {
-    if (names.has(name)) throw new UserError(`${file}: two layers of one model are called ${shown(name)}`);
+    if (names.has(name)) throw new UserError(`${file}: two layers of one model are called ${quoted(name)}`);
     names.add(name);
   }
   return model;
@@ -91,9 +91,10 @@ function parseLayer(value: unknown, file: string, nesting: number): LayerConfig 
   const layer = new Fields(value, `${file}, a layer`);
   const kind = layer.string("class_name");
   const rawName = layer.raw("name") ?? (isRecord(layer.raw("config")) ? layer.fields("config").raw("name") : undefined);
-  if (typeof rawName !== "string" || rawName === "") return layer.fail(`a layer of class ${shown(kind)} has no name`);
-  if (rawName === "__proto__" || rawName === "constructor") return layer.fail(`the name ${shown(rawName)} is reserved`);
-  const where = `${file}, layer ${shown(rawName)}`;
+  if (typeof rawName !== "string" || rawName === "") return layer.fail(`a layer of class ${quoted(kind)} has no name`);
+  if (rawName === "__proto__" || rawName === "constructor")
+    return layer.fail(`the name ${quoted(rawName)} is reserved`);
+  const where = `${file}, layer ${quoted(rawName)}`;
   const model = modelClasses.has(kind) ? parseModel(value, file, nesting + 1) : undefined;
   const rawConfig = layer.raw("config");
   const config = new Fields(Array.isArray(rawConfig) ? {} : rawConfig, where);
@@ -104,7 +105,7 @@ function parseLayer(value: unknown, file: string, nesting: number): LayerConfig 
 /** A list of [layer, call, output], or one of them alone. */
 function references(value: unknown, where: string): Reference[] {
   const fail = (): never => {
-    throw new UserError(`${where}: ${shown(value)} is no list of [layer, call, output]`);
+    throw new UserError(`${where}: ${quoted(value)} is no list of [layer, call, output]`);
   };
   if (isRecord(value)) {
     throw new UserError(

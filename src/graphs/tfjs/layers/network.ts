@@ -1,9 +1,9 @@
 /** From a Keras topology to steps: nested models are unfolded, shared layers keep one set of weights. */
+import { listed, quoted, reasonOf } from "../../../io/index.ts";
 import { type Tensor, UserError } from "../../../torch/index.ts";
 import { brokenStep, maximumSteps, type Network, ordered, type Step } from "../../program.ts";
 import { Fields, isInt } from "../json.ts";
 import type { Parameters, WeightLayout } from "../parameters.ts";
-import { listed, shown, told } from "../text.ts";
 import { builders, productLayers } from "./builders.ts";
 import type { Expected, Layer } from "./layer.ts";
 import { type LayerConfig, type ModelConfig, parseModel, type Reference } from "./model-config.ts";
@@ -49,7 +49,7 @@ function inputShape(config: Fields | undefined, file: string): number[] {
   if (!Array.isArray(raw)) throw new UserError(`${file}: the model does not say the shape of its input`);
   return raw.map((size: unknown) => {
     if (size === null || size === -1) return -1;
-    return isInt(size, { min: 1 }) ? size : (config?.fail(`the input's shape ${shown(raw)} is not valid`) ?? -1);
+    return isInt(size, { min: 1 }) ? size : (config?.fail(`the input's shape ${quoted(raw)} is not valid`) ?? -1);
   });
 }
 
@@ -114,12 +114,12 @@ class Assembly {
     if (layer.model) {
       if (inputs.length !== layer.model.inputs.length) {
         this.#fail(
-          `the model ${shown(layer.name)} takes ${layer.model.inputs.length} inputs, but gets ${inputs.length}`,
+          `the model ${quoted(layer.name)} takes ${layer.model.inputs.length} inputs, but gets ${inputs.length}`,
         );
       }
       return this.unfold(layer.model, [...path, layer.name], `${name}/`, inputs);
     }
-    if (inputs.length === 0) this.#fail(`the layer ${shown(layer.name)} is called without inputs`);
+    if (inputs.length === 0) this.#fail(`the layer ${quoted(layer.name)} is called without inputs`);
     if (this.steps.length >= maximumSteps) this.#fail(`the model has more than ${maximumSteps} layers`);
     this.steps.push({ ...this.#build(layer, path), outputs: [name], inputs });
     return [name];
@@ -141,8 +141,8 @@ class Assembly {
       return brokenStep({ kind, outputs: [], inputs: [], weights: [] }, { error, isUnsupported });
     };
     if (!builder) {
-      const what = `the layer ${shown(layer.name)} of class ${shown(kind)} is not supported`;
-      return broken(new UserError(`${this.#file}: ${told(what)}`), true);
+      const what = `the layer ${quoted(layer.name)} of class ${quoted(kind)} is not supported`;
+      return broken(new UserError(`${this.#file}: ${reasonOf(what)}`), true);
     }
     const weights = new Set<string>();
     try {
@@ -150,7 +150,7 @@ class Assembly {
       const run = builder(access);
       const activation = config.raw("activation") ?? "linear";
       const isActivated = !["linear", "softmax", "sigmoid"].includes(String(activation));
-      const named = kind === "Activation" ? `Activation:${shown(activation).replaceAll('"', "")}` : kind;
+      const named = kind === "Activation" ? `Activation:${quoted(activation).replaceAll('"', "")}` : kind;
       return { kind: named, run, weights: [...weights], norm: norm(), isLayer: productLayers.has(kind), isActivated };
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
@@ -199,11 +199,11 @@ class Assembly {
     const candidates = [...exact, `${layer.name}/${short}`].filter((name) => this.#parameters.has(name));
     const [name] = candidates.length > 0 ? candidates : this.#similar(`${layer.name}/`, `/${short}`);
     if (name === undefined) {
-      this.#fail(`the layer ${shown(layer.name)} has no weight ${shown(`${layer.name}/${short}`)}`);
+      this.#fail(`the layer ${quoted(layer.name)} has no weight ${quoted(`${layer.name}/${short}`)}`);
     }
     const before = this.#owners.get(name);
     if (before !== undefined && before !== owner) {
-      this.#fail(`the weight ${shown(name)} belongs to two layers, ${before} and ${owner}`);
+      this.#fail(`the weight ${quoted(name)} belongs to two layers, ${before} and ${owner}`);
     }
     this.#owners.set(name, owner);
     return name;
@@ -219,13 +219,13 @@ class Assembly {
 
   #checkShape(layer: LayerConfig, name: string, expected: Expected | undefined): void {
     const stored = this.#parameters.stored(name);
-    if (stored.dtype !== "float32") this.#fail(`the weight ${shown(name)} is ${stored}, needs float32`);
+    if (stored.dtype !== "float32") this.#fail(`the weight ${quoted(name)} is ${stored}, needs float32`);
     if (!expected) return;
     const fits =
       stored.dim() === expected.length && expected.every((size, i) => size === undefined || size === stored.size(i));
     if (fits) return;
     const wanted = expected.map((size) => size ?? "any").join(", ");
-    this.#fail(`the weight ${shown(name)} of the ${layer.kind} is [${stored.shape.join(", ")}], needs [${wanted}]`);
+    this.#fail(`the weight ${quoted(name)} of the ${layer.kind} is [${stored.shape.join(", ")}], needs [${wanted}]`);
   }
 
   /** @throws UserError for weights that no layer uses: the topology belongs to another file then */
@@ -237,14 +237,14 @@ class Assembly {
   }
 
   #missing(layer: LayerConfig | undefined, reference: Reference): never {
-    const who = layer ? `the layer ${shown(layer.name)}` : "the model's output";
+    const who = layer ? `the layer ${quoted(layer.name)}` : "the model's output";
     return this.#fail(
-      `${who} takes output ${reference.output} of call ${reference.call} of ${shown(reference.layer)}, which does not exist`,
+      `${who} takes output ${reference.output} of call ${reference.call} of ${quoted(reference.layer)}, which does not exist`,
     );
   }
 
   #fail(message: string): never {
-    throw new UserError(`${this.#file}: ${told(message)}`);
+    throw new UserError(`${this.#file}: ${reasonOf(message)}`);
   }
 }
 

@@ -1,9 +1,9 @@
 /** Layers of Keras that move numbers around. */
+import { quoted } from "../../../io/index.ts";
 import { cat, ops, type Tensor, UserError } from "../../../torch/index.ts";
 import { type Fields, isInt } from "../json.ts";
 import { resize } from "../resize.ts";
 import type { Pair } from "../spatial.ts";
-import { shown } from "../text.ts";
 import { type Builder, type Call, layoutOf, unary } from "./layer.ts";
 
 /** As Keras has it: channels come last in the flat vector, whatever the layout. */
@@ -20,7 +20,7 @@ export const reshape: Builder = ({ config }) => {
   const given = config.list("target_shape").map((size) => size ?? -1);
   const sizes = given.filter((size): size is number => isInt(size, { min: -1 }));
   if (sizes.length !== given.length || sizes.filter((size) => size === -1).length > 1) {
-    config.fail(`the target shape ${shown(given)} must be sizes, at most one of them unknown`);
+    config.fail(`the target shape ${quoted(given)} must be sizes, at most one of them unknown`);
   }
   return unary((x) => x.reshape([x.size(0), ...sizes]));
 };
@@ -28,7 +28,7 @@ export const reshape: Builder = ({ config }) => {
 export const permute: Builder = ({ config }) => {
   const dims = config.ints("dims", { min: 1, max: 16 });
   if (new Set(dims).size !== dims.length || Math.max(...dims) !== dims.length) {
-    config.fail(`the dimensions ${shown(dims)} are no order`);
+    config.fail(`the dimensions ${quoted(dims)} are no order`);
   }
   return unary((x) => x.permute([0, ...dims]));
 };
@@ -51,7 +51,7 @@ function edges(config: Fields, key: string): readonly [Pair, Pair] {
   const numbers = pairs.flat().filter((entry) => isInt(entry, range));
   const [top = 0, bottom = 0, left = 0, right = 0] = numbers;
   if (pairs.length !== 2 || pairs.some((pair) => pair.length !== 2) || numbers.length !== 4) {
-    config.fail(`"${key}" must be pixels: one number, two, or two pairs of them; it is ${shown(raw)}`);
+    config.fail(`"${key}" must be pixels: one number, two, or two pairs of them; it is ${quoted(raw)}`);
   }
   return [
     [top, bottom],
@@ -87,7 +87,7 @@ export const cropping2d: Builder = ({ config }) => {
 };
 
 function resizing(config: Fields, method: string, halfPixelCenters: boolean, sizeOf: (x: Tensor) => Pair): Call {
-  if (method !== "nearest" && method !== "bilinear") config.fail(`interpolation ${shown(method)} is not supported`);
+  if (method !== "nearest" && method !== "bilinear") config.fail(`interpolation ${quoted(method)} is not supported`);
   const options = {
     method: method === "nearest" ? "nearest" : "bilinear",
     alignCorners: false,

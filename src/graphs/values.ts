@@ -2,7 +2,7 @@
  * What flows between nodes: tensors, and the small arrays of shape arithmetic, which stay on the JavaScript side so that
  * no step of it waits for a device.
  */
-import { type Dtype, Tensor, tensor } from "../../torch/index.ts";
+import { type Dtype, Tensor, tensor, UserError } from "../torch/index.ts";
 
 export type HostKind = "int" | "float" | "bool";
 
@@ -64,4 +64,24 @@ export function broadcastShape(a: readonly number[], b: readonly number[]): numb
     shape.push(x === 1 ? y : x);
   }
   return shape;
+}
+
+/** The shape that several shapes broadcast to. @throws UserError when they do not fit together */
+export function broadcast(shapes: readonly (readonly number[])[]): number[] {
+  let shape: number[] | undefined = [];
+  for (const next of shapes) shape = shape && broadcastShape(shape, next);
+  if (shape) return shape;
+  throw new UserError(`shapes ${shapes.map(shapeText).join(" and ")} do not fit together`);
+}
+
+/** A dimension counted from the end as one counted from the start. @throws UserError when there is none such */
+export function dimension(axis: number, rank: number): number {
+  const dim = axis < 0 ? axis + rank : axis;
+  if (Number.isInteger(axis) && dim >= 0 && dim < rank) return dim;
+  throw new UserError(`there is no dimension ${axis} of ${rank}`);
+}
+
+/** A shape in brackets, cut after eight sizes. */
+export function shapeText(shape: readonly (number | string)[]): string {
+  return `[${shape.slice(0, 8).join(", ")}${shape.length > 8 ? ", ..." : ""}]`;
 }
