@@ -10,8 +10,9 @@ export interface Batch {
   readonly actual: number;
 }
 
-/** The shapes of a node's values in a run with the file's batch, and how the images lie in its inputs in this run. */
+/** The shapes of a step's values in a run with the file's batch, and how the images lie in its inputs in this run. */
 export interface Reference {
+  readonly batch: Batch;
   readonly inputs: readonly (readonly number[])[];
   readonly outputs: readonly (readonly number[])[];
   /** For each input, `Place.outer` of its images; 1 where nothing else is known. */

@@ -2,21 +2,27 @@
  * Which value of a graph serves as features, found by the graph's structure: the same for ONNX and TensorFlow.js. V names a
  * value: a slot, or a tensor's name. n images, d features, S classes.
  */
+import { listed, quoted, shown } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 
+/** The values that a node reads and makes; undefined for an optional input or an unused output. */
+export interface Links<V> {
+  readonly inputs: readonly (V | undefined)[];
+  readonly outputs: readonly (V | undefined)[];
+}
+
+/** The reason why a node cannot run: a message that names the file, or that its kind is not supported. */
+export type Problem = UserError | "unsupported";
+
 /** A node of a graph. */
-export interface Part<V> {
+export interface Part<V> extends Links<V> {
   /** Operator or layer class, in the words of its format. */
   readonly kind: string;
-  /** Values that it reads. */
-  readonly inputs: readonly V[];
-  readonly outputs: readonly V[];
   /** True for a product of the images with weights: a dense layer or a convolution. */
   readonly isLayer: boolean;
   /** True for a layer with an activation of its own that is no softmax or sigmoid: what it makes may be features. */
   readonly isActivated?: boolean | undefined;
-  /** True when this project can run it. */
-  readonly runs: boolean;
+  readonly problem?: Problem | undefined;
 }
 
 /** A graph as the search sees it; its parts may be in any order, and wait for each other in circles. */
@@ -59,7 +65,7 @@ const deciding = words(
     "Equal Greater GreaterOrEqual GreaterEqual Less LessOrEqual LessEqual",
 );
 /** Operators that read sizes and no pixels. */
-export const measuring = words("Shape Size Rank ShapeN");
+const measuring = words("Shape Size Rank ShapeN");
 /** Proposals that are looked at; published networks have about ten. */
 const maximumProposals = 64;
 
@@ -90,7 +96,7 @@ export function proposalsOf<V>(structure: Structure<V>): Proposal<V>[] {
       if (!way.decided && start !== value) propose(start, false);
       continue;
     }
-    const sources = part.inputs.filter((input) => structure.varies(input));
+    const sources = present(part.inputs).filter((input) => structure.varies(input));
     if (part.isLayer) {
       const read = part.isActivated ? [] : sources.map((source) => beforePassing(source, producers));
       // The images themselves are no features.
@@ -99,7 +105,7 @@ export function proposalsOf<V>(structure: Structure<V>): Proposal<V>[] {
       if (heads.length === 0) propose(way.decided ? value : start, false);
       continue;
     }
-    const decided = way.decided || !part.runs || deciding.has(part.kind);
+    const decided = way.decided || part.problem !== undefined || deciding.has(part.kind);
     const isClosing = closing.has(part.kind) || passing.has(part.kind);
     const goesOn = decided || (isClosing && (sources.length === 1 || joining.has(part.kind)));
     if (!goesOn) propose(start, false);
@@ -130,13 +136,13 @@ export function headsOf<V>(structure: Structure<V>): Map<V, Head<V>> {
         break;
       }
       const part = producers.get(value);
-      const sources: V[] = part?.inputs.filter((input) => structure.varies(input)) ?? [];
+      const sources: V[] = present(part?.inputs ?? []).filter((input) => structure.varies(input));
       known.set(value, undefined);
       const squashes = part !== undefined && squashing.has(part.kind);
       const isClosing = part && (closing.has(part.kind) || passing.has(part.kind) || squashes);
       const [source] = sources;
       walked.push({ value, squashes });
-      if (!part?.runs || sources.length !== 1 || source === undefined) break;
+      if (!part || part.problem || sources.length !== 1 || source === undefined) break;
       if (part.isLayer) {
         head = { source: beforePassing(source, producers), squashed: false };
         break;
@@ -179,7 +185,11 @@ function compared(a: readonly number[], b: readonly number[]): number {
 
 /** The part that makes each value. */
 export function producersOf<V>(parts: readonly Part<V>[]): Map<V, Part<V>> {
-  return new Map(parts.flatMap((part) => part.outputs.map((value) => [value, part] as const)));
+  return new Map(parts.flatMap((part) => present(part.outputs).map((value) => [value, part] as const)));
+}
+
+export function present<V>(values: readonly (V | undefined)[]): V[] {
+  return values.filter((value) => value !== undefined);
 }
 
 function beforePassing<V>(value: V, producers: ReadonlyMap<V, Part<V>>): V {
@@ -203,7 +213,7 @@ function ancestry<V>(
   let runs = true;
   for (const needed of ancestors([value], producers)) {
     weights += elements(needed);
-    runs &&= producers.get(needed)?.runs ?? true;
+    runs &&= producers.get(needed)?.problem === undefined;
   }
   return { weights, runs };
 }
@@ -215,9 +225,59 @@ export function ancestors<V>(values: readonly V[], producers: ReadonlyMap<V, Par
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     if (found.has(next)) continue;
     found.add(next);
-    for (const input of producers.get(next)?.inputs ?? []) open.push(input);
+    open.push(...present(producers.get(next)?.inputs ?? []));
   }
   return found;
+}
+
+/** A value, and all that depend on it. */
+export function dependants<V>(parts: readonly Links<V>[], value: V): Set<V> {
+  const readers = new Map<V, Links<V>[]>();
+  for (const part of parts) {
+    for (const input of present(part.inputs)) {
+      const list = readers.get(input);
+      if (list) list.push(part);
+      else readers.set(input, [part]);
+    }
+  }
+  const found = new Set([value]);
+  // It grows while it is gone through.
+  for (const next of found) {
+    for (const { outputs } of readers.get(next) ?? []) for (const output of present(outputs)) found.add(output);
+  }
+  return found;
+}
+
+/** The values that depend on what the images show, not on their number and sizes alone. */
+export function varyingIn<V>(parts: readonly (Links<V> & { readonly kind: string })[], images: V): Set<V> {
+  const seeing = parts.filter(({ kind }) => !measuring.has(kind));
+  return dependants(seeing, images);
+}
+
+const controlFlow = words("If Loop Scan SequenceMap While StatelessWhile StatelessIf");
+const quantised = /Quantize|QLinear|Integer$|\.QAttention|\.QGemm/;
+
+/**
+ * Refuses values that cannot be computed.
+ * @throws UserError for operators that are not supported, all at once, or for the first other problem
+ */
+export function refuseBroken<V>({ parts }: Structure<V>, wanted: readonly V[], file: string): void {
+  const needed = ancestors(wanted, producersOf(parts));
+  const broken = parts.filter((part) => part.problem && present(part.outputs).some((output) => needed.has(output)));
+  const kinds = [...new Set(broken.flatMap(({ problem, kind }) => (problem === "unsupported" ? kind : [])))].sort();
+  if (kinds.length > 0) {
+    const advice = [
+      kinds.some((kind) => quantised.test(kind))
+        ? "; a quantised network cannot be trained: take the file from before quantisation"
+        : "",
+      kinds.some((kind) => controlFlow.has(kind))
+        ? "; sub-graphs are not run: export the network without branches and loops"
+        : "",
+    ];
+    const list = listed(kinds, undefined, shown);
+    throw new UserError(`${file} uses operators or layers that are not supported: ${list}${advice.join("")}`);
+  }
+  for (const { problem } of broken) if (problem instanceof UserError) throw problem;
 }
 
 /** What a run on n different images has shown. */
@@ -266,6 +326,12 @@ export function ranked<V>(proposals: readonly Proposal<V>[], probe: Probe<V>): V
 /** Names that a message lists. */
 const shownNames = 10;
 
+/** The features that the user names; the value is undefined where there is none such. */
+export interface Wish<V> {
+  readonly name: string;
+  readonly value: V | undefined;
+}
+
 /**
  * The features' value: the wished one, or else the best.
  * @param candidates values that could serve when one names them
@@ -274,21 +340,22 @@ const shownNames = 10;
 export function chosen<V>(
   best: V | undefined,
   candidates: readonly V[],
-  wish: { readonly name: string; readonly value: V | undefined } | undefined,
+  wish: Wish<V> | undefined,
   probe: Probe<V>,
-  words: { readonly file: string; readonly name: (value: V) => string },
+  file: string,
+  nameOf: (value: V) => string,
 ): { readonly value: V; readonly width: number } {
   const value = wish ? wish.value : best;
   const width = value === undefined ? undefined : widthOf(value, probe);
   if (value !== undefined && width !== undefined) return { value, width };
-  const listed = candidates.slice(0, shownNames).map(words.name).join(", ");
-  const advice = listed === "" ? "the graph has none that can" : `tensors that can: ${listed}`;
-  if (!wish) throw new UserError(`${words.file}: no tensor can serve as features; ${advice}`);
+  const names = candidates.slice(0, shownNames).map((one) => quoted(nameOf(one)));
+  const advice = names.length === 0 ? "the graph has none that can" : `tensors that can: ${names.join(", ")}`;
+  if (!wish) throw new UserError(`${file}: no tensor can serve as features; ${advice}`);
   const shape = value === undefined ? undefined : probe.shapes.get(value);
   const problem = shape
     ? `it has the shape [${shape.join(", ")}] for ${probe.images} images`
     : "no node makes such a tensor";
-  throw new UserError(`${words.file}: the tensor ${wish.name} cannot serve as features: ${problem}; ${advice}`);
+  throw new UserError(`${file}: the tensor ${quoted(wish.name)} cannot serve as features: ${problem}; ${advice}`);
 }
 
 /** Names and kinds that a note lists. */
@@ -298,13 +365,13 @@ const shownParts = 4;
 export function leftAway<V>(
   { parts, outputs }: Structure<V>,
   kept: readonly V[],
-  name: (value: V) => string,
+  nameOf: (value: V) => string,
 ): string | undefined {
   const producers = producersOf(parts);
   const needed = ancestors(kept, producers);
   const gone = outputs.filter((output) => !needed.has(output));
   if (gone.length === 0) return undefined;
-  const isNeeded = (part: Part<V>): boolean => part.outputs.some((value) => needed.has(value));
+  const isNeeded = (part: Part<V>): boolean => present(part.outputs).some((value) => needed.has(value));
   const isPlain = (kind: string): boolean => passing.has(kind) || closing.has(kind);
   const keptKinds = new Set(parts.filter(isNeeded).map(({ kind }) => kind));
   const others = parts.filter((part) => !isNeeded(part) && !keptKinds.has(part.kind) && !isPlain(part.kind));
@@ -312,5 +379,5 @@ export function leftAway<V>(
   const some = (all: readonly string[]): string =>
     `${all.slice(0, shownParts).join(", ")}${all.length > shownParts ? ` and ${all.length - shownParts} more` : ""}`;
   const operators = kinds.size === 0 ? "" : ` and what only they need (${some([...kinds].sort())})`;
-  return `left away: the output${gone.length === 1 ? "" : "s"} ${some(gone.map(name))}${operators}`;
+  return `left away: the output${gone.length === 1 ? "" : "s"} ${some(gone.map((value) => quoted(nameOf(value))))}${operators}`;
 }

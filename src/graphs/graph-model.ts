@@ -1,6 +1,8 @@
 /** What the readers of formats that bring their own graph (ONNX, TensorFlow.js, TorchScript) give. n images, d features. */
+import { quoted } from "../io/index.ts";
 import { Module } from "../nn/index.ts";
 import { arange, cat, inferenceMode, ops, scope, type Tensor, UserError } from "../torch/index.ts";
+import { narrow } from "./features.ts";
 
 export interface GraphModelOptions {
   /** Name of the tensor that serves as features; the reader's own choice when left out. */
@@ -13,10 +15,12 @@ export interface GraphModelOptions {
 /** Height and width in pixels. */
 export type Sides = readonly [number, number];
 
-/** What a graph says about the images it takes. */
+export type Layout = "NHWC" | "NCHW";
+
+/** The images that a graph takes. */
 export interface GraphInput {
   readonly name: string;
-  readonly layout: "NCHW" | "NHWC";
+  readonly layout: Layout;
   /** Channels of its images: grey ones are made from colours by their luminance. */
   readonly channels: 1 | 3;
   /** Height and width of the input, when the graph fixes them. */
@@ -40,6 +44,11 @@ export abstract class GraphModel extends Module {
   /** Remarks for whoever adds the model: parts that were left away, images that run one by one. */
   readonly notes: readonly string[] = [];
 
+  /** True for features so narrow that they tell little of an image. */
+  get isNarrow(): boolean {
+    return this.featureWidth < narrow;
+  }
+
   /** Images [n, 3, H, W], normalised as the model expects whatever its own layout, to features [n, d]; maps are averaged over space. */
   abstract override forward(images: Tensor): Tensor;
 
@@ -47,6 +56,52 @@ export abstract class GraphModel extends Module {
   classify(_images: Tensor): Tensor | undefined {
     return undefined;
   }
+}
+
+/** The images of a graph, with the number of them that the file fixes. */
+export interface GraphImages extends GraphInput {
+  readonly batch: number | undefined;
+}
+
+/** Larger fixed batches and images would need too much for the run that checks a network. */
+const largest = { batch: 64, side: 2048 };
+
+/**
+ * The images that a graph takes, from the sizes of its input: those that are missing, 0 or negative are open.
+ * @param layout the layout where the sizes do not tell
+ * @throws UserError when they are no colour or grey images, or too many or too large
+ */
+export function imagesOf(
+  name: string,
+  sizes: readonly number[] | undefined,
+  layout: Layout | { readonly said: Layout },
+  file: string,
+): GraphImages {
+  const fail = (what: string): never => {
+    throw new UserError(`${file}: its input ${quoted(name)} ${what}`);
+  };
+  const own = typeof layout === "string" ? layoutOf(sizes ?? [], layout) : layout.said;
+  if (!sizes || sizes.length === 0) return { name, layout: own, channels: 3, sides: undefined, batch: undefined };
+  const known = sizes.map((size) => (size > 0 ? size : undefined));
+  const [batch, second, third, fourth] = known;
+  const [channels = 3, height, width] = own === "NHWC" ? [fourth, second, third] : [second, third, fourth];
+  if (sizes.length !== 4 || (channels !== 3 && channels !== 1)) {
+    return fail(`has the shape [${known.map((size) => size ?? "?").join(", ")}]; colour or grey images are needed`);
+  }
+  const [h, w] = [height ?? width, width ?? height];
+  const size = Math.max(h ?? 0, w ?? 0);
+  if (size > largest.side) return fail(`has a side of ${size}; ${largest.side} are supported`);
+  if (batch !== undefined && batch > largest.batch) {
+    return fail(`is made for ${batch} images at a time: export the network with a dynamic batch`);
+  }
+  return { name, layout: own, channels, sides: h === undefined || w === undefined ? undefined : [h, w], batch };
+}
+
+/** Where the sizes have colours, or else one grey channel. */
+function layoutOf([, second, , fourth]: readonly number[], otherwise: Layout): Layout {
+  const rank = (size: number | undefined): number => (size === 3 ? 2 : size === 1 ? 1 : 0);
+  if (rank(second) === rank(fourth)) return otherwise;
+  return rank(second) > rank(fourth) ? "NCHW" : "NHWC";
 }
 
 /** Parts of red, green and blue in the luminance (ITU-R BT.601). */

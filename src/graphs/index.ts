@@ -1,6 +1,5 @@
 /** Networks that files bring along (ONNX, TensorFlow.js, TorchScript), run and trained on libtorch. */
-export { narrow } from "./features.ts";
 export { type GraphInput, GraphModel, type GraphModelOptions, type Sides } from "./graph-model.ts";
-export { OnnxModel, onnxParts, openOnnx } from "./onnx/index.ts";
+export { onnxParts, openOnnx } from "./onnx/index.ts";
 export { openTfjs, readTfjsWeights } from "./tfjs/index.ts";
 export { openTorchScript, TorchScriptModel } from "./torch-script.ts";

@@ -1,5 +1,5 @@
-/** Finds features and scores of a graph by trying it out. V names a value, as in graph-features.ts. */
-import { inferenceMode, scope, type Tensor, type UserError } from "../torch/index.ts";
+/** Finds features and scores of a graph by trying it out. V names a value, as in features.ts. */
+import { inferenceMode, scope, Tensor, type UserError } from "../torch/index.ts";
 import {
   ancestors,
   chosen,
@@ -7,37 +7,20 @@ import {
   narrow,
   type Probe,
   type Proposal,
+  present,
   producersOf,
+  proposalsOf,
   ranked,
+  refuseBroken,
   type Structure,
   scoresOf,
+  type Wish,
   widthOf,
 } from "./features.ts";
-import { pattern, type Sides } from "./graph-model.ts";
-
-export interface Search<V> {
-  readonly file: string;
-  readonly structure: Structure<V>;
-  /** Proposals that can be run. */
-  readonly proposals: readonly Proposal<V>[];
-  /** The features that the user names; the value is undefined where there is none such. */
-  readonly wish: { readonly name: string; readonly value: V | undefined } | undefined;
-  /** The batch that the file says. */
-  readonly batch: number | undefined;
-  readonly sides: Sides;
-  /** Dimension of the channels in a map of four dimensions. */
-  readonly channel: 1 | 3;
-  /** Runs everything that may be needed on images [n, 3, H, W]; values that fail, and what needs them, are left out. */
-  readonly run: (images: Tensor, watch: Watch<V>) => void;
-  /** How messages name a value. */
-  readonly name: (value: V) => string;
-}
-
-/** Is told what a run makes. */
-export interface Watch<V> {
-  readonly made: (value: V, shape: readonly number[], floating: Tensor | undefined) => void;
-  readonly failed: (value: V, error: UserError) => void;
-}
+import { arranged, pattern, type Sides } from "./graph-model.ts";
+import type { GraphFile, Network } from "./network.ts";
+import { type FixedBatch, Program } from "./program.ts";
+import { isFloating } from "./values.ts";
 
 export interface Found<V> {
   readonly features: V;
@@ -45,18 +28,61 @@ export interface Found<V> {
   /** Values that could serve as features, the best first. */
   readonly candidates: readonly V[];
   readonly scores: V | undefined;
-  /** Where the graph fixes its batch: that, and the shapes of a run with it. */
-  readonly fixed: { readonly declared: number; readonly shapes: ReadonlyMap<V, readonly number[]> } | undefined;
+  /** Set where the graph fixes its batch. */
+  readonly fixed: FixedBatch<V> | undefined;
   readonly notes: readonly string[];
+  /** Just what features and scores need. */
+  readonly network: Network<V>;
 }
 
+/** Outputs that are looked at as scores. */
+const maximumOutputs = 64;
+
 /**
- * Chooses features and scores.
+ * Chooses features and scores, and builds what they need. The caller disposes the network.
+ * @param wish name of the features, the best where it is left out
  * @throws UserError when nothing can serve: what kept it from being computed, or advice
  */
-export function findFeatures<V>(search: Search<V>): Found<V> {
-  const { structure, proposals, wish, file, name } = search;
-  const asked = wish ? [wish.value].filter((value) => value !== undefined) : proposals.map(({ value }) => value);
+export function discover<V>(graph: GraphFile<V>, wish: string | undefined, sides: Sides): Found<V> {
+  const { structure, file } = graph;
+  const proposals = proposalsOf(structure);
+  const usable = proposals.filter(({ runs }) => runs);
+  const wished = wish === undefined ? undefined : { name: wish, value: graph.valueOf(wish) };
+  const asked = wished ? present([wished.value]) : usable.map(({ value }) => value);
+  if (asked.length > 0) refuseBroken(structure, asked, file);
+  else if (usable.length === 0) {
+    refuseBroken(structure, proposals.length > 0 ? proposals.map(({ value }) => value) : structure.outputs, file);
+  }
+  const producers = producersOf(structure.parts);
+  const runs = (output: V): boolean =>
+    [...ancestors([output], producers)].every((value) => !producers.get(value)?.problem);
+  const outputs = structure.outputs.slice(0, maximumOutputs).filter(runs);
+  const wanted = [...new Set([...usable.map(({ value }) => value), ...outputs, ...asked])];
+  const network = graph.build(wanted);
+  for (const norm of network.norms.values()) norm.eval();
+  try {
+    const search = { graph, proposals: usable, wish: wished, sides, program: new Program(network, wanted) };
+    const found = choose(search, asked);
+    return { ...found, network: network.narrowed(present([found.features, found.scores])) };
+  } catch (error) {
+    network.dispose();
+    throw error;
+  }
+}
+
+interface Search<V> {
+  readonly graph: GraphFile<V>;
+  /** Proposals that can be run. */
+  readonly proposals: readonly Proposal<V>[];
+  readonly wish: Wish<V> | undefined;
+  readonly sides: Sides;
+  /** Runs everything that may be needed. */
+  readonly program: Program<V>;
+}
+
+function choose<V>(search: Search<V>, asked: readonly V[]): Omit<Found<V>, "network"> {
+  const { graph, proposals, wish } = search;
+  const { structure, file, nameOf } = graph;
   const { probe, failures, shapes, isFixed } = look(search, asked);
   const best = ranked(proposals, probe);
   if (!asked.some((value) => widthOf(value, probe) !== undefined)) {
@@ -64,9 +90,9 @@ export function findFeatures<V>(search: Search<V>): Found<V> {
     for (const [value, error] of failures) if (needed.has(value)) throw error;
   }
   const candidates = [...new Set([...best, ...further(structure, probe)])];
-  const { value: features, width } = chosen(best[0], candidates, wish, probe, { file, name });
+  const { value: features, width } = chosen(best[0], candidates, wish, probe, file, nameOf);
   const scores = scoresOf(structure, probe, features);
-  const gone = leftAway(structure, scores === undefined ? [features] : [features, scores], name);
+  const gone = leftAway(structure, present([features, scores]), nameOf);
   return {
     features,
     width,
@@ -82,7 +108,7 @@ const offeredMaps = 4;
 
 /** Other values with a row for each image, for whoever wants to name one: outputs, vectors, the last maps; wide ones first. */
 function further<V>({ parts, outputs }: Structure<V>, probe: Probe<V>): V[] {
-  const made = parts.flatMap((part) => part.outputs).reverse();
+  const made = parts.flatMap((part) => present(part.outputs)).reverse();
   const vectors = made.filter((value) => probe.shapes.get(value)?.length === 2);
   const maps = made.filter((value) => probe.shapes.get(value)?.length === 4).slice(0, offeredMaps);
   const all = [...outputs, ...vectors, ...maps].filter((value) => widthOf(value, probe) !== undefined);
@@ -102,7 +128,8 @@ interface Look<V> {
  * by two images and not by one, the graph fixes its batch without saying so.
  */
 function look<V>(search: Search<V>, asked: readonly V[]): Look<V> & { isFixed: boolean } {
-  const { proposals, batch } = search;
+  const { proposals, graph } = search;
+  const { batch } = graph.images;
   if (batch !== undefined) return { ...tryOut(search, batch), isFixed: true };
   const pair = tryOut(search, 2);
   const isRow = ({ probe }: Look<V>, value: V): boolean => widthOf(value, probe) !== undefined;
@@ -114,27 +141,31 @@ function look<V>(search: Search<V>, asked: readonly V[]): Look<V> & { isFixed: b
   return isFixed ? { ...single, isFixed } : { ...pair, isFixed };
 }
 
-function tryOut<V>({ proposals, sides, channel, run }: Search<V>, images: number): Look<V> {
+function tryOut<V>({ graph, proposals, sides, program }: Search<V>, images: number): Look<V> {
   const shapes = new Map<V, readonly number[]>();
   const floating = new Map<V, readonly number[]>();
   const failures = new Map<V, UserError>();
   const differences = new Differences(proposals.map(({ value }) => value));
-  const watch: Watch<V> = {
-    made: (value, shape, tensor) => {
-      shapes.set(value, shape);
-      if (!tensor) return;
-      floating.set(value, shape);
-      differences.see(value, tensor, images);
-    },
-    failed: (value, error) => failures.set(value, error),
+  const run = (first: number): void => {
+    program.run(arranged(pattern(images, sides, first), graph.images, graph.file), {
+      watch: (name, value) => {
+        shapes.set(name, value.shape);
+        if (!(value instanceof Tensor && isFloating(value.dtype))) return;
+        floating.set(name, value.shape);
+        differences.see(name, value, images);
+      },
+      onFailure: (step, error) => {
+        for (const name of present(step.outputs)) failures.set(name, error);
+      },
+    });
   };
   scope(() =>
     inferenceMode(() => {
       // One image alone cannot show what differs between images.
-      for (const first of images === 1 ? [0, 1] : [0]) run(pattern(images, sides, first), watch);
+      for (const first of images === 1 ? [0, 1] : [0]) run(first);
     }),
   );
-  return { probe: { images, shapes: floating, dead: differences.dead, channel }, failures, shapes };
+  return { probe: { images, shapes: floating, dead: differences.dead, channel: graph.channel }, failures, shapes };
 }
 
 /** Notes which values are the same for every image. */

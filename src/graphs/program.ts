@@ -1,217 +1,310 @@
-/** A network as a list of steps over named tensors: ordering, pruning, and running with early release. */
-import { quoted, reasonOf } from "../io/index.ts";
-import { scope, type Tensor, TorchError, UserError } from "../torch/index.ts";
-import type { Batch } from "./batch.ts";
-import type { Guard } from "./tfjs/guard.ts";
-import type { Layout } from "./tfjs/spatial.ts";
-import { topological } from "./topological.ts";
-
-/** Runs one layer or operator; parameters are what the function closes over. */
-export type Run = (inputs: readonly Tensor[], guard: Guard) => Tensor | readonly Tensor[];
-
-export interface Step {
-  /** Class of the layer or operator. */
-  readonly kind: string;
-  /** Names of the tensors that it makes; the first names the step too. */
-  readonly outputs: readonly string[];
-  readonly inputs: readonly string[];
-  /** True for layers that multiply by weights: the last of them usually is the classifier. */
-  readonly isLayer: boolean;
-  /** True for such a layer with an activation of its own that is no softmax or sigmoid. */
-  readonly isActivated?: boolean | undefined;
-  /** Names of the weights that it uses, and of its BatchNorm layer. */
-  readonly weights: readonly string[];
-  readonly norm?: string | undefined;
-  /** Why it cannot run, where it cannot. */
-  readonly problem?: Problem | undefined;
-  readonly run: Run;
-}
-
-export interface Problem {
-  readonly error: UserError;
-  /** Whether its kind is not supported at all. */
-  readonly isUnsupported: boolean;
-}
-
-/** A step that cannot run: only what needs it is refused. */
-export function brokenStep(step: Omit<Step, "run" | "isLayer">, problem: Problem): Step {
-  const run = (): never => {
-    throw problem.error;
-  };
-  return { ...step, isLayer: false, problem, run };
-}
-
-/** A whole network: steps from the images to its outputs. */
-export interface Network {
-  readonly steps: readonly Step[];
-  /** The tensor of the images, and its shape in the file, where -1 is any size. */
-  readonly input: string;
-  readonly inputShape: readonly number[];
-  readonly layout: Layout;
-  /** Dimension of the channels in its maps; graphs may turn the images first. */
-  readonly channel: 1 | 3;
-  readonly outputs: readonly string[];
-}
-
-/** The largest published networks have a few thousand. */
-export const maximumSteps = 20_000;
-
-/** Steps in an order that can be run, each before those that read what it makes. */
-export interface Plan {
-  readonly file: string;
-  readonly steps: readonly Step[];
-}
-
 /**
- * Orders items so that each comes after what it depends on; cyclic ones cannot be ordered.
- * @throws UserError naming some items of a cycle
+ * A network as steps over named values, run within limits; every value is released after its last use. V names a value: a
+ * slot, or a tensor's name.
  */
-export function ordered<T>(
-  items: readonly T[],
-  dependencies: (item: T) => readonly T[],
-  describe: (item: T) => string,
-  file: string,
-): T[] {
-  const { ordered: done, stuck } = topological(items, dependencies);
-  if (stuck.length === 0) return done;
-  const names = stuck.slice(0, 4).map((item) => quoted(describe(item)));
-  throw new UserError(`${file}: ${names.join(", ")} depend on each other in a circle`);
+import { reasonOf } from "../io/index.ts";
+import { type Dtype, scope, Tensor, TorchError, UserError } from "../torch/index.ts";
+import { type Batch, batchDim, type Reference } from "./batch.ts";
+import { Budget } from "./budget.ts";
+import { dependants, type Links, present } from "./features.ts";
+import { HostArray, shapeText, sizeOf, type Value } from "./values.ts";
+
+/** One operator or layer. */
+export interface Step<V> extends Links<V> {
+  /** Name in messages. */
+  readonly label: string;
+  /** True where the backward pass does not need the result, so that its only reader may overwrite it. */
+  readonly isOverwritable?: boolean;
+  /**
+   * Computes the outputs; parameters may be what the function closes over.
+   * @throws UserError for inputs that it cannot take; the program says which step of which file it was
+   */
+  readonly run: (inputs: readonly (Value | undefined)[], context: Context) => Value | readonly Value[];
 }
 
-/** The part of a plan that some tensors need. */
-export function pruned(plan: Plan, wanted: readonly string[]): Plan {
-  const needed = new Set(wanted);
-  const steps: Step[] = [];
-  for (const step of plan.steps.toReversed()) {
-    if (!step.outputs.some((name) => needed.has(name))) continue;
-    steps.push(step);
-    for (const name of step.inputs) needed.add(name);
+/** A network that can be run. */
+export interface Plan<V> {
+  readonly file: string;
+  /** Steps in an order in which each comes after those whose outputs it reads. */
+  readonly steps: readonly Step<V>[];
+  /** The value of the images. */
+  readonly input: V;
+  /** A value that no step makes, in the dtype (when floating) and on the device of the images. */
+  constant(value: V, dtype: Dtype, device: string): Value | undefined;
+}
+
+/** The run that a step is part of, as the step sees it. */
+export class Context {
+  /** Dtype of the images, in which all floating arithmetic is done. */
+  readonly dtype: Dtype;
+  readonly device: string;
+  /** Set when this run's batch is not the file's. */
+  readonly reference: Reference | undefined;
+  /** True when input 0 may be overwritten: nothing else reads it, and autograd does not need it. */
+  readonly mayOverwrite: boolean;
+  /** True for an input that is the same in every run. */
+  readonly isConstant: (input: number) => boolean;
+  /** Set by a step that knows how its result holds the images (see `Place.outer`). */
+  outer: number | undefined;
+  readonly #budget: Budget;
+
+  constructor(run: RunState, parts: Pick<Context, "reference" | "mayOverwrite" | "isConstant">) {
+    this.dtype = run.dtype;
+    this.device = run.device;
+    this.#budget = run.budget;
+    this.reference = parts.reference;
+    this.mayOverwrite = parts.mayOverwrite;
+    this.isConstant = parts.isConstant;
   }
-  return { file: plan.file, steps: steps.reverse() };
+
+  /** Refuses a tensor that would be too large, see `Budget.allow`. */
+  allow(shape: readonly number[], work = 0): void {
+    this.#budget.allow(shape, work);
+  }
 }
 
-/** What a run with another batch than the graph's own knows of one with that. */
-export interface Fixed {
-  readonly batch: Batch;
-  readonly shapes: ReadonlyMap<string, readonly number[]>;
+interface RunState {
+  readonly dtype: Dtype;
+  readonly device: string;
+  readonly budget: Budget;
 }
 
-export interface RunOptions {
-  readonly watch?: ((step: Step, made: readonly Tensor[]) => void) | undefined;
+/** The batch that a file fixes, and all shapes of a run with it. */
+export interface FixedBatch<V> {
+  readonly declared: number;
+  readonly shapes: ReadonlyMap<V, readonly number[]>;
+}
+
+export interface RunOptions<V> {
+  readonly fixed?: FixedBatch<V> | undefined;
+  /** Sees every value that is made, and the images. */
+  readonly watch?: ((name: V, value: Value) => void) | undefined;
   /** Takes the error of a step that cannot run: the run goes on without what it would have made. */
-  readonly onFailure?: ((step: Step, error: UserError) => void) | undefined;
-  readonly reference?: Fixed | undefined;
+  readonly onFailure?: ((step: Step<V>, error: UserError) => void) | undefined;
 }
 
-function referenceOf(step: Step, { batch, shapes }: Fixed): Guard["reference"] {
-  const shapesOf = (names: readonly string[]): (readonly number[])[] => names.map((name) => shapes.get(name) ?? []);
-  return { batch, inputs: shapesOf(step.inputs), outputs: shapesOf(step.outputs) };
+interface Scheduled<V> {
+  readonly step: Step<V>;
+  /** Values whose last use this is. */
+  readonly releases: readonly V[];
+  readonly mayOverwrite: boolean;
 }
 
-/** A plan that gives certain tensors and knows after which step each other one may be released. */
-export class Program {
-  readonly #plan: Plan;
-  readonly #wanted: readonly string[];
-  readonly #released: readonly (readonly string[])[];
+/** The part of a plan that certain values need. */
+export class Program<V> {
+  readonly #plan: Plan<V>;
+  readonly #wanted: readonly V[];
+  readonly #scheduled: readonly Scheduled<V>[];
+  /** Values that depend on the images. */
+  readonly #varying: ReadonlySet<V>;
 
-  constructor(plan: Plan, wanted: readonly string[]) {
-    this.#plan = pruned(plan, wanted);
+  constructor(plan: Plan<V>, wanted: readonly V[]) {
+    const steps = needed(plan.steps, wanted);
+    this.#plan = plan;
     this.#wanted = wanted;
-    const kept = new Set(wanted);
-    const seen = new Set<string>();
-    const released: string[][] = [];
-    for (const step of this.#plan.steps.toReversed()) {
-      const last = [...new Set([...step.inputs, ...step.outputs])].filter((name) => !kept.has(name) && !seen.has(name));
-      for (const name of last) seen.add(name);
-      released.push(last);
-    }
-    this.#released = released.reverse();
+    this.#varying = dependants(steps, plan.input);
+    this.#scheduled = schedule(steps, new Set(wanted), this.#varying);
   }
 
   /**
-   * Runs the steps on given tensors, which stay the caller's.
-   * @throws UserError naming the step where an operator refuses its inputs, unless `onFailure` takes it
+   * The wanted values for images [n, ...], which pass to the scope of the caller; without images, those that depend on
+   * constants only. With `onFailure`, a value that cannot be computed is undefined.
+   * @throws UserError naming file, step and shapes when a step cannot take its inputs or goes over the limits
    */
-  run(given: ReadonlyMap<string, Tensor>, guard: Guard, options: RunOptions = {}): Tensor[] {
-    const { watch, onFailure, reference } = options;
-    const values = new Map(given);
-    // One tensor can have several names: an identity gives its input back.
-    const names = new Map<Tensor, number>();
-    const count = (tensor: Tensor, by: number): number => {
-      const left = (names.get(tensor) ?? 0) + by;
-      names.set(tensor, left);
-      return left;
-    };
-    for (const tensor of given.values()) count(tensor, 1 + 1);
-    const lost = new Set<string>();
-    for (const [i, step] of this.#plan.steps.entries()) {
-      guard.reference = reference && referenceOf(step, reference);
-      const isLost = step.inputs.some((name) => lost.has(name));
-      const made = isLost ? undefined : this.#attempt(step, values, guard, onFailure);
-      if (!made) {
-        for (const name of step.outputs) lost.add(name);
-        continue;
-      }
-      for (const [k, tensor] of made.entries()) {
-        const name = step.outputs[k];
+  run(images: Tensor | undefined, { fixed, watch, onFailure }: RunOptions<V> = {}): (Value | undefined)[] {
+    const { file, input } = this.#plan;
+    const { dtype, device, shape } = images ?? { dtype: "float32" as const, device: "cpu", shape: [1] };
+    const [n = 1, ...sides] = shape;
+    const budget = new Budget(n, sizeOf(sides) / 3);
+    const live = new Live<V>(budget);
+    if (images) {
+      live.add(input, images, false);
+      watch?.(input, images);
+    }
+    const places = fixed && fixed.declared !== n ? new Places(fixed, n) : undefined;
+    const find = (name: V | undefined): Value | undefined =>
+      name === undefined ? undefined : (live.get(name) ?? this.#plan.constant(name, dtype, device));
+    const lost = new Set<V>();
+    for (const { step, releases, mayOverwrite } of this.#scheduled) {
+      const inputs = step.inputs.map(find);
+      const isConstant = (i: number): boolean => {
+        const name = step.inputs[i];
+        return name === undefined || !this.#varying.has(name);
+      };
+      const parts = { reference: places?.before(step), mayOverwrite, isConstant };
+      const context = new Context({ dtype, device, budget }, parts);
+      const isLost = present(step.inputs).some((name) => lost.has(name));
+      const made = isLost ? undefined : attempt(file, step, inputs, context, onFailure);
+      if (!made) for (const name of present(step.outputs)) lost.add(name);
+      for (const [i, value] of made?.entries() ?? []) {
+        const name = step.outputs[i];
         if (name === undefined) continue;
-        values.set(name, tensor);
-        count(tensor, 1);
+        live.add(name, value, !inputs.includes(value));
+        watch?.(name, value);
       }
-      guard.made(made);
-      watch?.(step, made);
-      for (const name of this.#released[i] ?? []) {
-        const tensor = values.get(name);
-        if (!tensor) continue;
-        values.delete(name);
-        if (count(tensor, -1) > 0 || tensor.kept) continue;
-        guard.released(tensor);
-        tensor.dispose();
-      }
+      places?.after(step, context.outer, inputs, made ?? []);
+      for (const name of releases) live.release(name);
     }
-    return this.#wanted.flatMap((name) => {
-      const tensor = values.get(name);
-      if (tensor) return tensor;
-      if (onFailure) return [];
-      throw new UserError(`${this.#plan.file}: no step makes the tensor ${quoted(name)}`);
+    return this.#wanted.map(find);
+  }
+}
+
+/** The steps that some values depend on. */
+export function needed<V, S extends Links<V>>(steps: readonly S[], wanted: readonly V[]): S[] {
+  const values = new Set(wanted);
+  const found: S[] = [];
+  for (const step of steps.toReversed()) {
+    if (!present(step.outputs).some((name) => values.has(name))) continue;
+    found.push(step);
+    for (const name of present(step.inputs)) values.add(name);
+  }
+  return found.reverse();
+}
+
+function schedule<V>(
+  steps: readonly Step<V>[],
+  kept: ReadonlySet<V>,
+  varying: ReadonlySet<V>,
+): readonly Scheduled<V>[] {
+  const readers = new Map<V, number>();
+  const producers = new Map<V, Step<V>>();
+  for (const step of steps) {
+    for (const name of present(step.inputs)) readers.set(name, (readers.get(name) ?? 0) + 1);
+    for (const name of present(step.outputs)) producers.set(name, step);
+  }
+  const seen = new Set(kept);
+  const backwards = steps.toReversed().map((step): Scheduled<V> => {
+    const releases = [...new Set(present([...step.inputs, ...step.outputs]))].filter((name) => !seen.has(name));
+    for (const name of releases) seen.add(name);
+    const [first] = step.inputs;
+    const isOnly = first !== undefined && varying.has(first) && !kept.has(first) && readers.get(first) === 1;
+    return { step, releases, mayOverwrite: isOnly && (producers.get(first)?.isOverwritable ?? false) };
+  });
+  return backwards.reverse();
+}
+
+/** Undefined for a step that cannot run, where `onFailure` takes that. */
+function attempt<V>(
+  file: string,
+  step: Step<V>,
+  inputs: readonly (Value | undefined)[],
+  context: Context,
+  onFailure: RunOptions<V>["onFailure"],
+): readonly Value[] | undefined {
+  try {
+    return perform(file, step, inputs, context);
+  } catch (error) {
+    if (!onFailure || !(error instanceof UserError)) throw error;
+    onFailure(step, error);
+    return undefined;
+  }
+}
+
+/** Shapes that a message lists. */
+const shownShapes = 6;
+
+function perform<V>(
+  file: string,
+  step: Step<V>,
+  inputs: readonly (Value | undefined)[],
+  context: Context,
+): readonly Value[] {
+  try {
+    const values = scope(() => {
+      const made = step.run(inputs, context);
+      return made instanceof Tensor || made instanceof HostArray ? [made] : made;
     });
+    if (values.length < step.outputs.length) {
+      throw new UserError(`it has ${step.outputs.length} outputs, but its operator makes ${values.length}`);
+    }
+    for (const { shape } of values) context.allow(shape);
+    return values;
+  } catch (error) {
+    const isUsers = error instanceof UserError;
+    if (!isUsers && !(error instanceof TorchError || error instanceof RangeError)) throw error;
+    // Attributes and operators of some formats name the file and the node themselves.
+    if (isUsers && error.message.startsWith(file)) throw error;
+    const shapes = inputs.slice(0, shownShapes).map((value) => (value ? shapeText(value.shape) : "nothing"));
+    const reason = isUsers ? error : (error.message.split("\n")[0] ?? "");
+    const verb = isUsers ? "on" : "cannot take";
+    throw new UserError(`${file}: ${step.label} ${verb} ${shapes.join(", ")}: ${reasonOf(reason)}`, { cause: error });
+  }
+}
+
+/** The values that are held; a tensor may stand under several names. */
+class Live<V> {
+  readonly #budget: Budget;
+  readonly #values = new Map<V, Value>();
+  readonly #holders = new Map<Tensor, number>();
+  /** Tensors of the run itself. */
+  readonly #own = new Set<Tensor>();
+
+  constructor(budget: Budget) {
+    this.#budget = budget;
   }
 
-  /** Undefined for a step that cannot run, where `onFailure` takes that. */
-  #attempt(
-    step: Step,
-    values: ReadonlyMap<string, Tensor>,
-    guard: Guard,
-    onFailure: RunOptions["onFailure"],
-  ): readonly Tensor[] | undefined {
-    try {
-      return this.#perform(step, values, guard);
-    } catch (error) {
-      if (!onFailure || !(error instanceof UserError)) throw error;
-      onFailure(step, error);
-      return undefined;
-    }
+  get(name: V): Value | undefined {
+    return this.#values.get(name);
   }
 
-  #perform(step: Step, values: ReadonlyMap<string, Tensor>, guard: Guard): readonly Tensor[] {
-    const inputs = step.inputs.map((name) => {
-      const value = values.get(name);
-      if (!value) throw new UserError(`${this.#plan.file}: no step makes the tensor ${quoted(name)}`);
-      return value;
-    });
-    try {
-      const made = scope(() => step.run(inputs, guard));
-      return Array.isArray(made) ? (made as readonly Tensor[]) : [made as Tensor];
-    } catch (error) {
-      const where = `${this.#plan.file}: ${step.kind} ${quoted(step.outputs[0])}`;
-      const shapes = reasonOf(inputs.map((input) => `[${input.shape.join(", ")}]`).join(", "));
-      if (error === step.problem?.error) throw error;
-      if (error instanceof UserError) {
-        throw new UserError(`${where} on ${shapes}: ${reasonOf(error.message)}`, { cause: error });
-      }
-      if (!(error instanceof TorchError || error instanceof RangeError)) throw error;
-      const reason = reasonOf(error.message.split("\n")[0] ?? "");
-      throw new UserError(`${where} cannot take ${shapes}: ${reason}`, { cause: error });
+  add(name: V, value: Value, isNew: boolean): void {
+    this.#values.set(name, value);
+    if (!(value instanceof Tensor)) return;
+    this.#holders.set(value, (this.#holders.get(value) ?? 0) + 1);
+    if (!isNew || value.kept || this.#own.has(value)) return;
+    this.#own.add(value);
+    this.#budget.hold(sizeOf(value.shape));
+  }
+
+  release(name: V): void {
+    const value = this.#values.get(name);
+    this.#values.delete(name);
+    if (!(value instanceof Tensor)) return;
+    const left = (this.#holders.get(value) ?? 1) - 1;
+    this.#holders.set(value, left);
+    if (left > 0 || !this.#own.delete(value)) return;
+    this.#budget.release(sizeOf(value.shape));
+    value.dispose();
+  }
+}
+
+/** The places of the images in the values of a run whose batch is not the file's. */
+class Places<V> {
+  readonly #batch: Batch;
+  readonly #shapes: FixedBatch<V>["shapes"];
+  readonly #outers = new Map<V, number>();
+
+  constructor({ declared, shapes }: FixedBatch<V>, actual: number) {
+    this.#batch = { declared, actual };
+    this.#shapes = shapes;
+  }
+
+  #shapesOf(names: readonly (V | undefined)[]): (readonly number[])[] {
+    return names.map((name) => (name === undefined ? undefined : this.#shapes.get(name)) ?? []);
+  }
+
+  #outerOf(name: V | undefined): number {
+    return (name === undefined ? undefined : this.#outers.get(name)) ?? 1;
+  }
+
+  before({ inputs, outputs }: Step<V>): Reference {
+    const outers = inputs.map((name) => this.#outerOf(name));
+    return { batch: this.#batch, inputs: this.#shapesOf(inputs), outputs: this.#shapesOf(outputs), outers };
+  }
+
+  /** A step keeps the outer parts of its inputs as long as the dimension of the images keeps its size. */
+  after(step: Step<V>, said: number | undefined, inputs: readonly (Value | undefined)[], made: readonly Value[]): void {
+    const sideOf = (name: V | undefined, value: Value | undefined): number | undefined => {
+      const fixed = name === undefined ? undefined : this.#shapes.get(name);
+      const dim = fixed && value && batchDim(value.shape, fixed, this.#batch);
+      return dim === undefined ? undefined : fixed?.[dim];
+    };
+    for (const [i, name] of step.outputs.entries()) {
+      if (name === undefined) continue;
+      const side = sideOf(name, made[i]);
+      const from = step.inputs.find((input, k) => this.#outerOf(input) > 1 && sideOf(input, inputs[k]) === side);
+      const outer = said ?? this.#outerOf(from);
+      if (outer > 1) this.#outers.set(name, outer);
     }
   }
 }

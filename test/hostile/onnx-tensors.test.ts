@@ -6,7 +6,7 @@ import { after, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { onnxParts } from "../../src/graphs/index.ts";
 import { resolveGraph } from "../../src/graphs/onnx/graph.ts";
-import { buildNetwork, disposeNetwork } from "../../src/graphs/onnx/network.ts";
+import { buildNetwork } from "../../src/graphs/onnx/network.ts";
 import {
   type ModelProto,
   StringStringEntryProtoSchema,
@@ -197,7 +197,7 @@ test("refuses a file that has lost its end when its weights are read", async () 
     const { model: content, rawData } = readModel(file);
     const resolved = resolveGraph(file, content, rawData);
     truncateSync(file, 1 << 23);
-    disposeNetwork(buildNetwork(resolved, resolved.outputs));
+    buildNetwork(resolved, resolved.outputs).dispose();
   };
   await assertRefused(read, path, /changed while tensor "t1" was read/);
 });
@@ -477,7 +477,7 @@ hostile(
       [ints("i", [0, 1])],
     );
   },
-  /elements may be in use|more constants than any network needs/,
+  /elements may be in use/,
 );
 hostile(
   "work without end: a small map convolved with large kernels again and again",

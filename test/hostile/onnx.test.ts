@@ -274,7 +274,7 @@ hostile(
 );
 hostile("images of 2^40 pixels", () => model({ ...sound, input: [1, 3, 2 ** 40, 2 ** 40] }), /2048 are supported/);
 hostile("a batch of a billion", () => model({ ...sound, input: [1e9, 3, 8, 8] }), /made for 1000000000 images/);
-hostile("images of two channels", () => model({ ...sound, input: ["n", 2, 8, 8] }), /2 channels; colour or grey/);
+hostile("images of two channels", () => model({ ...sound, input: ["n", 2, 8, 8] }), /colour or grey images are needed/);
 hostile("grey images for a colour network", () => model({ ...sound, input: ["n", 1, 8, 8] }), /do not fit its input/);
 hostile(
   "features that are one row for all images",

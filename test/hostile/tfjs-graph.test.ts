@@ -63,14 +63,14 @@ hostile(
 hostile(
   "operators that run code or read files",
   () => behindMean({ name: "y", op: "ReadFile", input: ["pooled"] }, { name: "z", op: "PyFunc", input: ["y"] }),
-  /not supported: "PyFunc", "ReadFile"/,
+  /not supported: PyFunc, ReadFile/,
 );
 hostile(
   "an operator called constructor",
   () => behindMean({ name: "y", op: "constructor", input: ["pooled"] }),
-  /not supported: "constructor"/,
+  /not supported: constructor/,
 );
-hostile("a loop", () => behindMean({ name: "y", op: "While", input: ["pooled"] }), /not supported: "While"/);
+hostile("a loop", () => behindMean({ name: "y", op: "While", input: ["pooled"] }), /not supported: While; sub-graphs/);
 hostile(
   "two inputs",
   () => ({
@@ -81,7 +81,7 @@ hostile(
 hostile(
   "an output that is not made",
   () => behindMean({ name: "y", op: "Relu", input: ["pooled:1"] }),
-  /no step makes the tensor "pooled:1"/,
+  /Mean "pooled" on .*: it has 2 outputs, but its operator makes 1/,
 );
 hostile(
   "output number one million",
@@ -118,7 +118,7 @@ hostile(
       padding: texts("EXPLICIT"),
       explicit_paddings: { list: { i: ["0", "0", "65536", "65536", "65536", "65536", "0", "0"] } },
     }),
-  /too large/,
+  /elements may be in use/,
 );
 hostile("an unknown padding", () => conv({ padding: texts("MAGIC") }), /padding "MAGIC" is not supported/);
 hostile("a data format of five dimensions", () => conv({ data_format: texts("NDHWC") }), /data format "NDHWC"/);
@@ -169,21 +169,25 @@ const huge = 2 ** 20;
 hostile(
   "a Fill of a terabyte",
   () => steered("Fill", [huge, huge], (t) => [t, "one"], [{ name: "one", op: "Rank", input: ["x"] }]),
-  /too large/,
+  /elements may be in use/,
 );
-hostile("a Tile of a terabyte", () => steered("Tile", [huge, huge, 1, 1], (t) => ["x", t]), /too large/);
+hostile("a Tile of a terabyte", () => steered("Tile", [huge, huge, 1, 1], (t) => ["x", t]), /elements may be in use/);
 hostile("a Tile by negative numbers", () => steered("Tile", [-1, 1, 1, 1], (t) => ["x", t]), /cannot be repeated/);
 hostile(
   "a BroadcastTo of a terabyte",
   () => steered("BroadcastTo", [huge, huge, 2, 8, 8, 3], (t) => ["x", t]),
-  /too large/,
+  /elements may be in use/,
 );
 hostile(
   "a Pad of a terabyte",
   () => steered("Pad", [0, 0, huge, huge, huge, huge, 0, 0], (t) => ["x", t]),
-  /too large/,
+  /elements may be in use/,
 );
-hostile("a ResizeBilinear to a terapixel", () => steered("ResizeBilinear", [huge, huge], (t) => ["x", t]), /too large/);
+hostile(
+  "a ResizeBilinear to a terapixel",
+  () => steered("ResizeBilinear", [huge, huge], (t) => ["x", t]),
+  /elements may be in use/,
+);
 hostile(
   "a ResizeNearestNeighbor to nothing",
   () => steered("ResizeNearestNeighbor", [0, 0], (t) => ["x", t]),
@@ -212,7 +216,7 @@ hostile(
       topology: { node: [placeholder, constant("target"), ...doubled, last] },
     };
   },
-  /too large|more than/,
+  /elements may be in use/,
 );
 hostile(
   "a million nodes",

@@ -50,13 +50,9 @@ hostile(
   () => ({ topology: { class_name: "Estimator", config: {} } }),
   /class "Estimator" is not supported/,
 );
-hostile(
-  "layers that run code",
-  () => chain(layer("Lambda", { function: ["cost", "", ""] })),
-  /not supported: "Lambda"/,
-);
+hostile("layers that run code", () => chain(layer("Lambda", { function: ["cost", "", ""] })), /not supported: Lambda/);
 hostile("a layer called __proto__", () => chain(layer("ReLU", { name: "__proto__" })), /reserved/);
-hostile("a layer of class __proto__", () => chain(layer("__proto__")), /not supported: "__proto__"/);
+hostile("a layer of class __proto__", () => chain(layer("__proto__")), /not supported: __proto__/);
 hostile(
   "two layers of one name",
   () => chain(layer("ReLU"), layer("ReLU")),
@@ -142,7 +138,7 @@ hostile(
         ],
       }),
     ),
-  /too large/,
+  /elements may be in use/,
 );
 hostile(
   "a negative ZeroPadding2D",
@@ -164,12 +160,12 @@ hostile(
       { ...layer("UpSampling2D", { size: [1024, 1024] }) },
       { ...layer("UpSampling2D", { size: [1024, 1024], name: "more" }) },
     ),
-  /too large/,
+  /elements may be in use/,
 );
 hostile(
   "a RepeatVector of a terabyte",
   () => chain(layer("Flatten", { name: "flat" }), layer("RepeatVector", { n: 1048576 })),
-  /too large/,
+  /elements may be in use/,
 );
 hostile(
   "a Cropping2D that leaves nothing",
@@ -190,7 +186,7 @@ const shaped = (shape: unknown): Parts => ({
   weights: [],
   bytes: 0,
 });
-hostile("images of a gigapixel", () => shaped([null, 32768, 32768, 3]), /4096 are supported/);
+hostile("images of a gigapixel", () => shaped([null, 32768, 32768, 3]), /2048 are supported/);
 hostile("images of negative size", () => shaped([null, -8, -8, 3]), /not valid/);
 hostile("images of five channels", () => shaped([null, 8, 8, 5]), /colour or grey images are needed/);
 hostile("a vector as input", () => shaped([null, 8]), /colour or grey images are needed/);

@@ -20,7 +20,7 @@ import {
 } from "hub-pathway";
 import { type Experiment, meanInterval, type Plan } from "hub-pathway/compare";
 import { type Dataset, Loader } from "hub-pathway/data";
-import { GraphModel, type OnnxModel, openOnnx } from "hub-pathway/graphs";
+import { GraphModel, openOnnx, type TorchScriptModel } from "hub-pathway/graphs";
 import type { AddedMember, addMember } from "hub-pathway/hub";
 import type { findMethod, fineTune, MemberLearner } from "hub-pathway/methods";
 import type { Backbone, createBackbone, ResNet } from "hub-pathway/models";
@@ -63,7 +63,7 @@ export type Relations = [
   Holds<HubMember extends PathwayMember ? true : false>,
   Holds<HubPathway extends Module ? true : false>,
   Holds<ResNet extends Backbone ? true : false>,
-  Holds<OnnxModel extends GraphModel ? true : false>,
+  Holds<TorchScriptModel extends GraphModel ? true : false>,
   Holds<AdamW extends Optimizer ? true : false>,
   Holds<typeof fineTune extends (context: MethodContext) => Promise<MemberLearner[]> ? true : false>,
   Holds<Parameters<typeof trainRun>[0]["method"] extends Method ? true : false>,

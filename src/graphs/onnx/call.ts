@@ -1,85 +1,68 @@
 /** One execution of one node: its inputs and attributes as an operator's function wants them. */
 import type { BatchNorm2d } from "../../nn/index.ts";
 import { type Dtype, Tensor, UserError } from "../../torch/index.ts";
-import type { Batch, Reference } from "../batch.ts";
-import type { Budget } from "../budget.ts";
-import { HostArray, isFloating, maximumHostElements, shapeText, sizeOf, toTensor, type Value } from "../values.ts";
-import type { GraphNode } from "./graph.ts";
-
-/** What holds for a whole run. */
-export interface Run {
-  readonly path: string;
-  readonly opset: number;
-  /** The dtype of the images, in which all floating arithmetic is done. */
-  readonly floating: Dtype;
-  readonly device: string;
-  readonly budget: Budget;
-  /** For a file whose graph fixes its batch: that batch, and the one of this run. */
-  readonly batch: Batch | undefined;
-  /** Whether a slot's value is the same in every run. */
-  readonly isConstant: (slot: number) => boolean;
-  /** The tensor of a constant array, made once. */
-  readonly tensorOf: (constant: HostArray) => Tensor;
-}
+import type { Reference } from "../batch.ts";
+import type { Context } from "../program.ts";
+import { HostArray, isFloating, maximumHostElements, sizeOf, toTensor, type Value } from "../values.ts";
+import type { Graph, GraphNode } from "./graph.ts";
 
 /** Shorter arrays are made into tensors anew each time. */
 const smallArray = 16;
 
-export class Call {
+export interface CallParts {
   readonly node: GraphNode;
-  readonly run: Run;
+  readonly graph: Pick<Graph, "path" | "opset">;
   readonly inputs: readonly (Value | undefined)[];
-  /** Whether all inputs are arrays: such a node computes on the CPU, and its result becomes an array again. */
-  readonly onHost: boolean;
-  /** The images lie at this outer place in the result (see `Place.outer`), where the operator knows. */
-  outer: number | undefined;
-  /** Set when this run's batch is not the file's. */
-  readonly reference: Reference | undefined;
+  readonly context: Context;
   /** The layer of a BatchNormalization node. */
   readonly norm: BatchNorm2d | undefined;
-  /** Whether input 0 may be overwritten: nothing else reads it, and autograd does not need it. */
-  readonly mayOverwrite: boolean;
+  /** Gives the tensor of a constant array, made once. */
+  readonly tensorOf: (constant: HostArray) => Tensor;
+}
 
-  constructor(
-    node: GraphNode,
-    run: Run,
-    inputs: readonly (Value | undefined)[],
-    extra: {
-      reference?: Reference | undefined;
-      norm?: BatchNorm2d | undefined;
-      mayOverwrite?: boolean;
-    },
-  ) {
+export class Call {
+  readonly node: GraphNode;
+  readonly inputs: readonly (Value | undefined)[];
+  readonly context: Context;
+  readonly norm: BatchNorm2d | undefined;
+  /** Whether all inputs are arrays: such a node computes on the CPU, and its result becomes an array again. */
+  readonly onHost: boolean;
+  readonly #graph: CallParts["graph"];
+  readonly #tensorOf: CallParts["tensorOf"];
+
+  constructor({ node, graph, inputs, context, norm, tensorOf }: CallParts) {
     this.node = node;
-    this.run = run;
     this.inputs = inputs;
+    this.context = context;
+    this.norm = norm;
     this.onHost = inputs.every((value) => value === undefined || value instanceof HostArray);
-    this.reference = extra.reference;
-    this.norm = extra.norm;
-    this.mayOverwrite = extra.mayOverwrite ?? false;
+    this.#graph = graph;
+    this.#tensorOf = tensorOf;
   }
 
   /** Where the node computes. */
   get device(): string {
-    return this.onHost ? "cpu" : this.run.device;
+    return this.onHost ? "cpu" : this.context.device;
   }
 
   /** The dtype of floating results; sizes must not be computed in half precision. */
   get floating(): Dtype {
-    return this.onHost && this.run.floating !== "float64" ? "float32" : this.run.floating;
+    const { dtype } = this.context;
+    return this.onHost && dtype !== "float64" ? "float32" : dtype;
   }
 
   get opset(): number {
-    return this.run.opset;
+    return this.#graph.opset;
   }
 
-  get who(): string {
-    return `${this.run.path}: ${this.node.label}`;
+  /** Set when this run's batch is not the file's. */
+  get reference(): Reference | undefined {
+    return this.context.reference;
   }
 
   /** @throws UserError always, naming file and node */
   fail(what: string): never {
-    throw new UserError(`${this.who} ${what}`);
+    throw new UserError(`${this.#graph.path}: ${this.node.label} ${what}`);
   }
 
   // ---- inputs
@@ -95,7 +78,7 @@ export class Call {
   tensor(i: number): Tensor {
     const value = this.value(i);
     const isLong = value instanceof HostArray && value.data.length > smallArray;
-    if (isLong && !this.onHost && this.isConstant(i)) return this.run.tensorOf(value);
+    if (isLong && !this.onHost && this.isConstant(i)) return this.#tensorOf(value);
     return toTensor(value, this.floating, this.device);
   }
 
@@ -174,28 +157,25 @@ export class Call {
     const fixed = this.reference?.inputs[0]?.[dim];
     if (fixed === undefined || fixed === shape[dim] || this.value(0) instanceof HostArray) return dim;
     return this.fail(
-      this.batchProblem(`works along the ${this.run.batch?.declared} image(s) that the file is made for`),
+      this.batchProblem(`works along the ${this.reference?.batch.declared} image(s) that the file is made for`),
     );
   }
 
   /** What to say when a graph with a fixed batch cannot be used with another one. */
   batchProblem(what: string): string {
-    return `${what}, and cannot be made to take ${this.run.batch?.actual}: export the network with a dynamic batch`;
+    return `${what}, and cannot be made to take ${this.reference?.batch.actual}: export the network with a dynamic batch`;
   }
 
   /** Whether an input is the same in every run. */
   isConstant(i: number): boolean {
-    return this.run.isConstant(this.node.inputs[i] ?? -1);
+    return this.context.isConstant(i);
   }
 
   // ---- limits
 
   /** Refuses a tensor that would be too large. */
   allow(shape: readonly number[], work = 0): void {
-    for (const side of shape)
-      if (!(side >= 0)) this.fail(`would make a tensor of the impossible shape ${shapeText(shape)}`);
-    this.run.budget.allow(shape, this.who);
-    this.run.budget.spend(work + sizeOf(shape), this.who);
+    this.context.allow(shape, work);
   }
 
   isFloat(i: number): boolean {

@@ -1,15 +1,13 @@
 /** What is the same in every run, computed once. */
-import { ops, type Tensor, UserError } from "../../torch/index.ts";
-import { Budget } from "../budget.ts";
-import { HostArray, isFloating, sizeOf, type Value } from "../values.ts";
-import { Call, type Run } from "./call.ts";
+import { ops, type Tensor, type UserError } from "../../torch/index.ts";
+import { OverBudget } from "../budget.ts";
+import { present } from "../features.ts";
+import { needed, Program } from "../program.ts";
+import { HostArray, isFloating, type Value } from "../values.ts";
 import type { Constants } from "./constants.ts";
-import { execute } from "./execute.ts";
-import { absent, type Constant, type Graph, type GraphNode } from "./graph.ts";
+import type { Constant, Graph, GraphNode } from "./graph.ts";
+import { stepOf } from "./step.ts";
 import { constantOf } from "./tensors.ts";
-
-/** Elements that folding may hold at a time; the masks of the largest published networks have a tenth. */
-const foldedElements = 2 ** 24;
 
 /** Training in half precision would lose small steps; the run's precision is chosen elsewhere. */
 export function widened(tensor: Tensor): Tensor {
@@ -25,9 +23,9 @@ export function fixedOf(constant: Constant): Value {
 }
 
 /**
- * Computes the nodes whose inputs are all constants, releasing what no other node reads, and gives the nodes that are
- * left.
- * @throws UserError when the constants hold more than any network needs
+ * Computes what depends on constants only, releases the constants that nothing else needs, and gives the nodes that are
+ * left. Those that cannot be computed stay: a run says what is wrong with them, if one needs them at all.
+ * @throws UserError when the constants take more than a run may
  */
 export function fold(
   graph: Graph,
@@ -35,59 +33,41 @@ export function fold(
   constants: Constants,
   wanted: readonly number[],
 ): GraphNode[] {
-  const run: Run = {
-    path: graph.path,
-    opset: graph.opset,
-    floating: "float32",
-    device: "cpu",
-    budget: new Budget(1, 0),
-    batch: undefined,
-    isConstant: () => true,
-    tensorOf: (array) => constants.tensorOf(array, "float32", "cpu"),
+  const made = new Set<number>();
+  const isFixed = (node: GraphNode): boolean => {
+    const fixed = present(node.inputs).every((slot) => constants.has(slot) || made.has(slot));
+    if (fixed) for (const slot of present(node.outputs)) made.add(slot);
+    return fixed;
   };
-  // The wanted ones have a reader more, who never comes.
-  const readers = new Map<number, number>(wanted.map((slot) => [slot, 1]));
-  for (const { inputs } of nodes) for (const slot of inputs) readers.set(slot, (readers.get(slot) ?? 0) + 1);
-  const made = new Map<number, number>();
-  let held = 0;
-  const release = (slot: number): void => {
-    if ((readers.get(slot) ?? 0) > 0) return;
-    constants.delete(slot);
-    held -= made.get(slot) ?? 0;
-    made.delete(slot);
+  const fixed = new Set(nodes.filter(isFixed));
+  const others = nodes.filter((node) => !fixed.has(node));
+  const read = new Set([...wanted, ...others.flatMap(({ inputs }) => present(inputs))]);
+  const results = [...made].filter((slot) => read.has(slot));
+  const steps = Array.from(fixed, (node) => stepOf(graph, node, constants));
+  const plan = {
+    file: graph.path,
+    steps,
+    input: graph.input.slot,
+    constant: (slot: number) => constants.get(slot, "float32", "cpu"),
   };
-  return nodes.filter((node) => {
-    if (!node.inputs.every((slot) => slot === absent || constants.has(slot))) return true;
-    const inputs = node.inputs.map((slot) => constants.get(slot, "float32", "cpu"));
-    const call = new Call(node, run, inputs, {});
-    const values = attempt(() => execute(call));
-    // A run says what is wrong with it, if one needs it at all.
-    if (!values) return true;
-    for (const [i, slot] of node.outputs.entries()) {
-      const value = values[i];
-      if (slot === absent || !value) continue;
-      constants.set(slot, owned(value, inputs));
-      made.set(slot, sizeOf(value.shape));
-      held += sizeOf(value.shape);
-    }
-    if (held > foldedElements) call.fail("makes more constants than any network needs");
-    for (const slot of node.inputs) readers.set(slot, (readers.get(slot) ?? 0) - 1);
-    for (const slot of [...node.inputs, ...node.outputs]) release(slot);
-    return false;
-  });
-}
-
-function attempt<T>(fn: () => T): T | undefined {
-  try {
-    return fn();
-  } catch (error) {
-    if (error instanceof UserError) return undefined;
-    throw error;
+  const onFailure = (_: unknown, error: UserError): void => {
+    // A run would only fill the memory again before it fails.
+    if (error.cause instanceof OverBudget) throw error;
+  };
+  const values = new Program(plan, results).run(undefined, { onFailure });
+  for (const [i, slot] of results.entries()) {
+    const value = values[i];
+    if (value) constants.set(slot, owned(value));
   }
+  const missing = results.filter((_, i) => values[i] === undefined);
+  const kept = new Set(needed([...fixed], missing));
+  const left = nodes.filter((node) => !fixed.has(node) || kept.has(node));
+  constants.keepOnly(new Set([...wanted, ...left.flatMap(({ inputs }) => present(inputs))]));
+  return left;
 }
 
-/** A handle of its own where the node gave one of its inputs on. */
-function owned(value: Value, inputs: readonly (Value | undefined)[]): Value {
+/** A handle of its own where a constant was given on. */
+function owned(value: Value): Value {
   if (value instanceof HostArray) return value;
-  return widened(inputs.includes(value) ? ops.alias(value) : value);
+  return widened(value.kept ? ops.alias(value) : value);
 }

@@ -4,6 +4,7 @@
  */
 import { quoted, shown } from "../../io/index.ts";
 import { UserError } from "../../torch/index.ts";
+import type { Links } from "../features.ts";
 import { topological } from "../topological.ts";
 import { HostArray, isFloating, sizeOf } from "../values.ts";
 import { Attributes } from "./attributes.ts";
@@ -11,15 +12,10 @@ import type { GraphProto, ModelProto, NodeProto, ValueInfoProto } from "./onnx-p
 import { constantOf, dtypeOf, type TensorInfo, TensorReader } from "./tensors.ts";
 import type { ByteRange } from "./wire.ts";
 
-/** A slot that an optional input or an unused output has. */
-export const absent = -1;
-
-export interface GraphNode {
+export interface GraphNode extends Links<number> {
   readonly op: string;
   /** How messages name it. */
   readonly label: string;
-  readonly inputs: readonly number[];
-  readonly outputs: readonly number[];
   readonly attributes: Attributes;
   /** What a ConstantOfShape fills its tensors with. */
   readonly filling: HostArray | undefined;
@@ -171,7 +167,7 @@ class Resolver {
     const label = `node ${proto.name === "" ? index : quoted(proto.name)} (${shown(op)})`;
     const fail = (what: string): never => this.#fail(`${label} ${what}`);
     const inputs = proto.input.map((name) => {
-      return name === "" ? absent : (this.#slots.get(name) ?? fail(`reads ${quoted(name)}, which nothing defines`));
+      return name === "" ? undefined : (this.#slots.get(name) ?? fail(`reads ${quoted(name)}, which nothing defines`));
     });
     const attributes = new Attributes(proto.attribute, fail);
     const first = proto.output[0];
@@ -182,12 +178,10 @@ class Resolver {
     }
     const passes = op === "Identity" || (op === "Dropout" && proto.output.slice(1).every((name) => name === ""));
     if (passes && first !== "") {
-      const source = inputs[0] ?? absent;
-      if (source === absent) fail("has no input");
-      this.#slots.set(first, source);
+      this.#slots.set(first, inputs[0] ?? fail("has no input"));
       return undefined;
     }
-    const outputs = proto.output.map((name) => (name === "" ? absent : this.#define(name, "output")));
+    const outputs = proto.output.map((name) => (name === "" ? undefined : this.#define(name, "output")));
     const filling = op === "ConstantOfShape" ? this.#filling(attributes, fail) : undefined;
     return { op, label, inputs, outputs, attributes, filling };
   }

@@ -1,9 +1,10 @@
 /** Constants that hide places, such as the mask of attention in shifted windows, and are therefore not trained. */
 import { ops, scope, type Tensor } from "../../torch/index.ts";
+import { present } from "../features.ts";
 import { HostArray, isFloating, kindOf, toTensor } from "../values.ts";
 import { Constants } from "./constants.ts";
 import { fixedOf, fold } from "./fold.ts";
-import { absent, type Graph, type GraphNode } from "./graph.ts";
+import type { Graph, GraphNode } from "./graph.ts";
 
 /** At most this is no weight but minus infinity in a mask; published files have -100 and lower. */
 const maskedOut = -100;
@@ -20,7 +21,7 @@ export class MaskSearch {
 
   constructor(graph: Graph, nodes: readonly GraphNode[]) {
     this.#graph = graph;
-    this.#producers = new Map(nodes.flatMap((node) => node.outputs.map((slot) => [slot, node] as const)));
+    this.#producers = new Map(nodes.flatMap((node) => present(node.outputs).map((slot) => [slot, node] as const)));
     this.#order = new Map(nodes.map((node, i) => [node, i]));
   }
 
@@ -38,7 +39,7 @@ export class MaskSearch {
     const chain = this.#chain(slot);
     const constants = new Constants();
     try {
-      for (const input of new Set(chain.flatMap(({ inputs }) => inputs))) {
+      for (const input of new Set(chain.flatMap(({ inputs }) => present(inputs)))) {
         const source = this.#graph.constants.get(input);
         if (source) constants.set(input, fixedOf(source));
       }
@@ -57,12 +58,12 @@ export class MaskSearch {
     const found = new Set<GraphNode>();
     const open = [slot];
     for (let next = open.pop(); next !== undefined; next = open.pop()) {
-      const node = next === absent ? undefined : this.#producers.get(next);
+      const node = this.#producers.get(next);
       if (!node || found.has(node)) continue;
       if (this.#left === 0) return [];
       this.#left -= 1;
       found.add(node);
-      for (const input of node.inputs) open.push(input);
+      open.push(...present(node.inputs));
     }
     return [...found].sort((a, b) => (this.#order.get(a) ?? 0) - (this.#order.get(b) ?? 0));
   }

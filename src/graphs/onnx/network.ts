@@ -1,32 +1,24 @@
-/** A graph ready to run: its weights read, its layers made, everything that is the same in every run computed once. */
-import { listed, shown } from "../../io/index.ts";
-import { keep, noGrad, scope, type Tensor, UserError } from "../../torch/index.ts";
-import { HostArray, isFloating, sizeOf } from "../values.ts";
+/** An ONNX graph ready to run: its weights read, its layers made, everything that is the same in every run computed once. */
+import type { BatchNorm2d } from "../../nn/index.ts";
+import { type Dtype, keep, noGrad, scope, type Tensor } from "../../torch/index.ts";
+import { present } from "../features.ts";
+import type { Network } from "../network.ts";
+import { needed, type Step } from "../program.ts";
+import { HostArray, isFloating, sizeOf, type Value } from "../values.ts";
 import { Constants } from "./constants.ts";
 import { fixedOf, fold, widened } from "./fold.ts";
-import { absent, type Graph, type GraphNode } from "./graph.ts";
+import type { Graph, GraphNode } from "./graph.ts";
 import { MaskSearch } from "./masks.ts";
 import { isLayer, type NamedNorm, normLayers, statisticsOf } from "./norms.ts";
-import { operators } from "./ops/index.ts";
+import { stepOf } from "./step.ts";
 import { usesOf } from "./trained.ts";
 
-export interface Network {
-  readonly graph: Graph;
-  /** What is left to run, in order. */
-  readonly nodes: readonly GraphNode[];
-  /** Trained tensors by slot; they become the model's parameters. */
-  readonly parameters: ReadonlyMap<number, Tensor>;
-  readonly norms: ReadonlyMap<GraphNode, NamedNorm>;
-  readonly constants: Constants;
-}
-
 /**
- * Reads what the wanted slots need. The caller disposes parameters, norms and constants.
- * @throws UserError for unsupported operators (all at once), damaged weights, or constants that cannot be computed
+ * Reads what the wanted slots need.
+ * @throws UserError for damaged weights
  */
-export function buildNetwork(graph: Graph, wanted: readonly number[]): Network {
-  const nodes = neededNodes(graph.nodes, wanted);
-  refuseUnsupported(graph, nodes);
+export function buildNetwork(graph: Graph, wanted: readonly number[]): Network<number> {
+  const nodes = needed(graph.nodes, wanted);
   const parameters = new Map<number, Tensor>();
   const constants = new Constants();
   let norms: ReadonlyMap<GraphNode, NamedNorm> = new Map();
@@ -34,72 +26,74 @@ export function buildNetwork(graph: Graph, wanted: readonly number[]): Network {
     noGrad(() => readConstants(graph, nodes, wanted, parameters, constants));
     norms = normLayers(graph, nodes, new Set(Array.from(parameters.keys(), (slot) => graph.names[slot] ?? "")));
     const left = noGrad(() => scope(() => fold(graph, nodes, constants, wanted)));
-    return { graph, nodes: left, parameters, norms, constants };
+    return new OnnxNetwork(graph, left, { parameters, constants, norms });
   } catch (error) {
-    disposeNetwork({ parameters, norms, constants });
+    new OnnxNetwork(graph, [], { parameters, constants, norms }).dispose();
     throw error;
   }
 }
 
-export function disposeNetwork({ parameters, norms, constants }: Pick<Network, "parameters" | "norms" | "constants">) {
-  for (const tensor of parameters.values()) tensor.dispose();
-  for (const { layer } of new Set(norms.values())) layer.dispose();
-  constants.dispose();
+interface Tensors {
+  /** Trained tensors by slot. */
+  readonly parameters: ReadonlyMap<number, Tensor>;
+  readonly constants: Constants;
+  readonly norms: ReadonlyMap<GraphNode, NamedNorm>;
 }
 
-/** A network with only what the wanted slots need; the rest is disposed. */
-export function narrowed(network: Network, wanted: readonly number[]): Network {
-  const nodes = neededNodes(network.nodes, wanted);
-  const used = new Set([...wanted, ...nodes.flatMap(({ inputs }) => inputs)]);
-  const parameters = new Map([...network.parameters].filter(([slot]) => used.has(slot)));
-  const norms = new Map(
-    nodes.flatMap((node) => {
-      const norm = network.norms.get(node);
-      return norm ? [[node, norm] as const] : [];
-    }),
-  );
-  for (const [slot, tensor] of network.parameters) if (!used.has(slot)) tensor.dispose();
-  const layers = new Set([...norms.values()].map(({ layer }) => layer));
-  for (const { layer } of new Set(network.norms.values())) if (!layers.has(layer)) layer.dispose();
-  network.constants.keepOnly(used);
-  return { ...network, nodes, parameters, norms };
-}
+class OnnxNetwork implements Network<number> {
+  readonly file: string;
+  readonly input: number;
+  readonly steps: readonly Step<number>[];
+  readonly parameters: ReadonlyMap<string, Tensor>;
+  readonly buffers = new Map<string, Tensor>();
+  readonly norms: ReadonlyMap<string, BatchNorm2d>;
+  readonly #graph: Graph;
+  /** What is left to run, in order. */
+  readonly #nodes: readonly GraphNode[];
+  readonly #tensors: Tensors;
 
-/** The nodes that the wanted slots depend on. */
-export function neededNodes(nodes: readonly GraphNode[], wanted: readonly number[]): GraphNode[] {
-  const needed = new Set(wanted);
-  const found: GraphNode[] = [];
-  for (const node of nodes.toReversed()) {
-    if (!node.outputs.some((slot) => needed.has(slot))) continue;
-    found.push(node);
-    for (const slot of node.inputs) if (slot !== absent) needed.add(slot);
+  constructor(graph: Graph, nodes: readonly GraphNode[], tensors: Tensors) {
+    const { parameters, constants, norms } = tensors;
+    this.file = graph.path;
+    this.input = graph.input.slot;
+    this.steps = nodes.map((node) => stepOf(graph, node, constants, norms.get(node)?.layer));
+    this.parameters = new Map(Array.from(parameters, ([slot, tensor]) => [graph.names[slot] ?? "", tensor]));
+    this.norms = new Map(Array.from(norms.values(), ({ name, layer }) => [name, layer]));
+    this.#graph = graph;
+    this.#nodes = nodes;
+    this.#tensors = tensors;
   }
-  return found.reverse();
+
+  constant(slot: number, dtype: Dtype, device: string): Value | undefined {
+    const { parameters, constants } = this.#tensors;
+    return parameters.get(slot) ?? constants.get(slot, dtype, device);
+  }
+
+  narrowed(wanted: readonly number[]): OnnxNetwork {
+    const { parameters, constants, norms } = this.#tensors;
+    const nodes = needed(this.#nodes, wanted);
+    const slots = new Set([...wanted, ...nodes.flatMap(({ inputs }) => present(inputs))]);
+    const left = { constants, parameters: filtered(parameters, slots), norms: filtered(norms, new Set(nodes)) };
+    for (const [slot, tensor] of parameters) if (!slots.has(slot)) tensor.dispose();
+    const layers = new Set(Array.from(left.norms.values(), ({ layer }) => layer));
+    for (const { layer } of new Set(norms.values())) if (!layers.has(layer)) layer.dispose();
+    constants.keepOnly(slots);
+    return new OnnxNetwork(this.#graph, nodes, left);
+  }
+
+  release(): void {
+    this.#tensors.constants.dispose();
+  }
+
+  dispose(): void {
+    for (const tensor of this.parameters.values()) tensor.dispose();
+    for (const { layer } of new Set(this.#tensors.norms.values())) layer.dispose();
+    this.release();
+  }
 }
 
-const controlFlow: ReadonlySet<string> = new Set(["If", "Loop", "Scan", "SequenceMap"]);
-const longestList = 15;
-
-/**
- * Refuses nodes that cannot run.
- * @throws UserError for unsupported operators, all at once, or for the first value that cannot be had
- */
-export function refuseUnsupported({ path, problems }: Graph, nodes: readonly GraphNode[]): void {
-  const problem = nodes.flatMap(({ inputs }) => inputs.flatMap((slot) => problems.get(slot) ?? []))[0];
-  if (problem !== undefined) throw new UserError(problem);
-  const kinds = [...new Set(nodes.map(({ op }) => op))].filter((op) => !operators.has(op)).sort();
-  if (kinds.length === 0) return;
-  const quantised = kinds.filter((op) => /Quantize|QLinear|Integer$|\.QAttention|\.QGemm/.test(op));
-  const flow = kinds.filter((op) => controlFlow.has(op));
-  const advice = [
-    ...(quantised.length > 0
-      ? ["; a quantised network cannot be trained: take the file from before quantisation"]
-      : []),
-    ...(flow.length > 0 ? ["; sub-graphs are not run: export the network without branches and loops"] : []),
-  ];
-  throw new UserError(
-    `${path} uses operators that are not supported: ${listed(kinds, longestList, shown)}${advice.join("")}`,
-  );
+function filtered<K, T>(map: ReadonlyMap<K, T>, keys: ReadonlySet<K>): Map<K, T> {
+  return new Map([...map].filter(([key]) => keys.has(key)));
 }
 
 function readConstants(
@@ -119,7 +113,7 @@ function readConstants(
   const used = new Set(wanted);
   for (const node of nodes) {
     const inLayer = isLayer(node, graph) ? statisticsOf(node) : [];
-    for (const slot of node.inputs) if (!inLayer.includes(slot)) used.add(slot);
+    for (const slot of present(node.inputs)) if (!inLayer.includes(slot)) used.add(slot);
   }
   for (const [slot, constant] of graph.constants) {
     if (!used.has(slot)) continue;
@@ -136,7 +130,8 @@ function readConstants(
 function isBlank(graph: Graph, node: GraphNode): boolean {
   if (node.op !== "InstanceNormalization") return false;
   return [1, 0].every((expected, i) => {
-    const constant = graph.constants.get(node.inputs[i + 1] ?? absent);
+    const slot = node.inputs[i + 1];
+    const constant = slot === undefined ? undefined : graph.constants.get(slot);
     if (!constant) return false;
     if (constant instanceof HostArray) return constant.data.every((value) => value === expected);
     return scope(() => constant.read().eq(expected).all().item() === 1);

@@ -1,6 +1,7 @@
 /** BatchNormalization nodes as layers, so that the hub's policy for BatchNorm reaches them. */
 import { BatchNorm2d } from "../../nn/index.ts";
 import { noGrad, scope, UserError } from "../../torch/index.ts";
+import { present } from "../features.ts";
 import { HostArray, isFloating, shapeText } from "../values.ts";
 import type { Constant, Graph, GraphNode } from "./graph.ts";
 
@@ -11,7 +12,7 @@ export interface NamedNorm {
 
 /** The slots of scale, shift, mean and variance. */
 export function statisticsOf(node: GraphNode): readonly number[] {
-  return node.inputs.slice(1, 5);
+  return present(node.inputs.slice(1, 5));
 }
 
 /** Whether all four are constants of the file. */

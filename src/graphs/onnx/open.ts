@@ -1,32 +1,20 @@
 /** Opening an ONNX file. */
-import { scope } from "../../torch/index.ts";
-import type { GraphModelOptions } from "../graph-model.ts";
-import { discover } from "./discover.ts";
+import type { GraphModel, GraphModelOptions } from "../graph-model.ts";
+import { openNetwork } from "../open-network.ts";
 import { resolveGraph } from "./graph.ts";
-import { imagesOf } from "./input.ts";
-import { OnnxModel } from "./model.ts";
-import { disposeNetwork } from "./network.ts";
+import { fileOf } from "./source.ts";
 import { readModel } from "./wire.ts";
 
 /**
- * Reads an ONNX file, and the files beside it that hold its weights, into a trainable network. The caller disposes it.
+ * Reads an ONNX file, and the files beside it that hold its weights, into a trainable network: weights (see trained.ts) are
+ * parameters under their names in the file, BatchNormalization nodes are BatchNorm2d children; other constants are part of
+ * the graph and not of its state. The caller disposes it.
  * @throws UserError naming the file and what is wrong: damaged or missing files, unsupported operators (all at once), a
  * network that cannot take images, an unknown features tensor
  */
-export function openOnnx(path: string, options: GraphModelOptions = {}): OnnxModel {
+export function openOnnx(path: string, options: GraphModelOptions = {}): GraphModel {
   const { model, rawData } = readModel(path);
-  const graph = resolveGraph(path, model, rawData);
-  const images = imagesOf(graph);
-  const { size = 224 } = options;
-  return scope(() => {
-    const found = discover(graph, images, options.features, images.sides ?? [size, size]);
-    try {
-      return new OnnxModel(found, images, options);
-    } catch (error) {
-      disposeNetwork(found.network);
-      throw error;
-    }
-  });
+  return openNetwork(fileOf(resolveGraph(path, model, rawData)), options);
 }
 
 /**

@@ -11,6 +11,7 @@
  * an InstanceNormalization without scale and shift of its own. BatchNormalization has its statistics in a layer
  * (norms.ts). The rule is this project's choice: a file does not say what its exporter trained.
  */
+import { present } from "../features.ts";
 import type { GraphNode } from "./graph.ts";
 
 /** What an input does in a node. */
@@ -138,14 +139,16 @@ export function usesOf(
   isBlank: (node: GraphNode) => boolean,
   isMask: (slot: number) => boolean,
 ): Uses {
-  const flowing = new Set([images]);
-  const weighted = new Set<number>();
+  const flowing = new Set<number | undefined>([images]);
+  const weighted = new Set<number | undefined>();
   for (const node of nodes) {
     const through = node.inputs.filter((slot, i) => flowing.has(slot) && placeOf(node, i) !== "fixed");
     if (through.length === 0) continue;
-    const ownWeights = node.inputs.some((slot, i) => slot >= 0 && !flowing.has(slot) && placeOf(node, i) === "weight");
+    const isOwn = (slot: number | undefined, i: number): boolean =>
+      slot !== undefined && !flowing.has(slot) && placeOf(node, i) === "weight";
+    const ownWeights = node.inputs.some(isOwn);
     const isLate = ownWeights || node.op === "BatchNormalization" || through.some((slot) => weighted.has(slot));
-    for (const slot of node.outputs) {
+    for (const slot of present(node.outputs)) {
       flowing.add(slot);
       if (isLate) weighted.add(slot);
     }
@@ -157,7 +160,7 @@ export function usesOf(
     const isLate = node.outputs.some((slot) => weighted.has(slot));
     for (const [i, slot] of node.inputs.entries()) {
       const place = placeOf(node, i);
-      if (slot < 0 || place === "fixed" || flowing.has(slot) || isBlank(node)) continue;
+      if (slot === undefined || place === "fixed" || flowing.has(slot) || isBlank(node)) continue;
       if (!onImages) passedOn(node, weights, operands)?.add(slot);
       else if (place === "weight") weights.add(slot);
       else if (isLate && !isMask(slot)) operands.add(slot);
@@ -168,6 +171,7 @@ export function usesOf(
 
 /** Where a constant goes through a node that works on constants only. */
 function passedOn(node: GraphNode, weights: Set<number>, operands: Set<number>): Set<number> | undefined {
-  if (node.outputs.some((slot) => weights.has(slot))) return arithmetic.has(node.op) ? operands : weights;
-  return node.outputs.some((slot) => operands.has(slot)) ? operands : undefined;
+  const outputs = present(node.outputs);
+  if (outputs.some((slot) => weights.has(slot))) return arithmetic.has(node.op) ? operands : weights;
+  return outputs.some((slot) => operands.has(slot)) ? operands : undefined;
 }

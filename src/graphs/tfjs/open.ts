@@ -1,12 +1,13 @@
 /** Opening a model.json: layers models (Keras topologies) and graph models (TensorFlow's GraphDef as JSON). */
 import { disposeTree, scope, UserError } from "../../torch/index.ts";
 import type { GraphModel, GraphModelOptions } from "../graph-model.ts";
+import { openNetwork } from "../open-network.ts";
 import { graphNetwork } from "./graph/network.ts";
 import { isRecord, readJson } from "./json.ts";
 import { layersNetwork } from "./layers/network.ts";
 import { parseManifest } from "./manifest.ts";
-import { TfjsModel } from "./model.ts";
 import { Parameters } from "./parameters.ts";
+import { fileOf } from "./source.ts";
 import { loadWeights } from "./weights.ts";
 
 /**
@@ -25,8 +26,8 @@ export function openTfjs(path: string, options: GraphModelOptions = {}): GraphMo
     const parameters = new Parameters(path, tensors);
     try {
       const isGraph = Array.isArray(topology["node"]);
-      const network = isGraph ? graphNetwork(json, path, parameters) : layersNetwork(topology, path, parameters);
-      return new TfjsModel(network, parameters, [path, ...files], options);
+      const parsed = isGraph ? graphNetwork(json, path, parameters) : layersNetwork(topology, path, parameters);
+      return openNetwork(fileOf(parsed, parameters, [path, ...files]), options);
     } catch (error) {
       parameters.dispose();
       throw error;

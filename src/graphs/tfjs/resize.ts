@@ -1,6 +1,6 @@
 /** Resizing with TensorFlow's three conventions of where pixels lie; differentiable. */
 import { ops, type Tensor, tensor, UserError } from "../../torch/index.ts";
-import type { Guard } from "./guard.ts";
+import type { Context } from "../program.ts";
 
 export interface ResizeOptions {
   readonly method: "bilinear" | "nearest";
@@ -9,11 +9,11 @@ export interface ResizeOptions {
 }
 
 /** Images [n, H, W, C] to [n, size[0], size[1], C]. */
-export function resize(x: Tensor, size: readonly [number, number], options: ResizeOptions, guard: Guard): Tensor {
+export function resize(x: Tensor, size: readonly [number, number], options: ResizeOptions, context: Context): Tensor {
   if (x.dim() !== 4) throw new UserError(`it needs images of 4 dimensions, not of shape [${x.shape.join(", ")}]`);
   if (size.some((side) => !(side > 0))) throw new UserError(`images cannot be resized to [${size.join(", ")}]`);
   const [n = 0, , width = 0, channels = 0] = x.shape;
-  guard.shape([n, size[0], Math.max(width, size[1]), channels]);
+  context.allow([n, size[0], Math.max(width, size[1]), channels]);
   return along(along(x, 1, size[0], options), 2, size[1], options);
 }
 

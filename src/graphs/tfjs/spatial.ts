@@ -3,9 +3,10 @@
  * [n, C, H, W]); libtorch's kernels see them as [n, C, H, W] through a view, so that nothing is copied.
  */
 import { conv2d, convTransposeNd, ones, ops, type Tensor, UserError } from "../../torch/index.ts";
-import type { Guard } from "./guard.ts";
+import type { Layout } from "../graph-model.ts";
+import type { Context } from "../program.ts";
+import { sizeOf } from "../values.ts";
 
-export type Layout = "NHWC" | "NCHW";
 export type Pair = readonly [number, number];
 /** "same" (TensorFlow's), "valid", or pixels: [[top, bottom], [left, right]]. */
 export type Padding = "same" | "valid" | readonly [Pair, Pair];
@@ -38,7 +39,12 @@ function padsOf(size: number, k: 0 | 1, { kernel, strides, dilations, padding }:
 }
 
 /** The operator's own padding where both sides are alike, else an explicitly padded input. */
-function padded(x: Tensor, windows: Windows, value: number, guard: Guard): { x: Tensor; padding: Pair; counts: Pair } {
+function padded(
+  x: Tensor,
+  windows: Windows,
+  value: number,
+  context: Context,
+): { x: Tensor; padding: Pair; counts: Pair } {
   const [, , height = 0, width = 0] = x.shape;
   const [top, bottom] = padsOf(height, 0, windows);
   const [left, right] = padsOf(width, 1, windows);
@@ -48,7 +54,7 @@ function padded(x: Tensor, windows: Windows, value: number, guard: Guard): { x: 
   ];
   // Pooling refuses more padding than half a window, which TensorFlow's rule never needs.
   if (top === bottom && left === right) return { x, padding: [top, left], counts };
-  guard.shape([x.size(0), x.size(1), height + top + bottom, width + left + right]);
+  context.allow([x.size(0), x.size(1), height + top + bottom, width + left + right]);
   return { x: ops.constant_pad_nd(x, [left, right, top, bottom], value), padding: [0, 0], counts };
 }
 
@@ -77,7 +83,7 @@ export function convolution(
   kernel: Tensor,
   bias: Tensor | undefined,
   options: ConvolutionOptions,
-  guard: Guard,
+  context: Context,
 ): Tensor {
   const [out = 0, perGroup = 0, height = 0, width = 0] = kernel.shape;
   const images = channelsFirst(x, options.layout);
@@ -87,10 +93,9 @@ export function convolution(
     throw new UserError(`a kernel of ${perGroup} to ${out} channels does not fit images of ${channels} channels`);
   }
   const windows: Windows = { ...options, kernel: [height, width] };
-  const { x: ready, padding, counts } = padded(images, windows, 0, guard);
+  const { x: ready, padding, counts } = padded(images, windows, 0, context);
   const shape = [images.size(0), out, ...counts];
-  guard.shape(shape);
-  guard.work(shape.reduce((a, b) => a * b, perGroup * height * width));
+  context.allow(shape, sizeOf(shape) * perGroup * height * width);
   const made = conv2d(ready, kernel, bias, options.strides, padding, options.dilations, groups);
   return inLayout(made, options.layout);
 }
@@ -109,7 +114,7 @@ export function transposedConvolution(
   kernel: Tensor,
   bias: Tensor | undefined,
   options: TransposedOptions,
-  guard: Guard,
+  context: Context,
 ): Tensor {
   const images = channelsFirst(x, options.layout);
   const [into = 0, out = 0, ...sides] = kernel.shape;
@@ -124,9 +129,8 @@ export function transposedConvolution(
     padding: options.padding,
   };
   const full = ([0, 1] as const).map((k) => (images.size(2 + k) - 1) * strides[k] + windows.kernel[k]);
-  guard.shape([images.size(0), out, ...full]);
-  guard.shape([images.size(0), out, ...size]);
-  guard.work(images.numel() * out * windows.kernel[0] * windows.kernel[1]);
+  context.allow([images.size(0), out, ...full], images.numel() * out * windows.kernel[0] * windows.kernel[1]);
+  context.allow([images.size(0), out, ...size]);
   // A window that the forward convolution would have placed beyond the edge is cut off; what none reached is empty.
   const [top] = padsOf(size[0], 0, windows);
   const [left] = padsOf(size[1], 1, windows);
@@ -150,23 +154,23 @@ export interface PoolOptions extends Windows {
 }
 
 /** Pooling; averages leave padding out. */
-export function pool(x: Tensor, options: PoolOptions, guard: Guard): Tensor {
+export function pool(x: Tensor, options: PoolOptions, context: Context): Tensor {
   const { kernel, strides, kind, layout } = options;
   const images = channelsFirst(x, layout);
   const border = kind === "max" ? Number.NEGATIVE_INFINITY : 0;
-  const { x: ready, padding, counts } = padded(images, options, border, guard);
-  guard.shape([images.size(0), images.size(1), ...counts]);
-  guard.work(images.size(0) * images.size(1) * counts[0] * counts[1] * kernel[0] * kernel[1]);
+  const { x: ready, padding, counts } = padded(images, options, border, context);
+  const shape = [images.size(0), images.size(1), ...counts];
+  context.allow(shape, sizeOf(shape) * kernel[0] * kernel[1]);
   if (kind === "max") return inLayout(ops.max_pool2d(ready, kernel, strides, padding), layout);
   if (ready === images) return inLayout(ops.avg_pool2d(ready, kernel, strides, padding, false, false), layout);
   const sums = ops.avg_pool2d(ready, kernel, strides, 0, false, false, 1);
-  return inLayout(sums.div(pixelsInWindows(images, options, guard)), layout);
+  return inLayout(sums.div(pixelsInWindows(images, options, context)), layout);
 }
 
 /** How many real pixels each window covers, [1, 1, H', W']. */
-function pixelsInWindows(images: Tensor, options: PoolOptions, guard: Guard): Tensor {
+function pixelsInWindows(images: Tensor, options: PoolOptions, context: Context): Tensor {
   const { dtype, device } = images;
   const mask = ones([1, 1, images.size(2), images.size(3)], { dtype, device });
-  const { x } = padded(mask, options, 0, guard);
+  const { x } = padded(mask, options, 0, context);
   return ops.avg_pool2d(x, options.kernel, options.strides, 0, false, false, 1);
 }

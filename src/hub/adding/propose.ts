@@ -1,6 +1,6 @@
 /** From what a file holds and what the user says to a member's entry in the manifest. */
 
-import { type GraphModel, narrow } from "../../graphs/index.ts";
+import type { GraphModel } from "../../graphs/index.ts";
 import { type LazyTensor, quoted } from "../../io/index.ts";
 import {
   architectures,
@@ -194,7 +194,7 @@ export function draftOfGraph(graph: GraphModel, wishes: Wishes, published: Parti
   const { featuresName, featureWidth, candidates } = graph;
   const others = candidates.filter((name) => name !== featuresName);
   const [file = ""] = graph.files;
-  if (featureWidth < narrow && wishes.features === undefined && others.length > 0) {
+  if (graph.isNarrow && wishes.features === undefined && others.length > 0) {
     throw new UserError(
       `${file}: the best tensor that was found, ${quoted(featuresName)}, is ${featureWidth} wide, which says little of ` +
         `an image; name one with --features, such as ${listed(others)}`,

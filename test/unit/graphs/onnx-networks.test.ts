@@ -1,7 +1,7 @@
 /** Whole networks of torchvision, timm and transformers against onnxruntime on the same file. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { type OnnxModel, openOnnx } from "../../../src/graphs/index.ts";
+import { openOnnx } from "../../../src/graphs/index.ts";
 import { grad, memory, noGrad, scope, type Tensor } from "../../../src/torch/index.ts";
 import { runtime, Workplace } from "../../fixtures/onnx/builder.ts";
 import { network, networkNames } from "../../fixtures/onnx/networks.ts";
@@ -16,7 +16,7 @@ function sideOf(name: string): number {
 }
 
 /** The slope of the features along a direction in the space of the parameters: by autograd, and by finite differences. */
-function slopes(model: OnnxModel, images: Tensor): [number, number] {
+function slopes(model: ReturnType<typeof openOnnx>, images: Tensor): [number, number] {
   const parameters = [...model.namedParameters()];
   const directions = parameters.map(([name, { shape }]) => seeded(`direction ${name}`, shape));
   const weight = seeded("weight", [images.size(0), model.featureWidth]);

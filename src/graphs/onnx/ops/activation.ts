@@ -7,7 +7,7 @@ import { fitting } from "./support.ts";
 
 export function Relu(call: Call): Result {
   const x = call.tensor(0);
-  return call.mayOverwrite ? ops.relu_(x) : ops.relu(x);
+  return call.context.mayOverwrite ? ops.relu_(x) : ops.relu(x);
 }
 
 export function LeakyRelu(call: Call): Result {
@@ -106,7 +106,7 @@ export function Clip(call: Call): Result {
   const [min, max] = [bound("min", 1), bound("max", 2)];
   const x = call.tensor(0);
   if (min === undefined && max === undefined) return ops.alias(x);
-  if (call.mayOverwrite && min !== undefined && max !== undefined) return ops.hardtanh_(x, min, max);
+  if (call.context.mayOverwrite && min !== undefined && max !== undefined) return ops.hardtanh_(x, min, max);
   return x.clamp(min ?? null, max ?? null);
 }
 

@@ -18,7 +18,7 @@ function binary(call: Call, fn: Binary, commutes = false): Tensor {
 }
 
 export function Add(call: Call): Result {
-  if (call.mayOverwrite && call.shape(0).length > 0) {
+  if (call.context.mayOverwrite && call.shape(0).length > 0) {
     const shape = broadcastShape(call.shape(0), call.shape(1));
     const x = call.tensor(0);
     if (shape?.join() === x.shape.join() && call.tensor(1).dtype === x.dtype) return x.add_(call.tensor(1));

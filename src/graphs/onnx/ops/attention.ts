@@ -4,7 +4,7 @@ import type { Call, Result } from "../call.ts";
 
 /** Softmax(scale Q K' + mask) V; inputs [n, h, t, d] or [n, t, h · d]. */
 export function Attention(call: Call): Result {
-  if (call.has(4) || call.has(5) || call.has(6) || call.node.outputs.slice(1).some((slot) => slot >= 0)) {
+  if (call.has(4) || call.has(5) || call.has(6) || call.node.outputs.slice(1).some((slot) => slot !== undefined)) {
     return call.fail("keeps keys and values from earlier, which only generating networks do");
   }
   if (call.float("softcap", 0) !== 0) return call.fail("caps its scores, which is not supported");

@@ -71,7 +71,7 @@ function QuickGelu(call: Call): Result {
 
 /** LayerNorm of a sum of two tensors and a bias; output 3 is the sum itself. */
 function SkipLayerNormalization(call: Call): Result {
-  if (call.node.outputs.slice(1, 3).some((slot) => slot >= 0)) return call.fail("gives its statistics on");
+  if (call.node.outputs.slice(1, 3).some((slot) => slot !== undefined)) return call.fail("gives its statistics on");
   const [x, skip] = fitting(call, [0, 1]) as [Tensor, Tensor];
   const sum = call.has(4) ? x.add(skip).add(call.tensor(4)) : x.add(skip);
   const [scale, shift] = [call.tensor(2), call.optionalTensor(3)];

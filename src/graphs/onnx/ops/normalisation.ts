@@ -6,7 +6,7 @@ import { upTo } from "./support.ts";
 
 /** A layer of its own where its statistics are constants of the file; the others stay in evaluation mode. */
 export function BatchNormalization(call: Call): Result {
-  if (call.node.outputs.slice(1).some((slot) => slot >= 0)) {
+  if (call.node.outputs.slice(1).some((slot) => slot !== undefined)) {
     return call.fail(
       "gives its running statistics on, which only training graphs do: export the network for inference",
     );
@@ -20,7 +20,7 @@ export function BatchNormalization(call: Call): Result {
 
 /** Over the dimensions from `axis` on. */
 export function LayerNormalization(call: Call): Result {
-  if (call.node.outputs.slice(1).some((slot) => slot >= 0)) return call.fail("gives its statistics on");
+  if (call.node.outputs.slice(1).some((slot) => slot !== undefined)) return call.fail("gives its statistics on");
   const x = call.tensor(0);
   const axis = call.along(call.int("axis", -1));
   const shape = x.shape.slice(axis);

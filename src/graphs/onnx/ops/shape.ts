@@ -25,13 +25,12 @@ export function Reshape(call: Call): Result {
   const sizes = wanted.map((size, i) =>
     size === 0 && keeps ? (x.shape[i] ?? call.fail("keeps a size too many")) : size,
   );
-  const { reference, run } = call;
+  const { reference } = call;
   const [fixedIn, fixedOut] = [reference?.inputs[0], reference?.outputs[0]];
-  if (run.batch && fixedIn && fixedOut && call.isConstant(1)) {
-    const outer = reference?.outers[0] ?? 1;
-    const found = reshaped(x.shape, fixedIn, fixedOut, outer, run.batch);
+  if (reference && fixedIn && fixedOut && call.isConstant(1)) {
+    const found = reshaped(x.shape, fixedIn, fixedOut, reference.outers[0] ?? 1, reference.batch);
     if (!found) return call.fail(call.batchProblem(`gives [${fixedOut}] to one batch`));
-    call.outer = found.outer;
+    call.context.outer = found.outer;
     return x.reshape(found.shape);
   }
   return x.reshape(completed(call, x, sizes));
@@ -107,12 +106,12 @@ export function Expand(call: Call): Result {
 
 /** Where the input has this run's batch, a constant shape with the file's means this run's. */
 function expandTarget(call: Call, wanted: readonly number[]): readonly number[] {
-  const { reference, run } = call;
+  const { reference } = call;
   const [fixedIn, fixedOut] = [reference?.inputs[0], reference?.outputs[0]];
-  if (!run.batch || !fixedIn || !fixedOut || !call.isConstant(1)) return wanted;
-  const from = batchDim(call.shape(0), fixedIn, run.batch);
+  if (!reference || !fixedIn || !fixedOut || !call.isConstant(1)) return wanted;
+  const from = batchDim(call.shape(0), fixedIn, reference.batch);
   if (from === undefined) return wanted;
-  return scaled(fixedOut, from + fixedOut.length - fixedIn.length, run.batch) ?? wanted;
+  return scaled(fixedOut, from + fixedOut.length - fixedIn.length, reference.batch) ?? wanted;
 }
 
 export function Tile(call: Call): Result {

@@ -193,14 +193,14 @@ export function Concat(call: Call): Result {
 
 function fittingBeside(call: Call, dim: number): Tensor[] {
   const tensors = [...call.inputs.keys()].map((i) => call.tensor(i));
-  const { reference, run } = call;
-  if (!reference || !run.batch) return tensors;
+  const { reference } = call;
+  if (!reference) return tensors;
   const shapes = tensors.map((part) => part.shape);
-  const counts = repeats(shapes, reference.inputs, run.batch, (other) => other === dim);
+  const counts = repeats(shapes, reference.inputs, reference.batch, (other) => other === dim);
   if (!counts) return call.fail(call.batchProblem("joins tensors of different batches"));
   // The images themselves must not be joined with something else along their own dimension.
   for (const [i, shape] of shapes.entries()) {
-    if (batchDim(shape, reference.inputs[i] ?? shape, run.batch) !== dim || tensors.length === 1) continue;
+    if (batchDim(shape, reference.inputs[i] ?? shape, reference.batch) !== dim || tensors.length === 1) continue;
     return call.fail(call.batchProblem("joins images with others"));
   }
   return tensors.map((part, i) => repeated(call, part, counts[i] ?? []));

@@ -16,10 +16,10 @@ export function fitting(call: Call, positions: readonly number[]): Tensor[] {
     call.allow(shape);
     return tensors;
   }
-  const { reference, run } = call;
+  const { reference } = call;
   const shapes = tensors.map((tensor) => tensor.shape);
   const fixed = positions.map((i) => reference?.inputs[i] ?? []);
-  const counts = reference && run.batch && repeats(shapes, fixed, run.batch, () => false);
+  const counts = reference && repeats(shapes, fixed, reference.batch, () => false);
   if (!counts) return call.fail(`cannot broadcast ${shapes.map(shapeText).join(" with ")}`);
   return tensors.map((tensor, i) => repeated(call, tensor, counts[i] ?? []));
 }

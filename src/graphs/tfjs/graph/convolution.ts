@@ -1,9 +1,10 @@
 /** Convolutions, matrix products, pooling and normalisation of graph models. */
 import { ops, type Tensor, UserError } from "../../../torch/index.ts";
-import { broadcast } from "../../values.ts";
+import type { Layout } from "../../graph-model.ts";
+import { broadcast, sizeOf } from "../../values.ts";
 import { prelu } from "../activations.ts";
 import { normalised } from "../parameters.ts";
-import { convolution, type Layout, type Padding, type Pair, pool, transposedConvolution } from "../spatial.ts";
+import { convolution, type Padding, type Pair, pool, transposedConvolution } from "../spatial.ts";
 import type { Get, Operands, Operator } from "./operator.ts";
 
 const positive = { min: 1, max: 2 ** 16 };
@@ -84,8 +85,8 @@ function conv(kind: "kernel" | "depthwise", fused: boolean): Operator {
       padding: paddingOf(node, layout),
       depthwise: kind === "depthwise",
     };
-    return (values, guard) => {
-      const made = convolution(x(values), kernel(values), epilogue?.bias?.(values), options, guard);
+    return (values, context) => {
+      const made = convolution(x(values), kernel(values), epilogue?.bias?.(values), options, context);
       return epilogue ? epilogue.activation(made, values) : made;
     };
   };
@@ -103,13 +104,13 @@ export const conv2dBackpropInput: Operator = (node) => {
   const x = node.tensor(2);
   const strides = spatial(node, "strides", layout);
   const padding = paddingOf(node, layout);
-  return (values, guard) => {
+  return (values, context) => {
     const sizes = size(values);
     const [height = 0, width = 0] = layout === "NHWC" ? sizes.slice(1, 3) : sizes.slice(2, 4);
     if (height < 1 || width < 1) throw new UserError(`the result cannot have the shape [${sizes.join(", ")}]`);
     const images = x(values);
     const options = { layout, strides, padding, size: [height, width] } as const;
-    return transposedConvolution(images, kernel(values), undefined, options, guard);
+    return transposedConvolution(images, kernel(values), undefined, options, context);
   };
 };
 
@@ -125,7 +126,7 @@ function pooling(kind: "max" | "avg"): Operator {
       dilations: [1, 1],
       padding: paddingOf(node, layout),
     } as const;
-    return (values, guard) => pool(x(values), options, guard);
+    return (values, context) => pool(x(values), options, context);
   };
 }
 
@@ -165,12 +166,11 @@ function matrices(fused: boolean, keys: readonly [string, string]): Operator {
     const turnA = node.attributes.boolean(keys[0], false);
     const turnB = node.attributes.boolean(keys[1], false);
     const epilogue = fused ? epilogueOf(node) : undefined;
-    return (values, guard) => {
+    return (values, context) => {
       const [left, right] = [turned(a(values), turnA), turned(b(values), turnB)];
       const batch = broadcast([left.shape.slice(0, -2), right.shape.slice(0, -2)]);
       const shape = [...batch, left.size(-2), right.size(-1)];
-      guard.shape(shape);
-      guard.work(shape.reduce((product, size) => product * size, left.size(-1)));
+      context.allow(shape, sizeOf(shape) * left.size(-1));
       const bias = epilogue?.bias?.(values);
       const flat = bias?.dim() === 1 && left.dim() === 2 && right.dim() === 2;
       const product = flat && bias ? ops.addmm(bias, left, right) : left.matmul(right);

@@ -22,9 +22,9 @@ export function binary(fn: (a: Tensor, b: Tensor) => Tensor): Operator {
   return (node) => {
     const first = node.tensor(0);
     const second = node.tensor(1);
-    return (values, guard) => {
+    return (values, context) => {
       const [a, b] = together(first(values), second(values));
-      guard.shape(broadcast([a.shape, b.shape]));
+      context.allow(broadcast([a.shape, b.shape]));
       return fn(a, b);
     };
   };
@@ -46,9 +46,9 @@ export function divNoNan(a: Tensor, b: Tensor): Tensor {
 
 export const addN: Operator = (node) => {
   const all = node.tensors(0);
-  return (values, guard) => {
+  return (values, context) => {
     const terms = all(values);
-    guard.shape(broadcast(terms.map((term) => term.shape)));
+    context.allow(broadcast(terms.map((term) => term.shape)));
     return terms.reduce((a, b) => a.add(b));
   };
 };
@@ -62,8 +62,8 @@ export const leakyRelu: Operator = (node) => {
 export const preluOperator: Operator = (node) => {
   const x = node.tensor(0);
   const alpha = node.tensor(1);
-  return (values, guard) => {
-    guard.shape(broadcast([x(values).shape, alpha(values).shape]));
+  return (values, context) => {
+    context.allow(broadcast([x(values).shape, alpha(values).shape]));
     return prelu(x(values), alpha(values));
   };
 };
@@ -83,10 +83,10 @@ export const select: Operator = (node) => {
   const condition = node.tensor(0);
   const first = node.tensor(1);
   const second = node.tensor(2);
-  return (values, guard) => {
+  return (values, context) => {
     const [a, b] = together(first(values), second(values));
     const [mask] = together(condition(values), a);
-    guard.shape(broadcast([mask.shape, a.shape, b.shape]));
+    context.allow(broadcast([mask.shape, a.shape, b.shape]));
     return where(mask.to({ dtype: "bool" }), a, b);
   };
 };

@@ -1,8 +1,10 @@
 /** From a GraphDef to steps; weights become parameters, other constants stay as they are. */
-import { listed, quoted } from "../../../io/index.ts";
+import { listed, quoted, shown } from "../../../io/index.ts";
 import { UserError } from "../../../torch/index.ts";
-import { brokenStep, type Network, type Step } from "../../program.ts";
+import type { Problem } from "../../features.ts";
+import { imagesOf } from "../../graph-model.ts";
 import type { Parameters } from "../parameters.ts";
+import { brokenStep, onTensors, type Parsed, type TfjsStep } from "../step.ts";
 import { type Graph, type GraphNode, parseGraph } from "./nodes.ts";
 import { Operands, type Surroundings } from "./operator.ts";
 import { affine, operators, passing, products, weightInputs } from "./operators.ts";
@@ -13,7 +15,7 @@ const outputLimit = 1024;
  * The steps of a graph model (its whole model.json). Nodes that cannot run become steps that say so.
  * @throws UserError naming the node that is wrong, or when the model takes no images
  */
-export function graphNetwork(json: Record<string, unknown>, file: string, parameters: Parameters): Network {
+export function graphNetwork(json: Record<string, unknown>, file: string, parameters: Parameters): Parsed {
   const graph = parseGraph(json, file);
   const image = imageOf(graph, file);
   const around = surroundings(graph, image, file, parameters);
@@ -23,10 +25,8 @@ export function graphNetwork(json: Record<string, unknown>, file: string, parame
   const looping = new Set(graph.stuck);
   const steps = active.map((node) => stepOf(node, around, counts.get(node.name) ?? 1, file, looping.has(node)));
   const inputShape = image.attributes.shape("shape") ?? graph.inputShape ?? [];
-  const [, second, , last] = inputShape;
-  const isFirst = [3, 1].some((channels) => second === channels && last !== 3 && last !== channels);
-  const layout = isFirst ? "NCHW" : "NHWC";
-  return { steps, input: image.name, inputShape, layout, channel: channelOf(active), outputs: graph.outputs };
+  const images = imagesOf(image.name, inputShape, "NHWC", file);
+  return { file, steps, images, channel: channelOf(active), outputs: graph.outputs };
 }
 
 /** Where the convolutions have the channels. */
@@ -86,34 +86,34 @@ function surroundings(graph: Graph, image: GraphNode, file: string, parameters: 
   return { parameters, constants, trained };
 }
 
-function stepOf(node: GraphNode, around: Surroundings, outputs: number, file: string, loops: boolean): Step {
+function stepOf(node: GraphNode, around: Surroundings, outputs: number, file: string, loops: boolean): TfjsStep {
   const names = Array.from({ length: outputs }, (_, k) => (k === 0 ? node.name : `${node.name}:${k}`));
   const operator = operators.get(node.op);
-  const broken = (error: UserError, isUnsupported: boolean): Step => {
+  const broken = (problem: Problem): TfjsStep => {
     const inputs = node.inputs.filter((input) => !around.constants.has(input));
-    return brokenStep({ kind: node.op, outputs: names, inputs, weights: [] }, { error, isUnsupported });
+    return brokenStep({ kind: node.op, outputs: names, inputs }, problem);
   };
-  const problem = (what: string): UserError => new UserError(`${file}: ${what}`);
   if (node.op === "Placeholder") {
     const only = "holds no images, but a member of a hub sees nothing else";
-    return broken(problem(`its input ${quoted(node.name)} ${only}`), false);
+    return broken(new UserError(`${file}: its input ${quoted(node.name)} ${only}`));
   }
-  if (!operator)
-    return broken(problem(`the operator ${quoted(node.op)} of ${quoted(node.name)} is not supported`), true);
-  if (loops) return broken(problem(`${quoted(node.name)} depends on itself in a circle`), false);
+  if (!operator) return broken("unsupported");
+  if (loops) return broken(new UserError(`${file}: ${quoted(node.name)} depends on itself in a circle`));
   try {
     const operands = new Operands(node, around);
     const run = operator(operands);
     const { inputs, weights, usedNorm: norm } = operands;
-    return { kind: node.op, outputs: names, inputs, run, weights: [...weights], norm, ...layerOf(node, around) };
+    const links = { inputs, outputs: names, weights: [...weights], norm };
+    const label = `${shown(node.op)} ${quoted(node.name)}`;
+    return { kind: node.op, label, ...links, ...layerOf(node, around), run: onTensors(run) };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    return broken(error, false);
+    return broken(error);
   }
 }
 
 /** Only products with weights are layers. */
-function layerOf(node: GraphNode, { constants }: Surroundings): Pick<Step, "isLayer" | "isActivated"> {
+function layerOf(node: GraphNode, { constants }: Surroundings): Pick<TfjsStep, "isLayer" | "isActivated"> {
   const isLayer = products.has(node.op) && constants.has(node.inputs[1] ?? "");
   const fused = node.attributes.strings("fused_ops").filter((name) => !/^(biasadd|sigmoid)$/i.test(name));
   return { isLayer, isActivated: fused.length > 0 };

@@ -1,9 +1,9 @@
 /** The nodes of a GraphDef, checked: which tensors they read, and the part that the outputs need. */
 import { quoted, shown } from "../../../io/index.ts";
 import { UserError } from "../../../torch/index.ts";
-import { maximumSteps } from "../../program.ts";
 import { topological } from "../../topological.ts";
 import { Fields, isRecord } from "../json.ts";
+import { maximumSteps } from "../step.ts";
 import { Attributes, shapeOf } from "./attributes.ts";
 
 export interface GraphNode {

@@ -3,15 +3,15 @@
 import { quoted } from "../../../io/index.ts";
 import type { BatchNorm2d } from "../../../nn/index.ts";
 import { ops, type Tensor, UserError } from "../../../torch/index.ts";
-import type { Step } from "../../program.ts";
 import { depthwiseView, kernelView, type NormSpec, type Parameters, type WeightLayout } from "../parameters.ts";
+import type { TensorRun } from "../step.ts";
 import type { Attributes } from "./attributes.ts";
 import type { GraphNode } from "./nodes.ts";
 
 /** Takes a value from a step's inputs, or from what is known already. */
 export type Get<T> = (values: readonly Tensor[]) => T;
 
-export type Operator = (node: Operands) => Step["run"];
+export type Operator = (node: Operands) => TensorRun;
 
 /** What nodes share while a graph is built. */
 export interface Surroundings {

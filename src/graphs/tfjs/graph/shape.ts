@@ -1,8 +1,8 @@
 /** Operators of graph models that give, change or make shapes. */
 import { arange, cat, full, ops, stack, type Tensor, tensor, UserError, zeros } from "../../../torch/index.ts";
 import { reshaped } from "../../batch.ts";
+import type { Context } from "../../program.ts";
 import { dimension } from "../../values.ts";
-import type { Guard } from "../guard.ts";
 import { resize } from "../resize.ts";
 import type { Operator } from "./operator.ts";
 
@@ -29,18 +29,22 @@ export const size: Operator = (node) => {
 export const reshape: Operator = (node) => {
   const x = node.tensor(0);
   const target = node.ints(1);
-  return (values, guard) => {
+  return (values, context) => {
     const input = x(values);
-    return input.reshape(forBatch(input, guard) ?? target(values));
+    return input.reshape(forBatch(input, context) ?? target(values));
   };
 };
 
 /** The shape of a reshape for another batch than the graph's own; undefined where it is as the graph says. */
-function forBatch(x: Tensor, { reference }: Guard): readonly number[] | undefined {
+function forBatch(x: Tensor, context: Context): readonly number[] | undefined {
+  const { reference } = context;
   const [[fixedIn], [fixedOut]] = [reference?.inputs ?? [], reference?.outputs ?? []];
   if (!reference || !fixedIn || !fixedOut || reference.inputs.length !== 1) return undefined;
-  const found = reshaped(x.shape, fixedIn, fixedOut, 1, reference.batch);
-  if (found) return found.shape;
+  const found = reshaped(x.shape, fixedIn, fixedOut, reference.outers[0] ?? 1, reference.batch);
+  if (found) {
+    context.outer = found.outer;
+    return found.shape;
+  }
   const { declared, actual } = reference.batch;
   throw new UserError(`it gives [${fixedOut.join(", ")}] to ${declared} image(s), and nothing to ${actual}`);
 }
@@ -76,14 +80,14 @@ export const transpose: Operator = (node) => {
   return (values) => x(values).permute(order(values));
 };
 
-function joined(given: readonly Tensor[], axis: number, guard: Guard): Tensor {
+function joined(given: readonly Tensor[], axis: number, context: Context): Tensor {
   const rank = given[0]?.dim() ?? 0;
   const dim = dimension(axis, rank);
-  const all = dim > 0 && guard.reference ? alike(given) : given;
+  const all = dim > 0 && context.reference ? alike(given) : given;
   const [first] = all;
   if (!first) throw new UserError("nothing to join");
   const length = all.reduce((total, x) => total + (x.shape[dim] ?? 0), 0);
-  guard.shape(first.shape.map((side, i) => (i === dim ? length : side)));
+  context.allow(first.shape.map((side, i) => (i === dim ? length : side)));
   return all.length === 1 ? first : cat(all, dim);
 }
 
@@ -96,23 +100,23 @@ function alike(all: readonly Tensor[]): readonly Tensor[] {
 export const concatV2: Operator = (node) => {
   const all = node.tensors(0, node.count - 1);
   const axis = node.int(node.count - 1);
-  return (values, guard) => joined(all(values), axis(values), guard);
+  return (values, context) => joined(all(values), axis(values), context);
 };
 
 export const concat: Operator = (node) => {
   const axis = node.int(0);
   const all = node.tensors(1);
-  return (values, guard) => joined(all(values), axis(values), guard);
+  return (values, context) => joined(all(values), axis(values), context);
 };
 
 export const pack: Operator = (node) => {
   const all = node.tensors(0);
   const axis = node.attributes.int("axis", { min: -16, max: 16 }, 0);
-  return (values, guard) => {
+  return (values, context) => {
     const parts = all(values);
     const [first] = parts;
     if (!first) throw new UserError("nothing to pack");
-    guard.shape([parts.length, ...first.shape]);
+    context.allow([parts.length, ...first.shape]);
     return stack(parts, dimension(axis, first.dim() + 1));
   };
 };
@@ -163,13 +167,13 @@ export const splitV: Operator = (node) => {
 export const tile: Operator = (node) => {
   const x = node.tensor(0);
   const times = node.ints(1);
-  return (values, guard) => {
+  return (values, context) => {
     const input = x(values);
     const multiples = times(values);
     if (multiples.length !== input.dim() || multiples.some((n) => n < 0)) {
       throw new UserError(`it cannot be repeated [${multiples.join(", ")}] times`);
     }
-    guard.shape(input.shape.map((side, i) => side * (multiples[i] ?? 1)));
+    context.allow(input.shape.map((side, i) => side * (multiples[i] ?? 1)));
     return ops.repeat(input, multiples);
   };
 };
@@ -177,12 +181,12 @@ export const tile: Operator = (node) => {
 export const broadcastTo: Operator = (node) => {
   const x = node.tensor(0);
   const target = node.ints(1);
-  return (values, guard) => {
+  return (values, context) => {
     const input = x(values);
     const sizes = target(values);
     const [images, one] = [input.shape[0] ?? 1, sizes[0] === 1 && sizes.length === input.dim()];
-    const shape = guard.reference && one ? [images, ...sizes.slice(1)] : sizes;
-    guard.shape(shape);
+    const shape = context.reference && one ? [images, ...sizes.slice(1)] : sizes;
+    context.allow(shape);
     return input.expand(shape);
   };
 };
@@ -190,21 +194,21 @@ export const broadcastTo: Operator = (node) => {
 export const fill: Operator = (node) => {
   const dims = node.ints(0);
   const value = node.tensor(1);
-  return (values, guard) => {
+  return (values, context) => {
     const single = value(values);
     if (single.numel() !== 1 || dims(values).some((side) => side < 0)) throw new UserError("it cannot be filled");
-    guard.shape(dims(values));
+    context.allow(dims(values));
     return full(dims(values), single.item(), { dtype: single.dtype, device: single.device });
   };
 };
 
 export const range: Operator = (node) => {
   const [start, limit, delta] = [node.tensor(0), node.tensor(1), node.tensor(2)];
-  return (values, guard) => {
+  return (values, context) => {
     const [from, to, step] = [start, limit, delta].map((get) => get(values).item()) as [number, number, number];
     const length = Math.max(Math.ceil((to - from) / step), 0);
     if (!Number.isFinite(length)) throw new UserError(`a range from ${from} to ${to} by ${step} never ends`);
-    guard.shape([length]);
+    context.allow([length]);
     const numbers = arange(0, length, 1, { dtype: "float64" }).mul(step).add(from);
     return numbers.to({ dtype: start(values).dtype });
   };
@@ -219,10 +223,10 @@ export function resizing(method: "bilinear" | "nearest"): Operator {
       alignCorners: node.attributes.boolean("align_corners", false),
       halfPixelCenters: node.attributes.boolean("half_pixel_centers", false),
     };
-    return (values, guard) => {
+    return (values, context) => {
       const [height = 0, width = 0, ...more] = target(values);
       if (more.length > 0) throw new UserError("the size must be two numbers");
-      return resize(x(values), [height, width], options, guard);
+      return resize(x(values), [height, width], options, context);
     };
   };
 }

@@ -1,7 +1,7 @@
 /** Operators of graph models that take parts of tensors, or add borders to them. */
 import { ops, type Tensor, tensor, UserError } from "../../../torch/index.ts";
+import type { Context } from "../../program.ts";
 import { dimension } from "../../values.ts";
-import type { Guard } from "../guard.ts";
 import type { Operator } from "./operator.ts";
 
 function picked(x: Tensor, dim: number, indices: readonly number[]): Tensor {
@@ -116,12 +116,12 @@ export const gather: Operator = (node) => {
   const indices = node.tensor(1);
   const axis = node.count > 2 ? node.int(2) : () => 0;
   if (node.attributes.int("batch_dims", { min: -16, max: 16 }, 0) !== 0) node.fail('"batch_dims" is not supported');
-  return (values, guard) => {
+  return (values, context) => {
     const input = x(values);
     const wanted = indices(values);
     const dim = dimension(axis(values), input.dim());
     const shape = [...input.shape.slice(0, dim), ...wanted.shape, ...input.shape.slice(dim + 1)];
-    guard.shape(shape);
+    context.allow(shape);
     const flat = wanted.reshape([wanted.numel()]).to({ dtype: "int64", device: input.device });
     return ops.index_select(input, dim, flat).reshape(shape);
   };
@@ -130,12 +130,12 @@ export const gather: Operator = (node) => {
 export const gatherNd: Operator = (node) => {
   const x = node.tensor(0);
   const indices = node.tensor(1);
-  return (values, guard) => {
+  return (values, context) => {
     const input = x(values);
     const wanted = indices(values);
     const depth = wanted.shape.at(-1) ?? 0;
     if (depth < 1 || depth > input.dim()) throw new UserError(`it takes places of ${depth} numbers`);
-    guard.shape([...wanted.shape.slice(0, -1), ...input.shape.slice(depth)]);
+    context.allow([...wanted.shape.slice(0, -1), ...input.shape.slice(depth)]);
     const whole = wanted.to({ dtype: "int64", device: input.device });
     return ops.index(
       input,
@@ -154,11 +154,11 @@ export const reverse: Operator = (node) => {
 };
 
 /** Before and after each dimension, [rank, 2] in one run. */
-function checkedPads(x: Tensor, pads: readonly number[], guard: Guard): [number, number][] {
+function checkedPads(x: Tensor, pads: readonly number[], context: Context): [number, number][] {
   if (pads.length !== 2 * x.dim() || pads.some((pad) => pad < 0)) {
     throw new UserError(`it cannot be padded by [${pads.slice(0, 16).join(", ")}]`);
   }
-  guard.shape(x.shape.map((side, dim) => side + (pads[2 * dim] ?? 0) + (pads[2 * dim + 1] ?? 0)));
+  context.allow(x.shape.map((side, dim) => side + (pads[2 * dim] ?? 0) + (pads[2 * dim + 1] ?? 0)));
   return x.shape.map((_, dim) => [pads[2 * dim] ?? 0, pads[2 * dim + 1] ?? 0]);
 }
 
@@ -166,8 +166,8 @@ export const pad: Operator = (node) => {
   const x = node.tensor(0);
   const amounts = node.ints(1);
   const value = node.count > 2 ? node.tensor(2) : undefined;
-  return (values, guard) => {
-    const pads = checkedPads(x(values), amounts(values), guard);
+  return (values, context) => {
+    const pads = checkedPads(x(values), amounts(values), context);
     const border = value?.(values);
     if (border && border.numel() !== 1) throw new UserError("the border must be one number");
     return ops.constant_pad_nd(x(values), pads.toReversed().flat(), border?.item() ?? 0);
@@ -181,8 +181,8 @@ export const mirrorPad: Operator = (node) => {
   const mode = node.attributes.string("mode", "REFLECT").toUpperCase();
   if (mode !== "REFLECT" && mode !== "SYMMETRIC") node.fail(`the mode "${mode.slice(0, 20)}" is not supported`);
   const gap = mode === "REFLECT" ? 1 : 0;
-  return (values, guard) => {
-    const pads = checkedPads(x(values), amounts(values), guard);
+  return (values, context) => {
+    const pads = checkedPads(x(values), amounts(values), context);
     return pads.reduce((left, [before, after], dim) => {
       const side = left.size(dim);
       if (before === 0 && after === 0) return left;
@@ -203,12 +203,12 @@ export const spaceToBatch: Operator = (node) => {
   const x = node.tensor(0);
   const block = node.ints(1);
   const amounts = node.ints(2);
-  return (values, guard) => {
+  return (values, context) => {
     const input = x(values);
     const blocks = checkedBlocks(block(values), input);
     const pads = amounts(values);
     const rest = new Array<number>(2 * (input.dim() - 1 - blocks.length)).fill(0);
-    const spatial = checkedPads(input, [0, 0, ...pads, ...rest], guard);
+    const spatial = checkedPads(input, [0, 0, ...pads, ...rest], context);
     const padded = ops.constant_pad_nd(input, spatial.toReversed().flat(), 0);
     const [n = 0, ...sides] = padded.shape;
     const tail = sides.slice(blocks.length);

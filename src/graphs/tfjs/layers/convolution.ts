@@ -39,7 +39,7 @@ export const conv2d: Builder = (layer) => {
   const weight = layer.weight("kernel", [...kernel, undefined, filters], "kernel");
   const bias = biasOf(layer, filters);
   const activation = activationOf(config);
-  return unary((x, guard) => activation(convolution(x, weight, bias, options, guard)));
+  return unary((x, context) => activation(convolution(x, weight, bias, options, context)));
 };
 
 export const depthwiseConv2d: Builder = (layer) => {
@@ -50,7 +50,7 @@ export const depthwiseConv2d: Builder = (layer) => {
   const weight = layer.weight("depthwise_kernel", [...kernel, undefined, multiplier], "depthwise");
   const bias = biasOf(layer, weight.size(0));
   const activation = activationOf(config);
-  return unary((x, guard) => activation(convolution(x, weight, bias, options, guard)));
+  return unary((x, context) => activation(convolution(x, weight, bias, options, context)));
 };
 
 export const separableConv2d: Builder = (layer) => {
@@ -65,9 +65,9 @@ export const separableConv2d: Builder = (layer) => {
   const activation = activationOf(config);
   const first = { layout, depthwise: true, ...window };
   const second = { layout, strides: [1, 1], dilations: [1, 1], padding: "valid" } as const;
-  return unary((x, guard) => {
-    const filtered = convolution(x, depthwise, undefined, first, guard);
-    return activation(convolution(filtered, pointwise, bias, second, guard));
+  return unary((x, context) => {
+    const filtered = convolution(x, depthwise, undefined, first, context);
+    return activation(convolution(filtered, pointwise, bias, second, context));
   });
 };
 
@@ -82,13 +82,13 @@ export const conv2dTranspose: Builder = (layer) => {
   const bias = biasOf(layer, filters);
   const activation = activationOf(config);
   const sides = layout === "NHWC" ? ([1, 2] as const) : ([2, 3] as const);
-  return unary((x, guard) => {
+  return unary((x, context) => {
     if (x.dim() !== 4) throw new UserError(`it needs images, not a tensor of ${x.dim()} dimensions`);
     const length = (k: 0 | 1): number => {
       return x.size(sides[k]) * strides[k] + (padding === "valid" ? Math.max(kernel[k] - strides[k], 0) : 0);
     };
     const options = { layout, strides, padding, size: [length(0), length(1)] } as const;
-    return activation(transposedConvolution(x, weight, bias, options, guard));
+    return activation(transposedConvolution(x, weight, bias, options, context));
   });
 };
 
@@ -97,9 +97,8 @@ export const dense: Builder = (layer) => {
   const weight = layer.weight("kernel", [undefined, units]);
   const bias = biasOf(layer, units);
   const activation = activationOf(layer.config);
-  return unary((x, guard) => {
-    guard.shape([...x.shape.slice(0, -1), units]);
-    guard.work(x.numel() * units);
+  return unary((x, context) => {
+    context.allow([...x.shape.slice(0, -1), units], x.numel() * units);
     if (bias && x.dim() === 2) return activation(ops.addmm(bias, x, weight));
     const y = x.matmul(weight);
     return activation(bias ? y.add(bias) : y);
@@ -112,7 +111,7 @@ function pooling(kind: "max" | "avg"): Builder {
     const strides = config.pair("strides", positive, kernel);
     const padding = config.choice("padding", ["valid", "same"], "valid");
     const options: PoolOptions = { kind, kernel, strides, dilations: [1, 1], padding, layout: layoutOf(config) };
-    return unary((x, guard) => pool(x, options, guard));
+    return unary((x, context) => pool(x, options, context));
   };
 }
 

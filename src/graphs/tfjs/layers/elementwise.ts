@@ -1,9 +1,9 @@
 /** Layers of Keras that work number by number: activations, normalisation, sums and products. */
 import { quoted } from "../../../io/index.ts";
 import { ops, type Tensor, UserError } from "../../../torch/index.ts";
+import type { Context } from "../../program.ts";
 import { broadcast } from "../../values.ts";
 import { prelu } from "../activations.ts";
-import type { Guard } from "../guard.ts";
 import { isInt } from "../json.ts";
 import { normalised } from "../parameters.ts";
 import { activationOf, type Builder, type Call, unary } from "./layer.ts";
@@ -51,8 +51,8 @@ export const preluLayer: Builder = (layer) => {
   for (const axis of shared) {
     if (alpha.shape[axis - 1] !== 1) layer.config.fail(`alpha is ${alpha}, but dimension ${axis} is shared`);
   }
-  return unary((x, guard) => {
-    guard.shape(broadcast([x.shape, alpha.shape]));
+  return unary((x, context) => {
+    context.allow(broadcast([x.shape, alpha.shape]));
     return prelu(x, alpha);
   });
 };
@@ -101,21 +101,21 @@ export const layerNormalization: Builder = (layer) => {
 };
 
 /** Inputs of fewer dimensions get new ones behind the first, as in Keras. */
-function merged(inputs: readonly Tensor[], guard: Guard, fn: (a: Tensor, b: Tensor) => Tensor): Tensor {
+function merged(inputs: readonly Tensor[], context: Context, fn: (a: Tensor, b: Tensor) => Tensor): Tensor {
   const rank = Math.max(...inputs.map((x) => x.dim()));
   const alike = inputs.map((x) => {
     if (x.dim() === rank) return x;
     return x.reshape([x.size(0), ...new Array<number>(rank - x.dim()).fill(1), ...x.shape.slice(1)]);
   });
-  guard.shape(broadcast(alike.map((x) => x.shape)));
+  context.allow(broadcast(alike.map((x) => x.shape)));
   return alike.reduce((a, b) => fn(a, b));
 }
 
 function merge(fn: (a: Tensor, b: Tensor) => Tensor): Builder {
   return ({ config }): Call => {
-    return (inputs, guard) => {
+    return (inputs, context) => {
       if (inputs.length < 2) config.fail(`it merges ${inputs.length} inputs, but needs two at least`);
-      return merged(inputs, guard, fn);
+      return merged(inputs, context, fn);
     };
   };
 }
@@ -127,5 +127,5 @@ export const maximum = merge((a, b) => ops.maximum(a, b));
 export const minimum = merge((a, b) => ops.minimum(a, b));
 export const average: Builder = (layer) => {
   const sum = add(layer);
-  return (inputs, guard) => sum(inputs, guard).div(inputs.length);
+  return (inputs, context) => sum(inputs, context).div(inputs.length);
 };

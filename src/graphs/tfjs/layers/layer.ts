@@ -3,11 +3,11 @@
 import { quoted } from "../../../io/index.ts";
 import type { BatchNorm2d } from "../../../nn/index.ts";
 import type { Tensor } from "../../../torch/index.ts";
+import type { Layout } from "../../graph-model.ts";
+import type { Context } from "../../program.ts";
 import { type Activation, activationNamed } from "../activations.ts";
-import type { Guard } from "../guard.ts";
 import type { Fields } from "../json.ts";
 import type { NormSpec, WeightLayout } from "../parameters.ts";
-import type { Layout } from "../spatial.ts";
 
 /** Sizes that a weight must have; undefined where any will do. */
 export type Expected = readonly (number | undefined)[];
@@ -22,13 +22,13 @@ export interface Layer {
 }
 
 /** Tensors of one call to tensors; a layer that is called twice uses the same weights. */
-export type Call = (inputs: readonly Tensor[], guard: Guard) => Tensor;
+export type Call = (inputs: readonly Tensor[], context: Context) => Tensor;
 
 export type Builder = (layer: Layer) => Call;
 
 /** A layer of one input. */
-export function unary(fn: (x: Tensor, guard: Guard) => Tensor): Call {
-  return (inputs, guard) => fn(only(inputs), guard);
+export function unary(fn: (x: Tensor, context: Context) => Tensor): Call {
+  return (inputs, context) => fn(only(inputs), context);
 }
 
 function only(inputs: readonly Tensor[]): Tensor {

@@ -1,9 +1,11 @@
 /** From a Keras topology to steps: nested models are unfolded, shared layers keep one set of weights. */
-import { listed, quoted, reasonOf } from "../../../io/index.ts";
+import { listed, quoted, reasonOf, shown } from "../../../io/index.ts";
 import { type Tensor, UserError } from "../../../torch/index.ts";
-import { brokenStep, maximumSteps, type Network, ordered, type Step } from "../../program.ts";
+import { imagesOf, type Layout } from "../../graph-model.ts";
+import { topological } from "../../topological.ts";
 import { Fields, isInt } from "../json.ts";
 import type { Parameters, WeightLayout } from "../parameters.ts";
+import { brokenStep, maximumSteps, onTensors, type Parsed, type TfjsStep } from "../step.ts";
 import { builders, productLayers } from "./builders.ts";
 import type { Expected, Layer } from "./layer.ts";
 import { type LayerConfig, type ModelConfig, parseModel, type Reference } from "./model-config.ts";
@@ -12,7 +14,7 @@ import { type LayerConfig, type ModelConfig, parseModel, type Reference } from "
  * The steps of a layers model ("modelTopology" of its model.json). Layers that cannot run become steps that say so.
  * @throws UserError naming the layer that is wrong
  */
-export function layersNetwork(topology: unknown, file: string, parameters: Parameters): Network {
+export function layersNetwork(topology: unknown, file: string, parameters: Parameters): Parsed {
   const whole = new Fields(topology, `${file}, "modelTopology"`);
   const model = parseModel(whole.has("model_config") ? whole.raw("model_config") : topology, file);
   const assembly = new Assembly(file, parameters);
@@ -26,18 +28,12 @@ export function layersNetwork(topology: unknown, file: string, parameters: Param
   assembly.checkAllUsed();
   const layout = imageLayout(model);
   const config = model.layers.find((layer) => layer.name === input.layer)?.config;
-  return {
-    steps: assembly.steps,
-    input: input.layer,
-    inputShape: inputShape(config, file),
-    layout,
-    channel: layout === "NCHW" ? 1 : 3,
-    outputs,
-  };
+  const images = imagesOf(input.layer, inputShape(config, file), { said: layout }, file);
+  return { file, steps: assembly.steps, images, channel: layout === "NCHW" ? 1 : 3, outputs };
 }
 
 /** Where most layers have the channels; only a few say it. */
-function imageLayout(model: ModelConfig): Network["layout"] {
+function imageLayout(model: ModelConfig): Layout {
   const formats = (part: ModelConfig): unknown[] =>
     part.layers.flatMap((layer) => (layer.model ? formats(layer.model) : [layer.config.raw("data_format")]));
   const said = formats(model);
@@ -54,10 +50,10 @@ function inputShape(config: Fields | undefined, file: string): number[] {
 }
 
 /** A layer without its place in the network. */
-type Built = Omit<Step, "outputs" | "inputs">;
+type Built = Omit<TfjsStep, "label" | "outputs" | "inputs">;
 
 class Assembly {
-  readonly steps: Step[] = [];
+  readonly steps: TfjsStep[] = [];
   readonly #file: string;
   readonly #parameters: Parameters;
   /** By the path of a layer through nested models. */
@@ -106,7 +102,10 @@ class Assembly {
         if (!layers.has(reference.layer)) return this.#missing(layer, reference);
         return items.get(keyOf(reference.layer, reference.call)) ?? [];
       });
-    return ordered([...items.values()], dependencies, ({ layer }) => layer.name, this.#file);
+    const { ordered, stuck } = topological([...items.values()], dependencies);
+    if (stuck.length === 0) return ordered;
+    const names = stuck.slice(0, 4).map(({ layer }) => quoted(layer.name));
+    return this.#fail(`${names.join(", ")} depend on each other in a circle`);
   }
 
   #call(layer: LayerConfig, call: number, path: readonly string[], prefix: string, inputs: string[]): string[] {
@@ -121,7 +120,8 @@ class Assembly {
     }
     if (inputs.length === 0) this.#fail(`the layer ${quoted(layer.name)} is called without inputs`);
     if (this.steps.length >= maximumSteps) this.#fail(`the model has more than ${maximumSteps} layers`);
-    this.steps.push({ ...this.#build(layer, path), outputs: [name], inputs });
+    const label = `${shown(layer.kind)} ${quoted(name)}`;
+    this.steps.push({ ...this.#build(layer, path), label, outputs: [name], inputs });
     return [name];
   }
 
@@ -137,24 +137,19 @@ class Assembly {
   #make(layer: LayerConfig, path: readonly string[]): Built {
     const { kind, config } = layer;
     const builder = builders.get(kind);
-    const broken = (error: UserError, isUnsupported: boolean): Built => {
-      return brokenStep({ kind, outputs: [], inputs: [], weights: [] }, { error, isUnsupported });
-    };
-    if (!builder) {
-      const what = `the layer ${quoted(layer.name)} of class ${quoted(kind)} is not supported`;
-      return broken(new UserError(`${this.#file}: ${reasonOf(what)}`), true);
-    }
+    if (!builder) return brokenStep({ kind, outputs: [], inputs: [] }, "unsupported");
     const weights = new Set<string>();
     try {
       const { access, norm } = this.#access(layer, path, weights);
       const run = builder(access);
       const activation = config.raw("activation") ?? "linear";
       const isActivated = !["linear", "softmax", "sigmoid"].includes(String(activation));
-      const named = kind === "Activation" ? `Activation:${quoted(activation).replaceAll('"', "")}` : kind;
-      return { kind: named, run, weights: [...weights], norm: norm(), isLayer: productLayers.has(kind), isActivated };
+      const named = kind === "Activation" ? `Activation:${shown(String(activation))}` : kind;
+      const layered = { isLayer: productLayers.has(kind), isActivated };
+      return { kind: named, run: onTensors(run), weights: [...weights], norm: norm(), ...layered };
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
-      return broken(error, false);
+      return brokenStep({ kind, outputs: [], inputs: [] }, error);
     }
   }
 

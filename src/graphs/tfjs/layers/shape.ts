@@ -35,8 +35,8 @@ export const permute: Builder = ({ config }) => {
 
 export const repeatVector: Builder = ({ config }) => {
   const n = config.int("n", { min: 1, max: 2 ** 20 });
-  return unary((x, guard) => {
-    guard.shape([x.size(0), n, ...x.shape.slice(1)]);
+  return unary((x, context) => {
+    context.allow([x.size(0), n, ...x.shape.slice(1)]);
     return x.unsqueeze(1).expand([x.size(0), n, ...x.shape.slice(1)]);
   });
 };
@@ -62,10 +62,10 @@ function edges(config: Fields, key: string): readonly [Pair, Pair] {
 export const zeroPadding2d: Builder = ({ config }) => {
   const [[top, bottom], [left, right]] = edges(config, "padding");
   const last = layoutOf(config) === "NHWC";
-  return images((x, guard) => {
+  return images((x, context) => {
     const pads = last ? [0, 0, left, right, top, bottom] : [left, right, top, bottom];
     const [vertical, horizontal] = last ? [1, 2] : [2, 3];
-    guard.shape(
+    context.allow(
       x.shape.map((size, dim) => {
         if (dim === vertical) return size + top + bottom;
         return dim === horizontal ? size + left + right : size;
@@ -94,9 +94,9 @@ function resizing(config: Fields, method: string, halfPixelCenters: boolean, siz
     halfPixelCenters,
   } as const;
   const first = layoutOf(config) === "NCHW";
-  return images((x, guard) => {
+  return images((x, context) => {
     const last = first ? x.permute([0, 2, 3, 1]) : x;
-    const resized = resize(last, sizeOf(last), options, guard);
+    const resized = resize(last, sizeOf(last), options, context);
     return first ? resized.permute([0, 3, 1, 2]) : resized;
   });
 }
@@ -117,20 +117,20 @@ export const resizingLayer: Builder = ({ config }) => {
 };
 
 function images(fn: Parameters<typeof unary>[0]): Call {
-  return unary((x, guard) => {
+  return unary((x, context) => {
     if (x.dim() !== 4) throw new UserError(`it needs images, not a tensor of ${x.dim()} dimensions`);
-    return fn(x, guard);
+    return fn(x, context);
   });
 }
 
 export const concatenate: Builder = ({ config }) => {
   const axis = config.int("axis", { min: -16, max: 16 }, -1);
-  return (inputs, guard) => {
+  return (inputs, context) => {
     const [first] = inputs;
     if (!first) throw new UserError("nothing to concatenate");
     const dim = axis < 0 ? axis + first.dim() : axis;
     const length = inputs.reduce((sum, x) => sum + (x.shape[dim] ?? 0), 0);
-    guard.shape(first.shape.map((size, i) => (i === dim ? length : size)));
+    context.allow(first.shape.map((size, i) => (i === dim ? length : size)));
     return inputs.length === 1 ? first : cat(inputs, dim);
   };
 };

@@ -1,0 +1,49 @@
+/** Operators and layers of TensorFlow.js as steps of a program. */
+import { Tensor, UserError } from "../../torch/index.ts";
+import type { Part, Problem } from "../features.ts";
+import type { GraphImages } from "../graph-model.ts";
+import type { Context, Step } from "../program.ts";
+
+/** The largest published networks have a few thousand. */
+export const maximumSteps = 20_000;
+
+/** Names are those of tensors; the first output names the step too. */
+export interface TfjsStep extends Step<string>, Pick<Part<string>, "kind" | "isLayer" | "isActivated" | "problem"> {
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  /** Names of the weights that it uses, and of its BatchNorm layer. */
+  readonly weights: readonly string[];
+  readonly norm?: string | undefined;
+}
+
+/** What a file describes: steps from the images to its outputs. */
+export interface Parsed {
+  readonly file: string;
+  readonly steps: readonly TfjsStep[];
+  /** Their name is the images' tensor. */
+  readonly images: GraphImages;
+  /** Dimension of the channels in its maps; graphs may turn the images first. */
+  readonly channel: 1 | 3;
+  readonly outputs: readonly string[];
+}
+
+export type TensorRun = (inputs: readonly Tensor[], context: Context) => Tensor | readonly Tensor[];
+
+/** A step's function from one that takes all its inputs as tensors. */
+export function onTensors(run: TensorRun): Step<string>["run"] {
+  return (inputs, context) => {
+    const tensors = inputs.map((value) => {
+      if (value instanceof Tensor) return value;
+      throw new UserError("no step makes one of its inputs");
+    });
+    return run(tensors, context);
+  };
+}
+
+/** A step that cannot run: only what needs it is refused. */
+export function brokenStep(step: Pick<TfjsStep, "kind" | "inputs" | "outputs">, problem: Problem): TfjsStep {
+  const run = (): never => {
+    throw problem === "unsupported" ? new UserError(`${step.kind} is not supported`) : problem;
+  };
+  return { ...step, label: step.kind, isLayer: false, weights: [], problem, run };
+}
