@@ -225,7 +225,7 @@ export function ancestors<V>(values: readonly V[], producers: ReadonlyMap<V, Par
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     if (found.has(next)) continue;
     found.add(next);
-    open.push(...present(producers.get(next)?.inputs ?? []));
+    for (const input of present(producers.get(next)?.inputs ?? [])) open.push(input);
   }
   return found;
 }

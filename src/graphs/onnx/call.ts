@@ -186,4 +186,19 @@ export class Call {
 
 /** What an operator's function gives: one value, or one for each output. */
 export type Result = Value | readonly Value[];
-export type OperatorFunction = (call: Call) => Result;
+
+/** What the inputs and the result of an operator are for training; trained.ts says what follows. */
+export interface Traits {
+  /** Inputs through which no gradient goes, or none that is wanted. */
+  readonly fixed?: readonly number[] | "all";
+  /** Inputs that take weights. */
+  readonly weights?: readonly number[] | "all";
+  /** True for a product of images with weights. */
+  readonly isLayer?: boolean;
+  /** True where the backward pass does not need the result, so that the next node may overwrite it. */
+  readonly isOverwritable?: boolean;
+}
+
+export interface OperatorFunction extends Traits {
+  (call: Call): Result;
+}

@@ -63,7 +63,7 @@ export class MaskSearch {
       if (this.#left === 0) return [];
       this.#left -= 1;
       found.add(node);
-      open.push(...present(node.inputs));
+      for (const input of present(node.inputs)) open.push(input);
     }
     return [...found].sort((a, b) => (this.#order.get(a) ?? 0) - (this.#order.get(b) ?? 0));
   }

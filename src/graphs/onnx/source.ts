@@ -9,9 +9,6 @@ import { buildNetwork } from "./network.ts";
 import { operators } from "./ops/index.ts";
 import { takesWeights } from "./trained.ts";
 
-const fused = ["FusedConv", "FusedGemm", "FusedMatMul"].map((name) => `com.microsoft.${name}`);
-const layers: ReadonlySet<string> = new Set(["Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", ...fused]);
-
 export function fileOf(graph: Graph): GraphFile<number> {
   return {
     file: graph.path,
@@ -38,8 +35,8 @@ function structureOf(graph: Graph): Structure<number> {
       kind: node.op,
       inputs: node.inputs,
       outputs: node.outputs,
-      isLayer: layers.has(node.op) && images.length === 1 && hasWeights(node, varies),
-      isActivated: fused.includes(node.op) && activates(node),
+      isLayer: operators.get(node.op)?.isLayer === true && images.length === 1 && hasWeights(node, varies),
+      isActivated: activates(node),
       problem: problemOf(graph, node),
     };
   });

@@ -8,16 +8,6 @@ import type { Constants } from "./constants.ts";
 import type { Graph, GraphNode } from "./graph.ts";
 import { operators } from "./ops/index.ts";
 
-/** Operators whose backward pass does not need their result, so that the next node may overwrite it. */
-const overwritable: ReadonlySet<string> = new Set([
-  "Conv",
-  "ConvTranspose",
-  "BatchNormalization",
-  "Gemm",
-  "MatMul",
-  "Add",
-]);
-
 /** A node with the constants of its network, and with its layer where it has one. */
 export function stepOf(graph: Graph, node: GraphNode, constants: Constants, norm?: BatchNorm2d): Step<number> {
   const { op, label, inputs, outputs } = node;
@@ -25,7 +15,7 @@ export function stepOf(graph: Graph, node: GraphNode, constants: Constants, norm
     label,
     inputs,
     outputs,
-    isOverwritable: overwritable.has(op),
+    isOverwritable: operators.get(op)?.isOverwritable ?? false,
     run: (values, context) => {
       const { dtype, device } = context;
       const tensorOf = (array: HostArray): Tensor => constants.tensorOf(array, dtype, device);

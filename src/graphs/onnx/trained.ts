@@ -12,107 +12,20 @@
  * (norms.ts). The rule is this project's choice: a file does not say what its exporter trained.
  */
 import { present } from "../features.ts";
+import type { Traits } from "./call.ts";
 import type { GraphNode } from "./graph.ts";
+import { operators } from "./ops/index.ts";
 
 /** What an input does in a node. */
 type Place = "fixed" | "weight" | "operand";
-
-const all = "all";
-
-/** Inputs through which no gradient goes, or none that is wanted. */
-const fixedInputs: Readonly<Record<string, readonly number[] | typeof all>> = {
-  Reshape: [1],
-  Expand: [1],
-  Tile: [1],
-  Slice: [1, 2, 3, 4],
-  Gather: [1],
-  GatherElements: [1],
-  GatherND: [1],
-  ScatterElements: [1],
-  ScatterND: [1],
-  Squeeze: [1],
-  Unsqueeze: [1],
-  Split: [1],
-  Pad: [1, 2, 3],
-  Resize: [1, 2, 3],
-  Upsample: [1],
-  Clip: [1, 2],
-  TopK: [1],
-  CumSum: [1],
-  Trilu: [1],
-  Compress: [1],
-  Where: [0],
-  Pow: [1],
-  Mod: all,
-  Attention: [3],
-  BatchNormalization: [1, 2, 3, 4],
-  Dropout: [1, 2],
-  CastLike: [1],
-  ReduceMean: [1],
-  ReduceSum: [1],
-  ReduceMax: [1],
-  ReduceMin: [1],
-  ReduceProd: [1],
-  ReduceL1: [1],
-  ReduceL2: [1],
-  ReduceSumSquare: [1],
-  ReduceLogSumExp: [1],
-  ReduceLogSum: [1],
-  AffineGrid: [1],
-  Shape: all,
-  Size: all,
-  ConstantOfShape: all,
-  EyeLike: all,
-  Range: all,
-  OneHot: all,
-  NonZero: all,
-  ArgMax: all,
-  ArgMin: all,
-  Equal: all,
-  Greater: all,
-  GreaterOrEqual: all,
-  Less: all,
-  LessOrEqual: all,
-  And: all,
-  Or: all,
-  Xor: all,
-  Not: all,
-  IsNaN: all,
-  IsInf: all,
-  Floor: all,
-  Ceil: all,
-  Round: all,
-  Sign: all,
-};
-
-const weightInputs: Readonly<Record<string, readonly number[] | typeof all>> = {
-  Conv: [1, 2],
-  ConvTranspose: [1, 2],
-  Gemm: all,
-  MatMul: all,
-  Einsum: all,
-  PRelu: [1],
-  LayerNormalization: [1, 2],
-  GroupNormalization: [1, 2],
-  InstanceNormalization: [1, 2],
-  RMSNormalization: [1],
-  "com.microsoft.FusedConv": [1, 2],
-  "com.microsoft.FusedGemm": all,
-  "com.microsoft.FusedMatMul": all,
-  "com.microsoft.BiasGelu": [1],
-  "com.microsoft.FastGelu": [1],
-  "com.microsoft.SkipLayerNormalization": [2, 3, 4],
-};
 
 /** Arithmetic, in which a constant that goes on to a place for weights may still be a mere number. */
 const arithmetic: ReadonlySet<string> = new Set("Add Sub Mul Div Pow Min Max Sum Mean Where".split(" "));
 
 function placeOf(node: GraphNode, i: number): Place {
-  const holds = (table: Readonly<Record<string, readonly number[] | typeof all>>): boolean => {
-    const places = Object.hasOwn(table, node.op) ? table[node.op] : undefined;
-    return places === all || (places?.includes(i) ?? false);
-  };
-  return holds(fixedInputs) ? "fixed" : holds(weightInputs) ? "weight" : "operand";
+  const { fixed, weights }: Traits = operators.get(node.op) ?? {};
+  const holds = (inputs: Traits["fixed"]): boolean => inputs === "all" || (inputs?.includes(i) ?? false);
+  return holds(fixed) ? "fixed" : holds(weights) ? "weight" : "operand";
 }
 
 /** Whether input i of a node may take weights. */

@@ -3,7 +3,7 @@ import { quoted } from "../../../io/index.ts";
 import { ops, type Tensor } from "../../../torch/index.ts";
 import { sizeOf } from "../../values.ts";
 import type { Call, Result } from "../call.ts";
-import { fitting } from "./support.ts";
+import { fitting, unary } from "./support.ts";
 
 export function Relu(call: Call): Result {
   const x = call.tensor(0);
@@ -19,6 +19,7 @@ export function PRelu(call: Call): Result {
   const [x, slope] = fitting(call, [0, 1]) as [Tensor, Tensor];
   return ops.where(ops.ge(x, 0), x, x.mul(slope));
 }
+PRelu.weights = [1];
 
 export function Elu(call: Call): Result {
   return ops.elu(call.tensor(0), call.float("alpha", 1));
@@ -35,9 +36,7 @@ export function Celu(call: Call): Result {
   return ops.elu(call.tensor(0), alpha, 1, 1 / alpha);
 }
 
-export function Sigmoid(call: Call): Result {
-  return call.tensor(0).sigmoid();
-}
+export const Sigmoid = unary((x) => x.sigmoid());
 
 /** max(0, min(1, alpha x + beta)). */
 export function HardSigmoid(call: Call): Result {
@@ -48,9 +47,7 @@ export function HardSigmoid(call: Call): Result {
   return x.mul(alpha).add(beta).clamp(0, 1);
 }
 
-export function HardSwish(call: Call): Result {
-  return ops.hardswish(call.tensor(0));
-}
+export const HardSwish = unary((x) => ops.hardswish(x));
 
 /** x σ(alpha x). */
 export function Swish(call: Call): Result {
@@ -59,13 +56,8 @@ export function Swish(call: Call): Result {
   return alpha === 1 ? ops.silu(x) : x.mul(x.mul(alpha).sigmoid());
 }
 
-export function Tanh(call: Call): Result {
-  return call.tensor(0).tanh();
-}
-
-export function Softplus(call: Call): Result {
-  return call.tensor(0).softplus();
-}
+export const Tanh = unary((x) => x.tanh());
+export const Softplus = unary((x) => x.softplus());
 
 /** x / (1 + |x|). */
 export function Softsign(call: Call): Result {
@@ -73,9 +65,7 @@ export function Softsign(call: Call): Result {
   return x.div(x.abs().add(1));
 }
 
-export function Mish(call: Call): Result {
-  return ops.mish(call.tensor(0));
-}
+export const Mish = unary((x) => ops.mish(x));
 
 export function Gelu(call: Call): Result {
   const approximate = call.string("approximate", "none");
@@ -109,6 +99,7 @@ export function Clip(call: Call): Result {
   if (call.context.mayOverwrite && min !== undefined && max !== undefined) return ops.hardtanh_(x, min, max);
   return x.clamp(min ?? null, max ?? null);
 }
+Clip.fixed = [1, 2];
 
 export function Softmax(call: Call): Result {
   return alongAxis(call, (x, axis) => x.softmax(axis));

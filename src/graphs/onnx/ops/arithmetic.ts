@@ -1,12 +1,12 @@
 /** Element-wise arithmetic with broadcasting. Numbers that are known beforehand are passed as numbers. */
 import { ops, type Tensor } from "../../../torch/index.ts";
 import { broadcastShape, HostArray, kindOf } from "../../values.ts";
-import type { Call, Result } from "../call.ts";
-import { fitting } from "./support.ts";
+import type { Call, OperatorFunction, Result, Traits } from "../call.ts";
+import { all, fitting, unary } from "./support.ts";
 
 type Binary = (a: Tensor, b: Tensor | number) => Tensor;
 
-function binary(call: Call, fn: Binary, commutes = false): Tensor {
+function combined(call: Call, fn: Binary, commutes = false): Tensor {
   const [a, b] = [call.value(0), call.value(1)];
   const left = call.operand(0, b);
   const right = call.operand(1, a);
@@ -17,151 +17,77 @@ function binary(call: Call, fn: Binary, commutes = false): Tensor {
   return fn(x, y);
 }
 
+function binary(fn: Binary, commutes = false, traits: Traits = {}): OperatorFunction {
+  return Object.assign((call: Call) => combined(call, fn, commutes), traits);
+}
+
 export function Add(call: Call): Result {
   if (call.context.mayOverwrite && call.shape(0).length > 0) {
     const shape = broadcastShape(call.shape(0), call.shape(1));
     const x = call.tensor(0);
     if (shape?.join() === x.shape.join() && call.tensor(1).dtype === x.dtype) return x.add_(call.tensor(1));
   }
-  return binary(call, (a, b) => ops.add(a, b), true);
+  return combined(call, (a, b) => ops.add(a, b), true);
 }
+Add.isOverwritable = true;
 
-export function Sub(call: Call): Result {
-  return binary(call, (a, b) => ops.sub(a, b));
-}
-
-export function Mul(call: Call): Result {
-  return binary(call, (a, b) => ops.mul(a, b), true);
-}
+export const Sub = binary((a, b) => ops.sub(a, b));
+export const Mul = binary((a, b) => ops.mul(a, b), true);
 
 /** Integers are divided towards zero. */
 export function Div(call: Call): Result {
-  if (kindOf(call.value(0)) === "int") return binary(call, (a, b) => ops.divMode(a, b, { rounding_mode: "trunc" }));
-  return binary(call, (a, b) => ops.div(a, b));
+  if (kindOf(call.value(0)) === "int") return combined(call, (a, b) => ops.divMode(a, b, { rounding_mode: "trunc" }));
+  return combined(call, (a, b) => ops.div(a, b));
 }
 
-export function Pow(call: Call): Result {
-  return binary(call, (a, b) => (b === 2 ? ops.square(a) : a.pow(b)));
-}
+export const Pow = binary((a, b) => (b === 2 ? ops.square(a) : a.pow(b)), false, { fixed: [1] });
 
 export function Mod(call: Call): Result {
   const [a, b] = fitting(call, [0, 1]) as [Tensor, Tensor];
   return call.flag("fmod") ? ops.fmod(a, b) : ops.remainder(a, b);
 }
+Mod.fixed = all;
 
-function variadic(call: Call, fn: (a: Tensor, b: Tensor) => Tensor): Tensor {
-  const [first, ...rest] = fitting(call, [...call.inputs.keys()]);
-  if (!first) return call.fail("has no input");
-  return rest.length === 0 ? ops.alias(first) : rest.reduce(fn, first);
+function variadic(fn: (a: Tensor, b: Tensor) => Tensor): (call: Call) => Tensor {
+  return (call) => {
+    const [first, ...rest] = fitting(call, [...call.inputs.keys()]);
+    if (!first) return call.fail("has no input");
+    return rest.length === 0 ? ops.alias(first) : rest.reduce((a, b) => fn(a, b), first);
+  };
 }
 
-export function Min(call: Call): Result {
-  return variadic(call, ops.minimum);
-}
-
-export function Max(call: Call): Result {
-  return variadic(call, ops.maximum);
-}
-
-export function Sum(call: Call): Result {
-  return variadic(call, (a, b) => ops.add(a, b));
-}
+export const Min = variadic((a, b) => ops.minimum(a, b));
+export const Max = variadic((a, b) => ops.maximum(a, b));
+export const Sum = variadic((a, b) => ops.add(a, b));
 
 export function Mean(call: Call): Result {
-  return ops.div(
-    variadic(call, (a, b) => ops.add(a, b)),
-    call.inputs.length,
-  );
+  return ops.div(Sum(call), call.inputs.length);
 }
 
-export function Sqrt(call: Call): Result {
-  return call.tensor(0).sqrt();
-}
-
-export function Exp(call: Call): Result {
-  return call.tensor(0).exp();
-}
-
-export function Log(call: Call): Result {
-  return call.tensor(0).log();
-}
-
-export function Abs(call: Call): Result {
-  return call.tensor(0).abs();
-}
-
-export function Neg(call: Call): Result {
-  return call.tensor(0).neg();
-}
-
-export function Reciprocal(call: Call): Result {
-  return ops.reciprocal(call.tensor(0));
-}
-
-export function Floor(call: Call): Result {
-  return ops.floor(call.tensor(0));
-}
-
-export function Ceil(call: Call): Result {
-  return ops.ceil(call.tensor(0));
-}
+export const Sqrt = unary((x) => x.sqrt());
+export const Exp = unary((x) => x.exp());
+export const Log = unary((x) => x.log());
+export const Abs = unary((x) => x.abs());
+export const Neg = unary((x) => x.neg());
+export const Reciprocal = unary((x) => ops.reciprocal(x));
+export const Floor = unary((x) => ops.floor(x), { fixed: all });
+export const Ceil = unary((x) => ops.ceil(x), { fixed: all });
 
 /** Halves go to the even number, as in libtorch. */
-export function Round(call: Call): Result {
-  return ops.round(call.tensor(0));
-}
-
-export function Sign(call: Call): Result {
-  return ops.sign(call.tensor(0));
-}
-
-export function Sin(call: Call): Result {
-  return ops.sin(call.tensor(0));
-}
-
-export function Cos(call: Call): Result {
-  return ops.cos(call.tensor(0));
-}
-
-export function Tan(call: Call): Result {
-  return ops.tan(call.tensor(0));
-}
-
-export function Asin(call: Call): Result {
-  return ops.asin(call.tensor(0));
-}
-
-export function Acos(call: Call): Result {
-  return ops.acos(call.tensor(0));
-}
-
-export function Atan(call: Call): Result {
-  return ops.atan(call.tensor(0));
-}
-
-export function Sinh(call: Call): Result {
-  return ops.sinh(call.tensor(0));
-}
-
-export function Cosh(call: Call): Result {
-  return ops.cosh(call.tensor(0));
-}
-
-export function Asinh(call: Call): Result {
-  return ops.asinh(call.tensor(0));
-}
-
-export function Acosh(call: Call): Result {
-  return ops.acosh(call.tensor(0));
-}
-
-export function Atanh(call: Call): Result {
-  return ops.atanh(call.tensor(0));
-}
-
-export function Erf(call: Call): Result {
-  return ops.erf(call.tensor(0));
-}
+export const Round = unary((x) => ops.round(x), { fixed: all });
+export const Sign = unary((x) => ops.sign(x), { fixed: all });
+export const Sin = unary((x) => ops.sin(x));
+export const Cos = unary((x) => ops.cos(x));
+export const Tan = unary((x) => ops.tan(x));
+export const Asin = unary((x) => ops.asin(x));
+export const Acos = unary((x) => ops.acos(x));
+export const Atan = unary((x) => ops.atan(x));
+export const Sinh = unary((x) => ops.sinh(x));
+export const Cosh = unary((x) => ops.cosh(x));
+export const Asinh = unary((x) => ops.asinh(x));
+export const Acosh = unary((x) => ops.acosh(x));
+export const Atanh = unary((x) => ops.atanh(x));
+export const Erf = unary((x) => ops.erf(x));
 
 export function CumSum(call: Call): Result {
   const axis = call.along(call.number(1));
@@ -172,3 +98,4 @@ export function CumSum(call: Call): Result {
   const sums = call.flag("exclusive") ? total.sub(ordered) : total;
   return call.flag("reverse") ? ops.flip(sums, [axis]) : sums;
 }
+CumSum.fixed = [1];

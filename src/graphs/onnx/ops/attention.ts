@@ -28,3 +28,4 @@ export function Attention(call: Call): Result {
   if (!isFlat) return made;
   return made.transpose(1, 2).reshape([made.size(0), made.size(2), made.size(1) * made.size(3)]);
 }
+Attention.fixed = [3];

@@ -27,6 +27,9 @@ export function Conv(call: Call): Result {
   const input = same ? x : padConstant(call, x, pads, 0);
   return convNd(input, weight, bias, { stride, padding: same ?? zeros(kernel), dilation, groups });
 }
+Conv.weights = [1, 2];
+Conv.isLayer = true;
+Conv.isOverwritable = true;
 
 /** Weights [C, out / groups, ...kernel]. */
 export function ConvTranspose(call: Call): Result {
@@ -61,6 +64,9 @@ export function ConvTranspose(call: Call): Result {
   );
   return bias ? cut.add(bias.view([-1, ...kernel.map(() => 1)])) : cut;
 }
+ConvTranspose.weights = [1, 2];
+ConvTranspose.isLayer = true;
+ConvTranspose.isOverwritable = true;
 
 /** `output_shape` says how much is cut off; with SAME the result has stride times the input's size. */
 function transposedPads(

@@ -4,7 +4,7 @@ import { ops, type Tensor } from "../../../torch/index.ts";
 import type { Call, OperatorFunction, Result } from "../call.ts";
 import { Conv } from "./convolution.ts";
 import { Gemm } from "./linear.ts";
-import { fitting } from "./support.ts";
+import { all, fitting } from "./support.ts";
 
 /** An activation by its name, with up to two parameters. */
 function activated(call: Call, x: Tensor, [alpha, beta]: readonly (number | undefined)[]): Tensor {
@@ -29,11 +29,15 @@ function FusedConv(call: Call): Result {
   const sum = call.has(3) ? made.add(call.tensor(3)) : made;
   return activated(call, sum, call.node.attributes.floats("activation_params") ?? []);
 }
+FusedConv.weights = [1, 2];
+FusedConv.isLayer = true;
 
 function FusedGemm(call: Call): Result {
   const parameters = ["activation_alpha", "activation_beta"].map((name) => call.node.attributes.float(name));
   return activated(call, Gemm(call) as Tensor, parameters);
 }
+FusedGemm.weights = all;
+FusedGemm.isLayer = true;
 
 /** alpha A' B'. */
 function FusedMatMul(call: Call): Result {
@@ -49,6 +53,8 @@ function FusedMatMul(call: Call): Result {
   const alpha = call.float("alpha", 1);
   return alpha === 1 ? product : product.mul(alpha);
 }
+FusedMatMul.weights = all;
+FusedMatMul.isLayer = true;
 
 function withBias(call: Call): Tensor {
   const [x, bias] = call.has(1) ? fitting(call, [0, 1]) : [call.tensor(0)];
@@ -58,10 +64,12 @@ function withBias(call: Call): Tensor {
 function BiasGelu(call: Call): Result {
   return withBias(call).gelu("none");
 }
+BiasGelu.weights = [1];
 
 function FastGelu(call: Call): Result {
   return withBias(call).gelu("tanh");
 }
+FastGelu.weights = [1];
 
 /** x σ(alpha x). */
 function QuickGelu(call: Call): Result {
@@ -78,6 +86,7 @@ function SkipLayerNormalization(call: Call): Result {
   const made = ops.layer_norm(sum, [sum.size(-1)], scale, shift, call.float("epsilon", 1e-12));
   return [made, sum, sum, sum];
 }
+SkipLayerNormalization.weights = [2, 3, 4];
 
 export const fused: ReadonlyMap<string, OperatorFunction> = new Map<string, OperatorFunction>(
   Object.entries({

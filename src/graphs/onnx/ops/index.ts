@@ -15,7 +15,7 @@ import * as sampling from "./sampling.ts";
 import * as shape from "./shape.ts";
 import * as slicing from "./slicing.ts";
 
-export const operators: ReadonlyMap<string, OperatorFunction> = new Map([
+export const operators: ReadonlyMap<string, OperatorFunction> = new Map<string, OperatorFunction>([
   ...[
     activation,
     arithmetic,

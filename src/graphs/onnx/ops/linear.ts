@@ -3,7 +3,7 @@ import { quoted } from "../../../io/index.ts";
 import { ops } from "../../../torch/index.ts";
 import { broadcastShape, shapeText } from "../../values.ts";
 import type { Call, Result } from "../call.ts";
-import { upTo } from "./support.ts";
+import { all, upTo } from "./support.ts";
 
 /** alpha A' B' + beta C. */
 export function Gemm(call: Call): Result {
@@ -20,6 +20,9 @@ export function Gemm(call: Call): Result {
   if (!c || beta === 0) return scaled;
   return scaled.add(beta === 1 ? c : c.mul(beta));
 }
+Gemm.weights = all;
+Gemm.isLayer = true;
+Gemm.isOverwritable = true;
 
 export function MatMul(call: Call): Result {
   const [a, b] = [call.tensor(0), call.tensor(1)];
@@ -30,6 +33,9 @@ export function MatMul(call: Call): Result {
   call.allow(shape, shape.reduce((product, size) => product * size, 1) * a.size(-1));
   return a.matmul(b);
 }
+MatMul.weights = all;
+MatMul.isLayer = true;
+MatMul.isOverwritable = true;
 
 export function Einsum(call: Call): Result {
   const equation = call.string("equation", "").replaceAll(" ", "");
@@ -49,3 +55,5 @@ export function Einsum(call: Call): Result {
   if (output !== undefined && !output.includes(".")) call.allow([...output].map((letter) => sizes.get(letter) ?? 1));
   return ops.einsum(equation, tensors);
 }
+Einsum.weights = all;
+Einsum.isLayer = true;

@@ -17,6 +17,8 @@ export function BatchNormalization(call: Call): Result {
   const [weight, bias, mean, variance] = [1, 2, 3, 4].map((i) => call.tensor(i)) as [Tensor, Tensor, Tensor, Tensor];
   return ops.batch_norm(x, weight, bias, mean, variance, false, 0, call.float("epsilon", 1e-5), true);
 }
+BatchNormalization.fixed = [1, 2, 3, 4];
+BatchNormalization.isOverwritable = true;
 
 /** Over the dimensions from `axis` on. */
 export function LayerNormalization(call: Call): Result {
@@ -31,6 +33,7 @@ export function LayerNormalization(call: Call): Result {
   const scaled = ops.layer_norm(x, shape, null, null, epsilon).mul(scale);
   return bias ? scaled.add(bias) : scaled;
 }
+LayerNormalization.weights = [1, 2];
 
 /** x / sqrt(mean(x²) + epsilon) over the dimensions from `axis` on (Zhang & Sennrich 2019). */
 export function RMSNormalization(call: Call): Result {
@@ -39,10 +42,12 @@ export function RMSNormalization(call: Call): Result {
   const mean = x.square().mean(dims, true);
   return x.mul(mean.add(call.float("epsilon", 1e-5)).rsqrt()).mul(call.tensor(1));
 }
+RMSNormalization.weights = [1];
 
 export function InstanceNormalization(call: Call): Result {
   return grouped(call, call.shape(0)[1] ?? 0, call.tensor(1), call.tensor(2));
 }
+InstanceNormalization.weights = [1, 2];
 
 /** Up to operator set 20 there was one scale for each group. */
 export function GroupNormalization(call: Call): Result {
@@ -53,6 +58,7 @@ export function GroupNormalization(call: Call): Result {
   };
   return grouped(call, groups, perChannel(call.tensor(1)), perChannel(call.tensor(2)));
 }
+GroupNormalization.weights = [1, 2];
 
 function grouped(call: Call, groups: number, scale: Tensor, bias: Tensor): Tensor {
   const x = call.tensor(0);
@@ -99,3 +105,4 @@ export function Dropout(call: Call): Result {
   const x = call.tensor(0);
   return [ops.alias(x), ones(x.shape, { dtype: "bool", device: x.device })];
 }
+Dropout.fixed = [1, 2];

@@ -45,6 +45,7 @@ export function Resize(call: Call): Result {
   }
   return resized(call, sidesOf(call, old ? 1 : 2, 3), options);
 }
+Resize.fixed = [1, 2, 3];
 
 /** The operator before `Resize`. */
 export function Upsample(call: Call): Result {
@@ -54,6 +55,7 @@ export function Upsample(call: Call): Result {
   if (mode !== "nearest" && mode !== "linear") return call.fail(`has the mode ${quoted(mode)}`);
   return resized(call, sidesOf(call, 1, 2), options);
 }
+Upsample.fixed = [1];
 
 const known: ReadonlySet<string> = new Set([
   "half_pixel",

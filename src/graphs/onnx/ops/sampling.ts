@@ -42,3 +42,4 @@ export function AffineGrid(call: Call): Result {
   call.allow([theta.size(0), ...size.slice(2), rank]);
   return ops.affine_grid_generator(theta, shape, call.flag("align_corners"));
 }
+AffineGrid.fixed = [1];

@@ -4,7 +4,7 @@ import { batchDim, reshaped, scaled } from "../../batch.ts";
 import { broadcastShape, HostArray, isFloating, maximumHostElements, shapeText, sizeOf } from "../../values.ts";
 import type { Call, Result } from "../call.ts";
 import { dtypeOf, typeName } from "../tensors.ts";
-import { repeated } from "./support.ts";
+import { all, repeated } from "./support.ts";
 
 export function Shape(call: Call): Result {
   const shape = call.shape(0);
@@ -12,10 +12,12 @@ export function Shape(call: Call): Result {
   const part = shape.slice(clamp(call.int("start", 0)), clamp(call.int("end", shape.length)));
   return new HostArray("int", [part.length], part);
 }
+Shape.fixed = all;
 
 export function Size(call: Call): Result {
   return new HostArray("int", [], [sizeOf(call.shape(0))]);
 }
+Size.fixed = all;
 
 /** 0 keeps a size, -1 takes what is left; a fixed batch is replaced by the run's. */
 export function Reshape(call: Call): Result {
@@ -35,6 +37,7 @@ export function Reshape(call: Call): Result {
   }
   return x.reshape(completed(call, x, sizes));
 }
+Reshape.fixed = [1];
 
 /** A shape in which -1 stands for what is left. */
 function completed(call: Call, x: Tensor, sizes: readonly number[]): readonly number[] {
@@ -73,6 +76,7 @@ export function Squeeze(call: Call): Result {
   if (bad !== undefined) return call.fail(`cannot take dimension ${bad} out of [${x.shape}]`);
   return x.reshape(x.shape.filter((_, i) => !dims.includes(i)));
 }
+Squeeze.fixed = [1];
 
 export function Unsqueeze(call: Call): Result {
   const x = call.tensor(0);
@@ -83,6 +87,7 @@ export function Unsqueeze(call: Call): Result {
   const own = x.shape.values();
   return x.reshape(Array.from({ length: rank }, (_, i) => (dims.includes(i) ? 1 : (own.next().value ?? 1))));
 }
+Unsqueeze.fixed = [1];
 
 export function Transpose(call: Call): Result {
   const x = call.tensor(0);
@@ -103,6 +108,7 @@ export function Expand(call: Call): Result {
   call.allow(shape);
   return x.expand(shape);
 }
+Expand.fixed = [1];
 
 /** Where the input has this run's batch, a constant shape with the file's means this run's. */
 function expandTarget(call: Call, wanted: readonly number[]): readonly number[] {
@@ -122,6 +128,7 @@ export function Tile(call: Call): Result {
   }
   return repeated(call, x, counts);
 }
+Tile.fixed = [1];
 
 export function Identity(call: Call): Result {
   return ops.alias(call.tensor(0));
@@ -141,6 +148,7 @@ export function CastLike(call: Call): Result {
   if (call.isFloat(1)) return call.isFloat(0) ? ops.alias(x) : x.to({ dtype: call.floating });
   return x.to({ dtype: call.tensor(1).dtype });
 }
+CastLike.fixed = [1];
 
 /** A tensor of one value; a short one stays on the JavaScript side. */
 export function ConstantOfShape(call: Call): Result {
@@ -154,6 +162,7 @@ export function ConstantOfShape(call: Call): Result {
   const dtype = kind === "float" ? call.floating : kind === "bool" ? "bool" : "int64";
   return full(shape, value, { dtype, device: call.device });
 }
+ConstantOfShape.fixed = all;
 
 export function Range(call: Call): Result {
   const [start, limit, step] = [call.number(0), call.number(1), call.number(2)];
@@ -164,6 +173,7 @@ export function Range(call: Call): Result {
   if (count === 0) return full([0], 0, { dtype, device: call.device });
   return arange(0, count, 1, { device: call.device }).to({ dtype }).mul(step).add(start);
 }
+Range.fixed = all;
 
 export function EyeLike(call: Call): Result {
   const [rows = 0, columns = 0, ...rest] = call.shape(0);
@@ -175,3 +185,4 @@ export function EyeLike(call: Call): Result {
   const dtype = type === undefined ? undefined : dtypeOf(type);
   return hit.to({ dtype: !dtype || isFloating(dtype) ? call.floating : "int64" });
 }
+EyeLike.fixed = all;

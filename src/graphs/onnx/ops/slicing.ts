@@ -4,7 +4,7 @@ import { arange, full, ops, type Tensor, tensor } from "../../../torch/index.ts"
 import { batchDim, repeats } from "../../batch.ts";
 import { HostArray, shapeText } from "../../values.ts";
 import type { Call, Result } from "../call.ts";
-import { repeated, upTo } from "./support.ts";
+import { all, repeated, upTo } from "./support.ts";
 
 /** Bounds are attributes up to operator set 9, then inputs; beyond the end means the end. */
 export function Slice(call: Call): Result {
@@ -22,6 +22,7 @@ export function Slice(call: Call): Result {
   }
   return ops.alias(x);
 }
+Slice.fixed = [1, 2, 3, 4];
 
 interface Cut {
   start: number;
@@ -86,6 +87,7 @@ export function Gather(call: Call): Result {
   }
   return ops.index_select(x, dim, at.reshape([-1])).reshape(shape);
 }
+Gather.fixed = [1];
 
 export function GatherElements(call: Call): Result {
   const x = call.tensor(0);
@@ -93,6 +95,7 @@ export function GatherElements(call: Call): Result {
   call.allow(call.shape(1));
   return ops.gather(x, dim, positions(call, 1, x.size(dim)));
 }
+GatherElements.fixed = [1];
 
 /** One index tensor for each of the first dimensions of `x` from tuples in the last dimension of input i. */
 function tuples(call: Call, x: Tensor, i: number): { at: Tensor[]; depth: number } {
@@ -115,6 +118,7 @@ export function GatherND(call: Call): Result {
   call.allow([...call.shape(1).slice(0, -1), ...x.shape.slice(depth)]);
   return ops.index(x, at);
 }
+GatherND.fixed = [1];
 
 /** Each batch, which the first dimensions of both inputs count, from its own part. */
 function gatherEach(call: Call, x: Tensor, batch: number): Tensor {
@@ -149,6 +153,7 @@ export function ScatterND(call: Call): Result {
   call.along(0);
   return ops.index_put(x, tuples(call, x, 1).at, call.tensor(2), call.string("reduction", "none") === "add");
 }
+ScatterND.fixed = [1];
 
 export function ScatterElements(call: Call): Result {
   noReduction(call);
@@ -158,6 +163,7 @@ export function ScatterElements(call: Call): Result {
   const adds = call.string("reduction", "none") === "add";
   return adds ? ops.scatter_add(x, dim, at, call.tensor(2)) : ops.scatter(x, dim, at, call.tensor(2));
 }
+ScatterElements.fixed = [1];
 
 /** Parts of given sizes, or of equal ones with the last smaller. */
 export function Split(call: Call): Result {
@@ -176,6 +182,7 @@ export function Split(call: Call): Result {
     return x.narrow(dim, start - part, part);
   });
 }
+Split.fixed = [1];
 
 /** Where the file fixes its batch, what is the same for every image is repeated. */
 export function Concat(call: Call): Result {
@@ -234,6 +241,7 @@ export function Pad(call: Call): Result {
   }
   return upTo(rank).reduce((made, dim) => edged(call, made, dim, mode, [before[dim] ?? 0, after[dim] ?? 0]), x);
 }
+Pad.fixed = [1, 2, 3];
 
 function edged(call: Call, x: Tensor, dim: number, mode: string, [before, after]: [number, number]): Tensor {
   if (before === 0 && after === 0) return x;
@@ -265,6 +273,7 @@ export function Trilu(call: Call): Result {
   const k = call.has(1) ? call.number(1) : 0;
   return call.flag("upper", true) ? ops.triu(x, k) : ops.tril(x, k);
 }
+Trilu.fixed = [1];
 
 export function OneHot(call: Call): Result {
   const index = call.tensor(0);
@@ -279,6 +288,7 @@ export function OneHot(call: Call): Result {
   const hit = ops.eq(ops.where(ops.lt(whole, 0), ops.add(whole, depth), whole).unsqueeze(axis), classes);
   return ops.where(hit, full([], on, options), full([], off, options));
 }
+OneHot.fixed = all;
 
 /** Places of what is not 0, [rank, count]; only of arrays that do not depend on pixels. */
 export function NonZero(call: Call): Result {
@@ -286,6 +296,7 @@ export function NonZero(call: Call): Result {
   const x = call.value(0);
   return ops.transpose(ops.nonzero(call.tensor(0)), 0, 1).reshape([x.shape.length, -1]);
 }
+NonZero.fixed = all;
 
 /** Blocks of channels to blocks of pixels: DCR takes the block from the slowest channels, CRD from the fastest. */
 export function DepthToSpace(call: Call): Result {
@@ -323,3 +334,4 @@ export function Compress(call: Call): Result {
   if (axis === undefined) return ops.index_select(x.reshape([-1]), 0, indices(call, kept));
   return ops.index_select(x, call.along(axis), indices(call, kept));
 }
+Compress.fixed = [1];

@@ -2,7 +2,7 @@
 import { ops, type Tensor } from "../../../torch/index.ts";
 import { repeats } from "../../batch.ts";
 import { broadcastShape, shapeText } from "../../values.ts";
-import type { Call } from "../call.ts";
+import type { Call, OperatorFunction, Traits } from "../call.ts";
 
 /**
  * The inputs at the given positions as tensors that broadcast together; where the file fixes its batch, those that are the
@@ -43,4 +43,12 @@ export function permuted(x: Tensor, dims: readonly number[], fn: (x: Tensor) => 
 /** 0, 1, ..., n - 1. */
 export function upTo(n: number): number[] {
   return Array.from({ length: n }, (_, i) => i);
+}
+
+/** All inputs, in the traits of an operator. */
+export const all = "all" as const;
+
+/** An operator of one tensor. */
+export function unary(fn: (x: Tensor) => Tensor, traits: Traits = {}): OperatorFunction {
+  return Object.assign((call: Call) => fn(call.tensor(0)), traits);
 }
