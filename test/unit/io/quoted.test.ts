@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { printable, printableLines, quoted, reasonOf, shown } from "../../../src/io/quoted.ts";
+import { listed, printable, printableLines, quoted, reasonOf, shown } from "../../../src/io/quoted.ts";
 import { markdownTable, textTable } from "../../../src/report/table.ts";
 
 /** What a terminal acts on or hides, the joiners of scripts and emoji left out. */
@@ -23,6 +23,14 @@ test("nothing that a terminal acts on is left, and what is printable stays as it
 test("long names are cut", () => {
   assert.equal(shown("x".repeat(5000)).length, 201);
   assert.equal(quoted("x".repeat(5000)).length, 203);
+});
+
+test("values are shown as JSON, and lists of names by their first", () => {
+  assert.equal(quoted({ a: [1, "b"] }), '{"a":[1,"b"]}');
+  assert.equal(quoted(undefined), "undefined");
+  assert.equal(listed(["a", "b"]), '"a", "b"');
+  assert.equal(listed(["a", "b", "c"], 2, shown), "a, b and 1 more");
+  assert.ok(listed(["x".repeat(5000)]).length < 100);
 });
 
 test("tables hold foreign names in their cells", () => {
