@@ -5,7 +5,7 @@
 import { reasonOf } from "../io/index.ts";
 import { type Dtype, scope, Tensor, TorchError, UserError } from "../torch/index.ts";
 import { type Batch, batchDim, type Reference } from "./batch.ts";
-import { Budget } from "./budget.ts";
+import { Budget, OverBudget } from "./budget.ts";
 import { dependants, type Links, present } from "./features.ts";
 import { HostArray, shapeText, sizeOf, type Value } from "./values.ts";
 
@@ -225,9 +225,11 @@ function perform<V>(
     // Attributes and operators of some formats name the file and the node themselves.
     if (isUsers && error.message.startsWith(file)) throw error;
     const shapes = inputs.slice(0, shownShapes).map((value) => (value ? shapeText(value.shape) : "nothing"));
-    const reason = isUsers ? error : (error.message.split("\n")[0] ?? "");
-    const verb = isUsers ? "on" : "cannot take";
-    throw new UserError(`${file}: ${step.label} ${verb} ${shapes.join(", ")}: ${reasonOf(reason)}`, { cause: error });
+    const where = `${file}: ${step.label} ${isUsers ? "on" : "cannot take"} ${shapes.join(", ")}`;
+    const text = `${where}: ${reasonOf(error.message.split("\n")[0] ?? "")}`;
+    // Thousands of steps may fail for the same reason: what it was about is enough.
+    if (error instanceof OverBudget) throw new OverBudget(text);
+    throw isUsers ? new UserError(text) : new UserError(text, { cause: error });
   }
 }
 

@@ -52,7 +52,7 @@ export function fold(
   };
   const onFailure = (_: unknown, error: UserError): void => {
     // A run would only fill the memory again before it fails.
-    if (error.cause instanceof OverBudget) throw error;
+    if (error instanceof OverBudget) throw error;
   };
   const values = new Program(plan, results).run(undefined, { onFailure });
   for (const [i, slot] of results.entries()) {
