@@ -1,4 +1,4 @@
-/** What every command has at hand: where to write, and the options that all share. */
+/** The surroundings of every command: its output, and the options that all share. */
 import pc from "picocolors";
 import { printableLines } from "../io/quoted.ts";
 import { terminal } from "./terminal.ts";

@@ -110,7 +110,7 @@ export function recordReading(
   }
 }
 
-/** What a terminal shows of an evaluation. */
+/** An evaluation as a terminal shows it. */
 export function spoken(summary: EvaluationSummary): string[] {
   const [low, high] = summary.accuracyInterval;
   const lines = [

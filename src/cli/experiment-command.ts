@@ -33,7 +33,7 @@ export interface ExperimentFlags {
 export async function experiment(name: string, flags: ExperimentFlags, output: Output): Promise<void> {
   const experiment = await findExperiment(name, flags);
   refuseForeign(experiment, flags);
-  // What a quick run makes lies apart from results.
+  // Files of a quick run lie apart from results.
   const results = flags.quick ? join(flags.cache, "quick") : flags.results;
   for (const place of [join(results, "cells"), flags.cache]) requireWritableFolder(place);
   const request = requestOf(experiment, flags, results, output);
@@ -78,7 +78,7 @@ function requestOf(experiment: Experiment, flags: ExperimentFlags, results: stri
   return { seeds, quick, final, hub, data, frozen, cells, cache, say };
 }
 
-/** What makes the same table again. */
+/** The command line that makes the same table again. */
 function commandOf(experiment: Experiment, { seeds, quick, final, hub, data, freezeMembers }: ExperimentFlags): string {
   const parts = [
     `hub-pathway experiment ${experiment.name}`,

@@ -1,4 +1,4 @@
-/** What a command line names to be predicted: files, folders, patterns, and standard input. */
+/** Images that a command line names: files, folders, patterns, and standard input. */
 import fs from "node:fs";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
@@ -6,7 +6,7 @@ import { kindOfName } from "../data/index.ts";
 import type { ImageInput } from "../library/index.ts";
 import { UserError } from "../torch/index.ts";
 
-/** Of standard input: an image, or a list of paths. */
+/** Content of standard input: an image, or a list of paths. */
 const maximumBytes = 2 ** 29;
 
 /**

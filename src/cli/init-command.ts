@@ -11,7 +11,7 @@ import { interruptedCode } from "./interrupt.ts";
 import { commandLine } from "./shell.ts";
 import type { TrainSettings } from "./train-settings.ts";
 
-/** How long to train, in the words of the question. */
+/** Choices of the training's length, in the words of the question. */
 const lengths = {
   usual: { label: "as long as is usual for so many images", settings: {} },
   quick: { label: "a first look: a few passes", settings: { epochs: 4 } },

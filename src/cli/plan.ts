@@ -1,4 +1,4 @@
-/** What train is going to do, in a few lines; and the pictures' own size, which tells whether details are lost. */
+/** The plan of a training in a few lines; and the pictures' own size, which tells whether details are lost. */
 import sharp from "sharp";
 import { openDataset } from "../data/index.ts";
 import { shown } from "../io/quoted.ts";
@@ -11,11 +11,11 @@ const sampled = 24;
 /** Times that pictures are shrunk before the user is warned. */
 const muchShrunk = 4;
 
-/** What the plan needs beside the run's own. */
+/** Facts that the plan needs beside the run's own. */
 export interface PlanContext {
   method: string;
   hub: string;
-  /** Whether the user chose the images' size, or it follows from the models; undefined for a run that goes on. */
+  /** True when the user chose the images' size, false when it follows from the models; undefined for a run that goes on. */
   sizeIsChosen: boolean | undefined;
   /** Longer side of a usual picture, pixels; undefined where the files do not say. */
   pictureSide: number | undefined;

@@ -2,7 +2,7 @@
 import { shown } from "../io/quoted.ts";
 import { type Terminal, terminal } from "./terminal.ts";
 
-/** What takes less says nothing in a log file. */
+/** Shorter work says nothing in a log file. */
 const silentSeconds = 3;
 /** Seconds between two lines in a log file, at least; longer work writes them more rarely. */
 const lineSeconds = 10;
@@ -65,7 +65,7 @@ export function waiting(seconds: number): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-/** What is left at the pace so far, in words; nothing before there is one. */
+/** Time that is left at the pace so far, in words; nothing before there is one. */
 export function left(seconds: number, done: number, total: number): string {
   return done <= 0 || seconds < 1 ? "" : `, ${waiting((seconds / done) * (total - done))} left`;
 }

@@ -45,7 +45,7 @@ async function write(run: OpenedRun, flags: EvalFlags, output: Output): Promise<
   }
 }
 
-/** What a terminal shows of a report. */
+/** A report as a terminal shows it. */
 function highlights({ summary, routing, variants }: RunAnalysis): string[] {
   const lines = [`${summary.split} accuracy ${percent(summary.accuracy)} on ${summary.items} images`];
   for (const { k, accuracy } of variants?.accuracyByK ?? [])

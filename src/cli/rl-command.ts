@@ -113,7 +113,7 @@ function usePython(path: string | undefined): void {
   if (path !== undefined) process.env["HUB_PATHWAY_PYTHON"] = path;
 }
 
-/** What the environment shows decides which network and settings are usual. */
+/** Form of the observations, which decides the usual network and settings. */
 async function formOf(id: string): Promise<ObservationForm> {
   const environment = await makeEnvironment(id, { n: 1 });
   try {
@@ -238,7 +238,7 @@ function summarise(returns: readonly number[]) {
   const mean = returns.reduce((sum, value) => sum + value, 0) / returns.length;
   const squares = returns.reduce((sum, value) => sum + (value - mean) ** 2, 0);
   const deviation = Math.sqrt(squares / Math.max(1, returns.length - 1));
-  // Of the mean, by the normal distribution.
+  // Half the 95 % interval of the mean, by the normal distribution.
   const half = (1.96 * deviation) / Math.sqrt(returns.length);
   const sorted = [...returns].sort((a, b) => a - b);
   const [lowest, highest] = [sorted[0] ?? 0, sorted.at(-1) ?? 0];

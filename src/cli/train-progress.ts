@@ -117,7 +117,7 @@ export class TrainProgress {
   }
 }
 
-/** Whether weights are better than the best so far, as the trainer sees it. */
+/** True when weights are better than the best so far, as the trainer sees it. */
 function isBetter(accuracy: number, logLoss: number, best: FitCourse["best"]): boolean {
   if (best === undefined) return true;
   return accuracy > best.accuracy || (accuracy === best.accuracy && logLoss < best.logLoss);

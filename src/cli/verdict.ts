@@ -1,4 +1,4 @@
-/** What a finished run is worth, and what to do next. */
+/** Verdict on a finished run, and what to do next. */
 import { shown } from "../io/quoted.ts";
 import { percent } from "../report/table.ts";
 import { type EvaluationSummary, worstClasses } from "../train/index.ts";

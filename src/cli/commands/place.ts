@@ -1,4 +1,4 @@
-/** Which hub a command of `hub` is about: the first argument, or --hub as everywhere else. */
+/** The hub that a command of `hub` is about: the first argument, or --hub as everywhere else. */
 import { starterHub } from "../../hub/find-hub.ts";
 import { ConfigError } from "../../torch/errors.ts";
 
