@@ -60,27 +60,30 @@ class BTuningLearner extends MemberLearner {
   async prepare(): Promise<number> {
     let flops = 0;
     for (const teacher of this.#teachers) {
-      teacher.means = await this.#meansOf(teacher.member);
-      flops += this.#context.data.counts.train * teacher.member.flops;
+      const found = await this.#meansOf(teacher.member);
+      teacher.means = found.means;
+      flops += found.flops;
     }
     const same = this.#teachers.find((teacher) => teacher.member.name === this.member.name);
     this.#means = same?.means;
     if (this.#means) return flops;
     const original = loadOne(this.#context, this.member.name);
     try {
-      this.#means = await this.#meansOf(original);
-      return flops + this.#context.data.counts.train * original.flops;
+      const found = await this.#meansOf(original);
+      this.#means = found.means;
+      return flops + found.flops;
     } finally {
       original.dispose();
     }
   }
 
-  async #meansOf(original: HubMember): Promise<Tensor> {
+  async #meansOf(original: HubMember): Promise<{ means: Tensor; flops: number }> {
     const { data, task } = this.#context;
-    const { features, logits, labels } = await passOf(original, data.open("train"), () => {});
+    const { features, logits, labels, flops } = await passOf(original, data.open("train"), () => {});
     logits?.dispose();
     using rows = features;
-    return scope(() => posteriorMeans(rows, labels, task.outputs).to({ dtype: "float32" }));
+    const means = scope(() => posteriorMeans(rows, labels, task.outputs).to({ dtype: "float32" }));
+    return { means, flops };
   }
 
   protected override penalty({ batch, features }: MemberStep): Penalty {
@@ -98,12 +101,7 @@ class BTuningLearner extends MemberLearner {
       answers,
       this.#teachers.map((teacher) => teacher.share),
     );
-    const cost = this.#teachers.reduce((sum, teacher) => sum + teacher.member.flops, 0);
-    return {
-      loss: loss.mul(this.#weight),
-      logs: { bayesian: loss.item() },
-      forwardFlops: cost * batch.images.size(0),
-    };
+    return { loss: loss.mul(this.#weight), logs: { bayesian: loss.item() } };
   }
 
   override dispose(): void {

@@ -22,12 +22,6 @@ export function spectralShrinkage(features: Tensor, k: number): Tensor {
     .sum();
 }
 
-/** Of a thin decomposition of [n, d] (Golub & Van Loan, Matrix Computations, 2013, figure 8.6.1, R-SVD). */
-function decompositionFlops(n: number, d: number): number {
-  const [long, short] = [Math.max(n, d), Math.min(n, d)];
-  return 6 * long * short ** 2 + 20 * short ** 3;
-}
-
 class BssLearner extends MemberLearner {
   readonly #eta: number;
   readonly #k: number;
@@ -40,8 +34,7 @@ class BssLearner extends MemberLearner {
 
   protected override penalty({ features }: MemberStep): Penalty {
     const loss = spectralShrinkage(features, this.#k);
-    const flops = decompositionFlops(features.size(0), features.size(1));
-    return { loss: loss.mul(this.#eta), logs: { shrinkage: loss.item() }, flops };
+    return { loss: loss.mul(this.#eta), logs: { shrinkage: loss.item() } };
   }
 }
 

@@ -78,12 +78,12 @@ class CoTuningLearner extends MemberLearner {
     const original = loadOne(this.#context, this.member.name);
     const { data, task } = this.#context;
     try {
-      const { features, logits, labels } = await passOf(original, data.open("train"), () => {});
+      const { features, logits, labels, flops } = await passOf(original, data.open("train"), () => {});
       features.dispose();
       using scores = logits ?? failed();
       this.#relationship?.dispose();
       this.#relationship = sourceRelationship(scores, labels, task.outputs, this.#choices.temperature);
-      return labels.length * original.flops;
+      return flops;
     } finally {
       original.dispose();
     }
@@ -92,8 +92,7 @@ class CoTuningLearner extends MemberLearner {
   protected override penalty({ batch, features }: MemberStep): Penalty {
     const relationship = this.#relationship ?? failed();
     const loss = sourceLoss(this.#source.forward(features), batch.targets, relationship);
-    const flops = 2 * this.#source.weight.numel() * features.size(0);
-    return { loss: loss.mul(this.#choices.lambda), logs: { source: loss.item() }, flops };
+    return { loss: loss.mul(this.#choices.lambda), logs: { source: loss.item() } };
   }
 
   override dispose(): void {

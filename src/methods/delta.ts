@@ -18,6 +18,7 @@ import {
   ConfigError,
   cat,
   disposeTree,
+  FlopMeter,
   inferenceMode,
   noGrad,
   scope,
@@ -130,11 +131,7 @@ class DeltaLearner extends MemberLearner {
         return parts.reduce((sum, next) => sum.add(next));
       }),
     );
-    return {
-      loss: loss.mul(this.#alpha),
-      logs: { distance: loss.item() },
-      forwardFlops: batch.images.size(0) * this.inferenceFlops,
-    };
+    return { loss: loss.mul(this.#alpha), logs: { distance: loss.item() } };
   }
 
   override predict(images: Tensor): ReturnType<MemberLearner["predict"]> {
@@ -170,11 +167,11 @@ async function deltaLearner(name: string, context: MethodContext, choices: Delta
   const { attention, flops } = await context.decide(`attention-${name}`, async () => {
     const { images, labels } = await someImages(context, choices.images);
     probe.eval();
-    const attention = attentionOf(probeAblation(probe, maps, context.task, images, labels), places);
-    const runs = 1 + places.reduce((sum, place) => sum + place.channels, 0);
-    const flops = runs * images.size(0) * member.flops;
+    const meter = new FlopMeter();
+    const lossWithout = probeAblation(probe, maps, context.task, images, labels);
+    const attention = meter.count(() => attentionOf(lossWithout, places));
     disposeTree([images, labels]);
-    return { attention, flops };
+    return { attention, flops: meter.total };
   });
   context.spend(flops);
   return new DeltaLearner(member, context, { probe, maps, places, attention }, choices.alpha);

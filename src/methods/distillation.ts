@@ -52,12 +52,7 @@ class StudentLearner extends MemberLearner {
     const { temperature, weight } = this.#lesson;
     const answers = noGrad(() => this.#teachers.map((teacher) => teacher.module.forward(batch.images)));
     const loss = multiTeacherLoss(logits, answers, temperature);
-    const cost = this.#teachers.reduce((sum, teacher) => sum + teacher.inferenceFlops, 0);
-    return {
-      loss: loss.mul(weight),
-      logs: { distillation: loss.item() },
-      forwardFlops: cost * batch.images.size(0),
-    };
+    return { loss: loss.mul(weight), logs: { distillation: loss.item() } };
   }
 }
 

@@ -57,11 +57,6 @@ export class Flow extends Module {
       student.mul(shares.select(0, 0)),
     );
   }
-
-  /** FLOPs of one image. */
-  get flops(): number {
-    return this.#transforms.reduce((sum, layer) => sum + 2 * layer.weight.numel(), 0);
-  }
 }
 
 /** What is left of the teachers' influence: falls linearly from 1 to 0 at the part `independence` of training. */
@@ -102,16 +97,8 @@ class FlowLearner extends MemberLearner {
     const student = logShares.select(0, 0);
     const kept = distillationLoss(alone, together.detach());
     const loss = task.add(student.mul(-dependency * progress)).add(kept.mul(stability));
-    const n = batch.images.size(0);
-    const memberFlops = n * this.member.flops;
-    const teacherFlops = n * this.#teachers.reduce((sum, teacher) => sum + teacher.flops, 0);
-    return {
-      loss,
-      logs: { task: task.item(), stability: kept.item(), dependence: 1 - Math.exp(student.item()) },
-      flops: memberFlops + n * this.#flow.flops,
-      memberFlops,
-      forwardFlops: teacherFlops,
-    };
+    const logs = { task: task.item(), stability: kept.item(), dependence: 1 - Math.exp(student.item()) };
+    return { loss, logs };
   }
 
   override dispose(): void {

@@ -21,8 +21,7 @@ export class LinearProbe extends MemberLearner {
     this.member.backbone.eval();
     const features = noGrad(() => this.module.features(batch.images));
     const loss = this.task.rowLoss(this.module.head.forward(features), batch.targets).mean();
-    const forwardFlops = batch.images.size(0) * this.member.flops;
-    return { loss, logs: {}, flops: 0, memberFlops: 0, forwardFlops };
+    return { loss, logs: {} };
   }
 }
 

@@ -2,7 +2,7 @@
 import type { HubMember } from "../hub/index.ts";
 import { Linear, Module, Standardize } from "../nn/index.ts";
 import type { StoredFeatures } from "../pathway/index.ts";
-import { RandomStreams, type Tensor } from "../torch/index.ts";
+import { countFlops, RandomStreams, scope, type Tensor, zeros } from "../torch/index.ts";
 import {
   type Kept,
   type Learner,
@@ -12,6 +12,12 @@ import {
   type Task,
   type TrainBatch,
 } from "../train/index.ts";
+
+/** FLOPs of a head for the features of one image. */
+export function headFlops(head: Linear): number {
+  const { shape, device } = head.weight;
+  return scope(() => countFlops(() => head.forward(zeros([1, shape[1] ?? 0], { device }))));
+}
 
 /** A member and its head: images [n, 3, H, W] in [0, 1] to logits [n, C]. */
 export class MemberWithHead extends Module {
@@ -69,10 +75,6 @@ export interface Penalty {
   /** A scalar, with its weight. */
   loss: Tensor;
   logs: Record<string, number>;
-  /** Forward FLOPs of what the gradient goes back through. */
-  flops?: number;
-  /** FLOPs of what it does not, such as teachers. */
-  forwardFlops?: number;
 }
 
 export class MemberLearner implements Learner {
@@ -80,7 +82,6 @@ export class MemberLearner implements Learner {
   readonly streams: RandomStreams;
   readonly backbones: readonly Module[];
   readonly memberNames: readonly string[];
-  readonly inferenceFlops: number;
   protected readonly member: HubMember;
   protected readonly task: Task;
 
@@ -89,7 +90,6 @@ export class MemberLearner implements Learner {
     this.module = new MemberWithHead(member, task.outputs, this.streams);
     this.backbones = [member.backbone];
     this.memberNames = [member.name];
-    this.inferenceFlops = member.flops;
     this.member = member;
     this.task = task;
   }
@@ -98,6 +98,10 @@ export class MemberLearner implements Learner {
   get parameters(): number {
     const parts = [...this.member.backbone.parameters(), ...this.module.head.parameters()];
     return parts.reduce((sum, parameter) => sum + parameter.numel(), 0);
+  }
+
+  get inferenceFlops(): number {
+    return this.member.flops + headFlops(this.module.head);
   }
 
   parameterGroups(): { backbone: Tensor[]; newLayers: Tensor[]; generator: Tensor[] } {
@@ -122,16 +126,9 @@ export class MemberLearner implements Learner {
     const features = this.module.features(batch.images, batch.features);
     const logits = this.module.head.forward(features);
     const task = this.task.rowLoss(logits, batch.targets).mean();
-    const memberFlops = batch.features ? 0 : batch.images.size(0) * this.member.flops;
     const penalty = this.penalty({ batch, features, logits, progress });
-    if (!penalty) return { loss: task, logs: {}, flops: memberFlops, memberFlops };
-    return {
-      loss: task.add(penalty.loss),
-      logs: { task: task.item(), ...penalty.logs },
-      flops: memberFlops + (penalty.flops ?? 0),
-      memberFlops,
-      forwardFlops: penalty.forwardFlops ?? 0,
-    };
+    if (!penalty) return { loss: task, logs: {} };
+    return { loss: task.add(penalty.loss), logs: { task: task.item(), ...penalty.logs } };
   }
 
   predict(images: Tensor, stored?: StoredFeatures): Prediction {

@@ -1,8 +1,9 @@
 /** Hub-Pathway as a learner of the training loop. */
 import { HubMember } from "../hub/index.ts";
-import type { Module, Standardize } from "../nn/index.ts";
+import { evaluating } from "../models/index.ts";
+import type { Linear, Module, Standardize } from "../nn/index.ts";
 import { HubPathway, type PathwayConfig, type PathwayMember, type StoredFeatures } from "../pathway/index.ts";
-import { inferenceMode, noGrad, RandomStreams, scope, type Tensor, tensor } from "../torch/index.ts";
+import { countFlops, inferenceMode, noGrad, RandomStreams, scope, type Tensor, tensor, zeros } from "../torch/index.ts";
 import {
   type BatchSource,
   forEachBatch,
@@ -15,6 +16,7 @@ import {
   type TrainBatch,
   type Variant,
 } from "../train/index.ts";
+import { headFlops } from "./member-learner.ts";
 
 export interface PathwayLearnerOptions {
   members: readonly PathwayMember[];
@@ -43,9 +45,8 @@ export class PathwayLearner implements Learner {
   readonly #task: Task;
   readonly #fresh: boolean;
   readonly #seed: number;
-  readonly #generatorFlops: number;
-  /** Of the frozen first stages that the generator shares with a member, for one image. */
-  readonly #stemFlops: number;
+  readonly #imageSize: number;
+  #flops: { generator: number; members: number[] } | undefined;
   #isStandardized = false;
   /** Activated models in evaluation; may be set to another cost than trained for. */
   k: number;
@@ -69,8 +70,7 @@ export class PathwayLearner implements Learner {
     });
     this.k = this.module.config.k;
     this.module.temperature();
-    this.#generatorFlops = this.module.isRandom ? 0 : this.module.generator.flops(options.imageSize);
-    this.#stemFlops = this.module.isRandom ? 0 : this.module.generator.stemFlops(options.imageSize);
+    this.#imageSize = options.imageSize;
   }
 
   /** Members that are kept. */
@@ -84,13 +84,26 @@ export class PathwayLearner implements Learner {
 
   /** Mean over the members: what is really used depends on the routes, which `pathwayFlops` counts. */
   get inferenceFlops(): number {
-    const mean = this.#present.reduce((sum, i) => sum + (this.#members[i]?.flops ?? 0), 0) / this.#present.length;
-    return this.#generatorFlops + this.#stemFlops + this.k * mean;
+    const shares = this.#members.map((_, i) => (this.#present.includes(i) ? 1 / this.#present.length : 0));
+    return this.pathwayFlops(shares);
   }
 
   pathwayFlops(shares: readonly number[], k = this.k): number {
-    const mean = shares.reduce((sum, p, i) => sum + p * (this.#members[i]?.flops ?? 0), 0);
-    return this.#generatorFlops + this.#stemFlops + k * mean;
+    this.#flops ??= this.#measure();
+    const { generator, members } = this.#flops;
+    return generator + k * shares.reduce((sum, p, i) => sum + (p > 0 ? p * (members[i] ?? 0) : 0), 0);
+  }
+
+  /** FLOPs of one blank image in the generator, and in each member with its head. */
+  #measure(): { generator: number; members: number[] } {
+    const { generator, heads, isRandom } = this.module;
+    const side = this.#imageSize;
+    const device = heads[0]?.weight.device;
+    const score = () => countFlops(() => inferenceMode(() => generator.forward(zeros([1, 3, side, side], { device }))));
+    return {
+      generator: isRandom ? 0 : scope(() => evaluating(generator, score)),
+      members: this.#members.map(({ flops }, i) => flops + headFlops(heads[i] as Linear)),
+    };
   }
 
   parameterGroups(): { backbone: Tensor[]; newLayers: Tensor[]; generator: Tensor[] } {
@@ -123,14 +136,9 @@ export class PathwayLearner implements Learner {
       (logits, rows) => this.#task.rowLoss(logits, rows ? batch.targets.index_select(0, rows) : batch.targets),
       progress,
     );
-    const rows = routing.rows.map((own) => own.length);
-    const computed = batch.features ? 0 : rows.reduce((sum, n, i) => sum + n * (this.#members[i]?.flops ?? 0), 0);
     return {
       loss: losses.total,
-      rows,
-      flops: computed + batch.images.size(0) * this.#generatorFlops,
-      memberFlops: computed,
-      forwardFlops: batch.images.size(0) * this.#stemFlops,
+      rows: routing.rows.map((own) => own.length),
       logs: {
         task: losses.task.item(),
         exploration: losses.exploration.item(),

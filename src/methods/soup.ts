@@ -11,7 +11,7 @@
  */
 import { z } from "zod";
 import { BatchNorm2d, BatchNormRecalibration } from "../nn/index.ts";
-import { ensureResident, noGrad, scope, type Tensor, tensor } from "../torch/index.ts";
+import { ensureResident, FlopMeter, noGrad, scope, type Tensor, tensor } from "../torch/index.ts";
 import { forEachBatch, type Method, type MethodContext } from "../train/index.ts";
 import { defaultsOf, member, parseChoices, requireMembers } from "./choices.ts";
 import { memberLearner } from "./fine-tune.ts";
@@ -74,8 +74,8 @@ export async function greedyRecipe(
 class Pot {
   readonly learner: MemberLearner;
   readonly #context: MethodContext;
-  /** FLOPs of all estimations of BatchNorm statistics so far. */
-  flops = 0;
+  /** Counts all estimations of BatchNorm statistics. */
+  readonly meter = new FlopMeter();
 
   constructor(name: string, context: MethodContext) {
     this.learner = memberLearner(name, context);
@@ -94,8 +94,7 @@ class Pot {
     const recalibration = new BatchNormRecalibration(backbone);
     const { data, signal } = this.#context;
     await forEachBatch(data.train.epoch(0, 0), { work: "BatchNorm statistics", signal }, ({ images }) => {
-      recalibration.observe(() => this.learner.features(0, images));
-      this.flops += images.size(0) * this.learner.inferenceFlops;
+      this.meter.count(() => recalibration.observe(() => this.learner.features(0, images)));
     });
     recalibration.finish();
   }
@@ -145,7 +144,7 @@ export const soup: Method = {
       const chosen = recipe === "uniform" ? [...ingredients.keys()] : await choose(context, ingredients, pot);
       pot.fill(chosen.map((i) => ingredients[i] as MemberLearner));
       if (chosen.length > 1) await pot.estimateStatistics();
-      return { chosen, statistics: pot.statistics(), flops: pot.flops };
+      return { chosen, statistics: pot.statistics(), flops: pot.meter.total };
     });
     context.spend(flops);
     pot.fill(chosen.map((i) => ingredients[i] as MemberLearner));

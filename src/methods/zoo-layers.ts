@@ -62,15 +62,10 @@ class Gate extends Module {
 /** One layer's place in all networks. The first network's forward pass comes here instead of to its own layer. */
 export abstract class ZooLayer extends Module {
   readonly gate: Gate;
-  readonly flopsPerImage: number;
-  readonly flopsPerBatch: number;
 
-  protected constructor(channels: number, m: number, elements: number, alignment: number, options: ZooOptions) {
+  protected constructor(channels: number, m: number, options: ZooOptions) {
     super();
     this.gate = this.module("gate", new Gate(channels, m, options));
-    const mixing = 2 * m * elements;
-    this.flopsPerImage = 2 * channels * m + (options.lite ? 0 : mixing);
-    this.flopsPerBatch = alignment + (options.lite ? mixing : 0);
   }
 
   /** Parameters of the layer for given gates [1, m], by their names in a network. */
@@ -91,10 +86,8 @@ export class ZooConv2d extends ZooLayer {
 
   constructor(parts: readonly Conv2d[], options: ZooOptions) {
     const [out = 0, perGroup = 0] = parts[0]?.weight.shape ?? [];
-    const elements = (parts[0]?.weight.numel() ?? 0) + (parts[0]?.bias?.numel() ?? 0);
-    const m = parts.length;
     const groups = parts[0]?.groups ?? 1;
-    super(perGroup * groups, m, elements, (2 * m * out * elements) / groups, options);
+    super(perGroup * groups, parts.length, options);
     this.#parts = parts;
     const identity = () => scope(() => ops.repeat(eye(out / groups), [groups, 1, 1]));
     this.#alignments = parts.map((_, i) => this.parameter(`alignments.${i}`, identity()));
@@ -194,7 +187,7 @@ export class ZooBatchNorm2d extends ZooLayer {
 
   constructor(parts: readonly BatchNorm2d[], options: ZooOptions) {
     const channels = parts[0]?.weight.numel() ?? 0;
-    super(channels, parts.length, 2 * channels, 0, options);
+    super(channels, parts.length, options);
     this.#parts = parts;
     const first = parts[0] as BatchNorm2d;
     scope(() =>

@@ -17,8 +17,18 @@
 import { z } from "zod";
 import type { HubManifest, HubMember } from "../hub/index.ts";
 import { loadMembers } from "../hub/index.ts";
+import { evaluating } from "../models/index.ts";
 import { BatchNorm2d, Conv2d, Linear, Module } from "../nn/index.ts";
-import { ConfigError, noGrad, RandomStreams, scope, type Tensor } from "../torch/index.ts";
+import {
+  ConfigError,
+  countFlops,
+  inferenceMode,
+  noGrad,
+  RandomStreams,
+  scope,
+  type Tensor,
+  zeros,
+} from "../torch/index.ts";
 import {
   type Kept,
   type Learner,
@@ -109,8 +119,7 @@ export class ZooLearner implements Learner {
   readonly streams: RandomStreams;
   readonly backbones: readonly Module[];
   readonly memberNames: readonly string[];
-  readonly inferenceFlops: number;
-  readonly #flops: { image: number; batch: number };
+  #inferenceFlops: number | undefined;
   readonly #members: readonly HubMember[];
   readonly #task: Task;
 
@@ -122,13 +131,22 @@ export class ZooLearner implements Learner {
     const first = members[0] as HubMember;
     this.backbones = [first.backbone];
     this.memberNames = members.map((member) => member.name);
-    const layers = [...this.module.layers.values()];
-    this.#flops = {
-      image: first.flops + layers.reduce((sum, layer) => sum + layer.flopsPerImage, 0),
-      batch: layers.reduce((sum, layer) => sum + layer.flopsPerBatch, 0),
-    };
-    // Alignment, and in the lite form aggregation, is done once for all images.
-    this.inferenceFlops = lite ? first.flops : this.#flops.image;
+  }
+
+  /** What one more image takes: alignment, and in the lite form aggregation, is done once for all images. */
+  get inferenceFlops(): number {
+    this.#inferenceFlops ??= evaluating(this.module, () => {
+      this.#passFlops(1);
+      return this.#passFlops(2) - this.#passFlops(1);
+    });
+    return this.#inferenceFlops;
+  }
+
+  #passFlops(n: number): number {
+    const { size } = (this.#members[0] as HubMember).entry.input;
+    const { device } = this.module.head.weight;
+    const pass = () => inferenceMode(() => this.module.forward(zeros([n, 3, size, size], { device })));
+    return scope(() => countFlops(pass));
   }
 
   get parameters(): number {
@@ -146,13 +164,12 @@ export class ZooLearner implements Learner {
   }
 
   featureFlops(_backbone: number): number {
-    return this.#flops.image;
+    return this.inferenceFlops;
   }
 
   step(batch: TrainBatch): StepResult {
     const loss = this.#task.rowLoss(this.module.forward(batch.images), batch.targets).mean();
-    const flops = batch.images.size(0) * this.#flops.image + this.#flops.batch;
-    return { loss, logs: {}, flops, memberFlops: flops };
+    return { loss, logs: {} };
   }
 
   predict(images: Tensor): Prediction {

@@ -3,7 +3,7 @@
  * B batch, m models, H features of the generator.
  */
 import { BatchNorm2d, Conv2d, Linear, Module } from "../nn/index.ts";
-import { autocast, countFlops, full, type Generator, noGrad, ops, scope, type Tensor, zeros } from "../torch/index.ts";
+import { autocast, full, type Generator, noGrad, ops, scope, type Tensor } from "../torch/index.ts";
 
 export interface Scores {
   /** u, [B, m]: the scores without noise. */
@@ -88,23 +88,6 @@ export class PathwayGenerator extends Module {
         return { scores: this.#score.forward(h), noiseScale };
       }),
     );
-  }
-
-  /** FLOPs of one image of the given side (a multiply-add counts as two) that a gradient passes through. */
-  flops(side: number): number {
-    let size = Math.min(side, this.size);
-    let total = 0;
-    for (const { conv } of this.#stages) {
-      size = Math.ceil(size / 2);
-      total += 2 * size * size * conv.weight.numel();
-    }
-    return total + 2 * (this.#hidden.weight.numel() + this.#score.weight.numel());
-  }
-
-  /** FLOPs of first stages that are not trained, for one image of the given side. */
-  stemFlops(side: number): number {
-    const device = this.#hidden.weight.device;
-    return this.#stem ? scope(() => countFlops(() => this.#still(zeros([1, 3, side, side], { device })))) : 0;
   }
 
   #still(images: Tensor): Tensor {

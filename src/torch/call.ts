@@ -23,9 +23,9 @@ export function setCallHook(next: CallHook | undefined): CallHook | undefined {
   return previous;
 }
 
-/** Shows calls to the hook that libtorch made itself, such as those of a program; they are only asked for if there is one. */
-export function showCalls(calls: () => readonly (readonly [string, readonly unknown[], unknown])[]): void {
-  if (hook) for (const [name, args, result] of calls()) hook(name, args, result);
+/** Shows the hook a call that no operator of the library makes, such as the run of a program. */
+export function showCall(name: string, args: readonly unknown[], result: unknown): void {
+  hook?.(name, args, result);
 }
 
 /** tensor.ts hands its constructor over here, so that call.ts need not import it. */

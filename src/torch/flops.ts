@@ -1,9 +1,12 @@
-/** FLOPs of whatever runs, by watching every operator call: matrix products, convolutions and attention. */
+/** FLOPs of whatever runs, by watching every operator call: matrix products, convolutions, attention and decompositions. */
 import { setCallHook } from "./call.ts";
+import { scope } from "./scope.ts";
+import { Script } from "./script.ts";
 import { Tensor } from "./tensor.ts";
 
 const product = (sizes: readonly number[]): number => sizes.reduce((a, b) => a * b, 1);
 
+/** Multiply-adds of a call. */
 type Rule = (result: Tensor, args: readonly unknown[]) => number;
 
 /** Each output element of a convolution sums over one filter, weight.numel() / out channels. */
@@ -28,38 +31,95 @@ const attention: Rule = (result, [query, key]) =>
     ? product(query.shape) * key.size(-2) + product(result.shape) * key.size(-2)
     : 0;
 
-const rules: Record<string, Rule> = {
-  "aten::conv1d": convolution,
-  "aten::conv2d": convolution,
-  "aten::conv2d.padding": convolution,
-  "aten::conv3d": convolution,
-  "aten::convolution": (result, args) => (args[6] === true ? transposed : convolution)(result, args),
-  "aten::conv_transpose1d": transposed,
-  "aten::conv_transpose2d.input": transposed,
-  "aten::conv_transpose3d.input": transposed,
-  "aten::linear": matrices(0),
-  "aten::matmul": matrices(0),
-  "aten::mm": matrices(0),
-  "aten::bmm": matrices(0),
-  "aten::addmm": matrices(1),
-  "aten::baddbmm": matrices(1),
-  "aten::scaled_dot_product_attention": attention,
+/** Thin decomposition of [n, d] (Golub & Van Loan, Matrix Computations, 2013, figure 8.6.1, R-SVD). */
+const decomposition: Rule = (_result, [x]) => {
+  const [n, d] = x instanceof Tensor ? [x.size(-2), x.size(-1)] : [0, 0];
+  const [long, short] = [Math.max(n, d), Math.min(n, d)];
+  return 3 * long * short ** 2 + 10 * short ** 3;
 };
 
+/** Multiply-adds of programs for one row of each shape: looking into a program takes a run of its own. */
+const programs = new WeakMap<Script, Map<string, number>>();
+
+const program: Rule = (_result, [script, x]) => {
+  if (!(script instanceof Script && x instanceof Tensor)) return 0;
+  const known = programs.get(script) ?? new Map<string, number>();
+  programs.set(script, known);
+  const shape = x.shape.slice(1).join();
+  const perRow = known.get(shape) ?? multiplyAddsOfRow(script, x);
+  known.set(shape, perRow);
+  return perRow * x.size(0);
+};
+
+function multiplyAddsOfRow(script: Script, x: Tensor): number {
+  return scope(() =>
+    script.calls(x.narrow(0, 0, 1)).reduce((sum, [name, args, result]) => sum + multiplyAdds(name, args, result), 0),
+  );
+}
+
+const rules = new Map<string, Rule>([
+  ["aten::conv1d", convolution],
+  ["aten::conv2d", convolution],
+  ["aten::conv2d.padding", convolution],
+  ["aten::conv3d", convolution],
+  ["aten::convolution", (result, args) => (args[6] === true ? transposed : convolution)(result, args)],
+  ["aten::conv_transpose1d", transposed],
+  ["aten::conv_transpose2d.input", transposed],
+  ["aten::conv_transpose3d.input", transposed],
+  ["aten::linear", matrices(0)],
+  ["aten::matmul", matrices(0)],
+  ["aten::mm", matrices(0)],
+  ["aten::bmm", matrices(0)],
+  ["aten::addmm", matrices(1)],
+  ["aten::baddbmm", matrices(1)],
+  ["aten::scaled_dot_product_attention", attention],
+  ["aten::linalg_svd", decomposition],
+  ["script::forward", program],
+]);
+
+function multiplyAdds(operator: string, args: readonly unknown[], result: unknown): number {
+  const rule = rules.get(operator);
+  if (!rule) return 0;
+  const first = Array.isArray(result) ? result[0] : result;
+  return first instanceof Tensor ? rule(first, args) : 0;
+}
+
 /**
- * FLOPs of everything that `fn` calls: twice the multiply-adds of convolutions, matrix products and attention;
- * element-wise work is not counted. Operators that libtorch calls inside others are not seen.
+ * Running count of the FLOPs of what is called: twice the multiply-adds; element-wise work is not counted. Operators that
+ * libtorch calls inside others are not seen.
  */
-export function countFlops(fn: () => unknown): number {
-  let total = 0;
-  const before = setCallHook((operator, args, result) => {
-    if (result instanceof Tensor) total += 2 * (rules[operator]?.(result, args) ?? 0);
-    before?.(operator, args, result);
-  });
-  try {
-    fn();
-  } finally {
-    setCallHook(before);
+export class FlopMeter {
+  total = 0;
+  readonly #training: number;
+
+  /** @param training factor of a product that a gradient goes back through: 3 counts two products in the backward pass */
+  constructor(training = 1) {
+    this.#training = training;
   }
-  return total;
+
+  /** Runs `fn`, which must not be asynchronous, and counts what it calls. */
+  count<T>(fn: () => T): T {
+    const before = setCallHook((operator, args, result) => {
+      const products = multiplyAdds(operator, args, result);
+      if (products > 0) this.total += 2 * products * (isTrained(result) ? this.#training : 1);
+      before?.(operator, args, result);
+    });
+    try {
+      return fn();
+    } finally {
+      setCallHook(before);
+    }
+  }
+}
+
+function isTrained(result: unknown): boolean {
+  const first = Array.isArray(result) ? result[0] : result;
+  return first instanceof Tensor && first.requires_grad;
+}
+
+/** FLOPs of everything that `fn` calls, forward alone. */
+export function countFlops(fn: () => unknown): number {
+  const meter = new FlopMeter();
+  meter.count(fn);
+  return meter.total;
 }

@@ -30,7 +30,7 @@ export {
   where,
   zeros,
 } from "./factories.ts";
-export { countFlops } from "./flops.ts";
+export { countFlops, FlopMeter } from "./flops.ts";
 export { Generator } from "./generator.ts";
 export { hashKeys, keyedRandom, shuffled } from "./keyed-random.ts";
 export { findDevice, getNumThreads, loadedLibrary, memory, setNumThreads, trimMemory } from "./library.ts";

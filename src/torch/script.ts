@@ -1,7 +1,7 @@
 /** TorchScript programs, run by libtorch's own interpreter. They can do whatever libtorch can, files included. */
-import { showCalls } from "./call.ts";
+import { showCall } from "./call.ts";
 import { type Handle, native } from "./native.ts";
-import { Owned, scope } from "./scope.ts";
+import { Owned } from "./scope.ts";
 import { Tensor } from "./tensor.ts";
 
 /** A loaded program in evaluation mode. Its tensors can be trained; its code cannot be looked into. */
@@ -22,17 +22,18 @@ export class Script extends Owned {
   }
 
   /**
-   * Calls `forward` with one tensor; the hook on calls sees the operators that the program calls, tensors and truth values
-   * among their arguments.
+   * Calls `forward` with one tensor; the hook on calls sees the call `script::forward` with the program and the tensor, and
+   * may look into it with `calls`.
    * @throws Error when the program fails or returns anything but a tensor
    */
   forward(x: Tensor): Tensor {
-    scope(() => showCalls(() => this.#calls(x)));
-    return new Tensor(native.runScript(this.handle, x.handle));
+    const result = new Tensor(native.runScript(this.handle, x.handle));
+    showCall("script::forward", [this, x], result);
+    return result;
   }
 
-  /** A run of its own: which operators are called, with what, and what they give. */
-  #calls(x: Tensor): [string, unknown[], unknown][] {
+  /** A run of its own: operators that the program calls, with tensors and truth values among their arguments, and results. */
+  calls(x: Tensor): [string, unknown[], unknown][] {
     const wrap = (value: Handle | boolean | undefined): unknown =>
       typeof value === "object" ? new Tensor(value) : value;
     return native

@@ -24,12 +24,6 @@ export interface StepResult {
   logs: Record<string, number>;
   /** Rows that each model computed, when the learner routes. */
   rows?: number[];
-  /** Forward FLOPs of this step. */
-  flops: number;
-  /** What of them the backbones took. */
-  memberFlops: number;
-  /** FLOPs of passes that no gradient goes back through, such as those of teachers; none when left out. */
-  forwardFlops?: number;
 }
 
 export interface Prediction {
@@ -85,7 +79,7 @@ export interface Learner extends Predictor {
   readonly backbones: readonly Module[];
   /** Features of images by one of the backbones. */
   features(backbone: number, images: Tensor): Tensor;
-  /** Forward FLOPs of that for one image. */
+  /** FLOPs of that for one image, as they were counted when the backbone was loaded. */
   featureFlops(backbone: number): number;
   /** Constants of the features of each backbone, which frozen ones get: made, and part of the state, from the first call on. */
   standardizers?(): readonly Standardize[];

@@ -4,7 +4,16 @@
  */
 import { type Hub, type HubMember, loadMember, type MemberEntry } from "../hub/index.ts";
 import { type MemberOutputs, type RankingScore, rankingScores, type ScoreKey } from "../ranking/index.ts";
-import { ConfigError, cat, disposeTree, inferenceMode, scope, type Tensor, UserError } from "../torch/index.ts";
+import {
+  ConfigError,
+  cat,
+  disposeTree,
+  FlopMeter,
+  inferenceMode,
+  scope,
+  type Tensor,
+  UserError,
+} from "../torch/index.ts";
 import { eventLoopTurn, forEachBatch, throwIfAborted } from "./batches.ts";
 import type { Batch, BatchSource, TaskData } from "./data.ts";
 
@@ -104,7 +113,7 @@ async function memberOutputs(
     const total = Math.min(data.counts.train, request.limit ?? data.counts.train);
     const onBatch = (done: number) => request.onProgress?.(done, total);
     const pass = await passOf(member, data.open("train", request.limit), onBatch, request.signal);
-    return { ...pass, classes: data.classes.length, flops: total * member.flops };
+    return { ...pass, classes: data.classes.length };
   } finally {
     member.dispose();
   }
@@ -116,19 +125,21 @@ export async function passOf(
   batches: BatchSource,
   onBatch: (done: number) => void,
   signal?: AbortSignal,
-): Promise<Omit<MemberOutputs, "classes">> {
+): Promise<Omit<MemberOutputs, "classes"> & { flops: number }> {
+  const meter = new FlopMeter();
   const parts: { features: Tensor[]; logits: Tensor[] } = { features: [], logits: [] };
   const labels: number[] = [];
   member.backbone.eval();
   try {
     await forEachBatch(batches.epoch(0, 0), { work: "ranking", signal }, (batch) => {
-      const { features, logits } = outputsOf(member, batch);
+      const { features, logits } = meter.count(() => outputsOf(member, batch));
       parts.features.push(features);
       if (logits) parts.logits.push(logits);
       labels.push(...batch.labels);
       onBatch(labels.length);
     });
-    return { features: cat(parts.features), logits: parts.logits.length > 0 ? cat(parts.logits) : undefined, labels };
+    const logits = parts.logits.length > 0 ? cat(parts.logits) : undefined;
+    return { features: cat(parts.features), logits, labels, flops: meter.total };
   } finally {
     disposeTree(parts);
   }

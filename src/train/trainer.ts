@@ -2,7 +2,7 @@
 import { type Residency, setMemberBatchNorm } from "../hub/index.ts";
 import { BatchNormRecalibration, type Module } from "../nn/index.ts";
 import { AdamW, clipGradNorm, type Optimizer, SGD } from "../optim/index.ts";
-import { autocast, ConfigError, Interrupted, scope, type Tensor, UserError } from "../torch/index.ts";
+import { autocast, ConfigError, FlopMeter, Interrupted, scope, type Tensor, UserError } from "../torch/index.ts";
 import { eventLoopTurn, forEachBatch, throwIfAborted } from "./batches.ts";
 import {
   checkpointFiles,
@@ -237,9 +237,7 @@ async function steps(run: Run, baseRates: readonly number[], saving: { last: num
       position.step += 1;
       const seconds = (performance.now() - began) / 1000;
       position.seconds += seconds;
-      position.trainingFlops += trainingFactor * result.flops + (result.forwardFlops ?? 0);
-      // No gradient passes frozen members.
-      if (options.frozenViews !== undefined) position.trainingFlops -= (trainingFactor - 1) * result.memberFlops;
+      position.trainingFlops += result.flops;
       if (result.skipped) {
         skip(run, result, seconds);
       } else {
@@ -336,6 +334,8 @@ async function prepare(learner: Learner, position: Position): Promise<void> {
 
 interface StepOutcome extends Omit<StepResult, "loss"> {
   loss: number;
+  /** Forward, and backward where a gradient passes. */
+  flops: number;
   /** Whether the step was left out, because its loss or its gradient is not finite. */
   skipped: boolean;
   /** Name of the first member whose gradient is not finite, in a step that was left out. */
@@ -353,7 +353,10 @@ function trainStep(
   const enabled = options.precision === "bfloat16";
   const device = batch.images.device.split(":")[0] ?? "cpu";
   const forward = () => learner.step(batch, progress);
-  const { loss, ...rest } = scope(() => (enabled ? autocast({ device, dtype: "bfloat16" }, forward) : forward()));
+  const meter = new FlopMeter(trainingFactor);
+  const { loss, ...rest } = meter.count(() =>
+    scope(() => (enabled ? autocast({ device, dtype: "bfloat16" }, forward) : forward())),
+  );
   using owned = loss;
   return scope(() => {
     owned.backward();
@@ -364,7 +367,7 @@ function trainStep(
     const broken = skipped ? brokenMember(learner) : undefined;
     if (!skipped) optimizer.step();
     optimizer.zeroGrad();
-    return { ...rest, loss: value, skipped, broken };
+    return { ...rest, loss: value, flops: meter.total, skipped, broken };
   });
 }
 

@@ -37,7 +37,7 @@ export class LineLearner implements Learner {
   step() {
     this.steps += 1;
     const loss = this.module.weight.mul(slope).add(this.module.bias).sum();
-    return { loss, logs: {}, flops: 1, memberFlops: 0 };
+    return { loss, logs: {} };
   }
   eval(): void {}
   dispose(): void {

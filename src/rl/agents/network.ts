@@ -32,8 +32,6 @@ export interface TrainedNetwork {
   readonly streams: RandomStreams;
   /** The models that routes choose from; none where there are no routes. */
   readonly memberNames: readonly string[];
-  /** FLOPs of one observation. */
-  readonly flops: number;
   /** Outputs for observations [n, C, H, W]. @param progress done part of training, 0 … 1; as in evaluation when left out */
   act(x: Tensor, progress?: number): Acted;
   /**
@@ -74,13 +72,11 @@ export class PlainNetwork implements TrainedNetwork {
   readonly module: HeadedNetwork;
   readonly streams: RandomStreams;
   readonly memberNames: readonly string[] = [];
-  readonly flops: number;
 
   constructor(network: ObservationNetwork, options: PlainOptions) {
     const { outputs, kind, streams, pretrained = false } = options;
     const generator = streams.stream("init");
     this.streams = streams;
-    this.flops = network.flops();
     this.module = new HeadedNetwork(network, outputs, generator);
     if (kind === "action-values") return;
     if (!pretrained) orthogonalLayers(network, generator);

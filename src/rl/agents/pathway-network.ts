@@ -48,7 +48,6 @@ export class PathwayNetwork implements TrainedNetwork {
   readonly module: HubPathway;
   readonly streams: RandomStreams;
   readonly memberNames: readonly string[];
-  readonly flops: number;
   readonly #members: readonly AgentMember[];
   readonly #memberRate: number;
 
@@ -67,9 +66,6 @@ export class PathwayNetwork implements TrainedNetwork {
     // Without gradients: they would count in the norm that is clipped.
     if (options.memberRate === 0) for (const { backbone } of members) backbone.requiresGrad_(false);
     prepareGenerator(this.module.generator, streams.stream("init"));
-    const mean = members.reduce((sum, member) => sum + member.flops, 0) / members.length;
-    const generator = this.module.isRandom ? 0 : this.module.generator.flops(side);
-    this.flops = generator + this.module.config.k * mean;
     if (kind === "action-values") return;
     for (const head of this.#heads()) policyHead(head, streams.stream("init"));
   }

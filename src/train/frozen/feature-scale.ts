@@ -1,6 +1,6 @@
 /** What the heads of frozen members need to be comparable: features of one size. n images, d features. */
 import type { Standardize } from "../../nn/index.ts";
-import { disposeTree, inferenceMode, scope, type Tensor, zeros } from "../../torch/index.ts";
+import { disposeTree, FlopMeter, inferenceMode, scope, type Tensor, zeros } from "../../torch/index.ts";
 import { forEachBatch } from "../batches.ts";
 import type { BatchSource } from "../data.ts";
 import type { Learner } from "../learner.ts";
@@ -24,7 +24,7 @@ export async function scaleFeatures(learner: Learner, batches: BatchSource, sign
   const standardizers = learner.standardizers?.() ?? [];
   if (standardizers.length === 0) return 0;
   const sums = standardizers.map(({ mean }) => new Moments(mean));
-  let flops = 0;
+  const meter = new FlopMeter();
   try {
     for (const backbone of learner.backbones) backbone.eval();
     await forEachBatch(batches.epoch(0, 0), { work: "scaling of features", signal }, (batch) => {
@@ -32,14 +32,13 @@ export async function scaleFeatures(learner: Learner, batches: BatchSource, sign
         inferenceMode(() => {
           for (const [i, sum] of sums.entries()) {
             const stored = batch.features?.(learner.memberNames[i] ?? "");
-            if (!stored) flops += batch.images.size(0) * learner.featureFlops(i);
-            sum.add(stored ?? learner.features(i, batch.images));
+            sum.add(stored ?? meter.count(() => learner.features(i, batch.images)));
           }
         }),
       );
     });
     for (const [i, sum] of sums.entries()) sum.settle(standardizers[i]);
-    return flops;
+    return meter.total;
   } finally {
     disposeTree(sums.map((sum) => [sum.first, sum.second]));
   }

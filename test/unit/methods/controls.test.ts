@@ -41,9 +41,10 @@ test("a linear probe leaves its member exactly as the hub has it, and costs one 
   const own = request("probe", "linear-probe", { choices: { member: "first" } });
   const run = await trainRun(own);
   const { backbones, inferenceFlops } = run.predictor as MemberLearner;
+  const head = 2 * 16 * 3;
   const weights = [...(backbones[0]?.stateDict().values() ?? [])].map((tensor) => tensor.toNumbers());
   assert.deepEqual(weights, weightsOf(own.hub, "first"));
-  assert.equal(run.trainingFlops, 3 * run.data.counts.train * inferenceFlops);
+  assert.equal(run.trainingFlops, 3 * run.data.counts.train * (inferenceFlops + 2 * head));
   run.predictor.dispose();
   run.data.dispose();
 });
@@ -99,7 +100,7 @@ test("first stages that the generator shares with a member are paid for, forward
   const stem = 2 * 12 * 12 * 9 * (3 * 8 + 2 * 8 * 8);
   const choices = { k: 1, generatorKind: "member-stem", generatorWidth: 4, warmup: 0 };
   const run = await trainRun(request("stem", "hub-pathway", { choices }));
-  const own = 2 * (8 * 32 + 32 * 3);
+  const own = 2 * (8 * 32 + 32 * 3 + 16 * 3);
   assert.equal(run.predictor.inferenceFlops, stem + own + member.flops);
   assert.equal(run.trainingFlops, 3 * run.data.counts.train * (stem + 3 * (own + member.flops)));
   for (const part of [member, run.predictor, run.data]) part.dispose();

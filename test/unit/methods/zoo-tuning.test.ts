@@ -9,6 +9,7 @@ import { mergeInto, ZooLearner, zooTuning, zooTuningLite } from "../../../src/me
 import { Conv2d, Linear } from "../../../src/nn/index.ts";
 import {
   ConfigError,
+  countFlops,
   disposeTree,
   Generator,
   inferenceMode,
@@ -218,24 +219,20 @@ test("the lite form merges into one plain network with the same answers, at the 
   for (const part of [x, learner, plain]) part.dispose();
 });
 
-test("FLOPs count gates and aggregation for each image, alignment once a step", () => {
+test("FLOPs count gates and filters for each image, alignment once a step", () => {
   const learner = zoo();
   const member = load("first");
   const x = images(9);
   const targets = tensor([0, 1, 2, 0, 1, 2, 0, 1, 2], { dtype: "int64" });
-  const { flops } = scope(() => {
-    const { loss: _loss, ...rest } = learner.step({ images: x, targets });
-    return rest;
-  });
-  let [image, step] = [member.flops, 0];
+  const flops = scope(() => countFlops(() => learner.step({ images: x, targets })));
+  let [image, step] = [member.flops + 2 * member.featureWidth * 3, 0];
   for (const part of member.backbone.modules()) {
     const weight = part.stateDict().get("weight");
     if (part.children().size > 0 || !weight) continue;
     const convolution = weight.dim() === 4;
     const channels = convolution ? weight.size(1) : weight.numel();
-    const elements = convolution ? weight.numel() : 2 * weight.numel();
-    image += 2 * channels * 3 + 2 * 3 * elements;
-    if (convolution) step += 2 * 3 * weight.size(0) * elements;
+    image += 2 * channels * 3 + (convolution ? 2 * 3 * weight.numel() : 0);
+    if (convolution) step += 2 * 3 * weight.size(0) * weight.numel();
   }
   assert.equal(flops, 9 * image + step);
   assert.equal(learner.inferenceFlops, image);
