@@ -3,53 +3,9 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { z } from "zod";
 import { shown } from "../io/quoted.ts";
 import { ConfigError } from "../torch/errors.ts";
-import { settings } from "../train/setting.ts";
+import { type Form, formOf, must, settings } from "../torch/setting.ts";
 
 export type Shape = Readonly<Record<string, z.ZodType>>;
-
-/** The parts of a JSON schema that say what a value must be. */
-interface Form {
-  type?: string;
-  enum?: readonly unknown[];
-  const?: unknown;
-  default?: unknown;
-  anyOf?: readonly Form[];
-  minimum?: number;
-  maximum?: number;
-  exclusiveMinimum?: number;
-  exclusiveMaximum?: number;
-}
-
-const formOf = (schema: z.ZodType): Form => z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as Form;
-
-/** What a value must be, in words: "a whole number from 1 to 9". */
-export function must(schema: z.ZodType): string {
-  return settings.get(schema)?.must ?? inWords(formOf(schema));
-}
-
-function inWords(form: Form): string {
-  if (form.anyOf) return form.anyOf.map(inWords).join(" or ");
-  if (form.enum) return `one of ${form.enum.join(", ")}`;
-  if (form.const !== undefined) return String(form.const);
-  if (form.type === "boolean") return "true or false";
-  if (form.type !== "number" && form.type !== "integer") return "text";
-  const kind = form.type === "integer" ? "a whole number" : "a number";
-  const { exclusiveMinimum, exclusiveMaximum } = form;
-  const minimum = bounded(form.minimum);
-  const maximum = bounded(form.maximum);
-  if (minimum !== undefined && maximum !== undefined) return `${kind} from ${minimum} to ${maximum}`;
-  const limits = [
-    ...(exclusiveMinimum === undefined ? [] : [`above ${exclusiveMinimum}`]),
-    ...(minimum === undefined ? [] : [`of at least ${minimum}`]),
-    ...(exclusiveMaximum === undefined ? [] : [`below ${exclusiveMaximum}`]),
-    ...(maximum === undefined ? [] : [`at most ${maximum}`]),
-  ];
-  return limits.length === 0 ? kind : `${kind} ${limits.join(" and ")}`;
-}
-
-/** Whole numbers have limits of their own, which nobody needs to read. */
-const bounded = (value: number | undefined): number | undefined =>
-  value === undefined || Math.abs(value) >= Number.MAX_SAFE_INTEGER ? undefined : value;
 
 /** The argument parser of a flag. @throws InvalidArgumentError saying what the value must be */
 export function reader(schema: z.ZodType): (text: string, before: unknown) => unknown {

@@ -28,7 +28,7 @@ import { countProgress } from "./progress.ts";
 import { resolveSettings } from "./settings.ts";
 import { commandLine } from "./shell.ts";
 import { TrainProgress } from "./train-progress.ts";
-import { type TrainSettings, trainShape } from "./train-settings.ts";
+import { pathwayChoices, type TrainSettings, trainShape } from "./train-settings.ts";
 import { verdictLines } from "./verdict.ts";
 
 /** What was written on the command line; everything else has its default. */
@@ -223,10 +223,10 @@ const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false
 
 /** Choices of the method, of which several have a flag of their own. */
 function choices(settings: Partial<TrainSettings>): Record<string, unknown> {
-  const { member, k, aggregation, tau, noise, explorationWeight, explorationFade, prior } = settings;
-  const { exploitationWeight, beta, pathwayWarmup: warmup, allowedMembers, choice = {} } = settings;
-  const flags = { member, k, aggregation, tau, noise, explorationWeight, explorationFade, prior };
-  const own = present({ ...flags, exploitationWeight, beta, warmup, allowedMembers });
+  const { member, prior, preset, choice = {} } = settings;
+  // What is usual is left out, so that a run with it and one without are the same run.
+  const named = { member, prior, preset: preset === "default" ? undefined : preset };
+  const own = present({ ...named, ...pathwayChoices(settings) });
   const twice = Object.keys(choice).filter((name) => Object.hasOwn(own, name));
   if (twice.length > 0) throw new ConfigError(`${twice.join(", ")}: given by --choice and by an option of its own`);
   return { ...own, ...choice };

@@ -2,10 +2,11 @@
 import { z } from "zod";
 import type { AugmentName } from "../data/index.ts";
 import { starterHub } from "../hub/find-hub.ts";
+import { type PathwayConfig, type PresetName, pathwayShape, presets } from "../pathway/config.ts";
 import { scoreNames } from "../ranking/score-names.ts";
 import { mostThreads } from "../torch/environment.ts";
+import { type Setting, settings } from "../torch/setting.ts";
 import { requestedOptionShape } from "../train/options.ts";
-import { type Setting, settings } from "../train/setting.ts";
 import { choice, choiceHelp, deviceHelp, hubMemoryHelp, memory, memoryWords, trustHelp } from "./flags.ts";
 
 const augmentNames = Object.keys({
@@ -82,12 +83,15 @@ const methodShape = {
     value: "<name>",
     help: "what to train",
   }),
-  k: z.int().min(1).optional().register(settings, {
-    group: "Models",
-    value: "<n>",
-    help: "activated models for each image, at most the hub's",
-    usually: "2",
-  }),
+  preset: z
+    .enum(Object.keys(presets) as [PresetName, ...PresetName[]])
+    .optional()
+    .register(settings, {
+      group: "Models",
+      value: "<name>",
+      help: "choices of hub-pathway by a name; single choices go before them",
+      usually: "default",
+    }),
   member: text.optional().register(settings, {
     group: "Models",
     value: "<name>",
@@ -114,12 +118,6 @@ const methodShape = {
     help: "fixed views of each image for --freeze-members",
     usually: "4",
   }),
-  allowedMembers: z.int().min(1).optional().register(settings, {
-    group: "Models",
-    value: "<n>",
-    help: "models that one training step may touch",
-    usually: "8",
-  }),
   hubMemory: memory.optional().register(settings, {
     group: "Models",
     value: "<amount>",
@@ -128,44 +126,32 @@ const methodShape = {
   }),
 };
 
-/** Choices of the pathway; their ranges are the method's own (src/pathway/config.ts). */
-const pathwayShape = {
-  aggregation: text.optional().register(settings, {
-    group: "Pathways",
-    value: "<name>",
-    help: "how outputs are joined: logits, probabilities, features",
-    usually: "logits",
+/** Names of the pathway's choices as flags, and the other way round. */
+type FlagOf<N extends string> = N extends "warmup" ? "pathwayWarmup" : N;
+type PathwayFlags = {
+  [N in keyof typeof pathwayShape as FlagOf<N>]: z.ZodOptional<ReturnType<(typeof pathwayShape)[N]["unwrap"]>>;
+};
+
+/** Choices of the pathway that have flags. One that is not given is not recorded: the method knows its default. */
+const pathwayFlags = Object.fromEntries(
+  Object.entries(pathwayShape).flatMap(([name, schema]) => {
+    const about = settings.get(schema);
+    if (!about) return [];
+    const given = (schema.unwrap() as z.ZodType).optional();
+    return [[about.flag ?? name, given.register(settings, { ...about, usually: String(schema.parse(undefined)) })]];
   }),
-  tau: z
-    .union([z.number(), z.literal("equal")])
-    .optional()
-    .register(settings, {
-      group: "Pathways",
-      value: "<t|equal>",
-      help: "temperature of the activated models' weights",
-      usually: "equal",
-    }),
-  noise: text.optional().register(settings, {
-    group: "Pathways",
-    value: "<kind>",
-    help: "noise on the scores: scheduled, learned, none",
-    usually: "scheduled",
-  }),
-  explorationWeight: z.number().optional().register(settings, {
-    group: "Pathways",
-    value: "<w>",
-    help: "weight of the exploration loss at the start",
-    usually: "0.1",
-  }),
-  explorationFade: z
-    .union([z.number(), z.literal("constant")])
-    .optional()
-    .register(settings, {
-      group: "Pathways",
-      value: "<part|constant>",
-      help: "part of training over which it falls to zero",
-      usually: "0.5",
-    }),
+) as PathwayFlags;
+
+/** The choices among settings of flags, under the names that the method has for them. */
+export function pathwayChoices(given: Partial<TrainSettings>): Partial<PathwayConfig> {
+  const named = Object.entries(pathwayShape).map(([name, schema]) => {
+    const flag = settings.get(schema)?.flag ?? name;
+    return [name, (given as Readonly<Record<string, unknown>>)[flag]] as const;
+  });
+  return Object.fromEntries(named.filter(([, value]) => value !== undefined));
+}
+
+const priorShape = {
   prior: z
     .enum(["uniform", ...scoreNames])
     .optional()
@@ -175,24 +161,6 @@ const pathwayShape = {
       help: "use of the models that the exploration loss leads to, by their ranking",
       usually: "uniform",
     }),
-  exploitationWeight: z.number().optional().register(settings, {
-    group: "Pathways",
-    value: "<w>",
-    help: "weight of each model's own task loss",
-    usually: "1",
-  }),
-  beta: z.number().optional().register(settings, {
-    group: "Pathways",
-    value: "<part>",
-    help: "part of the aggregate's loss that reaches the models, 0 to 1",
-    usually: "0, each learns from its own loss alone",
-  }),
-  pathwayWarmup: z.number().optional().register(settings, {
-    group: "Pathways",
-    value: "<part>",
-    help: "part of training with random routes",
-    usually: "0.15",
-  }),
 };
 
 const augmentShape = {
@@ -209,7 +177,8 @@ export const trainShape = {
   ...dataShape,
   ...augmentShape,
   ...methodShape,
-  ...pathwayShape,
+  ...pathwayFlags,
+  ...priorShape,
   ...optionShape,
   ...machineShape,
   out: text.optional().register(settings, {

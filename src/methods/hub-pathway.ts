@@ -1,6 +1,13 @@
 /** Hub-Pathway, and the controls that take one part of it away: its choice of routes, or the pre-training of its members. */
 import { type HubManifest, loadMembers } from "../hub/index.ts";
-import { defaultPathwayConfig, type PathwayConfig, pathwayVersion, resolvePathwayConfig } from "../pathway/index.ts";
+import {
+  defaultPathwayConfig,
+  type PathwayConfig,
+  type PresetName,
+  pathwayShape,
+  pathwayVersion,
+  resolvePathwayConfig,
+} from "../pathway/index.ts";
 import type { Method, MethodContext, Predictor } from "../train/index.ts";
 import { type Choices, refuseUnknown } from "./choices.ts";
 import { freshMembers } from "./from-scratch.ts";
@@ -11,16 +18,17 @@ interface Variation {
   freshMembers?: boolean;
   takesPrior?: boolean;
   freezesMembers?: boolean;
-  /** Choices of the method for a hub of m members; those of the run go first. */
-  defaults?(m: number): Partial<PathwayConfig>;
+  /** What its choices begin with; a run that may name it itself has none here. */
+  preset?: PresetName;
   /** Choices that a run cannot change. */
   fixed?: readonly (keyof PathwayConfig)[];
 }
 
-function pathwayMethod(name: string, variation: Variation = {}): Method {
-  const { freshMembers: fresh = false, defaults, fixed = [], ...rest } = variation;
-  const known = Object.keys(defaultPathwayConfig).filter((choice) => !(fixed as readonly string[]).includes(choice));
-  const configOf = (choices: Choices, m: number) => ({ ...defaults?.(m), ...choices }) as Partial<PathwayConfig>;
+function pathwayMethod(name: string, variation: Variation): Method {
+  const { freshMembers: fresh = false, preset, fixed = [], ...rest } = variation;
+  const own = Object.keys(pathwayShape).filter((choice) => !(fixed as readonly string[]).includes(choice));
+  const known = [...own, "prior", ...(preset === undefined ? ["preset"] : [])];
+  const configOf = (choices: Choices, m: number) => resolvePathwayConfig({ preset, ...choices }, m);
 
   async function train(context: MethodContext): Promise<Predictor> {
     const learner = new PathwayLearner({
@@ -37,11 +45,11 @@ function pathwayMethod(name: string, variation: Variation = {}): Method {
   }
 
   function check(choices: Choices, { members }: HubManifest): void {
-    refuseUnknown(name, choices, [...known, "prior"]);
-    resolvePathwayConfig(configOf(choices, members.length), members.length);
+    refuseUnknown(name, choices, known);
+    configOf(choices, members.length);
   }
 
-  const activated = (choices: Choices, m: number) => resolvePathwayConfig(configOf(choices, m), m).k;
+  const activated = (choices: Choices, m: number) => configOf(choices, m).k;
 
   return { name, version: pathwayVersion, check, train, activated, defaults: { ...defaultPathwayConfig }, ...rest };
 }
@@ -50,14 +58,14 @@ export const hubPathway: Method = pathwayMethod("hub-pathway", { takesPrior: tru
 
 export const randomRouting: Method = pathwayMethod("random-routing", {
   freezesMembers: true,
-  defaults: () => ({ generatorKind: "random" }),
+  preset: "random",
   fixed: ["generatorKind"],
 });
 
 export const globalGate: Method = pathwayMethod("global-gate", {
   takesPrior: true,
   freezesMembers: true,
-  defaults: () => ({ generatorKind: "global" }),
+  preset: "global",
   fixed: ["generatorKind"],
 });
 
@@ -65,7 +73,7 @@ export const globalGate: Method = pathwayMethod("global-gate", {
 export const dense: Method = pathwayMethod("dense", {
   takesPrior: true,
   freezesMembers: true,
-  defaults: (m) => ({ k: m, tau: 1, allowedMembers: m }),
+  preset: "dense",
   fixed: ["k", "allowedMembers"],
 });
 

@@ -3,7 +3,7 @@
  * B batch, n rows of one model, d its feature width, D projected width, C outputs, m models.
  */
 import { LayerNorm, Linear, Module } from "../nn/index.ts";
-import { type Generator, ops, type Tensor, tensor, zeros } from "../torch/index.ts";
+import { type Generator, ops, type Tensor, zeros } from "../torch/index.ts";
 import type { PathwayConfig } from "./config.ts";
 
 /** What one activated model computed for its rows. */
@@ -113,9 +113,4 @@ function weightedSum(members: readonly MemberOutput[], batch: number, value: (me
   }
   if (!total) throw new Error("no model was activated");
   return total;
-}
-
-/** int64 [n] of row numbers. */
-export function indexTensor(rows: readonly number[], device: string): Tensor {
-  return tensor(BigInt64Array.from(rows, BigInt), { device });
 }

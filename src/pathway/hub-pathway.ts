@@ -22,9 +22,10 @@ import {
   type RandomStreams,
   scope,
   type Tensor,
+  tensor,
   zeros,
 } from "../torch/index.ts";
-import { type Aggregation, createAggregation, indexTensor, type MemberOutput } from "./aggregation.ts";
+import { type Aggregation, createAggregation, type MemberOutput } from "./aggregation.ts";
 import { type PathwayConfig, resolvePathwayConfig } from "./config.ts";
 import { BlindStem, PathwayGenerator, type Stem } from "./generator.ts";
 import { klExploration } from "./losses.ts";
@@ -66,13 +67,8 @@ export interface PathwayOutput {
 /** Loss of the target task for each row, [n]: of logits [n, C] and the batch rows [n] they belong to (all when left out). */
 export type RowLoss = (logits: Tensor, rowIndex?: Tensor) => Tensor;
 
-export interface PathwayLosses {
-  /** What is minimised. */
-  total: Tensor;
-  task: Tensor;
-  exploration: Tensor;
-  exploitation: Tensor;
-}
+/** The terms of the loss, and their weighted sum. */
+export type PathwayLosses = Record<"total" | "task" | "exploration" | "exploitation", Tensor>;
 
 export class HubPathway extends Module {
   readonly config: PathwayConfig;
@@ -83,7 +79,6 @@ export class HubPathway extends Module {
   readonly #prior: readonly number[] | undefined;
   #standardizers: readonly Standardize[] = [];
   #temperature: Tensor | undefined;
-  readonly #noise: Generator;
   readonly #streams: RandomStreams;
 
   constructor(options: HubPathwayOptions) {
@@ -93,7 +88,6 @@ export class HubPathway extends Module {
     this.config = resolvePathwayConfig(options.config, members.length);
     this.members = members;
     this.#prior = options.prior;
-    this.#noise = streams.stream("noise");
     this.#streams = streams;
     for (const member of members) this.module(`members.${member.name}`, member.backbone);
     this.heads = members.map((member) => {
@@ -130,9 +124,10 @@ export class HubPathway extends Module {
     if (progress === undefined) return this.routeBy(this.generator.forward(images), k, this.#tau(k), allowed);
     if (progress < this.config.warmup) return this.#byChance(images, k, this.#allowedMembers(progress), "noise");
     const { scores, noiseScale: learned } = this.generator.score(images);
-    const scale = learned ?? this.noiseScale(progress);
-    const noisy = restrict(addNoise(scores, scale, this.#noise), this.#allowedMembers(progress));
-    return this.#routing(scores, noisy, scale, k, this.config.tau);
+    const noiseScale = learned ?? this.noiseScale(progress);
+    const noisy = addNoise(scores, noiseScale, this.#streams.stream("noise"));
+    const noisyScores = restrict(noisy, this.#allowedMembers(progress));
+    return this.#routing({ scores, noisyScores, noiseScale }, k, this.config.tau);
   }
 
   /** Random routes: the control of the generator kind `random`, and the warm-up of the others. */
@@ -145,7 +140,7 @@ export class HubPathway extends Module {
 
   /** Routes of known scores [B, m], as in evaluation. */
   routeBy(scores: Tensor, k: number, tau: number | "equal", allowed?: readonly number[]): Routing {
-    return this.#routing(scores, restrict(scores, allowed), 0, k, tau);
+    return this.#routing({ scores, noisyScores: restrict(scores, allowed), noiseScale: 0 }, k, tau);
   }
 
   /**
@@ -157,7 +152,7 @@ export class HubPathway extends Module {
     const fixed = scores.detach();
     const weights = equalWeights(routeMask(routes, fixed), k, fixed);
     const rows = rowsByModel(routes, this.members.length);
-    return { scores: fixed, noisyScores: fixed, noiseScale: 0, weights, rows, k };
+    return { scores: fixed, noisyScores: fixed, noiseScale: 0, weights, rows };
   }
 
   /**
@@ -244,26 +239,16 @@ export class HubPathway extends Module {
 
   #createGenerator(generator: Generator, { channels, device }: HubPathwayOptions): PathwayGenerator {
     const { generatorKind: kind, generatorWidth: width, generatorSize: size, noise } = this.config;
-    const stems = {
-      light: () => undefined,
-      "member-stem": () => stemOf(this.members),
-      global: () => new BlindStem(4 * width),
-      random: () => undefined,
-    };
+    const shared = kind === "member-stem" ? stemOf(this.members) : undefined;
+    const stem = kind === "global" ? new BlindStem(4 * width) : shared;
     const common = { m: this.members.length, channels, learnedNoise: noise === "learned", generator, device };
-    return new PathwayGenerator({ ...common, width, size, stem: stems[kind]() });
+    return new PathwayGenerator({ ...common, width, size, stem });
   }
 
-  #routing(
-    scores: Tensor,
-    noisyScores: Tensor,
-    noiseScale: Tensor | number,
-    k: number,
-    tau: number | "equal",
-  ): Routing {
-    const routes = topRoutes(noisyScores, k);
-    const weights = pathwayWeights(noisyScores, routeMask(routes, scores), k, tau);
-    return { scores, noisyScores, noiseScale, weights, rows: rowsByModel(routes, this.members.length), k };
+  #routing(decided: Pick<Routing, "scores" | "noisyScores" | "noiseScale">, k: number, tau: number | "equal"): Routing {
+    const routes = topRoutes(decided.noisyScores, k);
+    const weights = pathwayWeights(decided.noisyScores, routeMask(routes, decided.scores), k, tau);
+    return { ...decided, weights, rows: rowsByModel(routes, this.members.length) };
   }
 
   /** Temperature in evaluation with k models. */
@@ -277,14 +262,15 @@ export class HubPathway extends Module {
     const { allowedMembers, explorationFade: fade, warmup } = this.config;
     const m = this.members.length;
     const explores = progress < warmup || fade === "constant" || progress < fade;
-    return explores && allowedMembers < m ? randomRoutes(1, m, allowedMembers, this.#noise)[0] : undefined;
+    if (!explores || allowedMembers >= m) return undefined;
+    return randomRoutes(1, m, allowedMembers, this.#streams.stream("noise"))[0];
   }
 
   #run(index: number, rows: number[], images: Tensor, routing: Routing, stored?: StoredFeatures): MemberOutput {
     const member = this.members[index];
     const head = this.heads[index];
     if (!member || !head) throw new RangeError(`the hub has no model ${index}`);
-    const rowIndex = indexTensor(rows, images.device);
+    const rowIndex = tensor(BigInt64Array.from(rows, BigInt), { device: images.device });
     const own = () => (rows.length === images.size(0) ? images : images.index_select(0, rowIndex));
     const raw = stored?.(member.name, rows) ?? member.features(own());
     const features = this.#standardizers[index]?.forward(raw) ?? raw;

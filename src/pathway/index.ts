@@ -1,5 +1,5 @@
 /** The method: generator, routing, aggregation, losses, and Hub-Pathway itself. Read hub-pathway.ts first. */
-export { defaultPathwayConfig, type PathwayConfig, pathwayVersion, resolvePathwayConfig } from "./config.ts";
+export * from "./config.ts";
 export { PathwayGenerator } from "./generator.ts";
 export { HubPathway, type HubPathwayOptions, type PathwayOutput, type RowLoss } from "./hub-pathway.ts";
 export { klExploration } from "./losses.ts";

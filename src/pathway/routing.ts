@@ -15,7 +15,6 @@ export interface Routing {
   weights: Tensor;
   /** For each of the m models, the rows that activate it, ascending. */
   rows: number[][];
-  k: number;
 }
 
 /** u~ = u + s e with e ~ N(0, 1) from the run's own stream; u itself when the scale is zero. */

@@ -3,7 +3,7 @@
  * validation data (docs/results/choices.md).
  */
 import { z } from "zod";
-import { settings } from "./setting.ts";
+import { settings } from "../torch/setting.ts";
 
 const part = z.number().min(0).max(1);
 const epochs = z.int().min(1).max(100_000);

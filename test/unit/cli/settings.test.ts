@@ -3,10 +3,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Command } from "commander";
 import { main } from "../../../src/cli/main.ts";
-import { addSettings, checkConfig, kebab, must, resolveSettings } from "../../../src/cli/settings.ts";
-import { trainShape } from "../../../src/cli/train-settings.ts";
+import { addSettings, checkConfig, kebab, resolveSettings } from "../../../src/cli/settings.ts";
+import { pathwayChoices, trainShape } from "../../../src/cli/train-settings.ts";
 import { mostThreads } from "../../../src/torch/environment.ts";
 import { ConfigError } from "../../../src/torch/errors.ts";
+import { must } from "../../../src/torch/setting.ts";
 
 /** What the program writes and returns, in this process. */
 async function said(...args: string[]): Promise<{ code: number; out: string; err: string }> {
@@ -48,7 +49,7 @@ const outOfRange: [string, string, string][] = [
   ["--batch-size", "0", "a whole number from 1 to 65536"],
   ["--optimizer", "adam", "one of adamw, sgd"],
   ["--hub-memory", "lots", "an amount of memory such as 800MB or 2GiB"],
-  ["--tau", "cold", "a number or equal"],
+  ["--tau", "cold", "a number of at least 0.001 or equal"],
 ];
 
 test("a value out of range ends with 2, naming option, value and range; with --json in one line too", async () => {
@@ -120,6 +121,22 @@ test("a configuration file names what is unknown or out of range, and takes ever
   const given = { "image-size": 48, "hub-memory": "1KiB", tau: "equal", choice: { temperature: 2 }, "clip-norm": 1 };
   const found = checkConfig(given, trainShape, "run.yaml");
   assert.deepEqual(found, { imageSize: 48, hubMemory: 1024, tau: "equal", choice: { temperature: 2 }, clipNorm: 1 });
+});
+
+test("each choice of the pathway that has help has a flag, of the same range, and no default that would be recorded", () => {
+  const given = {
+    k: 1,
+    beta: 0.5,
+    pathwayWarmup: 0.3,
+    noise: "learned" as const,
+    explorationFade: "constant" as const,
+  };
+  const { pathwayWarmup: warmup, ...same } = given;
+  assert.deepEqual(pathwayChoices(resolveSettings(trainShape, given)), { ...same, warmup });
+  assert.deepEqual(pathwayChoices(resolveSettings(trainShape, {})), {});
+  assert.equal(must(trainShape.pathwayWarmup), "a number from 0 to 1");
+  assert.equal(must(trainShape.aggregation), "one of logits, probabilities, features");
+  assert.ok(!("generatorWidth" in trainShape));
 });
 
 test("settings that were resolved are a whole configuration again", () => {

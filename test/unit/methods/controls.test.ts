@@ -13,6 +13,7 @@ import {
   type PathwayLearner,
   restorePredictor,
 } from "../../../src/methods/index.ts";
+import { resolvePathwayConfig } from "../../../src/pathway/index.ts";
 import { ConfigError, Generator, inferenceMode, rand, scope, type Tensor } from "../../../src/torch/index.ts";
 import { defaultTrainOptions, openRun, trainRun } from "../../../src/train/index.ts";
 import { temporaryFolder, writeSmallHub } from "../../support/small-hub.ts";
@@ -184,6 +185,27 @@ test("wrong values of choices are refused by name", () => {
     const refused = (error: unknown) => error instanceof ConfigError && pattern.test(error.message);
     assert.throws(() => findMethod(name).check(choices, mixed, options), refused, `${name} ${JSON.stringify(choices)}`);
   }
+});
+
+test("presets are choices by a name, before which single choices go; a control's own is not to be chosen", () => {
+  const config = (choices: Record<string, unknown>) => resolvePathwayConfig(choices, 12);
+  assert.deepEqual(config({ preset: "default" }), config({}));
+  const { noise, tau, beta, explorationFade, warmup, allowedMembers } = config({ preset: "paper" });
+  assert.deepEqual([noise, tau, beta, explorationFade, warmup, allowedMembers], ["learned", 1, 1, "constant", 0, 12]);
+  assert.equal(config({ preset: "paper", beta: 0.5 }).beta, 0.5);
+  assert.equal(config({ preset: "random" }).generatorKind, "random");
+  assert.equal(config({ preset: "global" }).generatorKind, "global");
+  assert.equal(config({ preset: "dense" }).k, 12);
+  const [hubPathway, dense] = [findMethod("hub-pathway"), findMethod("dense")];
+  hubPathway.check({ preset: "paper" }, mixed, options);
+  assert.equal(hubPathway.activated?.({ preset: "dense" }, 3), 3);
+  assert.equal(dense.activated?.({}, 3), 3);
+  assert.throws(
+    () => hubPathway.check({ preset: "best" }, mixed, options),
+    /preset is best: it must be one of default, /,
+  );
+  assert.throws(() => dense.check({ preset: "paper" }, mixed, options), /no choice preset/);
+  assert.throws(() => config({ allowedMembers: 1 }), /allowedMembers is 1: it must be at least k, which is 2/);
 });
 
 test("--choice reads JSON or text, and refuses what is neither", () => {
