@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { cpSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { deflateSync } from "node:zlib";
 import { decodeImage, type Item, openDataset } from "../../../src/data/index.ts";
 import { jsonArrays } from "../../../src/data/published/formats/json-arrays.ts";
@@ -12,10 +11,10 @@ import { crc32c, tfRecords } from "../../../src/data/published/formats/tf-record
 import { memory, UserError } from "../../../src/torch/index.ts";
 import { example, tfRecord } from "../../support/published-data.ts";
 import { assertRefused, outcome } from "../../support/refusal.ts";
-import { temporaryCache, temporaryFolder } from "./support.ts";
+import { publishedFixtures, temporaryCache, temporaryFolder } from "./support.ts";
 
 temporaryCache();
-const fixtures = fileURLToPath(new URL("../../fixtures/published", import.meta.url));
+const fixtures = publishedFixtures();
 const root = temporaryFolder();
 let copies = 0;
 

@@ -4,7 +4,6 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { relative } from "node:path";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import {
   type Dataset,
   decodeImage,
@@ -16,10 +15,10 @@ import {
   splitDataset,
 } from "../../../src/data/index.ts";
 import { memory } from "../../../src/torch/index.ts";
-import { temporaryCache } from "./support.ts";
+import { publishedFixtures, temporaryCache } from "./support.ts";
 
 temporaryCache();
-const fixtures = fileURLToPath(new URL("../../fixtures/published", import.meta.url));
+const fixtures = publishedFixtures();
 
 interface Listed {
   file: string;

@@ -1,11 +1,10 @@
 /** Names, shapes, outputs and costs of the architectures against torchvision's and timm's (make-architectures.py). */
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { createBackbone, presets } from "../../../src/models/index.ts";
 import { init } from "../../../src/nn/index.ts";
 import { Generator, inferenceMode, scope } from "../../../src/torch/index.ts";
-import { fixture, loadRule, seeded } from "../../fixtures/seeded-weights.ts";
+import { fixtureLines, loadRule, seeded } from "../../fixtures/seeded-weights.ts";
 import { assertClose } from "../../support/numeric.ts";
 
 interface Reference {
@@ -44,11 +43,8 @@ const others: Record<string, [string, Record<string, unknown>]> = {
   vit_average: ["vit", { image: 64, depth: 2, pool: "avg" }],
 };
 
-const files = readdirSync(new URL("../../fixtures/architectures/", import.meta.url));
-
-for (const name of files.map((file) => file.replace(/\.json$/, ""))) {
+for (const [name, reference] of fixtureLines<Reference>("architectures.jsonl")) {
   test(`${name}: state names, shapes, features, parameters and FLOPs of the reference`, () => {
-    const reference = fixture<Reference>(`architectures/${name}.json`);
     const preset = presets()[name];
     if (preset) assert.equal(preset.classifier, reference.classifier);
     const [architecture, config] = preset ? [preset.architecture, preset.config] : (others[name] ?? []);

@@ -1,6 +1,5 @@
 /** State dicts of other packages (make-layouts.py): recognised, converted, loaded, and their features compared. */
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import {
   createBackbone,
@@ -23,7 +22,7 @@ import {
   UserError,
   zeros,
 } from "../../../src/torch/index.ts";
-import { fixture, ruled, seeded } from "../../fixtures/seeded-weights.ts";
+import { fixtureLines, ruled, seeded } from "../../fixtures/seeded-weights.ts";
 import { assertClose, assertNoLeak } from "../../support/numeric.ts";
 
 interface Reference {
@@ -205,11 +204,14 @@ function load(state: Record<string, number[]>, proposal: Proposal) {
   return backbone.eval();
 }
 
-const files = readdirSync(new URL("../../fixtures/layouts/", import.meta.url));
+const layouts = fixtureLines<Reference>("layouts.jsonl");
 
-for (const name of files.map((file) => file.replace(/\.json$/, ""))) {
+function referenceOf(name: string): Reference {
+  return layouts.get(name) ?? assert.fail(`layouts.jsonl has no ${name}`);
+}
+
+for (const [name, { size, features, state }] of layouts) {
   test(`${name}: proposed, converted, and features as in the package`, () => {
-    const { size, features, state } = fixture<Reference>(`layouts/${name}.json`);
     const proposal = proposeArchitecture(new Map(Object.entries(state)), hintsOf(name));
     assert.ok(proposal);
     assert.equal(proposal.guess, undefined);
@@ -229,7 +231,7 @@ for (const name of files.map((file) => file.replace(/\.json$/, ""))) {
 
 /** Names and shapes of a file of fixtures, with keys added, changed or (undefined) taken away. */
 function edited(name: string, changes: Record<string, number[] | undefined> = {}, prefix = ""): Map<string, number[]> {
-  const shapes = new Map(Object.entries(fixture<Reference>(`layouts/${name}.json`).state));
+  const shapes = new Map(Object.entries(referenceOf(name).state));
   for (const [key, shape] of Object.entries(changes)) {
     if (shape) shapes.set(key, shape);
     else shapes.delete(key);
@@ -362,7 +364,7 @@ test("state dicts that no trainer wrote are refused in no time", () => {
 });
 
 test("converted tensors are the given ones, but for new ones that the caller's scope releases", () => {
-  const { state } = fixture<Reference>("layouts/transformers_vit_modules.json");
+  const { state } = referenceOf("transformers_vit_modules");
   const layout = keyLayout("transformers-vit");
   assert.ok(layout.matches(new Set(Object.keys(state))));
   assertNoLeak(() =>
