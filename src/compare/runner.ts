@@ -1,8 +1,8 @@
 /** Runs an experiment: its groups here or in several processes, then its report as text, Markdown, HTML and JSON. */
 import { spawn } from "node:child_process";
-import { appendFileSync, mkdirSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { proposeName, sweepTemporaries, writeFileAtomic } from "../io/index.ts";
+import { appendJsonLine, proposeName, sweepTemporaries, writeFileAtomic } from "../io/index.ts";
 import { escapeHtml, escapeMarkdown, htmlPage, htmlTable, markdownTable, svgFile, textTable } from "../report/index.ts";
 import { setNumThreads, UserError } from "../torch/index.ts";
 import type { Experiment, ExperimentReport, ExperimentRequest, ReportSection, ReportTable } from "./experiment.ts";
@@ -141,5 +141,5 @@ export function recordTestReading(name: string, request: ExperimentRequest, fold
   const { time, commit } = provenance();
   const entry = { time, experiment: name, seeds: request.seeds, quick: request.quick, commit, command };
   mkdirSync(folder, { recursive: true });
-  appendFileSync(join(folder, "ledger.jsonl"), `${JSON.stringify(entry)}\n`);
+  appendJsonLine(join(folder, "ledger.jsonl"), entry);
 }
