@@ -1,5 +1,6 @@
 /** Formats of weights: safetensors and PyTorch's archives. */
 import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
   isTorchScript,
@@ -10,6 +11,7 @@ import {
 } from "../../src/io/index.ts";
 import { disposeTree, UserError } from "../../src/torch/index.ts";
 import { op, torchZip, zipOf } from "../support/archive-writer.ts";
+import { unpackedFixtures } from "../support/unpacked.ts";
 import { interesting, mutateBytes } from "./bytes.ts";
 import { contentOf, type Format } from "./format.ts";
 import { mutateJson } from "./json.ts";
@@ -174,10 +176,10 @@ const maximumRead = 1 << 26;
 export const torchFormat: Format = {
   name: "torch",
   seeds: () => {
-    const folder = `${fixtures}torch-archive/`;
+    const folder = unpackedFixtures("torch-archive");
     const files: Buffer[] = readdirSync(folder)
       .filter((name) => /\.(pth|pt)$/.test(name))
-      .map((name) => readFileSync(folder + name));
+      .map((name) => readFileSync(join(folder, name)));
     files.push(torchZip(op.pickle(op.dict({ a: op.tensor([2, 2], [1, 2]) }))));
     return files.map((bytes) => new Map([[archiveName, bytes]]));
   },

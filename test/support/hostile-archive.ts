@@ -4,9 +4,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
-import { fileURLToPath } from "node:url";
 import { readTorchArchive, stateDictOf } from "../../src/io/index.ts";
 import { UserError } from "../../src/torch/index.ts";
+import { unpackedFixtures } from "./unpacked.ts";
 
 export const folder = mkdtempSync(join(tmpdir(), "hub-pathway-hostile-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -17,8 +17,10 @@ export function written(bytes: Buffer): string {
   return path;
 }
 
+const fixtures = unpackedFixtures("torch-archive");
+
 export function fixture(name: string): Buffer {
-  return readFileSync(fileURLToPath(new URL(`../fixtures/torch-archive/${name}`, import.meta.url)));
+  return readFileSync(join(fixtures, name));
 }
 
 /** Opens a file and reads all that is in it. */

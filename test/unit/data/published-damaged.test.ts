@@ -11,10 +11,11 @@ import { crc32c, tfRecords } from "../../../src/data/published/formats/tf-record
 import { memory, UserError } from "../../../src/torch/index.ts";
 import { example, tfRecord } from "../../support/published-data.ts";
 import { assertRefused, outcome } from "../../support/refusal.ts";
-import { publishedFixtures, temporaryCache, temporaryFolder } from "./support.ts";
+import { unpackedFixtures } from "../../support/unpacked.ts";
+import { temporaryCache, temporaryFolder } from "./support.ts";
 
 temporaryCache();
-const fixtures = publishedFixtures();
+const fixtures = unpackedFixtures("published");
 const root = temporaryFolder();
 let copies = 0;
 

@@ -15,10 +15,11 @@ import {
   splitDataset,
 } from "../../../src/data/index.ts";
 import { memory } from "../../../src/torch/index.ts";
-import { publishedFixtures, temporaryCache } from "./support.ts";
+import { unpackedFixtures } from "../../support/unpacked.ts";
+import { temporaryCache } from "./support.ts";
 
 temporaryCache();
-const fixtures = publishedFixtures();
+const fixtures = unpackedFixtures("published");
 
 interface Listed {
   file: string;

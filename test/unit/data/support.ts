@@ -1,10 +1,8 @@
 /** Temporary folders, caches and images for the tests of the data layer. */
-import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after } from "node:test";
-import { fileURLToPath } from "node:url";
 import sharp from "sharp";
 import type { Dataset, Item } from "../../../src/data/index.ts";
 
@@ -12,14 +10,6 @@ import type { Dataset, Item } from "../../../src/data/index.ts";
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "hub-pathway-data-"));
   after(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
-
-/** The small data sets of published.tar.gz, unpacked. */
-export function publishedFixtures(): string {
-  const folder = temporaryFolder();
-  const archive = fileURLToPath(new URL("../../fixtures/published.tar.gz", import.meta.url));
-  execFileSync("tar", ["-xzf", archive, "-C", folder]);
   return folder;
 }
 

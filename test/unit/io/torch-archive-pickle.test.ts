@@ -1,12 +1,14 @@
 /** The unpickler alone: every protocol as Python writes it, and single instructions. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { findGlobal } from "../../../src/io/torch-archive/globals.ts";
 import { PickleEnd } from "../../../src/io/torch-archive/pickle-cursor.ts";
 import { unpickle } from "../../../src/io/torch-archive/unpickle.ts";
 import type { Value } from "../../../src/io/torch-archive/values.ts";
 import { op } from "../../support/archive-writer.ts";
+import { unpackedFixtures } from "../../support/unpacked.ts";
 
 function read(bytes: Buffer | string, start = 0): Value {
   const fail = (what: string): never => {
@@ -16,9 +18,10 @@ function read(bytes: Buffer | string, start = 0): Value {
   return unpickle(all, start, { fail, find: findGlobal, persistent: (id) => ["persistent", id] }).value;
 }
 
-const pickles = JSON.parse(
-  readFileSync(new URL("../../fixtures/torch-archive/pickles.json", import.meta.url), "utf8"),
-) as Record<string, string>;
+const pickles = JSON.parse(readFileSync(join(unpackedFixtures("torch-archive"), "pickles.json"), "utf8")) as Record<
+  string,
+  string
+>;
 
 for (const [protocol, text] of Object.entries(pickles)) {
   test(`reads what Python's pickle writes in protocol ${protocol}`, () => {

@@ -1,10 +1,9 @@
-/** Files that torch.save wrote (test/fixtures/torch-archive/make-archives.py), against the rule that made their tensors. */
+/** Files that torch.save wrote (test/fixtures/make-archives.py), against the rule that made their tensors. */
 import assert from "node:assert/strict";
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { isTorchScript, type LazyTensor, readTorchArchive, stateDictOf } from "../../../src/io/index.ts";
 import {
   arange,
@@ -20,13 +19,13 @@ import {
 } from "../../../src/torch/index.ts";
 import { ruled, seeded } from "../../fixtures/seeded-weights.ts";
 import { op, torchParts, torchZip, zipOf } from "../../support/archive-writer.ts";
+import { unpackedFixtures } from "../../support/unpacked.ts";
 
 const temporary = mkdtempSync(join(tmpdir(), "hub-pathway-archive-"));
 after(() => rmSync(temporary, { recursive: true }));
 
-function file(name: string): string {
-  return fileURLToPath(new URL(`../../fixtures/torch-archive/${name}`, import.meta.url));
-}
+const fixtures = unpackedFixtures("torch-archive");
+const file = (name: string): string => join(fixtures, name);
 
 function written(bytes: Buffer): string {
   const path = join(temporary, "weights.pth");
