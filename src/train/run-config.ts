@@ -164,8 +164,8 @@ export function membersOfRun(hub: Hub, run: RunConfig, folder: string): Hub {
 export function identityOf(config: RunConfig): unknown {
   const { version: _version, hub, data, options, ...rest } = config;
   const { epochs: _epochs, checkpointSeconds: _seconds, ...decisive } = options;
-  const scale = options.frozenViews === undefined ? {} : { scaleVersion };
-  return { ...rest, options: decisive, members: hub.members, form: data.form, ...scale };
+  const features = options.frozenViews && scaleVersion;
+  return { ...rest, options: decisive, members: hub.members, form: data.form, scaleVersion: features };
 }
 
 /** Values by the words that messages use for them. */
