@@ -7,8 +7,8 @@ import { z } from "zod";
 import { type Module, Sequential } from "../nn/index.ts";
 import { scope, type Tensor } from "../torch/index.ts";
 import { Backbone, type BackboneOptions } from "./backbone.ts";
-import { convNorm, divisible, earlyStages, type NormShape, oddKernel } from "./blocks/conv-norm.ts";
-import { InvertedResidual } from "./blocks/inverted-residual.ts";
+import { convNorm, divisible, earlyStages, type NormShape, stageRows } from "./blocks/conv-norm.ts";
+import { invertedResidual } from "./blocks/inverted-residual.ts";
 import { imagenetInput, type Preset, type PresetInput } from "./preset.ts";
 
 export const efficientnetConfig = z.strictObject({
@@ -19,18 +19,15 @@ export const efficientnetConfig = z.strictObject({
   /** 1 keeps small images large. */
   stemStride: z.union([z.literal(1), z.literal(2)]).default(2),
   /** Rows of expansion, kernel, stride, channels, blocks; the paper's table 1 by default. */
-  stages: z
-    .array(z.tuple([z.int().positive(), oddKernel, z.int().min(1).max(2), z.int().positive(), z.int().positive()]))
-    .min(1)
-    .default([
-      [1, 3, 1, 16, 1],
-      [6, 3, 2, 24, 2],
-      [6, 5, 2, 40, 2],
-      [6, 3, 2, 80, 3],
-      [6, 5, 1, 112, 3],
-      [6, 5, 2, 192, 4],
-      [6, 3, 1, 320, 1],
-    ]),
+  stages: stageRows.default([
+    [1, 3, 1, 16, 1],
+    [6, 3, 2, 24, 2],
+    [6, 5, 2, 40, 2],
+    [6, 3, 2, 80, 3],
+    [6, 5, 1, 112, 3],
+    [6, 5, 2, 192, 4],
+    [6, 3, 1, 320, 1],
+  ]),
   /** How many of the first stages have fused blocks: a full convolution instead of 1x1 and depthwise, and no squeezing. */
   fused: z.int().min(0).default(0),
   /** Channels of the first convolution, times the width. */
@@ -143,7 +140,7 @@ export class EfficientNet extends Backbone {
         const squeeze = stage < fused ? undefined : squeezeOf(channels);
         const sizes = { from: channels, expanded, to, kernel, stride: i === 0 ? stride : 1 };
         const shape = { ...sizes, activation, squeeze, norm, drop, fused: stage < fused };
-        blocks.push(new InvertedResidual(shape, options));
+        blocks.push(invertedResidual(shape, options));
         channels = to;
       }
       features.push(new Sequential(blocks));

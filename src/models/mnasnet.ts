@@ -3,10 +3,11 @@
  * Mobile", CVPR 2019). Parameter names are torchvision's.
  */
 import { z } from "zod";
-import { Module, Sequential } from "../nn/index.ts";
+import { type Module, Sequential } from "../nn/index.ts";
 import { scope, type Tensor } from "../torch/index.ts";
 import { Backbone, type BackboneOptions } from "./backbone.ts";
-import { convNormSteps, divisible, earlyStages, oddKernel } from "./blocks/conv-norm.ts";
+import { convNormSteps, divisible, earlyStages, stageRows } from "./blocks/conv-norm.ts";
+import { Residual } from "./blocks/inverted-residual.ts";
 import { imagenetInput, type Preset } from "./preset.ts";
 
 export const mnasnetConfig = z.strictObject({
@@ -17,17 +18,14 @@ export const mnasnetConfig = z.strictObject({
   /** 1 keeps small images large. */
   stemStride: z.union([z.literal(1), z.literal(2)]).default(2),
   /** Rows of expansion, kernel, stride, channels, blocks; the paper's figure 7 without squeezing by default. */
-  stages: z
-    .array(z.tuple([z.int().positive(), oddKernel, z.int().min(1).max(2), z.int().positive(), z.int().positive()]))
-    .min(1)
-    .default([
-      [3, 3, 2, 24, 3],
-      [3, 5, 2, 40, 3],
-      [6, 5, 2, 80, 3],
-      [6, 3, 1, 96, 2],
-      [6, 5, 2, 192, 4],
-      [6, 3, 1, 320, 1],
-    ]),
+  stages: stageRows.default([
+    [3, 3, 2, 24, 3],
+    [3, 5, 2, 40, 3],
+    [6, 5, 2, 80, 3],
+    [6, 3, 1, 96, 2],
+    [6, 5, 2, 192, 4],
+    [6, 3, 1, 320, 1],
+  ]),
 });
 
 export type MNASNetConfig = z.input<typeof mnasnetConfig>;
@@ -49,7 +47,6 @@ const norm = { momentum: 1 - 0.9997 };
 
 const activation = "relu";
 
-/** What one block is. */
 interface BlockShape {
   from: number;
   to: number;
@@ -58,31 +55,17 @@ interface BlockShape {
   stride: number;
 }
 
-/** Expands, filters each channel, and projects back without activation; adds the input where shapes allow. */
-class MNASBlock extends Module {
-  readonly #layers: Sequential;
-  readonly #residual: boolean;
-
-  constructor(shape: BlockShape, options: BackboneOptions) {
-    super();
-    const { from, to, expansion, kernel, stride } = shape;
-    const hidden = from * expansion;
-    const depthwise = { from: hidden, to: hidden, kernel, stride, groups: hidden, activation, norm } as const;
-    const steps = [
-      ...convNormSteps({ from, to: hidden, kernel: 1, activation, norm }, options),
-      ...convNormSteps(depthwise, options),
-      ...convNormSteps({ from: hidden, to, kernel: 1, norm }, options),
-    ];
-    this.#layers = this.module("layers", new Sequential(steps));
-    this.#residual = stride === 1 && from === to;
-  }
-
-  override forward(x: Tensor): Tensor {
-    return scope(() => {
-      const y = this.#layers.forward(x);
-      return this.#residual ? y.add_(x) : y;
-    });
-  }
+/** Expands, filters each channel, and projects back without activation. */
+function block(shape: BlockShape, options: BackboneOptions): Residual {
+  const { from, to, expansion, kernel, stride } = shape;
+  const hidden = from * expansion;
+  const depthwise = { from: hidden, to: hidden, kernel, stride, groups: hidden, activation, norm } as const;
+  const steps = [
+    ...convNormSteps({ from, to: hidden, kernel: 1, activation, norm }, options),
+    ...convNormSteps(depthwise, options),
+    ...convNormSteps({ from: hidden, to, kernel: 1, norm }, options),
+  ];
+  return new Residual("layers", steps, shape, options);
 }
 
 /** MNASNet in any width; [B, 3, H, W] to [B, d]. */
@@ -109,7 +92,7 @@ export class MNASNet extends Backbone {
       const to = divisible(base * width);
       const blocks: Module[] = [];
       for (let i = 0; i < count; i++) {
-        blocks.push(new MNASBlock({ from: channels, to, expansion, kernel, stride: i === 0 ? stride : 1 }, options));
+        blocks.push(block({ from: channels, to, expansion, kernel, stride: i === 0 ? stride : 1 }, options));
         channels = to;
       }
       stacks.push(new Sequential(blocks));

@@ -3,10 +3,11 @@
  * 2018). Parameter names are torchvision's.
  */
 import { z } from "zod";
-import { Module, Sequential } from "../nn/index.ts";
+import { type Module, Sequential } from "../nn/index.ts";
 import { scope, type Tensor } from "../torch/index.ts";
 import { Backbone, type BackboneOptions } from "./backbone.ts";
 import { convNorm, convNormSteps, divisible } from "./blocks/conv-norm.ts";
+import { Residual } from "./blocks/inverted-residual.ts";
 import { imagenetInput, type Preset } from "./preset.ts";
 
 export const mobilenetV2Config = z.strictObject({
@@ -45,28 +46,14 @@ export const mobilenetV2Presets: Readonly<Record<string, Preset>> = {
 
 const activation = "relu6";
 
-/** Expands, filters each channel, and projects back without activation; adds the input where shapes allow. */
-class InvertedResidual extends Module {
-  readonly conv: Sequential;
-  readonly #residual: boolean;
-
-  constructor(from: number, to: number, stride: number, expansion: number, options: BackboneOptions) {
-    super();
-    const hidden = Math.round(from * expansion);
-    this.#residual = stride === 1 && from === to;
-    const steps: Module[] = [];
-    if (expansion !== 1) steps.push(convNorm({ from, to: hidden, kernel: 1, activation }, options));
-    const depthwise = { from: hidden, to: hidden, kernel: 3, stride, groups: hidden, activation } as const;
-    steps.push(convNorm(depthwise, options), ...convNormSteps({ from: hidden, to, kernel: 1 }, options));
-    this.conv = this.module("conv", new Sequential(steps));
-  }
-
-  override forward(x: Tensor): Tensor {
-    return scope(() => {
-      const y = this.conv.forward(x);
-      return this.#residual ? y.add_(x) : y;
-    });
-  }
+/** Expands, filters each channel, and projects back without activation. */
+function block(from: number, to: number, stride: number, expansion: number, options: BackboneOptions): Residual {
+  const hidden = Math.round(from * expansion);
+  const depthwise = { from: hidden, to: hidden, kernel: 3, stride, groups: hidden, activation } as const;
+  const expanding = { from, to: hidden, kernel: 1, activation } as const;
+  const steps: Module[] = expansion === 1 ? [] : [convNorm(expanding, options)];
+  steps.push(convNorm(depthwise, options), ...convNormSteps({ from: hidden, to, kernel: 1 }, options));
+  return new Residual("conv", steps, { from, to, stride }, options);
 }
 
 /** MobileNetV2 in any width; [B, 3, H, W] to [B, d]. */
@@ -85,7 +72,7 @@ export class MobileNetV2 extends Backbone {
     for (const [expansion, base, blocks, stride] of stages) {
       const out = divisible(base * width);
       for (let i = 0; i < blocks; i++) {
-        features.push(new InvertedResidual(channels, out, i === 0 ? stride : 1, expansion, options));
+        features.push(block(channels, out, i === 0 ? stride : 1, expansion, options));
         channels = out;
       }
     }

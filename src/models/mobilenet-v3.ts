@@ -7,7 +7,7 @@ import { Hardswish, init, Linear, type Module, Sequential } from "../nn/index.ts
 import { noGrad, scope, type Tensor } from "../torch/index.ts";
 import { Backbone, type BackboneOptions } from "./backbone.ts";
 import { convNorm, divisible, earlyStages, oddKernel } from "./blocks/conv-norm.ts";
-import { InvertedResidual } from "./blocks/inverted-residual.ts";
+import { invertedResidual } from "./blocks/inverted-residual.ts";
 import { imagenetInput, type Preset } from "./preset.ts";
 
 const row = z.tuple([
@@ -114,7 +114,7 @@ export class MobileNetV3 extends Backbone {
       const [expanded, to] = [divisible(inner * width), divisible(out * width)];
       const squeeze = squeezes ? squeezeOf(expanded) : undefined;
       const shape = { from: channels, expanded, to, kernel, stride, activation, squeeze, norm };
-      features.push(new InvertedResidual(shape, options));
+      features.push(invertedResidual(shape, options));
       channels = to;
       widths.push(to);
     }

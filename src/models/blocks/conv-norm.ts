@@ -20,6 +20,11 @@ export const oddKernel = z
   .positive()
   .refine((kernel) => kernel % 2 === 1, "kernels are odd");
 
+/** Rows of expansion, kernel, stride, channels, blocks: one for each stage. */
+export const stageRows = z
+  .array(z.tuple([z.int().positive(), oddKernel, z.int().min(1).max(2), z.int().positive(), z.int().positive()]))
+  .min(1);
+
 /** A convolution with a square odd kernel, padded by half of it; without bias, because a BatchNorm follows. */
 export interface ConvShape {
   from: number;

@@ -1,4 +1,4 @@
-/** The inverted residual block of MobileNetV3 and EfficientNet, with torchvision's parameter names. */
+/** Inverted residual blocks of MobileNet, MNASNet and EfficientNet, with torchvision's parameter names. */
 import { DropPath, Module, Sequential } from "../../nn/index.ts";
 import { scope, type Tensor } from "../../torch/index.ts";
 import type { BackboneOptions } from "../backbone.ts";
@@ -21,29 +21,38 @@ export interface InvertedResidualShape {
   drop?: number | undefined;
 }
 
-/** Expands, filters each channel, squeezes, projects without activation; adds the input where shapes allow. */
-export class InvertedResidual extends Module {
-  readonly #block: Sequential;
-  readonly #residual: boolean;
+/** Steps in a row, whose result the input is added to where shapes allow. */
+export class Residual extends Module {
+  readonly #steps: Sequential;
+  readonly #adds: boolean;
   readonly #drop: DropPath | undefined;
 
-  constructor(shape: InvertedResidualShape, options: BackboneOptions) {
+  /** @param name name of the steps among the block's parameters */
+  constructor(
+    name: string,
+    steps: readonly Module[],
+    { from, to, stride, drop = 0 }: Pick<InvertedResidualShape, "from" | "to" | "stride" | "drop">,
+    options: BackboneOptions,
+  ) {
     super();
-    const { from, to, stride, drop = 0 } = shape;
-    const steps = shape.fused ? fusedSteps(shape, options) : separableSteps(shape, options);
-    this.#block = this.module("block", new Sequential(steps));
-    this.#residual = stride === 1 && from === to;
+    this.#steps = this.module(name, new Sequential(steps));
+    this.#adds = stride === 1 && from === to;
     const generator = options.dropGenerator ?? options.generator;
-    if (this.#residual && drop > 0) this.#drop = this.module("stochastic_depth", new DropPath(drop, { generator }));
+    if (this.#adds && drop > 0) this.#drop = this.module("stochastic_depth", new DropPath(drop, { generator }));
   }
 
   override forward(x: Tensor): Tensor {
     return scope(() => {
-      const y = this.#block.forward(x);
-      if (!this.#residual) return y;
-      return (this.#drop?.forward(y) ?? y).add_(x);
+      const y = this.#steps.forward(x);
+      return this.#adds ? (this.#drop?.forward(y) ?? y).add_(x) : y;
     });
   }
+}
+
+/** Expands, filters each channel, squeezes, projects without activation. */
+export function invertedResidual(shape: InvertedResidualShape, options: BackboneOptions): Residual {
+  const steps = shape.fused ? fusedSteps(shape, options) : separableSteps(shape, options);
+  return new Residual("block", steps, shape, options);
 }
 
 function separableSteps(shape: InvertedResidualShape, options: BackboneOptions): Module[] {
