@@ -8,7 +8,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { loadMembers, openHub, Residency, writeManifest } from "../src/hub/index.ts";
+import { loadMembers, manifestVersion, openHub, Residency, writeManifest } from "../src/hub/index.ts";
 import { writeSafetensors } from "../src/io/index.ts";
 import { createBackbone } from "../src/models/index.ts";
 import { AdamW } from "../src/optim/index.ts";
@@ -57,6 +57,7 @@ function writeHub(dir: string, m: number): number {
       keyMap: { prefix: "", drop: [], rename: {} },
       featureWidth: backbone.featureWidth,
       input: {
+        kind: "image" as const,
         size: side,
         mean: [0.5, 0.5, 0.5],
         std: [0.5, 0.5, 0.5],
@@ -68,7 +69,7 @@ function writeHub(dir: string, m: number): number {
       source: "bench/large-hub.ts",
     };
   });
-  writeManifest(dir, { version: 1, name: "large", members });
+  writeManifest(dir, { version: manifestVersion, name: "large", members });
   return bytes;
 }
 

@@ -1,4 +1,8 @@
-/** Fetches libtorch built for the processor alone: its own archive, or by pip the Python package that holds it. */
+/**
+ * Download of libtorch built for the processor alone: its own archive, or by pip the Python package that holds it. It cannot
+ * use src/fetch: setup runs before npm's packages are there and before anything can read TypeScript. One file of a known
+ * hash, which pip can bring as well, needs no resuming.
+ */
 import { createHash } from "node:crypto";
 import { createReadStream, createWriteStream, existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";

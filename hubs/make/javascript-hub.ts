@@ -76,7 +76,12 @@ function entryOf(recipe: Recipe, work: string, pack: string) {
     weights: { ...first, format: "tfjs" as const, files },
     keyMap: { prefix: "", drop: [], rename: {} },
     featureWidth: model.featureWidth,
-    input: { ...recipe.input, interpolation: "bilinear" as const, channelOrder: "rgb" as const },
+    input: {
+      kind: "image" as const,
+      ...recipe.input,
+      interpolation: "bilinear" as const,
+      channelOrder: "rgb" as const,
+    },
     pretraining: recipe.pretraining,
     licence: "MIT",
     source: `npm ${pack} ${packages.find((known) => known.name === pack)?.version}`,

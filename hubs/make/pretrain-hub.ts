@@ -168,7 +168,7 @@ function manifest(records: readonly MemberRecord[]): unknown {
         config: recipe.config,
         weights: { file: `${recipe.name}.safetensors`, format: "safetensors", sha256: record.sha256 },
         featureWidth: record.featureWidth,
-        input: { size: imageSize, ...normalisation },
+        input: { kind: "image", size: imageSize, ...normalisation },
         pretraining: {
           data: sources.map((source) => source.name).join(", "),
           paradigm: recipe.paradigm,

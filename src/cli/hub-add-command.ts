@@ -1,10 +1,11 @@
 /** hub-pathway hub add and rm: models join a hub and leave it. */
 import { createInterface } from "node:readline/promises";
 import {
+  type AddedMember,
   addMember,
+  findHub,
+  type ImageInput,
   type MemberInput,
-  memberEntry,
-  openHub,
   removeMember,
   reportMember,
   type Wishes,
@@ -30,8 +31,8 @@ export interface AddFlags {
   normalize?: keyof typeof normalisations;
   mean?: number[];
   std?: number[];
-  interpolation?: MemberInput["interpolation"];
-  channelOrder?: MemberInput["channelOrder"];
+  interpolation?: ImageInput["interpolation"];
+  channelOrder?: ImageInput["channelOrder"];
   range?: "1" | "255";
   channels?: "adapt";
   trainedOn?: string;
@@ -46,10 +47,22 @@ export interface AddFlags {
 }
 
 export async function add(name: string, source: string, flags: AddFlags, output: Output): Promise<void> {
+  const { hub, trust = false } = flags;
+  const { entry, notes } = await (isAgentRun(source) ? addAgent : addModel)(name, source, flags, output);
+  for (const note of notes) output.note(`  ${note}`);
+  for (const [field, value] of unknowns(entry)) output.warn(`${field} is not known: say it with --${value}`);
+  const report = reportMember({ dir: findHub(hub), trust }, entry);
+  output.say(
+    `added ${name} to ${hub}: ${report.architecture}, ${amount(report.parameters)} parameters, ${amount(report.flops)}FLOPs at ` +
+      `${report.input}, features ${report.featureWidth} wide`,
+  );
+  output.result({ hub, member: entry, notes, ...report });
+}
+
+async function addModel(name: string, source: string, flags: AddFlags, output: Output): Promise<AddedMember> {
   const { hub, sha256, offline, trust } = flags;
-  if (isAgentRun(source)) return addAgent(name, source, flags, output);
   const progress = transferProgress();
-  const added = await addMember({
+  return addMember({
     hub,
     name,
     source,
@@ -58,34 +71,16 @@ export async function add(name: string, source: string, flags: AddFlags, output:
     trust,
     ...(process.stdin.isTTY && !output.json ? { complete: ask } : {}),
   }).finally(progress.stop);
-  for (const note of added.notes) output.note(`  ${note}`);
-  const { entry } = added;
-  for (const [field, value] of unknowns(entry)) output.warn(`${field} is not known: say it with --${value}`);
-  const opened = openHub(hub, { trust });
-  const report = reportMember(opened, memberEntry(opened, name));
-  output.say(
-    `added ${name} to ${hub}: ${report.architecture}, ${amount(report.parameters)} parameters, ${amount(report.flops)}FLOPs at ` +
-      `${report.inputSize} px, features ${report.featureWidth} wide`,
-  );
-  output.result({ hub, member: entry, notes: added.notes, ...report });
 }
 
-/** An agent that a run trained, instead of a model of images. */
-async function addAgent(name: string, run: string, flags: AddFlags, output: Output): Promise<void> {
+/** Adds an agent that a run trained, instead of a model of images. */
+async function addAgent(name: string, run: string, flags: AddFlags): Promise<AddedMember<MemberInput>> {
   const { hub, licence, agent, ...others } = flags;
   const [foreign] = Object.keys(others);
-  if (foreign !== undefined) {
-    throw new ConfigError(
-      `--${kebab(foreign)} is about models of images, and ${run} is the run of an agent: leave it out`,
-    );
-  }
-  const entry = await addAgentOfRun({ hub, name, run, licence, agent });
-  const { architecture, featureWidth, observation, training } = entry;
-  output.say(
-    `added the agent ${name} to ${hub}: ${architecture}, features ${featureWidth} wide, ${training.steps} steps of ` +
-      `${training.algorithm} in ${observation.environment} (${entry.source})`,
+  if (foreign === undefined) return addAgentOfRun({ hub, name, run, licence, agent });
+  throw new ConfigError(
+    `--${kebab(foreign)} is about models of images, and ${run} is the run of an agent: leave it out`,
   );
-  output.result({ hub, agent: entry });
 }
 
 function unknowns(entry: { licence: string; pretraining: { data: string; paradigm: string } }): [string, string][] {
@@ -154,7 +149,7 @@ function checkedHash(text: string | undefined): string | undefined {
 }
 
 /** What neither the file nor the options say, from the person at the terminal. */
-async function ask(input: Partial<MemberInput>): Promise<Partial<MemberInput>> {
+async function ask(input: Partial<ImageInput>): Promise<Partial<ImageInput>> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   const abort = new AbortController();
   terminal.on("SIGINT", () => abort.abort());

@@ -1,7 +1,9 @@
 /** hub-pathway hub: what is in a hub, whether it is whole, and what joins or leaves it. */
 import {
+  anyInput,
   describeHub,
   type MemberEntry,
+  type MemberInput,
   type MemberReport,
   memberEntry,
   openHub,
@@ -9,7 +11,6 @@ import {
   verifyHub,
 } from "../hub/index.ts";
 import { amount, type Column, textTable } from "../report/index.ts";
-import { type AgentReport, describeAgents, verifyAgents } from "../rl/index.ts";
 import { UserError } from "../torch/index.ts";
 import type { Output } from "./context.ts";
 
@@ -17,48 +18,19 @@ export interface HubFlags {
   trust?: boolean;
 }
 
-const measured: Column<MemberReport>[] = [
+const columns: Column<MemberReport>[] = [
   { title: "member", value: (row) => row.name },
   { title: "architecture", value: (row) => row.architecture },
   { title: "parameters", value: (row) => amount(row.parameters), right: true },
   { title: "FLOPs", value: (row) => amount(row.flops), right: true },
   { title: "width", value: (row) => String(row.featureWidth), right: true },
-  { title: "input", value: (row) => `${row.inputSize} px`, right: true },
+  { title: "input", value: (row) => row.input, right: true },
+  { title: "paradigm", value: (row) => row.paradigm },
+  { title: "licence", value: (row) => row.licence },
 ];
-
-const agentColumns: Column<AgentReport>[] = [
-  { title: "agent", value: (row) => row.name },
-  { title: "architecture", value: (row) => row.architecture },
-  { title: "parameters", value: (row) => amount(row.parameters), right: true },
-  { title: "FLOPs", value: (row) => amount(row.flops), right: true },
-  { title: "width", value: (row) => String(row.featureWidth), right: true },
-  { title: "environment", value: (row) => row.environment },
-  { title: "trained", value: (row) => `${row.algorithm}, ${amount(row.steps)}steps` },
-  { title: "return", value: (row) => row.meanReturn?.toFixed(2) ?? "", right: true },
-];
-
-/** Tables of the models of images and of the agents, where there are any. */
-function tables(
-  members: readonly MemberReport[],
-  columns: Column<MemberReport>[],
-  agents: readonly AgentReport[],
-): string {
-  const parts = [
-    ...(members.length > 0 ? [textTable([...members], columns)] : []),
-    ...(agents.length > 0 ? [textTable([...agents], agentColumns)] : []),
-  ];
-  return parts.join("\n\n");
-}
 
 export function show(dir: string, member: string | undefined, flags: HubFlags, output: Output): void {
-  const hub = openHub(dir, flags);
-  const agents = describeAgents(hub);
-  const agent = agents.find((own) => own.name === member);
-  if (agent) {
-    for (const { title, value } of agentColumns) output.say(`${title.padEnd(14)} ${value(agent)}`);
-    output.result({ ...agent, entry: hub.manifest.agents?.find((own) => own.name === member) });
-    return;
-  }
+  const hub = openHub(dir, { ...flags, inputs: anyInput });
   if (member !== undefined) {
     const entry = memberEntry(hub, member);
     const report = reportMember(hub, entry);
@@ -66,19 +38,13 @@ export function show(dir: string, member: string | undefined, flags: HubFlags, o
     output.result({ ...report, entry });
     return;
   }
-  const rows = describeHub(hub);
-  const columns: Column<MemberReport>[] = [
-    ...measured,
-    { title: "paradigm", value: (row) => row.paradigm },
-    { title: "licence", value: (row) => row.licence },
-  ];
-  output.say(tables(rows, columns, agents));
-  const { fingerprint, manifest } = hub;
-  output.result({ hub: manifest.name, fingerprint, members: rows, ...(agents.length > 0 ? { agents } : {}) });
+  const members = describeHub(hub);
+  output.say(textTable(members, columns));
+  output.result({ hub: hub.manifest.name, fingerprint: hub.fingerprint, members });
 }
 
 function details(entry: MemberEntry, report: MemberReport): [string, string][] {
-  const { input, weights, keyMap, pretraining } = entry;
+  const { input, weights, keyMap, policy, pretraining } = entry;
   const map = [
     ...(keyMap.prefix === "" ? [] : [`prefix "${keyMap.prefix}"`]),
     ...(keyMap.layout === undefined ? [] : [`names of ${keyMap.layout}`]),
@@ -89,10 +55,10 @@ function details(entry: MemberEntry, report: MemberReport): [string, string][] {
     ["member", entry.name],
     ["architecture", `${report.architecture} ${JSON.stringify(entry.config)}`],
     ["parameters", amount(report.parameters)],
-    ["FLOPs", `${amount(report.flops)} an image`],
+    ["FLOPs", `${amount(report.flops)} an ${input.kind}`],
     ["features", `${report.featureWidth} wide`],
-    ["input", `${input.sides?.join(" x ") ?? input.size} px, ${input.interpolation}, ${input.channelOrder}`],
-    ["normalised", `mean ${input.mean.join(", ")}, std ${input.std.join(", ")}`],
+    ...inputDetails(input),
+    ...(policy === undefined ? [] : [["actions", policy.actions.join(", ")] as [string, string]]),
     ["pre-training", `${pretraining.data}; ${pretraining.paradigm}`],
     ...(pretraining.quality === undefined ? [] : [["quality", pretraining.quality] as [string, string]]),
     ["weights", `${weights.file} (${weights.format}, sha256 ${weights.sha256.slice(0, 12)}…)`],
@@ -103,9 +69,19 @@ function details(entry: MemberEntry, report: MemberReport): [string, string][] {
   ];
 }
 
+function inputDetails(input: MemberInput): [string, string][] {
+  if (input.kind === "observation") {
+    return [["input", `${input.shape.join(" x ")} of ${input.environment}: ${input.channels.join(", ")}`]];
+  }
+  return [
+    ["input", `${input.sides?.join(" x ") ?? input.size} px, ${input.interpolation}, ${input.channelOrder}`],
+    ["normalised", `mean ${input.mean.join(", ")}, std ${input.std.join(", ")}`],
+  ];
+}
+
 export function verify(dir: string, flags: HubFlags, output: Output): void {
-  const hub = openHub(dir, flags);
-  const reports = [...verifyHub(hub), ...verifyAgents(hub)];
+  const hub = openHub(dir, { ...flags, inputs: anyInput });
+  const reports = verifyHub(hub);
   for (const report of reports)
     output.say(report.problems.length === 0 ? `ok    ${report.name}` : `WRONG ${report.problems.join("; ")}`);
   output.result({ hub: hub.manifest.name, members: reports });

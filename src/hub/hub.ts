@@ -2,13 +2,16 @@
 import { createHash } from "node:crypto";
 import { type Generator, UserError } from "../torch/index.ts";
 import { findHub } from "./find-hub.ts";
-import { type HubManifest, type MemberEntry, readManifest } from "./manifest.ts";
-import { type HubMember, loadBackbone, loadMember } from "./member.ts";
+import { loadBackbone, loadMember } from "./load-member.ts";
+import { type HubManifest, type ImageInput, type MemberEntry, type MemberInput, readManifest } from "./manifest.ts";
+import type { HubMember } from "./member.ts";
+import { sidesOf } from "./preprocessing.ts";
 import type { Residency } from "./residency.ts";
 
-export interface Hub {
+/** A hub, with its members over one kind of input or over any. */
+export interface Hub<I extends MemberInput = ImageInput> {
   dir: string;
-  manifest: HubManifest;
+  manifest: Omit<HubManifest, "members"> & { members: MemberEntry<I>[] };
   /** Hash over architectures, configurations and weights of all members: a run belongs to exactly one. */
   fingerprint: string;
   /** Whether TorchScript members may be loaded. */
@@ -19,33 +22,74 @@ export interface Hub {
   device?: string | undefined;
 }
 
-export interface OpenHubOptions {
+type InputKind = MemberInput["kind"];
+
+export const anyInput: readonly InputKind[] = ["image", "observation"];
+
+export interface OpenHubOptions<K extends InputKind = "image"> {
+  /** Kinds of input whose networks are wanted: other members are left out (default: images). */
+  inputs?: readonly K[];
   /** Load TorchScript members too, which are programs (default: refuse). */
   trust?: boolean | undefined;
-  residency?: Residency | undefined;
   /** Where members are loaded to (default "cpu"). */
   device?: string | undefined;
 }
 
-/** Opens a hub by its folder; a relative path that does not exist here is looked up in the package. */
-export function openHub(dir: string, options: OpenHubOptions = {}): Hub {
+/**
+ * Opens a hub by its folder; a relative path that does not exist here is looked up in the package.
+ * @throws UserError where there is no hub, or none of its members has a wanted input
+ */
+export function openHub<K extends InputKind = "image">(
+  dir: string,
+  options: OpenHubOptions<K> = {},
+): Hub<Extract<MemberInput, { kind: K }>> {
   const resolved = findHub(dir);
   const manifest = readManifest(resolved);
-  const fingerprint = hubFingerprint(manifest);
-  const { trust = false, residency, device } = options;
-  return { dir: resolved, manifest, fingerprint, trust, device, ...(residency ? { residency } : {}) };
+  const { trust = false, device, inputs = ["image"] } = options;
+  const wanted: readonly InputKind[] = inputs;
+  const isWanted = (entry: MemberEntry): entry is MemberEntry<Extract<MemberInput, { kind: K }>> =>
+    wanted.includes(entry.input.kind);
+  const members = manifest.members.filter(isWanted);
+  if (members.length === 0) throw new UserError(withoutMembers(dir, wanted));
+  return { dir: resolved, manifest: { ...manifest, members }, fingerprint: hubFingerprint(members), trust, device };
 }
 
-function hubFingerprint({ members, agents }: HubManifest): string {
-  const models = members.map((m) => [m.name, m.architecture, m.config, m.weights, m.keyMap, m.input]);
-  const own = agents?.map((a) => [a.name, a.architecture, a.config, a.weights, a.observation, a.actions]);
-  return shortHash(own ? [...models, own] : models);
+function withoutMembers(dir: string, wanted: readonly InputKind[]): string {
+  return wanted.includes("image")
+    ? `the members of ${dir} are agents of games, not models of images: use them with \`rl train --hub\``
+    : `${dir} has no agents: train some with \`rl train\` and add them with \`hub add NAME RUN\``;
 }
 
-/** A hash of what a member computes: network, weights and input; its files may have other names and places. */
-export function memberFingerprint({ name, architecture, config, weights, keyMap, input }: MemberEntry): string {
+/** Unchanged since version 1 of the manifest, in which networks over observations came last, in a list of their own. */
+function hubFingerprint(members: readonly MemberEntry[]): string {
+  const images: unknown[] = [];
+  const agents: unknown[] = [];
+  for (const {
+    name,
+    architecture,
+    config,
+    weights,
+    keyMap,
+    policy,
+    input: { kind, ...input },
+  } of members) {
+    const { file, sha256 } = weights;
+    if (kind === "image") images.push([name, architecture, config, weights, keyMap, input]);
+    else agents.push([name, architecture, config, { file, sha256 }, input, policy?.actions]);
+  }
+  return shortHash(agents.length > 0 ? [...images, agents] : images);
+}
+
+/** What of a member decides its features: network, weights and input. Unchanged since version 1 of the manifest. */
+export function computationOf({ architecture, config, weights, keyMap, input: { kind: _, ...input } }: MemberEntry) {
+  return { architecture, config, weights, keyMap, input };
+}
+
+/** A hash of what a member computes; its files may have other names and places. */
+export function memberFingerprint(entry: MemberEntry): string {
+  const { architecture, config, weights, keyMap, input } = computationOf(entry);
   const files = [weights.sha256, ...weights.files.map((file) => file.sha256)];
-  return shortHash([name, architecture, config, weights.format, files, keyMap, input]);
+  return shortHash([entry.name, architecture, config, weights.format, files, keyMap, input]);
 }
 
 function shortHash(value: unknown): string {
@@ -53,38 +97,30 @@ function shortHash(value: unknown): string {
 }
 
 /** The same hub with these members only, in their order. */
-export function withMembers(hub: Hub, members: readonly MemberEntry[]): Hub {
+export function withMembers<I extends MemberInput>(hub: Hub<I>, members: readonly MemberEntry<I>[]): Hub<I> {
   const manifest = { ...hub.manifest, members: [...members] };
-  return { ...hub, manifest, fingerprint: hubFingerprint(manifest) };
+  return { ...hub, manifest, fingerprint: hubFingerprint(members) };
 }
 
 /** The entry of a member by its name. */
-export function memberEntry(hub: Hub, name: string): MemberEntry {
+export function memberEntry<I extends MemberInput>(hub: Hub<I>, name: string): MemberEntry<I> {
   const entry = hub.manifest.members.find((member) => member.name === name);
   if (entry) return entry;
   const known = hub.manifest.members.map((member) => member.name).join(", ");
   throw new UserError(`${hub.dir} has no member "${name}"; it has: ${known}`);
 }
 
-/** @throws UserError when a hub has only agents, which see an environment's observations */
-export function requireImageMembers({ dir, manifest }: Hub): void {
-  if (manifest.members.length > 0) return;
-  throw new UserError(
-    `the members of ${dir} are agents of games, not models of images: use them with \`rl train --hub\``,
-  );
-}
-
 export interface LoadMembersOptions {
-  names?: readonly string[];
+  names?: readonly string[] | undefined;
   /** Draw new weights from this stream instead of loading the pre-trained ones (a control). */
   randomWeights?: Generator | undefined;
 }
 
 /** Loads all members, or those named, in the hub's order. */
-export function loadMembers(hub: Hub, options: LoadMembersOptions = {}): HubMember[] {
+export function loadMembers<I extends MemberInput>(hub: Hub<I>, options: LoadMembersOptions = {}): HubMember<I>[] {
   const entries = options.names ? options.names.map((name) => memberEntry(hub, name)) : hub.manifest.members;
   const { device, trust } = hub;
-  const loaded: HubMember[] = [];
+  const loaded: HubMember<I>[] = [];
   try {
     for (const entry of entries) {
       const member = loadMember(hub.dir, entry, { ...options, device, trust });
@@ -107,6 +143,9 @@ export interface MemberReport {
   data: string;
   quality: string;
   licence: string;
+  /** What it sees, in words: the side of an image, or the shape of an observation. */
+  input: string;
+  /** Larger side of it. */
   inputSize: number;
   featureWidth: number;
   parameters: number;
@@ -114,27 +153,35 @@ export interface MemberReport {
 }
 
 /** Table rows about every member. @throws UserError at the first member that does not load. */
-export function describeHub(hub: Hub): MemberReport[] {
+export function describeHub(hub: Hub<MemberInput>): MemberReport[] {
   return hub.manifest.members.map((entry) => reportMember(hub, entry));
 }
 
 /** A table row about one member. @throws UserError when it does not load */
-export function reportMember(hub: Hub, entry: MemberEntry): MemberReport {
+export function reportMember(hub: Pick<Hub, "dir" | "trust">, entry: MemberEntry): MemberReport {
   const member = loadMember(hub.dir, entry, { trust: hub.trust });
   try {
     return {
-      name: entry.name,
-      architecture: entry.architecture === "graph" ? entry.weights.format : entry.architecture,
-      paradigm: entry.pretraining.paradigm,
-      data: entry.pretraining.data,
+      ...describeEntry(entry),
       quality: entry.pretraining.quality ?? "",
-      licence: entry.licence,
-      inputSize: entry.input.size,
-      featureWidth: entry.featureWidth,
       parameters: member.backbone.parameters().reduce((sum, parameter) => sum + parameter.numel(), 0),
       flops: member.flops,
     };
   } finally {
     member.dispose();
   }
+}
+
+/** What hub.json alone says of a member, for a table row. */
+export function describeEntry({ name, architecture, weights, input, featureWidth, pretraining, licence }: MemberEntry) {
+  return {
+    name,
+    architecture: architecture === "graph" ? weights.format : architecture,
+    paradigm: pretraining.paradigm,
+    data: pretraining.data,
+    licence,
+    input: input.kind === "image" ? `${input.size} px` : input.shape.join("x"),
+    inputSize: Math.max(...sidesOf(input)),
+    featureWidth,
+  };
 }

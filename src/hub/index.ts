@@ -1,35 +1,48 @@
-/** The hub: manifest, members, preprocessing, BatchNorm policy. */
+/**
+ * Hubs: folders with hub.json and the weights of pre-trained members over images or observations. Read manifest.ts first.
+ * There is one way to open a member (load-member.ts), to try it out (verify.ts) and to add it (adding/add-member.ts).
+ * Nothing but adding/ ever writes into a hub; weights may lie outside memory (residency.ts). Training, methods and
+ * environments are not known here.
+ * It may import models, data, graphs, fetch and what they may.
+ */
 
-export { type AddAgentRequest, addAgent } from "./adding/add-agent.ts";
-export { type AddedMember, type AddRequest, addMember } from "./adding/add-member.ts";
+export { type AddedMember, type AddRequest, addMember, addTrained, type TrainedNetwork } from "./adding/add-member.ts";
+export { removeMember } from "./adding/change.ts";
 export type { Wishes } from "./adding/propose.ts";
-export { removeMember } from "./adding/remove-member.ts";
 export { type MemberBatchNorm, setMemberBatchNorm } from "./batch-norm.ts";
 export { fileOf, filesOf } from "./files.ts";
 export { findHub, starterHub } from "./find-hub.ts";
 export {
+  anyInput,
+  computationOf,
+  describeEntry,
   describeHub,
   type Hub,
+  type LoadMembersOptions,
   loadMembers,
   type MemberReport,
   memberEntry,
   memberFingerprint,
+  type OpenHubOptions,
   openHub,
   reportMember,
-  requireImageMembers,
   withMembers,
 } from "./hub.ts";
+export { type LoadMemberOptions, loadBackbone, loadMember } from "./load-member.ts";
 export {
-  type AgentEntry,
   type HubManifest,
+  type ImageInput,
+  isImageMember,
   largestInput,
   type MemberEntry,
   type MemberInput,
   manifestVersion,
+  type ObservationInput,
   readManifest,
+  trainingOf,
   writeManifest,
 } from "./manifest.ts";
-export { checkFiles, HubMember, type LoadMemberOptions, loadBackbone, loadMember } from "./member.ts";
+export { HubMember, type NetworkOf } from "./member.ts";
 export { preprocess } from "./preprocessing.ts";
 export { Residency, type ResidencyOptions } from "./residency.ts";
-export { verifyHub, verifyMember } from "./verify.ts";
+export { verifyHub } from "./verify.ts";

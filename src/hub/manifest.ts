@@ -1,4 +1,7 @@
-/** hub.json: what the members of a hub are, where their weights lie, and how their inputs must look. */
+/**
+ * hub.json: what the members of a hub are, where their weights lie, and what they see. Version 1 kept networks over
+ * observations in a list of their own, `agents`; it is read as version 2, which any change of the hub writes.
+ */
 import { existsSync } from "node:fs";
 import { join, posix } from "node:path";
 import { z } from "zod";
@@ -7,14 +10,15 @@ import { graphFormats } from "../models/index.ts";
 import { UserError } from "../torch/index.ts";
 import { starterHub } from "./find-hub.ts";
 
-export const manifestVersion = 1;
+export const manifestVersion = 2;
 
 const manifestName = "hub.json";
 
 /** A manifest is a page of text a member; anything near this is no manifest. */
 const maximumBytes = 16e6;
 
-const inputSchema = z.strictObject({
+const imageInput = z.strictObject({
+  kind: z.literal("image"),
   /** Side of the square input, or the larger side of another, pixels. */
   size: z.number().int().min(8).max(4096),
   /** Height and width of an input that is not square. */
@@ -24,6 +28,24 @@ const inputSchema = z.strictObject({
   std: z.array(z.number().positive()).length(3),
   interpolation: z.enum(["bilinear", "bicubic", "nearest"]).default("bilinear"),
   channelOrder: z.enum(["rgb", "bgr"]).default("rgb"),
+});
+
+const observationInput = z.strictObject({
+  kind: z.literal("observation"),
+  /** Name of the environment that it was trained in. */
+  environment: z.string(),
+  /** [C, H, W]; a vector is [C, 1, 1]. */
+  shape: z.tuple([z.int().positive(), z.int().positive(), z.int().positive()]),
+  /** What each of the C channels shows; other environments' channels are matched by it. */
+  channels: z.array(z.string().min(1)).min(1),
+});
+
+/** Meaning of the outputs of a policy's head. */
+const policySchema = z.strictObject({
+  /** What each action does, by index. */
+  actions: z.array(z.string()).min(1),
+  /** Action preferences and then the state's value, or a value for each action. */
+  outputs: z.enum(["policy-and-value", "action-values"]),
 });
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "64 lower-case hexadecimal digits");
@@ -64,80 +86,99 @@ const keyMapSchema = z.strictObject({
   layout: z.string().optional(),
 });
 
-const memberSchema = z.strictObject({
-  name: safeName,
-  /** Name of an architecture; "graph" for a format that brings its own network. */
-  architecture: z.string(),
-  config: z.record(z.string(), z.unknown()).default({}),
-  weights: weightsSchema,
-  keyMap: keyMapSchema.default({ prefix: "", drop: [], rename: {} }),
-  /** Key of the pre-training classifier in the weights file, without ".weight" and ".bias"; for ranking only. */
-  classifier: z.string().optional(),
-  featureWidth: z.number().int().positive(),
-  input: inputSchema,
-  pretraining: z.strictObject({
-    data: z.string(),
-    paradigm: z.string(),
-    /** Measured quality on held-out source data, in words with its figure. */
-    quality: z.string().optional(),
-  }),
-  licence: z.string(),
-  source: z.string(),
-});
-
-/** What a network over an environment's observations sees. */
-const observationSchema = z.strictObject({
-  /** Name of the environment that it was trained in. */
-  environment: z.string(),
-  /** [C, H, W]; a vector is [C, 1, 1]. */
-  shape: z.tuple([z.int().positive(), z.int().positive(), z.int().positive()]),
-  /** What each of the C channels shows; other environments' channels are matched by it. */
-  channels: z.array(z.string().min(1)).min(1),
-});
-
-/** A policy that was trained in an environment. */
-const agentSchema = z.strictObject({
-  name: safeName,
-  /** Name of a network over observations. */
-  architecture: z.string(),
-  config: z.record(z.string(), z.unknown()).default({}),
-  /** Keys "network.…" and "head.weight", "head.bias". */
-  weights: z.strictObject({ file: hubPath, sha256 }),
-  featureWidth: z.number().int().positive(),
-  observation: observationSchema,
-  /** What each action does, by index. */
-  actions: z.array(z.string()).min(1),
-  /** Outputs of its head: action preferences and then the state's value, or a value for each action. */
-  outputs: z.enum(["policy-and-value", "action-values"]),
-  training: z.strictObject({
-    algorithm: z.string(),
-    steps: z.number().int().nonnegative(),
-    /** Mean return of its last episodes in training. */
-    meanReturn: z.number().optional(),
-  }),
-  licence: z.string(),
-  source: z.string(),
-});
-
-const manifestSchema = z
+const memberSchema = z
   .strictObject({
-    version: z.literal(manifestVersion),
-    /** A part of the paths of results and caches, so that any other name counts as the safe one that is most like it. */
-    name: z.string().max(1000).transform(proposeName),
-    /** Models of images. */
-    members: z.array(memberSchema).max(10_000),
-    /** Models of an environment's observations. */
-    agents: z.array(agentSchema).max(10_000).optional(),
+    name: safeName,
+    /** Name of an architecture; "graph" for a format that brings its own network. */
+    architecture: z.string(),
+    config: z.record(z.string(), z.unknown()).default({}),
+    weights: weightsSchema,
+    keyMap: keyMapSchema.default({ prefix: "", drop: [], rename: {} }),
+    /** Key of the pre-training classifier or policy head in the weights file, without ".weight" and ".bias". */
+    classifier: z.string().optional(),
+    featureWidth: z.number().int().positive(),
+    input: z.discriminatedUnion("kind", [imageInput, observationInput]),
+    policy: policySchema.optional(),
+    pretraining: z.strictObject({
+      /** Images, or the environment. */
+      data: z.string(),
+      paradigm: z.string(),
+      /** Measured quality on held-out source data, or the mean return, in words with its figure. */
+      quality: z.string().optional(),
+    }),
+    licence: z.string(),
+    source: z.string(),
   })
-  .refine(({ members, agents = [] }) => members.length + agents.length > 0, {
-    path: ["members"],
-    message: "a hub has at least one member or agent",
+  .refine(({ input, weights }) => input.kind === "image" || weights.format === "safetensors", {
+    path: ["weights", "format"],
+    message: "must be safetensors for a network over observations",
   });
 
-export type MemberEntry = z.infer<typeof memberSchema>;
-export type MemberInput = z.infer<typeof inputSchema>;
-export type AgentEntry = z.infer<typeof agentSchema>;
+const manifestSchema = z.strictObject({
+  version: z.literal(manifestVersion),
+  /** A part of the paths of results and caches, so that any other name counts as the safe one that is most like it. */
+  name: z.string().max(1000).transform(proposeName),
+  members: z.array(memberSchema).min(1, "a hub has at least one member").max(10_000),
+});
+
+/** As much of version 1 as says what becomes of it; the schema of version 2 checks the rest. */
+const versionOne = z.looseObject({
+  version: z.literal(1),
+  members: z.array(z.looseObject({ input: z.looseObject({}) })),
+  agents: z
+    .array(
+      z.looseObject({
+        weights: z.looseObject({}),
+        observation: z.looseObject({ environment: z.string() }),
+        training: z.object({ algorithm: z.string(), steps: z.number(), meanReturn: z.number().optional() }),
+      }),
+    )
+    .default([]),
+});
+
 export type HubManifest = z.infer<typeof manifestSchema>;
+export type MemberInput = HubManifest["members"][number]["input"];
+export type ImageInput = z.infer<typeof imageInput>;
+export type ObservationInput = z.infer<typeof observationInput>;
+
+/** A member of a hub, over one kind of input or over any. */
+export interface MemberEntry<I extends MemberInput = MemberInput> extends Omit<z.infer<typeof memberSchema>, "input"> {
+  input: I;
+}
+
+/** Narrows a member to one over images. */
+export function isImageMember(entry: MemberEntry): entry is MemberEntry<ImageInput> {
+  return entry.input.kind === "image";
+}
+
+/** A manifest of version 1 as one of version 2, any other value as it is. */
+function upgraded(json: unknown): unknown {
+  const one = versionOne.safeParse(json);
+  if (!one.success) return json;
+  const { members, agents, ...rest } = one.data;
+  const images = members.map((entry) => ({ ...entry, input: { kind: "image", ...entry.input } }));
+  const observers = agents.map(({ observation, actions, outputs, training, weights, ...entry }) => ({
+    ...entry,
+    weights: { ...weights, format: "safetensors" },
+    ...headedNetwork,
+    input: { kind: "observation", ...observation },
+    policy: { actions, outputs },
+    pretraining: trainingOf(observation.environment, training),
+  }));
+  return { ...rest, version: manifestVersion, members: [...images, ...observers] };
+}
+
+/** Where the weights of a network with a head over its features lie in one file. */
+export const headedNetwork = { keyMap: { prefix: "network.", drop: [], rename: {} }, classifier: "head" };
+
+/** How an agent was trained, as the pre-training of a member. @param meanReturn of its last episodes in training */
+export function trainingOf(
+  environment: string,
+  { algorithm, steps, meanReturn }: { algorithm: string; steps: number; meanReturn?: number | undefined },
+): MemberEntry["pretraining"] {
+  const quality = meanReturn === undefined ? {} : { quality: `mean return ${meanReturn.toFixed(2)}` };
+  return { data: environment, paradigm: `${algorithm}, ${steps} steps`, ...quality };
+}
 
 /**
  * Reads and checks DIR/hub.json, or a file of the same form and another name.
@@ -157,10 +198,9 @@ export function manifestText(dir: string, name = manifestName): string | undefin
 }
 
 function parseManifest(text: string, path: string): HubManifest {
-  const manifest = parseJson(text, manifestSchema, path, "a hub's manifest");
-  const { members, agents = [] } = manifest;
+  const manifest = parseJson(text, z.preprocess(upgraded, manifestSchema), path, "a hub's manifest");
   const names = new Set<string>();
-  for (const { name } of [...members, ...agents]) {
+  for (const { name } of manifest.members) {
     if (names.has(name)) throw new UserError(`${path} lists the member "${name}" twice`);
     names.add(name);
   }
@@ -168,7 +208,8 @@ function parseManifest(text: string, path: string): HubManifest {
 }
 
 /** Side in pixels of the largest images that a member of the hub takes. */
-export const largestInput = ({ members }: HubManifest): number => Math.max(...members.map(({ input }) => input.size));
+export const largestInput = ({ members }: { members: readonly MemberEntry[] }): number =>
+  Math.max(...members.filter(isImageMember).map(({ input }) => input.size));
 
 /** Writes DIR/hub.json, complete or not at all. @throws UserError when it breaks the schema or cannot be written */
 export function writeManifest(dir: string, manifest: HubManifest, name = manifestName): void {

@@ -1,17 +1,18 @@
 /** Each member's own view of an image: its size, channel order and normalisation. n images, h x w the member's sides. */
 import { ops, type Tensor, tensor } from "../torch/index.ts";
-import type { MemberEntry } from "./manifest.ts";
+import type { ImageInput, MemberInput } from "./manifest.ts";
 
-/** Height and width in pixels of a member's input. */
-export function sidesOf({ size, sides }: MemberEntry["input"]): readonly [number, number] {
-  return sides ?? [size, size];
+/** Height and width of a member's input. */
+export function sidesOf(input: MemberInput): readonly [number, number] {
+  if (input.kind === "image") return input.sides ?? [input.size, input.size];
+  return [input.shape[1], input.shape[2]];
 }
 
 /**
  * Images [n, 3, H, W] in [0, 1] as the member was pre-trained to see them, [n, 3, h, w]. They are stretched to sides of
  * another ratio, so that nothing of them is cut off.
  */
-export function preprocess(images: Tensor, input: MemberEntry["input"]): Tensor {
+export function preprocess(images: Tensor, input: ImageInput): Tensor {
   const resized = resize(images, sidesOf(input), input.interpolation);
   const ordered = input.channelOrder === "bgr" ? resized.flip([1]) : resized;
   const channel = (values: readonly number[]) =>
@@ -19,11 +20,7 @@ export function preprocess(images: Tensor, input: MemberEntry["input"]): Tensor 
   return ordered.sub(channel(input.mean)).div(channel(input.std));
 }
 
-function resize(
-  images: Tensor,
-  size: readonly [number, number],
-  interpolation: MemberEntry["input"]["interpolation"],
-): Tensor {
+function resize(images: Tensor, size: readonly [number, number], interpolation: ImageInput["interpolation"]): Tensor {
   if (images.size(2) === size[0] && images.size(3) === size[1]) return images;
   if (interpolation === "nearest") return ops.upsample_nearest2d(images, size);
   // Antialiasing matters when shrinking: without it fine structure folds into noise that pre-training never showed.

@@ -23,6 +23,7 @@ import {
   trimMemory,
   unpark,
 } from "../torch/index.ts";
+import type { MemberInput } from "./manifest.ts";
 import type { HubMember } from "./member.ts";
 
 /** What residency asks of an optimizer: the state that belongs to a parameter. */
@@ -38,7 +39,7 @@ export interface ResidencyOptions {
 }
 
 interface Resident {
-  readonly member: HubMember;
+  readonly member: HubMember<MemberInput>;
   /** Of its file: one member may be here several times, each with weights of its own. */
   readonly serial: number;
   /** Loads the network from the hub again; without it, the first leaving writes the member. */
@@ -82,7 +83,7 @@ export class Residency {
    * Takes a loaded member over, whose weights leave memory until it is used.
    * @param reload gives its network as the hub has it; undefined when the hub does not have it as it is
    */
-  manage(member: HubMember, reload: (() => Module) | undefined): void {
+  manage(member: HubMember<MemberInput>, reload: (() => Module) | undefined): void {
     const changed = reload === undefined;
     const resident: Resident = {
       member,

@@ -1,23 +1,24 @@
-/** Whether a hub's members are whole and usable. n images, h x w the member's sides, d features. */
+/** Whether a hub's members are whole and usable. n inputs of C channels, h x w the member's sides, d features. */
 import { inferenceMode, scope, type Tensor, UserError, zeros } from "../torch/index.ts";
 import type { Hub } from "./hub.ts";
-import type { MemberEntry } from "./manifest.ts";
-import { type HubMember, loadMember } from "./member.ts";
+import { loadMember } from "./load-member.ts";
+import type { ImageInput, MemberEntry, MemberInput } from "./manifest.ts";
+import type { HubMember } from "./member.ts";
 import { sidesOf } from "./preprocessing.ts";
 
 /**
  * Problems of each member: hashes, keys, shapes, preprocessing, and a forward pass. Empty lists mean all is well. A hub
  * may be larger than memory: members are loaded one after the other.
  */
-export function verifyHub(hub: Hub): { name: string; problems: string[] }[] {
+export function verifyHub(hub: Hub<MemberInput>): { name: string; problems: string[] }[] {
   return hub.manifest.members.map((entry) => ({ name: entry.name, problems: verifyMember(hub, entry) }));
 }
 
 /** Problems of one member; none when it is usable. */
 export function verifyMember(hub: Pick<Hub, "dir" | "trust">, entry: MemberEntry): string[] {
   const { dir, trust } = hub;
-  const problems = inputProblems(entry);
-  let member: HubMember;
+  const problems = entry.input.kind === "image" ? inputProblems(entry.name, entry.input) : [];
+  let member: HubMember<MemberInput>;
   try {
     member = loadMember(dir, entry, { trust });
   } catch (error) {
@@ -35,12 +36,17 @@ export function verifyMember(hub: Pick<Hub, "dir" | "trust">, entry: MemberEntry
   }
 }
 
+/** @throws UserError with all problems of a member that is not usable */
+export function requireUsable(hub: Pick<Hub, "dir" | "trust">, entry: MemberEntry): void {
+  const problems = verifyMember(hub, entry);
+  if (problems.length > 0) throw new UserError(problems.join("; "));
+}
+
 /** Values in [0, 1] come out of the normalisation between these, whatever published network it is for. */
 const widestNormalised = 20;
 
 /** Most wrong preprocessing comes from another scale: 0 to 255 instead of 0 to 1. */
-function inputProblems({ name, input }: MemberEntry): string[] {
-  const { mean, std } = input;
+function inputProblems(name: string, { mean, std }: ImageInput): string[] {
   const furthest = Math.max(...mean.map((m, i) => Math.max(Math.abs(m), Math.abs(1 - m)) / (std[i] ?? 1)));
   const collapsed = Math.max(...std) > 2;
   // Networks from Caffe take values of 0 to 255 less a mean.
@@ -53,16 +59,20 @@ function inputProblems({ name, input }: MemberEntry): string[] {
   ];
 }
 
-function forwardProblems(member: HubMember): string[] {
+function forwardProblems(member: HubMember<MemberInput>): string[] {
   const { name, entry } = member;
-  const features = member.features(samples(sidesOf(entry.input)));
+  const { kind } = entry.input;
+  const features = member.features(samples(entry.input));
   const [n, d] = features.shape;
   if (features.dim() !== 2 || n !== 3 || d !== entry.featureWidth) {
-    return [`member "${name}": 3 images give features [${features.shape}] instead of [3, ${entry.featureWidth}]`];
+    return [`member "${name}": 3 ${kind}s give features [${features.shape}] instead of [3, ${entry.featureWidth}]`];
   }
   if (features.sub(features).isnan().logical_not().all().item() !== 1) {
-    return [`member "${name}": its features are not finite on plain images`];
+    return [`member "${name}": its features are not finite on plain ${kind}s`];
   }
+  if (entry.policy) member.classifierLayer();
+  // Observations are seldom plain: a policy need not tell grey ones apart.
+  if (kind === "observation") return [];
   const differs = features
     .sub(features.narrow(0, 0, 1))
     .abs()
@@ -75,11 +85,13 @@ function forwardProblems(member: HubMember): string[] {
   return [`member "${name}": its features are the same for every image: ${advice}`];
 }
 
-/** Grey, a ramp, and a chequered image: [3, 3, h, w] in [0, 1]. */
-function samples([height, width]: readonly [number, number]): Tensor {
-  const images = zeros([3, 3, height, width]);
+/** Grey, a ramp, and a chequered picture: [3, C, h, w] in [0, 1]. */
+function samples(input: MemberInput): Tensor {
+  const channels = input.kind === "image" ? 3 : input.shape[0];
+  const [height, width] = sidesOf(input);
+  const images = zeros([3, channels, height, width]);
   const values = Float32Array.from({ length: images.numel() }, (_, i) => {
-    const [kind, x, y] = [Math.floor(i / (3 * height * width)), i % width, Math.floor(i / width) % height];
+    const [kind, x, y] = [Math.floor(i / (channels * height * width)), i % width, Math.floor(i / width) % height];
     if (kind === 0) return 0.5;
     return kind === 1 ? x / width : ((x >> 2) + (y >> 2)) % 2;
   });

@@ -1,6 +1,15 @@
-/** What the hub needs of an architecture: pooled features, a feature map, and what they cost. */
+/** Networks without their heads, over images and over observations: features, and what they cost. B batch, d features. */
 import { type InitOptions, Module } from "../nn/index.ts";
-import { countFlops, type Dtype, type Generator, inferenceMode, scope, type Tensor, zeros } from "../torch/index.ts";
+import {
+  countFlops,
+  type Dtype,
+  type Generator,
+  inferenceMode,
+  scope,
+  type Tensor,
+  UserError,
+  zeros,
+} from "../torch/index.ts";
 
 /** How a backbone is made. */
 export interface BackboneOptions extends InitOptions {
@@ -8,7 +17,7 @@ export interface BackboneOptions extends InitOptions {
   dropGenerator?: Generator | undefined;
 }
 
-/** A network without its classifier. Takes images [B, 3, H, W], normalised as the weights expect. */
+/** Network without its classifier. Takes images [B, 3, H, W], normalised as the weights expect, unless it says otherwise. */
 export abstract class Backbone extends Module {
   /** Width d of the pooled features. */
   abstract readonly featureWidth: number;
@@ -39,18 +48,42 @@ export abstract class Backbone extends Module {
    * attention, counted while a blank image passes through; element-wise work is not counted.
    */
   flops(height: number, width = height): number {
-    return scope(() => evaluating(this, () => countFlops(() => this.forward(this.#blank(height, width)))));
+    return this.flopsOf([1, 3, height, width]);
   }
 
-  #blank(height: number, width: number): Tensor {
+  /** FLOPs of one forward pass of an input of this shape. */
+  protected flopsOf(shape: readonly number[]): number {
     const { dtype, device } = this.parameters()[0] ?? {};
-    return zeros([1, 3, height, width], { dtype: dtype as Dtype | undefined, device });
+    const blank = () => zeros(shape, { dtype: dtype as Dtype | undefined, device });
+    return scope(() => evaluating(this, () => countFlops(() => this.forward(blank()))));
   }
 
   /** Pooled features: [B, d]. */
   override forward(x: Tensor): Tensor {
     return scope(() => this.forwardMap(x).mean([2, 3]));
   }
+}
+
+/** Network over observations [B, C, H, W] of an environment; an observation that is a vector comes as [B, C, 1, 1]. */
+export abstract class ObservationNetwork extends Backbone {
+  /** [C, H, W] of one observation. */
+  abstract readonly inputShape: readonly [number, number, number];
+
+  /** Weight of the layer that sees the observation, [out, C] or [out, C, h, w]: the network of other channels differs in it. */
+  abstract readonly inputWeight: Tensor;
+
+  /** FLOPs of one forward pass of one observation (a multiply-add counts as two). */
+  override flops(): number {
+    return this.flopsOf([1, ...this.inputShape]);
+  }
+
+  /** @throws UserError always: its layers over the features are no map any more */
+  override forwardMap(_x: Tensor): Tensor {
+    throw new UserError("a network over observations gives no feature map, only features");
+  }
+
+  /** Features [B, d]. */
+  abstract override forward(x: Tensor): Tensor;
 }
 
 /** Runs `fn` with a module and all its parts in evaluation mode, and gives every part its mode back. */

@@ -1,10 +1,10 @@
 /**
- * Backbones: one architecture family a file, all behind `createBackbone`; networks of observations behind their own registry.
+ * Backbones: one architecture family a file, all behind `createBackbone`, over images or over observations.
  * blocks/ has what families share, checkpoints/ recognises a family from the names and shapes of weights. Read registry.ts
  * first, then one family, such as vgg.ts.
  * It may import graphs, fetch, io and what they may.
  */
-export { Backbone, type BackboneOptions, evaluating } from "./backbone.ts";
+export { Backbone, type BackboneOptions, evaluating, ObservationNetwork } from "./backbone.ts";
 export { MobileBlocks, type MobileBlocksConfig } from "./blocks/mobile-blocks.ts";
 export { firstLayers } from "./checkpoints/checkpoint-clues.ts";
 export {
@@ -30,10 +30,8 @@ export { MNASNet, type MNASNetConfig } from "./mnasnet.ts";
 export { MobileNetV2, type MobileNetV2Config } from "./mobilenet-v2.ts";
 export { MobileNetV3, type MobileNetV3Config } from "./mobilenet-v3.ts";
 export { NatureCnn, type NatureCnnConfig } from "./nature-cnn.ts";
-export { ObservationNetwork } from "./observation-network.ts";
-export { createObservationNetwork, observationNetworks } from "./observation-registry.ts";
 export type { Preset, PresetInput } from "./preset.ts";
-export { architectures, createBackbone, presets } from "./registry.ts";
+export { architectures, createBackbone, createObservationNetwork, type InputKind, presets } from "./registry.ts";
 export { RegNet, type RegNetConfig } from "./regnet.ts";
 export { ResNet, type ResNetConfig } from "./resnet.ts";
 export { type ShuffleNetConfig, ShuffleNetV2 } from "./shufflenet.ts";

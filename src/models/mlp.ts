@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { type InitOptions, Linear } from "../nn/index.ts";
 import { scope, type Tensor } from "../torch/index.ts";
-import { ObservationNetwork } from "./observation-network.ts";
+import { ObservationNetwork } from "./backbone.ts";
 
 export const mlpConfig = z.strictObject({
   /** Numbers of one observation. */

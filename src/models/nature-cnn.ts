@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { Conv2d, type InitOptions, Linear } from "../nn/index.ts";
 import { scope, type Tensor } from "../torch/index.ts";
-import { ObservationNetwork } from "./observation-network.ts";
+import { ObservationNetwork } from "./backbone.ts";
 
 export const natureCnnConfig = z.strictObject({
   /** Stacked frames. */

@@ -1,16 +1,19 @@
 /** Architectures by name, with their configuration schemas. */
 import type { z } from "zod";
 import { allOrNothing, UserError } from "../torch/index.ts";
-import type { Backbone, BackboneOptions } from "./backbone.ts";
+import { type Backbone, type BackboneOptions, ObservationNetwork } from "./backbone.ts";
 import { MobileBlocks, mobileBlocksConfig } from "./blocks/mobile-blocks.ts";
 import { ConvNeXt, convnextConfig, convnextPresets } from "./convnext.ts";
 import { DenseNet, densenetConfig, densenetPresets } from "./densenet.ts";
 import { EfficientNet, efficientnetConfig, efficientnetPresets } from "./efficientnet.ts";
 import { GoogLeNet, googlenetConfig, googlenetPresets } from "./googlenet.ts";
 import { InceptionV3, inceptionConfig, inceptionPresets } from "./inception.ts";
+import { MinatarNetwork, minatarNetworkConfig } from "./minatar-network.ts";
+import { Mlp, mlpConfig } from "./mlp.ts";
 import { MNASNet, mnasnetConfig, mnasnetPresets } from "./mnasnet.ts";
 import { MobileNetV2, mobilenetV2Config, mobilenetV2Presets } from "./mobilenet-v2.ts";
 import { MobileNetV3, mobilenetV3Config, mobilenetV3Presets } from "./mobilenet-v3.ts";
+import { NatureCnn, natureCnnConfig } from "./nature-cnn.ts";
 import type { Preset } from "./preset.ts";
 import { RegNet, regnetConfig, regnetPresets } from "./regnet.ts";
 import { ResNet, resnetConfig, resnetPresets } from "./resnet.ts";
@@ -20,9 +23,13 @@ import { Swin, swinConfig, swinPresets } from "./swin.ts";
 import { VGG, vggConfig, vggPresets } from "./vgg.ts";
 import { ViT, vitConfig, vitPresets } from "./vit.ts";
 
+/** Inputs that networks are made for. */
+export type InputKind = "image" | "observation";
+
 interface Architecture {
   readonly paper: string;
-  readonly create: (config: Record<string, unknown>, options: BackboneOptions) => Backbone;
+  readonly input: InputKind;
+  readonly create: (config: Readonly<Record<string, unknown>>, options: BackboneOptions) => Backbone;
 }
 
 /** No network has more: larger ones would take all memory, or minutes, before they are compared with their weights. */
@@ -49,8 +56,9 @@ function architecture<S extends z.ZodType>(
   paper: string,
   schema: S,
   create: (config: z.output<S>, options: BackboneOptions) => Backbone,
+  input: InputKind = "image",
 ): [string, Architecture] {
-  const checked = (config: Record<string, unknown>, options: BackboneOptions): Backbone => {
+  const checked = (config: Readonly<Record<string, unknown>>, options: BackboneOptions): Backbone => {
     const parsed = schema.safeParse(config);
     const issues =
       parsed.error?.issues.map((issue) => `${issue.path.join(".") || "config"}: ${issue.message}`) ??
@@ -58,7 +66,7 @@ function architecture<S extends z.ZodType>(
     if (parsed.success && issues === undefined) return create(parsed.data, options);
     throw new UserError(`wrong configuration of architecture "${name}": ${[issues].flat().join("; ")}`);
   };
-  return [name, { paper, create: checked }];
+  return [name, { paper, input, create: checked }];
 }
 
 const registry: ReadonlyMap<string, Architecture> = new Map([
@@ -158,6 +166,27 @@ const registry: ReadonlyMap<string, Architecture> = new Map([
     vitConfig,
     (config, options) => new ViT(config, options),
   ),
+  architecture(
+    "minatar-network",
+    "Young and Tian, MinAtar: An Atari-Inspired Testbed, 2019",
+    minatarNetworkConfig,
+    (config, options) => new MinatarNetwork(config, options),
+    "observation",
+  ),
+  architecture(
+    "mlp",
+    "Schulman et al., Proximal Policy Optimization Algorithms, 2017",
+    mlpConfig,
+    (config, options) => new Mlp(config, options),
+    "observation",
+  ),
+  architecture(
+    "nature-cnn",
+    "Mnih et al., Human-level control through deep reinforcement learning, Nature 2015",
+    natureCnnConfig,
+    (config, options) => new NatureCnn(config, options),
+    "observation",
+  ),
 ]);
 
 const published: Readonly<Record<string, Preset>> = {
@@ -183,19 +212,37 @@ export function presets(): Readonly<Record<string, Preset>> {
   return published;
 }
 
-/** Names and papers of all architectures. */
-export function architectures(): { name: string; paper: string }[] {
-  return Array.from(registry, ([name, { paper }]) => ({ name, paper }));
+/** Names and papers of the architectures for one kind of input. */
+export function architectures(input: InputKind = "image"): { name: string; paper: string }[] {
+  return [...registry].flatMap(([name, { paper, input: own }]) => (own === input ? [{ name, paper }] : []));
 }
 
 /**
  * A freshly initialised backbone.
- * @throws UserError for an unknown architecture or a configuration that does not fit it
+ * @throws UserError for an architecture that is unknown or for another kind of input, or a configuration that does not fit
  */
-export function createBackbone(name: string, config: Record<string, unknown>, options: BackboneOptions): Backbone {
+export function createBackbone(
+  name: string,
+  config: Readonly<Record<string, unknown>>,
+  options: BackboneOptions,
+  input: InputKind = "image",
+): Backbone {
   const found = registry.get(name);
-  if (found) return allOrNothing(() => found.create(config, options));
+  if (found?.input === input) return allOrNothing(() => found.create(config, options));
+  const known = architectures(input).map((own) => own.name);
   throw new UserError(
-    `unknown architecture "${name}": known are ${[...registry.keys()].join(", ")}, published networks such as resnet50 too`,
+    `unknown architecture "${name}"${input === "image" ? "" : " for observations"}: known are ${known.join(", ")}` +
+      (input === "image" ? ", published networks such as resnet50 too" : ""),
   );
+}
+
+/** A freshly initialised network over observations. @throws UserError as `createBackbone` */
+export function createObservationNetwork(
+  name: string,
+  config: Readonly<Record<string, unknown>>,
+  options: BackboneOptions,
+): ObservationNetwork {
+  const network = createBackbone(name, config, options, "observation");
+  if (network instanceof ObservationNetwork) return network;
+  throw new TypeError(`the architecture "${name}" is registered for observations and is no ObservationNetwork`);
 }

@@ -1,7 +1,8 @@
 /**
  * Transferability scores: how well a pre-trained model suits a target task, without training it. One score a file, each with
- * its paper; scores.ts lists them with what they need (features, or the classes of pre-training).
- * It may import hub and all that it may.
+ * its paper; scores.ts (read it first) lists them with what they need. They are functions of matrices: features [n, d],
+ * probabilities [n, S], labels. src/train/ranking.ts runs members over images to get these.
+ * It may import hub and what hub may; it uses torch alone.
  */
 export { firstResponsibilities, fitMixture, type Mixture, type MixtureOptions } from "./gaussian-mixture.ts";
 export { hScore, regularisedHScore } from "./h-score.ts";

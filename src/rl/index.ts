@@ -1,12 +1,10 @@
 /** Reinforcement learning: environments, agents that form hubs, PPO and DQN, and runs. */
 
-export { AgentMember, adoptAgent, agentEntries, loadAgent, loadAgents } from "./agents/agent-member.ts";
 export { buildNetwork, type NetworkPlan, usualNetwork } from "./agents/build.ts";
-export { matchChannels } from "./agents/channels.ts";
+export { type Agent, type AgentHub, agentEntries, loadAgent, loadAgents, matchChannels } from "./agents/channels.ts";
 export { type OutputKind, PlainNetwork, type TrainedNetwork } from "./agents/network.ts";
 export { actionNames, encode, type ObservationForm, observationForm } from "./agents/observations.ts";
 export { agentPathwayConfig, PathwayNetwork } from "./agents/pathway-network.ts";
-export { type AgentReport, describeAgents, verifyAgents } from "./agents/report.ts";
 export { Dqn, type DqnOptions, defaultDqnOptions, usualDqnOptions } from "./algorithms/dqn.ts";
 export { EpisodeMeter } from "./algorithms/episodes.ts";
 export { defaultPpoOptions, Ppo, type PpoOptions, usualPpoOptions } from "./algorithms/ppo.ts";

@@ -13,6 +13,8 @@ import { z } from "zod";
 import {
   type Hub,
   type HubMember,
+  type ImageInput,
+  isImageMember,
   loadBackbone,
   loadMember,
   type MemberEntry,
@@ -173,7 +175,7 @@ export function loadModel<P>(folder: string, restore: (source: KeptSource) => P,
   const manifest = readManifest(folder, manifestName);
   const loaded: HubMember[] = [];
   const member = (name: string): HubMember => {
-    const entry = manifest.members.find((one) => one.name === name);
+    const entry = manifest.members.filter(isImageMember).find((one) => one.name === name);
     if (!entry) throw new UserError(`${folder} lacks the member "${name}": it is damaged, train the run again`);
     const made = loadKept(folder, entry, files, options);
     loaded.push(made);
@@ -195,7 +197,7 @@ export function loadModel<P>(folder: string, restore: (source: KeptSource) => P,
 /** A member with its trained weights. */
 function loadKept(
   folder: string,
-  entry: MemberEntry,
+  entry: MemberEntry<ImageInput>,
   files: Readonly<Record<string, string>>,
   { device, trust, residency }: LoadModelOptions,
 ): HubMember {

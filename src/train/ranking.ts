@@ -2,7 +2,7 @@
  * Ranking of a hub for a target: transferability scores of every member from one feature pass over the training images,
  * and the prior that such a score gives the exploration loss. n images, d features, S source classes, m members.
  */
-import { type Hub, type HubMember, loadMember, type MemberEntry } from "../hub/index.ts";
+import { type Hub, type HubMember, type ImageInput, loadMember, type MemberEntry } from "../hub/index.ts";
 import { type MemberOutputs, type RankingScore, rankingScores, type ScoreKey } from "../ranking/index.ts";
 import {
   ConfigError,
@@ -67,7 +67,7 @@ export async function rankHub(hub: Hub, data: TaskData, request: RankingRequest)
 
 async function rankMember(
   hub: Hub,
-  entry: MemberEntry,
+  entry: MemberEntry<ImageInput>,
   data: TaskData,
   request: RankingRequest,
 ): Promise<MemberRanking> {
@@ -104,7 +104,7 @@ async function rankMember(
 /** Loads a member for as long as its pass over the images takes. */
 async function memberOutputs(
   hub: Hub,
-  entry: MemberEntry,
+  entry: MemberEntry<ImageInput>,
   data: TaskData,
   request: RankingRequest,
 ): Promise<MemberOutputs & { flops: number }> {

@@ -1,6 +1,6 @@
 /** One run from start to end: data, hub, method, folder; and the continuation of one. */
 
-import { type Hub, openHub, Residency, requireImageMembers } from "../hub/index.ts";
+import { type Hub, openHub, Residency } from "../hub/index.ts";
 import { findScore } from "../ranking/index.ts";
 import { ConfigError } from "../torch/index.ts";
 import { type DataRequest, prepareData, type TaskData } from "./data.ts";
@@ -87,7 +87,6 @@ export async function trainRun(given: TrainRequest): Promise<RunOutcome> {
 function openedHub(given: TrainRequest, before: RunConfig | undefined): Hub {
   const { trust, device, out } = given;
   const all = openHub(given.hub, { trust, device });
-  requireImageMembers(all);
   return before ? membersOfRun(all, before, out) : all;
 }
 

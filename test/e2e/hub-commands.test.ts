@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { readManifest } from "../../src/hub/index.ts";
+import { isImageMember, readManifest } from "../../src/hub/index.ts";
 import { writeSafetensors } from "../../src/io/index.ts";
 import { createBackbone } from "../../src/models/index.ts";
 import { Generator, scope, zeros } from "../../src/torch/index.ts";
@@ -90,7 +90,9 @@ test("a model is added, shown, verified, trained on and removed", async () => {
   const trained = await run(...train.with(6, `${out}2`), "--k", "1", "--trust", "--json");
   assert.equal(trained.code, 0, trained.stderr);
   assert.deepEqual(Object.keys(lastLine(trained.stdout)["pathwayShare"] as object), ["moco", "program"]);
-  const sizes = readManifest(hub).members.map((member) => member.input.size);
+  const sizes = readManifest(hub)
+    .members.filter(isImageMember)
+    .map((member) => member.input.size);
   const { data } = JSON.parse(readFileSync(join(`${out}2`, "run.json"), "utf8"));
   assert.equal(data.form.imageSize, Math.max(...sizes), "images as large as the members want them");
 

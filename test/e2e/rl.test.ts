@@ -44,7 +44,7 @@ test("agents are trained, form a hub, and Hub-Pathway plays another game over th
     assert.equal(added.code, 0, added.stderr);
   }
   const listed = await run(["hub", "ls", inFolder("games"), "--json"]);
-  assert.equal((lastLine(listed.stdout)["agents"] as unknown[]).length, 2);
+  assert.equal((lastLine(listed.stdout)["members"] as unknown[]).length, 2);
   const verified = await run(["hub", "verify", inFolder("games")]);
   assert.equal(verified.code, 0, verified.stderr);
   const routed = await run(train("asterix", "routed", 512, ["--hub", inFolder("games"), "--k", "1"]));
@@ -95,7 +95,7 @@ test("bad input is one line, a code, and nothing written", async () => {
     [["--env", "cartpole", "--seed", "-1"], 2, /'--seed <n>' argument '-1' is invalid/],
     [["--env", "cartpole", "--hub", "hubs/starter", "--config", "hidden=[8]"], 2, /--config is for new agents/],
     [["--env", "cartpole", "--hub", "hubs/starter", "--k", "2", "--choice", "k=1"], 2, /k is given by --k and by --ch/],
-    [["--env", "cartpole", "--network", "lstm"], 1, /unknown network "lstm".*mlp/],
+    [["--env", "cartpole", "--network", "lstm"], 1, /unknown architecture "lstm" for observations.*mlp/],
     [["--env", "cartpole", "--hub", inFolder("nowhere")], 1, /nowhere is not a hub/],
     [["--env", "cartpole", "--hub", "hubs/starter"], 1, /has no agents/],
     [["--env", "gym:CartPole-v1", "--python", inFolder("no-python")], 2, /cannot be started as ".*no-python"/],

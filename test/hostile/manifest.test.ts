@@ -100,11 +100,11 @@ for (const field of ["version", "name", "members"]) {
     new RegExp(`FILE .*: ${field}`),
   );
 }
-for (const version of [0, 2, "1", null, 1.5]) {
+for (const version of [0, 3, "1", null, 1.5]) {
   hostile(
     `version ${JSON.stringify(version)}`,
     changed((manifest) => (manifest["version"] = version)),
-    /version: .*expected 1/,
+    /version: .*expected 2/,
   );
 }
 hostile(

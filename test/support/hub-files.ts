@@ -32,7 +32,7 @@ export function writeMember(dir: string, member: MemberFiles): Record<string, un
     weights: { file, format: "safetensors", sha256 },
     ...more,
     featureWidth,
-    input: { size, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
+    input: { kind: "image", size, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
     pretraining: { data: "none", paradigm: "random" },
     licence: "test",
     source: "test",
@@ -42,6 +42,6 @@ export function writeMember(dir: string, member: MemberFiles): Record<string, un
 /** Writes DIR/hub.json with the members that `write` makes; returns DIR. */
 export function writeHub(dir: string, name: string, write: (dir: string) => Record<string, unknown>[]): string {
   mkdirSync(dir, { recursive: true });
-  writeFileSync(join(dir, "hub.json"), JSON.stringify({ version: 1, name, members: write(dir) }));
+  writeFileSync(join(dir, "hub.json"), JSON.stringify({ version: 2, name, members: write(dir) }));
   return dir;
 }

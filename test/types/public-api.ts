@@ -21,7 +21,7 @@ import {
 import { type Experiment, meanInterval, type Plan } from "hub-pathway/compare";
 import { type Dataset, Loader } from "hub-pathway/data";
 import { GraphModel, openOnnx, type TorchScriptModel } from "hub-pathway/graphs";
-import type { AddedMember, addMember } from "hub-pathway/hub";
+import type { AddedMember, addMember, ImageInput, ObservationInput } from "hub-pathway/hub";
 import type { findMethod, fineTune, MemberLearner } from "hub-pathway/methods";
 import type { Backbone, createBackbone, ResNet } from "hub-pathway/models";
 import { type crossEntropy, Linear, type Module } from "hub-pathway/nn";
@@ -38,8 +38,9 @@ type Holds<Case extends true> = Case;
 export type Results = [
   Holds<Same<Awaited<ReturnType<typeof train>>, TrainedRun>>,
   Holds<Same<Awaited<ReturnType<typeof Predictor.open>>, Predictor>>,
-  Holds<Same<ReturnType<typeof openHub>, Hub>>,
-  Holds<Same<ReturnType<typeof loadMembers>, HubMember[]>>,
+  Holds<Same<ReturnType<typeof openHub<"image">>, Hub>>,
+  Holds<Same<ReturnType<typeof openHub<"observation">>, Hub<ObservationInput>>>,
+  Holds<Same<ReturnType<typeof loadMembers<ImageInput>>, HubMember[]>>,
   Holds<Same<Awaited<ReturnType<typeof imageFolder>>, Dataset>>,
   Holds<Same<Awaited<ReturnType<typeof decodeImage>>, Uint8Array>>,
   Holds<Same<Awaited<ReturnType<typeof addMember>>, AddedMember>>,

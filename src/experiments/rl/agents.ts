@@ -8,7 +8,7 @@
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { ExperimentRequest } from "../../compare/index.ts";
-import { addAgent, openHub } from "../../hub/index.ts";
+import { addTrained, openHub, trainingOf } from "../../hub/index.ts";
 import {
   type AgentRequest,
   addAgentOfRun,
@@ -129,22 +129,19 @@ export async function studentHub(
   const form = observationForm(await makeEnvironment(target));
   const network = await newNetwork(target, protocol);
   const { distilSteps: steps, copies } = protocol;
-  const student = await distil({ hub: openHub(hub), form, network, steps, copies, seed });
+  const student = await distil({ hub: openHub(hub, { inputs: ["observation"] }), form, network, steps, copies, seed });
   const { actions, head } = student;
   const tensors = new Map(Array.from(student.network.stateDict(), ([key, value]) => [`network.${key}`, value]));
   const [weight, bias] = [withValueRow(head.weight), withValueRow(head.bias as Tensor)];
-  addAgent({
-    hub: place,
-    name: "student",
+  await addTrained(place, "student", {
     tensors: tensors.set("head.weight", weight).set("head.bias", bias),
     about: {
       architecture: network.architecture,
       config: { ...network.config },
       featureWidth: student.network.featureWidth,
-      observation: { environment: target, shape: [...form.shape], channels: [...form.channels] },
-      actions: [...actions],
-      outputs: "policy-and-value",
-      training: { algorithm: "distillation", steps },
+      input: { kind: "observation", environment: target, shape: [...form.shape], channels: [...form.channels] },
+      policy: { actions: [...actions], outputs: "policy-and-value" },
+      pretraining: trainingOf(target, { algorithm: "distillation", steps }),
       licence,
       source: `distilled from the agents of ${protocol.sources.join(", ")}`,
     },

@@ -1,5 +1,5 @@
 /** The members of synthetic hubs: real members of the hub, over networks small enough to be known. n images. */
-import { HubMember, type MemberEntry } from "../../hub/index.ts";
+import { HubMember, type ImageInput, type MemberEntry } from "../../hub/index.ts";
 import { Backbone } from "../../models/index.ts";
 import { Conv2d, Linear } from "../../nn/index.ts";
 import { Generator, noGrad, scope, seedOf, type Tensor, tensor } from "../../torch/index.ts";
@@ -63,7 +63,7 @@ export function newcomers(world: World, count: number, seed: number): HubMember[
 }
 
 function member(name: string, backbone: Backbone): HubMember {
-  const entry: MemberEntry = {
+  const entry: MemberEntry<ImageInput> = {
     name,
     architecture: "synthetic",
     config: {},
@@ -72,6 +72,7 @@ function member(name: string, backbone: Backbone): HubMember {
     keyMap: { prefix: "", drop: [], rename: {} },
     featureWidth: backbone.featureWidth,
     input: {
+      kind: "image",
       size: imageSide,
       mean: [0.5, 0.5, 0.5],
       std: [pixelNoise, pixelNoise, pixelNoise],

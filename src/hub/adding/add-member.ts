@@ -16,16 +16,19 @@ import {
 } from "../../io/index.ts";
 import { openGraphBackbone } from "../../models/index.ts";
 import { disposeTree, type Tensor, UserError } from "../../torch/index.ts";
-import type { MemberEntry, MemberInput } from "../manifest.ts";
-import { refuseProgram } from "../member.ts";
-import { verifyMember } from "../verify.ts";
-import { adaptedChannels } from "./adapt-channels.ts";
-import { openStaging, publish, requireFreeName } from "./change.ts";
-import { type Inspection, inspect } from "./inspect.ts";
-import { type Published, readModelConfig } from "./model-config.ts";
-import { partsOf } from "./parts.ts";
-import { readPreprocessor } from "./preprocessor.ts";
-import { type Draft, draftOfGraph, draftOfWeights, type Wishes } from "./propose.ts";
+import { refuseProgram } from "../load-member.ts";
+import {
+  headedNetwork,
+  type ImageInput,
+  type MemberEntry,
+  type MemberInput,
+  type ObservationInput,
+} from "../manifest.ts";
+import { requireUsable } from "../verify.ts";
+import { joinHub, requireFreeName } from "./change.ts";
+import { type Inspection, inspect, partsOf } from "./inspect.ts";
+import { adaptedChannels, type Draft, draftOfGraph, draftOfWeights, type Wishes } from "./propose.ts";
+import { type Published, publishedOf } from "./published.ts";
 
 export interface AddRequest {
   /** Folder of the hub; made with its first member. */
@@ -38,11 +41,11 @@ export interface AddRequest {
   /** Take TorchScript programs too. */
   trust?: boolean | undefined;
   /** Answers what neither the file nor the user said; without it that is an error. */
-  complete?: ((input: Partial<MemberInput>) => Promise<Partial<MemberInput>>) | undefined;
+  complete?: ((input: Partial<ImageInput>) => Promise<Partial<ImageInput>>) | undefined;
 }
 
-export interface AddedMember {
-  entry: MemberEntry;
+export interface AddedMember<I extends MemberInput = ImageInput> {
+  entry: MemberEntry<I>;
   notes: readonly string[];
 }
 
@@ -70,16 +73,35 @@ export async function addMember(request: AddRequest): Promise<AddedMember> {
   if (inspection.kind === "graph" && inspection.format === "torchscript" && !request.trust) {
     refuseProgram(name, origin.main);
   }
-  const staging = openStaging(hub);
-  try {
-    const added = await stage(request, origin, inspection, staging.folder).catch((error: unknown) => {
-      throw inUsersWords(error, staging.folder, request, origin);
-    });
-    publish(hub, staging.folder, added.entry, (before) => ({ ...before, members: [...before.members, added.entry] }));
-    return added;
-  } finally {
-    staging.close();
-  }
+  return joinHub(hub, name, (staging) =>
+    stage(request, origin, inspection, staging).catch((error: unknown) => {
+      throw inUsersWords(error, staging, request, origin);
+    }),
+  );
+}
+
+/** A network with a head over its features that is in memory, such as one that a run trained. */
+export interface TrainedNetwork {
+  /** Weights by the keys "network.…", "head.weight" and "head.bias". */
+  tensors: ReadonlyMap<string, Tensor>;
+  about: Omit<MemberEntry<ObservationInput>, "name" | "weights" | "keyMap" | "classifier">;
+}
+
+/** Adds a network that is in memory. @throws UserError as `addMember` */
+export async function addTrained(
+  hub: string,
+  name: string,
+  { tensors, about }: TrainedNetwork,
+): Promise<AddedMember<ObservationInput>> {
+  return joinHub(hub, name, async (staging) => {
+    const file = `${name}/weights.safetensors`;
+    mkdirSync(join(staging, name));
+    writeSafetensors(join(staging, file), tensors);
+    const weights = { file, format: "safetensors" as const, sha256: hashFile(join(staging, file)), files: [] };
+    const entry: MemberEntry<ObservationInput> = { name, weights, ...headedNetwork, ...about };
+    requireUsable({ dir: staging, trust: false }, entry);
+    return { entry, notes: [] };
+  });
 }
 
 async function locate({ source, fetch = {} }: AddRequest): Promise<Origin> {
@@ -131,7 +153,7 @@ async function stage(
     isComplete(described.input) ? described.input : ((await request.complete?.(described.input)) ?? described.input),
     request,
   );
-  const entry: MemberEntry = {
+  const entry: MemberEntry<ImageInput> = {
     name,
     ...described.entry,
     weights: {
@@ -143,20 +165,8 @@ async function stage(
     input,
     source: origin.description,
   };
-  const problems = verifyMember({ dir: staging, trust: trust ?? false }, entry);
-  if (problems.length > 0) {
-    throw new UserError(problems.join("; "));
-  }
+  requireUsable({ dir: staging, trust: trust ?? false }, entry);
   return { entry, notes: described.notes };
-}
-
-/** What the files beside a model say; of its input the preprocessor's before the network's. */
-function publishedOf({ main, config, preprocessor }: Origin): Published {
-  const told = config === undefined ? { input: {} } : readModelConfig(config);
-  // Published files end in eight digits of their hash.
-  const named = /^(\w+)-[0-9a-f]{8}\.\w+$/.exec(basename(main))?.[1] ?? /^(dino|mae)_\w+/.exec(basename(main))?.[0];
-  const input = preprocessor === undefined ? {} : readPreprocessor(preprocessor);
-  return { ...(named === undefined ? {} : { name: named }), ...told, input: { ...told.input, ...input } };
 }
 
 /** Names the user's files where a message names their copies. */
@@ -254,14 +264,14 @@ async function writeWeights(
   }
 }
 
-function isComplete(input: Partial<MemberInput>): boolean {
+function isComplete(input: Partial<ImageInput>): boolean {
   return input.size !== undefined && input.mean !== undefined && input.std !== undefined;
 }
 
-function completeInput(input: Partial<MemberInput>, { source }: AddRequest): MemberInput {
+function completeInput(input: Partial<ImageInput>, { source }: AddRequest): ImageInput {
   const { size, sides, mean, std, interpolation = "bilinear", channelOrder = "rgb" } = input;
   if (size !== undefined && mean && std) {
-    return { size, ...(sides === undefined ? {} : { sides }), mean, std, interpolation, channelOrder };
+    return { kind: "image", size, ...(sides === undefined ? {} : { sides }), mean, std, interpolation, channelOrder };
   }
   const missing = [
     ...(size === undefined ? ["the side of its images (--size 224)"] : []),

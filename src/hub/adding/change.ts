@@ -25,7 +25,6 @@ import {
 import { UserError } from "../../torch/index.ts";
 import { deleteUnnamed, filesOf } from "../files.ts";
 import {
-  type AgentEntry,
   type HubManifest,
   hubPath,
   type MemberEntry,
@@ -94,7 +93,7 @@ function manifestOf(hub: string): HubManifest {
 }
 
 /** @throws UserError when a member cannot be called so, proposing another name, or the hub has one of that name */
-export function requireFreeName(hub: string, name: string, { members, agents = [] } = manifestOf(hub)): void {
+export function requireFreeName(hub: string, name: string, { members } = manifestOf(hub)): void {
   if (!isSafeName(name)) {
     const plain = proposeName(name.replace(/\.(?:onnx|pth?|pt2|safetensors|bin|json|h5|ckpt)$/i, ""));
     throw new UserError(
@@ -102,7 +101,7 @@ export function requireFreeName(hub: string, name: string, { members, agents = [
         `call it ${plain}`,
     );
   }
-  if (![...members, ...agents].some((member) => member.name === name)) return;
+  if (!members.some((member) => member.name === name)) return;
   throw new UserError(`${hub} has a member "${name}" already: choose another name, or remove it first (hub rm)`);
 }
 
@@ -132,13 +131,28 @@ function removeIfEmpty(folder: string): void {
   }
 }
 
-/** Lists a member, whose files lie in the folder of its name below `staging`, once they are in their place. */
-export function publish(
+/**
+ * Adds the member that `make` puts into a folder of its name below a staging folder; a failure leaves the hub as it was.
+ * @throws UserError when the name is taken or cannot be used, or the hub cannot be written
+ */
+export async function joinHub<T extends { entry: MemberEntry }>(
   hub: string,
-  staging: string,
-  entry: MemberEntry | AgentEntry,
-  listed: (before: HubManifest) => HubManifest,
-): void {
+  name: string,
+  make: (staging: string) => Promise<T>,
+): Promise<T> {
+  requireFreeName(hub, name);
+  const staging = openStaging(hub);
+  try {
+    const made = await make(staging.folder);
+    publish(hub, staging.folder, made.entry);
+    return made;
+  } finally {
+    staging.close();
+  }
+}
+
+/** Lists a member, whose files lie in the folder of its name below `staging`, once they are in their place. */
+export function publish(hub: string, staging: string, entry: MemberEntry): void {
   const { name } = entry;
   const place = join(hub, name);
   changeHub(hub, `hub-pathway hub add ${name}`, (before) => {
@@ -147,6 +161,22 @@ export function publish(
       throw new UserError(`${place} is in the way: it is no member of the hub; move it, or choose another name`);
     }
     const enter = () => renameSync(join(staging, name), place);
-    return { manifest: listed(before), files: filesOf(entry), enter };
+    return { manifest: { ...before, members: [...before.members, entry] }, files: filesOf(entry), enter };
+  });
+}
+
+/**
+ * Removes a member and those of its files that no other member uses; returns the removed files, relative to the hub.
+ * @throws UserError when the hub has no such member, or no other one
+ */
+export function removeMember(hub: string, name: string): string[] {
+  readManifest(hub); // before anything is written there
+  return changeHub(hub, `hub-pathway hub rm ${name}`, (manifest) => {
+    const { members } = manifest;
+    const entry = members.find((member) => member.name === name);
+    const names = members.map((member) => member.name).join(", ");
+    if (!entry) throw new UserError(`${hub} has no member "${name}"; it has: ${names}`);
+    if (members.length === 1) throw new UserError(`"${name}" is the only member of ${hub}: remove the folder instead`);
+    return { manifest: { ...manifest, members: members.filter((member) => member !== entry) }, files: filesOf(entry) };
   });
 }

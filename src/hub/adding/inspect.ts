@@ -1,10 +1,16 @@
-/** What kind of model a file holds: told by its content where the format has a mark, else by its name. */
+/**
+ * A model's main file: what kind of model it holds, told by its content where the format has a mark, else by its name, and
+ * the further files that it names (shards, external data).
+ */
 import { basename, dirname, join } from "node:path";
+import { checkedPath } from "../../fetch/index.ts";
+import { onnxParts } from "../../graphs/index.ts";
 import {
   describeText,
   isTorchScript,
   type LazyTensor,
   readHead,
+  readRegular,
   readTorchArchive,
   refuseForeign,
   refusePlaceholder,
@@ -13,7 +19,6 @@ import {
 } from "../../io/index.ts";
 import type { GraphFormat } from "../../models/index.ts";
 import { UserError } from "../../torch/index.ts";
-import { partsOf } from "./parts.ts";
 
 /** Tensors by name, whose network is still to be found. */
 export interface WeightsFile {
@@ -69,4 +74,64 @@ async function readShard(path: string): Promise<ReadonlyMap<string, LazyTensor>>
   refusePlaceholder(path);
   if (path.endsWith(".safetensors")) return (await streamSafetensors(path)).tensors;
   return stateDictOf(await readTorchArchive(path));
+}
+
+const maximumJsonBytes = 256e6;
+const maximumParts = 10_000;
+
+/**
+ * Names of the further files of a model, relative to its folder and inside of it, each once.
+ * @throws UserError when the main file cannot be read as what its name says, or names files outside its folder
+ */
+export function partsOf(path: string): string[] {
+  refuseForeign(path);
+  const names = new Set(namedBy(path));
+  if (names.size > maximumParts) throw new UserError(`${path} names ${names.size} further files, which no model needs`);
+  for (const name of names) checkedPath(name, path);
+  return [...names];
+}
+
+function namedBy(path: string): readonly string[] {
+  if (path.endsWith(".onnx")) return onnxParts(path).map((name) => name.replace(/^(\.\/)+/, ""));
+  if (path.endsWith(".index.json")) return indexedShards(path);
+  if (path.endsWith(".json")) return manifestShards(path);
+  return [];
+}
+
+function indexedShards(path: string): readonly string[] {
+  const map = field(readJson(path), "weight_map");
+  if (typeof map !== "object" || map === null)
+    throw new UserError(`${path} has no "weight_map": is it an index of shards?`);
+  return Object.values(map).map((name) => nameIn(name, path));
+}
+
+function manifestShards(path: string): readonly string[] {
+  const groups = field(readJson(path), "weightsManifest");
+  if (!Array.isArray(groups))
+    throw new UserError(
+      `${path} is no TensorFlow.js model, for it has no "weightsManifest", and no index of shards (*.index.json)`,
+    );
+  return groups.flatMap((group: unknown) => {
+    const paths = field(group, "paths");
+    if (!Array.isArray(paths)) throw new UserError(`${path} has a group of weights without "paths"`);
+    return paths.map((name: unknown) => nameIn(name, path).replace(/^(\.\/)+/, ""));
+  });
+}
+
+function readJson(path: string): unknown {
+  const bytes = readRegular(path, { maximumBytes: maximumJsonBytes, what: "a description of a model" });
+  try {
+    return JSON.parse(bytes.toString("utf8"));
+  } catch {
+    throw new UserError(`${path} is not JSON: is it the model's description?`);
+  }
+}
+
+function field(value: unknown, key: string): unknown {
+  return typeof value === "object" && value !== null && Object.hasOwn(value, key) ? Reflect.get(value, key) : undefined;
+}
+
+function nameIn(value: unknown, path: string): string {
+  if (typeof value === "string") return value;
+  throw new UserError(`${path} names a file that is no text`);
 }

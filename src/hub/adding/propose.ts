@@ -12,11 +12,9 @@ import {
   recogniseNetwork,
   type Wish,
 } from "../../models/index.ts";
-import { UserError } from "../../torch/index.ts";
-import type { MemberEntry, MemberInput } from "../manifest.ts";
-import { adaptation } from "./adapt-channels.ts";
-import type { Published } from "./model-config.ts";
-import { rangeOf, scaled } from "./preprocessor.ts";
+import { scope, type Tensor, tensor, UserError } from "../../torch/index.ts";
+import type { ImageInput, MemberEntry } from "../manifest.ts";
+import { type Published, rangeOf, scaled } from "./published.ts";
 
 /** What the user says of a model; everything else is taken from the file. */
 export interface Wishes extends Omit<Wish, "architecture"> {
@@ -25,7 +23,7 @@ export interface Wishes extends Omit<Wish, "architecture"> {
   features?: string | undefined;
   /** Dotted path of the state dict inside a PyTorch file. */
   under?: string | undefined;
-  input?: Partial<MemberInput> | undefined;
+  input?: Partial<ImageInput> | undefined;
   /** The largest value of the pixels that mean and deviation are for; told from the numbers when left out. */
   range?: 1 | 255 | undefined;
   /** "adapt" makes a first layer of one or more than three channels take colour images. */
@@ -40,7 +38,7 @@ export interface Draft {
   entry: Pick<MemberEntry, "architecture" | "config" | "keyMap" | "featureWidth" | "pretraining" | "licence"> & {
     classifier?: string;
   };
-  input: Partial<MemberInput>;
+  input: Partial<ImageInput>;
   /** Keys of the weights that are used. */
   keys: readonly string[];
   /** Key of a first layer whose weight is to be made to take three channels. */
@@ -99,7 +97,7 @@ export function draftOfWeights(
 }
 
 /** What the user says of the input, for values in [0, 1]; remarks where the numbers are for values up to 255. */
-function statedInput({ input = {}, range }: Wishes, notes: string[]): Partial<MemberInput> {
+function statedInput({ input = {}, range }: Wishes, notes: string[]): Partial<ImageInput> {
   const { mean, std } = input;
   if (!mean || !std) return input;
   const used = range ?? rangeOf({ mean, std });
@@ -115,7 +113,7 @@ interface Proposed {
   /** Key of a first layer that is made to take three channels. */
   adapted?: string;
   /** Input that the model's own files say. */
-  believed: Partial<MemberInput>;
+  believed: Partial<ImageInput>;
   remarks: string[];
 }
 
@@ -190,7 +188,7 @@ function described({ preset, architecture, config, layout }: Proposal): string {
 }
 
 /** The entry of a network that a file brings along. */
-export function draftOfGraph(graph: GraphModel, wishes: Wishes, published: Partial<MemberInput> = {}): Draft {
+export function draftOfGraph(graph: GraphModel, wishes: Wishes, published: Partial<ImageInput> = {}): Draft {
   const { featuresName, featureWidth, candidates } = graph;
   const others = candidates.filter((name) => name !== featuresName);
   const [file = ""] = graph.files;
@@ -217,7 +215,7 @@ export function draftOfGraph(graph: GraphModel, wishes: Wishes, published: Parti
 }
 
 /** What the graph fixes of its input, and what the user says of the rest. */
-function inputOf({ input }: GraphModel, wishes: Partial<MemberInput>, file: string): Partial<MemberInput> {
+function inputOf({ input }: GraphModel, wishes: Partial<ImageInput>, file: string): Partial<ImageInput> {
   if (!input.sides) return wishes;
   const [height, width] = input.sides;
   const size = Math.max(height, width);
@@ -235,4 +233,23 @@ function origin(wishes: Wishes, paradigm: string | undefined): Pick<MemberEntry,
 function listed(names: readonly string[]): string {
   const shown = names.slice(0, 8).map((name) => (name.length > 80 ? `${name.slice(0, 80)}…` : name));
   return `${shown.join(", ")}${names.length > 8 ? ` and ${names.length - 8} more` : ""}`;
+}
+
+// ---- first layers of networks for grey or many-channelled images, made to take colour images
+
+/** Parts of red, green and blue in luminance (ITU-R BT.601), as Pillow makes grey images. */
+const luminance = [0.299, 0.587, 0.114];
+
+/** What becomes of a first layer of that many channels, in words; undefined where nothing can. */
+function adaptation(channels: number): string | undefined {
+  if (channels === 1) return "it then sees the luminance of colour images";
+  return channels > 3 ? "it then sees colour images with its first three channels" : undefined;
+}
+
+/** A first layer's weight [out, c, k, k] as [out, 3, k, k]. The result is the caller's. */
+export function adaptedChannels(weight: Tensor): Tensor {
+  return scope(() => {
+    if (weight.size(1) > 3) return weight.narrow(1, 0, 3).clone();
+    return weight.mul(tensor(luminance, { dtype: weight.dtype }).view([1, 3, 1, 1]));
+  });
 }

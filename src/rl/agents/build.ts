@@ -1,9 +1,9 @@
 /** From what a run says to the network that it trains. */
-import type { Hub } from "../../hub/index.ts";
+import { memberEntry } from "../../hub/index.ts";
 import { createObservationNetwork } from "../../models/index.ts";
 import type { PathwayConfig } from "../../pathway/index.ts";
 import { RandomStreams } from "../../torch/index.ts";
-import { adoptAgent, agentEntries, loadAgents } from "./agent-member.ts";
+import { type AgentHub, loadAgent, loadAgents } from "./channels.ts";
 import { type OutputKind, PlainNetwork, type TrainedNetwork } from "./network.ts";
 import type { ObservationForm } from "./observations.ts";
 import { PathwayNetwork } from "./pathway-network.ts";
@@ -37,11 +37,10 @@ export function usualNetwork(form: ObservationForm, kind: OutputKind): NetworkPl
 export function plainArchitecture(
   plan: Exclude<NetworkPlan, { kind: "pathway" }>,
   form: ObservationForm,
-  hub: Hub | undefined,
+  hub: AgentHub | undefined,
 ): { architecture: string; config: Record<string, unknown> } {
   if (plan.kind === "new") return { architecture: plan.architecture, config: { ...plan.config } };
-  const [entry] = agentEntries(hub as Hub, [plan.name]);
-  const { architecture, config } = entry as NonNullable<typeof entry>;
+  const { architecture, config } = memberEntry(hub as AgentHub, plan.name);
   return { architecture, config: { ...config, channels: form.shape[0] } };
 }
 
@@ -51,7 +50,7 @@ export interface BuildSetting {
   kind: OutputKind;
   seed: number;
   /** Needed for everything but new networks. */
-  hub: Hub | undefined;
+  hub: AgentHub | undefined;
   /** Names of the agents that routes lead to; all of the hub when left out. */
   agents?: readonly string[] | undefined;
 }
@@ -79,9 +78,8 @@ function alone(
     const network = createObservationNetwork(plan.architecture, plan.config, { generator: streams.stream("init") });
     return new PlainNetwork(network, { outputs, kind, streams });
   }
-  const [entry] = agentEntries(hub as Hub, [plan.name]);
-  const network = adoptAgent(hub as Hub, entry as NonNullable<typeof entry>, form);
-  return new PlainNetwork(network, { outputs, kind, streams, pretrained: true });
+  const { backbone } = loadAgent(hub as AgentHub, memberEntry(hub as AgentHub, plan.name), form);
+  return new PlainNetwork(backbone, { outputs, kind, streams, pretrained: true });
 }
 
 function overHub(
@@ -89,11 +87,10 @@ function overHub(
   { form, outputs, kind, hub, agents }: BuildSetting,
   streams: RandomStreams,
 ): TrainedNetwork {
-  const members = loadAgents(hub as Hub, form, agents);
-  const channels = form.shape[0];
+  const members = loadAgents(hub as AgentHub, form, agents);
   try {
     const choices = randomRoutes ? { ...config, generatorKind: "random" as const } : config;
-    return new PathwayNetwork({ members, channels, outputs, kind, streams, config: choices, memberRate });
+    return new PathwayNetwork({ members, shape: form.shape, outputs, kind, streams, config: choices, memberRate });
   } catch (error) {
     for (const member of members) member.dispose();
     throw error;

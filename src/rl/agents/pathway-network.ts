@@ -8,24 +8,26 @@
  * tried, and agents learned less (docs/results/rl-transfer.md).
  */
 import { refuseUnknown } from "../../methods/index.ts";
-import type { ObservationNetwork } from "../../models/index.ts";
-import { init, type Linear, setBatchNormPolicy } from "../../nn/index.ts";
+import { init, type Linear, type Module, setBatchNormPolicy } from "../../nn/index.ts";
 import {
   defaultPathwayConfig,
   HubPathway,
   type PathwayConfig,
   type PathwayGenerator,
+  type PathwayMember,
   type Routing,
   type RowLoss,
 } from "../../pathway/index.ts";
 import type { Generator, RandomStreams, Tensor } from "../../torch/index.ts";
-import type { AgentMember } from "./agent-member.ts";
 import { type Acted, type NetworkLoss, type OutputKind, policyHead, type TrainedNetwork } from "./network.ts";
 
+/** A model that belongs to the network over it. */
+type OwnedMember = PathwayMember & { dispose(): void };
+
 export interface PathwayNetworkOptions {
-  members: readonly AgentMember[];
-  /** Of the game at hand. */
-  channels: number;
+  members: readonly OwnedMember[];
+  /** [C, H, W] of the game at hand. */
+  shape: readonly [number, number, number];
   outputs: number;
   kind: OutputKind;
   config: Partial<PathwayConfig>;
@@ -48,17 +50,17 @@ export class PathwayNetwork implements TrainedNetwork {
   readonly module: HubPathway;
   readonly streams: RandomStreams;
   readonly memberNames: readonly string[];
-  readonly #members: readonly AgentMember[];
+  readonly #members: readonly OwnedMember[];
   readonly #memberRate: number;
 
   /** @throws ConfigError for choices that do not fit */
   constructor(options: PathwayNetworkOptions) {
-    const { members, channels, outputs, kind, streams } = options;
+    const { members, shape, outputs, kind, streams } = options;
+    const [channels, height, width] = shape;
     this.streams = streams;
     this.#members = members;
     this.#memberRate = options.memberRate;
     this.memberNames = members.map((member) => member.name);
-    const [, height, width] = members[0]?.backbone.inputShape ?? [channels, 1, 1];
     const side = Math.max(height, width);
     const config = { ...agentPathwayConfig(side), ...options.config };
     refuseUnknown("hub-pathway", config, Object.keys(defaultPathwayConfig));
@@ -91,10 +93,10 @@ export class PathwayNetwork implements TrainedNetwork {
   }
 
   /** One of the agents as it is now, with its own head; undefined when there is none of that name. */
-  agent(name: string): { network: ObservationNetwork; head: Linear } | undefined {
+  agent(name: string): { network: Module; featureWidth: number; head: Linear } | undefined {
     const index = this.memberNames.indexOf(name);
     const [member, head] = [this.#members[index], this.module.heads[index]];
-    return member && head ? { network: member.backbone, head } : undefined;
+    return member && head ? { network: member.backbone, featureWidth: member.featureWidth, head } : undefined;
   }
 
   dispose(): void {

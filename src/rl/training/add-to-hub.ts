@@ -1,6 +1,6 @@
 /** A finished run as an agent of a hub. */
 import { join } from "node:path";
-import { type AgentEntry, addAgent } from "../../hub/index.ts";
+import { type AddedMember, addTrained, type ObservationInput, trainingOf } from "../../hub/index.ts";
 import { ConfigError, type Tensor, UserError } from "../../torch/index.ts";
 import { plainArchitecture } from "../agents/build.ts";
 import { PlainNetwork, type TrainedNetwork } from "../agents/network.ts";
@@ -33,7 +33,7 @@ interface Joining {
  * a head of its own: one of them joins. The generator and what joins their outputs stay behind.
  * @throws UserError when the run is not finished, or the name is taken; ConfigError for an agent that the run has not
  */
-export async function addAgentOfRun(request: AddRunRequest): Promise<AgentEntry> {
+export async function addAgentOfRun(request: AddRunRequest): Promise<AddedMember<ObservationInput>> {
   const { hub, name, run: out, licence = "unknown" } = request;
   if (!isAgentRun(out)) throw new UserError(`${out} holds no agent: train one with \`rl train --out ${out}\``);
   const opened = await openAgent(out, { copies: 1, seed: 0 });
@@ -41,17 +41,16 @@ export async function addAgentOfRun(request: AddRunRequest): Promise<AgentEntry>
   try {
     if (!finished) refuseUnfinished(out);
     const { tensors, plan, featureWidth, meanReturn, source } = joining(request, run, network);
-    return addAgent({
-      hub,
-      name,
+    const { environment: data } = run;
+    const algorithm = run.algorithm.name;
+    return await addTrained(hub, name, {
       tensors,
       about: {
         ...plainArchitecture(plan, form, opened.hub),
         featureWidth,
-        observation: { environment: run.environment, shape: [...form.shape], channels: [...form.channels] },
-        actions: [...actions],
-        outputs: outputKind(run.algorithm.name),
-        training: { algorithm: run.algorithm.name, steps, ...(meanReturn === undefined ? {} : { meanReturn }) },
+        input: { kind: "observation", environment: data, shape: [...form.shape], channels: [...form.channels] },
+        policy: { actions: [...actions], outputs: outputKind(algorithm) },
+        pretraining: trainingOf(data, { algorithm, steps, meanReturn }),
         licence,
         source,
       },
@@ -73,7 +72,7 @@ function joining({ run: out, agent }: AddRunRequest, run: AgentRun, network: Tra
     return {
       tensors,
       plan: { kind: "agent", name },
-      featureWidth: found.network.featureWidth,
+      featureWidth: found.featureWidth,
       // What the run returned is the work of several agents.
       meanReturn: undefined,
       source: `${source}, over a hub: its agent ${name}, ${(100 * share).toFixed(0)} % of activations at the end`,

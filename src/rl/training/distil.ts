@@ -3,12 +3,11 @@
  * their own games, and the student learns to act as they do from what they see, in the channels of another game, where it
  * then goes on. n observations, C channels of the game to come, c of the teacher's, A actions, d features.
  */
-import type { AgentEntry, Hub } from "../../hub/index.ts";
+import { loadMember } from "../../hub/index.ts";
 import { createObservationNetwork, type ObservationNetwork } from "../../models/index.ts";
 import { distillationLoss, Linear } from "../../nn/index.ts";
 import { AdamW, clipGradNorm } from "../../optim/index.ts";
 import {
-  disposeTree,
   inferenceMode,
   keep,
   RandomStreams,
@@ -18,16 +17,15 @@ import {
   tensor,
   UserError,
 } from "../../torch/index.ts";
-import { type AgentHead, agentEntries, loadAgent } from "../agents/agent-member.ts";
 import type { NetworkPlan } from "../agents/build.ts";
-import { matchChannels } from "../agents/channels.ts";
+import { type Agent, type AgentHub, matchChannels } from "../agents/channels.ts";
 import { orthogonalLayers } from "../agents/network.ts";
 import { encode, type ObservationForm, observationForm } from "../agents/observations.ts";
 import { sampleActions, uniforms } from "../algorithms/actions.ts";
 import { makeEnvironment, type Observations, type VectorEnvironment } from "../environments/index.ts";
 
 export interface DistilRequest {
-  hub: Hub;
+  hub: AgentHub;
   /** Of the game to come. */
   form: ObservationForm;
   /** The student. */
@@ -49,8 +47,7 @@ export interface Distilled {
 }
 
 interface Teacher {
-  network: ObservationNetwork;
-  head: AgentHead;
+  agent: Agent;
   environment: VectorEnvironment;
   form: ObservationForm;
   /** [C, c]: the game to come sees the teacher's game through it. */
@@ -61,7 +58,7 @@ interface Teacher {
 /** @throws UserError when the agents do not choose among the same actions, or learned values of actions */
 export async function distil(request: DistilRequest): Promise<Distilled> {
   const { hub, form, steps, copies, seed, lr = 1e-3 } = request;
-  const entries = agentEntries(hub);
+  const entries = hub.manifest.members;
   const actions = commonActions(entries);
   const streams = new RandomStreams(seed);
   const generator = streams.stream("init");
@@ -97,25 +94,26 @@ export async function distil(request: DistilRequest): Promise<Distilled> {
   }
 }
 
-function commonActions(entries: readonly AgentEntry[]): readonly string[] {
-  const [first] = entries as [AgentEntry, ...AgentEntry[]];
-  for (const { name, actions, outputs } of entries) {
-    if (outputs !== "policy-and-value") throw new UserError(`the agent "${name}" has no policy to learn from`);
-    if (String(actions) !== String(first.actions)) {
-      throw new UserError(`the agents "${first.name}" and "${name}" do not choose among the same actions`);
+function commonActions(entries: readonly Agent["entry"][]): readonly string[] {
+  const [first] = entries;
+  const common = first?.policy?.actions ?? [];
+  for (const { name, policy } of entries) {
+    if (policy?.outputs !== "policy-and-value") throw new UserError(`the agent "${name}" has no policy to learn from`);
+    if (String(policy.actions) !== String(common)) {
+      throw new UserError(`the agents "${first?.name}" and "${name}" do not choose among the same actions`);
     }
   }
-  return first.actions;
+  return common;
 }
 
 async function openTeacher(
-  hub: Hub,
-  entry: AgentEntry,
+  hub: AgentHub,
+  entry: Agent["entry"],
   form: ObservationForm,
   copies: number,
   seed: number,
 ): Promise<Teacher> {
-  const id = entry.observation.environment;
+  const id = entry.input.environment;
   const environment = await makeEnvironment(id, { n: copies, seed: seedOf(seed, `distil ${entry.name}`) % 2 ** 31 });
   const own = observationForm(environment);
   const values = new Float32Array(form.channels.length * own.channels.length);
@@ -123,18 +121,18 @@ async function openTeacher(
     for (const channel of shown) values[row * own.channels.length + channel] = 1;
   }
   const view = keep(tensor(values, { shape: [form.channels.length, own.channels.length] }));
-  return { ...loadAgent(hub.dir, entry), environment, form: own, view, observations: await environment.reset() };
+  const observations = await environment.reset();
+  return { agent: loadMember(hub.dir, entry), environment, form: own, view, observations };
 }
 
-async function closeTeacher({ network, head, view, environment }: Teacher): Promise<void> {
-  network.dispose();
-  disposeTree({ ...head, view });
+async function closeTeacher({ agent, view, environment }: Teacher): Promise<void> {
+  for (const owned of [agent, view]) owned.dispose();
   await environment.close();
 }
 
 /** What the teacher sees as the student sees it, [n, C, H, W], and what it would do, [n, A]. */
 function show(teacher: Teacher, A: number): { shown: Tensor; wished: Tensor; outputs: Float32Array } {
-  const { network, head, form, view, observations } = teacher;
+  const { agent, form, view, observations } = teacher;
   return scope(() => {
     const x = encode(observations, form);
     const [n, , height, width] = x.shape as [number, number, number, number];
@@ -142,9 +140,7 @@ function show(teacher: Teacher, A: number): { shown: Tensor; wished: Tensor; out
       .matmul(x.flatten(2))
       .view([n, view.size(0), height, width])
       .clamp(0, 1);
-    const outputs = inferenceMode(
-      () => network.forward(x).matmul(head.weight.t()).add(head.bias).narrow(1, 0, A).toTypedArray() as Float32Array,
-    );
+    const outputs = inferenceMode(() => (agent.classify(x) as Tensor).narrow(1, 0, A).toTypedArray() as Float32Array);
     return { shown, wished: tensor(outputs, { shape: [n, A] }), outputs };
   });
 }

@@ -2,13 +2,13 @@
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { z } from "zod";
-import { type Hub, openHub } from "../../hub/index.ts";
+import { openHub } from "../../hub/index.ts";
 import { readJsonFile, sweepTemporaries, writeFileAtomic } from "../../io/index.ts";
 import { pathwayVersion } from "../../pathway/index.ts";
 import { ConfigError, Interrupted, seedOf, UserError } from "../../torch/index.ts";
 import { eventLoopTurn, fingerprint } from "../../train/index.ts";
-import { agentEntries } from "../agents/agent-member.ts";
 import { buildNetwork, type NetworkPlan } from "../agents/build.ts";
+import { type AgentHub, agentEntries } from "../agents/channels.ts";
 import type { OutputKind, TrainedNetwork } from "../agents/network.ts";
 import { actionNames, type ObservationForm, observationForm } from "../agents/observations.ts";
 import type { Algorithm, Setting } from "../algorithms/algorithm.ts";
@@ -137,14 +137,14 @@ async function evaluationEnvironment(request: AgentRequest): Promise<VectorEnvir
   return await makeEnvironment(environment, { ...withWholeRewards(environmentOptions), n });
 }
 
-function openAgentHub({ hub, network }: Pick<AgentRequest, "hub" | "network">): Hub | undefined {
+function openAgentHub({ hub, network }: Pick<AgentRequest, "hub" | "network">): AgentHub | undefined {
   if (network.kind === "new") return undefined;
   if (hub === undefined) throw new ConfigError("agents of a hub are to be trained: name its folder with --hub");
-  return openHub(hub);
+  return openHub(hub, { inputs: ["observation"] });
 }
 
 /** A second network, for a target, is a further call. */
-function settingOf(run: AgentRun, environment: VectorEnvironment, hub: Hub | undefined, into: TrainedNetwork[]) {
+function settingOf(run: AgentRun, environment: VectorEnvironment, hub: AgentHub | undefined, into: TrainedNetwork[]) {
   const form = observationForm(environment);
   const actions = actionNames(environment).length;
   const another = (): TrainedNetwork => {
@@ -158,7 +158,7 @@ function settingOf(run: AgentRun, environment: VectorEnvironment, hub: Hub | und
 }
 
 /** What the run trains, as it begins. @param actions number of them */
-function networkOf(run: AgentRun, form: ObservationForm, actions: number, hub: Hub | undefined): TrainedNetwork {
+function networkOf(run: AgentRun, form: ObservationForm, actions: number, hub: AgentHub | undefined): TrainedNetwork {
   const kind = outputKind(run.algorithm.name);
   const outputs = kind === "policy-and-value" ? actions + 1 : actions;
   const agents = run.agents?.map(({ name }) => name);
@@ -346,7 +346,7 @@ export function readAgentRun(out: string): AgentRun {
 }
 
 /** What the run is, checked against what the folder says of a run to continue. */
-function recordedRun(request: AgentRequest, hub: Hub | undefined): AgentRun {
+function recordedRun(request: AgentRequest, hub: AgentHub | undefined): AgentRun {
   // A folder that a kill left with nothing but an unfinished file is empty.
   sweepTemporaries(request.out);
   const { out, resume, emit: _, signal: __, checkpointSeconds: ___, evaluation: ____, ...options } = request;
@@ -382,15 +382,15 @@ function createFolder(out: string, run: AgentRun): void {
 }
 
 /** The agents that a plan needs of a hub. */
-function usedAgents(hub: Hub, plan: NetworkPlan): UsedAgent[] {
+function usedAgents(hub: AgentHub, plan: NetworkPlan): UsedAgent[] {
   const entries = agentEntries(hub, plan.kind === "agent" ? [plan.name] : undefined);
   return entries.map(({ name, weights }) => ({ name, sha256: weights.sha256 }));
 }
 
 /** @throws UserError when the hub lacks an agent that the run began with, or has another one of that name */
-function refuseAbsentAgents({ agents = [] }: AgentRun, hub: Hub | undefined): void {
+function refuseAbsentAgents({ agents = [] }: AgentRun, hub: AgentHub | undefined): void {
   for (const { name, sha256 } of agents) {
-    const entry = hub?.manifest.agents?.find((own) => own.name === name);
+    const entry = hub?.manifest.members.find((own) => own.name === name);
     if (entry?.weights.sha256 === sha256) continue;
     const what = entry ? "has other weights there now" : "is not there";
     throw new UserError(
@@ -418,7 +418,7 @@ export interface OpenedAgent {
   network: TrainedNetwork;
   form: ObservationForm;
   actions: readonly string[];
-  hub: Hub | undefined;
+  hub: AgentHub | undefined;
   steps: number;
   finished: boolean;
 }

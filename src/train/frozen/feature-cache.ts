@@ -9,7 +9,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { type AugmentName, augmentations, viewOf } from "../../data/index.ts";
-import { type Hub, memberEntry } from "../../hub/index.ts";
+import { computationOf, type Hub, memberEntry } from "../../hub/index.ts";
 import { ensureCacheDirectory, holdCached, trimCache } from "../../io/index.ts";
 import type { StoredFeatures } from "../../pathway/index.ts";
 import {
@@ -212,7 +212,7 @@ export class FeatureCache {
 
   /** A hash of all that the features depend on. */
   #key(learner: Learner, index: number, name: string, view: View): string {
-    const { architecture, config, weights, keyMap, input } = memberEntry(this.#options.hub, name);
+    const { architecture, config, weights, keyMap, input } = computationOf(memberEntry(this.#options.hub, name));
     const identity = [
       featureVersion,
       this.#options.data.pixelsKey,

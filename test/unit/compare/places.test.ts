@@ -7,9 +7,10 @@ import fc from "fast-check";
 import { CellStore } from "../../../src/compare/cell-store.ts";
 import type { Experiment, ExperimentRequest } from "../../../src/compare/experiment.ts";
 import { saveReport } from "../../../src/compare/runner.ts";
-import { addAgent, readManifest } from "../../../src/hub/index.ts";
+import { addTrained, readManifest } from "../../../src/hub/index.ts";
 import { isSafeName } from "../../../src/io/index.ts";
-import { scope, UserError, zeros } from "../../../src/torch/index.ts";
+import { createObservationNetwork } from "../../../src/models/index.ts";
+import { Generator, ones, UserError } from "../../../src/torch/index.ts";
 import { temporaryFolder, writeSmallHub } from "../../support/small-hub.ts";
 
 const base = temporaryFolder();
@@ -92,17 +93,23 @@ test("reports of experiments on anybody's hub and data lie in their folder", asy
 
 test("a member joins under a safe name or not at all", async () => {
   const about = {
-    ...{ architecture: "minatar", config: {}, featureWidth: 4, actions: ["noop"], outputs: "action-values" as const },
-    observation: { environment: "x", shape: [1, 1, 1] as [number, number, number], channels: ["a"] },
-    ...{ training: { algorithm: "ppo", steps: 1 }, licence: "x", source: "x" },
+    ...{ architecture: "mlp", config: { channels: 1, hidden: [2] }, featureWidth: 2, licence: "x", source: "x" },
+    input: { kind: "observation" as const, environment: "x", shape: [1, 1, 1] as [1, 1, 1], channels: ["a"] },
+    policy: { actions: ["noop"], outputs: "action-values" as const },
+    pretraining: { data: "x", paradigm: "ppo" },
   };
+  using generator = new Generator(0);
+  using network = createObservationNetwork("mlp", about.config, { generator });
+  const weights = Array.from(network.stateDict(), ([key, value]) => [`network.${key}`, value] as const);
+  using weight = ones([1, 2]);
+  using bias = ones([1]);
+  const tensors = new Map([...weights, ["head.weight", weight], ["head.bias", bias]]);
   await fc.assert(
     fc.asyncProperty(names, (name) =>
-      staysInside(() => {
-        const add = () =>
-          scope(() => addAgent({ hub: join(root, "hub"), name, tensors: new Map([["a", zeros([1])]]), about }));
-        if (isSafeName(name)) assert.equal(add().name, name);
-        else assert.throws(add, (error: unknown) => error instanceof UserError && /call it/.test(error.message));
+      staysInside(async () => {
+        const add = () => addTrained(join(root, "hub"), name, { tensors, about });
+        if (isSafeName(name)) assert.equal((await add()).entry.name, name);
+        else await assert.rejects(add, (error: unknown) => error instanceof UserError && /call it/.test(error.message));
       }),
     ),
     trials,

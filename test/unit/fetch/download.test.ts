@@ -6,7 +6,7 @@ import { afterEach, beforeEach, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { request } from "../../../src/fetch/http.ts";
 import { type FetchOptions, fetchSource } from "../../../src/fetch/index.ts";
-import { partsOf } from "../../../src/hub/adding/parts.ts";
+import { partsOf } from "../../../src/hub/adding/inspect.ts";
 import { UserError } from "../../../src/torch/index.ts";
 import { FileServer, type Served, sha256 } from "../../support/file-server.ts";
 import { temporaryFolder } from "../../support/small-hub.ts";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { type FetchOptions, fetchSource, type HubSource, parseSource } from "../../../src/fetch/index.ts";
 import { hubCacheDirectory, hubEndpoint, hubToken, isOffline } from "../../../src/fetch/settings.ts";
-import { partsOf } from "../../../src/hub/adding/parts.ts";
+import { partsOf } from "../../../src/hub/adding/inspect.ts";
 import { UserError } from "../../../src/torch/index.ts";
 import { FileServer, gitHash, serveRepository, sha256 } from "../../support/file-server.ts";
 import { temporaryFolder } from "../../support/small-hub.ts";

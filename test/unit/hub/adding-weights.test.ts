@@ -121,11 +121,17 @@ test("config.json of timm: name, size, mean, deviation and interpolation; a prep
     const beside = { "config.json": { architecture: "resnet10t", pretrained_cfg: timm } };
     const { entry, notes } = await add(saved(state, beside));
     const { input_size, ...input } = timm;
-    assert.deepEqual(entry.input, { ...input, size: 40, channelOrder: "rgb" });
+    assert.deepEqual(entry.input, { kind: "image", ...input, size: 40, channelOrder: "rgb" });
     assert.ok(notes.every((note) => !note.includes("assumed")));
     const processor = { do_rescale: false, image_mean: 127.5, image_std: 127.5, size: 24, do_flip_channel_order: true };
     const both = await add(saved(state, { ...beside, "preprocessor_config.json": processor }));
-    assert.deepEqual(both.entry.input, { ...half, size: 24, interpolation: "bicubic", channelOrder: "bgr" });
+    assert.deepEqual(both.entry.input, {
+      kind: "image",
+      ...half,
+      size: 24,
+      interpolation: "bicubic",
+      channelOrder: "bgr",
+    });
     const oblong = { "config.json": { architecture: "x", pretrained_cfg: { ...timm, input_size: [3, 240, 320] } } };
     await refused(saved(state, oblong), /320 x 240 pixels, and hubs take square ones/);
     const blur = { "config.json": { architecture: "resnetblur50" } };

@@ -217,6 +217,7 @@ test("preprocessor_config.json beside the file says how images must look; option
   const { entry, notes } = await add(join(place, "model.safetensors"), { wishes: { input: { size: 40 } } });
   const std = [0.25, 0.25, 0.25];
   assert.deepEqual(entry.input, {
+    kind: "image",
     size: 40,
     mean: [0.1, 0.2, 0.3],
     std,

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import fs from "node:fs";
 import { join } from "node:path";
 import { beforeEach, test } from "node:test";
-import { openStaging, publish } from "../../../src/hub/adding/change.ts";
+import { changeHub, openStaging, publish } from "../../../src/hub/adding/change.ts";
 import { type MemberEntry, openHub, readManifest, removeMember, verifyHub } from "../../../src/hub/index.ts";
 import { UserError } from "../../../src/torch/index.ts";
 import { temporaryFolder, writeSmallHub } from "../../support/small-hub.ts";
@@ -52,7 +52,7 @@ function addCopy(name: string): void {
     fs.mkdirSync(join(staging.folder, name));
     fs.copyFileSync(join(original, "small-resnet.safetensors"), join(staging.folder, file));
     const entry = { ...first, name, weights: { ...first.weights, file } };
-    publish(hub, staging.folder, entry, (before) => ({ ...before, members: [...before.members, entry] }));
+    publish(hub, staging.folder, entry);
   } finally {
     staging.close();
   }
@@ -61,17 +61,17 @@ function addCopy(name: string): void {
 test("members that join and leave at once, from several processes, are all accounted for", async () => {
   const program = (adds: string[], removes: string[]) => `
     import fs from "node:fs";
-    import { openStaging, publish } from ${JSON.stringify(new URL("../../../src/hub/adding/change.ts", import.meta.url).href)};
-    import { removeMember } from ${JSON.stringify(new URL("../../../src/hub/adding/remove-member.ts", import.meta.url).href)};
+    import { openStaging, publish, removeMember } from ${JSON.stringify(new URL("../../../src/hub/adding/change.ts", import.meta.url).href)};
+    import { readManifest } from ${JSON.stringify(new URL("../../../src/hub/manifest.ts", import.meta.url).href)};
     const hub = ${JSON.stringify(hub)};
-    const [first] = JSON.parse(fs.readFileSync(hub + "/hub.json", "utf8")).members;
+    const [first] = readManifest(hub).members;
     for (const name of ${JSON.stringify(adds)}) {
       const staging = openStaging(hub);
       const file = name + "/weights.safetensors";
       fs.mkdirSync(staging.folder + "/" + name);
       fs.copyFileSync(${JSON.stringify(join(original, "small-resnet.safetensors"))}, staging.folder + "/" + file);
       const entry = { ...first, name, weights: { ...first.weights, file } };
-      publish(hub, staging.folder, entry, (before) => ({ ...before, members: [...before.members, entry] }));
+      publish(hub, staging.folder, entry);
       staging.close();
     }
     for (const name of ${JSON.stringify(removes)}) removeMember(hub, name);`;
@@ -162,21 +162,15 @@ test("a folder in place of weights is left alone", () => {
 });
 
 test("hub.json that changes while a member is made is not written over", () => {
-  const staging = openStaging(hub);
-  const [first] = readManifest(hub).members;
-  assert.ok(first);
-  fs.mkdirSync(join(staging.folder, "new"));
-  fs.writeFileSync(join(staging.folder, "new", "w"), "x");
-  const entry = { ...first, name: "new", weights: { ...first.weights, file: "new/w" } };
+  fs.writeFileSync(join(hub, "new"), "x");
   refuses(
     () =>
-      publish(hub, staging.folder, entry, (before) => {
+      changeHub(hub, "a test", (before) => {
         edit((members) => members.pop());
-        return { ...before, members: [...before.members, entry] };
+        return { manifest: before, files: ["new"] };
       }),
     /hub\.json changed meanwhile/,
   );
-  staging.close();
   assert.deepEqual(names(), ["small-resnet", "small-convnext"]);
   assert.ok(!fs.existsSync(join(hub, "new")));
 });

@@ -123,6 +123,7 @@ test("preprocessing normalises per channel, orders channels and resizes", () => 
     .expand([1, 3, 8, 8])
     .contiguous();
   const base = {
+    kind: "image",
     size: 8,
     mean: [0.1, 0.2, 0.3],
     std: [0.5, 0.5, 0.25],

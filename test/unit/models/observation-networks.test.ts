@@ -1,7 +1,7 @@
 /** Networks over observations: sizes as published, and readable refusals. */
 import assert from "node:assert/strict";
 import test from "node:test";
-import { createObservationNetwork, observationNetworks } from "../../../src/models/index.ts";
+import { architectures, createBackbone, createObservationNetwork } from "../../../src/models/index.ts";
 import { Generator, memory, rand, scope, UserError } from "../../../src/torch/index.ts";
 
 const refusal = (pattern: RegExp) => (error: unknown) => error instanceof UserError && pattern.test(error.message);
@@ -37,5 +37,6 @@ test("unknown networks and wrong configurations are refused by name", () => {
   assert.throws(() => createObservationNetwork("resnet", {}, { generator }), refusal(/"resnet".*minatar-network, mlp/));
   assert.throws(() => createObservationNetwork("mlp", {}, { generator }), refusal(/"mlp": channels/));
   assert.throws(() => createObservationNetwork("nature-cnn", { depth: 3 }, { generator }), refusal(/depth/));
-  assert.equal(observationNetworks().length, 3);
+  assert.throws(() => createBackbone("mlp", { channels: 2 }, { generator }), refusal(/unknown architecture "mlp"/));
+  assert.equal(architectures("observation").length, 3);
 });

@@ -4,16 +4,14 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { after, before } from "node:test";
-import { openHub, readManifest, removeMember } from "../../../src/hub/index.ts";
+import { describeHub, loadMember, openHub, readManifest, removeMember, verifyHub } from "../../../src/hub/index.ts";
 import { readSafetensors } from "../../../src/io/index.ts";
 import {
   type AgentRequest,
   addAgentOfRun,
-  adoptAgent,
   agentEntries,
   defaultDqnOptions,
   defaultPpoOptions,
-  describeAgents,
   distil,
   encode,
   loadAgent,
@@ -28,7 +26,6 @@ import {
   resultOf,
   trainAgent,
   usualNetwork,
-  verifyAgents,
 } from "../../../src/rl/index.ts";
 import { disposeTree, Interrupted, memory, noGrad, scope, type Tensor, UserError } from "../../../src/torch/index.ts";
 
@@ -36,6 +33,7 @@ const dir = mkdtempSync(join(tmpdir(), "agents-"));
 const hub = join(dir, "games");
 const refusal = (pattern: RegExp) => (error: unknown) => error instanceof UserError && pattern.test(error.message);
 const inDir = (name: string) => join(dir, name);
+const openAgents = (folder: string) => openHub(folder, { inputs: ["observation"] });
 
 async function formOf(id: string) {
   return observationForm(await makeEnvironment(id));
@@ -274,29 +272,28 @@ test("another run's folder, no run to resume and other files are refused, and no
 
 test("an agent in a hub plays as its run did, and the hub tells about it", async () => {
   const opened = await openAgent(inDir("breakout"), { copies: 2, seed: 5 });
-  const { network, head } = loadAgent(hub, agentEntries(openHub(hub), ["breakout"])[0]!);
+  const member = loadMember(hub, agentEntries(openAgents(hub), ["breakout"])[0]!);
   scope(() => {
     const x = encode(
       Uint8Array.from({ length: 800 }, (_, i) => (i % 7 === 0 ? 1 : 0)),
       opened.form,
     );
     const expected = opened.network.act(x).outputs.toNumbers();
-    const again = network.forward(x).matmul(head.weight.t()).add(head.bias).toNumbers();
+    const again = member.classify(x)!.toNumbers();
     for (const [i, value] of expected.entries()) assert.ok(Math.abs(value - (again[i] ?? 9)) < 1e-5);
   });
   const { environment, form, actions } = opened;
   const play = { environment, network: opened.network, form, actions: actions.length, greedy: false };
   const { returns, lengths } = await playEpisodes({ ...play, kind: "policy-and-value", episodes: 5 });
   assert.deepEqual([returns.length, lengths.length], [5, 5]);
-  for (const owned of [network, opened.network]) owned.dispose();
-  disposeTree({ ...head });
-  const [report] = describeAgents(openHub(hub));
-  assert.equal(report?.environment, "minatar:breakout");
+  for (const owned of [member, opened.network]) owned.dispose();
+  const [report] = describeHub(openAgents(hub));
+  assert.deepEqual([report?.data, report?.paradigm, report?.input], ["minatar:breakout", "ppo, 1024 steps", "4x10x10"]);
   assert.equal(report?.parameters, 16 * 4 * 9 + 16 + 1024 * 128 + 128);
   // 8 x 8 outputs of a 3x3 filter over 4 channels, and the layer of 128 units.
   assert.equal(report?.flops, 2 * (64 * 16 * 36 + 1024 * 128));
   assert.deepEqual(
-    verifyAgents(openHub(hub)).map(({ problems }) => problems),
+    verifyHub(openAgents(hub)).map(({ problems }) => problems),
     [[], []],
   );
 });
@@ -312,11 +309,17 @@ test("channels match by name, then by meaning, and else see nothing", () => {
 });
 
 test("an agent in another game computes what it computed of the channels that mean the same", async () => {
-  const [space, opened] = [await formOf("minatar:space-invaders"), openHub(hub)];
+  const [space, opened] = [await formOf("minatar:space-invaders"), openAgents(hub)];
   const [entry] = agentEntries(opened, ["asterix"]);
-  const { network: own, head } = loadAgent(hub, entry!);
-  const adopted = adoptAgent(opened, entry!, space);
-  assert.deepEqual(adopted.inputShape, [6, 10, 10]);
+  const own = loadMember(hub, entry!);
+  const adopted = loadAgent(opened, entry!, space);
+  assert.deepEqual(
+    [adopted.backbone.inputShape, adopted.entry.input.shape],
+    [
+      [6, 10, 10],
+      [6, 10, 10],
+    ],
+  );
   scope(() => {
     noGrad(() => {
       // In asterix: player, enemy, trail, gold. In space-invaders: cannon, alien, alien_left, alien_right, bullets.
@@ -331,15 +334,14 @@ test("an agent in another game computes what it computed of the channels that me
         before[channel * 100 + cell] = 1;
       }
       const close = (a: Tensor, b: Tensor) => a.sub(b).abs().max().item() < 1e-6;
-      const expected = own.forward(encode(before, { ...space, elements: 400, shape: [4, 10, 10] }));
-      assert.ok(close(adopted.forward(encode(seen, space)), expected));
+      const expected = own.features(encode(before, { ...space, elements: 400, shape: [4, 10, 10] }));
+      assert.ok(close(adopted.features(encode(seen, space)), expected));
       // Bullets mean nothing to it; its weights for them are there, to be learned.
       seen[4 * 100 + 50] = 1;
-      assert.ok(close(adopted.forward(encode(seen, space)), expected));
+      assert.ok(close(adopted.features(encode(seen, space)), expected));
     });
   });
   for (const owned of [own, adopted]) owned.dispose();
-  disposeTree({ ...head });
 });
 
 test("damaged agents are refused by name and file, and removing one leaves the others", async () => {
@@ -351,39 +353,38 @@ test("damaged agents are refused by name and file, and removing one leaves the o
   writeFileSync(path, bytes);
   const form = await formOf("minatar:freeway");
   const { handles } = memory();
-  assert.throws(() => loadAgents(openHub(copy), form), refusal(/asterix.*weights.safetensors.*damaged/));
+  assert.throws(() => loadAgents(openAgents(copy), form), refusal(/asterix.*weights.safetensors.*damaged/));
   assert.equal(memory().handles, handles);
-  assert.match(verifyAgents(openHub(copy))[1]?.problems[0] ?? "", /damaged/);
+  assert.match(verifyHub(openAgents(copy))[1]?.problems[0] ?? "", /damaged/);
   assert.deepEqual(removeMember(copy, "asterix"), ["asterix/weights.safetensors"]);
   assert.deepEqual(
-    readManifest(copy).agents?.map((agent) => agent.name),
+    readManifest(copy).members.map((agent) => agent.name),
     ["breakout"],
   );
-  assert.equal(verifyAgents(openHub(copy)).length, 1);
+  assert.equal(verifyHub(openAgents(copy)).length, 1);
   assert.throws(() => removeMember(copy, "breakout"), refusal(/only member/));
 });
 
 test("an agent of a run over a hub joins another one, with what it learned there and its own head", async () => {
   const [run, second] = [inDir("dqn-hub-whole"), inDir("of-routes")];
-  const entry = await addAgentOfRun({ hub: second, name: "x", run, agent: "breakout" });
-  assert.deepEqual(entry.observation, readManifest(second).agents?.[0]?.observation);
-  assert.deepEqual([entry.observation.environment, entry.observation.shape[0]], ["minatar:seaquest", 10]);
-  assert.deepEqual([entry.outputs, entry.training.meanReturn], ["action-values", undefined]);
+  const { entry } = await addAgentOfRun({ hub: second, name: "x", run, agent: "breakout" });
+  assert.deepEqual(entry, readManifest(second).members[0]);
+  assert.deepEqual([entry.input.environment, entry.input.shape[0]], ["minatar:seaquest", 10]);
+  assert.deepEqual([entry.policy?.outputs, entry.pretraining.quality], ["action-values", undefined]);
   const trained = weightsOf("dqn-hub-whole");
-  const { network, head } = loadAgent(second, entry);
-  for (const [key, value] of network.stateDict()) {
+  const member = loadMember(second, entry);
+  for (const [key, value] of member.backbone.stateDict()) {
     assert.deepEqual(value.toNumbers(), trained[`model/members.breakout.${key}`], key);
   }
-  assert.deepEqual(head.weight.toNumbers(), trained["model/heads.breakout.weight"]);
-  network.dispose();
-  disposeTree({ ...head });
+  assert.deepEqual(member.classifierLayer()?.weight.toNumbers(), trained["model/heads.breakout.weight"]);
+  member.dispose();
   // Without a name it is the one that was activated most.
   const events = readProgress(join(run, "events.jsonl")).filter(({ steps, totalSteps }) => steps > 0.9 * totalSteps);
   const sum = (i: number) => events.reduce((total, { shares }) => total + (shares?.[i] ?? 0), 0);
   const most = await addAgentOfRun({ hub: second, name: "y", run });
-  assert.match(most.source, new RegExp(`its agent ${sum(0) >= sum(1) ? "breakout" : "asterix"}, \\d+ %`));
+  assert.match(most.entry.source, new RegExp(`its agent ${sum(0) >= sum(1) ? "breakout" : "asterix"}, \\d+ %`));
   const form = await formOf("minatar:freeway");
-  for (const member of loadAgents(openHub(second), form)) member.dispose();
+  for (const member of loadAgents(openAgents(second), form)) member.dispose();
   await assert.rejects(addAgentOfRun({ hub, name: "x", run, agent: "tetris" }), refusal(/no agent "tetris".*asterix/));
 });
 
@@ -392,15 +393,15 @@ test("only finished runs join a hub, under names that are free", async () => {
   await assert.rejects(addAgentOfRun(single), refusal(/--agent is for runs over a hub/));
   await assert.rejects(addAgentOfRun({ hub, name: "breakout", run: inDir("breakout") }), refusal(/already/));
   await assert.rejects(addAgentOfRun({ hub, name: "x", run: dir }), refusal(/holds no agent/));
-  assert.equal(readManifest(hub).agents?.length, 2);
+  assert.equal(readManifest(hub).members.length, 2);
 });
 
 test("one agent of a hub goes on in another game, with all that it learned", async () => {
   const network: NetworkPlan = { kind: "agent", name: "asterix" };
   const outcome = await trainAgent(request("tuned", { environment: "minatar:freeway", hub, network }));
   assert.equal(outcome.steps, 1024);
-  const entry = await addAgentOfRun({ hub: inDir("second"), name: "tuned", run: inDir("tuned") });
-  assert.deepEqual(entry.observation.shape, [7, 10, 10]);
+  const { entry } = await addAgentOfRun({ hub: inDir("second"), name: "tuned", run: inDir("tuned") });
+  assert.deepEqual(entry.input.shape, [7, 10, 10]);
 });
 
 test("a student learns to act as the hub's agents do, and leaves nothing behind", async () => {
@@ -409,7 +410,7 @@ test("a student learns to act as the hub's agents do, and leaves nothing behind"
   const { handles } = memory();
   const divergences: number[] = [];
   for (const steps of [80, 4000]) {
-    const student = await distil({ hub: openHub(hub), form, network, steps, copies: 4, seed: 0, lr: 3e-3 });
+    const student = await distil({ hub: openAgents(hub), form, network, steps, copies: 4, seed: 0, lr: 3e-3 });
     assert.deepEqual(student.network.inputShape, [10, 10, 10]);
     divergences.push(student.divergence);
     for (const owned of [student.network, student.head]) owned.dispose();

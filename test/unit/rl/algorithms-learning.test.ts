@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { Mlp } from "../../../src/models/index.ts";
-import { AgentMember } from "../../../src/rl/agents/agent-member.ts";
+import type { PathwayMember } from "../../../src/pathway/index.ts";
 import { type OutputKind, PlainNetwork, type TrainedNetwork } from "../../../src/rl/agents/network.ts";
 import { actionNames, encode, observationForm } from "../../../src/rl/agents/observations.ts";
 import { PathwayNetwork } from "../../../src/rl/agents/pathway-network.ts";
@@ -94,7 +94,7 @@ for (const nSteps of [1, 3]) {
 }
 
 /** An agent that sees the signs in one half of the world, and nothing in the other one. */
-function half(index: 0 | 1): AgentMember {
+function half(index: 0 | 1): PathwayMember & { dispose(): void } {
   using generator = new Generator(0);
   const network = new Mlp({ channels: 3, hidden: [2], activation: "relu" }, { generator });
   // Features are relu(sign - half) or relu(sign + half - 1).
@@ -109,13 +109,20 @@ function half(index: 0 | 1): AgentMember {
       network.namedParameters().get("layers.0.bias")?.fill_(bias);
     });
   });
-  return new AgentMember(`half-${index}`, network);
+  return {
+    name: `half-${index}`,
+    featureWidth: network.featureWidth,
+    backbone: network,
+    flops: network.flops(),
+    features: (x) => network.forward(x),
+    dispose: () => network.dispose(),
+  };
 }
 
 function halves(kind: OutputKind, k: number, memberRate: number): PathwayNetwork {
   return new PathwayNetwork({
     members: [half(0), half(1)],
-    channels: 3,
+    shape: [3, 1, 1],
     outputs: kind === "policy-and-value" ? 3 : 2,
     kind,
     config: { k, aggregation: "logits", explorationWeight: 0.1, warmup: 0.05 },
