@@ -9,7 +9,7 @@
 import { crossEntropy, Linear, Module } from "hub-pathway/nn";
 import { AdamW } from "hub-pathway/optim";
 import { HubPathway, type PathwayMember } from "hub-pathway/pathway";
-import { Generator, noGrad, RandomStreams, rand, scope, stack, type Tensor } from "hub-pathway/torch";
+import { Generator, noGrad, RandomStreams, rand, scope, type Tensor } from "hub-pathway/torch";
 
 const steps = Number(process.argv[2] ?? 300);
 const streams = new RandomStreams(0);
@@ -40,13 +40,14 @@ function member(name: string, channel: number): PathwayMember {
 }
 
 /** Images [n, 3, 8, 8] and their classes [n]: blue is the brightness, which says which channel counts. */
-function batch(n: number, generator: Generator): { images: Tensor; labels: Tensor; bright: Tensor } {
+function batch(n: number, generator: Generator): { images: Tensor; labels: Tensor; bright: Tensor; dark: Tensor } {
   const means = rand([n, 3], { generator });
   const [red, green, blue] = means.unbind(1) as [Tensor, Tensor, Tensor];
   const bright = blue.gt(0.5).to({ dtype: "float32" });
-  const decisive = red.mul(bright).add(green.mul(bright.neg().add(1)));
+  const dark = bright.neg().add(1);
+  const decisive = red.mul(bright).add(green.mul(dark));
   const labels = decisive.gt(0.5).to({ dtype: "int64" });
-  return { images: means.unsqueeze(2).unsqueeze(3).expand([n, 3, 8, 8]).contiguous(), labels, bright };
+  return { images: means.unsqueeze(2).unsqueeze(3).expand([n, 3, 8, 8]).contiguous(), labels, bright, dark };
 }
 
 const members = [member("red", 0), member("green", 1)];
@@ -70,17 +71,12 @@ for (let step = 0; step < steps; step++) {
 pathway.eval();
 scope(() =>
   noGrad(() => {
-    const { images, labels, bright } = batch(1000, new Generator(1));
+    const { images, labels, bright, dark } = batch(1000, new Generator(1));
     const routing = pathway.route(images);
     const right = pathway.execute(images, routing).logits.argmax(1).eq(labels).to({ dtype: "float32" });
     const red = routing.weights.select(1, 0);
-    const [all, whenBright, whenDark] = stack([red, red.mul(bright), red.mul(bright.neg().add(1))])
-      .mean(1)
-      .toNumbers();
+    const share = (kind: Tensor) => ((100 * red.mul(kind).sum().item()) / kind.sum().item()).toFixed(0);
     console.log(`accuracy ${(100 * right.mean().item()).toFixed(1)} %`);
-    console.log(`the red model runs on ${(100 * (all ?? 0)).toFixed(0)} % of the images`);
-    console.log(
-      `of all images: bright and asked red ${whenBright?.toFixed(2)}, dark and asked red ${whenDark?.toFixed(2)}`,
-    );
+    console.log(`the red model runs on ${share(bright)} % of bright images and on ${share(dark)} % of dark ones`);
   }),
 );

@@ -63,6 +63,8 @@ test("two own modules: the generator learns whom to ask", async () => {
   const said = await run("pathway-of-own-modules", "300");
   const [, accuracy] = /accuracy (\S+) %/.exec(said) ?? [];
   assert.ok(Number(accuracy) > 90, said);
+  const [, bright, dark] = /runs on (\d+) % of bright images and on (\d+) % of dark/.exec(said) ?? [];
+  assert.ok(Number(bright) > 80 && Number(dark) < 20, said);
 });
 
 test("a new method trains, and its run predicts", async () => {
