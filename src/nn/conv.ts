@@ -69,17 +69,3 @@ export class MaxPool2d extends Module {
     return ops.max_pool2d(x, this.kernelSize, this.stride, this.padding);
   }
 }
-
-/** Means over a grid of windows that covers the input: [B, C, H, W] to [B, C, size, size]. */
-export class AdaptiveAvgPool2d extends Module {
-  readonly size: number;
-
-  constructor(size = 1) {
-    super();
-    this.size = size;
-  }
-
-  override forward(x: Tensor): Tensor {
-    return ops.adaptive_avg_pool2d(x, [this.size, this.size]);
-  }
-}

@@ -26,25 +26,6 @@ export function crossEntropy(logits: Tensor, target: Tensor, options: CrossEntro
   return ops.cross_entropy_loss(widened(logits), target, options.weight, reduction, undefined, options.labelSmoothing);
 }
 
-/** Binary cross entropy of logits with probabilities of the same shape. */
-export function binaryCrossEntropy(
-  logits: Tensor,
-  target: Tensor,
-  options: { reduction?: Reduction | undefined; positiveWeight?: Tensor | undefined } = {},
-): Tensor {
-  const reduction = reductions[options.reduction ?? "mean"];
-  return ops.binary_cross_entropy_with_logits(widened(logits), target, null, options.positiveWeight, reduction);
-}
-
-/** (x - target)². */
-export function meanSquaredError(
-  x: Tensor,
-  target: Tensor,
-  options: { reduction?: Reduction | undefined } = {},
-): Tensor {
-  return ops.mse_loss(widened(x), target, reductions[options.reduction ?? "mean"]);
-}
-
 /** Squared below `beta`, linear above (Huber 1964, divided by beta). */
 export function smoothL1(
   x: Tensor,

@@ -19,18 +19,17 @@ export {
   SiLU,
   Tanh,
 } from "./activation.ts";
-export { AdaptiveAvgPool2d, Conv2d, type Conv2dOptions, MaxPool2d } from "./conv.ts";
+export { Conv2d, type Conv2dOptions, MaxPool2d } from "./conv.ts";
 export * from "./functional.ts";
 export type { InitOptions, ModuleOptions } from "./init.ts";
 export * as init from "./init.ts";
-export { Embedding, Linear, MultiheadAttention, selfAttention } from "./linear.ts";
+export { Linear, selfAttention } from "./linear.ts";
 export { type LoadOptions, type LoadReport, Module, type ModuleTarget } from "./module.ts";
 export {
   BatchNorm2d,
   type BatchNormOptions,
   type BatchNormPolicy,
   BatchNormRecalibration,
-  GroupNorm,
   LayerNorm,
   LayerNorm2d,
   type NormOptions,

@@ -61,12 +61,6 @@ export function kaimingNormalFanOut_(weight: Tensor, generator: Generator): Tens
   return normal_(weight, Math.sqrt(2 / fans(weight).fanOut), generator);
 }
 
-/** Glorot & Bengio 2010: uniform within ±√(6 / (fan_in + fan_out)). */
-export function xavierUniform_(weight: Tensor, generator: Generator): Tensor {
-  const { fanIn, fanOut } = fans(weight);
-  return uniform_(weight, Math.sqrt(6 / (fanIn + fanOut)), generator);
-}
-
 /**
  * Saxe et al. 2014: rows (or columns, where there are fewer) of [out, rest] orthonormal, times the gain; uniform among such
  * matrices, as those of the polar decomposition of a normal one are.

@@ -1,4 +1,4 @@
-/** Normalisations: BatchNorm2d with a choice of statistics, LayerNorm (also over the channels of images), GroupNorm. */
+/** Normalisations: BatchNorm2d with a choice of statistics, and LayerNorm, also over the channels of images. */
 import { noGrad, ones, ops, scope, type Tensor, zeros } from "../torch/index.ts";
 import type { ModuleOptions } from "./init.ts";
 import { Module } from "./module.ts";
@@ -139,27 +139,5 @@ export class LayerNorm2d extends LayerNorm {
 
   override forward(x: Tensor): Tensor {
     return super.forward(x.permute([0, 2, 3, 1])).permute([0, 3, 1, 2]);
-  }
-}
-
-/** Group normalisation of [B, C, ...] (Wu & He 2018). */
-export class GroupNorm extends Module {
-  readonly groups: number;
-  readonly eps: number;
-  readonly weight: Tensor;
-  readonly bias: Tensor;
-
-  /** @throws RangeError when the channels are not divisible by the groups */
-  constructor(groups: number, channels: number, options: NormOptions = {}) {
-    super();
-    if (channels % groups !== 0) throw new RangeError(`${channels} channels are not divisible by ${groups} groups`);
-    this.groups = groups;
-    this.eps = options.eps ?? 1e-5;
-    this.weight = this.parameter("weight", ones([channels], options));
-    this.bias = this.parameter("bias", zeros([channels], options));
-  }
-
-  override forward(x: Tensor): Tensor {
-    return ops.group_norm(x, this.groups, this.weight, this.bias, this.eps);
   }
 }

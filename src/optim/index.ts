@@ -1,20 +1,9 @@
 /**
- * Optimisers, learning-rate schedules, gradient clipping, weight averaging, with PyTorch's formulas. Read optimizer.ts first:
+ * Optimisers and gradient clipping, with PyTorch's formulas. Read optimizer.ts first:
  * groups of parameters, state by parameter, and how it is saved.
  * It may import torch and nn.
  */
 export { AdamW, type AdamWGroup, type AdamWOptions } from "./adamw.ts";
 export { clipGradNorm } from "./clip.ts";
-export { EMA } from "./ema.ts";
 export { type GroupOptions, Optimizer, type OptimizerState, type ParameterGroup, type Update } from "./optimizer.ts";
-export {
-  constant,
-  cosine,
-  linear,
-  linearWarmup,
-  type OneCycleOptions,
-  oneCycle,
-  type Schedule,
-  stepDecay,
-} from "./schedule.ts";
 export { SGD, type SGDGroup, type SGDOptions } from "./sgd.ts";

@@ -12,7 +12,6 @@ const expected = fixture<{
   truncNormal: number[];
   truncNormalWide: number[];
   kaimingNormal: number[];
-  xavierUniform: number[];
 }>("init.json");
 
 test("the same seed gives PyTorch's initial weights", () => {
@@ -29,7 +28,6 @@ test("the initialisation functions draw what torch.nn.init draws", () => {
   assertClose(nn.init.truncNormal_(empty([40]), 0.02, seed()), expected.truncNormal, 1e-6);
   assertClose(nn.init.truncNormal_(empty([40]), 1.5, seed()), expected.truncNormalWide, 1e-5);
   assertClose(nn.init.kaimingNormalFanOut_(empty([4, 2, 3, 3]), seed()), expected.kaimingNormal, 1e-6);
-  assertClose(nn.init.xavierUniform_(empty([6, 5]), seed()), expected.xavierUniform, 1e-6);
 });
 
 /** Mean, standard deviation and largest magnitude. */
@@ -45,9 +43,4 @@ test("statistics of large layers follow the rules", () => {
   assert.ok(Math.abs(bounded.std / (bound / Math.sqrt(3)) - 1) < 0.02);
   const normal = statistics(nn.init.kaimingNormalFanOut_(empty([128, 64, 3, 3]), generator));
   assert.ok(Math.abs(normal.std / Math.sqrt(2 / (128 * 9)) - 1) < 0.02);
-  const embedding = statistics(new nn.Embedding(500, 64, { generator }).weight);
-  assert.ok(Math.abs(embedding.std - 1) < 0.02 && Math.abs(embedding.mean) < 0.02);
-  const attention = new nn.MultiheadAttention(64, 4, { generator });
-  assert.ok(statistics(attention.in_proj_weight).largest <= Math.sqrt(6 / 256));
-  assert.equal(statistics(attention.out_proj.bias as Tensor).largest, 0);
 });

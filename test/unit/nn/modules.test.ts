@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as nn from "../../../src/nn/index.ts";
-import { Generator, scope, tensor } from "../../../src/torch/index.ts";
+import { Generator, scope } from "../../../src/torch/index.ts";
 import { fixture, loadRule, seeded } from "../../fixtures/seeded-weights.ts";
 import { assertClose } from "../../support/numeric.ts";
 
@@ -27,10 +27,7 @@ const made: Record<string, [() => nn.Module, number[]]> = {
   "batch-norm-train": [() => new nn.BatchNorm2d(3, options), [8, 3, 2, 2]],
   "batch-norm-eval": [() => new nn.BatchNorm2d(3, options).eval(), [2, 3, 2, 2]],
   "layer-norm": [() => new nn.LayerNorm([6], options), [2, 3, 6]],
-  "group-norm": [() => new nn.GroupNorm(2, 4, options), [2, 4, 3, 3]],
-  attention: [() => new nn.MultiheadAttention(8, 2, options), [2, 5, 8]],
   "max-pool": [() => new nn.MaxPool2d(3, { stride: 2, padding: 1 }), [2, 2, 5, 5]],
-  "average-pool": [() => new nn.AdaptiveAvgPool2d(2), [2, 2, 5, 5]],
   relu6: [() => new nn.ReLU6(), [20]],
   gelu: [() => new nn.GELU(), [20]],
   "gelu-tanh": [() => new nn.GELU({ approximate: "tanh" }), [20]],
@@ -67,18 +64,5 @@ for (const [name, [make, shape]] of Object.entries(made)) {
 }
 
 test("no case of the fixture is left out", () => {
-  assert.deepEqual([...Object.keys(made), "embedding"].sort(), Object.keys(cases).sort());
-});
-
-test("embedding computes what PyTorch does, with rows used twice", () => {
-  const expected = cases["embedding"];
-  assert.ok(expected);
-  using table = loadRule(new nn.Embedding(7, 3, options));
-  scope(() => {
-    const y = table.forward(tensor([0, 6, 6, 2], { dtype: "int64", shape: [2, 2] }));
-    assertClose(y, expected.output, 1e-9);
-    y.mul(seeded("embedding.g", y.shape)).sum().backward();
-    assert.ok(table.weight.grad);
-    assertClose(table.weight.grad, expected.gradients["weight"] ?? [], 1e-9);
-  });
+  assert.deepEqual(Object.keys(made).sort(), Object.keys(cases).sort());
 });
