@@ -89,7 +89,7 @@ test("bad input is one line, a code, and nothing written", async () => {
     [["--env", "cartpole", "--set", "rollout=0"], 2, /rollout is 0/],
     [["--env", "cartpole", "--steps", "1.5"], 2, /'--steps <n>' argument '1.5' is invalid/],
     [["--env", "cartpole", "--k", "2"], 2, /--k is about routes over a hub/],
-    [["--env", "cartpole", "--set", "routes=keptt"], 2, /setting routes is "keptt": it must be redrawn or kept/],
+    [["--env", "cartpole", "--set", "routes=keptt"], 2, /setting routes is "keptt", which was retired/],
     [["--env", "cartpole", "--member-rate", "0"], 2, /--member-rate is about routes over a hub/],
     [["--env", "cartpole", "--threads", "0"], 2, /'--threads <n>' argument '0' is invalid/],
     [["--env", "cartpole", "--seed", "-1"], 2, /'--seed <n>' argument '-1' is invalid/],
