@@ -9,7 +9,6 @@ import {
   rightItems,
   routeInformation,
   summarise,
-  type TaskData,
 } from "../train/index.ts";
 import { packBits } from "./bits.ts";
 import { CellTraining, type KFigures } from "./cell-training.ts";
@@ -78,10 +77,9 @@ export async function methodCell(request: ExperimentRequest, setting: Setting, p
   let training: CellTraining | undefined;
   const cell = await request.cells.cell(name, key, async () => {
     const began = performance.now();
-    const data = await setting.data();
-    training = new CellTraining(request, setting, plan, data);
+    training = await CellTraining.open(request, setting, plan);
     using own = training;
-    const { cell, part } = await compute(request, setting, plan, data, own);
+    const { cell, part } = await compute(request, setting, plan, own);
     await request.cells.cell(testName(name), key, async () => part);
     const seconds = Math.round((performance.now() - began) / 1000);
     request.say(`${name}: ${(100 * cell.validation.accuracy).toFixed(1)} % on validation, ${seconds} s`);
@@ -135,14 +133,13 @@ async function compute(
   request: ExperimentRequest,
   setting: Setting,
   plan: Plan,
-  data: TaskData,
   training: CellTraining,
 ): Promise<{ cell: MethodCell; part: TestPart }> {
   const { protocol, seed, hub } = setting;
   const { method, choices } = plan;
+  const data = await setting.data();
   const made = provenance();
-  method.check(choices, hub.manifest, training.options);
-  const predictor = await method.train(await training.context());
+  const predictor = await training.run.train(method);
   try {
     const validation = await training.measure(predictor, "validation");
     const test = await training.measure(predictor, "test");
@@ -160,8 +157,8 @@ async function compute(
       validation: figures(validation),
       parameters: predictor.parameters,
       inferenceFlops: summarise("validation", validation, predictor).inferenceFlops,
-      trainingFlops: training.flops,
-      trainingSeconds: training.seconds,
+      trainingFlops: training.run.trainingFlops,
+      trainingSeconds: training.run.seconds,
       ...routingOf(validation, predictor),
       ...(sweep.length > 0 ? { byK: sweep.map(({ test: _, ...one }) => one) } : {}),
       decisions: training.decisions,

@@ -1,6 +1,6 @@
 /** Rivals that only a comparison needs: more compute, or another loss, for the one member that validation prefers. */
 import { z } from "zod";
-import { bestByValidation, fineTune, memberLearner } from "../methods/index.ts";
+import { bestByValidation, fineTune, memberLearner, plainFit } from "../methods/index.ts";
 import { ConfigError } from "../torch/index.ts";
 import type { Method, MethodContext } from "../train/index.ts";
 
@@ -21,7 +21,7 @@ export const bestMemberLonger: Method = {
     const { unit } = choices.parse(context.choices);
     const chosen = await chooseMember(context, unit);
     const learner = memberLearner(chosen, context);
-    await context.fit(`${chosen}-longer`, learner);
+    await context.fit(`${chosen}-longer`, learner, plainFit);
     return learner;
   },
 };

@@ -2,7 +2,7 @@
  * Decoded images of a data set by position: uint8 [N, C, S, S], memory-mapped from a file in the cache, or decoded anew for
  * each batch where that file would be too large. N images, C channels, S side.
  */
-import { fromFile, keep, scope, type Tensor, tensor, UserError } from "../torch/index.ts";
+import { fromFile, int64, keep, scope, type Tensor, tensor, UserError } from "../torch/index.ts";
 import { forEachConcurrently, type Watched } from "./concurrent.ts";
 import { contentHashes } from "./content-hash.ts";
 import {
@@ -171,8 +171,8 @@ class MappedStore extends ImageStore {
   }
 
   override async batch(indices: readonly number[]): Promise<Tensor> {
-    const rows = BigInt64Array.from(indices, (index) => BigInt(this.rowOf(index)));
-    return scope(() => this.#pixels.index_select(0, tensor(rows)));
+    const rows = indices.map((index) => this.rowOf(index));
+    return scope(() => this.#pixels.index_select(0, int64(rows)));
   }
 
   override dispose(): void {

@@ -1,5 +1,5 @@
 /** Batches of one split, in an order that seed and epoch alone decide. B batch, S side. */
-import { keyedRandom, scope, shuffled, type Tensor, tensor } from "../torch/index.ts";
+import { int64, keyedRandom, scope, shuffled, type Tensor } from "../torch/index.ts";
 import { type AugmentOptions, augment, mixup } from "./augment.ts";
 import type { ImageStore } from "./image-store.ts";
 
@@ -112,7 +112,7 @@ export class Loader {
     const { images, targets } = scope(() => {
       const floats = raw.to({ dtype: "float32" }).mul_(1 / 255);
       const changed = options && !plain ? augment(floats, indices, options, seed, view) : floats;
-      const target = tensor(BigInt64Array.from(own, BigInt));
+      const target = int64(own);
       if (!options || options.mixup === 0) return { images: changed, targets: target };
       return mixup(changed, target, classes, options.mixup, seed, epoch, step);
     });

@@ -1,5 +1,6 @@
 /** A hub: a folder with hub.json and weights. Nothing here ever writes into it. */
 import { createHash } from "node:crypto";
+import { countParameters } from "../nn/index.ts";
 import { type Generator, UserError } from "../torch/index.ts";
 import { findHub } from "./find-hub.ts";
 import { loadBackbone, loadMember } from "./load-member.ts";
@@ -164,7 +165,7 @@ export function reportMember(hub: Pick<Hub, "dir" | "trust">, entry: MemberEntry
     return {
       ...describeEntry(entry),
       quality: entry.pretraining.quality ?? "",
-      parameters: member.backbone.parameters().reduce((sum, parameter) => sum + parameter.numel(), 0),
+      parameters: countParameters(member.backbone.parameters()),
       flops: member.flops,
     };
   } finally {

@@ -2,7 +2,7 @@
 import { decodeImage, defaultPixelLimit, forEachConcurrently, type ImageSource } from "../data/index.ts";
 import { restorePredictor } from "../methods/index.ts";
 import { ConfigError, findDevice, inferenceMode, scope, tensor } from "../torch/index.ts";
-import { type OpenedRun, type OpenRunOptions, openRun, type Prediction } from "../train/index.ts";
+import { type OpenedRun, type OpenRunOptions, openRun, type Prediction, requireK } from "../train/index.ts";
 
 /** A path, or the bytes of an encoded image (PNG, JPEG, WebP, GIF, AVIF, TIFF, SVG). */
 export type ImageInput = string | Uint8Array;
@@ -117,13 +117,9 @@ export class Predictor implements Disposable {
   }
 
   #check({ k, top = 1 }: PredictOptions): void {
-    const { largestK } = this.#run.predictor;
     if (!Number.isInteger(top) || top < 1)
       throw new ConfigError(`top is ${top}: it must be a whole number of at least 1`);
-    if (k === undefined) return;
-    if (largestK === undefined) throw new ConfigError("the run's method has no k to choose");
-    if (Number.isInteger(k) && k >= 1 && k <= largestK) return;
-    throw new ConfigError(`k is ${k}: it must be a whole number from 1 to ${largestK}`);
+    if (k !== undefined) requireK(this.#run.predictor, k);
   }
 
   async #predictBatch<T extends ImageInput>(
@@ -159,15 +155,13 @@ export class Predictor implements Disposable {
 
   #predictPixels(pixels: readonly Uint8Array[], { k, top = 1 }: PredictOptions): ImagePrediction[] {
     const { predictor } = this.#run;
-    const before = predictor.k;
-    if (k !== undefined) predictor.k = k;
-    try {
-      return scope(() =>
-        inferenceMode(() => this.#answers(predictor.predict(this.#batch(pixels)), pixels.length, top)),
-      );
-    } finally {
-      if (before !== undefined) predictor.k = before;
-    }
+    const variant = k === undefined ? {} : { k };
+    return scope(() =>
+      inferenceMode(() => {
+        const prediction = predictor.predict(this.#batch(pixels), undefined, variant);
+        return this.#answers(prediction, pixels.length, top);
+      }),
+    );
   }
 
   /** [n, 3, S, S] in [0, 1]. */

@@ -11,7 +11,7 @@
 import { z } from "zod";
 import type { HubManifest, HubMember } from "../hub/index.ts";
 import { Linear } from "../nn/index.ts";
-import { ConfigError, noGrad, scope, seedOf, type Tensor, tensor } from "../torch/index.ts";
+import { ConfigError, int64, noGrad, scope, seedOf, type Tensor } from "../torch/index.ts";
 import { type Method, type MethodContext, passOf } from "../train/index.ts";
 import { type Choices, defaultsOf, member, parseChoices, requireMembers, weight } from "./choices.ts";
 import { fitEach, keepBest, loadOne } from "./fine-tune.ts";
@@ -27,7 +27,7 @@ export function sourceRelationship(
   return scope(() =>
     noGrad(() => {
       const probabilities = logits.to({ dtype: "float32" }).div(temperature).softmax(1);
-      const index = tensor(BigInt64Array.from(labels, BigInt), { device: logits.device });
+      const index = int64(labels, logits.device);
       const membership = index.one_hot(classes).to({ dtype: "float32" });
       const counts = membership.sum(0).unsqueeze(1);
       const means = membership.t().matmul(probabilities).div(counts.clamp(1));

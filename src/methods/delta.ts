@@ -20,6 +20,7 @@ import {
   disposeTree,
   FlopMeter,
   inferenceMode,
+  int64,
   noGrad,
   scope,
   seedOf,
@@ -95,7 +96,7 @@ async function someImages(context: MethodContext, count: number): Promise<{ imag
       parts.labels.push(...batch.labels);
     });
     const images = cat(parts.images);
-    return { images, labels: tensor(BigInt64Array.from(parts.labels, BigInt), { device: images.device }) };
+    return { images, labels: int64(parts.labels, images.device) };
   } finally {
     disposeTree(parts.images);
   }

@@ -22,13 +22,11 @@ export class FeatureMaps {
     for (const [place, { module }] of places.entries()) {
       const part = modules[module];
       if (!part) throw new RangeError(`the network has no module ${module}`);
-      const forward = part.forward.bind(part);
-      part.forward = (x) => {
-        const map = forward(x);
+      part.registerForwardHook((map) => {
         // A handle of its own: the network releases the one that it gets.
         this.#maps[place] = keep(ops.alias(map));
-        return this.change ? this.change(map, place) : map;
-      };
+        return this.change?.(map, place);
+      });
     }
   }
 
@@ -49,28 +47,22 @@ export class FeatureMaps {
  */
 export function lastConvolutions(network: Module, side: number): MapPlace[] {
   const places = new Map<number, MapPlace>();
-  const restore: (() => void)[] = [];
   const { training } = network;
   const device = network.parameters()[0]?.device;
-  for (const [module, part] of network.modules().entries()) {
-    if (!(part instanceof Conv2d)) continue;
-    const forward = part.forward;
-    part.forward = (x) => {
-      const map = forward.call(part, x);
+  const removals = [...network.modules().entries()].flatMap(([module, part]) => {
+    if (!(part instanceof Conv2d)) return [];
+    const note = (map: Tensor): undefined => {
       const [, channels = 0, height = 0, width = 0] = map.shape;
       if (height * width > 1) places.set(height * width, { module, channels, pixels: height * width });
-      return map;
     };
-    restore.push(() => {
-      part.forward = forward;
-    });
-  }
+    return part.registerForwardHook(note);
+  });
   try {
     scope(() => {
       inferenceMode(() => network.eval().forward(zeros([1, 3, side, side], { device })));
     });
   } finally {
-    for (const undo of restore) undo();
+    for (const remove of removals) remove();
     network.train(training);
   }
   return [...places.values()].sort((a, b) => b.pixels - a.pixels);

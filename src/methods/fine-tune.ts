@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { type HubMember, loadMembers } from "../hub/index.ts";
 import { ConfigError, seedOf } from "../torch/index.ts";
-import type { Learner, Method, MethodContext, Predictor } from "../train/index.ts";
+import type { FitChanges, Learner, Method, MethodContext, Predictor } from "../train/index.ts";
 import { type Choices, defaultsOf, member, parseChoices, requireMembers } from "./choices.ts";
 import { MemberLearner } from "./member-learner.ts";
 
@@ -20,11 +20,15 @@ export function memberLearner(name: string, context: MethodContext): MemberLearn
   return new MemberLearner(loadOne(context, name), context.task, seedOf(context.options.seed, name));
 }
 
+/** Changes of a plain fine-tuning, which methods have in common. */
+export const plainFit: FitChanges = { shared: true };
+
 /** Fits members one after another, all of the hub unless some are named; each is a fit of its own. */
 export async function fitEach<L extends Learner>(
   context: MethodContext,
   make: MakeLearner<L>,
   names?: readonly string[],
+  changes?: FitChanges,
 ): Promise<L[]> {
   const wanted = names ?? context.hub.manifest.members.map((entry) => entry.name);
   const learners: L[] = [];
@@ -32,7 +36,7 @@ export async function fitEach<L extends Learner>(
     for (const name of wanted) {
       const learner = await make(name, context);
       learners.push(learner);
-      await context.fit(name, learner);
+      await context.fit(name, learner, changes);
     }
     return learners;
   } catch (error) {
@@ -43,7 +47,7 @@ export async function fitEach<L extends Learner>(
 
 /** Fine-tunes members one after another. */
 export function fineTune(context: MethodContext, names?: readonly string[]): Promise<MemberLearner[]> {
-  return fitEach(context, memberLearner, names);
+  return fitEach(context, memberLearner, names, plainFit);
 }
 
 /** Position of the learner with the highest validation accuracy, the first among equals; decided once. */
@@ -75,7 +79,12 @@ type MakeChosen<S extends z.ZodObject> = (
 ) => Learner | Promise<Learner>;
 
 /** A method that makes one learner of a member: of the named one, or of each, and keeps the best by validation. */
-export function singleMemberMethod<S extends z.ZodObject>(name: string, schema: S, make: MakeChosen<S>): Method {
+export function singleMemberMethod<S extends z.ZodObject>(
+  name: string,
+  schema: S,
+  make: MakeChosen<S>,
+  changes?: FitChanges,
+): Method {
   const parse = (given: Choices) => {
     const choices = parseChoices(name, schema.extend({ member }), given);
     return { choices: choices as z.output<S>, named: choices.member as string | undefined };
@@ -89,12 +98,12 @@ export function singleMemberMethod<S extends z.ZodObject>(name: string, schema: 
     async train(context) {
       const { choices, named } = parse(context.choices);
       const made = (own: string) => make(own, context, choices);
-      return keepBest(context, await fitEach(context, made, named === undefined ? undefined : [named]));
+      return keepBest(context, await fitEach(context, made, named === undefined ? undefined : [named], changes));
     },
   };
 }
 
 export const fineTuneMethod: Method = {
-  ...singleMemberMethod("fine-tune", z.object({}), memberLearner),
+  ...singleMemberMethod("fine-tune", z.object({}), memberLearner, plainFit),
   freezesMembers: true,
 };

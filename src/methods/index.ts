@@ -3,7 +3,7 @@ export { refuseUnknown } from "./choices.ts";
 /** Hub-Pathway and its rivals behind one interface. */
 export { bestSet } from "./ensemble.ts";
 export { combinations, EnsemblePredictor, meanProbabilities } from "./ensemble-predictor.ts";
-export { bestByValidation, fineTune, fitEach, keepBest, memberLearner } from "./fine-tune.ts";
+export { bestByValidation, fineTune, fitEach, keepBest, memberLearner, plainFit } from "./fine-tune.ts";
 export { freshMembers } from "./from-scratch.ts";
 export { greedyWeights } from "./greedy-ensemble.ts";
 export { linearProbeLearner } from "./linear-probe.ts";

@@ -1,6 +1,6 @@
 /** Fine-tuning of one member with a new linear head: the common way of transfer, and every rival's building block. */
 import type { HubMember } from "../hub/index.ts";
-import { Linear, Module, Standardize } from "../nn/index.ts";
+import { countParameters, Linear, Module, Standardize } from "../nn/index.ts";
 import type { StoredFeatures } from "../pathway/index.ts";
 import { countFlops, RandomStreams, scope, type Tensor, zeros } from "../torch/index.ts";
 import {
@@ -96,8 +96,7 @@ export class MemberLearner implements Learner {
 
   /** Of the member and its head: layers that only training needs are not counted. */
   get parameters(): number {
-    const parts = [...this.member.backbone.parameters(), ...this.module.head.parameters()];
-    return parts.reduce((sum, parameter) => sum + parameter.numel(), 0);
+    return countParameters([...this.member.backbone.parameters(), ...this.module.head.parameters()]);
   }
 
   get inferenceFlops(): number {

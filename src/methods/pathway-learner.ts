@@ -1,9 +1,9 @@
 /** Hub-Pathway as a learner of the training loop. */
 import { HubMember } from "../hub/index.ts";
 import { evaluating } from "../models/index.ts";
-import type { Linear, Module, Standardize } from "../nn/index.ts";
+import { countParameters, type Linear, type Module, type Standardize } from "../nn/index.ts";
 import { HubPathway, type PathwayConfig, type PathwayMember, type StoredFeatures } from "../pathway/index.ts";
-import { countFlops, inferenceMode, noGrad, RandomStreams, scope, type Tensor, tensor, zeros } from "../torch/index.ts";
+import { countFlops, inferenceMode, int64, noGrad, RandomStreams, scope, type Tensor, zeros } from "../torch/index.ts";
 import {
   type BatchSource,
   forEachBatch,
@@ -79,7 +79,7 @@ export class PathwayLearner implements Learner {
   }
 
   get parameters(): number {
-    return this.module.parameters().reduce((sum, parameter) => sum + parameter.numel(), 0);
+    return countParameters(this.module.parameters());
   }
 
   /** Mean over the members: what is really used depends on the routes, which `pathwayFlops` counts. */
@@ -148,15 +148,20 @@ export class PathwayLearner implements Learner {
     };
   }
 
-  predict(images: Tensor, stored?: StoredFeatures): Prediction {
-    return this.#predict(images, stored, this.k, this.#present);
+  predict(images: Tensor, stored?: StoredFeatures, { k = this.k, without }: Variant = {}): Prediction {
+    return this.#predict(images, stored, k, this.#allowed(without));
+  }
+
+  /** Members that are kept and not left out. */
+  #allowed(without: number | undefined): readonly number[] {
+    return this.#present.filter((i) => i !== without);
   }
 
   /** Every model once on all images, then each variant's own routes through what they found. */
   predictVariants(images: Tensor, variants: readonly Variant[], known?: StoredFeatures): (Prediction | undefined)[] {
     const stored = this.#allFeatures(images, known);
     return variants.map(({ k = this.k, without }) => {
-      const allowed = this.#present.filter((i) => i !== without);
+      const allowed = this.#allowed(without);
       const routes = Math.min(k, allowed.length);
       return routes < 1 || k > this.largestK ? undefined : this.#predict(images, stored, routes, allowed);
     });
@@ -192,7 +197,7 @@ export class PathwayLearner implements Learner {
     const features = new Map(present.map((member) => [member.name, featuresOf(member)]));
     return (name, rows) => {
       const all = features.get(name);
-      return rows ? all?.index_select(0, tensor(BigInt64Array.from(rows, BigInt), { device: all.device })) : all;
+      return rows ? all?.index_select(0, int64(rows, all.device)) : all;
     };
   }
 

@@ -3,7 +3,7 @@
  * Pre-trained Models for Transfer Learning", ICML 2021, section 4.2 and algorithm 1).
  * n images, d features, r rank of the features, C classes.
  */
-import { noGrad, ops, scope, type Tensor, tensor } from "../torch/index.ts";
+import { int64, noGrad, ops, scope, type Tensor, tensor } from "../torch/index.ts";
 
 const iterations = 100;
 const tolerance = 1e-6;
@@ -17,9 +17,7 @@ export function posteriorMeans(features: Tensor, labels: readonly number[], clas
   return scope(() =>
     noGrad(() => {
       const f = features.to({ dtype: "float64" });
-      const y = tensor(BigInt64Array.from(labels, BigInt), { device: f.device })
-        .one_hot(classes)
-        .to({ dtype: "float64" });
+      const y = int64(labels, f.device).one_hot(classes).to({ dtype: "float64" });
       const [u, s] = ops.linalg_svd(f, false);
       const sigma = s.square().toNumbers();
       const z = u.t().matmul(y);

@@ -11,6 +11,7 @@ import {
   loadLayers,
   type Predictor,
   type PredictorPlan,
+  part,
   type SinglePlan,
 } from "../train/index.ts";
 import { refuseRetired } from "./choices.ts";
@@ -29,8 +30,8 @@ export function restorePredictor(source: KeptSource, imageSize: number): Predict
   if (plan.kind !== "ensemble") return restoreSingle(plan, source, source.layers, imageSize);
   const parts: Predictor[] = [];
   try {
-    for (const [i, part] of plan.parts.entries()) {
-      parts.push(restoreSingle(part, source, withPrefix(source.layers, `${i}.`), imageSize));
+    for (const [i, single] of plan.parts.entries()) {
+      parts.push(restoreSingle(single, source, part(source.layers, `${i}.`), imageSize));
     }
     const ensemble = new EnsemblePredictor(parts, plan.weights);
     ensemble.eval();
@@ -39,11 +40,6 @@ export function restorePredictor(source: KeptSource, imageSize: number): Predict
     for (const part of parts) part.dispose();
     throw error;
   }
-}
-
-function withPrefix(layers: KeptSource["layers"], prefix: string): Map<string, Tensor> {
-  const own = [...layers].filter(([name]) => name.startsWith(prefix));
-  return new Map(own.map(([name, tensor]) => [name.slice(prefix.length), tensor]));
 }
 
 function restoreSingle(

@@ -14,7 +14,7 @@ import { BatchNorm2d, BatchNormRecalibration } from "../nn/index.ts";
 import { ensureResident, FlopMeter, noGrad, scope, type Tensor, tensor } from "../torch/index.ts";
 import { forEachBatch, type Method, type MethodContext } from "../train/index.ts";
 import { defaultsOf, member, parseChoices, requireMembers } from "./choices.ts";
-import { memberLearner } from "./fine-tune.ts";
+import { memberLearner, plainFit } from "./fine-tune.ts";
 import { linearProbeLearner } from "./linear-probe.ts";
 import type { MemberLearner } from "./member-learner.ts";
 import { namedOrRanked } from "./ranked-member.ts";
@@ -167,7 +167,7 @@ async function cook(
   for (let order = 0; order < size; order++) {
     const learner = memberLearner(own, context);
     learner.module.head.loadStateDict(probe.module.head.stateDict());
-    await context.fit(`ingredient-${order}`, learner, { order, rate: rates[order % rates.length] });
+    await context.fit(`ingredient-${order}`, learner, { ...plainFit, order, rate: rates[order % rates.length] });
     ingredients.push(learner);
   }
   probe.dispose();

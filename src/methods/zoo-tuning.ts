@@ -18,7 +18,7 @@ import { z } from "zod";
 import type { HubManifest, HubMember } from "../hub/index.ts";
 import { loadMembers } from "../hub/index.ts";
 import { evaluating } from "../models/index.ts";
-import { BatchNorm2d, Conv2d, Linear, Module } from "../nn/index.ts";
+import { BatchNorm2d, Conv2d, countParameters, Linear, Module } from "../nn/index.ts";
 import {
   ConfigError,
   countFlops,
@@ -61,7 +61,7 @@ export class ZooNetwork extends Module {
     const modules = first.backbone.modules();
     for (const [position, layer] of this.layers) {
       this.module(`layers.${position}`, layer);
-      (modules[position] as Module).forward = (x) => layer.forward(x);
+      (modules[position] as Module).replace(layer);
     }
     this.head = this.module("head", new Linear(first.featureWidth, outputs, options));
   }
@@ -150,7 +150,7 @@ export class ZooLearner implements Learner {
   }
 
   get parameters(): number {
-    return this.module.parameters().reduce((sum, parameter) => sum + parameter.numel(), 0);
+    return countParameters(this.module.parameters());
   }
 
   parameterGroups(): { backbone: Tensor[]; newLayers: Tensor[]; generator: Tensor[] } {

@@ -24,7 +24,14 @@ export * from "./functional.ts";
 export type { InitOptions, ModuleOptions } from "./init.ts";
 export * as init from "./init.ts";
 export { Linear, selfAttention } from "./linear.ts";
-export { type LoadOptions, type LoadReport, Module, type ModuleTarget } from "./module.ts";
+export {
+  countParameters,
+  type ForwardHook,
+  type LoadOptions,
+  type LoadReport,
+  Module,
+  type ModuleTarget,
+} from "./module.ts";
 export {
   BatchNorm2d,
   type BatchNormOptions,

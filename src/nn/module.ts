@@ -29,6 +29,9 @@ export interface ModuleTarget {
   memory_format?: MemoryFormat | undefined;
 }
 
+/** A function of a module's output; what it returns, if anything, goes on instead of it. */
+export type ForwardHook = (output: Tensor) => Tensor | undefined;
+
 /**
  * A part of a model. Subclasses register what they own in the constructor: `this.weight = this.parameter("weight", t)`.
  * Parameters and buffers belong to the module, not to a scope; `dispose` releases them.
@@ -37,6 +40,7 @@ export abstract class Module {
   readonly #parameters = new Map<string, Tensor>();
   readonly #buffers = new Map<string, Tensor>();
   readonly #children = new Map<string, Module>();
+  #hooks: Set<ForwardHook> | undefined;
   #training = true;
 
   /** The module's output; which shapes it takes and gives is said at each module. */
@@ -66,6 +70,27 @@ export abstract class Module {
   protected module<M extends Module>(name: string, child: M): M {
     this.#children.set(name, child);
     return child;
+  }
+
+  // ---- changes from outside; modules call each other's `forward`, so that they stand in its place
+
+  /** Runs the hook after each forward pass, later hooks after earlier ones. @returns what removes the hook again */
+  registerForwardHook(hook: ForwardHook): () => void {
+    if (!this.#hooks) {
+      const hooks = new Set<ForwardHook>();
+      const forward = this.forward;
+      this.forward = (x) => [...hooks].reduce((y, own) => own(y) ?? y, forward.call(this, x));
+      this.#hooks = hooks;
+    }
+    const hooks = this.#hooks;
+    hooks.add(hook);
+    return () => hooks.delete(hook);
+  }
+
+  /** Leaves this module's forward passes to another, which need not be its child; tensors and their names stay. */
+  replace(by: Module): void {
+    this.forward = (x) => by.forward(x);
+    this.#hooks = undefined;
   }
 
   // ---- what is inside
@@ -209,6 +234,13 @@ export abstract class Module {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** Number of elements of all parameters; a shared one that is listed twice counts twice. */
+export function countParameters(parameters: Iterable<Tensor>): number {
+  let count = 0;
+  for (const parameter of parameters) count += parameter.numel();
+  return count;
 }
 
 function sameShape(a: Tensor, b: Tensor): boolean {

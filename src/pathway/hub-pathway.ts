@@ -17,12 +17,12 @@ import { Linear, Module, Standardize } from "../nn/index.ts";
 import {
   ConfigError,
   type Generator,
+  int64,
   noGrad,
   ops,
   type RandomStreams,
   scope,
   type Tensor,
-  tensor,
   zeros,
 } from "../torch/index.ts";
 import { type Aggregation, createAggregation, type MemberOutput } from "./aggregation.ts";
@@ -270,7 +270,7 @@ export class HubPathway extends Module {
     const member = this.members[index];
     const head = this.heads[index];
     if (!member || !head) throw new RangeError(`the hub has no model ${index}`);
-    const rowIndex = tensor(BigInt64Array.from(rows, BigInt), { device: images.device });
+    const rowIndex = int64(rows, images.device);
     const own = () => (rows.length === images.size(0) ? images : images.index_select(0, rowIndex));
     const raw = stored?.(member.name, rows) ?? member.features(own());
     const features = this.#standardizers[index]?.forward(raw) ?? raw;

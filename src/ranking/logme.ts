@@ -10,7 +10,7 @@
  *
  * n items, d features, r rank of F, C classes with items.
  */
-import { ops, scope, type Tensor, tensor } from "../torch/index.ts";
+import { int64, ops, scope, type Tensor, tensor } from "../torch/index.ts";
 import { checkedTable, computing, decompose, type Labels, membership } from "./matrix.ts";
 
 interface Problem {
@@ -70,9 +70,9 @@ function maxima(problem: Problem): number[] {
   const options = { dtype: "float64", device: sigma.device } as const;
   const grid = tensor([Array.from({ length: range.steps }, (_, step) => low + step * width)], options);
   const found = peaks(evidenceOn(problem, grid.exp()));
-  const classes = tensor(
-    BigInt64Array.from(found, ({ label }) => BigInt(label)),
-    { device: sigma.device },
+  const classes = int64(
+    found.map(({ label }) => label),
+    sigma.device,
   );
   const around = tensor([found.map(({ step }) => low + step * width)], options);
   const highest = searched(

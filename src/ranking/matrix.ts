@@ -1,5 +1,5 @@
 /** The common part of the scores: checked items in float64, class membership, centring and the singular value decomposition. */
-import { inferenceMode, ops, scope, type Tensor, tensor, UserError } from "../torch/index.ts";
+import { inferenceMode, int64, ops, scope, type Tensor, UserError } from "../torch/index.ts";
 
 /** Labelled items of the target data: n items, C classes. */
 export interface Labels {
@@ -37,9 +37,9 @@ export function membership({ labels, classes }: Labels, device = "cpu"): Tensor 
   const position = new Array<number>(classes).fill(-1);
   let present = 0;
   for (const label of labels) if (position[label] === -1) position[label] = present++;
-  const own = tensor(
+  const own = int64(
     labels.map((label) => position[label] ?? 0),
-    { dtype: "int64", device },
+    device,
   );
   return own.one_hot(present).to({ dtype: "float64" });
 }

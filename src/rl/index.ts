@@ -1,4 +1,9 @@
-/** Reinforcement learning: environments, agents that form hubs, PPO and DQN, and runs. */
+/**
+ * Reinforcement learning. environments/ holds the games and bridge/ those of Python; agents/ the networks and their
+ * hubs; algorithms/ PPO and DQN; training/ runs, from run.ts (one agent from start to end) to run-folder.ts (what it
+ * leaves) and open-agent.ts (the network of a run again).
+ * May import torch to methods, and needs of train little more than the run folder.
+ */
 
 export { buildNetwork, type NetworkPlan, usualNetwork } from "./agents/build.ts";
 export { type Agent, type AgentHub, agentEntries, loadAgent, loadAgents, matchChannels } from "./agents/channels.ts";
@@ -15,16 +20,13 @@ export { type Distilled, type DistilRequest, distil } from "./training/distil.ts
 export { type PlayResult, playEpisodes } from "./training/evaluate.ts";
 export { type AgentEvent, type EmitAgent, readProgress } from "./training/events.ts";
 export { longestEpisode } from "./training/limits.ts";
+export { openAgent, outputKind } from "./training/open-agent.ts";
+export { type AgentRequest, trainAgent } from "./training/run.ts";
 export {
   type AgentOutcome,
-  type AgentRequest,
   type AgentRun,
   type AlgorithmPlan,
   isAgentRun,
-  openAgent,
-  outputKind,
-  readAgentRun,
   resultOf,
-  trainAgent,
-} from "./training/run.ts";
+} from "./training/run-folder.ts";
 export { EpisodeVideo } from "./training/video.ts";

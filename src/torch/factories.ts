@@ -58,7 +58,7 @@ function flatten(data: NestedNumbers, shape: readonly number[], depth: number, i
 
 function fromNumbers(flat: number[], shape: readonly number[], dtype: Dtype, device: string): Tensor {
   if (dtype === "int64") {
-    const wide = BigInt64Array.from(flat, (value) => BigInt(value));
+    const wide = BigInt64Array.from(flat, BigInt);
     return new Tensor(native.fromBytes(wide, shape, dtype, device));
   }
   if (dtype === "float16" || dtype === "bfloat16") {
@@ -77,6 +77,11 @@ function dtypeOf(data: TypedArray | Uint8ClampedArray): Dtype {
   if (data instanceof Int8Array) return "int8";
   if (data instanceof Uint8Array || data instanceof Uint8ClampedArray) return "uint8";
   throw new TypeError(`no dtype for a ${(data as object).constructor.name}`);
+}
+
+/** Whole numbers, such as class numbers or positions, as int64 [n]. */
+export function int64(values: ArrayLike<number>, device?: string): Tensor {
+  return tensor(BigInt64Array.from(values, BigInt), { device });
 }
 
 /** A tensor from bytes in the layout of the given dtype (row-major, little-endian). */

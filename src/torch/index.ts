@@ -18,6 +18,7 @@ export {
   fromBytes,
   fromFile,
   full,
+  int64,
   ones,
   rand,
   randint,

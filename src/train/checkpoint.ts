@@ -2,7 +2,7 @@
  * Files of one fit: its training state, and the weights that predict. Both are safetensors files that are written
  * atomically, and neither ever holds a value that is not finite.
  */
-import { existsSync, rmSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { z } from "zod";
 import { parseJson, readSafetensors, writeSafetensors } from "../io/index.ts";
 import type { Module } from "../nn/index.ts";
@@ -142,11 +142,6 @@ export function weightsInfo(base: string, identity?: string): WeightsInfo | unde
   return openWeights(base, identity, () => {});
 }
 
-/** Removes a fit's training state: more epochs are then no longer possible. */
-export function forgetState(base: string): void {
-  rmSync(checkpointFiles(base).state, { force: true });
-}
-
 function openWeights(
   base: string,
   identity: string | undefined,
@@ -215,7 +210,8 @@ function refuseOld(base: string, path: string): void {
   );
 }
 
-function part(tensors: Map<string, Tensor>, prefix: string): Map<string, Tensor> {
+/** Tensors whose names begin with the prefix, by the rest of their names. */
+export function part(tensors: ReadonlyMap<string, Tensor>, prefix: string): Map<string, Tensor> {
   const own = [...tensors].filter(([key]) => key.startsWith(prefix));
   return new Map(own.map(([key, value]) => [key.slice(prefix.length), value]));
 }

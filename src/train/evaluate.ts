@@ -1,9 +1,9 @@
 /** Predictions over a split, and what they are worth. N items, C classes, m models. */
-import { inferenceMode, scope, type Tensor } from "../torch/index.ts";
-import { forEachBatch } from "./batches.ts";
+import type { Tensor } from "../torch/index.ts";
 import type { BatchSource } from "./data.ts";
 import type { Predictor, Variant } from "./learner.ts";
 import { computeMetrics, type Metrics } from "./metrics.ts";
+import { forEachPrediction } from "./predict.ts";
 
 export interface Predictions {
   /** Row-major [N, C]. */
@@ -43,19 +43,12 @@ export async function evaluate(
   const scores: Float32Array[] = [];
   const labels: number[] = [];
   const indices: number[] = [];
-  let seconds = 0;
-  predictor.eval();
-  await forEachBatch(batches.epoch(0, 0), { work: "evaluation", signal }, (batch) => {
-    const began = performance.now();
-    scope(() =>
-      inferenceMode(() => {
-        const prediction = predictor.predict(batch.images, batch.features);
-        probabilities.push(floats(prediction.probabilities));
-        if (prediction.weights) weights.push(floats(prediction.weights));
-        if (prediction.scores) scores.push(floats(prediction.scores));
-      }),
-    );
-    seconds += (performance.now() - began) / 1000;
+  const loop = { work: "evaluation", signal };
+  const seconds = await forEachPrediction(predictor, batches.epoch(0, 0), loop, (batch) => {
+    const prediction = predictor.predict(batch.images, batch.features);
+    probabilities.push(floats(prediction.probabilities));
+    if (prediction.weights) weights.push(floats(prediction.weights));
+    if (prediction.scores) scores.push(floats(prediction.scores));
     labels.push(...batch.labels);
     indices.push(...batch.indices);
   });
@@ -93,18 +86,14 @@ export async function evaluateVariants(
   const tables = variants.map((): Float32Array[] => []);
   const weights = variants.map((): Float32Array[] => []);
   const labels: number[] = [];
-  predictor.eval();
   if (!predictor.predictVariants) return variants.map(() => undefined);
-  await forEachBatch(batches.epoch(0, 0), { work: "evaluation of other choices", signal }, (batch) => {
-    scope(() =>
-      inferenceMode(() => {
-        const predictions = predictor.predictVariants?.(batch.images, variants, batch.features) ?? [];
-        for (const [i, prediction] of predictions.entries()) {
-          if (prediction) tables[i]?.push(floats(prediction.probabilities));
-          if (prediction?.weights) weights[i]?.push(floats(prediction.weights));
-        }
-      }),
-    );
+  const loop = { work: "evaluation of other choices", signal };
+  await forEachPrediction(predictor, batches.epoch(0, 0), loop, (batch) => {
+    const predictions = predictor.predictVariants?.(batch.images, variants, batch.features) ?? [];
+    for (const [i, prediction] of predictions.entries()) {
+      if (prediction) tables[i]?.push(floats(prediction.probabilities));
+      if (prediction?.weights) weights[i]?.push(floats(prediction.weights));
+    }
     labels.push(...batch.labels);
   });
   return tables.map((parts, i) => {

@@ -1,10 +1,16 @@
-/** The loop, the task, measurements, run folders, and the interface of methods. */
+/**
+ * Training on images. trainer.ts is the loop over one learner; run-context.ts gives a method its fits, measurements and
+ * decisions, for runs (session.ts) and for cells of comparisons alike; run-folder.ts is the folder that a run leaves;
+ * open-run.ts, predict.ts and evaluate.ts use what it keeps. learner.ts, method.ts and events.ts are the interfaces.
+ * May import torch to ranking; nothing here knows a method, an experiment or a command.
+ */
 export { eventLoopTurn, forEachBatch, type LoopOptions, throwIfAborted } from "./batches.ts";
 export {
   checkpointFiles,
   checkpointVersion,
   loadWeights,
   type Position,
+  part,
   type WeightsInfo,
   weightsInfo,
 } from "./checkpoint.ts";
@@ -30,7 +36,7 @@ export {
 } from "./evaluate.ts";
 export { loggedEmit, readEvents } from "./event-log.ts";
 export { type Emit, eventVersion, type RunEvent } from "./events.ts";
-export { checkFrozen, FeatureCache, type FeatureCacheOptions } from "./frozen/feature-cache.ts";
+export { checkFrozen, FeatureCache, type FeatureCacheOptions, type HeldOutSplit } from "./frozen/feature-cache.ts";
 export { scaleFeatures, scaleVersion } from "./frozen/feature-scale.ts";
 export {
   type Kept,
@@ -43,7 +49,7 @@ export {
   saveModel,
 } from "./kept-model.ts";
 export type { FitResult, Learner, Prediction, Predictor, StepResult, TrainBatch, Variant } from "./learner.ts";
-export { type FitChanges, type Method, type MethodContext, versionOf } from "./method.ts";
+export type { FitChanges, Method, MethodContext } from "./method.ts";
 export { argmaxAt, computeMetrics, confusionMatrix, type Metrics, rightItems, wilsonInterval } from "./metrics.ts";
 export { type OpenedRun, type OpenRunOptions, openRun, type Restore } from "./open-run.ts";
 export {
@@ -55,6 +61,7 @@ export {
   withEpochs,
 } from "./options.ts";
 export { type Planned, planRun, type RunPlan } from "./plan.ts";
+export { requireK } from "./predict.ts";
 export {
   type MemberRanking,
   passOf,
@@ -64,9 +71,10 @@ export {
   rankingPrior,
   softPrior,
 } from "./ranking.ts";
-export { type RunConfig, runVersion } from "./run-config.ts";
+export { type ImageRunFolder, imageRun, type RunConfig, runVersion } from "./run-config.ts";
+export { type AskedFit, type ContextParts, RunContext, requestedPrior } from "./run-context.ts";
 export { openRunData, type RunData, type RunDataRequest } from "./run-data.ts";
-export { fingerprint, RunFolder } from "./run-folder.ts";
+export { fingerprint, RunFolder, type RunKind } from "./run-folder.ts";
 export { matchSplit, type RunSplit, runSplit, type SplitMatch } from "./run-split.ts";
 export {
   type ResumeRequest,

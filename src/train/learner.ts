@@ -45,7 +45,8 @@ export interface Variant {
 
 /** Whatever answers with probabilities: a learner, or several together. */
 export interface Predictor {
-  predict(images: Tensor, features?: StoredFeatures): Prediction;
+  /** Predictions under the predictor's own choice of models, or under another one that it has. */
+  predict(images: Tensor, features?: StoredFeatures, variant?: Variant): Prediction;
   /**
    * Predictions under other choices of models, each model computed once; undefined for a choice that it does not have.
    */

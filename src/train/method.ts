@@ -14,6 +14,8 @@ export interface FitChanges {
   rate?: number | undefined;
   /** Another order and other augmented views of the training images for each number; the run's own is 0. */
   order?: number | undefined;
+  /** The fit is plain fine-tuning of what it starts from, the same in every method: cells of a comparison share it. */
+  shared?: boolean | undefined;
 }
 
 /** What a method is given. */
@@ -59,9 +61,4 @@ export interface Method {
   check(choices: Readonly<Record<string, unknown>>, hub: HubManifest, options: RequestedOptions): void;
   /** Trains (or, for a finished run, loads) and returns what predicts. */
   train(context: MethodContext): Promise<Predictor>;
-}
-
-/** A method's version as part of a cell's key: the first leaves keys as they were before there were versions. */
-export function versionOf({ version = 1 }: Method): { methodVersion?: number } {
-  return version === 1 ? {} : { methodVersion: version };
 }

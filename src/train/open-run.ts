@@ -2,10 +2,11 @@
 import { tmpdir } from "node:os";
 import { Residency } from "../hub/index.ts";
 import { sweepTemporaries, temporaryPath } from "../io/index.ts";
-import { ConfigError, UserError } from "../torch/index.ts";
+import { ConfigError } from "../torch/index.ts";
 import { type KeptSource, loadModel } from "./kept-model.ts";
 import type { Predictor } from "./learner.ts";
-import type { RunConfig } from "./run-config.ts";
+import { requireK } from "./predict.ts";
+import { type ImageRunFolder, imageRun, type RunConfig } from "./run-config.ts";
 import { RunFolder } from "./run-folder.ts";
 
 export interface OpenRunOptions {
@@ -22,7 +23,7 @@ export interface OpenRunOptions {
 }
 
 export interface OpenedRun {
-  folder: RunFolder;
+  folder: ImageRunFolder;
   config: RunConfig;
   predictor: Predictor;
   dispose(): void;
@@ -38,11 +39,9 @@ export type Restore = (source: KeptSource, imageSize: number) => Predictor;
 export function openRun(path: string, restore: Restore, options: OpenRunOptions = {}): OpenedRun {
   const { device, trust, hubMemory } = options;
   refuseMemoryOn(device, hubMemory);
-  const folder = new RunFolder(path);
+  const folder = new RunFolder(path, imageRun);
   const config = folder.config();
-  if (!folder.isFinished) {
-    throw new UserError(`${path} is not finished: continue it with \`hub-pathway train --resume ${path}\``);
-  }
+  folder.requireFinished();
   // What a killed process spilled is nobody's.
   if (hubMemory !== undefined) sweepTemporaries(tmpdir());
   const residency =
@@ -57,7 +56,7 @@ export function openRun(path: string, restore: Restore, options: OpenRunOptions 
   try {
     const { imageSize } = config.data.form;
     predictor = loadModel(folder.file("model"), (source) => restore(source, imageSize), { device, trust, residency });
-    choose(predictor, config.method, options);
+    choose(predictor, options);
     return { folder, config, predictor, dispose };
   } catch (error) {
     dispose();
@@ -71,28 +70,20 @@ export function refuseMemoryOn(device: string | undefined, hubMemory: number | u
   throw new ConfigError(`--hub-memory limits main memory, and the run computes on ${device}: leave one of them out`);
 }
 
-function choose(predictor: Predictor, method: string, { k, flops }: OpenRunOptions): void {
-  if (k === undefined && flops === undefined) return;
+function choose(predictor: Predictor, { k, flops }: OpenRunOptions): void {
   if (k !== undefined && flops !== undefined) {
     throw new ConfigError("--k and --flops both choose the number of activated models: leave one of them out");
   }
-  const { largestK } = predictor;
-  if (largestK === undefined) throw new ConfigError(`the method ${method} has no k to choose`);
-  if (k !== undefined) setK(predictor, k, largestK);
-  if (flops !== undefined) setBudget(predictor, flops, largestK);
-}
-
-function setK(predictor: Predictor, k: number, largest: number): void {
-  if (!Number.isInteger(k) || k < 1 || k > largest) {
-    const dropped = predictor.memberNames.length - largest;
-    const why = dropped > 0 ? ` (the run kept ${largest} members: ${dropped} were never activated)` : "";
-    throw new ConfigError(`k is ${k}: it must be a whole number from 1 to ${largest}${why}`);
+  if (k !== undefined) {
+    requireK(predictor, k);
+    predictor.k = k;
   }
-  predictor.k = k;
+  if (flops !== undefined) setBudget(predictor, flops);
 }
 
-function setBudget(predictor: Predictor, flops: number, largest: number): void {
-  for (let k = largest; k >= 1; k--) {
+function setBudget(predictor: Predictor, flops: number): void {
+  requireK(predictor, 1);
+  for (let k = predictor.largestK ?? 0; k >= 1; k--) {
     predictor.k = k;
     if (predictor.inferenceFlops <= flops) return;
   }

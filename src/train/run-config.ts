@@ -4,12 +4,14 @@ import { isAbsolute, join, relative, resolve, sep } from "node:path";
 import { z } from "zod";
 import { type AugmentName, augmentations } from "../data/index.ts";
 import { type Hub, memberFingerprint, withMembers } from "../hub/index.ts";
+import { shown } from "../io/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
 import type { DataRequest, TaskData } from "./data.ts";
 import { scaleVersion } from "./frozen/feature-scale.ts";
 import type { Method } from "./method.ts";
 import { type TrainOptions, trainOptionsSchema } from "./options.ts";
 import type { RankingPrior } from "./ranking.ts";
+import type { RunFolder, RunKind } from "./run-folder.ts";
 
 export const runVersion = 3;
 
@@ -35,7 +37,7 @@ const formSchema = z.object({
 
 export type DataForm = z.output<typeof formSchema>;
 
-export const runSchema = z.object({
+const runSchema = z.object({
   version: z.literal(runVersion),
   method: z.string(),
   /** Version of the method's computation. */
@@ -63,6 +65,23 @@ export const runSchema = z.object({
 });
 
 export type RunConfig = z.output<typeof runSchema>;
+
+/** Runs of methods on images. */
+export const imageRun: RunKind<RunConfig> = {
+  noun: "run",
+  what: "the settings of a run",
+  settings: "run.json",
+  schema: runSchema,
+  version: runVersion,
+  own: /^(split\.json|events\.jsonl|training)$/,
+  folders: ["training", "model"],
+  finished: join("model", "model.json"),
+  begin: "hub-pathway train",
+  resume: (path) => `hub-pathway train --resume ${path}`,
+};
+
+/** The folder of such a run. */
+export type ImageRunFolder = RunFolder<RunConfig>;
 
 /** What a run is made from. */
 export interface RunParts {
@@ -202,12 +221,12 @@ export function grows(before: RunConfig, after: RunConfig, folder: string): bool
 }
 
 function difference(name: string, before: unknown, after: unknown): string {
-  return `${name} was ${shown(before)}, now ${shown(after)}`;
+  return `${name} was ${valueText(before)}, now ${valueText(after)}`;
 }
 
 const longestValue = 60;
 
-function shown(value: unknown): string {
+function valueText(value: unknown): string {
   const text = typeof value === "string" ? value : value === undefined ? "not given" : JSON.stringify(value);
-  return text.length > longestValue ? `${text.slice(0, longestValue)}…` : text;
+  return shown(text, longestValue);
 }

@@ -3,8 +3,7 @@ import { type ContentHash, contentHashes, type Dataset, openDataset, type Progre
 import { quoted } from "../io/index.ts";
 import { type Tensor, UserError } from "../torch/index.ts";
 import { type OwnedBatches, ownedBatches, type SplitName } from "./data.ts";
-import { placeOf, type RunConfig } from "./run-config.ts";
-import type { RunFolder } from "./run-folder.ts";
+import { type ImageRunFolder, placeOf, type RunConfig } from "./run-config.ts";
 import { matchSplit, readSplit, type SplitMatch } from "./run-split.ts";
 
 export interface RunDataRequest {
@@ -35,7 +34,11 @@ export interface RunData {
 }
 
 /** @throws UserError naming classes that the run does not know, or when none of the images belongs to the split */
-export async function openRunData(folder: RunFolder, config: RunConfig, request: RunDataRequest): Promise<RunData> {
+export async function openRunData(
+  folder: ImageRunFolder,
+  config: RunConfig,
+  request: RunDataRequest,
+): Promise<RunData> {
   const { split, onProgress, device } = request;
   const { form, at } = config.data;
   const source = request.data ?? placeOf(folder.path, at);

@@ -1,5 +1,5 @@
 /**
- * A run's folder: what the run is, what it has become, and what was read of it.
+ * The folder of a run: its settings, what it has become, and a lock that keeps other processes out. Runs on images:
  *
  *     run.json       the settings (run-config.ts)
  *     split.json     which images trained it, by content (run-split.ts)
@@ -22,44 +22,60 @@ import {
   writeFileAtomic,
 } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
-import { type RunConfig, runSchema, runVersion } from "./run-config.ts";
 
 const lockName = ".lock";
-/** Names of what a run writes before it is finished: its files, unfinished files, its lock. */
-const ownNames = /^(run\.json|split\.json|events\.jsonl|training|\..+\.tmp|\.lock.*)$/;
-
 const versionSchema = z.looseObject({ version: z.number() });
 const decisionSchema = z.object({ sha256: z.string(), value: z.unknown() });
 
-export class RunFolder implements Disposable {
+/** A kind of run, by what lies in its folder. */
+export interface RunKind<C> {
+  /** The folder's content and its settings, for messages. */
+  noun: string;
+  what: string;
+  /** File of the settings. */
+  settings: string;
+  schema: z.ZodType<C>;
+  version: number;
+  /** Names of what a run writes before it is finished, apart from unfinished files and the lock. */
+  own: RegExp;
+  /** Folders below it in which files are written. */
+  folders: readonly string[];
+  /** A file that only a finished run has. */
+  finished: string;
+  /** Commands that begin a run and that go on with one, for messages. */
+  begin: string;
+  resume(path: string): string;
+}
+
+export class RunFolder<C> implements Disposable {
   readonly path: string;
+  readonly #kind: RunKind<C>;
   #lock: Lock | undefined;
   /** The first folder that had to be made for this run, which goes again when the run does not begin. */
   #made: string | undefined;
   #isNew = false;
 
-  constructor(path: string) {
+  constructor(path: string, kind: RunKind<C>) {
     this.path = path;
+    this.#kind = kind;
   }
 
   /**
    * Makes the folder where there is none and locks it; dispose it. A new run that does not begin leaves nothing.
-   * @param what the work, for the message to another process
    * @throws UserError when it cannot be written, another process works there, it holds a run already (or none, to
    * resume), or files that are not a run
    */
-  static take(path: string, what: string, resume: boolean): RunFolder {
-    const run = new RunFolder(path);
-    const isRun = fs.existsSync(run.file("run.json"));
-    if (resume && !isRun) throw new UserError(`${path} holds no run to resume: leave out --resume to start one`);
+  static take<C>(path: string, kind: RunKind<C>, resume: boolean): RunFolder<C> {
+    const run = new RunFolder(path, kind);
+    if (resume && !run.exists) throw new UserError(`${path} holds no run to resume: leave out --resume to start one`);
     try {
       run.#made = fs.mkdirSync(path, { recursive: true });
     } catch (error) {
       throw explainWrite(error, path);
     }
     try {
-      run.#lock = acquireLock(join(path, lockName), what);
-      for (const part of ["", "training", "model"]) sweepTemporaries(join(path, part));
+      run.#lock = acquireLock(join(path, lockName), kind.begin);
+      for (const part of ["", ...kind.folders]) sweepTemporaries(join(path, part));
       if (!resume) run.#requireRoom();
       return run;
     } catch (error) {
@@ -70,38 +86,46 @@ export class RunFolder implements Disposable {
 
   #requireRoom(): void {
     const { path } = this;
-    if (isWholeJson(this.file("run.json"))) {
+    if (isWholeJson(this.#settings)) {
       throw new UserError(
-        `${path} already holds a run: continue it with \`hub-pathway train --resume ${path}\`, or give another --out folder`,
+        `${path} already holds a run: continue it with \`${this.#kind.resume(path)}\`, or give another --out folder`,
       );
     }
-    const foreign = fs.readdirSync(path).filter((name) => !ownNames.test(name));
-    if (foreign.length > 0) throw new UserError(`${path} is not empty and holds no run: give another --out folder`);
+    if (fs.readdirSync(path).some((name) => !this.#isOwn(name) && !name.startsWith(lockName)))
+      throw new UserError(`${path} is not empty and holds no run: give another --out folder`);
     this.#isNew = true;
     this.#clear();
   }
 
-  /** @throws UserError when the folder holds no run, or one of another version. */
-  config(): RunConfig {
-    const path = this.file("run.json");
-    if (!fs.existsSync(path))
-      throw new UserError(`${this.path} holds no run (no run.json): train one with --out ${this.path}`);
-    const what = "the settings of a run";
-    const { version } = readJsonFile(path, versionSchema, what);
-    if (version < runVersion) {
-      throw new UserError(
-        `${this.path} was trained by an older version of this program, which kept no model that stands alone: train it again`,
-      );
-    }
-    if (version > runVersion) {
-      throw new UserError(`${path} has run version ${version}, newer than this program, which reads ${runVersion}`);
-    }
-    return readJsonFile(path, runSchema, what);
+  /** Whether the folder has the settings of such a run. */
+  get exists(): boolean {
+    return fs.existsSync(this.#settings);
   }
 
-  /** Whether what predicts is complete. */
+  /** @throws UserError when the folder holds no run, or one of another version. */
+  config(): C {
+    const { path } = this;
+    const { noun, what, settings, schema, version: own, begin } = this.#kind;
+    if (!this.exists)
+      throw new UserError(`${path} holds no ${noun} (no ${settings}): train one with \`${begin} --out ${path}\``);
+    const { version } = readJsonFile(this.#settings, versionSchema, what);
+    if (version === own) return readJsonFile(this.#settings, schema, what);
+    throw new UserError(
+      version < own
+        ? `${path} was trained by an older version of this program, with version ${version} of such folders: train it again`
+        : `${this.#settings} has run version ${version}, newer than this program, which reads ${own}`,
+    );
+  }
+
+  /** Whether the run came to its end. */
   get isFinished(): boolean {
-    return fs.existsSync(this.file(join("model", "model.json")));
+    return fs.existsSync(this.file(this.#kind.finished));
+  }
+
+  /** @throws UserError for a run that did not come to its end */
+  requireFinished(): void {
+    if (this.isFinished) return;
+    throw new UserError(`${this.path} is not finished: continue it with \`${this.#kind.resume(this.path)}\``);
   }
 
   /** @throws UserError when a finished run has lost what it could go on from */
@@ -112,9 +136,8 @@ export class RunFolder implements Disposable {
     );
   }
 
-  saveConfig(config: RunConfig): void {
-    writeFileAtomic(this.file("run.json"), `${JSON.stringify(config, null, 2)}\n`);
-    fs.mkdirSync(this.file("training"), { recursive: true });
+  saveConfig(config: C): void {
+    writeFileAtomic(this.#settings, `${JSON.stringify(config, null, 2)}\n`);
   }
 
   /** From now on the folder stays, whatever happens. */
@@ -153,8 +176,8 @@ export class RunFolder implements Disposable {
     }
   }
 
-  saveResult(name: string, value: unknown): void {
-    writeFileAtomic(this.file(name), `${JSON.stringify(value, null, 2)}\n`);
+  saveResult(value: unknown): void {
+    writeFileAtomic(this.file("result.json"), `${JSON.stringify(value, null, 2)}\n`);
   }
 
   /** Notes that the test split was read. @throws where the folder cannot be written */
@@ -172,10 +195,17 @@ export class RunFolder implements Disposable {
     if (this.#made !== undefined) removeEmpty(resolve(this.path), resolve(this.#made));
   }
 
+  get #settings(): string {
+    return this.file(this.#kind.settings);
+  }
+
+  #isOwn(name: string): boolean {
+    return name === this.#kind.settings || this.#kind.own.test(name) || /^\..+\.tmp$/.test(name);
+  }
+
   #clear(): void {
     for (const name of fs.readdirSync(this.path)) {
-      if (!name.startsWith(lockName) && ownNames.test(name))
-        fs.rmSync(this.file(name), { recursive: true, force: true });
+      if (this.#isOwn(name)) fs.rmSync(this.file(name), { recursive: true, force: true });
     }
   }
 }

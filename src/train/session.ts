@@ -1,13 +1,11 @@
 /** One run from start to end: data, hub, method, folder; and the continuation of one. */
 
+import { mkdirSync } from "node:fs";
 import { type Hub, openHub, Residency } from "../hub/index.ts";
-import { findScore } from "../ranking/index.ts";
-import { ConfigError } from "../torch/index.ts";
 import { type DataRequest, prepareData, type TaskData } from "./data.ts";
 import { type Evaluation, evaluate } from "./evaluate.ts";
 import { loggedEmit } from "./event-log.ts";
 import { type Emit, eventVersion } from "./events.ts";
-import { FitContext } from "./fit-context.ts";
 import { checkFrozen } from "./frozen/feature-cache.ts";
 import { saveModel } from "./kept-model.ts";
 import type { Predictor } from "./learner.ts";
@@ -15,9 +13,19 @@ import type { Method } from "./method.ts";
 import { refuseMemoryOn } from "./open-run.ts";
 import type { RequestedOptions, TrainOptions } from "./options.ts";
 import { planRun, type RunPlan } from "./plan.ts";
-import { type RankingPrior, rankingPrior } from "./ranking.ts";
-import { grows, membersOfRun, placeOf, type RunConfig, requestOf, runConfig } from "./run-config.ts";
-import { RunFolder } from "./run-folder.ts";
+import {
+  grows,
+  type ImageRunFolder,
+  identityOf,
+  imageRun,
+  membersOfRun,
+  placeOf,
+  type RunConfig,
+  requestOf,
+  runConfig,
+} from "./run-config.ts";
+import { type ContextParts, RunContext, requestedPrior } from "./run-context.ts";
+import { fingerprint, RunFolder } from "./run-folder.ts";
 import { runSplit, saveSplit } from "./run-split.ts";
 import { type EvaluationSummary, summarise, unusedMembers } from "./summary.ts";
 import { checkPatience } from "./trainer.ts";
@@ -49,7 +57,7 @@ export interface TrainRequest extends SessionOptions {
 }
 
 export interface RunOutcome {
-  folder: RunFolder;
+  folder: ImageRunFolder;
   predictor: Predictor;
   data: TaskData;
   hub: Hub;
@@ -66,7 +74,7 @@ export interface RunOutcome {
  */
 export async function trainRun(given: TrainRequest): Promise<RunOutcome> {
   refuseMemoryOn(given.device, given.hubMemory);
-  using folder = RunFolder.take(given.out, "hub-pathway train", given.resume);
+  using folder = RunFolder.take(given.out, imageRun, given.resume);
   const before = given.resume ? folder.config() : undefined;
   if (before) folder.requireTraining();
   const hub = openedHub(given, before);
@@ -91,7 +99,7 @@ function openedHub(given: TrainRequest, before: RunConfig | undefined): Hub {
 }
 
 interface Opened {
-  folder: RunFolder;
+  folder: ImageRunFolder;
   /** What the folder says of the run to go on with. */
   before: RunConfig | undefined;
   hub: Hub;
@@ -100,7 +108,7 @@ interface Opened {
 
 async function run(given: TrainRequest, opened: Opened): Promise<RunOutcome> {
   const { folder, hub, data } = opened;
-  const { method, hubMemory, signal, cacheFeatures = true } = given;
+  const { method, hubMemory, signal, cacheFeatures } = given;
   const ready = await settled(given, opened);
   const { config } = ready;
   if (hubMemory !== undefined)
@@ -111,7 +119,7 @@ async function run(given: TrainRequest, opened: Opened): Promise<RunOutcome> {
   });
   start(emit, ready);
   const { augment } = given.data;
-  using context = new FitContext({ config, hub, data, augment, folder, emit, signal, cacheFeatures });
+  using context = new RunContext({ hub, data, augment, emit, signal, cacheFeatures, ...partsOf(config, folder) });
   const predictor = await context.train(method);
   try {
     const classes = data.classes.length;
@@ -123,12 +131,24 @@ async function run(given: TrainRequest, opened: Opened): Promise<RunOutcome> {
     folder.begin();
     const kept = predictor.keep?.(unusedMembers(validation, predictor));
     if (kept) saveModel(folder.file("model"), kept, classes, hub);
-    folder.saveResult("result.json", { seconds, trainingFlops, validation: summary });
+    folder.saveResult({ seconds, trainingFlops, validation: summary });
     return { folder, predictor, data, hub, validation, summary, seconds, trainingFlops };
   } catch (error) {
     predictor.dispose();
     throw error;
   }
+}
+
+/** What the run's settings and its folder are to its context. */
+function partsOf(config: RunConfig, folder: ImageRunFolder) {
+  const { options, choices, prior } = config;
+  const identity = identityOf(config);
+  const place: ContextParts["place"] = ({ name, rate, order }) => ({
+    checkpoint: folder.checkpoint(name),
+    identity: fingerprint({ config: identity, rate, order, name }),
+  });
+  const decide: ContextParts["decide"] = (name, compute) => folder.decide(name, compute);
+  return { options, choices, prior, splits: ["validation"] as const, place, decide };
 }
 
 interface Settled {
@@ -141,7 +161,9 @@ async function settled(given: TrainRequest, { folder, before, hub, data }: Opene
   const members = hub.manifest.members.map((member) => member.name);
   const { method, choices } = given;
   const { options, plan } = planRun(given.options, method, choices, members, data);
-  const prior = before ? before.prior : await priorOf({ ...given, options }, hub, data);
+  const { emit, signal } = given;
+  const asked = { hub, data, method, choices, seed: options.seed, emit, signal };
+  const prior = before ? before.prior : await requestedPrior(asked);
   const parts = { method, choices, options, hubPath: given.hub, request: given.data, hub, data, prior };
   const config = runConfig(given.out, parts);
   if (before && !grows(before, config, given.out)) return { config: before, plan };
@@ -152,6 +174,7 @@ async function settled(given: TrainRequest, { folder, before, hub, data }: Opene
       runSplit((name) => data.items(name), data.contentHashes, data.ids),
     );
   folder.saveConfig(config);
+  mkdirSync(folder.file("training"), { recursive: true });
   return { config, plan };
 }
 
@@ -168,16 +191,6 @@ function start(emit: Emit, { config: { method, hub, data, options, prior }, plan
   });
   emit({ type: "plan", ...plan });
   if (prior) emit({ type: "prior", ...prior });
-}
-
-/** The prior that the choices ask for, from the members' scores on the training images. */
-async function priorOf(request: TrainRequest, hub: Hub, data: TaskData): Promise<RankingPrior | undefined> {
-  const { choices, method, options, emit, signal } = request;
-  const name = choices["prior"];
-  if (name === undefined || name === "uniform") return undefined;
-  if (!method.takesPrior) throw new ConfigError(`the method ${method.name} explores nothing that a prior could guide`);
-  const onMember = (member: string) => emit({ type: "note", text: `ranking ${member} by ${name}` });
-  return rankingPrior(hub, data, findScore(String(name)), { seed: options.seed, onMember, signal });
 }
 
 export interface ResumeRequest extends SessionOptions {
@@ -204,7 +217,7 @@ export interface ResumeRequest extends SessionOptions {
  * images or members are no longer those of the run; Interrupted after a signal, with everything saved
  */
 export async function resumeRun(path: string, request: ResumeRequest): Promise<RunOutcome> {
-  const config = new RunFolder(path).config();
+  const config = new RunFolder(path, imageRun).config();
   const { method, hub, data, epochs, given = {}, ...session } = request;
   const form = requestOf(config, data ?? placeOf(path, config.data.at));
   const options = { ...config.options, ...given.options, ...(epochs === undefined ? {} : { epochs }) };

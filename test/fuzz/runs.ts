@@ -6,7 +6,7 @@ import { ImageStore, openDataset } from "../../src/data/index.ts";
 import { Predictor, train } from "../../src/library/index.ts";
 import { SGD } from "../../src/optim/index.ts";
 import { loadState, loadWeights, saveState, saveWeights } from "../../src/train/checkpoint.ts";
-import { RunFolder, readEvents } from "../../src/train/index.ts";
+import { imageRun, RunFolder, readEvents } from "../../src/train/index.ts";
 import { Meter } from "../../src/train/meter.ts";
 import { LineLearner } from "../support/line-learner.ts";
 import { writeShapeImages, writeSmallHub } from "../support/small-hub.ts";
@@ -82,7 +82,7 @@ const runFormat: Format = {
   },
   open: async (path) => {
     const folder = dirname(path);
-    new RunFolder(folder).config();
+    new RunFolder(folder, imageRun).config();
     readEvents(join(folder, "events.jsonl"));
     using predictor = await Predictor.open(folder);
     const grey = Buffer.from(

@@ -7,7 +7,17 @@ import {
   ImageStore,
   openDataset,
 } from "../../../src/data/index.ts";
-import { cat, hashKeys, keyedRandom, ops, scope, shuffled, type Tensor, tensor } from "../../../src/torch/index.ts";
+import {
+  cat,
+  hashKeys,
+  int64,
+  keyedRandom,
+  ops,
+  scope,
+  shuffled,
+  type Tensor,
+  tensor,
+} from "../../../src/torch/index.ts";
 import { randomBackgrounds, recolour, type Views } from "./objectives.ts";
 
 /** Items of one class that an epoch takes at most: a quarter of the drawings are buttons and stars. */
@@ -124,7 +134,7 @@ export class SourceBatches {
         first: first.images,
         alpha: first.alpha.contiguous(),
         second: paired ? view(1000).images : undefined,
-        labels: tensor(BigInt64Array.from(entries, (entry) => BigInt(entry.label))),
+        labels: int64(entries.map((entry) => entry.label)),
       };
     });
     for (const part of raw) part.dispose();

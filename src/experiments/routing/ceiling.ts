@@ -5,7 +5,7 @@
  */
 
 import { combinations, meanProbabilities, oracleRouting } from "../../methods/index.ts";
-import { cat, keyedRandom, noGrad, ops, scope, shuffled, type Tensor, tensor } from "../../torch/index.ts";
+import { cat, int64, keyedRandom, noGrad, ops, scope, shuffled, type Tensor, tensor } from "../../torch/index.ts";
 import { computeMetrics, rightItems } from "../../train/index.ts";
 
 /** The features of all pre-trained members, which cost as much as running all of them, or the cheap first stages of one. */
@@ -141,7 +141,7 @@ function predict(
   to: readonly number[],
   penalty: number,
 ): Tensor {
-  const pick = (all: Tensor, rows: readonly number[]) => all.index_select(0, tensor(BigInt64Array.from(rows, BigInt)));
+  const pick = (all: Tensor, rows: readonly number[]) => all.index_select(0, int64(rows));
   const [x, y] = [pick(features, from), pick(losses, from)];
   const [center, middle] = [x.mean([0], true), y.mean([0], true)];
   const scale = x.sub(center).square().mean([0], true).sqrt().add(1e-6);

@@ -132,8 +132,8 @@ type Answers = Pick<HeldOut, "tables" | "labels">;
 async function trainedAnswers({ request, setting, data, rows, frozen }: Asked): Promise<Answers> {
   const { epochs } = setting.protocol;
   const unit = plan("members", frozen ? "linear-probe" : "fine-tune", "equal epochs", epochs);
-  using training = new CellTraining(request, setting, unit, data);
-  const context = await training.context();
+  using training = await CellTraining.open(request, setting, unit);
+  const context = training.run.context();
   const learners: Learner[] = await (frozen ? fitEach(context, linearProbeLearner) : fineTune(context));
   try {
     const tables: Float32Array[] = [];

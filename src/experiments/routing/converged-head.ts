@@ -1,7 +1,7 @@
 /** A linear classifier on fixed features, trained to convergence. n rows, d features, C classes. */
 import { crossEntropy, Linear } from "../../nn/index.ts";
 import { AdamW } from "../../optim/index.ts";
-import { Generator, inferenceMode, ops, scope, type Tensor, tensor } from "../../torch/index.ts";
+import { Generator, inferenceMode, int64, ops, scope, type Tensor } from "../../torch/index.ts";
 
 /** Steps over all rows at once, after which training accuracy hardly moves. */
 const steps = 600;
@@ -22,7 +22,7 @@ export function convergedHead(features: Tensor, labels: readonly number[], class
     const center = features.mean([0], true);
     const scale = features.sub(center).square().mean([0], true).sqrt().add(1e-5);
     const inputs = features.sub(center).div(scale);
-    const targets = tensor(BigInt64Array.from(labels, BigInt));
+    const targets = int64(labels);
     using head = new Linear(features.size(1), classes, { generator });
     using optimizer = new AdamW([{ params: head.parameters(), lr: rate, weight_decay: decay }]);
     for (let step = 0; step < steps; step++) {

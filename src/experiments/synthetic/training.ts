@@ -3,7 +3,7 @@
 import type { PathwayLearner } from "../../methods/index.ts";
 import { AdamW } from "../../optim/index.ts";
 import { type PathwayConfig, PathwayGenerator, resolvePathwayConfig } from "../../pathway/index.ts";
-import { Generator, keyedRandom, ops, scope, seedOf, shuffled, type Tensor, tensor } from "../../torch/index.ts";
+import { Generator, int64, keyedRandom, ops, scope, seedOf, shuffled, tensor } from "../../torch/index.ts";
 import { type Batch, type BatchSource, defaultTrainOptions, fit, learningRateFactor } from "../../train/index.ts";
 import { bestMembers, type Sample, type World } from "./world.ts";
 
@@ -31,8 +31,8 @@ export class SampleBatches implements BatchSource {
 
   #batch(indices: number[]): Batch {
     const labels = indices.map((i) => this.#sample.labels[i] ?? 0);
-    const images = scope(() => this.#sample.images.index_select(0, integers(indices)));
-    const targets = integers(labels);
+    const images = scope(() => this.#sample.images.index_select(0, int64(indices)));
+    const targets = int64(labels);
     const dispose = () => {
       images.dispose();
       targets.dispose();
@@ -112,9 +112,4 @@ export async function trainTold(
 function shares(world: World, domain: number, k: number): number[] {
   const best = bestMembers(world, domain, k);
   return Array.from({ length: world.members }, (_, i) => (best.includes(i) ? 1 / k : 0));
-}
-
-/** int64 [n]. */
-export function integers(values: readonly number[]): Tensor {
-  return tensor(BigInt64Array.from(values, BigInt));
 }

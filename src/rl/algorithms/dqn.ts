@@ -6,7 +6,7 @@
  */
 import { smoothL1 } from "../../nn/index.ts";
 import { clipGradNorm } from "../../optim/index.ts";
-import { inferenceMode, noGrad, scope, type Tensor, tensor } from "../../torch/index.ts";
+import { inferenceMode, int64, noGrad, scope, type Tensor, tensor } from "../../torch/index.ts";
 import type { TrainedNetwork } from "../agents/network.ts";
 import type { ObservationForm } from "../agents/observations.ts";
 import { encode } from "../agents/observations.ts";
@@ -225,7 +225,7 @@ export class Dqn implements Algorithm {
         const chooser = double ? network.act(next).outputs : valued;
         return bootstrapped(tensor(batch.rewards), tensor(batch.discounts), valued, chooser);
       });
-      const actions = tensor(BigInt64Array.from(batch.actions, BigInt));
+      const actions = int64(batch.actions);
       const rowLoss = (outputs: Tensor, rowIndex?: Tensor): Tensor => {
         const of = (column: Tensor) => (rowIndex ? column.index_select(0, rowIndex) : column);
         return temporalDifferenceLoss(outputs, of(actions), of(target));

@@ -1,6 +1,7 @@
 /** The Python process of the bridge: one request at a time in frames, and its end in every case. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { reasonOf } from "../../io/index.ts";
 import { ConfigError, UserError } from "../../torch/index.ts";
 
 // From src/ and from dist/ alike this leads to the source, which the package ships.
@@ -127,7 +128,7 @@ export class GymProcess {
   }
 
   #explain({ kind, message }: { kind: string; message: string }): UserError {
-    const text = printable(message);
+    const text = reasonOf(message, longestReason);
     if (kind === "missing")
       return new ConfigError(
         `${this.#name} needs ${text}, which "${this.#python}" does not have: \`${this.#python} -m pip install gymnasium\` ` +
@@ -140,7 +141,9 @@ export class GymProcess {
   #deathOf(code: number | null, signal: string | null): UserError {
     const ending = signal ? `was ended by ${signal}` : `ended with exit code ${code}`;
     const last = this.#errorText.trim().split("\n").at(-1);
-    return new UserError(`the Python process of ${this.#name} ${ending}${last ? `: ${printable(last)}` : ""}`);
+    return new UserError(
+      `the Python process of ${this.#name} ${ending}${last ? `: ${reasonOf(last, longestReason)}` : ""}`,
+    );
   }
 
   #fail(error: Error): void {
@@ -152,12 +155,7 @@ export class GymProcess {
   }
 }
 
-const namePython = "name the interpreter with --python or the variable HUB_PATHWAY_PYTHON";
+/** Characters of what the other process says that a message quotes. */
+const longestReason = 1000;
 
-/** On one line, without control characters, not endless. */
-function printable(text: string): string {
-  return text
-    .replaceAll(/[\p{Cc}\s]+/gu, " ")
-    .trim()
-    .slice(0, 1000);
-}
+const namePython = "name the interpreter with --python or the variable HUB_PATHWAY_PYTHON";

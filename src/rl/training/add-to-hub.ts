@@ -1,12 +1,13 @@
 /** A finished run as an agent of a hub. */
 import { join } from "node:path";
 import { type AddedMember, addTrained, type ObservationInput, trainingOf } from "../../hub/index.ts";
-import { ConfigError, type Tensor, UserError } from "../../torch/index.ts";
+import { ConfigError, type Tensor } from "../../torch/index.ts";
 import { plainArchitecture } from "../agents/build.ts";
 import { PlainNetwork, type TrainedNetwork } from "../agents/network.ts";
 import { PathwayNetwork } from "../agents/pathway-network.ts";
 import { readProgress } from "./events.ts";
-import { type AgentRun, isAgentRun, openAgent, outputKind, refuseUnfinished, resultOf } from "./run.ts";
+import { openAgent, outputKind } from "./open-agent.ts";
+import { type AgentRun, agentFolder, resultOf } from "./run-folder.ts";
 
 export interface AddRunRequest {
   hub: string;
@@ -35,11 +36,10 @@ interface Joining {
  */
 export async function addAgentOfRun(request: AddRunRequest): Promise<AddedMember<ObservationInput>> {
   const { hub, name, run: out, licence = "unknown" } = request;
-  if (!isAgentRun(out)) throw new UserError(`${out} holds no agent: train one with \`rl train --out ${out}\``);
   const opened = await openAgent(out, { copies: 1, seed: 0 });
-  const { network, environment, run, form, actions, steps, finished } = opened;
+  const { network, environment, run, form, actions, steps } = opened;
   try {
-    if (!finished) refuseUnfinished(out);
+    agentFolder(out).requireFinished();
     const { tensors, plan, featureWidth, meanReturn, source } = joining(request, run, network);
     const { environment: data } = run;
     const algorithm = run.algorithm.name;

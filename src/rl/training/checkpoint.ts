@@ -4,6 +4,7 @@ import { z } from "zod";
 import { parseJson, readSafetensors, writeSafetensors } from "../../io/index.ts";
 import type { Module } from "../../nn/index.ts";
 import { disposeTree, type Tensor, UserError } from "../../torch/index.ts";
+import { part } from "../../train/index.ts";
 import type { Algorithm } from "../algorithms/algorithm.ts";
 import type { EpisodeMeter } from "../algorithms/episodes.ts";
 import type { EnvironmentState, VectorEnvironment } from "../environments/index.ts";
@@ -101,12 +102,12 @@ export async function resumeAgent(
     }
     const { modules, optimizer, streams, restore } = parts.algorithm.state;
     for (const [name, module] of Object.entries(modules)) {
-      if (!meta.finished || name === "model") module.loadStateDict(below(tensors, `${name}/`));
+      if (!meta.finished || name === "model") module.loadStateDict(part(tensors, `${name}/`));
     }
     if (!meta.finished) {
-      optimizer.loadStateDict({ tensors: below(tensors, "optimizer/"), numbers: meta.optimizer });
+      optimizer.loadStateDict({ tensors: part(tensors, "optimizer/"), numbers: meta.optimizer });
       streams.restore(meta.streams);
-      restore(below(tensors, "arrays/"), meta.numbers);
+      restore(part(tensors, "arrays/"), meta.numbers);
     }
     parts.episodes.restore(meta.episodes);
     parts.algorithm.observations = await parts.environment.restore(meta.environment);
@@ -123,7 +124,7 @@ export function loadModel(path: string, module: Module): number {
   const { tensors, metadata } = readSafetensors(path);
   try {
     const meta = parseMeta(path, metadata["agent"]);
-    module.loadStateDict(below(tensors, "model/"));
+    module.loadStateDict(part(tensors, "model/"));
     return meta.numbers["steps"] as number;
   } finally {
     disposeTree(tensors);
@@ -137,9 +138,4 @@ function parseMeta(path: string, text: string | undefined): Meta {
     throw new UserError(`${path} has checkpoint version ${meta.version}; this program reads ${agentCheckpointVersion}`);
   }
   return meta;
-}
-
-function below(tensors: ReadonlyMap<string, Tensor>, prefix: string): Map<string, Tensor> {
-  const own = [...tensors].filter(([key]) => key.startsWith(prefix));
-  return new Map(own.map(([key, value]) => [key.slice(prefix.length), value]));
 }

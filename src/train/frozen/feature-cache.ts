@@ -19,10 +19,10 @@ import {
   disposeTree,
   ensureResident,
   inferenceMode,
+  int64,
   keep,
   scope,
   type Tensor,
-  tensor,
   UserError,
 } from "../../torch/index.ts";
 import { forEachBatch } from "../batches.ts";
@@ -36,7 +36,7 @@ import { hashTensors, readFeatures, writeFeatures } from "./feature-file.ts";
 /** Raised when the same key would no longer give the same features. */
 const featureVersion = 1;
 
-type HeldOutSplit = Exclude<SplitName, "train">;
+export type HeldOutSplit = Exclude<SplitName, "train">;
 
 export interface FeatureCacheOptions {
   hub: Hub;
@@ -283,6 +283,6 @@ function lookUp(
   return (member, rows) => {
     const own = rows ? rows.map((row) => all[row] ?? -1) : all;
     const table = tables.get(member);
-    return table && scope(() => table.index_select(0, tensor(BigInt64Array.from(own, BigInt))).to({ device }));
+    return table && scope(() => table.index_select(0, int64(own)).to({ device }));
   };
 }

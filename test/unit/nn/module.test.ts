@@ -154,3 +154,57 @@ test("dropout draws from its own generator, only in training", () => {
   assert.equal(layer.eval().forward(x), x);
   assert.throws(() => new Dropout(1.5, { generator }), RangeError);
 });
+
+test("forward hooks see and change outputs in their order, inside a parent too, until they are removed", () => {
+  using pair = new Pair();
+  pair.eval();
+  const x = randn([2, 3, 5, 5], { generator });
+  const plain = noGrad(() => pair.forward(x));
+  const shapes: number[][] = [];
+  const removeFirst = pair.fc.registerForwardHook((y) => y.mul(2));
+  const removeSecond = pair.fc.registerForwardHook((y) => {
+    shapes.push([...y.shape]);
+    return y.add(1);
+  });
+  const removeThird = pair.fc.registerForwardHook(() => undefined);
+  assertClose(
+    noGrad(() => pair.forward(x)),
+    noGrad(() => plain.mul(2).add(1)),
+  );
+  removeFirst();
+  assertClose(
+    noGrad(() => pair.forward(x)),
+    noGrad(() => plain.add(1)),
+  );
+  removeSecond();
+  removeThird();
+  assertClose(
+    noGrad(() => pair.forward(x)),
+    plain,
+  );
+  assert.deepEqual(shapes, [
+    [2, 2],
+    [2, 2],
+  ]);
+});
+
+test("a replaced module leaves its forward passes to the other, and its hooks with them; its tensors stay", () => {
+  using pair = new Pair();
+  using other = new Linear(4, 2, { generator });
+  pair.eval();
+  const x = randn([2, 3, 5, 5], { generator });
+  const names = [...pair.stateDict().keys()];
+  pair.fc.registerForwardHook((y) => y.mul(2));
+  pair.fc.replace(other);
+  const features = noGrad(() => pair.body.forward(x).mean([2, 3]));
+  assertClose(
+    noGrad(() => pair.forward(x)),
+    noGrad(() => other.forward(features)),
+  );
+  pair.fc.registerForwardHook((y) => y.neg());
+  assertClose(
+    noGrad(() => pair.forward(x)),
+    noGrad(() => other.forward(features).neg()),
+  );
+  assert.deepEqual([...pair.stateDict().keys()], names);
+});

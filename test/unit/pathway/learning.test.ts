@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AdamW } from "../../../src/optim/index.ts";
 import { HubPathway, type PathwayConfig } from "../../../src/pathway/index.ts";
-import { RandomStreams, scope, tensor, zeros } from "../../../src/torch/index.ts";
+import { int64, RandomStreams, scope, zeros } from "../../../src/torch/index.ts";
 import { assertClose } from "../../support/numeric.ts";
 import { build, classes, crossEntropy, freezeStatistics, images } from "../../support/toy-pathway.ts";
 
@@ -41,7 +41,7 @@ test("exploitation is the mean over activated models of their own means; its gra
   freezeStatistics(members);
   const x = images(6);
   const labels = [0, 1, 2, 3, 0, 1];
-  const rowLoss = crossEntropy(tensor(BigInt64Array.from(labels, BigInt)));
+  const rowLoss = crossEntropy(int64(labels));
   // The first model has one row, the second five, the third none.
   const routes = [[0], [1], [1], [1], [1], [1]];
   const routing = model.along(zeros([6, 3], float64), routes);

@@ -1,6 +1,7 @@
 /** Runs of agents: killed and continued ones end as uninterrupted ones do; agents join hubs and see other games. */
 import assert from "node:assert/strict";
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { after, before } from "node:test";
@@ -120,6 +121,8 @@ for (const [name, plan] of plans) {
           if (type !== "progress" || steps < totalSteps / 2 || copied || saves++ === 0) return;
           copied = true;
           cpSync(inDir(`${name}-whole`), inDir(`${name}-killed`), { recursive: true });
+          // A killed owner is gone, and this test is not.
+          rmSync(join(inDir(`${name}-killed`), ".lock"));
           writeFileSync(join(inDir(`${name}-killed`), "events.jsonl"), '{"type":"prog', { flag: "a" });
         },
       }),
@@ -268,6 +271,50 @@ test("another run's folder, no run to resume and other files are refused, and no
   await assert.rejects(trainAgent(request("none", { network: unknown })), refusal(/wrong configuration/));
   assert.equal(memory().handles, handles);
   assert.equal(existsSync(inDir("none")), false);
+});
+
+test("a folder is one process's at a time: a second one is told who trains there, one that was killed is followed", async () => {
+  const network = usualNetwork(await formOf("minatar:breakout"), "policy-and-value");
+  const busy = new RegExp(`locked is in use by process ${process.pid}.*hub-pathway rl train`);
+  let second: Promise<unknown> | undefined;
+  const emit = () => {
+    second ??= assert.rejects(trainAgent(request("locked", { network, resume: true })), refusal(busy));
+  };
+  await trainAgent(request("locked", { network, totalSteps: 64, emit }));
+  assert.ok(second);
+  await second;
+  assert.ok(!existsSync(join(inDir("locked"), ".lock")));
+  const code = `const { acquireLock } = await import(${JSON.stringify(new URL("../../../src/io/index.ts", import.meta.url).href)});
+    acquireLock(${JSON.stringify(join(inDir("locked"), ".lock"))}, "hub-pathway rl train"); process.kill(process.pid, "SIGKILL");`;
+  const killed = spawnSync(process.execPath, ["--import", "tsx", "--input-type=module", "--eval", code]);
+  assert.equal(killed.signal, "SIGKILL", killed.stderr.toString());
+  assert.ok(existsSync(join(inDir("locked"), ".lock")));
+  await trainAgent(request("locked", { network, totalSteps: 64, resume: true }));
+  assert.deepEqual(readdirSync(inDir("locked")).sort(), [
+    "agent.checkpoint.safetensors",
+    "agent.json",
+    "events.jsonl",
+    "result.json",
+  ]);
+});
+
+test("a folder without a whole agent.json starts again, and one whose settings are damaged says so", async () => {
+  const network = usualNetwork(await formOf("minatar:breakout"), "policy-and-value");
+  const out = inDir("torn");
+  mkdirSync(out);
+  writeFileSync(join(out, "agent.json"), '{"version": 3, "envir');
+  await assert.rejects(trainAgent(request("torn", { network, resume: true })), refusal(/agent\.json is not JSON/));
+  assert.equal((await trainAgent(request("torn", { network, totalSteps: 64 }))).steps, 64);
+  const settings = JSON.parse(readFileSync(join(out, "agent.json"), "utf8"));
+  const write = (changes: object) =>
+    writeFileSync(join(out, "agent.json"), JSON.stringify({ ...settings, ...changes }));
+  const resumed = () => trainAgent(request("torn", { network, totalSteps: 64, resume: true }));
+  write({ copies: "four" });
+  await assert.rejects(resumed(), refusal(/agent\.json is not the settings of an agent's run.*does not describe/));
+  write({ version: 2 });
+  await assert.rejects(resumed(), refusal(/older version of this program/));
+  write({ version: 4 });
+  await assert.rejects(resumed(), refusal(/version 4, newer than this program/));
 });
 
 test("an agent in a hub plays as its run did, and the hub tells about it", async () => {

@@ -5,9 +5,10 @@ import test from "node:test";
 import { init } from "../../../src/nn/index.ts";
 import { greedyActions, sampleActions, uniforms } from "../../../src/rl/algorithms/actions.ts";
 import { bootstrapped, explorationRate, temporalDifferenceLoss } from "../../../src/rl/algorithms/dqn.ts";
-import { advantageEstimates, defaultPpoOptions, normalised, ppoParts } from "../../../src/rl/algorithms/ppo.ts";
+import { defaultPpoOptions } from "../../../src/rl/algorithms/ppo.ts";
+import { advantageEstimates, normalised, ppoParts } from "../../../src/rl/algorithms/ppo-loss.ts";
 import { Replay, StepQueue } from "../../../src/rl/algorithms/replay.ts";
-import { Generator, scope, tensor } from "../../../src/torch/index.ts";
+import { Generator, int64, scope, tensor } from "../../../src/torch/index.ts";
 import { assertClose } from "../../support/numeric.ts";
 
 type Numbers = number[];
@@ -29,7 +30,7 @@ const fixture = JSON.parse(readFileSync(new URL("../../fixtures/rl/agents.json",
 };
 
 const wide = (values: Numbers, shape?: number[]) => tensor(Float64Array.from(values), { shape });
-const whole = (values: Numbers) => tensor(BigInt64Array.from(values, BigInt));
+const whole = (values: Numbers) => int64(values);
 
 function nearly(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance = 1e-6): void {
   assert.equal(actual.length, expected.length);

@@ -19,6 +19,7 @@ import { restorePredictor } from "../../../src/methods/index.ts";
 import { memory, UserError } from "../../../src/torch/index.ts";
 import {
   type Emit,
+  imageRun,
   loggedEmit,
   openRun,
   openRunData,
@@ -50,7 +51,7 @@ const user = (pattern: RegExp) => (error: unknown) => error instanceof UserError
 
 test("a second one is told who works there", async () => {
   const out = join(folder, "busy");
-  using first = RunFolder.take(out, "hub-pathway train", false);
+  using first = RunFolder.take(out, imageRun, false);
   await assert.rejects(
     trainRun(request("busy")),
     user(new RegExp(`busy is in use by process ${process.pid}.*hub-pathway train`)),

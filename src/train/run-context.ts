@@ -1,0 +1,182 @@
+/**
+ * What a run gives its method: fits that go on where they stopped, measurements, decisions, and the sum of their costs.
+ * A run's folder and a cell of a comparison differ in where they keep fits and decisions, which they say here.
+ */
+import type { Hub } from "../hub/index.ts";
+import { findScore } from "../ranking/index.ts";
+import { ConfigError } from "../torch/index.ts";
+import { type BatchSource, type DataRequest, reordered, type TaskData } from "./data.ts";
+import { evaluate } from "./evaluate.ts";
+import type { Emit } from "./events.ts";
+import { FeatureCache, type FeatureCacheOptions, type HeldOutSplit } from "./frozen/feature-cache.ts";
+import { scaleFeatures } from "./frozen/feature-scale.ts";
+import type { FitResult, Learner, Predictor } from "./learner.ts";
+import type { FitChanges, Method, MethodContext } from "./method.ts";
+import { type TrainOptions, withEpochs } from "./options.ts";
+import { type RankingPrior, rankingPrior } from "./ranking.ts";
+import { ClassificationTask } from "./task.ts";
+import { type FitRequest, fit } from "./trainer.ts";
+
+/** A fit as the method asks for it, before anything is computed. */
+export interface AskedFit extends Required<Pick<FitChanges, "rate" | "order">> {
+  name: string;
+  learner: Learner;
+  options: TrainOptions;
+  shared: boolean;
+}
+
+export interface ContextParts {
+  hub: Hub;
+  data: TaskData;
+  augment: DataRequest["augment"];
+  options: TrainOptions;
+  choices: Readonly<Record<string, unknown>>;
+  prior: RankingPrior | undefined;
+  /** Keep the features of frozen members (default); otherwise they are computed anew in every step. */
+  cacheFeatures?: boolean | undefined;
+  /** Splits that the run measures, and images of each that it looks at. */
+  splits: readonly HeldOutSplit[];
+  limits?: FeatureCacheOptions["limits"];
+  /** Beginning of a fit's files, and identity of what they belong to. */
+  place(fit: AskedFit): Pick<FitRequest, "checkpoint" | "identity">;
+  decide: MethodContext["decide"];
+  /** Epochs after which a fit is measured on validation data; each one when left out. */
+  isMeasured?: ((epoch: number, epochs: number) => boolean) | undefined;
+  emit: Emit;
+  signal?: AbortSignal | undefined;
+}
+
+export class RunContext implements Disposable {
+  /** FLOPs of all fits, and of a ranking for the prior. */
+  trainingFlops: number;
+  #seconds = 0;
+  readonly #parts: ContextParts;
+  /** Every learner that began a fit. */
+  readonly #learners = new Set<Learner>();
+  /** Features of members that stay as they are. */
+  readonly #features: FeatureCache | undefined;
+
+  constructor(parts: ContextParts) {
+    this.trainingFlops = parts.prior?.flops ?? 0;
+    this.#parts = parts;
+    this.#features = featureCache(parts);
+  }
+
+  /** Run time of all fits. */
+  get seconds(): number {
+    return this.#seconds + (this.#features?.seconds ?? 0);
+  }
+
+  /** Whether the members' features are at hand, so that a prediction takes less than a whole one. */
+  get hasFeatures(): boolean {
+    return this.#features !== undefined;
+  }
+
+  /** The context of a method, which may copy it with changes. */
+  context(): MethodContext {
+    const { hub, data, options, choices, prior, decide, signal } = this.#parts;
+    return {
+      hub,
+      data,
+      task: new ClassificationTask(data.classes.length, options.labelSmoothing),
+      options,
+      choices: { ...choices },
+      prior: prior?.members.map((member) => member.probability),
+      fit: (name, learner, changes) => this.#fit(name, learner, changes),
+      validate: (predictor) => this.#validate(predictor),
+      decide,
+      spend: (flops) => {
+        this.trainingFlops += flops;
+      },
+      signal,
+    };
+  }
+
+  /** What the method makes; where it fails, everything that began a fit is released. */
+  async train(method: Method): Promise<Predictor> {
+    try {
+      return await method.train(this.context());
+    } catch (error) {
+      for (const learner of this.#learners) learner.dispose();
+      throw error;
+    }
+  }
+
+  /** The batches of a split, with the features that are at hand. */
+  open(split: HeldOutSplit): BatchSource {
+    const { data, limits } = this.#parts;
+    return this.#features?.open(split) ?? data.open(split, limits?.[split]);
+  }
+
+  [Symbol.dispose](): void {
+    this.#features?.dispose();
+  }
+
+  #validate(predictor: Predictor): ReturnType<MethodContext["validate"]> {
+    const { data, signal } = this.#parts;
+    return evaluate(predictor, this.open("validation"), data.classes.length, { signal });
+  }
+
+  async #fit(name: string, learner: Learner, changes: FitChanges = {}): Promise<FitResult> {
+    const { hub, data, options: usual, splits, place, isMeasured, emit, signal } = this.#parts;
+    const { epochs = usual.epochs, rate = 1, order = 0, shared = false } = changes;
+    const options = { ...withEpochs(usual, epochs), lr: usual.lr * rate };
+    // A learner is known by what it starts from, before it gets constants of the features.
+    const files = place({ name, learner, options, rate, order, shared });
+    const frozen = options.frozenViews !== undefined;
+    this.#learners.add(learner);
+    if (frozen) learner.standardizers?.();
+    if (hub.device !== undefined) learner.module.to({ device: hub.device });
+    for (const split of splits) await this.#features?.prepare(split, learner);
+    const batches = reordered((await this.#features?.train(learner)) ?? data.train, order);
+    const scaling = frozen ? await scaleFeatures(learner, batches, signal) : 0;
+    const measured = async (epoch: number) =>
+      isMeasured?.(epoch, epochs) === false ? undefined : (await this.#validate(learner)).metrics;
+    const result = await fit({
+      fit: name,
+      learner,
+      batches,
+      options,
+      ...files,
+      emit,
+      validate: measured,
+      validation: () => this.open("validation"),
+      signal,
+      residency: hub.residency,
+    });
+    this.#seconds += result.seconds;
+    this.trainingFlops += scaling + result.trainingFlops + (this.#features?.trainingFlops(learner) ?? 0);
+    return result;
+  }
+}
+
+function featureCache(parts: ContextParts): FeatureCache | undefined {
+  const { hub, data, augment, emit, signal, options, limits, cacheFeatures = true } = parts;
+  const { frozenViews } = options;
+  if (frozenViews === undefined || !cacheFeatures) return undefined;
+  return new FeatureCache({ hub, data, augment, limits, options: { ...options, frozenViews }, emit, signal });
+}
+
+/** A request for the prior that a method's choices name. */
+export interface PriorRequest {
+  hub: Hub;
+  data: TaskData;
+  method: Method;
+  choices: Readonly<Record<string, unknown>>;
+  seed: number;
+  emit: Emit;
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * The prior that the choices ask for, from the members' scores on the training images; undefined for the uniform one.
+ * @throws ConfigError when the method explores nothing, or knows no score of that name
+ */
+export async function requestedPrior(request: PriorRequest): Promise<RankingPrior | undefined> {
+  const { hub, data, method, choices, seed, emit, signal } = request;
+  const name = choices["prior"];
+  if (name === undefined || name === "uniform") return undefined;
+  if (!method.takesPrior) throw new ConfigError(`the method ${method.name} explores nothing that a prior could guide`);
+  const onMember = (member: string) => emit({ type: "note", text: `ranking ${member} by ${name}` });
+  return rankingPrior(hub, data, findScore(String(name)), { seed, onMember, signal });
+}
