@@ -5,8 +5,8 @@ const longestListed = 80;
 const longestReason = 300;
 
 /** A name short and printable, in one line: everything foreign in a message, a table or a question goes through here. */
-export function shown(name: string, longest = longestName): string {
-  return printable(shortened(name, longest));
+export function shown(name: string): string {
+  return printable(shortened(name, longestName));
 }
 
 /** The same in quotes, where a name could be mistaken for our own words; any other value as JSON. */

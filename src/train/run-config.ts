@@ -4,7 +4,6 @@ import { isAbsolute, join, relative, resolve, sep } from "node:path";
 import { z } from "zod";
 import { type AugmentName, augmentations } from "../data/index.ts";
 import { type Hub, memberFingerprint, withMembers } from "../hub/index.ts";
-import { shown } from "../io/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
 import type { DataRequest, TaskData } from "./data.ts";
 import { scaleVersion } from "./frozen/feature-scale.ts";
@@ -228,5 +227,5 @@ const longestValue = 60;
 
 function valueText(value: unknown): string {
   const text = typeof value === "string" ? value : value === undefined ? "not given" : JSON.stringify(value);
-  return shown(text, longestValue);
+  return text.length > longestValue ? `${text.slice(0, longestValue)}…` : text;
 }
