@@ -20,8 +20,8 @@ export interface Reference {
 }
 
 /**
- * Where the images are in a tensor: in dimension `dim`, each image's part after `outer` parts of what came first, so that
- * the dimension is read as [outer, images, rest].
+ * Place of the images in a tensor: in dimension `dim`, each image's part after `outer` parts of what came first. The
+ * dimension is then [outer, images, rest].
  */
 export interface Place {
   readonly dim: number;
@@ -84,8 +84,8 @@ function placeOf(before: number, after: readonly number[], shape: readonly numbe
 }
 
 /**
- * How often each of several shapes must be repeated along each dimension so that those without images fit those with
- * them: [1, d] beside [n, t, d] of the reference [1, t, d]. Undefined where sizes differ for another reason.
+ * Counts by which each shape is repeated along each dimension, so that those without images match those with them. An
+ * example: [1, d] beside [n, t, d], with the reference [1, t, d]. Undefined where sizes differ for another reason.
  */
 export function repeats(
   actual: readonly (readonly number[])[],

@@ -1,6 +1,6 @@
 /**
- * Which value of a graph serves as features, found by the graph's structure: the same for ONNX and TensorFlow.js. V names a
- * value: a slot, or a tensor's name. n images, d features, S classes.
+ * Choice of the value of a graph that serves as features, by the graph's structure: the same for ONNX and
+ * TensorFlow.js. V names a value: a slot, or a tensor's name. n images, d features, S classes.
  */
 import { listed, quoted, shown } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
@@ -29,7 +29,7 @@ export interface Part<V> extends Links<V> {
 export interface Structure<V> {
   readonly parts: readonly Part<V>[];
   readonly outputs: readonly V[];
-  /** Whether a value depends on what the images show. */
+  /** True when a value depends on the pixels of the images. */
   readonly varies: (value: V) => boolean;
   /** Elements of a constant of the file; 0 for every other value. */
   readonly elements: (value: V) => number;
@@ -42,7 +42,7 @@ export interface Proposal<V> {
   readonly isHead: boolean;
   /** Elements of all weights that it depends on. */
   readonly weights: number;
-  /** Whether all that it depends on can be run. */
+  /** True when every node that it depends on can be run. */
   readonly runs: boolean;
 }
 
@@ -114,7 +114,7 @@ export function proposalsOf<V>(structure: Structure<V>): Proposal<V>[] {
   return Array.from(found, ([value, isHead]) => ({ value, isHead, ...ancestry(value, structure, producers) }));
 }
 
-/** What a layer before an output reads, and whether the output is squashed (a probability). */
+/** Input of a layer before an output. `squashed` is true when the output is a probability. */
 export interface Head<V> {
   readonly source: V;
   readonly squashed: boolean;
@@ -280,7 +280,7 @@ export function refuseBroken<V>({ parts }: Structure<V>, wanted: readonly V[], f
   for (const { problem } of broken) if (problem instanceof UserError) throw problem;
 }
 
-/** What a run on n different images has shown. */
+/** Findings of a run on n different images. */
 export interface Probe<V> {
   readonly images: number;
   /** Shapes of floating values that could be computed. */

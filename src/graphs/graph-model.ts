@@ -1,4 +1,4 @@
-/** What the readers of formats that bring their own graph (ONNX, TensorFlow.js, TorchScript) give. n images, d features. */
+/** Model in a format that has its own graph (ONNX, TensorFlow.js, TorchScript), as its reader gives it. */
 import { quoted } from "../io/index.ts";
 import { Module } from "../nn/index.ts";
 import { arange, cat, inferenceMode, ops, scope, type Tensor, UserError } from "../torch/index.ts";
@@ -97,7 +97,7 @@ export function imagesOf(
   return { name, layout: own, channels, sides: h === undefined || w === undefined ? undefined : [h, w], batch };
 }
 
-/** Where the sizes have colours, or else one grey channel. */
+/** Layout whose channel dimension has 3 channels, or else 1; `otherwise` where both dimensions would do. */
 function layoutOf([, second, , fourth]: readonly number[], otherwise: Layout): Layout {
   const rank = (size: number | undefined): number => (size === 3 ? 2 : size === 1 ? 1 : 0);
   if (rank(second) === rank(fourth)) return otherwise;
@@ -147,10 +147,13 @@ export function oneByOne(images: Tensor, run: (image: Tensor) => Tensor): Tensor
   return n === 1 ? run(images) : cat(Array.from({ length: n }, (_, i) => run(images.narrow(0, i, 1))));
 }
 
-/** How far features of the same images may be apart in batches of different sizes. */
+/** Largest difference between features of the same images in batches of different sizes. */
 const batchTolerance = 1e-3;
 
-/** Whether a network gives images the same rows in one batch of twice `size` as in two of `size`; false when it cannot run. */
+/**
+ * True when a network gives images the same rows in one batch of twice `size` as in two of `size`; false when it cannot
+ * run.
+ */
 function batchesAgree(size: number, sides: Sides, run: (images: Tensor) => Tensor): boolean {
   return scope(() =>
     inferenceMode(() => {
@@ -181,8 +184,8 @@ function attempt<T>(fn: () => T): T | undefined {
 }
 
 /**
- * Whether a graph that fixes its batch has to see its images one by one, because a larger batch cannot run or gives
- * images other features.
+ * True when a graph that fixes its batch must see its images one by one: a larger batch cannot run or changes the
+ * features.
  * @throws UserError when the batch that it fixes has several images
  */
 export function runsOneByOne(batch: number, sides: Sides, file: string, run: (images: Tensor) => Tensor): boolean {

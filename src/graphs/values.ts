@@ -1,6 +1,6 @@
 /**
- * What flows between nodes: tensors, and the small arrays of shape arithmetic, which stay on the JavaScript side so that
- * no step of it waits for a device.
+ * Values that flow between nodes: tensors, and small arrays of shape arithmetic. The arrays stay on the JavaScript
+ * side, so that no step of it waits for a device.
  */
 import { type Dtype, Tensor, tensor, UserError } from "../torch/index.ts";
 

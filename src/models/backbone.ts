@@ -11,7 +11,7 @@ import {
   zeros,
 } from "../torch/index.ts";
 
-/** How a backbone is made. */
+/** Options of a new backbone. */
 export interface BackboneOptions extends InitOptions {
   /** Stream of dropped paths in training; default the initialisation's. */
   dropGenerator?: Generator | undefined;

@@ -32,7 +32,7 @@ export const convnextConfig = z
     stem: z.enum(["patch", "overlap"]).default("patch"),
     /** Channels of the first convolution of the "overlap" stem; half of the first stage's when left out. */
     overlapWidth: z.int().positive().optional(),
-    /** Whether blocks normalise responses over the image instead of scaling their output: ConvNeXt V2. */
+    /** True when blocks normalise responses over the image instead of scaling their output: ConvNeXt V2. */
     responseNorm: z.boolean().default(false),
     /** First value of the residual branches' scale. */
     layerScale: z.number().positive().default(1e-6),
@@ -78,7 +78,7 @@ class ResponseNorm extends Module {
   }
 }
 
-/** What one block is. */
+/** Options of one block. */
 interface BlockShape {
   dim: number;
   /** First value of the branch's scale; undefined for a block that normalises responses. */

@@ -28,13 +28,13 @@ export const efficientnetConfig = z.strictObject({
     [6, 5, 2, 192, 4],
     [6, 3, 1, 320, 1],
   ]),
-  /** How many of the first stages have fused blocks: a full convolution instead of 1x1 and depthwise, and no squeezing. */
+  /** Number of first stages with fused blocks: a full convolution instead of 1x1 and depthwise, and no squeezing. */
   fused: z.int().min(0).default(0),
   /** Channels of the first convolution, times the width. */
   stemWidth: z.int().positive().default(32),
   /** Channels of the last convolution; four times those of the last stage when left out. */
   lastWidth: z.int().positive().optional(),
-  /** Of every BatchNorm; torchvision's B5 to B7 have 1e-3 and 0.01. */
+  /** Epsilon of every BatchNorm; torchvision's B5 to B7 have 1e-3 and momentum 0.01. */
   eps: z.number().positive().max(1).default(1e-5),
   momentum: z.number().positive().max(1).default(0.1),
   /** Probability of dropping blocks in training, towards which it rises linearly from 0 over them; torchvision's is 0.2. */

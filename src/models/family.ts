@@ -1,4 +1,4 @@
-/** How an architecture is recognised from the names and shapes of weights, in its own key names. */
+/** Recognition of an architecture from the names and shapes of weights, in its own key names. */
 import type { PresetInput } from "./preset.ts";
 
 export type Shapes = ReadonlyMap<string, readonly number[]>;
@@ -12,7 +12,7 @@ export interface Guess {
   question: string;
 }
 
-/** How an architecture is recognised in its own key names. */
+/** Recognition of one architecture, in its own key names. */
 export interface Family {
   readonly architecture: string;
   /** A key that every network of the family has. */
@@ -24,13 +24,13 @@ export interface Family {
   readonly infer: (shapes: Shapes, name: string) => Config[];
   /** Names that its package gives to networks of the family which are no presets. */
   readonly named?: RegExp;
-  /** What is to be asked where neither the user nor the model's own files say it. */
+  /** Question to ask where neither the user nor the model's files answer it. */
   readonly guess?: (config: Config, name: string) => Guess | undefined;
   /** Keys beside the backbone's own that mean another network, whose features this one would not compute. */
   readonly foreign?: RegExp;
   /** Keys inside the backbone's own modules that are known to be no part of it. */
   readonly nested?: RegExp;
-  /** Whether the classifier of pre-training is one linear layer over the features; always when left out. */
+  /** True when the classifier of pre-training is one linear layer over the features; always when left out. */
   readonly hasLinearClassifier?: (config: Config) => boolean;
   /**
    * Input of weights that are no preset.

@@ -63,7 +63,7 @@ export class GoogLeNet extends BranchNetwork {
   }
 }
 
-/** How GoogLeNet's weights are recognised. */
+/** Recognition of GoogLeNet's weights. */
 export const googlenetFamily: Family = {
   architecture: "googlenet",
   anchor: "inception3a.branch1.conv.weight",

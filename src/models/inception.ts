@@ -99,7 +99,7 @@ export class InceptionV3 extends BranchNetwork {
   }
 }
 
-/** How Inception-v3's weights are recognised. */
+/** Recognition of Inception-v3's weights. */
 export const inceptionFamily: Family = {
   architecture: "inception-v3",
   anchor: "Mixed_5b.branch1x1.conv.weight",

@@ -86,12 +86,12 @@ const byName: readonly (readonly [RegExp, string])[] = [
   [/^hardcorenas_/, "whose activations its shapes do not tell"],
 ];
 
-/** Whether a network of this name would be taken for another one by its shapes. */
+/** True when a network of this name would be taken for another one by its shapes. */
 export function isDisguised(name: string): boolean {
   return byName.some(([pattern]) => pattern.test(name));
 }
 
-/** What network without an architecture here the weights are of; undefined for unknown ones. */
+/** Name of the network that the weights are of, when it has no architecture here; undefined for unknown ones. */
 export function recogniseNetwork(shapes: Shapes, name: string): string | undefined {
   const named = byName.find(([pattern]) => pattern.test(name));
   if (named) return `timm's ${name}, ${named[1]}`;

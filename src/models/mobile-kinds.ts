@@ -22,7 +22,10 @@ interface Kind {
   relu?: number;
   /** Separable blocks with an activation at their end. */
   activated?: boolean;
-  /** Whether TensorFlow's weights, whose padding differs, have these shapes: always, or besides others of the same shapes. */
+  /**
+   * "always" when only TensorFlow's weights, whose padding differs, have these shapes; "also" when others have them
+   * too.
+   */
   tensorflow?: "always" | "also";
 }
 
@@ -114,7 +117,7 @@ const kernelAt = (shapes: Shapes, key: string): number => shapes.get(`${key}.wei
 
 const letters = { conv: "c", separable: "s", inverted: "i", fused: "f", universal: "u" } as const;
 
-/** How `Kind.stages` writes the first blocks of stages. */
+/** First blocks of stages, as `Kind.stages` writes them. */
 function signature(stages: readonly (readonly Block[])[]): string {
   return stages
     .map(([block]) => {
@@ -130,7 +133,7 @@ function blocksOf(shapes: Shapes, stage: number): Block[] {
   return Array.from({ length: blocks }, (_, i) => blockOf(shapes, prefix(i)));
 }
 
-/** What shapes do not tell of a block. */
+/** Options of a block that shapes do not show. */
 function ofKind(kind: Kind, stage: number, index: number): Partial<Block> {
   return {
     ...(index === 0 && kind.strides[stage] === "2" ? { stride: 2 } : {}),

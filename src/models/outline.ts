@@ -18,7 +18,7 @@ export interface Outline {
   weights: number;
 }
 
-/** What a network of this configuration consists of; undefined when the configuration makes no sense. */
+/** Shapes and sizes of a network of this configuration; undefined when the configuration makes no sense. */
 export function outlineOf(architecture: string, config: Config): Outline | undefined {
   using unused = new Generator(0);
   try {
@@ -44,7 +44,7 @@ export function presetOutline(name: string): Outline | undefined {
   return outline;
 }
 
-/** Whether every tensor of a network is there in its shape; counters of batches may be missing. */
+/** True when every tensor of a network is there in its shape; counters of batches may be missing. */
 export function covers(given: Shapes, wanted: Shapes): boolean {
   for (const [name, shape] of wanted) {
     const found = given.get(name);
@@ -57,7 +57,7 @@ function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((size, i) => size === b[i]);
 }
 
-/** What a state dict lacks of a network. */
+/** Tensors of a network that a state dict lacks or has in another shape, as messages. */
 export function lacks(given: Shapes, wanted: Shapes): string[] {
   const problems: string[] = [];
   for (const [name, shape] of wanted) {

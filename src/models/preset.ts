@@ -1,6 +1,6 @@
 /** Published networks under the names that torchvision and timm give them: what `hub add` proposes. */
 
-/** How the published weights expect their input. */
+/** Input that the published weights expect. */
 export interface PresetInput {
   /** Side of the square input, pixels. */
   size: number;
@@ -10,7 +10,7 @@ export interface PresetInput {
   interpolation: "bilinear" | "bicubic" | "nearest";
 }
 
-/** Of ImageNet's training images; the default of torchvision. */
+/** Input of networks trained on ImageNet; the default of torchvision. */
 export const imagenetInput: PresetInput = {
   size: 224,
   mean: [0.485, 0.456, 0.406],
@@ -26,6 +26,6 @@ export interface Preset {
   input: PresetInput;
   /** Key of the pre-training classifier's weight without ".weight", such as "fc"; the backbone leaves it out. */
   classifier: string;
-  /** Which package's parameter names these are. */
+  /** Package whose parameter names these are. */
   library: "torchvision" | "timm";
 }

@@ -18,7 +18,7 @@ export const regnetConfig = z
     widths: z.array(z.int().positive()).min(1).default([48, 104, 208, 440]),
     /** Channels of each group of the 3x3 convolutions; stages with fewer have one group. */
     groupWidth: z.int().positive().default(8),
-    /** Whether blocks squeeze to a quarter of their input (RegNetY). */
+    /** True when blocks squeeze to a quarter of their input (RegNetY). */
     squeeze: z.boolean().default(true),
     /** Channels of the first convolution. */
     stemWidth: z.int().positive().default(32),
@@ -62,7 +62,7 @@ export const regnetPresets: Readonly<Record<string, Preset>> = {
 
 const activation = "relu";
 
-/** What one block is. */
+/** Options of one block. */
 interface BlockShape {
   from: number;
   to: number;

@@ -38,13 +38,13 @@ export const resnetConfig = z
     groups: z.int().positive().default(1),
     /** Channels of each of these groups in a stage of 64 channels; other stages in proportion. */
     widthPerGroup: z.int().positive().default(64),
-    /** How many of the last stages dilate instead of halving the side (DeepLabV3: 2). */
+    /** Number of last stages that dilate instead of halving the side (DeepLabV3: 2). */
     dilated: z.int().min(0).max(5).default(0),
-    /** Whether shortcuts that halve the side average 2 x 2 pixels instead of leaving out three of four. */
+    /** True when shortcuts that halve the side average 2 x 2 pixels instead of leaving out three of four. */
     averageDown: z.boolean().default(false),
     /** Squeeze-and-excitation, or efficient channel attention, at each block's end. */
     attention: z.enum(["none", "se", "eca"]).default("none"),
-    /** Which convolution of a bottleneck has the stride: the first in weights from Caffe. */
+    /** Convolution of a bottleneck that has the stride: the first in weights from Caffe. */
     strideAt: z.enum(["3x3", "1x1"]).default("3x3"),
     /** Stride of the first stage. */
     firstStride: z.union([z.literal(1), z.literal(2)]).default(1),
@@ -78,7 +78,7 @@ export const resnetPresets: Readonly<Record<string, Preset>> = {
 
 const expansionOf = { basic: 1, bottleneck: 4 } as const;
 
-/** What one block is. */
+/** Options of one block. */
 interface BlockShape {
   in: number;
   /** Channels of the 3x3 convolutions. */

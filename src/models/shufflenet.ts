@@ -134,7 +134,7 @@ function infer(shapes: Shapes): ShuffleNetConfig[] {
   ];
 }
 
-/** How ShuffleNetV2's weights are recognised. */
+/** Recognition of ShuffleNetV2's weights. */
 export const shufflenetFamily: Family = {
   architecture: "shufflenet-v2",
   anchor: "stage2.0.branch2.0.weight",

@@ -103,7 +103,7 @@ function convolution(from: number, to: number, kernel: number, stride: number, o
   return layer;
 }
 
-/** How SqueezeNet's weights are recognised. */
+/** Recognition of SqueezeNet's weights. */
 export const squeezenetFamily: Family = {
   architecture: "squeezenet",
   anchor: "features.3.squeeze.weight",

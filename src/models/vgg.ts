@@ -20,7 +20,7 @@ const convolution = z.strictObject({
 export const vggConfig = z.strictObject({
   /** Convolutions between the poolings: their channels, or their whole shape. */
   stages: z.array(z.array(z.union([z.int().positive(), convolution])).min(1)).min(1),
-  /** Whether a BatchNorm follows each convolution. */
+  /** True when a BatchNorm follows each convolution. */
   norm: z.boolean().default(false),
   /** Side and stride of the pooling after each stage. */
   pool: z.tuple([z.int().positive(), z.int().positive()]).default([2, 2]),
@@ -144,7 +144,7 @@ function infer(shapes: Shapes): VGGConfig[] {
   return [own];
 }
 
-/** How these networks' weights are recognised. */
+/** Recognition of these networks' weights. */
 export const vggFamily: Family = {
   architecture: "vgg",
   anchor: "features.0.weight",

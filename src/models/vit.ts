@@ -34,29 +34,31 @@ export const vitConfig = z
     heads: z.int().positive().default(3),
     /** Width of the perceptrons over that of the tokens. */
     mlpRatio: z.number().positive().default(4),
-    /** What the features are: the class token, the mean of the patches, or what a learned query attends to. */
+    /**
+     * Source of the features: the class token, the mean of the patches, or the output of a learned query's attention.
+     */
     pool: z.enum(["token", "avg", "attention"]).default("token"),
-    /** Whether there is a class token; only where it gives the features when left out. */
+    /** True when there is a class token; only where it gives the features when left out. */
     classToken: z.boolean().optional(),
-    /** Whether a distillation token follows the class token; the features are the mean of both. */
+    /** True when a distillation token follows the class token; the features are the mean of both. */
     distilled: z.boolean().default(false),
     /** Number of further tokens that give no features. */
     registers: z.int().min(0).max(64).default(0),
-    /** Whether only patches have positions. */
+    /** True when only patches have positions. */
     patchPositions: z.boolean().default(false),
-    /** Whether the last norm follows pooling (`fc_norm`); for "avg" when left out. */
+    /** True when the last norm follows pooling (`fc_norm`); for "avg" when left out. */
     normAfterPool: z.boolean().optional(),
-    /** Whether a norm stands before the blocks; the projection of patches then has no bias. */
+    /** True when a norm stands before the blocks; the projection of patches then has no bias. */
     preNorm: z.boolean().default(false),
-    /** Whether branches are scaled channel by channel. */
+    /** True when branches are scaled channel by channel. */
     layerScale: z.boolean().default(false),
-    /** Whether half of a perceptron's hidden channels gate the other half (SwiGLU). */
+    /** True when half of a perceptron's hidden channels gate the other half (SwiGLU). */
     gated: z.boolean().default(false),
     /** Activation of perceptrons; gated ones have SiLU. */
     activation: z.enum(["gelu", "gelu_tanh", "quick_gelu", "relu", "silu"]).default("gelu"),
     /** Probability of dropping the last block's branches in training; it rises linearly over the blocks. */
     dropPath: z.number().min(0).max(0.9).default(0),
-    /** Of every LayerNorm: 1e-6 in timm and torchvision, 1e-12 in transformers. */
+    /** Epsilon of every LayerNorm: 1e-6 in timm and torchvision, 1e-12 in transformers. */
     eps: z.number().positive().max(1).default(1e-6),
   })
   .refine((config) => config.image % config.patch === 0, "the image's side must be a multiple of the patch's")

@@ -25,7 +25,7 @@ export class Call {
   readonly inputs: readonly (Value | undefined)[];
   readonly context: Context;
   readonly norm: BatchNorm2d | undefined;
-  /** Whether all inputs are arrays: such a node computes on the CPU, and its result becomes an array again. */
+  /** True when all inputs are arrays: such a node computes on the CPU, and its result becomes an array again. */
   readonly onHost: boolean;
   readonly #graph: CallParts["graph"];
   readonly #tensorOf: CallParts["tensorOf"];
@@ -40,7 +40,7 @@ export class Call {
     this.#tensorOf = tensorOf;
   }
 
-  /** Where the node computes. */
+  /** Device on which the node computes. */
   get device(): string {
     return this.onHost ? "cpu" : this.context.device;
   }
@@ -135,7 +135,9 @@ export class Call {
     return this.node.attributes.ints(name);
   }
 
-  /** What moved from an attribute to an input: whichever the node has. */
+  /**
+   * Numbers that newer versions of an operator take from an input instead of an attribute, from whichever the node has.
+   */
   intsOf(name: string, input: number): readonly number[] | undefined {
     return this.ints(name) ?? (this.has(input) ? this.numbers(input) : undefined);
   }
@@ -161,12 +163,12 @@ export class Call {
     );
   }
 
-  /** What to say when a graph with a fixed batch cannot be used with another one. */
+  /** Message for a graph with a fixed batch that cannot be used with another one. */
   batchProblem(what: string): string {
     return `${what}, and cannot be made to take ${this.reference?.batch.actual}: export the network with a dynamic batch`;
   }
 
-  /** Whether an input is the same in every run. */
+  /** True when an input is the same in every run. */
   isConstant(i: number): boolean {
     return this.context.isConstant(i);
   }
@@ -184,10 +186,10 @@ export class Call {
   }
 }
 
-/** What an operator's function gives: one value, or one for each output. */
+/** Result of an operator's function: one value, or one for each output. */
 export type Result = Value | readonly Value[];
 
-/** What the inputs and the result of an operator are for training; trained.ts says what follows. */
+/** Roles of an operator's inputs and result in training; trained.ts draws the conclusions. */
 export interface Traits {
   /** Inputs through which no gradient goes, or none that is wanted. */
   readonly fixed?: readonly number[] | "all";

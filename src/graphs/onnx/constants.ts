@@ -1,4 +1,7 @@
-/** What is the same in every run and not trained: arrays on the JavaScript side, and tensors that follow the images. */
+/**
+ * Values that are the same in every run and not trained: arrays on the JavaScript side, and tensors on the images'
+ * device.
+ */
 import { type Dtype, keep, noGrad, normalMode, scope, Tensor } from "../../torch/index.ts";
 import { HostArray, isFloating, toTensor, type Value } from "../values.ts";
 

@@ -28,7 +28,7 @@ export class ExternalFiles {
   }
 
   /**
-   * Where a tensor's data lies.
+   * Position of a tensor's data: file and range of bytes.
    * @throws UserError for a path that leaves the model's folder, by a link too, a missing file, or a range outside of it
    */
   locate(proto: TensorProto): FileRange {

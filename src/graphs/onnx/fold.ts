@@ -1,4 +1,4 @@
-/** What is the same in every run, computed once. */
+/** Constant folding: values that are the same in every run, computed once. */
 import { ops, type Tensor, type UserError } from "../../torch/index.ts";
 import { OverBudget } from "../budget.ts";
 import { present } from "../features.ts";

@@ -14,10 +14,10 @@ import type { ByteRange } from "./wire.ts";
 
 export interface GraphNode extends Links<number> {
   readonly op: string;
-  /** How messages name it. */
+  /** Name of the node in messages. */
   readonly label: string;
   readonly attributes: Attributes;
-  /** What a ConstantOfShape fills its tensors with. */
+  /** Value with which a ConstantOfShape fills its tensors. */
   readonly filling: HostArray | undefined;
 }
 
@@ -221,7 +221,7 @@ export function isStandard(domain: string): boolean {
   return domain === "" || domain === "ai.onnx";
 }
 
-/** Whether an input's type allows images. */
+/** True when an input's type allows images. */
 function mayBeImages({ type }: ValueInfoProto): boolean {
   if (type?.value.case !== "tensorType") return false;
   const { elemType, shape } = type.value.value;

@@ -25,7 +25,7 @@ export class MaskSearch {
     this.#order = new Map(nodes.map((node, i) => [node, i]));
   }
 
-  /** Whether a slot's value is a mask. */
+  /** True when a slot's value is a mask. */
   isMask(slot: number): boolean {
     const known = this.#known.get(slot) ?? this.#look(slot);
     this.#known.set(slot, known);

@@ -48,7 +48,7 @@ class OnnxNetwork implements Network<number> {
   readonly buffers = new Map<string, Tensor>();
   readonly norms: ReadonlyMap<string, BatchNorm2d>;
   readonly #graph: Graph;
-  /** What is left to run, in order. */
+  /** Nodes that are left to run, in order. */
   readonly #nodes: readonly GraphNode[];
   readonly #tensors: Tensors;
 

@@ -15,7 +15,7 @@ export function statisticsOf(node: GraphNode): readonly number[] {
   return present(node.inputs.slice(1, 5));
 }
 
-/** Whether all four are constants of the file. */
+/** True when scale, shift, mean and variance are all constants of the file. */
 export function isLayer(node: GraphNode, graph: Graph): boolean {
   const slots = statisticsOf(node);
   return node.op === "BatchNormalization" && slots.length === 4 && slots.every((slot) => graph.constants.has(slot));

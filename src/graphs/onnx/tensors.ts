@@ -40,7 +40,7 @@ export function typeName(type: number): string {
   return Type[type] ?? `number ${type}`;
 }
 
-/** What can be known of a tensor without reading it. */
+/** Properties of a tensor that are known without reading it. */
 export interface TensorInfo {
   readonly name: string;
   readonly dtype: Dtype;

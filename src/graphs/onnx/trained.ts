@@ -1,6 +1,6 @@
 /**
- * Which tensors of a file are trained. A floating constant is a parameter when its value reaches, through nothing but
- * differentiable nodes,
+ * Choice of the tensors of a file that are trained. A floating constant is a parameter when its value reaches, through
+ * nothing but differentiable nodes,
  * - a place for weights (the kernel or bias of a convolution, a factor of a matrix product, the scale and shift of a
  *   normalisation, the slope of PRelu) of a node that works on the images, whatever its size; or
  * - any other differentiable input of such a node (a sum, a product, a concatenation: position embeddings, class tokens,
@@ -16,7 +16,7 @@ import type { Traits } from "./call.ts";
 import type { GraphNode } from "./graph.ts";
 import { operators } from "./ops/index.ts";
 
-/** What an input does in a node. */
+/** Role of an input in a node. */
 type Place = "fixed" | "weight" | "operand";
 
 /** Arithmetic, in which a constant that goes on to a place for weights may still be a mere number. */
@@ -28,7 +28,7 @@ function placeOf(node: GraphNode, i: number): Place {
   return holds(fixed) ? "fixed" : holds(weights) ? "weight" : "operand";
 }
 
-/** Whether input i of a node may take weights. */
+/** True when input i of a node may take weights. */
 export function takesWeights(node: GraphNode, i: number): boolean {
   return placeOf(node, i) === "weight";
 }
@@ -41,7 +41,7 @@ export interface Uses {
 }
 
 /**
- * What becomes of each slot's value.
+ * Use of each slot's value.
  * @param nodes in an order in which they run
  * @param isBlank whether a node's scale and shift stand there only because the operator needs them
  * @param isMask whether a value that only depends on constants hides places rather than adds to them
@@ -82,7 +82,7 @@ export function usesOf(
   return { weights, operands };
 }
 
-/** Where a constant goes through a node that works on constants only. */
+/** Set into which a constant goes on through a node that works on constants only. */
 function passedOn(node: GraphNode, weights: Set<number>, operands: Set<number>): Set<number> | undefined {
   const outputs = present(node.outputs);
   if (outputs.some((slot) => weights.has(slot))) return arithmetic.has(node.op) ? operands : weights;

@@ -16,13 +16,13 @@ export interface ByteRange {
 
 export interface Parsed {
   readonly model: ModelProto;
-  /** Where the raw data of each initializer of the graph lies, in their order; undefined for those that have none. */
+  /** Position of the raw data of each initializer of the graph, in their order; undefined for those that have none. */
   readonly rawData: readonly (ByteRange | undefined)[];
 }
 
 /** Messages inside messages; a classifier needs about 8. */
 const maximumDepth = 40;
-/** What the messages may take in memory, weights aside, by the estimate of `Skim`. */
+/** Largest memory of the messages in bytes, weights aside, by the estimate of `Skim`. */
 const maximumMemory = 2 ** 30;
 const windowSize = 1 << 20;
 /** Rough sizes of JavaScript's objects, for the estimate. */

@@ -29,10 +29,10 @@ export interface WeightGroup {
 const widths = { float32: 4, float16: 2, int32: 4, uint8: 1, bool: 1, uint16: 2 } as const;
 type WeightType = Exclude<keyof typeof widths, "uint16">;
 const types: readonly WeightType[] = ["float32", "float16", "int32", "uint8", "bool"];
-/** Of what a quantised weight can become. */
+/** Largest value of each type that a quantised weight can become. */
 const largest = { float32: (2 - 2 ** -23) * 2 ** 127, int32: 2 ** 31 - 1 } as const;
 const maximumDimensions = 16;
-/** Of all tensors together, as float32. */
+/** Largest size of all tensors together, as float32, in bytes. */
 const maximumBytes = 2 ** 32;
 const reserved = new Set(["__proto__", "__metadata__", "constructor", "prototype"]);
 

@@ -1,11 +1,11 @@
-/** What a model trains: weights of the file as parameters in libtorch's layouts, and BatchNorm layers. */
+/** Trained parts of a model: weights of the file as parameters in libtorch's layouts, and BatchNorm layers. */
 import { quoted } from "../../io/index.ts";
 import { BatchNorm2d } from "../../nn/index.ts";
 import { keep, noGrad, ops, scope, type Tensor, UserError } from "../../torch/index.ts";
 
 /**
- * How a weight is held. "kernel": [h, w, in, out] as [out, in, h, w]. "depthwise": [h, w, in, m] as [in · m, 1, h, w].
- * "as stored": vectors and matrices.
+ * Layout of a weight. "kernel": [h, w, in, out] as [out, in, h, w]. "kernel": [h, w, in, out] as [out, in, h, w].
+ * "depthwise": [h, w, in, m] as [in · m, 1, h, w]. "as stored": vectors and matrices.
  */
 export type WeightLayout = "as stored" | "kernel" | "depthwise";
 
@@ -25,7 +25,7 @@ export class Parameters {
   readonly #file: string;
   readonly #stored: ReadonlyMap<string, Tensor>;
   readonly #layouts = new Map<string, WeightLayout>();
-  /** What becomes a parameter, and what a buffer, of the model. */
+  /** Parameters and buffers of the model. */
   readonly trained = new Map<string, Tensor>();
   readonly fixed = new Map<string, Tensor>();
   readonly norms = new Map<string, BatchNorm2d>();

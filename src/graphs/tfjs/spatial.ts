@@ -167,7 +167,7 @@ export function pool(x: Tensor, options: PoolOptions, context: Context): Tensor 
   return inLayout(sums.div(pixelsInWindows(images, options, context)), layout);
 }
 
-/** How many real pixels each window covers, [1, 1, H', W']. */
+/** Number of real pixels that each window covers, [1, 1, H', W']. */
 function pixelsInWindows(images: Tensor, options: PoolOptions, context: Context): Tensor {
   const { dtype, device } = images;
   const mask = ones([1, 1, images.size(2), images.size(3)], { dtype, device });

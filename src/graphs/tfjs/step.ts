@@ -16,7 +16,7 @@ export interface TfjsStep extends Step<string>, Pick<Part<string>, "kind" | "isL
   readonly norm?: string | undefined;
 }
 
-/** What a file describes: steps from the images to its outputs. */
+/** Network that a file describes: steps from the images to its outputs. */
 export interface Parsed {
   readonly file: string;
   readonly steps: readonly TfjsStep[];

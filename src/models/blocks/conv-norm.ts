@@ -1,4 +1,7 @@
-/** What convolutional families share: a convolution with its BatchNorm and activation, and how channels are rounded. */
+/**
+ * Shared parts of convolutional families: a convolution with its BatchNorm and activation, and the rounding of
+ * channels.
+ */
 import { z } from "zod";
 import {
   BatchNorm2d,
@@ -85,7 +88,7 @@ export function divisible(channels: number, divisor = 8): number {
   return rounded < 0.9 * channels ? rounded + divisor : rounded;
 }
 
-/** How many stages come before the second that halves the side: those that first stages to share consist of. */
+/** Number of stages before the second that halves the side: the candidates for a shared first stage. */
 export function earlyStages(strides: readonly number[]): number {
   const first = strides.findIndex((stride) => stride > 1);
   const second = first < 0 ? -1 : strides.findIndex((stride, i) => i > first && stride > 1);

@@ -15,7 +15,7 @@ export interface InvertedResidualShape {
   activation: Activation;
   squeeze?: SqueezeShape | undefined;
   norm?: NormShape | undefined;
-  /** Whether one full convolution stands for the expansion and the depthwise convolution (EfficientNetV2). */
+  /** True when one full convolution stands for the expansion and the depthwise convolution (EfficientNetV2). */
   fused?: boolean | undefined;
   /** Probability of dropping the block in training where it has a shortcut; default 0. */
   drop?: number | undefined;

@@ -34,9 +34,9 @@ const blockSchema = z.strictObject({
   activation: activation.optional(),
   /** Activation after the last 1x1 convolution of a separable block, which then has no shortcut. */
   activated: z.boolean().default(false),
-  /** Whether a block has a shortcut where shapes allow. */
+  /** True when a block has a shortcut where shapes allow. */
   shortcut: z.boolean().default(true),
-  /** Whether a universal block's output is scaled channel by channel. */
+  /** True when a universal block's output is scaled channel by channel. */
   scaled: z.boolean().default(false),
 });
 
@@ -59,9 +59,9 @@ export const mobileBlocksConfig = z.strictObject({
    * "normed": BatchNorm and activation after pooling (MobileNetV4).
    */
   head: z.enum(["map", "pooled", "normed"]).default("map"),
-  /** Whether the last 1x1 convolution has a bias; for "pooled". */
+  /** True when the last 1x1 convolution has a bias; for "pooled". */
   headBias: z.boolean().default(false),
-  /** Of every BatchNorm; 1e-3 where weights come from TensorFlow. */
+  /** Epsilon of every BatchNorm; 1e-3 where weights come from TensorFlow. */
   eps: z.number().positive().max(1).default(1e-5),
   momentum: z.number().positive().max(1).default(0.1),
   /** Probability of dropping blocks in training, towards which it rises linearly from 0 over them. */

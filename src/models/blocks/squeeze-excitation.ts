@@ -12,7 +12,7 @@ export interface SqueezeShape {
   channels: number;
   activation: Activation;
   gate: "sigmoid" | "hardsigmoid";
-  /** Whether biases start at zero; else within PyTorch's ±1 / √fan_in. */
+  /** True when biases start at zero; else within PyTorch's ±1 / √fan_in. */
   zeroBias: boolean;
   /** Names of the two convolutions; default torchvision's. */
   names?: readonly [string, string];

@@ -1,17 +1,17 @@
-/** What the keys of a state dict beside the backbone tell: how it was trained, and where its classifier lies. */
+/** Clues in the keys of a state dict beside the backbone: the method of training, and the place of the classifier. */
 
 import { imagenetInput, type PresetInput } from "../preset.ts";
 
 type Shape = readonly number[];
 type Shapes = ReadonlyMap<string, Shape>;
 
-/** How weights were trained, as their keys tell. */
+/** Method by which weights were trained, as their keys show it. */
 export interface Method {
   /** In the words of a hub's manifest. */
   paradigm: string;
   /** Input of the method's published weights, where it is not that of other weights of the network. */
   input?: Partial<PresetInput>;
-  /** What the method's published networks do otherwise than others of the same shapes. */
+  /** Configuration in which the method's published networks differ from others of the same shapes. */
   config?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 }
 
@@ -43,7 +43,7 @@ const methods: readonly (readonly [RegExp, Method])[] = [
 /** Files of ViTs that were trained with ImageNet's mean and deviation begin so: DINO, MAE, DeiT. */
 const imagenetNames = /^(dino|mae|deit)/;
 
-/** How the network was trained; undefined where keys do not tell. */
+/** Method by which the network was trained; undefined where the keys do not show it. */
 export function methodOf(shapes: Shapes, prefix: string, classifier: string | undefined): Method | undefined {
   const keys = [...shapes.keys()];
   const found = methods.find(([pattern]) => keys.some((key) => pattern.test(key)));
@@ -68,7 +68,7 @@ export function firstLayers(shapes: Shapes): [key: string, channels: number][] {
   });
 }
 
-/** Whether torchvision's DeepLabV3 or FCN has its backbone below the prefix: both dilate its last two stages. */
+/** True when torchvision's DeepLabV3 or FCN has its backbone below the prefix: both dilate its last two stages. */
 export function isDilated(shapes: Shapes, prefix: string): boolean {
   const parent = parentOf(prefix, "backbone.");
   if (parent === undefined) return false;

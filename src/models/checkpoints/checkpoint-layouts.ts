@@ -15,9 +15,9 @@ import { type KeyLayout, keyLayout, keyLayouts } from "./key-layouts.ts";
 
 type Shape = readonly number[];
 
-/** What is known of a network beside its weights: from the user, or from the files that lie beside it. */
+/** Hints about a network beside its weights: from the user, or from the files that lie beside it. */
 export interface Hints {
-  /** What its package or its file calls it, such as "tf_efficientnet_b0". */
+  /** Name that its package or its file gives it, such as "tf_efficientnet_b0". */
   name?: string | undefined;
   /** Parts of the configuration, which come before what shapes suggest. */
   config?: Config | undefined;
@@ -25,7 +25,7 @@ export interface Hints {
   architecture?: string | undefined;
 }
 
-/** What a state dict is thought to hold, in the terms of a hub's manifest. */
+/** Network that a state dict is thought to hold, in the terms of a hub's manifest. */
 export interface Proposal {
   /** The published network of the same names and shapes. */
   preset?: string;
@@ -43,13 +43,13 @@ export interface Proposal {
   classifier?: string;
   /** Width d of the features. */
   featureWidth: number;
-  /** How such weights usually expect their input: the file does not say. */
+  /** Input that such weights usually expect: the file does not say. */
   input: PresetInput;
-  /** How the weights were trained, where the keys tell. */
+  /** Training method of the weights, where the keys show it. */
   paradigm?: string;
   /** Groups of the file's keys that are not used. */
   leftOut: string[];
-  /** What the weights do not tell and nobody said. */
+  /** Choice that neither the weights nor the user made. */
   guess?: Guess;
 }
 
@@ -110,11 +110,11 @@ export function describeNearMiss(shapes: Shapes, hints: Hints = {}): string | un
   return `nearest is ${architecture} ${text.length > 200 ? `${text.slice(0, 200)}…` : text}, but ${listed(problems)}`;
 }
 
-/** What the user says of a state dict where `proposeArchitecture` cannot tell. */
+/** User's description of a state dict that `proposeArchitecture` cannot recognise. */
 export interface Wish {
   /** An architecture, or a published network. */
   architecture: string;
-  /** Of the architecture; over the published network's own where that was named. */
+  /** Configuration of the architecture; it overrides that of a published network. */
   config?: Config | undefined;
   /** Only keys that start with it are the backbone's. */
   prefix?: string | undefined;
@@ -195,7 +195,7 @@ interface Found extends Fit {
   layout: KeyLayout | undefined;
   prefix: string;
   rename: Record<string, string>;
-  /** How unlikely the network is to be the wanted one, where a file has several. */
+  /** Penalty of a network that is less likely to be the wanted one, where a file has several. */
   doubt: number;
 }
 
@@ -249,7 +249,7 @@ function prefixesOf(shapes: Shapes, anchor: string): string[] {
   return prefixes;
 }
 
-/** How the keys below a prefix become the architecture's. */
+/** Renaming of the keys below a prefix to the architecture's. */
 interface Naming {
   target: (key: string) => string | undefined;
   convert: (shapes: Shapes) => Shapes;

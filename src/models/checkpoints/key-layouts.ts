@@ -13,13 +13,13 @@ export interface KeyLayout {
   readonly architecture: string;
   /** Keys by one of which the layout is recognised. */
   readonly anchors: readonly string[];
-  /** What the package does otherwise than the architecture's defaults. */
+  /** Configuration in which the package differs from the architecture's defaults. */
   readonly config: Readonly<Record<string, unknown>>;
-  /** How the package's published weights expect their input, where it differs from the architecture's presets. */
+  /** Input that the package's published weights expect, where it differs from the architecture's presets. */
   readonly input: Partial<PresetInput>;
   /** Keys inside the backbone's own modules that are known to be no part of it. */
   readonly nested: RegExp | undefined;
-  /** Whether a state dict has this layout. */
+  /** True when a state dict has this layout. */
   matches(keys: ReadonlySet<string>): boolean;
   /** The architecture's name for a key, or undefined for a key that belongs to no backbone. */
   target(key: string): string | undefined;
@@ -35,7 +35,7 @@ export interface KeyLayout {
 
 type Shape = readonly number[];
 
-/** Where a key goes: to a name of its own, to one of three parts of a joined tensor, or to another shape. */
+/** Target of a key: another name, one of three parts of a joined tensor, or another shape. */
 interface Target {
   name: string;
   /** Position among the three parts of a tensor that is joined along the first dimension. */
@@ -49,7 +49,7 @@ type View = "column" | "flat" | "matrix";
 /** A pattern, and the target as a replacement or a function of the match's groups. */
 type Rule = readonly [pattern: RegExp, to: string | ((...groups: string[]) => Target | string)];
 
-/** What conversion does to tensors, or to their shapes. */
+/** Operations of the conversion, on tensors or on their shapes. */
 interface Algebra<T> {
   shape(x: T): Shape;
   join(parts: T[]): T;

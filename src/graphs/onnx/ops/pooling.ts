@@ -61,7 +61,10 @@ function padded(call: Call, x: Tensor, pads: readonly number[], value: number): 
   return ops.constant_pad_nd(x, [left, right, top, bottom], value);
 }
 
-/** Whether libtorch's own padding does: alike on both sides and at most half a window. */
+/**
+ * Padding [top, left] that libtorch's pooling can do: equal on both sides and at most half a window. Undefined for
+ * others.
+ */
 function ownPadding({ reaching, kernel }: Pooling): readonly [number, number] | undefined {
   const [top = 0, left = 0, bottom = 0, right = 0] = reaching;
   const fits = top === bottom && left === right && 2 * top <= (kernel[0] ?? 1) && 2 * left <= (kernel[1] ?? 1);
@@ -97,7 +100,7 @@ export function AveragePool(call: Call): Result {
   return finished(sums.div(pixels(call, pool, countsPadding)), pool);
 }
 
-/** How many pixels each window covers [1, 1, H', W']; those beyond the file's padding never count. */
+/** Number of pixels that each window covers, [1, 1, H', W']; those beyond the file's padding never count. */
 function pixels(call: Call, pool: Pooling, countsPadding: boolean): Tensor {
   const { x, kernel, strides } = pool;
   return ops.avg_pool2d(counted(call, pool, x, countsPadding), kernel, strides, 0, false, false, 1);

@@ -66,7 +66,7 @@ const known: ReadonlySet<string> = new Set([
   "tf_half_pixel_for_nn",
 ]);
 
-/** What happens along each dimension that changes, or that is named. */
+/** Changes along each dimension whose size changes, or that is named. */
 function sidesOf(call: Call, scalesAt: number, sizesAt: number): Along[] {
   const shape = call.shape(0);
   const axes = call.ints("axes")?.map((axis) => call.dimension(axis, shape.length)) ?? upTo(shape.length);
@@ -111,7 +111,7 @@ function libtorchs(x: Tensor, sides: readonly Along[], options: Options): Tensor
   return isHalf ? ops.upsample_bilinear2d(x, size, false, vertical, horizontal) : undefined;
 }
 
-/** Where the pixel i of the result lies in the input. */
+/** Position in the input of pixel i of the result. */
 function source(i: number, { from, to, scale }: Along, coordinates: string): number {
   if (coordinates === "align_corners") return to === 1 ? 0 : (i * (from - 1)) / (to - 1);
   if (coordinates === "asymmetric") return i / scale;

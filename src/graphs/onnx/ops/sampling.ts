@@ -18,7 +18,7 @@ export function GridSample(call: Call): Result {
   if ((rank !== 4 && rank !== 5) || given.dim() !== rank || given.size(-1) !== rank - 2 || (mode === 2 && rank === 5)) {
     return call.fail(`cannot sample [${x.shape}] at places [${given.shape}]`);
   }
-  // Where the file fixes its batch, places that are the same for every image are repeated.
+  // A file that fixes its batch may have one grid for all images, which is then repeated.
   const isShared = call.reference !== undefined && given.size(0) === 1;
   const grid = isShared ? given.expand([x.size(0), ...given.shape.slice(1)]) : given;
   const shape = [x.size(0), x.size(1), ...grid.shape.slice(1, -1)];

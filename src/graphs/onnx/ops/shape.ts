@@ -110,7 +110,7 @@ export function Expand(call: Call): Result {
 }
 Expand.fixed = [1];
 
-/** Where the input has this run's batch, a constant shape with the file's means this run's. */
+/** Target shape of Expand: a constant with the file's batch gets this run's, where the input has it. */
 function expandTarget(call: Call, wanted: readonly number[]): readonly number[] {
   const { reference } = call;
   const [fixedIn, fixedOut] = [reference?.inputs[0], reference?.outputs[0]];

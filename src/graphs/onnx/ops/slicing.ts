@@ -184,7 +184,7 @@ export function Split(call: Call): Result {
 }
 Split.fixed = [1];
 
-/** Where the file fixes its batch, what is the same for every image is repeated. */
+/** Inputs that are the same for every image are repeated where the file fixes its batch. */
 export function Concat(call: Call): Result {
   const rank = call.shape(0).length;
   const dim = call.along(call.node.attributes.int("axis") ?? call.fail("does not say along which dimension"));
@@ -255,7 +255,7 @@ function edged(call: Call, x: Tensor, dim: number, mode: string, [before, after]
 
 const modulo = (i: number, n: number): number => ((i % n) + n) % n;
 
-/** Which element stands at a place outside of n elements. */
+/** Index of the element that stands at a place outside of n elements. */
 const places: Readonly<Record<string, (i: number, n: number) => number>> = {
   edge: (i, n) => Math.min(Math.max(i, 0), n - 1),
   wrap: modulo,

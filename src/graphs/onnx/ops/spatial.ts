@@ -39,7 +39,7 @@ export function reach({ kernel, dilations }: Windows, i: number): number {
   return ((kernel[i] ?? 1) - 1) * (dilations[i] ?? 1) + 1;
 }
 
-/** How many windows fit in each dimension; with `ceil` a last one may hang over, unless it begins outside. */
+/** Number of windows in each dimension; with `ceil` a last one may hang over, unless it begins outside. */
 export function windowCounts(
   call: Call,
   sides: readonly number[],

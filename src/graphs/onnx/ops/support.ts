@@ -1,4 +1,4 @@
-/** What several operators need: broadcasting within limits, and inputs whose fixed batch is made to fit. */
+/** Helpers of several operators: broadcasting within limits, and inputs whose fixed batch is repeated to this run's. */
 import { ops, type Tensor } from "../../../torch/index.ts";
 import { repeats } from "../../batch.ts";
 import { broadcastShape, shapeText } from "../../values.ts";
@@ -29,7 +29,7 @@ export function repeated(call: Call, tensor: Tensor, counts: readonly number[]):
   const own = tensor.dim() === 0 ? [] : counts.slice(-tensor.dim());
   if (own.every((count) => count === 1)) return tensor;
   call.allow(tensor.shape.map((size, i) => size * (own[i] ?? 1)));
-  // What is repeated along dimensions of size 1 takes no memory.
+  // A tensor repeated along dimensions of size 1 is a view and takes no memory.
   const view = tensor.shape.every((size, i) => size === 1 || own[i] === 1);
   return view ? tensor.expand(tensor.shape.map((size, i) => size * (own[i] ?? 1))) : ops.repeat(tensor, own);
 }

@@ -41,7 +41,7 @@ function paddingOf({ attributes }: Operands, layout: Layout): Padding {
   ];
 }
 
-/** What fused operators do after the product: a bias, then an activation. */
+/** Steps of fused operators after the product: a bias, then an activation. */
 interface Epilogue {
   bias: Get<Tensor> | undefined;
   activation: (x: Tensor, values: readonly Tensor[]) => Tensor;

@@ -29,7 +29,7 @@ export function graphNetwork(json: Record<string, unknown>, file: string, parame
   return { file, steps, images, channel: channelOf(active), outputs: graph.outputs };
 }
 
-/** Where the convolutions have the channels. */
+/** Dimension in which the convolutions have the channels. */
 function channelOf(nodes: readonly GraphNode[]): 1 | 3 {
   const formats = nodes
     .filter(({ op }) => products.has(op))
@@ -50,7 +50,7 @@ function imageOf(graph: Graph, file: string): GraphNode {
   );
 }
 
-/** Which tensors are weights, and which weights are trained. */
+/** Tensors that are weights, and the weights that are trained. */
 function surroundings(graph: Graph, image: GraphNode, file: string, parameters: Parameters): Surroundings {
   const constants = new Map<string, string>();
   const trained = new Set<string>();
@@ -119,7 +119,7 @@ function layerOf(node: GraphNode, { constants }: Surroundings): Pick<TfjsStep, "
   return { isLayer, isActivated: fused.length > 0 };
 }
 
-/** How many outputs of each node are read: the first always counts. */
+/** Number of outputs of each node that are read: the first always counts. */
 function outputCounts(graph: Graph, file: string): Map<string, number> {
   const counts = new Map<string, number>();
   const read = [...graph.nodes, ...graph.stuck].flatMap((node) => node.inputs);

@@ -15,7 +15,7 @@ export interface GraphNode {
 }
 
 export interface Graph {
-  /** What the outputs need, each node after those that it reads. */
+  /** Nodes that the outputs need, each after those that it reads. */
   readonly nodes: readonly GraphNode[];
   /** Nodes that wait for each other in a circle, as loops do, or for such a node. */
   readonly stuck: readonly GraphNode[];

@@ -1,4 +1,4 @@
-/** What a builder of operators gets, and what it gives. */
+/** Arguments and result of a builder of operators. */
 
 import { quoted } from "../../../io/index.ts";
 import type { BatchNorm2d } from "../../../nn/index.ts";
@@ -13,7 +13,7 @@ export type Get<T> = (values: readonly Tensor[]) => T;
 
 export type Operator = (node: Operands) => TensorRun;
 
-/** What nodes share while a graph is built. */
+/** State that nodes share while a graph is built. */
 export interface Surroundings {
   readonly parameters: Parameters;
   /** Weights by the tensors that carry them, directly or through identities. */

@@ -138,7 +138,7 @@ export const operators: ReadonlyMap<string, Operator> = new Map<string, Operator
   ["Transpose", shape.transpose],
   ["Unpack", shape.unpack],
   ["ZerosLike", math.like(0)],
-  // What changes nothing at inference
+  // Operators that change nothing at inference
   ["FakeQuantWithMinMaxVars", identity],
   ["Identity", identity],
   ["PlaceholderWithDefault", identity],

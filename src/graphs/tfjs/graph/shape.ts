@@ -91,7 +91,7 @@ function joined(given: readonly Tensor[], axis: number, context: Context): Tenso
   return all.length === 1 ? first : cat(all, dim);
 }
 
-/** What is the same for every image is repeated beside what differs, where the graph fixes its batch. */
+/** Tensors of one image repeated to the images of the others, where the graph fixes its batch. */
 function alike(all: readonly Tensor[]): readonly Tensor[] {
   const images = Math.max(...all.map((x) => x.size(0)));
   return all.map((x) => (x.size(0) === 1 && images > 1 ? x.expand([images, ...x.shape.slice(1)]) : x));

@@ -1,4 +1,4 @@
-/** What a builder of layers gets, and what it gives. */
+/** Arguments and result of a builder of layers. */
 
 import { quoted } from "../../../io/index.ts";
 import type { BatchNorm2d } from "../../../nn/index.ts";

@@ -32,7 +32,7 @@ export function layersNetwork(topology: unknown, file: string, parameters: Param
   return { file, steps: assembly.steps, images, channel: layout === "NCHW" ? 1 : 3, outputs };
 }
 
-/** Where most layers have the channels; only a few say it. */
+/** Layout of most layers, of which only a few name it. */
 function imageLayout(model: ModelConfig): Layout {
   const formats = (part: ModelConfig): unknown[] =>
     part.layers.flatMap((layer) => (layer.model ? formats(layer.model) : [layer.config.raw("data_format")]));
