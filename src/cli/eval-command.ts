@@ -6,6 +6,7 @@ import { percent } from "../report/index.ts";
 import { findDevice, setNumThreads } from "../torch/index.ts";
 import {
   type Evaluation,
+  type EvaluationOptions,
   type EvaluationSummary,
   evaluate,
   itemsHash,
@@ -21,6 +22,7 @@ import {
   worstClasses,
 } from "../train/index.ts";
 import type { Output } from "./context.ts";
+import { stopping, withInterrupt } from "./interrupt.ts";
 import { countProgress } from "./progress.ts";
 
 /** Options that eval, report and predict share. */
@@ -62,7 +64,10 @@ export async function evalRun(path: string, flags: EvalFlags, output: Output): P
   try {
     const images = await openImages(run, flags, output);
     try {
-      const { evaluation, predictor } = await measure(run, images, flags.tenCrop ?? false);
+      const { evaluation, predictor } = await withInterrupt(
+        (signal) => measure(run, images, flags.tenCrop ?? false, { signal, onProgress: countProgress("measuring") }),
+        stopping,
+      );
       const summary = summarise(flags.split, evaluation, predictor, run.config.classes);
       for (const line of spoken(summary)) output.say(line);
       const note = flags.tenCrop ? { tenCrop: true } : {};
@@ -80,13 +85,14 @@ async function measure(
   { config, predictor }: OpenedRun,
   images: RunData,
   tenCrop: boolean,
+  options: EvaluationOptions,
 ): Promise<{ evaluation: Evaluation; predictor: Predictor }> {
   const classes = config.classes.length;
-  if (!tenCrop) return { evaluation: await evaluate(predictor, images.batches, classes), predictor };
+  if (!tenCrop) return { evaluation: await evaluate(predictor, images.batches, classes, options), predictor };
   const cropped = new TenCrop(predictor, images.imageSize);
   const batches = await images.openAt(tenCropSide(images.imageSize));
   try {
-    return { evaluation: await evaluate(cropped, batches, classes), predictor: cropped };
+    return { evaluation: await evaluate(cropped, batches, classes, options), predictor: cropped };
   } finally {
     batches.dispose();
   }

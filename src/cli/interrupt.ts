@@ -5,6 +5,9 @@ import { terminal } from "./terminal.ts";
 /** Exit code of work that was stopped. */
 export const interruptedCode = 130;
 
+/** Remark of work that leaves nothing to go on from. */
+export const stopping = "stopping; again to quit at once";
+
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**

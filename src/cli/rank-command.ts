@@ -7,6 +7,7 @@ import { findDevice, setNumThreads } from "../torch/index.ts";
 import { type MemberRanking, prepareData, rankHub } from "../train/index.ts";
 import type { Output } from "./context.ts";
 import { dataRequest } from "./data-flags.ts";
+import { stopping, withInterrupt } from "./interrupt.ts";
 import { countProgress } from "./progress.ts";
 import { resolveSettings } from "./settings.ts";
 import { rankShape } from "./train-settings.ts";
@@ -29,7 +30,10 @@ export async function rank(dir: string, flags: RankFlags, output: Output): Promi
       progress = countProgress(name);
     };
     const onProgress = (done: number, total: number) => progress(done, total);
-    const rankings = await rankHub(hub, data, { seed, scores, limit, onMember, onProgress });
+    const rankings = await withInterrupt(
+      (signal) => rankHub(hub, data, { seed, scores, limit, onMember, onProgress, signal }),
+      stopping,
+    );
     const [first = findScore("logme")] = scores;
     const members = rankings.sort((a, b) => scoreOf(b, first) - scoreOf(a, first));
     show(members, scores, output);

@@ -5,27 +5,33 @@ import { analyseVariants, percent, type RunAnalysis, runReport } from "../report
 import { evaluate, type OpenedRun, summarise } from "../train/index.ts";
 import type { Output } from "./context.ts";
 import { type EvalFlags, openFinished, openImages, recordReading } from "./eval-command.ts";
+import { stopping, withInterrupt } from "./interrupt.ts";
+import { countProgress } from "./progress.ts";
 
 export async function report(path: string, flags: EvalFlags, output: Output): Promise<void> {
   const run = openFinished(path, flags);
   try {
     using _lock = acquireLock(join(path, ".lock"), "hub-pathway report");
     sweepTemporaries(path);
-    await write(run, flags, output);
+    await withInterrupt((signal) => write(run, flags, output, signal), stopping);
   } finally {
     run.dispose();
   }
 }
 
-async function write(run: OpenedRun, flags: EvalFlags, output: Output): Promise<void> {
+async function write(run: OpenedRun, flags: EvalFlags, output: Output, signal: AbortSignal): Promise<void> {
   const { predictor, config, folder } = run;
   const images = await openImages(run, flags, output);
   try {
     const classes = config.classes.length;
-    const evaluation = await evaluate(predictor, images.batches, classes);
+    const onProgress = countProgress("measuring");
+    const evaluation = await evaluate(predictor, images.batches, classes, { signal, onProgress });
     const summary = summarise(flags.split, evaluation, predictor, config.classes);
     recordReading(run, images, { evaluation, summary }, output);
-    const variants = await analyseVariants(predictor, images.batches, classes, summary.accuracy);
+    const variants = await analyseVariants(predictor, images.batches, classes, summary.accuracy, {
+      signal,
+      onProgress: countProgress("measuring other choices of models"),
+    });
     const { html, analysis } = await runReport({
       title: `${config.method} on ${images.name}`,
       summary,

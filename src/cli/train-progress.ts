@@ -54,8 +54,8 @@ export class TrainProgress {
     this.#screen.status("");
   }
 
-  #begin({ fit, epochs, steps, resumedAt }: FitEvent): void {
-    this.courses.push({ fit, epochs, steps, best: undefined });
+  #begin({ fit, epochs, steps, resumedAt, best }: FitEvent): void {
+    this.courses.push({ fit, epochs, steps, best });
     this.#clock = stopwatch();
     this.#pace = new Pace(this.#screen);
     this.#resumedAt = resumedAt;

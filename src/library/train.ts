@@ -1,6 +1,7 @@
 /** Training in one call, with everything but the images defaulted. */
 import { existsSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
+import type { DuplicatesPolicy } from "../data/index.ts";
 import { type Hub, largestInput, openHub, starterHub } from "../hub/index.ts";
 import { findMethod } from "../methods/index.ts";
 import { findDevice, setNumThreads } from "../torch/index.ts";
@@ -37,6 +38,8 @@ export interface TrainSettings {
   /** Parts of each class for choosing and for the final figure (default 0.2 each), where the folder has no split. */
   validationFraction?: number | undefined;
   testFraction?: number | undefined;
+  /** Copies of one image: on one side of each split ("group", default), or as if they were different images ("keep"). */
+  duplicates?: DuplicatesPolicy | undefined;
   /** Leave unreadable images out instead of stopping (default false). */
   skipBad?: boolean | undefined;
   /** Decides split, order, augmentation and new weights (default 0). */
@@ -102,7 +105,7 @@ function optionsOf({ options, epochs, seed }: TrainSettings): RequestedOptions {
 
 function dataOf(settings: TrainSettings, hub: Hub): DataRequest {
   const { batchSize, seed } = optionsOf(settings);
-  const { images, imageSize, skipBad = false, validationFraction = 0.2, testFraction = 0.2 } = settings;
+  const { images, imageSize, skipBad = false, duplicates, validationFraction = 0.2, testFraction = 0.2 } = settings;
   return {
     source: images,
     imageSize: imageSize ?? largestInput(hub.manifest),
@@ -111,6 +114,7 @@ function dataOf(settings: TrainSettings, hub: Hub): DataRequest {
     batchSize,
     seed,
     skipBad,
+    duplicates,
   };
 }
 

@@ -5,6 +5,7 @@
 import {
   type BatchSource,
   type Evaluation,
+  type EvaluationOptions,
   type EvaluationSummary,
   evaluateVariants,
   type Predictor,
@@ -140,11 +141,12 @@ export async function analyseVariants(
   batches: BatchSource,
   classes: number,
   accuracy: number,
+  options: EvaluationOptions = {},
 ): Promise<VariantAnalysis> {
   const m = predictor.memberNames.length;
   const all = predictor.memberNames.map((_, i) => i);
   const variants = [...all.map((i) => ({ k: i + 1 })), ...(m > 1 ? all.map((i) => ({ without: i })) : [])];
-  const measured = await evaluateVariants(predictor, batches, classes, variants);
+  const measured = await evaluateVariants(predictor, batches, classes, variants, options);
   const known = <T>(from: number, to: number, make: (one: VariantEvaluation, i: number) => T): T[] =>
     measured.slice(from, to).flatMap((one, i) => (one ? [make(one, i)] : []));
   return {

@@ -26,6 +26,8 @@ export interface Evaluation extends Predictions {
 
 export interface EvaluationOptions {
   signal?: AbortSignal | undefined;
+  /** Batches that are done, and all of them. */
+  onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 /**
@@ -36,7 +38,7 @@ export async function evaluate(
   predictor: Predictor,
   batches: BatchSource,
   classes: number,
-  { signal }: EvaluationOptions = {},
+  { signal, onProgress }: EvaluationOptions = {},
 ): Promise<Evaluation> {
   const probabilities: Float32Array[] = [];
   const weights: Float32Array[] = [];
@@ -51,6 +53,7 @@ export async function evaluate(
     if (prediction.scores) scores.push(floats(prediction.scores));
     labels.push(...batch.labels);
     indices.push(...batch.indices);
+    onProgress?.(probabilities.length, batches.stepsPerEpoch);
   });
   const joined = concat(probabilities);
   return {
@@ -81,11 +84,12 @@ export async function evaluateVariants(
   batches: BatchSource,
   classes: number,
   variants: readonly Variant[],
-  { signal }: EvaluationOptions = {},
+  { signal, onProgress }: EvaluationOptions = {},
 ): Promise<(VariantEvaluation | undefined)[]> {
   const tables = variants.map((): Float32Array[] => []);
   const weights = variants.map((): Float32Array[] => []);
   const labels: number[] = [];
+  let done = 0;
   if (!predictor.predictVariants) return variants.map(() => undefined);
   const loop = { work: "evaluation of other choices", signal };
   await forEachPrediction(predictor, batches.epoch(0, 0), loop, (batch) => {
@@ -95,6 +99,8 @@ export async function evaluateVariants(
       if (prediction?.weights) weights[i]?.push(floats(prediction.weights));
     }
     labels.push(...batch.labels);
+    done += 1;
+    onProgress?.(done, batches.stepsPerEpoch);
   });
   return tables.map((parts, i) => {
     if (parts.length === 0) return undefined;

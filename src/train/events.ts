@@ -18,7 +18,15 @@ export type RunEvent =
     }
   | ({ type: "plan" } & RunPlan)
   | ({ type: "prior" } & RankingPrior)
-  | { type: "fit"; fit: string; epochs: number; steps: number; resumedAt: number }
+  | {
+      type: "fit";
+      fit: string;
+      epochs: number;
+      steps: number;
+      resumedAt: number;
+      /** The best weights so far of a fit that goes on. */
+      best?: { epoch: number; accuracy: number; logLoss: number } | undefined;
+    }
   | {
       type: "step";
       fit: string;

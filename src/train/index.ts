@@ -27,6 +27,7 @@ export {
 } from "./data.ts";
 export {
   type Evaluation,
+  type EvaluationOptions,
   evaluate,
   evaluateVariants,
   type Predictions,

@@ -84,6 +84,7 @@ async function train(request: FitRequest, before: WeightsInfo | undefined): Prom
       epochs: options.epochs,
       steps,
       resumedAt: position.epoch * steps + position.step,
+      best: start.resumed && before?.score ? { epoch: before.epoch, ...before.score } : undefined,
     });
     if (before?.finished) request.emit({ type: "note", text: growth(before, position, options) });
     if (options.batchNorm === "recalibrated" && position.epoch === 0 && position.step === 0) {

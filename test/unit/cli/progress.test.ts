@@ -4,7 +4,8 @@ import { test } from "node:test";
 import { countProgress, Pace, waiting } from "../../../src/cli/progress.ts";
 import { Terminal } from "../../../src/cli/terminal.ts";
 import { TrainProgress } from "../../../src/cli/train-progress.ts";
-import type { RunEvent } from "../../../src/train/index.ts";
+import { verdictLines } from "../../../src/cli/verdict.ts";
+import type { EvaluationSummary, RunEvent } from "../../../src/train/index.ts";
 
 function screen(isTTY: boolean) {
   const written: string[] = [];
@@ -66,6 +67,22 @@ test("epochs are numbered, marked when best, with shares by a legend that is sai
     "epoch 3/3  loss 1.500  validation 50.0 % *  shares 25 75 %  1 s",
   ]);
   assert.deepEqual(progress.courses[0]?.best, { epoch: 3, accuracy: 0.5, logLoss: 0.9 });
+});
+
+test("the verdict on a resumed fit knows the best epoch from before", () => {
+  const progress = new TrainProgress(screen(false).terminal);
+  const best = { epoch: 2, accuracy: 0.75, logLoss: 1 };
+  progress.emit({ type: "fit", fit: "hub-pathway", epochs: 4, steps: 2, resumedAt: 6, best });
+  const validation = { accuracy: 0.5, logLoss: 1, macroF1: 0, calibrationError: 0 };
+  progress.emit({ type: "epoch", fit: "hub-pathway", epoch: 4, loss: 1, validation, seconds: 1 });
+  const summary = {
+    accuracy: 0.75,
+    items: 8,
+    accuracyInterval: [0.4, 0.9],
+    classes: [],
+  } as unknown as EvaluationSummary;
+  const [first] = verdictLines({ summary, courses: progress.courses, keep: "best" });
+  assert.match(first ?? "", /by the weights of epoch 2 of 4$/);
 });
 
 test("times are told in the unit that somebody who waits thinks in", () => {
