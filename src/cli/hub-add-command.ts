@@ -148,7 +148,7 @@ function checkedHash(text: string | undefined): string | undefined {
   throw new ConfigError("--sha256 needs 64 hexadecimal digits");
 }
 
-/** What neither the file nor the options say, from the person at the terminal. */
+/** Answers of the person at the terminal to the questions that neither the file nor the options answer. */
 async function ask(input: Partial<ImageInput>): Promise<Partial<ImageInput>> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   const abort = new AbortController();

@@ -17,7 +17,7 @@ export function reader(schema: z.ZodType): (text: string, before: unknown) => un
   };
 }
 
-/** What is written on the command line, as a number where the setting may be one. */
+/** Value from the command line, as a number where the setting may be one. */
 function written(text: string, form: Form): unknown {
   const isNumeric = [form, ...(form.anyOf ?? [])].some(({ type }) => type === "number" || type === "integer");
   return isNumeric && text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : text;

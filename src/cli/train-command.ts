@@ -31,7 +31,7 @@ import { TrainProgress } from "./train-progress.ts";
 import { pathwayChoices, type TrainSettings, trainShape } from "./train-settings.ts";
 import { verdictLines } from "./verdict.ts";
 
-/** What was written on the command line; everything else has its default. */
+/** Flags that were given on the command line; everything else has its default. */
 export type TrainFlags = Partial<TrainSettings> & { resume?: string | true; config?: string };
 
 /** Fixed views of each image with frozen members. */
@@ -207,7 +207,7 @@ async function finish(
   }
 }
 
-/** What to do next, each line as it can be pasted. */
+/** Commands to run next, each line as it can be pasted. */
 function nextCommands(out: string, source: string | undefined, { counts, items, ids }: TaskData): string[] {
   const [first] = items("validation");
   const id = first === undefined ? undefined : ids[first];
@@ -224,7 +224,7 @@ const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false
 /** Choices of the method, of which several have a flag of their own. */
 function choices(settings: Partial<TrainSettings>): Record<string, unknown> {
   const { member, prior, preset, choice = {} } = settings;
-  // What is usual is left out, so that a run with it and one without are the same run.
+  // Defaults are left out, so that a run that names them and one that does not are the same run.
   const named = { member, prior, preset: preset === "default" ? undefined : preset };
   const own = present({ ...named, ...pathwayChoices(settings) });
   const twice = Object.keys(choice).filter((name) => Object.hasOwn(own, name));
@@ -245,7 +245,7 @@ function optionsOf(settings: Partial<TrainSettings>): Partial<RequestedOptions> 
   const own = Object.entries(settings).filter(([name]) => Object.hasOwn(requestedOptionShape, name));
   return present({
     ...Object.fromEntries(own),
-    // What is usual is left out, so that a run with it and one without are the same run.
+    // Defaults are left out, so that a run that names them and one that does not are the same run.
     optimizer: optimizer === "adamw" ? undefined : optimizer,
     keep: keep === "best" ? undefined : keep,
     frozenViews: freezeMembers ? (views ?? defaultViews) : undefined,

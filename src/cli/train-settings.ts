@@ -25,7 +25,7 @@ const aboutData: Setting = {
   help: "folder with a sub-folder for each class, a known data set, or NAME:FOLDER with the files of a published one (data ls)",
 };
 
-/** Which images, and how they are split: settings that `train` and `hub rank` share. */
+/** Images and how they are split: settings that `train` and `hub rank` share. */
 export const dataShape = {
   data: text.optional().register(settings, aboutData),
   imageSize: z.int().min(8).max(4096).optional().register(settings, {
@@ -60,7 +60,7 @@ export const dataShape = {
   }),
 };
 
-/** Where a command computes: settings that say nothing about the result. */
+/** Devices and threads of a command: settings that say nothing about the result. */
 export const machineShape = {
   threads: z.int().min(1).max(mostThreads).optional().register(settings, {
     group: "Run",

@@ -1,4 +1,4 @@
-/** What the methods of cells train with: fits that can be continued, and fine-tuned members that cells have in common. */
+/** Training for the methods of cells: fits that can be continued, and fine-tuned members that cells have in common. */
 import { createHash } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -28,7 +28,7 @@ import {
 import type { ExperimentRequest } from "./experiment.ts";
 import type { Plan, Setting } from "./protocol.ts";
 
-/** What k activated models reach after training, without training again. */
+/** Metrics of k activated models after training, without training again. */
 export interface KFigures {
   k: number;
   validation: Metrics;
@@ -40,10 +40,10 @@ export interface KFigures {
 /** Images that tell how long a prediction takes where members' features are at hand. */
 const timedImages = 16;
 
-/** What a method trains with: fits are kept in the cache while the cell is unfinished, shared ones for other cells too. */
+/** Training of a method: fits are kept in the cache while the cell is unfinished, shared ones for other cells too. */
 export class CellTraining implements Disposable {
   readonly run: RunContext;
-  /** What the method decided, and the prior that it was given. */
+  /** Decisions of the method, and the prior that it was given. */
   readonly decisions: Record<string, unknown>;
   readonly #request: ExperimentRequest;
   readonly #setting: Setting;
@@ -135,7 +135,7 @@ export class CellTraining implements Disposable {
     this.run[Symbol.dispose]();
   }
 
-  /** Of whole predictions, members included. */
+  /** Seconds of a whole prediction, members included. */
   async #secondsPerImage(predictor: Predictor): Promise<number> {
     const few = this.#data.open("validation", Math.min(timedImages, this.#data.counts.validation));
     return (await evaluate(predictor, few, this.#data.classes.length)).secondsPerImage;

@@ -119,7 +119,7 @@ export function lineSection(target: string, lines: readonly Line[]): ReportSecti
   return { title: target, table: { columns, rows } };
 }
 
-/** What the best single member is worth where it was chosen on the images of the table itself. */
+/** Accuracy of the best single member, chosen on one half of the table's images and measured on the other. */
 export function crossFittedRemark({ plans }: TargetCells): string[] {
   const singles = plans.filter(({ plan }) => plan.method.name === "fine-tune" && plan.choices["member"] !== undefined);
   const seeds = singles[0]?.cells.map(({ seed }) => seed) ?? [];

@@ -28,7 +28,7 @@ import { type Plan, type Protocol, protocolOf, Setting, type Target, targetsOf }
 
 export interface Comparison {
   title: string;
-  /** What is asked. */
+  /** Question that the comparison answers. */
   question: string;
   /** Under which protocol, for E epochs of one unit. */
   rules?(epochs: number): string;
@@ -54,7 +54,7 @@ function plansOf({ plans }: Comparison, { manifest }: Hub, { options, epochs }: 
   return options.frozenViews === undefined ? all : all.filter(({ method }) => method !== bestByRanking);
 }
 
-/** Whether a plan is computed for a seed. */
+/** True when a plan is computed for a seed. */
 const takes = (plan: Plan, seed: number) => plan.seeds === undefined || seed < plan.seeds;
 
 /** One group for each seed and target; the plans that all seeds take come before those for which few are enough. */
@@ -79,7 +79,10 @@ async function runPlans(request: ExperimentRequest, setting: Setting, plans: rea
   for (const plan of plans.filter((plan) => isAllowed(request, own, plan))) await methodCell(request, own, plan);
 }
 
-/** Whether a plan suits the hub, which the user's own need not: what does not is left out of the table, and said before anything trains. */
+/**
+ * True when a plan suits the hub, which may be the user's. A plan that does not is left out of the table, and this is
+ * printed before anything trains.
+ */
 function isAllowed(
   { say }: ExperimentRequest,
   { hub, protocol }: Setting,

@@ -1,4 +1,4 @@
-/** What an experiment is: independent groups of cells that can be computed anywhere, and the tables made of them. */
+/** Experiment: independent groups of cells that can be computed anywhere, and the tables made of them. */
 import type { Evaluation, RunEvent } from "../train/index.ts";
 import type { CellStore } from "./cell-store.ts";
 
@@ -30,7 +30,7 @@ export interface CellWatch {
   everyK: boolean;
   /** @param plan name of the plan that a fit belongs to */
   event(plan: string, event: RunEvent): void;
-  /** What a finished model says of the test split. */
+  /** Evaluation of a finished model on the test split. */
   tested(plan: string, evaluation: Evaluation): void;
 }
 
@@ -46,7 +46,7 @@ export interface ReportSection {
   title: string;
   /** Paragraphs before the table. */
   text?: readonly string[];
-  /** What the reader may run next. */
+  /** Command that the reader may run next. */
   command?: string;
   table?: ReportTable;
   /** An SVG element. */

@@ -20,7 +20,7 @@ import { type Provenance, provenance } from "./provenance.ts";
 /** Raised when the training loop, defaults of its options or of targets, or the measurements would give other figures. */
 export const cellVersion = 1;
 
-/** What was measured on one split. */
+/** Measurements on one split. */
 export interface SplitFigures extends Metrics {
   items: number;
   secondsPerImage: number;
@@ -60,11 +60,11 @@ export interface MethodCell {
   /** On validation data, for a method that routes. */
   routing?: RoutingFigures;
   byK?: KFigures[];
-  /** What was chosen on validation data or by ranking. */
+  /** Choices made on validation data or by ranking. */
   decisions: Record<string, unknown>;
 }
 
-/** What was measured on the test split, while the model was at hand: a file of its own, which only a final table opens. */
+/** Measurements on the test split, made with the trained model: a file apart, which only a final table opens. */
 interface TestPart {
   test: SplitFigures;
   /** For each k of the cell. */

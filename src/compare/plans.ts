@@ -41,7 +41,7 @@ export function plan(
   return { name, method: findMethod(method), budget, epochs, choices: {}, ...changes };
 }
 
-/** What the claims are about: five to ten seeds. */
+/** Plans of the main claims: five to ten seeds. */
 export function mainPlans(size: PlanSize): Plan[] {
   const { members, epochs } = size;
   const longer = computeEpochs(size, 1);

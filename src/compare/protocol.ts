@@ -1,4 +1,4 @@
-/** What a comparison holds fixed for all its methods: hub, data, split, options, budgets. */
+/** Protocol of a comparison, the same for all its methods: hub, data, split, options, budgets. */
 import { type Hub, largestInput, openHub } from "../hub/index.ts";
 import { proposeName } from "../io/index.ts";
 import {
@@ -43,13 +43,13 @@ export interface Plan {
   choices: Readonly<Record<string, unknown>>;
   budget: Budget;
   epochs: number;
-  /** How its training differs from the protocol's. */
+  /** Options of its training that differ from the protocol's. */
   options?: Partial<TrainOptions>;
   /** Seeds that are enough for it; all when left out. */
   seeds?: number;
 }
 
-/** Of every target that says nothing else. */
+/** Image options of every target that does not set others. */
 export const images = { imageSize: 48, augment: "standard", batchSize: 48 } as const;
 
 /** None of them was seen in the pre-training of hubs/starter and hubs/same-architecture. */
@@ -100,12 +100,15 @@ export function targetsOf({ data }: ExperimentRequest, own: readonly Target[] = 
   return data === undefined ? own : [targetOf(data)];
 }
 
-/** What of a target decides a cell: its images and how they are measured. */
+/** Parts of a target that decide a cell: its images and how they are measured. */
 export function targetKey({ data, limits, tenCrop }: Target): object {
   return { data: changesFrom(images, data), limits, tenCrop };
 }
 
-/** What of the options decides a cell: those that are not the usual ones. Epochs and seed are apart, and weights are the last. */
+/**
+ * Options that decide a cell: those that are not the defaults. Epochs and seed are apart, and the kept weights are
+ * always the last. Epochs and seed are apart, and weights are the last.
+ */
 export function optionsKey(options: TrainOptions): object {
   const { epochs: _epochs, seed: _seed, checkpointSeconds: _seconds, keep: _keep, ...rest } = options;
   return changesFrom(defaultTrainOptions, rest);

@@ -1,4 +1,4 @@
-/** Where and with what a figure was made. */
+/** Provenance of a figure: code, machine, threads and versions. */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { cpus } from "node:os";
@@ -7,7 +7,7 @@ import { getNumThreads, loadedLibrary } from "../torch/index.ts";
 
 export interface Provenance {
   time: string;
-  /** Of the repository, with a plus where its sources were changed since; null outside of one. */
+  /** Commit of the repository, with a plus where its sources were changed since; null outside of one. */
   commit: string | null;
   machine: string;
   threads: number;
@@ -30,7 +30,7 @@ export function provenance(): Provenance {
 
 let commit: string | null | undefined;
 
-/** Of the code as it was when this process first asked: a commit that is made while it runs is not what it computes with. */
+/** Commit of the code when this process first asked: a later commit is not what it computes with. */
 function commitHash(): string | null {
   commit ??= readCommit();
   return commit;

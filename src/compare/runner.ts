@@ -9,7 +9,7 @@ import type { Experiment, ExperimentReport, ExperimentRequest, ReportSection, Re
 import { targetName } from "./protocol.ts";
 import { provenance } from "./provenance.ts";
 
-/** Which of the groups a process computes: every n-th, from the i-th on. */
+/** Part of the groups that a process computes: every n-th, from the i-th on. */
 export interface Part {
   index: number;
   of: number;
@@ -73,7 +73,7 @@ export function reportText({ title, sections }: ExperimentReport): string {
   return [title, ...parts.filter((part) => part !== "")].join("\n\n");
 }
 
-/** Where an experiment's report went. */
+/** Files of an experiment's report. */
 export interface ReportFiles {
   markdown: string;
   html: string;
@@ -112,7 +112,7 @@ export function saveReport(
   return files;
 }
 
-/** What tells the tables of another hub, other data or members that stay as they are from the experiment's own. */
+/** Suffix of files for another hub, other data or frozen members, so that they are not the experiment's usual ones. */
 function subjectOf({ hub, data, frozen }: ExperimentRequest): string {
   const parts = [hub && basename(resolve(hub)), data && targetName(data), frozen && "frozen"];
   return parts.flatMap((part) => (part ? [`-${part}`] : [])).join("");

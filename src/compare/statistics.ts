@@ -25,7 +25,7 @@ function studentT(degrees: number): number {
   return table[degrees - 1] ?? 1.96 + 2.4 / (degrees - 1);
 }
 
-/** Whether two methods were right on the same items of one seed's split. */
+/** Items of one seed's split, the same for both methods: true where the method's prediction is right. */
 export interface PairedSeed {
   ours: readonly boolean[];
   rival: readonly boolean[];

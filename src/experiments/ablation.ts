@@ -1,4 +1,4 @@
-/** What each part of Hub-Pathway and each of its choices is worth: one of them changed at a time. */
+/** Ablation of Hub-Pathway: each part and each choice is changed alone. */
 import {
   type Comparison,
   comparisonExperiment,

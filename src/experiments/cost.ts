@@ -1,4 +1,6 @@
-/** What accuracy costs: FLOPs, parameters, training, and seconds per image measured side by side; k chosen after training. */
+/**
+ * Cost of accuracy: FLOPs, parameters, training, and seconds per image measured side by side; k chosen after training.
+ */
 
 import {
   type CellGroup,

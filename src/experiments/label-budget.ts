@@ -1,4 +1,4 @@
-/** How the methods compare when labels are few or many: Fashion-MNIST with 10 to 300 labels a class. */
+/** Comparison of the methods with few and many labels: Fashion-MNIST with 10 to 300 labels a class. */
 import { type Comparison, comparisonExperiment, mainPlans, ours, type Target, targets } from "../compare/index.ts";
 
 /** Labels a class, and E for each: more labels need fewer passes, and the whole must fit into hours. */

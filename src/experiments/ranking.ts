@@ -31,7 +31,7 @@ const hubs = ["hubs/starter", "hubs/same-architecture"];
 
 interface RankingCell {
   members: string[];
-  /** Of the members in order, for each score that all of them have. */
+  /** Scores of the members in order, for each score that all of them have. */
   scores: Partial<Record<ScoreKey, number[]>>;
   seconds: Partial<Record<ScoreKey, number>>;
 }
@@ -82,7 +82,7 @@ function groups(request: ExperimentRequest): CellGroup[] {
   }));
 }
 
-/** How one score did in one setting. */
+/** Result of one score in one setting. */
 interface Outcome {
   tau: number;
   /** Accuracy of the best member minus that of the one that the score puts first. */

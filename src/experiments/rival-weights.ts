@@ -1,4 +1,4 @@
-/** Which weight each rival's own loss gets: a few values around the published ones, chosen on validation data. */
+/** Weight of each rival's extra loss: a few values around the published ones, chosen on validation data. */
 import { type Comparison, comparisonExperiment, type Plan, type PlanSize, plan, targets } from "../compare/index.ts";
 
 interface Trial {

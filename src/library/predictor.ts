@@ -33,7 +33,7 @@ export interface ImagePrediction extends ClassProbability {
   pathway: PathwayPart[];
 }
 
-/** What became of one image of many. */
+/** Outcome of one image of many. */
 export type PredictionOutcome<T> = { image: T } & ({ prediction: ImagePrediction } | { error: Error });
 
 /** Images that are decoded and predicted together; memory holds no more. */

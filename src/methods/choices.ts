@@ -23,7 +23,7 @@ export function parseChoices<S extends z.ZodObject>(method: string, schema: S, c
   throw new ConfigError(`the method ${method} cannot have these choices: ${issues.join("; ")}`);
 }
 
-/** What a method's choices are when none is made; a default has to be given to every choice that decides anything. */
+/** Default choices of a method; a default has to be given to every choice that decides anything. */
 export const defaultsOf = (schema: z.ZodObject): Choices => schema.parse({});
 
 /** Choices that did not win (docs/results), and the last commit that has each; with values, these alone are retired. */

@@ -59,7 +59,7 @@ class StudentLearner extends MemberLearner {
 const name = "distillation";
 const choices = z.object({
   temperature: z.number().positive().default(2),
-  /** Of the teachers' loss beside the labels'. */
+  /** Weight of the teachers' loss beside the labels'. */
   weight: weight.default(4),
 });
 

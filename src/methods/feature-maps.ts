@@ -1,4 +1,4 @@
-/** What convolutions inside a network give, seen and changed from outside while it runs. */
+/** Outputs of convolutions inside a network, read and changed from outside while it runs. */
 import { Conv2d, type Module } from "../nn/index.ts";
 import { disposeTree, inferenceMode, keep, ops, scope, type Tensor, zeros } from "../torch/index.ts";
 

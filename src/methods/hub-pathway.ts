@@ -13,12 +13,12 @@ import { type Choices, refuseUnknown } from "./choices.ts";
 import { freshMembers } from "./from-scratch.ts";
 import { PathwayLearner } from "./pathway-learner.ts";
 
-/** How a method differs from Hub-Pathway. */
+/** Differences of a method from Hub-Pathway. */
 interface Variation {
   freshMembers?: boolean;
   takesPrior?: boolean;
   freezesMembers?: boolean;
-  /** What its choices begin with; a run that may name it itself has none here. */
+  /** Preset that its choices begin with; a run that may name it itself has none here. */
   preset?: PresetName;
   /** Choices that a run cannot change. */
   fixed?: readonly (keyof PathwayConfig)[];

@@ -59,7 +59,7 @@ export class Flow extends Module {
   }
 }
 
-/** What is left of the teachers' influence: falls linearly from 1 to 0 at the part `independence` of training. */
+/** Remaining influence of the teachers: falls linearly from 1 to 0 at the part `independence` of training. */
 export function influenceAt(progress: number, independence: number): number {
   return Math.max(0, 1 - progress / independence);
 }

@@ -59,7 +59,7 @@ export class MemberWithHead extends Module {
   }
 }
 
-/** What the member and its head made of a batch. */
+/** Results of the member and its head for a batch. */
 export interface MemberStep {
   batch: TrainBatch;
   /** [n, d]. */
@@ -70,7 +70,7 @@ export interface MemberStep {
   progress: number;
 }
 
-/** What a method adds to the task's loss. */
+/** Loss that a method adds to the task's. */
 export interface Penalty {
   /** A scalar, with its weight. */
   loss: Tensor;
@@ -94,7 +94,7 @@ export class MemberLearner implements Learner {
     this.task = task;
   }
 
-  /** Of the member and its head: layers that only training needs are not counted. */
+  /** Parameters of the member and its head: layers that only training needs are not counted. */
   get parameters(): number {
     return countParameters([...this.member.backbone.parameters(), ...this.module.head.parameters()]);
   }

@@ -224,7 +224,7 @@ export class ZooBatchNorm2d extends ZooLayer {
     ]);
   }
 
-  /** Of gates [B, m], [B, c]; no matrix product, which autocast would round. */
+  /** Mixed parameters [B, c] for gates [B, m]; no matrix product, which autocast would round. */
   #mixed(gates: Tensor, name: "weight" | "bias"): Tensor {
     const table = stack(this.#parts.map((part) => part[name]));
     return gates.unsqueeze(2).mul(table).sum(1);

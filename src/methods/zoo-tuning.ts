@@ -133,7 +133,7 @@ export class ZooLearner implements Learner {
     this.memberNames = members.map((member) => member.name);
   }
 
-  /** What one more image takes: alignment, and in the lite form aggregation, is done once for all images. */
+  /** FLOPs of one more image: alignment, and in the lite form aggregation, is done once for all images. */
   get inferenceFlops(): number {
     this.#inferenceFlops ??= evaluating(this.module, () => {
       this.#passFlops(1);

@@ -6,7 +6,7 @@ import { LayerNorm, Linear, Module } from "../nn/index.ts";
 import { type Generator, ops, type Tensor, zeros } from "../torch/index.ts";
 import type { PathwayConfig } from "./config.ts";
 
-/** What one activated model computed for its rows. */
+/** Results of one activated model for its rows. */
 export interface MemberOutput {
   /** Index of the model in the hub. */
   index: number;

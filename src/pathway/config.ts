@@ -35,7 +35,7 @@ export const pathwayShape = {
   noise: flag(kinds("scheduled", "learned", "none"), "<kind>", "noise on the scores"),
   /** First and last scale of the scheduled noise. */
   noiseRange: z.tuple([weight, weight]).default([1, 0.1]),
-  /** Of KL(mean of softmax(u) over the batch || prior). */
+  /** Weight of KL(mean of softmax(u) over the batch || prior). */
   explorationWeight: flag(weight.default(0.1), "<w>", "weight of the exploration loss at the start"),
   /** Exploration ends with it; "constant" holds it. */
   explorationFade: flag(

@@ -60,7 +60,7 @@ export interface PathwayOutput {
   /** The aggregate's logits, [B, C]. */
   logits: Tensor;
   routing: Routing;
-  /** What each activated model computed; models that no row chose are absent. */
+  /** Results of each activated model; models that no row chose are absent. */
   members: MemberOutput[];
 }
 

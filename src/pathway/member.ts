@@ -1,4 +1,4 @@
-/** What a method needs to know of a hub's members. */
+/** Interface of a hub's members that methods need. */
 import type { Module } from "../nn/index.ts";
 import type { Tensor } from "../torch/index.ts";
 

@@ -1,4 +1,4 @@
-/** What is said of a setting: its schema has type, range and default, and the rest is registered here. */
+/** Registered properties of a setting; its schema has type, range and default. */
 import { z } from "zod";
 
 /** Headings of --help. */
@@ -9,11 +9,11 @@ export interface Setting {
   help: string;
   /** Its flag, where that has another name, as it is written in programs. */
   flag?: string;
-  /** How its value is written, such as `<n>`; none for a switch. */
+  /** Placeholder of its value in --help, such as `<n>`; none for a switch. */
   value?: string;
   /** The value in words, where the schema does not say it. */
   must?: string;
-  /** What --help says of the default, where that is no fixed value. */
+  /** Default in the words of --help, where it is no fixed value. */
   usually?: string;
   /** Reads what is written after the flag, where that is not the value itself; `before` holds earlier ones of a repeated flag. */
   read?: (text: string, before: unknown) => unknown;
@@ -37,7 +37,7 @@ export interface Form {
 export const formOf = (schema: z.ZodType): Form =>
   z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as Form;
 
-/** What a value must be, in words: "a whole number from 1 to 9". */
+/** Allowed values, in words: "a whole number from 1 to 9". */
 export function must(schema: z.ZodType): string {
   return settings.get(schema)?.must ?? inWords(formOf(schema));
 }

@@ -1,4 +1,7 @@
-/** What the published setting needs and this project cannot bring: data sets and pre-trained weights, and how they are added. */
+/**
+ * Needs of the published setting that this project cannot bring: data sets and pre-trained weights, and how they are
+ * added.
+ */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { publishedDatasets } from "../../data/index.ts";
@@ -67,11 +70,11 @@ const weights: readonly Weights[] = [
 export interface Need {
   name: string;
   what: string;
-  /** Where it has to be. */
+  /** Path at which it must be. */
   place: string;
-  /** Where it comes from. */
+  /** Source from which it comes. */
   origin: string;
-  /** What brings it there, or checks it once it is there. */
+  /** Command that brings it there, or checks it once it is there. */
   command: string;
 }
 

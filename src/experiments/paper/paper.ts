@@ -85,7 +85,7 @@ function subject(request: ExperimentRequest): Subject {
     hub: hub.dir,
     target: targetOf(name, folder, quick),
     options: own,
-    // How many epochs the steps take is known with the data.
+    // The number of epochs that the steps take is known with the data.
     epochs: 0,
   }));
   return { folder, hubFolder, missing, hub, protocols };

@@ -27,7 +27,7 @@ import { fingerprint } from "../../train/index.ts";
 import { type LearningCurve, learningCurve } from "./curve.ts";
 import { agentName, algorithmKey, type Protocol } from "./protocol.ts";
 
-/** Where a protocol's runs and hubs lie. */
+/** Folder of a protocol's runs and hubs. */
 export function transferFolder({ cache }: ExperimentRequest, protocol: Protocol): string {
   return join(cache, "rl-transfer", fingerprint(protocol));
 }
@@ -38,7 +38,7 @@ export async function run(request: Omit<AgentRequest, "resume" | "emit" | "envir
   await trainAgent({ ...request, environmentOptions: {}, resume: isAgentRun(request.out), emit: () => {} });
 }
 
-/** What a game's observations look like. */
+/** Form of a game's observations. */
 export async function formOf(game: string): Promise<ObservationForm> {
   const environment = await makeEnvironment(game);
   try {

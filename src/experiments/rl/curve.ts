@@ -1,4 +1,4 @@
-/** What the log of an agent's training says: its learning curve and cost. */
+/** Learning curve and cost of an agent, from the log of its training. */
 import { join } from "node:path";
 import { mean } from "../../compare/index.ts";
 import type { Series } from "../../report/index.ts";

@@ -1,4 +1,4 @@
-/** What PPO and DQN reach alone in stated budgets, beside random play: CartPole and the five MinAtar games. */
+/** Returns of PPO and DQN alone in stated budgets, beside random play: CartPole and the five MinAtar games. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -42,7 +42,7 @@ interface Task {
   copies: number;
   /** Episodes that are played after training. */
   episodes: number;
-  /** What counts as solved: a mean return, or a multiple of random play. */
+  /** Return that counts as solved: a mean return, or a multiple of random play. */
   goal: { value: number } | { timesRandom: number };
 }
 
@@ -66,7 +66,7 @@ function tasksOf(quick: boolean): Task[] {
   return all.slice(0, 4).map((task) => ({ ...task, steps: task.algorithm === "ppo" ? 4096 : 1500, episodes: 10 }));
 }
 
-/** What is trained, and how. */
+/** Algorithm and network of a training. */
 type Training = { plan: AlgorithmPlan; network: ReturnType<typeof usualNetwork> };
 
 async function trainingOf({ environment: id, algorithm }: Task): Promise<Training> {

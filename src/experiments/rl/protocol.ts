@@ -1,4 +1,4 @@
-/** What the transfer between games compares, and in which budgets. */
+/** Protocol of the transfer between games: methods and budgets. */
 import { changesFrom } from "../../compare/index.ts";
 import { type AlgorithmPlan, defaultDqnOptions, defaultPpoOptions, type NetworkPlan } from "../../rl/index.ts";
 
@@ -39,7 +39,7 @@ export function transferProtocol(quick: boolean): Protocol {
   return { ...usual, targets: usual.targets.slice(0, 1), sourceSteps, targetSteps, distilSteps };
 }
 
-/** What of an algorithm decides a cell: the options that are not the usual ones. */
+/** Parts of an algorithm that decide a cell: the options that are not the defaults. */
 export function algorithmKey({ name, options }: AlgorithmPlan): object {
   return { name, ...changesFrom(name === "ppo" ? defaultPpoOptions : defaultDqnOptions, options) };
 }

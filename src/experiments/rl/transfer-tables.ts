@@ -10,7 +10,7 @@ import type { TransferCell } from "./transfer-cell.ts";
 /** One method over games and seeds. */
 export interface TransferLine {
   method: string;
-  /** Of each game, over seeds, in the game's own points; undefined where nothing is finished. */
+  /** Final return of each game, over seeds, in the game's points; undefined where nothing is finished. */
   finals: (Interval | undefined)[];
   /** Over games and seeds, in units of the mean of learning from scratch. */
   final: Interval;

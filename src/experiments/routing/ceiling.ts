@@ -1,7 +1,7 @@
 /**
- * How much any router could win: from predictions of fine-tuned members on rows that none of them trained on. A linear router on
- * pre-trained features is given what no generator ever gets, the members' true losses on held-out rows, by cross-fitting.
- * n rows, d features, C classes, m members.
+ * Upper bound of routing, from predictions of fine-tuned members on rows that none of them trained on. A linear router
+ * on pre-trained features learns from the members' true losses on held-out rows, by cross-fitting; no generator ever
+ * gets these. n rows, d features, C classes, m members.
  */
 
 import { combinations, meanProbabilities, oracleRouting } from "../../methods/index.ts";
@@ -12,7 +12,7 @@ import { computeMetrics, rightItems } from "../../train/index.ts";
 export const views = ["all members", "first stages"] as const;
 export type View = (typeof views)[number];
 
-/** What is known of the held-out rows. */
+/** Data of the held-out rows. */
 export interface HeldOut {
   /** Probabilities [n, C] of each member. */
   tables: readonly Float32Array[];
@@ -20,7 +20,7 @@ export interface HeldOut {
   classes: number;
   /** The part of the data that each row comes from, such as the data set of a mix; all zero for one part. */
   parts: readonly number[];
-  /** What routers may look at, [n, d] each. */
+  /** Inputs of the routers, [n, d] each. */
   views: Readonly<Record<View, Tensor>>;
 }
 

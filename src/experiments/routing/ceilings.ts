@@ -1,4 +1,4 @@
-/** What routers could win: members of a hub, fine-tuned or frozen, on validation rows that none of them trained on. */
+/** Upper bounds of routing: members of a hub, fine-tuned or frozen, on validation rows that none of them trained on. */
 
 import {
   type CellGroup,
@@ -100,7 +100,7 @@ async function ceilingCell(request: ExperimentRequest, setting: Setting, kind: K
   });
 }
 
-/** What trained members say of validation rows, and the features that their pre-trained selves have of them. */
+/** Predictions of trained members for validation rows, and the features of the pre-trained members. */
 async function heldOut(request: ExperimentRequest, setting: Setting, kind: Kind): Promise<HeldOut> {
   const data = await setting.data();
   const limit = request.quick ? setting.protocol.target.limits?.validation : rowLimit;
@@ -170,7 +170,10 @@ async function frozenAnswers({ setting, data, rows }: Asked): Promise<Answers> {
   }
 }
 
-/** What routers may look at, float64: features of all members side by side, and the mean first stages of the first that has them. */
+/**
+ * Inputs of the routers, float64: features of all members side by side, and the mean first stages of the first that has
+ * them.
+ */
 async function pretrainedViews(setting: Setting, rows: () => BatchSource): Promise<Record<View, Tensor>> {
   const members = loadMembers(setting.hub);
   const parts: Tensor[] = [];

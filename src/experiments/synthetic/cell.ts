@@ -20,7 +20,7 @@ export interface Setting {
   steps: number;
   generatorFactor: number;
   randomRoutes?: boolean;
-  /** Whether a generator is trained on the best members too, for comparison. */
+  /** True when a generator is trained on the best members too, for comparison. */
   told: boolean;
   /** Images to measure on. */
   testImages: number;

@@ -1,4 +1,4 @@
-/** How a cell's figures are named, taken and written. */
+/** Names, values and formats of a cell's figures. */
 
 import { meanInterval } from "../../compare/index.ts";
 import { percent } from "../../report/index.ts";
@@ -8,7 +8,7 @@ import { bestAccuracy } from "./world.ts";
 
 interface Figure {
   title: string;
-  /** Of one cell; undefined where it has none. */
+  /** Value for one cell; undefined where it has none. */
   value(cell: RouterCell): number | undefined;
   show(value: number): string;
 }
@@ -42,7 +42,10 @@ export const figures: Record<FigureName, Figure> = {
   collapsed: { title: "collapsed", value: (cell) => (cell.topShare > collapseShare ? 1 : 0), show: percent },
 };
 
-/** What is missing to the best routes and heads; unknown where more is activated than a domain has good members. */
+/**
+ * Distance to the accuracy of the best routes and heads; undefined where more members are activated than a domain has
+ * good ones.
+ */
 function belowCeiling({ setting: { world, config }, accuracy }: RouterCell): number | undefined {
   return config.k === world.good ? bestAccuracy(world) - accuracy : undefined;
 }

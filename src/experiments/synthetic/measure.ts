@@ -1,4 +1,4 @@
-/** What routes are worth on fresh images. N images, m members, C classes, k activated members. */
+/** Measurements of routes on fresh images. N images, m members, C classes, k activated members. */
 import { combinations, type PathwayLearner } from "../../methods/index.ts";
 import type { PathwayGenerator } from "../../pathway/index.ts";
 import { randomRoutes, topRoutes } from "../../pathway/index.ts";
@@ -27,14 +27,17 @@ export interface Lines {
 
 export interface Figures extends Quality {
   lines: Lines;
-  /** Of the members that were activated, the part that is among the best of the image's domain. */
+  /** Share of the activated members that are among the best of the image's domain. */
   agreement: number;
   toldAgreement?: number;
-  /** Of routes and domains, nats. */
+  /** Mutual information of routes and domains, nats. */
   mutualInformation: number;
-  /** Of routes and classes, nats: where it is large, the generator tells the class instead of who can. */
+  /**
+   * Mutual information of routes and classes, nats: where it is large, the generator picks by the class instead of by
+   * the members' skill.
+   */
   classInformation: number;
-  /** Of the members' shares of activations, nats. */
+  /** Entropy of the members' shares of activations, nats. */
   loadEntropy: number;
   /** Share of activations of the k busiest members. */
   topShare: number;
@@ -57,7 +60,7 @@ export interface Subject {
   choice: Sample;
   /** [domains][k]; measured on `choice` where nothing is known. */
   best: readonly (readonly number[])[];
-  /** How many of them an image needs: the rest are no better than others. */
+  /** Number of them that an image needs: the rest are no better than others. */
   needed: number;
   seed: number;
   told: PathwayGenerator | undefined;
@@ -105,7 +108,7 @@ function figures({ world, learner, test, choice, best, needed, seed, told }: Sub
   };
 }
 
-/** What given routes [N][k] reach with equal weights. */
+/** Accuracy and loss with the given routes [N][k] and equal weights. */
 export function along(learner: PathwayLearner, sample: Sample, routes: readonly (readonly number[])[]): Quality {
   return quality(probabilitiesAlong(learner, sample, routes), sample);
 }

@@ -4,7 +4,7 @@ import { defaultTrainOptions, fingerprint } from "../../train/index.ts";
 import type { Setting } from "./cell.ts";
 import { blindView, imageSide, type World } from "./world.ts";
 
-/** What a column shows: figures of a cell (figures.ts). */
+/** Figure that a column shows (figures.ts). */
 export type FigureName =
   | "accuracy"
   | "oracle"
@@ -225,7 +225,7 @@ const choices: readonly (readonly [string, Partial<PathwayConfig>])[] = [
   ["exploration constant, weight 0.3", { explorationFade: "constant", explorationWeight: 0.3 }],
 ];
 
-/** What is tried with members that learn too, whose training takes longer. */
+/** Variants that are tried with members that learn too, whose training takes longer. */
 const forLearning = [
   "default",
   "no exploration loss",

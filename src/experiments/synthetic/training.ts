@@ -43,7 +43,7 @@ export class SampleBatches implements BatchSource {
 
 export interface Schedule {
   steps: number;
-  /** Whether members stay as they are. */
+  /** True when members are frozen. */
   frozen: boolean;
   /** Factor of the learning rate for the generator. */
   generatorFactor: number;
