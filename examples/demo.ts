@@ -54,7 +54,7 @@ const points = 6;
 /** Lines of mixed-hub that the demo leaves out. */
 const left = ["greedy ensemble", "distillation"];
 
-/** What is kept of the runs for the report. */
+/** Events and evaluations of the runs that the report needs. */
 interface Seen {
   epochs: RunEvent[];
   tests: Map<string, Evaluation>;
@@ -73,7 +73,7 @@ function shareOfSecond(plans: readonly Plan[]): Plan[] {
   return [...members.slice(-membersOfSecond), ...plans.filter(({ method }) => method.name === "hub-pathway")];
 }
 
-/** What the second process says of a plan. */
+/** Messages of the second process about a plan. */
 type Message =
   | { plan: string; event: RunEvent }
   | { plan: string; tested: Evaluation }
@@ -142,7 +142,7 @@ async function train(hub: Hub, setting: Setting, seen: Seen): Promise<Line[]> {
   const [own, shared] = [plans.filter((plan) => !elsewhere.includes(plan)), elsewhere.slice(0, membersOfSecond)];
   const alone = own.filter(({ budget }) => budget === "equal epochs");
   for (const plan of alone) await methodCell(request, setting, plan);
-  // What compares or joins members reads their fine-tuning, also that of the second process.
+  // Plans that compare or join members read their fine-tuning, also that of the second process.
   for (const plan of shared) await second.finished(plan.name);
   for (const plan of own) if (!alone.includes(plan)) await methodCell(request, setting, plan);
   for (const plan of elsewhere) await second.finished(plan.name);

@@ -17,7 +17,7 @@ if (!images || !model) throw new Error("npx tsx examples/onnx-model.ts ./photos 
 const name = basename(model, ".onnx");
 
 if (!existsSync(hub)) {
-  // What the file cannot say is how its images are prepared: side in pixels, and normalisation of values in [0, 1].
+  // Preparation of the images, which the file cannot say: side in pixels, and normalisation of values in [0, 1].
   const input = { size: 32, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
   const { entry, notes } = await addMember({ hub, name, source: model, wishes: { input, licence: "unknown" } });
   console.log(`${name}: ${entry.featureWidth} features of each image`);

@@ -9,8 +9,8 @@ namespace {
 // Tensors smaller than this are not reported to the garbage collector: the report costs more than they weigh.
 constexpr size_t kReportedBytes = 1 << 14;
 
-// Of another device's memory the collector hears a small part: it collects at every few dozen MB, which is nothing on a
-// GPU, and took a third of a training step there.
+// The collector hears of a small part of another device's memory. It collects at every few dozen MB, which is nothing
+// on a GPU, and took a third of a training step there.
 constexpr int64_t kDeviceShare = 64;
 
 void report(node_api_basic_env env, const Handle& handle, int64_t sign) {

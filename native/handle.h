@@ -48,7 +48,7 @@ Addon* instance(napi_env env);
 napi_value wrapTensor(napi_env env, const at::Tensor& tensor);
 napi_value wrapGenerator(napi_env env, const at::Generator& generator);
 napi_value wrapObject(napi_env env, Kind kind, std::shared_ptr<void> object);
-// What was made by this addon, live or not; throws for anything else.
+// Handle of an object made by this addon, live or not; throws for anything else.
 Handle* handleOf(napi_env env, napi_value value);
 Handle* unwrap(napi_env env, napi_value value, Kind kind);
 at::Tensor& unwrapTensor(napi_env env, napi_value value);

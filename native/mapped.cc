@@ -29,7 +29,7 @@ size_t registered = 0;
 // Pages that were found missing in this process.
 std::atomic<uint64_t> faults{0};
 std::atomic<int64_t> lastFault{-1};
-// What the exported function that runs on this thread was given, and how many pages were missing when it began.
+// Arguments of the exported function that runs on this thread, and the number of missing pages when it began.
 thread_local std::vector<uintptr_t> given;
 thread_local uint64_t faultsBefore = 0;
 struct sigaction previous;

@@ -1,4 +1,4 @@
-// What libtorch itself writes on standard error: nothing about the processor, and of each warning one line of ours.
+// Filter of libtorch's messages on standard error: nothing about the processor, and one line of ours for each warning.
 #include <ATen/Context.h>
 #include <c10/util/Exception.h>
 #include <c10/util/Logging.h>

@@ -26,7 +26,7 @@ function milliseconds(duration) {
   return duration < 1000 ? `${Math.round(duration)} ms` : `${(duration / 1000).toFixed(1)} s`;
 }
 
-/** What went wrong, without the frames of the test runner itself. */
+/** Description of an error, without the frames of the test runner itself. */
 function explain(error) {
   if (error?.exitCode !== undefined || error?.signal) {
     const ending = error.signal ? `was ended by ${error.signal}` : `ended with exit code ${error.exitCode}`;

@@ -1,4 +1,4 @@
-/** Where libtorch is: the folder LIBTORCH, an installed Python torch, or our own copy, which is fetched. */
+/** Search for libtorch: the folder LIBTORCH, an installed Python torch, or a copy that is fetched. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { fetchLibtorch } from "./download.mjs";
@@ -38,7 +38,7 @@ export function headersVersion(folder) {
 
 const libraries = ["torch_cpu", "c10"].map((name) => `lib/${sharedLibrary(name)}`);
 
-/** What a folder lacks to be a libtorch; undefined when it is one. */
+/** Files that a folder lacks to be a libtorch; undefined when it is complete. */
 export function whatIsMissing(folder) {
   const needed = [...libraries, "include/ATen/ATen.h", "include/torch/csrc/api/include"];
   const missing = needed.filter((path) => !existsSync(join(folder, path)));
@@ -94,7 +94,7 @@ async function fromPython() {
 const companions =
   /lib(cuda|cudart|cublas|cudnn|cufft|cupti|cusparse|cusolver|curand|nccl|nvrtc|nvToolsExt|nvshmem|cufile)/i;
 
-/** What keeps libtorch_cpu from loading, as far as the dynamic linker can say; undefined when nothing does. */
+/** Libraries that keep libtorch_cpu from loading, as far as the dynamic linker can say; undefined when none do. */
 async function whyItCannotLoad(libtorch) {
   const { code, stdout } = await run("ldd", [join(libtorch.path, libraries[0])]);
   if (code !== 0) return undefined;
@@ -128,7 +128,7 @@ function fromLastTime(root) {
   return headersVersion(last.path) === last.version ? last : undefined;
 }
 
-/** Where a fetched libtorch lies. */
+/** Folder of a fetched libtorch. */
 export function localFolder(root) {
   return join(root, ".libtorch", "torch");
 }
@@ -202,7 +202,7 @@ export async function findLibtorch(root, accept, { again, packages }) {
       return await use(libtorch);
     } catch (error) {
       if (!(error instanceof SetupFailure) || error.final) throw error;
-      // What would be fetched is already there, and fails.
+      // The version that would be fetched is already there, and fails.
       if (libtorch.source === "download" && isTested(libtorch.version) && !libtorch.cuda) throw error;
       rejected.push(`torch ${libtorch.version} (${error.message})`);
     }

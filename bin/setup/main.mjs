@@ -124,7 +124,7 @@ async function setUpAlone(root, options) {
     if (options.force || options.prebuilt !== undefined || !nothingToDo(root)) await setUp(root, options);
   } finally {
     for (const [name, handler] of Object.entries(signals)) process.off(name, handler);
-    // What was begun at the same time as the step that failed.
+    // Other steps may still run beside the one that failed.
     stopping.abort();
     release();
   }

@@ -1,4 +1,4 @@
-/** What differs between machines: names of libraries, where libtorch's own archives are, what has been tried. */
+/** Differences between machines: names of libraries, addresses of libtorch's archives, tested systems. */
 import { SetupFailure } from "./failure.mjs";
 
 /** The version that is tested, and that is fetched. */

@@ -11,7 +11,10 @@ import { sourcesHash } from "./stamp.mjs";
 export const packageName = `@hub-pathway/${platform}`;
 export const prebuiltAddon = "hub_pathway.node";
 
-/** What an addon made here and now is bound to, beside libtorch. The experimental Node-API differs between versions. */
+/**
+ * Properties that an addon built on this machine is bound to, beside libtorch. The experimental Node-API differs
+ * between versions.
+ */
 export function binding(root) {
   return { sources: sourcesHash(root), modules: process.versions.modules, platform };
 }

@@ -53,7 +53,7 @@ export function withoutNpmSettings(env = process.env) {
 /** A setting for a cache below `folder`, for a program that keeps its own at home, where nothing can be written. */
 export function privateCache(variable, folder) {
   try {
-    // What a user may do is not always what a file system does: only trying tells.
+    // Permissions do not always show whether a file system can be written: only trying does.
     if (!process.env[variable]) rmdirSync(mkdtempSync(join(homedir(), ".hub-pathway-")));
     return {};
   } catch {

@@ -1,4 +1,4 @@
-/** What the last set-up was made from, so that the next one knows at once whether anything is left to do. */
+/** Record of the inputs of the last set-up, so that the next one knows at once if anything is left to do. */
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -52,7 +52,7 @@ export function lastLibtorch(root) {
   }
 }
 
-/** Whether the addon is the one that these sources, this Node and this libtorch make. */
+/** True when the addon is the one that these sources, this Node and this libtorch make. */
 export function addonIsCurrent(root) {
   if (!existsSync(join(root, addonFile))) return false;
   try {

@@ -34,7 +34,7 @@ async function entriesOf(root, path) {
   return entries.filter(({ name }) => !name.endsWith("/"));
 }
 
-/** Where a file's bytes begin: behind a header with a name and further fields of its own. */
+/** Offset of a file's first byte: behind a header with a name and further fields. */
 function startOf(fd, entry) {
   const header = Buffer.alloc(30);
   readSync(fd, header, 0, header.length, entry.header);

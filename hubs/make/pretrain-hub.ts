@@ -40,7 +40,7 @@ const hubs = fileURLToPath(new URL("..", import.meta.url));
 const hubFolder = join(hubs, flags.hub);
 const recipes = hubRecipes[flags.hub] ?? [];
 
-/** What is remembered of a finished member. */
+/** Record of a finished member. */
 interface MemberRecord {
   name: string;
   featureWidth: number;

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** What .gitignore names, for a copy of the repository without git. */
+/** Names in .gitignore, for a copy of the repository without git. */
 const ignored = new Set([
   ".git",
   "node_modules",

@@ -1,4 +1,4 @@
-/** What stands between the markers of README and docs/results: text with figures from the result pages. */
+/** Text between the markers of README and docs/results, with figures from the result pages. */
 import { differenceChart } from "./chart.mjs";
 import { interval, markdownTable } from "./tables.mjs";
 

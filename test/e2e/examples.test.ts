@@ -28,7 +28,7 @@ function start(name: string, ...args: string[]): ChildProcess {
   return spawn(process.execPath, command, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
 }
 
-/** What an example says; it must end well. */
+/** Output of an example, which must exit with code 0. */
 async function run(name: string, ...args: string[]): Promise<string> {
   const child = start(name, ...args);
   let said = "";

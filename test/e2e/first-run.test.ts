@@ -35,7 +35,7 @@ test("train FOLDER in any folder says what it will do, what each epoch brings, a
     /^epoch 1\/2 {2}loss \d\.\d{3} {2}validation \d+\.\d % \* {2}shares (\d+ ){6}% {2}\d+ s/,
     /^epoch 2\/2 /,
   ];
-  // What a slow machine adds.
+  // Lines of time, decoding and steps only appear on a slow machine.
   const told = lines.filter((line) => !/^(time|decoding) |^epoch \d+\/\d+ step /.test(line));
   for (const [i, pattern] of expected.entries()) assert.match(told[i] ?? "", pattern);
   assert.equal(told.length, expected.length, ended.stderr);

@@ -1,4 +1,4 @@
-/** What must work before set-up never loads the native part, and finds the package's files from any folder. */
+/** Commands that must work before set-up never load the native part, and find the package's files from any folder. */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";

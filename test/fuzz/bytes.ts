@@ -1,7 +1,7 @@
 /** Changes to a file that know nothing about it. */
 import type { Random } from "./random.ts";
 
-/** Where conversions and comparisons of integers go wrong. */
+/** Integers at which conversions and comparisons go wrong. */
 export const interesting: readonly bigint[] = [
   ...[0n, 1n, 2n, 3n, 4n, 7n, 8n, 15n, 16n, 31n, 32n, 63n, 64n, 65n, 100n, 127n, 128n, 255n, 256n, 1000n, 4096n],
   ...[15n, 16n, 24n, 30n, 31n, 32n, 40n, 52n, 53n, 62n, 63n, 64n].flatMap((bits) => [2n ** bits - 1n, 2n ** bits]),

@@ -1,4 +1,4 @@
-/** What the fuzzer knows about a format. */
+/** Description of a format for the fuzzer. */
 import type { Random } from "./random.ts";
 
 /** Files by name in one folder; the first is the one that is opened. */

@@ -18,7 +18,7 @@ function openFiles(): number {
   return existsSync("/proc/self/fd") ? readdirSync("/proc/self/fd").length : 0;
 }
 
-/** What is wrong about how the reader took this file; for nothing, whether it accepted it. */
+/** Verdict on a reader that misbehaved with this file; otherwise true when it accepted the file. */
 export async function judge(format: Format, path: string): Promise<Verdict | boolean> {
   const before = { handles: memory().handles, files: openFiles(), rss: process.memoryUsage.rss() };
   const outcome = await outcomeOf(format, path);

@@ -1,4 +1,4 @@
-/** How the fuzzer's process tells its parent where it is. */
+/** Progress of the fuzzer's process, as its parent reads it. */
 import type { Verdict } from "./judge.ts";
 
 /** A message to the parent. */

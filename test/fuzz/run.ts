@@ -27,9 +27,9 @@ export interface FuzzOptions {
 
 export interface Finding extends Verdict {
   case: number;
-  /** Where the files are that reproduce it. */
+  /** Folder of the files that reproduce it. */
   folder: string;
-  /** How many cases ended alike. */
+  /** Number of cases with the same ending. */
   times: number;
 }
 
@@ -143,7 +143,7 @@ async function watch(
   return { at, fatal: killedFor ?? { kind: "crash", what: ending } };
 }
 
-/** What makes two findings alike: the kind, with the first own frame or the first words without names and numbers. */
+/** Signature of a finding: the kind, with the first own frame or the first words without names and numbers. */
 function signatureOf({ kind, what }: Verdict): string {
   const frame = /\n\s+at .*?\(?([^\s(]*\/src\/[^\s)]*)/.exec(what)?.[1];
   const words = what.replaceAll(/"(?:[^"\\]|\\.)*"|\S*\/\S*|\d+/g, "#").slice(0, 50);
@@ -208,7 +208,7 @@ async function save(findings: readonly Finding[], { format: name, seed }: FuzzOp
   }
 }
 
-/** What is wrong about how the reader takes one file, such as a finding's; undefined for nothing. */
+/** Verdict on a reader that misbehaves with one file, such as a finding's; undefined when it behaves. */
 export async function replay(
   format: string,
   path: string,

@@ -1,4 +1,6 @@
-/** What this program itself writes and reads again: run folders, states of fits, decoded images in the cache. */
+/**
+ * Formats that this program itself writes and reads again: run folders, states of fits, decoded images in the cache.
+ */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";

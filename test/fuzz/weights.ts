@@ -38,7 +38,7 @@ export function mutateHeader(random: Random, bytes: Buffer): Buffer {
   return random.chance(0.05) ? safetensors(header, data, random.pick(interesting)) : safetensors(header, data);
 }
 
-/** Whether a reader accepts a file; it may refuse it only as users see it. */
+/** True when a reader accepts a file; it may refuse it only with an error for users. */
 async function accepts(read: () => void | Promise<void>): Promise<boolean> {
   try {
     await read();

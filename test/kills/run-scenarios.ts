@@ -23,7 +23,7 @@ const train = (folder: string): string[] => [
   ...["--batch-size", "12", "--epochs", "2", "--k", "2", "--out", join(folder, "run"), ...one],
 ];
 
-/** What safetensors files hold, by their paths, without headers, which may name times and places. */
+/** Content of safetensors files, by their paths, without headers, which may name times and places. */
 function weightsIn(folder: string): Map<string, string> {
   const files = (readdirSync(folder, { recursive: true }) as string[]).filter((name) => name.endsWith(".safetensors"));
   return new Map(
@@ -65,7 +65,7 @@ interface Cell {
   validation?: { accuracy: number; logLoss: number };
 }
 
-/** What the cells of an experiment measured, whose names and times are another run's. */
+/** Validation figures of an experiment's cells, sorted: names and times differ between runs. */
 function measuredIn(folder: string): string[] {
   const files = (readdirSync(folder, { recursive: true }) as string[]).filter((name) => /cells\/.*\.jsonl$/.test(name));
   return files

@@ -1,4 +1,4 @@
-/** What is killed, and how its remains are judged. */
+/** Scenarios of kills: the command that is killed, and a check of the files that it leaves. */
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, type Ended, killAt, type Point, pointsOf, run } from "./points.ts";

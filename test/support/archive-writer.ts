@@ -5,7 +5,7 @@ export interface ZipPart {
   name: string;
   content: Buffer;
   deflate?: boolean;
-  /** What the headers say instead of the truth. */
+  /** False values in the headers. */
   lies?: Partial<Record<"method" | "flags" | "crc" | "size" | "compressedSize" | "offset" | "localMethod", number>> & {
     localName?: string;
     /** Sizes and offset stand in the zip64 field of the directory. */

@@ -44,7 +44,7 @@ export function documentedBlocks(): DocumentedBlock[] {
 export interface Runnable {
   args: string[];
   code: number;
-  /** What it says, where that matters. */
+  /** Pattern of its output, where that matters. */
   says?: RegExp;
 }
 
@@ -87,7 +87,7 @@ function writeWeights(path: string, prefix: string, more: (state: State) => [str
   });
 }
 
-/** What the pages take for granted: a folder of images, pictures without labels, a hub, and files of models. */
+/** Files that the pages take for granted: a folder of images, pictures without labels, a hub, and files of models. */
 export async function writeDocumentedFiles(folder: string): Promise<void> {
   renameSync(await writeShapeImages(folder, 12), join(folder, "photos"));
   mkdirSync(join(folder, "unsorted"));

@@ -10,7 +10,7 @@ import {
 import type { AddressInfo } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 
-/** How a path is served; one number or status after the other for the requests that come. */
+/** Responses for a path; one number or status after the other for the requests that come. */
 export interface Served {
   body?: Uint8Array | string;
   /** In quotes as HTTP has it; none by default. */
@@ -74,7 +74,7 @@ export class FileServer {
     return served;
   }
 
-  /** What was asked for at a path. */
+  /** Requests for a path. */
   requests(path: string): Asked[] {
     return this.asked.filter((asked) => asked.path === path);
   }
@@ -157,7 +157,7 @@ export const gitHash = (bytes: Uint8Array | string): string =>
 
 export interface ServedRepository {
   commit: string;
-  /** How each file is served; change it to serve it badly. */
+  /** Responses for each file; change them to serve it badly. */
   files: Map<string, Served>;
   tree: Served;
   revision: Served;

@@ -13,7 +13,7 @@ export interface MemberFiles {
   /** Side of the inputs, pixels. */
   size: number;
   tensors: ReadonlyMap<string, Tensor>;
-  /** What else the manifest says of it. */
+  /** Further fields of its entry in the manifest. */
   more?: Record<string, unknown>;
 }
 

@@ -31,7 +31,7 @@ function chain(): void {
   }
 }
 
-/** What a CommonJS file of a package exports. */
+/** Exports of a CommonJS file of a package. */
 export function packageCode(path: string): Record<string, unknown> {
   chain();
   const own = createRequire(path);

@@ -20,7 +20,7 @@ export interface Case {
   initializers?: readonly TensorProto[];
   side?: number;
   opset?: number;
-  /** Whether the file may fix its batch to one image and still be given two (default true). */
+  /** True when the file may fix its batch to one image and still be given two (default true). */
   fixed?: boolean;
   tolerance?: number;
 }

@@ -1,9 +1,9 @@
-/** What a hostile file may do at most: be refused with a message, soon, with nothing left behind. */
+/** Limits of a hostile file: it is refused with a message, soon, with nothing left behind. */
 import assert from "node:assert/strict";
 import { existsSync, readdirSync } from "node:fs";
 import { memory, UserError } from "../../src/torch/index.ts";
 
-/** Of the processor: a busy machine takes longer by the clock. */
+/** Seconds of processor time: a busy machine takes longer by the clock. */
 const maximumSeconds = 10;
 const maximumGrowth = 600 * 2 ** 20;
 

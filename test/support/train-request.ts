@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { findMethod } from "../../src/methods/index.ts";
 import { defaultTrainOptions, type TrainRequest } from "../../src/train/index.ts";
 
-/** Where a test's hub, images and runs lie. */
+/** Folders of a test's hub, images and runs. */
 export interface TestPlace {
   folder: string;
   hub: string;

@@ -34,7 +34,7 @@ import type { Method, MethodContext, RunEvent, trainRun } from "hub-pathway/trai
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 type Holds<Case extends true> = Case;
 
-/** What calls return. */
+/** Types that calls return. */
 export type Results = [
   Holds<Same<Awaited<ReturnType<typeof train>>, TrainedRun>>,
   Holds<Same<Awaited<ReturnType<typeof Predictor.open>>, Predictor>>,
@@ -59,7 +59,7 @@ export type Results = [
   Holds<Same<PathwayConfig["k"], number>>,
 ];
 
-/** What extends or serves as what. */
+/** Types that extend others or may stand for them. */
 export type Relations = [
   Holds<HubMember extends PathwayMember ? true : false>,
   Holds<HubPathway extends Module ? true : false>,

@@ -21,7 +21,7 @@ export interface Views {
 
 export interface Objective {
   readonly head: Module;
-  /** Whether a second view is needed. */
+  /** True when a second view is needed. */
   readonly paired: boolean;
   loss(backbone: Backbone, views: Views): Tensor;
   /** Right answers of a batch, between 0 and B; [what is counted in words] is `measure`. */
@@ -65,7 +65,7 @@ class Classification implements Objective {
   }
 }
 
-/** Which of four quarter turns was applied (Gidaris et al. 2018). */
+/** Prediction of the quarter turn, one of four, that was applied (Gidaris et al. 2018). */
 class Rotation implements Objective {
   readonly head: Linear;
   readonly paired = false;

@@ -1,4 +1,7 @@
-/** What each member of the repository's hubs is and what it learns from. Targets (emoji, Fashion-MNIST, desktop icons; for the specialists Greek letters) never appear. */
+/**
+ * Recipes of the members of the repository's hubs: network and source data. Targets (emoji, Fashion-MNIST, desktop
+ * icons; for the specialists Greek letters) never appear.
+ */
 import type { ObjectiveName } from "./objectives.ts";
 
 export interface Recipe {
@@ -8,7 +11,7 @@ export interface Recipe {
   objective: ObjectiveName;
   /** Data sets learned from together; labels of several become one list of classes. */
   data: readonly string[];
-  /** What hub.json says of it. */
+  /** Paradigm in hub.json. */
   paradigm: string;
   epochs: number;
   batchSize: number;

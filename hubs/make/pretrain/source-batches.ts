@@ -93,7 +93,7 @@ export class SourceBatches {
     return new SourceBatches(parts);
   }
 
-  /** What an epoch passes, in order: classes capped, so that no folder drowns the rest. */
+  /** Entries of an epoch, in order: classes are capped, so that no folder drowns the rest. */
   epochEntries(epoch: number, labelledOnly: boolean): Entry[] {
     const order = shuffled(this.#train, keyedRandom(this.#seed, epoch, 1));
     return capped(order, labelledOnly);

@@ -1,4 +1,4 @@
-/** What is written while something takes its time: on a terminal one line that changes, in a log file few whole ones. */
+/** Progress of slow work: on a terminal one line that changes, in a log file few whole ones. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { countProgress, Pace, waiting } from "../../../src/cli/progress.ts";

@@ -9,7 +9,7 @@ import { mostThreads } from "../../../src/torch/environment.ts";
 import { ConfigError } from "../../../src/torch/errors.ts";
 import { must } from "../../../src/torch/setting.ts";
 
-/** What the program writes and returns, in this process. */
+/** Output and exit code of the program, in this process. */
 async function said(...args: string[]): Promise<{ code: number; out: string; err: string }> {
   const { log } = console;
   const { write } = process.stderr;

@@ -18,7 +18,7 @@ async function folderOf(counts: Record<string, number>): Promise<string> {
   return root;
 }
 
-/** What training says of a folder; undefined when it would begin. */
+/** Message with which training refuses a folder; undefined when it would begin. */
 async function refusalOf(source: string): Promise<string | undefined> {
   const rest = { imageSize: 16, split: {}, augment: "none", batchSize: 4, seed: 3 } as const;
   try {

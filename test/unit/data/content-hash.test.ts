@@ -148,7 +148,7 @@ test("a set with one image more, and a part of a set, decode only what is new", 
   const before = new Set(readdirSync(join(cache, "decoded")));
   await open(paths.slice(0, 3));
   const made = readdirSync(join(cache, "decoded")).find((name) => name.endsWith(".u8") && !before.has(name));
-  // What is taken from there shows.
+  // The value 77 shows which pixels come from the cache.
   writeFileSync(join(cache, "decoded", made ?? ""), Buffer.alloc(3 * 108, 77));
   const planes = Array.from({ length: 108 }, (_, i) => written[3]?.[(i % 36) * 3 + Math.floor(i / 36)]);
   assert.deepEqual(await open(paths), [...new Array<number>(3 * 108).fill(77), ...planes]);

@@ -1,4 +1,4 @@
-/** What is missing, cut short or contradictory in a published data set is refused by the file's name. */
+/** Missing, cut or contradictory parts of a published data set are refused by the file's name. */
 import assert from "node:assert/strict";
 import { cpSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

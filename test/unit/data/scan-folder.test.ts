@@ -144,7 +144,7 @@ test("in any tree with links and junk, each real image is counted at most once f
         assert.equal(realpathSync(join(home, "root", ...parts)), path);
         assert.ok(parts.every((part) => !part.startsWith(".")));
       }
-      // What no link reaches is found without exception.
+      // Files that no link reaches are found without exception.
       const plain: string[] = [];
       const walk = (node: Node, parts: string[]): void => {
         if (node.kind === "image") plain.push(parts.join("/"));

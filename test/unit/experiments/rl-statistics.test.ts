@@ -7,7 +7,7 @@ import { bootstrapInterval, interquartileMean } from "../../../src/experiments/r
 test("the interquartile mean is that of the middle half", () => {
   assert.equal(interquartileMean([100, 1, 2, 3, -50, 4, 5, 6].toSorted()), 3.5);
   assert.equal(interquartileMean([0, 1, 2, 3]), 1.5);
-  // Of five values the middle one counts whole, its neighbours three quarters each.
+  // The middle one of five values counts whole, its neighbours three quarters each.
   assert.ok(Math.abs(interquartileMean([0, 10, 20, 60, 1000]) - (0.75 * 10 + 20 + 0.75 * 60) / 2.5) < 1e-12);
   assert.equal(interquartileMean([7]), 7);
 });

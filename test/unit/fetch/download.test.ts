@@ -54,7 +54,7 @@ const nothing = { complete: [], partial: [] };
 const starts = () =>
   server.requests(path).map(({ headers }) => Number(/^bytes=(\d+)-$/.exec(headers.range ?? "bytes=0-")?.[1]));
 
-/** Where each request began. What was on its way when a connection broke may be lost, so later ones may begin earlier. */
+/** Starts of the requests. Bytes on their way when a connection broke may be lost, so later ones may begin earlier. */
 function assertStarts(...expected: number[]): void {
   const actual = starts();
   const fits = actual.every((start, i) => {

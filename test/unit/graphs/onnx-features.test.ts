@@ -1,4 +1,4 @@
-/** What of an ONNX graph serves as features, what is left away, and graphs for one image, grey images, rectangles. */
+/** Features of an ONNX graph, parts that are left away, and graphs for one image, grey images, rectangles. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { create } from "@bufbuild/protobuf";

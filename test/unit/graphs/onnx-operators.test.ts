@@ -159,7 +159,7 @@ test("activations", async () => {
   await agrees({ nodes: [{ op: "Clip", inputs: ["image", "", "max"] }], initializers: [floats("max", [], [0.4])] });
   const conv = { op: "Conv", inputs: ["image", "w"], outputs: ["c"] };
   for (const op of ["Relu", "Clip"]) {
-    // What overwrites its input must not touch what others read.
+    // An operator that overwrites its input must not touch a value that others read.
     const inputs = op === "Clip" ? ["c", "min", "max"] : ["c"];
     const nodes = [conv, { op, inputs, outputs: ["r"] }, { op: "Add", inputs: ["r", "c"] }];
     const bounds = [floats("min", [], [-0.3]), floats("max", [], [0.4])];

@@ -85,7 +85,7 @@ async function refused(pattern: RegExp, source: string, more: Partial<AddRequest
   assert.equal(memory().handles, handles);
 }
 
-/** What the only member makes of images, against the backbone itself on images that are normalised by hand. */
+/** Features of the only member, against the backbone itself on images that are normalised by hand. */
 function assertSameFeatures(size: number, mean = 0.5, std = 0.5): void {
   const [member] = loadMembers(openHub(hub));
   assert.ok(member);

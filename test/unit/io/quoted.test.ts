@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { listed, printable, printableLines, quoted, reasonOf, shown } from "../../../src/io/quoted.ts";
 import { markdownTable, textTable } from "../../../src/report/table.ts";
 
-/** What a terminal acts on or hides, the joiners of scripts and emoji left out. */
+/** Characters that a terminal acts on or hides, the joiners of scripts and emoji left out. */
 const acting = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
 
 test("nothing that a terminal acts on is left, and what is printable stays as it is", () => {

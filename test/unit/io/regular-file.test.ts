@@ -22,7 +22,7 @@ after(() => {
   fs.rmSync(folder, { recursive: true });
 });
 
-/** How many descriptors of this process lead to a path, where the system tells. */
+/** Number of this process's descriptors that lead to a path, where the system shows it. */
 function descriptorsOf(path: string): number {
   if (!fs.existsSync("/proc/self/fd")) return 0;
   return fs.readdirSync("/proc/self/fd").filter((fd) => {

@@ -1,4 +1,4 @@
-/** What --help lists without loading anything is what there is. */
+/** The list in --help, made without loading anything, is complete and right. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { experiments, missingHubs } from "../../../src/experiments/index.ts";

@@ -37,13 +37,13 @@ const smallVit = { image: 32, patch: 8, dim: 64, depth: 2, heads: 2 };
 
 const smallResnet = { layers: [1, 2, 1, 1], width: 16, stem: "deep" };
 
-/** What the weights do not tell: the heads of small networks, activations. */
+/** Options that the weights do not show: the heads of small networks, activations. */
 function hintsOf(name: string): Hints {
   const heads = /^(timm_vit|timm_deit|transformers_vit|torchvision_vit)/.test(name) ? { heads: 2 } : {};
   return { config: name === "timm_vit_clip" ? { ...heads, activation: "quick_gelu" } : heads };
 }
 
-/** What a proposal says beside the configuration. */
+/** Expected fields of the proposals; heads and activations come from the hints. */
 const expected: Record<string, Partial<Proposal>> = {
   resnet50: {
     preset: "resnet50",

@@ -65,7 +65,7 @@ test("the table in docs/hubs.md has a row for each architecture, and names prese
     architectures().map(({ name }) => name),
   );
   for (const [, name, published = ""] of rows) {
-    // What stands after a semicolon, and timm's names of "mobile-blocks", are no presets.
+    // Names after a semicolon, and timm's names of "mobile-blocks", are no presets.
     const [own = ""] = published.split(";");
     const named = name === "mobile-blocks" ? [] : [...own.matchAll(/`(\w+)`/g)];
     for (const [, preset = ""] of named) assert.equal(presets()[preset]?.architecture, name, preset);

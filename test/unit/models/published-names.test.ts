@@ -16,7 +16,7 @@ import { Generator, inferenceMode, scope } from "../../../src/torch/index.ts";
 import { ruled, seeded } from "../../fixtures/seeded-weights.ts";
 import { assertClose } from "../../support/numeric.ts";
 
-/** What make-outlines.py says of a network. */
+/** Outline of a network as make-outlines.py writes it. */
 interface Outline {
   /** config.json beside timm's weights. */
   config?: { architecture: string };

@@ -1,4 +1,4 @@
-/** Which statistics BatchNorm uses and updates. */
+/** Statistics that BatchNorm uses and updates. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BatchNorm2d, BatchNormRecalibration, Dropout, Sequential, setBatchNormPolicy } from "../../../src/nn/index.ts";
@@ -9,7 +9,7 @@ import { assertClose, assertGradients } from "../../support/numeric.ts";
 const generator = new Generator(5);
 const float64 = { dtype: "float64", generator } as const;
 
-/** What a layer gives, whether its running statistics moved, and how many steps it counts. */
+/** Output of a layer, a change of its running statistics, and the steps that it has counted. */
 function run(layer: BatchNorm2d, x: Tensor): { output: number[]; moved: boolean; tracked: number } {
   return scope(() => {
     const before = [...layer.running_mean.toNumbers(), ...layer.running_var.toNumbers()];

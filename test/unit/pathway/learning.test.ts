@@ -1,4 +1,4 @@
-/** What the method learns from, and when: warm-up, exploration, exploitation, and weights at another k. */
+/** Sources of learning of the method over time: warm-up, exploration, exploitation, and weights at another k. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AdamW } from "../../../src/optim/index.ts";

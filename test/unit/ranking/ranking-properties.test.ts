@@ -1,4 +1,4 @@
-/** What must hold of the transferability scores for any data. n items, d features, S source classes, C classes. */
+/** Properties of the transferability scores that must hold for any data. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

@@ -109,7 +109,7 @@ for (const [name, plan] of plans) {
   test(`a ${name} run ends the same, whether it is left alone, interrupted, or killed after its last checkpoint`, async () => {
     const totalSteps = 4 * 16 * (plan.algorithm === dqn ? 32 : 12);
     const start = memory().handles;
-    // What a kill would leave: a checkpoint of some time ago, a log that goes further, and half a line.
+    // Files that a kill leaves: a checkpoint of some time ago, a log that goes further, and half a line.
     let copied = false;
     let saves = 0;
     await trainAgent(

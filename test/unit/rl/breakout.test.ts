@@ -12,7 +12,7 @@ const bricks = (...places: [number, number][]) => {
 const setup = (changes: Partial<BreakoutState>) => situation(breakout, { bricks: bricks([0, 1]), ...changes });
 const step = (state: BreakoutState, key: Key = "noop") => breakout.step(state, key, anyRandom, true);
 
-/** Where the ball is and goes. */
+/** Position and direction of the ball. */
 const ball = ({ x, y, dx, dy }: BreakoutState) => [x, y, dx, dy];
 
 test("the start: two sides by one draw", () => {

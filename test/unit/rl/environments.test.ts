@@ -1,4 +1,4 @@
-/** What all in-process environments share: batches, seeds, sticky actions, restarts, saving, names. */
+/** Properties of all in-process environments: batches, seeds, sticky actions, restarts, saving, names. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {

@@ -245,7 +245,7 @@ test("no Python, no program like Python, no Gymnasium", async (t) => {
   );
 });
 
-/** Whether this process plays environments; a zombie has no command line. */
+/** True when this process plays environments; a zombie has no command line. */
 function plays(id: string): boolean {
   try {
     return readFileSync(`/proc/${id}/cmdline`, "utf8").includes("gym-server.py");

@@ -1,4 +1,4 @@
-/** What tests of environments share: observations as pictures, and random draws that are given. */
+/** Shared parts of tests of environments: observations as pictures, and random draws that are given. */
 
 import { type Ending, type Random, RandomStream, renderText } from "../../../src/rl/environments/index.ts";
 import { cells, type GridGame } from "../../../src/rl/environments/minatar/grid.ts";

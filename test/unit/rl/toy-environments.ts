@@ -24,7 +24,7 @@ export const corridor: Rules<Corridor> = {
 };
 
 interface Sign extends Ending {
-  /** Which half of the world this is. */
+  /** Half of the world that this is. */
   half: number;
   bit: number;
 }

@@ -8,9 +8,9 @@ import { load, root, runNode, temporaryFolder } from "./support.ts";
 const page = readFileSync(join(root, "CONTRIBUTING.md"), "utf8");
 
 interface Recipe {
-  /** What its file holds; "added" is the name of everything. */
+  /** Content of its file; "added" is the name of everything. */
   file: string;
-  /** What the list's file imports of it; nothing where the entry loads it. */
+  /** Import in the list's file; nothing where the entry loads it. */
   imported?: string;
   /** The line in the list that names it. */
   entry: string;

@@ -1,4 +1,4 @@
-/** What the set-up says on a machine that lacks something: what, where, one command, exit code 2, no stack trace. */
+/** Message of the set-up on a machine that lacks something: what, where, one command, exit code 2, no stack trace. */
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** What the tests of the set-up share: its modules with their types, and a package folder of its own to run it in. */
+/** Shared parts of the tests of the set-up: its modules with their types, and a package folder in which to run it. */
 import { spawn } from "node:child_process";
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

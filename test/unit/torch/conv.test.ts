@@ -105,7 +105,7 @@ for (const dims of [1, 2, 3]) {
         [convTransposeNd, back],
       ] as const) {
         assertClose(ours(x, weight, bias, windows), theirs, 1e-5);
-        // What an operator before it leaves in bfloat16 meets weights in float32.
+        // An input in bfloat16, as an operator before it may leave it, meets weights in float32.
         const cast = autocast({}, () => ours(rough, weight, bias, windows));
         assert.equal(cast.dtype, "bfloat16");
         assertClose(cast.to({ dtype: "float32" }), theirs, 0.03);

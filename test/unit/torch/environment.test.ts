@@ -24,7 +24,7 @@ function loaded(code: string, env: NodeJS.ProcessEnv = {}, launcher: readonly st
   return result;
 }
 
-/** How OpenMP waits, in its own words: rounds of a waiting thread, since it names the default "passive" too. */
+/** Waiting policy of OpenMP in rounds of a waiting thread: it names the default "passive" too. */
 function openMp(env: NodeJS.ProcessEnv = {}) {
   const { stderr, stdout } = loaded("console.log(process.env.OMP_WAIT_POLICY ?? 'none', torch.getNumThreads())", {
     ...env,

@@ -1,4 +1,6 @@
-/** What the addon refuses: handles that are not its own, gradients that do not fit, modes that do not exist. */
+/**
+ * Arguments that the addon refuses: handles that are not its own, gradients of wrong shapes, modes that do not exist.
+ */
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { test } from "node:test";

@@ -1,4 +1,4 @@
-/** Where a run computes: names of devices on every machine; where there is a GPU, all methods and networks on it. */
+/** Devices of a run: their names on every machine; where there is a GPU, all methods and networks on it. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { before, test } from "node:test";

@@ -29,7 +29,7 @@ function request(out: string, more: Partial<TrainRequest> = {}): TrainRequest {
   return { ...trainRequest({ folder, hub, images }, out), options, cacheFeatures: false, ...more };
 }
 
-/** What a run predicts for the validation images when one member's features are `factor` times what they are. */
+/** Predictions of a run for the validation images when one member's features are multiplied by `factor`. */
 async function probabilities(out: string, factor: number, more: Partial<TrainRequest>): Promise<Float32Array> {
   const original = HubMember.prototype.features;
   HubMember.prototype.features = function features(this: HubMember, batch: Tensor): Tensor {

@@ -1,4 +1,4 @@
-/** What a fit does when steps go wrong, which weights it keeps, and how it goes on. */
+/** Behaviour of a fit: failed steps, the weights that it keeps, and continuation. */
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

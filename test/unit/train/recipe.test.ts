@@ -1,4 +1,4 @@
-/** What a published recipe asks of the loop: SGD, a number of steps, ten crops. */
+/** Requirements of a published recipe on the loop: SGD, a number of steps, ten crops. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -24,7 +24,7 @@ function request(out: string, more: Partial<TrainRequest> = {}): TrainRequest {
   return { ...trainRequest({ folder, hub, images }, out), ...more };
 }
 
-/** What a run logs of its steps and epochs, without times. */
+/** Events of a run's steps and epochs, without times. */
 function figures(events: readonly RunEvent[]): unknown[] {
   return events.flatMap((event): unknown[] => {
     if (event.type === "step") return [{ ...event, imagesPerSecond: 0 }];
