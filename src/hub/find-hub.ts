@@ -1,4 +1,4 @@
-/** Where a hub lies. */
+/** Location of a hub: a folder, or a hub in the package. */
 import { existsSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -15,11 +15,11 @@ export interface Hub<I extends MemberInput = ImageInput> {
   manifest: Omit<HubManifest, "members"> & { members: MemberEntry<I>[] };
   /** Hash over architectures, configurations and weights of all members: a run belongs to exactly one. */
   fingerprint: string;
-  /** Whether TorchScript members may be loaded. */
+  /** True when TorchScript members may be loaded. */
   trust: boolean;
   /** Keeps the members' weights in bounded memory, where that was asked for. */
   residency?: Residency;
-  /** Where members are loaded to (default "cpu"). */
+  /** Device of the loaded members (default "cpu"). */
   device?: string | undefined;
 }
 
@@ -32,7 +32,7 @@ export interface OpenHubOptions<K extends InputKind = "image"> {
   inputs?: readonly K[];
   /** Load TorchScript members too, which are programs (default: refuse). */
   trust?: boolean | undefined;
-  /** Where members are loaded to (default "cpu"). */
+  /** Device of the loaded members (default "cpu"). */
   device?: string | undefined;
 }
 
@@ -81,7 +81,10 @@ function hubFingerprint(members: readonly MemberEntry[]): string {
   return shortHash(agents.length > 0 ? [...images, agents] : images);
 }
 
-/** What of a member decides its features: network, weights and input. Unchanged since version 1 of the manifest. */
+/**
+ * Parts of a member's entry that decide its features: network, weights and input. Unchanged since version 1 of the
+ * manifest.
+ */
 export function computationOf({ architecture, config, weights, keyMap, input: { kind: _, ...input } }: MemberEntry) {
   return { architecture, config, weights, keyMap, input };
 }
@@ -144,7 +147,7 @@ export interface MemberReport {
   data: string;
   quality: string;
   licence: string;
-  /** What it sees, in words: the side of an image, or the shape of an observation. */
+  /** Input in words: the side of an image, or the shape of an observation. */
   input: string;
   /** Larger side of it. */
   inputSize: number;
@@ -173,7 +176,7 @@ export function reportMember(hub: Pick<Hub, "dir" | "trust">, entry: MemberEntry
   }
 }
 
-/** What hub.json alone says of a member, for a table row. */
+/** Description of a member from hub.json alone, for a table row. */
 export function describeEntry({ name, architecture, weights, input, featureWidth, pretraining, licence }: MemberEntry) {
   return {
     name,

@@ -36,13 +36,13 @@ const observationInput = z.strictObject({
   environment: z.string(),
   /** [C, H, W]; a vector is [C, 1, 1]. */
   shape: z.tuple([z.int().positive(), z.int().positive(), z.int().positive()]),
-  /** What each of the C channels shows; other environments' channels are matched by it. */
+  /** Names of the C channels; other environments' channels are matched by them. */
   channels: z.array(z.string().min(1)).min(1),
 });
 
 /** Meaning of the outputs of a policy's head. */
 const policySchema = z.strictObject({
-  /** What each action does, by index. */
+  /** Names of the actions, by index. */
   actions: z.array(z.string()).min(1),
   /** Action preferences and then the state's value, or a value for each action. */
   outputs: z.enum(["policy-and-value", "action-values"]),
@@ -168,10 +168,10 @@ function upgraded(json: unknown): unknown {
   return { ...rest, version: manifestVersion, members: [...images, ...observers] };
 }
 
-/** Where the weights of a network with a head over its features lie in one file. */
+/** Key map of a network with a head over its features in one file. */
 export const headedNetwork = { keyMap: { prefix: "network.", drop: [], rename: {} }, classifier: "head" };
 
-/** How an agent was trained, as the pre-training of a member. @param meanReturn of its last episodes in training */
+/** Training of an agent, as the pre-training of a member. @param meanReturn of its last episodes in training */
 export function trainingOf(
   environment: string,
   { algorithm, steps, meanReturn }: { algorithm: string; steps: number; meanReturn?: number | undefined },

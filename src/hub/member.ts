@@ -61,7 +61,7 @@ export class HubMember<I extends MemberInput = ImageInput> implements PathwayMem
     this.#format = formatFor(entry, backbone);
   }
 
-  /** Where its weights lie. */
+  /** Device of its weights. */
   get device(): string {
     return this.backbone.parameters()[0]?.device ?? "cpu";
   }
@@ -83,7 +83,7 @@ export class HubMember<I extends MemberInput = ImageInput> implements PathwayMem
     return layer && scope(() => ops.linear(this.features(x), layer.weight, layer.bias));
   }
 
-  /** What `features` and `classify` give, in one forward pass where the classifier is a layer over the features. */
+  /** Results of `features` and `classify`, in one forward pass where the classifier is a layer over the features. */
   outputs(x: Tensor): { features: Tensor; scores: Tensor | undefined } {
     const features = this.features(x);
     if (this.entry.weights.format !== "safetensors") return { features, scores: this.classify(x) };

@@ -26,7 +26,7 @@ import {
 import type { MemberInput } from "./manifest.ts";
 import type { HubMember } from "./member.ts";
 
-/** What residency asks of an optimizer: the state that belongs to a parameter. */
+/** State that an optimizer holds for each parameter. */
 export interface ParameterState {
   momentsOf(parameter: Tensor): readonly Tensor[];
 }
@@ -40,16 +40,16 @@ export interface ResidencyOptions {
 
 interface Resident {
   readonly member: HubMember<MemberInput>;
-  /** Of its file: one member may be here several times, each with weights of its own. */
+  /** Number in the name of its file: one member may be here several times, each with weights of its own. */
   readonly serial: number;
   /** Loads the network from the hub again; without it, the first leaving writes the member. */
   readonly reload: (() => Module) | undefined;
   inMemory: boolean;
   /** The memory that all its tensors are views of, once it has returned from a file. */
   block: Tensor | undefined;
-  /** Of weights, buffers and optimizer state. */
+  /** Bytes of weights, buffers and optimizer state. */
   bytes: number;
-  /** Whether it may differ from what its file holds. */
+  /** True when it may differ from the content of its file. */
   changed: boolean;
   /** Written by us; until then its content is the hub's. */
   spilled: string | undefined;
@@ -69,13 +69,13 @@ export class Residency {
   /** Bytes of members that left since memory was last given back to the system. */
   #left = 0;
   #count = 0;
-  /** How often members became resident and were written, for reports and tests. */
+  /** Number of times that members were loaded and written, for reports and tests. */
   readonly counts = { loads: 0, spills: 0 };
 
   constructor(options: ResidencyOptions) {
     this.budget = options.budget;
     this.#folder = options.folder;
-    // What an interrupted run left here is older than its checkpoint.
+    // Files that an interrupted run left here are older than its checkpoint.
     rmSync(this.#folder, { recursive: true, force: true });
   }
 

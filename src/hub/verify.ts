@@ -1,4 +1,4 @@
-/** Whether a hub's members are whole and usable. n inputs of C channels, h x w the member's sides, d features. */
+/** Check of a hub's members: files and features. n inputs of C channels, h x w the member's sides, d features. */
 import { inferenceMode, scope, type Tensor, UserError, zeros } from "../torch/index.ts";
 import type { Hub } from "./hub.ts";
 import { loadMember } from "./load-member.ts";

@@ -26,7 +26,7 @@ export interface Batch {
   labels: number[];
   /** Positions of the items in their data set. */
   indices: number[];
-  /** What frozen members have computed of these images before. */
+  /** Features of these images that frozen members computed before. */
   features?: StoredFeatures | undefined;
   dispose(): void;
 }
@@ -70,9 +70,9 @@ export interface DataRequest {
   onNote?: ((text: string) => void) | undefined;
   /** Leave unreadable images out instead of stopping. */
   skipBad?: boolean | undefined;
-  /** What becomes of copies (default "group": they stay on one side of the split). */
+  /** Treatment of copies (default "group": they stay on one side of the split). */
   duplicates?: DuplicatesPolicy | undefined;
-  /** Where batches lie (default "cpu"). */
+  /** Device of the batches (default "cpu"). */
   device?: string | undefined;
   signal?: AbortSignal | undefined;
 }

@@ -69,7 +69,7 @@ export async function evaluate(
   };
 }
 
-/** What another choice of models is worth. */
+/** Metrics and cost with another choice of models. */
 export interface VariantEvaluation {
   metrics: Metrics;
   inferenceFlops: number;

@@ -1,4 +1,4 @@
-/** What happens in a run, as one typed union: the progress bar, the log file and the report all read it. */
+/** Events of a run, as one typed union: the progress bar, the log file and the report all read it. */
 import type { Metrics } from "./metrics.ts";
 import type { RunPlan } from "./plan.ts";
 import type { RankingPrior } from "./ranking.ts";

@@ -1,5 +1,5 @@
 /**
- * What predicts, in a folder that stands alone: no hub, no data, no method and no training state is needed again.
+ * Trained model in a folder that stands alone: no hub, no data, no method and no training state is needed again.
  *
  *     members.json         the members as a hub's manifest has them; their weights are the trained ones
  *     NAME.safetensors     trained weights of a member
@@ -36,7 +36,7 @@ const isDistinct = (names: readonly string[]): boolean => new Set(names).size ==
 const memberPlan = z.object({
   kind: z.literal("member"),
   member: z.string(),
-  /** Whether its features are centred and scaled. */
+  /** True when its features are centred and scaled. */
   standardized: z.boolean(),
 });
 
@@ -160,7 +160,7 @@ export interface LoadModelOptions {
   device?: string | undefined;
   /** Load TorchScript members too, which are programs. */
   trust?: boolean | undefined;
-  /** What keeps the members' weights in bounded memory. */
+  /** Residency that keeps the members' weights in bounded memory. */
   residency?: Residency | undefined;
 }
 
@@ -186,7 +186,7 @@ export function loadModel<P>(folder: string, restore: (source: KeptSource) => P,
     return restore({ plan, outputs, device: options.device, member, layers });
   } catch (error) {
     for (const made of loaded) made.dispose();
-    // What a choice of the method may be says nothing of the file that holds it.
+    // The message about a choice of the method does not name the file that holds it.
     if (!(error instanceof UserError) || error.message.includes(folder)) throw error;
     throw new UserError(`${join(folder, "model.json")}: ${shown(error.message)}`, { cause: error });
   } finally {

@@ -13,12 +13,12 @@ export interface TrainBatch {
   targets: Targets;
   /** Positions of the images in their data set. */
   indices?: readonly number[];
-  /** What frozen backbones have computed of these images before. */
+  /** Features of these images that frozen backbones computed before. */
   features?: StoredFeatures | undefined;
 }
 
 export interface StepResult {
-  /** What is minimised; the loop calls backward on it after the step's scope is left. */
+  /** Loss to minimise; the loop calls backward on it after the step's scope is left. */
   loss: Tensor;
   /** Figures to log. */
   logs: Record<string, number>;
@@ -88,7 +88,7 @@ export interface Learner extends Predictor {
   parameterGroups(): { backbone: Tensor[]; newLayers: Tensor[]; generator: Tensor[] };
   /** Weight decay of the backbones, for a learner that holds them in another way; the run's when left out. */
   readonly backboneDecay?: number;
-  /** What must be computed of the training images before the first step of a session; returns its FLOPs. */
+  /** Computations on the training images before the first step of a session; returns their FLOPs. */
   prepare?(): Promise<number>;
   /** Settles on validation data what training leaves open, once the weights are final; part of the state. */
   settle?(batches: BatchSource, signal?: AbortSignal): Promise<void>;

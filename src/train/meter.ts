@@ -41,7 +41,7 @@ export class Meter {
     return structuredClone(this.#sums);
   }
 
-  /** Whether any step was counted. */
+  /** True when no step was counted. */
   get isEmpty(): boolean {
     return this.#sums.steps === 0;
   }

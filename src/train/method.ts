@@ -6,7 +6,7 @@ import type { FitResult, Learner, Predictor } from "./learner.ts";
 import type { RequestedOptions, TrainOptions } from "./options.ts";
 import type { Task } from "./task.ts";
 
-/** How one fit of a run differs from the run's options. */
+/** Differences of one fit of a run from the run's options. */
 export interface FitChanges {
   /** Number of passes. */
   epochs?: number | undefined;
@@ -18,7 +18,7 @@ export interface FitChanges {
   shared?: boolean | undefined;
 }
 
-/** What a method is given. */
+/** Inputs of a method. */
 export interface MethodContext {
   hub: Hub;
   data: TaskData;
@@ -48,11 +48,11 @@ export interface Method {
   readonly version?: number;
   /** Defaults of its choices: with the choices that were made they say what was computed. */
   readonly defaults?: Readonly<Record<string, unknown>>;
-  /** Whether it has an exploration loss that a prior over the members may guide. */
+  /** True when it has an exploration loss that a prior over the members may guide. */
   readonly takesPrior?: boolean;
   /** Members that run for each image, of m; all that it trains when left out. */
   activated?(choices: Readonly<Record<string, unknown>>, m: number): number;
-  /** Whether its members may stay as the hub has them. */
+  /** True when its members may stay as the hub has them. */
   readonly freezesMembers?: boolean;
   /**
    * Refuses choices that the method or this hub does not have, before anything is computed or written.

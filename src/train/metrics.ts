@@ -18,7 +18,7 @@ export function argmaxAt(values: ArrayLike<number>, offset: number, count: numbe
   return best;
 }
 
-/** Whether the most probable class of each item is the right one. */
+/** Correctness of each item: true where the most probable class is the right one. */
 export function rightItems(probabilities: ArrayLike<number>, labels: readonly number[], classes: number): boolean[] {
   return labels.map((label, i) => argmaxAt(probabilities, i * classes, classes) === label);
 }

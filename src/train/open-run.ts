@@ -14,7 +14,7 @@ export interface OpenRunOptions {
   hubMemory?: number | undefined;
   /** Load TorchScript members too, which are programs. */
   trust?: boolean | undefined;
-  /** Where it computes (default "cpu"). */
+  /** Device on which it computes (default "cpu"). */
   device?: string | undefined;
   /** Activated models for each image, where another number than in training is wanted. */
   k?: number | undefined;
@@ -42,7 +42,7 @@ export function openRun(path: string, restore: Restore, options: OpenRunOptions 
   const folder = new RunFolder(path, imageRun);
   const config = folder.config();
   folder.requireFinished();
-  // What a killed process spilled is nobody's.
+  // Files that a killed process spilled belong to nobody.
   if (hubMemory !== undefined) sweepTemporaries(tmpdir());
   const residency =
     hubMemory === undefined

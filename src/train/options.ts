@@ -106,7 +106,7 @@ export type TrainOptions = z.output<typeof trainOptionsSchema>;
 
 export const defaultTrainOptions: TrainOptions = trainOptionsSchema.parse({ epochs: 16 });
 
-/** What the usual number of epochs depends on. */
+/** Quantities on which the default number of epochs depends. */
 export interface EpochNeeds {
   stepsPerEpoch: number;
   /** Training images. */

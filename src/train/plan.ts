@@ -1,4 +1,4 @@
-/** What a run is going to do, said before it does it. */
+/** Plan of a run, printed before it begins. */
 import type { SplitName, TaskData } from "./data.ts";
 import type { Method } from "./method.ts";
 import { type RequestedOptions, resolveEpochs, type TrainOptions } from "./options.ts";
@@ -15,7 +15,7 @@ export interface RunPlan {
   /** Members that run for each image. */
   activated: number | undefined;
   epochs: number;
-  /** Whether the epochs were chosen here: nobody asked for a number of epochs or steps. */
+  /** True when the epochs were chosen here: nobody asked for a number of epochs or steps. */
   chosen: boolean;
   /** Steps in all. */
   steps: number;

@@ -1,4 +1,4 @@
-/** What a run is: everything in its run.json, and how two of them differ. */
+/** Configuration of a run: everything in its run.json, and how two of them differ. */
 import { existsSync } from "node:fs";
 import { isAbsolute, join, relative, resolve, sep } from "node:path";
 import { z } from "zod";
@@ -20,7 +20,7 @@ const priorSchema = z.object({
   members: z.array(z.object({ name: z.string(), score: z.number(), probability: z.number() })),
 });
 
-/** How the data were decoded, split and augmented: a data request apart from place, seed and batches. */
+/** Decoding, split and augmentation of the data: a data request apart from place, seed and batches. */
 const formSchema = z.object({
   imageSize: z.int().min(1).max(4096),
   augment: z.enum(Object.keys(augmentations) as [AugmentName, ...AugmentName[]]),
@@ -82,7 +82,7 @@ export const imageRun: RunKind<RunConfig> = {
 /** The folder of such a run. */
 export type ImageRunFolder = RunFolder<RunConfig>;
 
-/** What a run is made from. */
+/** Parts from which a run is made. */
 export interface RunParts {
   method: Method;
   choices: Readonly<Record<string, unknown>>;

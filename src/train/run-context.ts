@@ -1,6 +1,6 @@
 /**
- * What a run gives its method: fits that go on where they stopped, measurements, decisions, and the sum of their costs.
- * A run's folder and a cell of a comparison differ in where they keep fits and decisions, which they say here.
+ * Context of a run for its method: fits that go on where they stopped, measurements, decisions, and the sum of their
+ * costs. A run's folder and a cell of a comparison differ in where they keep fits and decisions, which they say here.
  */
 import type { Hub } from "../hub/index.ts";
 import { findScore } from "../ranking/index.ts";
@@ -67,7 +67,7 @@ export class RunContext implements Disposable {
     return this.#seconds + (this.#features?.seconds ?? 0);
   }
 
-  /** Whether the members' features are at hand, so that a prediction takes less than a whole one. */
+  /** True when the members' features are at hand, so that a prediction takes less than a whole one. */
   get hasFeatures(): boolean {
     return this.#features !== undefined;
   }
@@ -92,7 +92,7 @@ export class RunContext implements Disposable {
     };
   }
 
-  /** What the method makes; where it fails, everything that began a fit is released. */
+  /** Predictor that the method makes; where it fails, everything that began a fit is released. */
   async train(method: Method): Promise<Predictor> {
     try {
       return await method.train(this.context());

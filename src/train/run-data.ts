@@ -8,7 +8,7 @@ import { matchSplit, readSplit, type SplitMatch } from "./run-split.ts";
 
 export interface RunDataRequest {
   split: SplitName;
-  /** Where the images are, when not where the run was trained; other images than the run's may be measured too. */
+  /** Path of the images, when not where the run was trained; other images than the run's may be measured too. */
   data?: string | undefined;
   onProgress?: Progress | undefined;
   device?: string | undefined;
@@ -22,7 +22,7 @@ export interface RunData {
   imageSize: number;
   /** Names of all images of the data set. */
   ids: readonly string[];
-  /** What a reader should know about how the images fit the run; empty when they are as they were. */
+  /** Differences between the images and the run that a reader should know; empty when there are none. */
   remarks: string[];
   /** Batches of the images to measure. */
   batches: OwnedBatches;
@@ -74,7 +74,7 @@ export async function openRunData(
   };
 }
 
-/** Of items that can be read. */
+/** Hashes of items that can be read. */
 async function hashesOf({ items }: Dataset, onProgress: RunDataRequest["onProgress"]): Promise<(string | undefined)[]> {
   const hashes = await contentHashes(items, { onProgress });
   return hashes.map((found: ContentHash) => ("hash" in found ? found.hash : undefined));

@@ -97,7 +97,7 @@ export class RunFolder<C> implements Disposable {
     this.#clear();
   }
 
-  /** Whether the folder has the settings of such a run. */
+  /** True when the folder has the settings of such a run. */
   get exists(): boolean {
     return fs.existsSync(this.#settings);
   }
@@ -117,7 +117,7 @@ export class RunFolder<C> implements Disposable {
     );
   }
 
-  /** Whether the run came to its end. */
+  /** True when the run came to its end. */
   get isFinished(): boolean {
     return fs.existsSync(this.file(this.#kind.finished));
   }
@@ -169,7 +169,7 @@ export class RunFolder<C> implements Disposable {
     return value;
   }
 
-  /** What was decided on validation data of a shorter training. */
+  /** Removal of decisions that were made on validation data of a shorter training. */
   forgetDecisions(): void {
     for (const name of fs.readdirSync(this.file("training"))) {
       if (name.startsWith("decision-")) fs.rmSync(this.file(join("training", name)));

@@ -1,6 +1,6 @@
 /**
- * Which images a run was trained, chosen and tested on, by content: files may move, get other names, or join other
- * images, and a training image is never scored as a test image.
+ * Images on which a run was trained, chosen and tested, by content: files may move, get other names, or join other
+ * images. A training image is never scored as a test image.
  */
 import { z } from "zod";
 import { readJsonFile, writeFileAtomic } from "../io/index.ts";
@@ -53,7 +53,7 @@ export function readSplit(path: string): RunSplit {
   return readJsonFile(path, splitSchema, "the images of a run", { maximumBytes });
 }
 
-/** How images at hand fit a split that a run recorded. */
+/** Match of the images at hand with a split that a run recorded. */
 export interface SplitMatch {
   /** Positions of the images that belong to the split. */
   indices: number[];

@@ -30,7 +30,7 @@ import { runSplit, saveSplit } from "./run-split.ts";
 import { type EvaluationSummary, summarise, unusedMembers } from "./summary.ts";
 import { checkPatience } from "./trainer.ts";
 
-/** What does not change a run: where it computes, who watches, and where things are. */
+/** Options that do not change a run: device, observers and paths. */
 export interface SessionOptions {
   emit: Emit;
   signal?: AbortSignal | undefined;
@@ -39,7 +39,7 @@ export interface SessionOptions {
   hubMemory?: number | undefined;
   /** Load TorchScript members too, which are programs. */
   trust?: boolean | undefined;
-  /** Where the run computes (default "cpu"); it may go on elsewhere. */
+  /** Device of the run (default "cpu"); it may go on elsewhere. */
   device?: string | undefined;
   /** Keep the features of frozen members (default); otherwise they are computed anew in every step. */
   cacheFeatures?: boolean | undefined;
@@ -100,7 +100,7 @@ function openedHub(given: TrainRequest, before: RunConfig | undefined): Hub {
 
 interface Opened {
   folder: ImageRunFolder;
-  /** What the folder says of the run to go on with. */
+  /** Configuration in the folder of the run to go on with. */
   before: RunConfig | undefined;
   hub: Hub;
   data: TaskData;
@@ -139,7 +139,7 @@ async function run(given: TrainRequest, opened: Opened): Promise<RunOutcome> {
   }
 }
 
-/** What the run's settings and its folder are to its context. */
+/** Parts of the run's context that its settings and its folder give. */
 function partsOf(config: RunConfig, folder: ImageRunFolder) {
   const { options, choices, prior } = config;
   const identity = identityOf(config);
@@ -196,12 +196,12 @@ function start(emit: Emit, { config: { method, hub, data, options, prior }, plan
 export interface ResumeRequest extends SessionOptions {
   /** The method of a name. */
   method: (name: string) => Method;
-  /** Where hub and data are now, when not where they were. */
+  /** Present folder of the hub and path of the data, when not where they were. */
   hub?: string | undefined;
   data?: string | undefined;
   /** Epochs of the whole run: as many as before, or more. */
   epochs?: number | undefined;
-  /** What else was asked for beside the run; it must be as the run has it. */
+  /** Other settings that were asked for; they must be as the run has them. */
   given?: {
     method?: string | undefined;
     choices?: Readonly<Record<string, unknown>> | undefined;

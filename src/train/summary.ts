@@ -1,4 +1,4 @@
-/** What an evaluation says about a run, in one flat object. C classes, m models. */
+/** Summary of an evaluation of a run, in one flat object. C classes, m models. */
 import { createHash } from "node:crypto";
 import { type Evaluation, pathwayShares, routeInformation } from "./evaluate.ts";
 import type { Predictor } from "./learner.ts";
@@ -11,7 +11,7 @@ export interface ClassAccuracy {
   accuracy: number;
 }
 
-/** What a run says about a split, as `eval --json` prints it. */
+/** Results of a run on a split, as `eval --json` prints them. */
 export interface EvaluationSummary {
   split: string;
   items: number;
@@ -21,7 +21,7 @@ export interface EvaluationSummary {
   macroF1: number;
   calibrationError: number;
   logLoss: number;
-  /** Of all activations, the part that each model got; sums to 1. */
+  /** Share of all activations that each model got; sums to 1. */
   pathwayShare: Record<string, number>;
   /** Part of the images that each model runs on; sums to the number of activated models. */
   runsOn: Record<string, number>;
@@ -30,7 +30,7 @@ export interface EvaluationSummary {
   secondsPerImage: number;
   parameters: number;
   inferenceFlops: number;
-  /** Of classes with images, in the order of the run's classes. */
+  /** Accuracy of each class with images, in the order of the run's classes. */
   classes: ClassAccuracy[];
 }
 

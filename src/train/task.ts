@@ -1,4 +1,4 @@
-/** What is learned: the loss of one row and what counts as a good prediction. n rows, C outputs. */
+/** Task of learning: the loss of one row and the measure of a good prediction. n rows, C outputs. */
 import { ops, type Tensor } from "../torch/index.ts";
 
 /** Targets of a batch: class numbers int64 [B], or probabilities [B, C] when images were mixed. */
@@ -10,7 +10,7 @@ export interface Task {
   readonly outputs: number;
   /** Loss of each row, [n]. */
   rowLoss(logits: Tensor, targets: Targets): Tensor;
-  /** What a user reads: probabilities [n, C] from logits. */
+  /** Probabilities [n, C] from logits, as a user reads them. */
   probabilities(logits: Tensor): Tensor;
 }
 

@@ -31,7 +31,10 @@ export interface FitRequest {
   options: TrainOptions;
   /** Common beginning of the fit's files (see checkpoint.ts), or undefined to keep nothing on disk. */
   checkpoint: string | undefined;
-  /** What the files belong to. It leaves out the number of epochs where a finished fit may get more of them. */
+  /**
+   * Identity of the run to which the files belong. It leaves out the number of epochs where a finished fit may get more
+   * of them.
+   */
   identity: string;
   emit: Emit;
   /** Measures the learner on validation data after an epoch; undefined for an epoch that is left out. */
@@ -39,7 +42,7 @@ export interface FitRequest {
   /** Validation batches, for what a learner settles once its weights are final. */
   validation?: (() => BatchSource) | undefined;
   signal?: AbortSignal | undefined;
-  /** What keeps the hub's weights in bounded memory. */
+  /** Residency that keeps the hub's weights in bounded memory. */
   residency?: Residency | undefined;
 }
 
@@ -217,7 +220,7 @@ async function epochs(run: Run): Promise<void> {
   }
 }
 
-/** What is left of an epoch. */
+/** Remaining steps of an epoch. */
 async function steps(run: Run, baseRates: readonly number[], saving: { last: number }): Promise<void> {
   const { request, optimizer, position, meter } = run;
   const { learner, batches, options, signal } = request;
@@ -324,7 +327,7 @@ async function* upTo(total: number, batches: BatchSource, { epoch, step }: Posit
   }
 }
 
-/** What a continued fit prepares again was counted before. */
+/** Preparation of a fit; its cost counts only in a new fit, since a continued one has counted it before. */
 async function prepare(learner: Learner, position: Position): Promise<void> {
   const began = performance.now();
   const flops = (await learner.prepare?.()) ?? 0;
@@ -337,7 +340,7 @@ interface StepOutcome extends Omit<StepResult, "loss"> {
   loss: number;
   /** Forward, and backward where a gradient passes. */
   flops: number;
-  /** Whether the step was left out, because its loss or its gradient is not finite. */
+  /** True when the step was left out, because its loss or its gradient is not finite. */
   skipped: boolean;
   /** Name of the first member whose gradient is not finite, in a step that was left out. */
   broken: string | undefined;

@@ -49,7 +49,7 @@ export interface AddedMember<I extends MemberInput = ImageInput> {
   notes: readonly string[];
 }
 
-/** What a model is made of, where it lies now. */
+/** Files of a model, at their present paths. */
 interface Origin {
   main: string;
   /** Further files, by their paths relative to the main file's folder. */
@@ -57,7 +57,7 @@ interface Origin {
   /** Its config.json and preprocessor_config.json, where it has them. */
   config: string | undefined;
   preprocessor: string | undefined;
-  /** Where it came from, for the manifest. */
+  /** Origin of the model, for the manifest. */
   description: string;
 }
 
@@ -226,8 +226,8 @@ function storedName(path: string): string {
 }
 
 /**
- * Where a further file of a model lies: in the model's own folder and no link, which could lead to any file of the user's.
- * Caches of Hugging Face's Hub hold links to their own folder of blobs.
+ * Path of a further file of a model. It must lie in the model's own folder and be no link, which could lead to any file
+ * of the user's. Caches of Hugging Face's Hub hold links to their own folder of blobs.
  * @throws UserError naming both files when it is missing or lies elsewhere
  */
 function partPath(main: string, part: string): string {

@@ -1,7 +1,7 @@
 /**
- * How a hub changes: one process at a time, and so that a kill leaves the hub as it was, or as it was to be. Files on their
- * way are written down first; once hub.json is replaced, or will not be, those that it does not name are deleted. Where a
- * kill comes between, the next change does that.
+ * Atomic change of a hub, by one process at a time: a kill leaves the hub as it was, or as it was to be. Files on their
+ * way are written down first; once hub.json is replaced, or will not be, those that it does not name are deleted. Where
+ * a kill comes between, the next change does that.
  *
  *     hub.json            the hub, replaced in one step
  *     .lock               who changes it
@@ -39,7 +39,7 @@ const longestWaitMs = 60_000;
 
 const pendingSchema = z.strictObject({ files: z.array(hubPath).max(100_000) });
 
-/** What becomes of a hub. */
+/** Change of a hub. */
 interface Change {
   readonly manifest: HubManifest;
   /** Files that join or leave. */

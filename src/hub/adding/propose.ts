@@ -16,7 +16,7 @@ import { scope, type Tensor, tensor, UserError } from "../../torch/index.ts";
 import type { ImageInput, MemberEntry } from "../manifest.ts";
 import { type Published, rangeOf, scaled } from "./published.ts";
 
-/** What the user says of a model; everything else is taken from the file. */
+/** User's description of a model; everything else is taken from the file. */
 export interface Wishes extends Omit<Wish, "architecture"> {
   architecture?: string | undefined;
   /** Name of the tensor of a graph that serves as features. */
@@ -96,7 +96,7 @@ export function draftOfWeights(
   };
 }
 
-/** What the user says of the input, for values in [0, 1]; remarks where the numbers are for values up to 255. */
+/** User's description of the input, for values in [0, 1]; remarks where the numbers are for values up to 255. */
 function statedInput({ input = {}, range }: Wishes, notes: string[]): Partial<ImageInput> {
   const { mean, std } = input;
   if (!mean || !std) return input;
@@ -214,7 +214,7 @@ export function draftOfGraph(graph: GraphModel, wishes: Wishes, published: Parti
   };
 }
 
-/** What the graph fixes of its input, and what the user says of the rest. */
+/** Input with the sides that the graph fixes, and the rest as the user describes it. */
 function inputOf({ input }: GraphModel, wishes: Partial<ImageInput>, file: string): Partial<ImageInput> {
   if (!input.sides) return wishes;
   const [height, width] = input.sides;
@@ -240,7 +240,7 @@ function listed(names: readonly string[]): string {
 /** Parts of red, green and blue in luminance (ITU-R BT.601), as Pillow makes grey images. */
 const luminance = [0.299, 0.587, 0.114];
 
-/** What becomes of a first layer of that many channels, in words; undefined where nothing can. */
+/** Adaptation of a first layer of that many channels, in words; undefined where there is none. */
 function adaptation(channels: number): string | undefined {
   if (channels === 1) return "it then sees the luminance of colour images";
   return channels > 3 ? "it then sees colour images with its first three channels" : undefined;

@@ -1,21 +1,21 @@
-/** What the files beside a model say of it, config.json and preprocessor_config.json, in this project's terms. */
+/** Readers of the files beside a model, config.json and preprocessor_config.json, in this project's terms. */
 import { basename } from "node:path";
 import { z } from "zod";
 import { readJsonFile } from "../../io/index.ts";
 import { UserError } from "../../torch/index.ts";
 import type { ImageInput } from "../manifest.ts";
 
-/** What a model's own files say beside its weights. */
+/** Description of a model in the files beside its weights. */
 export interface Published {
   input: Partial<ImageInput>;
   /** The network's name in timm. */
   name?: string;
-  /** What config.json says of an architecture's configuration. */
+  /** Architecture and its configuration in config.json. */
   network?: {
     architecture: string;
-    /** What comes before what shapes suggest. */
+    /** Options that override those that shapes suggest. */
     config: Readonly<Record<string, unknown>>;
-    /** What shapes tell too: a file that says otherwise is of another model. */
+    /** Options that shapes determine too: a file that says otherwise is of another model. */
     shaped: Readonly<Record<string, unknown>>;
   };
 }
@@ -27,7 +27,7 @@ interface Beside {
   preprocessor: string | undefined;
 }
 
-/** What the files beside a model say; of its input the preprocessor's before the network's. */
+/** Description of a model in the files beside it; the preprocessor's input comes before the network's. */
 export function publishedOf({ main, config, preprocessor }: Beside): Published {
   const told = config === undefined ? { input: {} } : readModelConfig(config);
   // Published files end in eight digits of their hash.
@@ -87,7 +87,7 @@ const interpolations: Readonly<Record<number, ImageInput["interpolation"]>> = {
 };
 
 /**
- * What a preprocessor_config.json, as Hugging Face's image processors write it, says of a model's input.
+ * Input of a model in a preprocessor_config.json, as Hugging Face's image processors write it.
  * @throws UserError naming the file when it is no such configuration, or is of images that are not square
  */
 function readPreprocessor(path: string): Partial<ImageInput> {
@@ -96,7 +96,7 @@ function readPreprocessor(path: string): Partial<ImageInput> {
   const { do_normalize, do_center_crop, do_rescale, image_mean, image_std, size, crop_size, resample } = file;
   const given = ((do_center_crop ?? true) ? crop_size : undefined) ?? size;
   const interpolation = resample === undefined ? undefined : interpolations[resample];
-  // What a pixel of 255 becomes before mean and deviation.
+  // Value of a pixel of 255 before mean and deviation are applied.
   const range = do_rescale === false ? 255 : 255 * (file.rescale_factor ?? 1 / 255);
   const [mean, std] =
     do_normalize === false
@@ -113,7 +113,7 @@ function readPreprocessor(path: string): Partial<ImageInput> {
   };
 }
 
-/** What timm's configuration says of a model's input. @throws UserError when images are not square */
+/** Input of a model in timm's configuration. @throws UserError when images are not square */
 function inputOf(config: z.output<typeof timmInput>, path: string): Partial<ImageInput> {
   const { input_size: shape, mean, std, interpolation } = config;
   const kind = (["nearest", "bilinear", "bicubic"] as const).find((name) => name === interpolation);
@@ -186,7 +186,7 @@ const activations: Readonly<Record<string, string>> = {
 const fixed: Readonly<Record<string, string>> = { swin: "gelu", convnext: "gelu", resnet: "relu" };
 
 /**
- * What a config.json says; nothing for a file that is about something else.
+ * Description of a model in a config.json; empty for a file that is about something else.
  * @throws UserError naming the file when it is not JSON, or names what no architecture here has
  */
 function readModelConfig(path: string): Published {

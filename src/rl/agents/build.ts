@@ -8,7 +8,7 @@ import { type OutputKind, PlainNetwork, type TrainedNetwork } from "./network.ts
 import type { ObservationForm } from "./observations.ts";
 import { PathwayNetwork } from "./pathway-network.ts";
 
-/** What is trained. */
+/** Plan of the network that is trained. */
 export type NetworkPlan =
   | { readonly kind: "new"; readonly architecture: string; readonly config: Readonly<Record<string, unknown>> }
   /** A hub's agent goes on, with a new head. */

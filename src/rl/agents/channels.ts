@@ -26,11 +26,11 @@ export type AgentHub = Hub<ObservationInput>;
 
 /** Names of MinAtar's channels that mean the same to the player. Trails and bullets have the same names everywhere. */
 const meanings: readonly (readonly string[])[] = [
-  // What the player moves.
+  // Objects that the player moves.
   ["player", "paddle", "chicken", "sub_front", "cannon"],
-  // What must not touch it.
+  // Objects that must not touch it.
   ["enemy", "car", "alien", "enemy_fish", "enemy_sub"],
-  // What it should collect.
+  // Objects that it should collect.
   ["gold", "diver"],
 ];
 

@@ -1,5 +1,5 @@
 /**
- * What the algorithms train, whichever network is inside. n observations, O outputs, A actions, m models of a hub.
+ * Network that the algorithms train, whatever its kind. n observations, O outputs, A actions, m models of a hub.
  *
  * Outputs are [n, A + 1] for a policy and a value (action preferences, then the value of the state) and [n, A] for values
  * of actions.
@@ -9,7 +9,7 @@ import { init, Linear, Module } from "../../nn/index.ts";
 import type { RowLoss } from "../../pathway/index.ts";
 import { type Generator, noGrad, type RandomStreams, scope, type Tensor } from "../../torch/index.ts";
 
-/** What the outputs mean. */
+/** Meaning of the outputs. */
 export type OutputKind = "policy-and-value" | "action-values";
 
 export interface Acted {

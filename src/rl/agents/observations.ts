@@ -7,12 +7,12 @@
 import { type Tensor, tensor, UserError } from "../../torch/index.ts";
 import type { Box, Observations, VectorEnvironment } from "../environments/index.ts";
 
-/** How one observation of an environment looks. */
+/** Form of one observation of an environment. */
 export interface ObservationForm {
   readonly environment: string;
   /** [C, H, W]. */
   readonly shape: readonly [number, number, number];
-  /** What each channel shows. */
+  /** Name of each channel. */
   readonly channels: readonly string[];
   /** Elements are divided by it. */
   readonly scale: number;
@@ -20,7 +20,7 @@ export interface ObservationForm {
   readonly elements: number;
 }
 
-/** What the numbers of classic control are, in their order. */
+/** Names of the numbers of classic control, in their order. */
 const vectors: Readonly<Record<string, readonly string[]>> = {
   cartpole: ["cart position", "cart velocity", "pole angle", "pole velocity"],
   acrobot: ["cosine 1", "sine 1", "cosine 2", "sine 2", "velocity 1", "velocity 2"],
@@ -28,7 +28,7 @@ const vectors: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * How an environment's observations look.
+ * Form of an environment's observations.
  * @throws UserError for observations that are neither vectors nor pictures
  */
 export function observationForm(environment: VectorEnvironment): ObservationForm {
@@ -73,7 +73,7 @@ export function observationArray(environment: VectorEnvironment, n: number, elem
   return environment.observationSpace.dtype === "uint8" ? new Uint8Array(n * elements) : new Float32Array(n * elements);
 }
 
-/** What each action does, by index. @throws UserError for actions that are not a choice out of n */
+/** Names of the actions, by index. @throws UserError for actions that are not a choice out of n */
 export function actionNames(environment: VectorEnvironment): readonly string[] {
   const { id, actionSpace } = environment;
   if (actionSpace.kind !== "discrete") {

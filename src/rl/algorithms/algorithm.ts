@@ -1,4 +1,4 @@
-/** What PPO and DQN share: what they are given, what they tell, and what a checkpoint must hold of them. */
+/** Common interface of PPO and DQN: their inputs, their reports, and their state in a checkpoint. */
 import type { Module } from "../../nn/index.ts";
 import { AdamW, type Optimizer } from "../../optim/index.ts";
 import { type RandomStreams, type Tensor, UserError } from "../../torch/index.ts";
@@ -7,7 +7,7 @@ import type { ObservationForm } from "../agents/observations.ts";
 import type { Observations, VectorEnvironment } from "../environments/index.ts";
 import type { EpisodeMeter } from "./episodes.ts";
 
-/** What an algorithm works on. */
+/** Inputs of an algorithm. */
 export interface Setting {
   environment: VectorEnvironment;
   form: ObservationForm;

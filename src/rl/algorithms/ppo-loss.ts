@@ -4,7 +4,7 @@
  */
 import { ops, type Tensor } from "../../torch/index.ts";
 
-/** What advantages are estimated from, each [R]. */
+/** Data from which advantages are estimated, each [R]. */
 export interface Trajectory {
   rewards: Float32Array;
   values: Float32Array;
@@ -40,7 +40,7 @@ export function advantageEstimates(
   return { advantages, returns };
 }
 
-/** What the loss needs of each row beside the network's outputs, each [B]. */
+/** Inputs of the loss for each row beside the network's outputs, each [B]. */
 export interface PpoColumns {
   /** int64 */
   actions: Tensor;

@@ -34,7 +34,7 @@ export interface PpoOptions {
   /** Learning rate at the start; it falls linearly to zero. */
   lr: number;
   gamma: number;
-  /** Of the advantage estimation. */
+  /** Lambda of the advantage estimation (GAE). */
   lambda: number;
   /** The importance ratio counts from 1 - clip to 1 + clip. */
   clip: number;
@@ -72,7 +72,7 @@ export function usualPpoOptions(form: ObservationForm): PpoOptions {
   return { ...defaultPpoOptions, minibatches: 8 };
 }
 
-/** What a rollout recorded of each of its R rows. */
+/** Records of a rollout for each of its R rows. */
 interface Rollout {
   observations: Observations;
   actions: Int32Array;

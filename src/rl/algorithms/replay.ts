@@ -82,7 +82,7 @@ export class Replay {
   readonly #actions: Int32Array;
   readonly #rewards: Float32Array;
   readonly #discounts: Float32Array;
-  /** Where the next one goes: over the oldest once the ring is full. */
+  /** Position of the next transition: over the oldest once the ring is full. */
   #at = 0;
 
   constructor(capacity: number, elements: number, bytes: boolean) {
@@ -130,7 +130,7 @@ export class Replay {
     };
   }
 
-  /** What it holds, as tensors that the caller disposes. */
+  /** Content as tensors that the caller disposes. */
   arrays(): Map<string, Tensor> {
     const { size } = this;
     return new Map([

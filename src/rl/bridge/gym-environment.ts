@@ -21,7 +21,7 @@ export interface AtariOptions {
   clipRewards?: boolean;
   /** Up to so many no-ops begin an episode; 30 by default. */
   noopMax?: number;
-  /** Whether a lost life ends the episode; false by default (Machado et al. 2018). */
+  /** True when a lost life ends the episode; false by default (Machado et al. 2018). */
   terminalOnLifeLoss?: boolean;
   /** Probability that a frame repeats the last action; the environment's own by default, 0.25 in v5. */
   stickyActions?: number;
@@ -34,7 +34,7 @@ export interface GymOptions {
   atari?: AtariOptions;
 }
 
-/** Where a copy is: episode 0 is seeded with `seed`, later ones with a mix of both. */
+/** Position of a copy: episode 0 is seeded with `seed`, later ones with a mix of both. */
 interface Position {
   seed: number;
   episode: number;

@@ -18,7 +18,7 @@ interface Pending {
 
 export class GymProcess {
   readonly #child: ChildProcess;
-  /** What error messages call the environment. */
+  /** Name of the environment in error messages. */
   readonly #name: string;
   readonly #python: string;
   readonly #ended: Promise<void>;

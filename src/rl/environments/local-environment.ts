@@ -4,7 +4,7 @@ import { type Random, RandomStream } from "./random-stream.ts";
 import type { Observations, StepResult, VectorEnvironment } from "./types.ts";
 import { type Actions, type Box, boxElements, type Discrete, type EnvironmentState } from "./types.ts";
 
-/** What every environment's state has: whether its episode is over. */
+/** Field that every environment's state has: true when its episode is over. */
 export interface Ending {
   over: boolean;
 }
@@ -16,7 +16,7 @@ export interface Ending {
 export interface Rules<State extends Ending> {
   readonly id: string;
   readonly observationSpace: Box;
-  /** What each action means, by index. */
+  /** Meaning of each action, by index. */
   readonly actions: readonly string[];
   /** Steps after which an episode is truncated; Infinity for none. */
   readonly maxSteps: number;
@@ -29,7 +29,7 @@ export interface Rules<State extends Ending> {
 }
 
 export interface LocalOptions {
-  /** How many copies; 1 by default. */
+  /** Number of copies; 1 by default. */
   n?: number | undefined;
   /** Copy i draws from the stream of seed + i; 0 by default. */
   seed?: number | undefined;

@@ -1,7 +1,7 @@
 /** The random numbers of one copy of an environment: a stream whose whole state is four integers. */
 import { hashKeys } from "../../torch/index.ts";
 
-/** What the rules of an environment may draw. */
+/** Random draws for the rules of an environment. */
 export interface Random {
   /** True with probability p. */
   chance(p: number): boolean;

@@ -25,7 +25,7 @@ export interface Box {
 export interface Discrete {
   readonly kind: "discrete";
   readonly n: number;
-  /** What each one means, where that is known. */
+  /** Meaning of each one, where that is known. */
   readonly names?: readonly string[];
 }
 
@@ -59,15 +59,15 @@ export interface EnvironmentState {
 export interface VectorEnvironment {
   readonly id: string;
   readonly n: number;
-  /** Of one copy. */
+  /** Space of one copy's observations. */
   readonly observationSpace: Box;
-  /** Of one copy. */
+  /** Space of one copy's actions. */
   readonly actionSpace: Discrete | Box;
   /** Starts a new episode in every copy and returns the first observations; without a seed the random streams go on. */
   reset(seed?: number): Observations | Promise<Observations>;
   /** Plays one step in every copy. */
   step(actions: Actions): StepResult | Promise<StepResult>;
-  /** What `restore` needs to continue bit for bit. */
+  /** State from which `restore` continues bit for bit. */
   state(): EnvironmentState;
   /** Continues from a saved state; returns the observations at that point. A refused state changes nothing. */
   restore(state: EnvironmentState): Observations | Promise<Observations>;

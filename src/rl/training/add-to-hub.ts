@@ -14,12 +14,15 @@ export interface AddRunRequest {
   name: string;
   /** Folder of the run. */
   run: string;
-  /** Which agent joins of a run over a hub; by default the one that was activated most in the last tenth of training. */
+  /**
+   * Name of the agent that joins, of a run over a hub; by default the one that was activated most in the last tenth of
+   * training.
+   */
   agent?: string | undefined;
   licence?: string | undefined;
 }
 
-/** What joins a hub. */
+/** Agent that joins a hub. */
 interface Joining {
   /** By the keys "network.…", "head.weight" and "head.bias". */
   tensors: Map<string, Tensor>;
@@ -73,7 +76,7 @@ function joining({ run: out, agent }: AddRunRequest, run: AgentRun, network: Tra
       tensors,
       plan: { kind: "agent", name },
       featureWidth: found.featureWidth,
-      // What the run returned is the work of several agents.
+      // The return of the run is the work of several agents.
       meanReturn: undefined,
       source: `${source}, over a hub: its agent ${name}, ${(100 * share).toFixed(0)} % of activations at the end`,
     };

@@ -21,7 +21,7 @@ export interface BestPolicy {
 
 export interface Measured {
   plan: EvaluationPlan;
-  /** Of its own, so that training goes on as if nothing had been measured. */
+  /** Environment apart from training's, which goes on as if nothing had been measured. */
   environment: VectorEnvironment;
   network: TrainedNetwork;
   form: ObservationForm;

@@ -37,7 +37,7 @@ const metaSchema = z.looseObject({
   environment: z.looseObject({}),
 });
 
-/** What a checkpoint says beside the state itself. */
+/** Contents of a checkpoint beside the state itself. */
 export interface SaveOptions {
   identity: string;
   seconds: number;

@@ -26,7 +26,7 @@ import { makeEnvironment, type Observations, type VectorEnvironment } from "../e
 
 export interface DistilRequest {
   hub: AgentHub;
-  /** Of the game to come. */
+  /** Form of the target game's observations. */
   form: ObservationForm;
   /** The student. */
   network: Extract<NetworkPlan, { kind: "new" }>;
@@ -130,7 +130,10 @@ async function closeTeacher({ agent, view, environment }: Teacher): Promise<void
   await environment.close();
 }
 
-/** What the teacher sees as the student sees it, [n, C, H, W], and what it would do, [n, A]. */
+/**
+ * Observations of the teacher in the student's channels, [n, C, H, W], and the teacher's outputs for the actions, [n,
+ * A].
+ */
 function show(teacher: Teacher, A: number): { shown: Tensor; wished: Tensor; outputs: Float32Array } {
   const { agent, form, view, observations } = teacher;
   return scope(() => {

@@ -1,4 +1,4 @@
-/** What happens while an agent trains: the progress bar and the log file read it. */
+/** Events of an agent's training: the progress bar and the log file read them. */
 import { existsSync, readFileSync } from "node:fs";
 import { z } from "zod";
 import { appendJsonLine, readJsonLines, writeFileAtomic } from "../../io/index.ts";
@@ -14,7 +14,7 @@ export type AgentEvent =
       seed: number;
       members: readonly string[];
       totalSteps: number;
-      /** Where it goes on; 0 for a new run. */
+      /** Steps at which it goes on; 0 for a new run. */
       steps: number;
       time: string;
     }
@@ -25,7 +25,7 @@ export type AgentEvent =
       totalSteps: number;
       /** Episodes that ended since the last such event. */
       returns: number[];
-      /** Of the same episodes in the game's own points, where the rewards that are learned from are clipped. */
+      /** Scores of the same episodes in the game's points, where the rewards that are learned from are clipped. */
       scores?: number[];
       lengths: number[];
       /** Means over the last 100 episodes. */

@@ -21,7 +21,7 @@ export function openAgentHub({ hub, network }: Pick<AgentRun, "hub" | "network">
   return openHub(hub, { inputs: ["observation"] });
 }
 
-/** What the run trains, as it begins. @param actions number of them */
+/** Initial network of the run. @param actions number of them */
 export function networkOf(
   run: AgentRun,
   form: ObservationForm,

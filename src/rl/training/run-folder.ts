@@ -1,5 +1,5 @@
 /**
- * What the run of an agent is, and its folder:
+ * Run of an agent, and its folder:
  *
  *     agent.json                      the settings
  *     agent.checkpoint.safetensors    state of the training, and in the end the trained network
@@ -104,7 +104,7 @@ export const checkpointOf = (folder: AgentRunFolder): string => folder.file(chec
 
 export const bestOf = (folder: AgentRunFolder): string => folder.file(bestName);
 
-/** Whether a folder holds the run of an agent. */
+/** True when a folder holds the run of an agent. */
 export const isAgentRun = (path: string): boolean => agentFolder(path).exists;
 
 /** The result of a finished run. @throws UserError when there is none */

@@ -132,7 +132,7 @@ interface Training {
   request: AgentRequest;
   folder: AgentRunFolder;
   setting: Setting;
-  /** Where policies are measured. */
+  /** Environment in which policies are measured. */
   apart: VectorEnvironment | undefined;
 }
 

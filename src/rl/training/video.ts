@@ -155,7 +155,7 @@ function topColour(observation: ArrayLike<number>, channels: number, cells: numb
   return undefined;
 }
 
-/** Of the newest frame. */
+/** Grey of a pixel of the newest frame. */
 function grey(observation: ArrayLike<number>, { shape, scale }: ObservationForm, at: number): Colour {
   const [channels, height, width] = shape;
   const value = Math.round((255 * (observation[(channels - 1) * height * width + at] ?? 0)) / scale);

@@ -74,7 +74,7 @@ interface View {
   /** Ordered batches of the items. */
   batches: () => AsyncIterable<Batch>;
   precision: TrainOptions["precision"];
-  /** What was done to the images; undefined for the images themselves. */
+  /** Augmentation of the images; undefined for the images themselves. */
   augmentation: unknown;
 }
 
@@ -86,7 +86,7 @@ export class FeatureCache {
   /** Features of held-out images by split and member. */
   readonly #heldOut = { validation: new Map<string, Tensor>(), test: new Map<string, Tensor>() };
   readonly #memberHashes = new WeakMap<object, string>();
-  /** What computing took in this process. */
+  /** Seconds of computing in this process. */
   seconds = 0;
 
   constructor(options: FeatureCacheOptions) {
@@ -225,7 +225,7 @@ export class FeatureCache {
     return createHash("sha256").update(JSON.stringify(identity)).digest("hex");
   }
 
-  /** Of the weights as they are in memory: a control may have drawn its own. */
+  /** Hash of the weights as they are in memory: a control may have drawn its own. */
   #memberHash(learner: Learner, index: number): string {
     const backbone = learner.backbones[index];
     if (!backbone) throw new RangeError(`no backbone ${index}`);

@@ -1,4 +1,4 @@
-/** What the heads of frozen members need to be comparable: features of one size. n images, d features. */
+/** One scale for the features of frozen members, so that their heads are comparable. n images, d features. */
 import type { Standardize } from "../../nn/index.ts";
 import { disposeTree, FlopMeter, inferenceMode, scope, type Tensor, zeros } from "../../torch/index.ts";
 import { forEachBatch } from "../batches.ts";

@@ -1,4 +1,4 @@
-/** Properties of the transferability scores that must hold for any data. */
+/** Properties of the transferability scores for any data. n items, d features, S source classes, C classes. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

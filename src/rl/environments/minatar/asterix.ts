@@ -33,7 +33,7 @@ export interface AsterixState {
   moveInterval: number;
   moveTimer: number;
   rampTimer: number;
-  /** How often the difficulty has risen. */
+  /** Number of times that the difficulty has risen. */
   ramps: number;
   over: boolean;
 }
@@ -107,7 +107,7 @@ function spawn(state: AsterixState, random: Random): void {
   state.rows[free[random.below(free.length)] as number] = { x: right ? 0 : 9, right, gold };
 }
 
-/** What the entity in the player's row does to a player on its cell; returns the reward. */
+/** Effect of the entity in the player's row on a player in its cell; returns the reward. */
 function touch(state: AsterixState): number {
   const entity = state.rows[state.y - 1];
   if (!entity || entity.x !== state.x) return 0;

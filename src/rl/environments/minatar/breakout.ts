@@ -25,7 +25,7 @@ export interface BreakoutState {
   dy: number;
   trailX: number;
   trailY: number;
-  /** Whether the step before met a brick. */
+  /** True when the ball met a brick in the step before. */
   struck: boolean;
   /** [10, 10], 1 where a brick is. */
   bricks: Uint8Array;

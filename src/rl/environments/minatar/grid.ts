@@ -1,7 +1,7 @@
 /**
- * What the five MinAtar games share (Young and Tian 2019, arXiv 1903.03176): a 10x10 grid whose channels name objects, six
- * keys, sticky actions and a difficulty that may rise. The rules are those that version 1.0.15 of the authors' package
- * plays; their order within a step matters and is numbered on top of each game.
+ * Shared rules of the five MinAtar games (Young and Tian 2019, arXiv 1903.03176): a 10x10 grid whose channels name
+ * objects, six keys, sticky actions and a difficulty that may rise. The rules are those that version 1.0.15 of the
+ * authors' package plays; their order within a step matters and is numbered on top of each game.
  *
  * Observations are [channels, 10, 10] of 0 and 1 (the package's are [10, 10, channels]). x grows to the right, y downwards.
  *
@@ -42,7 +42,7 @@ export interface GridGame<State extends Ending> {
 export interface MinAtarOptions {
   /** Probability that a step repeats the last key; 0.1 by default. */
   stickyActions?: number | undefined;
-  /** Whether the difficulty rises in the games that have it; true by default. */
+  /** True when the difficulty rises in the games that have it; true by default. */
   ramping?: boolean | undefined;
   /** Only the keys that do something, instead of all six; false by default, as in the paper's results. */
   minimalActions?: boolean | undefined;

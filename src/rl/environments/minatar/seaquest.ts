@@ -54,7 +54,7 @@ export interface SeaquestState {
   oxygen: number;
   /** Divers on board; below 0 after a full load was brought up. */
   onBoard: number;
-  /** Whether the submarine has been at the surface since it came up. */
+  /** True when the submarine has been at the surface since it came up. */
   surfaced: boolean;
   bullets: Mover[];
   enemyBullets: Mover[];
@@ -66,7 +66,7 @@ export interface SeaquestState {
   diverTimer: number;
   moveInterval: number;
   shotTimer: number;
-  /** How often the difficulty has risen. */
+  /** Number of times that the difficulty has risen. */
   ramps: number;
   over: boolean;
 }

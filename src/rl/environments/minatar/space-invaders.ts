@@ -32,7 +32,7 @@ export interface SpaceInvadersState {
   moveTimer: number;
   alienShotTimer: number;
   shotTimer: number;
-  /** How often the difficulty has risen. */
+  /** Number of times that the difficulty has risen. */
   ramps: number;
   over: boolean;
 }
