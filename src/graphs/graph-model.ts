@@ -1,4 +1,4 @@
-/** Model in a format that brings a graph (ONNX, TensorFlow.js, TorchScript), as read from its file. n images, d features. */
+/** Model in a format that brings a graph: ONNX, TensorFlow.js, TorchScript. n images, d features. */
 import { quoted } from "../io/index.ts";
 import { Module } from "../nn/index.ts";
 import { arange, cat, inferenceMode, ops, scope, type Tensor, UserError } from "../torch/index.ts";
