@@ -75,7 +75,7 @@ function hubWithProgram(): string {
     config: {},
     weights: { file: "program.pt", format: "torchscript", sha256 },
     featureWidth: 4,
-    input: { size: 8, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
+    input: { kind: "image", size: 8, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
   });
   writeFileSync(join(dir, "hub.json"), JSON.stringify(manifest));
   return dir;
