@@ -11,6 +11,7 @@ import { addMember } from "../../../src/hub/index.ts";
 import { refuseForeign } from "../../../src/io/index.ts";
 import { UserError } from "../../../src/torch/index.ts";
 import { temporaryFolder } from "../../support/small-hub.ts";
+import { unpackedFixtures } from "../../support/unpacked.ts";
 
 const folder = temporaryFolder();
 const fixtures = fileURLToPath(new URL("../../fixtures/", import.meta.url));
@@ -78,10 +79,14 @@ test("a picture is no model", async () => {
 });
 
 test("no file of a real model is taken for something else", () => {
-  const real = ["torch-archive", "onnx", "torch-script", "tfjs"].flatMap((dir) =>
-    (fs.readdirSync(join(fixtures, dir), { recursive: true }) as string[])
+  const folders = [
+    unpackedFixtures("torch-archive"),
+    ...["onnx", "torch-script", "tfjs"].map((name) => join(fixtures, name)),
+  ];
+  const real = folders.flatMap((dir) =>
+    (fs.readdirSync(dir, { recursive: true }) as string[])
       .filter((name) => /\.(?:pth|pt|onnx|safetensors|bin)$/.test(name) || name.endsWith("model.json"))
-      .map((name) => join(fixtures, dir, name)),
+      .map((name) => join(dir, name)),
   );
   assert.ok(real.length > 40, `${real.length} models`);
   const old = /oldest\.pth$/;
