@@ -132,7 +132,10 @@ type PathwayFlags = {
   [N in keyof typeof pathwayShape as FlagOf<N>]: z.ZodOptional<ReturnType<(typeof pathwayShape)[N]["unwrap"]>>;
 };
 
-/** Choices of the pathway that have flags. One that is not given is not recorded: the method knows its default. */
+/**
+ * Choices of the pathway that have flags, such as --k: src/pathway/config.ts names them. One that is not given is not
+ * recorded: the method knows its default.
+ */
 const pathwayFlags = Object.fromEntries(
   Object.entries(pathwayShape).flatMap(([name, schema]) => {
     const about = settings.get(schema);

@@ -1,4 +1,4 @@
-/** Names of the methods and a line about each, for the command line: this file imports nothing, so help is quick. */
+/** Names of the methods in the registry's order, and a line of help about each. This file imports nothing, so help is quick. */
 
 const bestOne = "(--member NAME, or all and keep the best by validation)";
 

@@ -1,6 +1,11 @@
+/**
+ * Hub-Pathway and its rivals, all behind `Method` of src/train: one file each, its paper on top; registry.ts lists them and
+ * catalog.ts has their lines of help. Read fine-tune.ts and member-learner.ts first, which most rivals build on; then
+ * hub-pathway.ts and pathway-learner.ts, which bring src/pathway into the training loop.
+ * They may import train and what it may.
+ */
 export { bestByRanking } from "./best-by-ranking.ts";
 export { refuseUnknown } from "./choices.ts";
-/** Hub-Pathway and its rivals behind one interface. */
 export { bestSet } from "./ensemble.ts";
 export { combinations, EnsemblePredictor, meanProbabilities } from "./ensemble-predictor.ts";
 export { bestByValidation, fineTune, fitEach, keepBest, memberLearner, plainFit } from "./fine-tune.ts";

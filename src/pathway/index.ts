@@ -1,4 +1,4 @@
-/** The method: generator, routing, aggregation, losses, and Hub-Pathway itself. Read hub-pathway.ts first. */
+/** The method, over any `PathwayMember`, importing nn and torch alone: hub-pathway.ts first; config.ts has every choice, such as k. */
 export * from "./config.ts";
 export { PathwayGenerator } from "./generator.ts";
 export { HubPathway, type HubPathwayOptions, type PathwayOutput, type RowLoss } from "./hub-pathway.ts";

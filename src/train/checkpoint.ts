@@ -12,7 +12,9 @@ import { firstNotFinite } from "./finite.ts";
 import type { Learner } from "./learner.ts";
 import { type MeterState, meterState } from "./meter.ts";
 
-export const checkpointVersion = 2;
+/** Version of both files: raised with every change of their metadata or tensors, so that older ones are refused in one line. */
+const checkpointVersion = 2;
+const versioned = z.looseObject({ version: z.number() });
 
 /**
  * Paths of a fit's files from their common beginning. BASE.state.safetensors is what `--resume` and more epochs go on
@@ -186,6 +188,11 @@ function opened<S extends z.ZodType<{ identity: string }>, T>(
   try {
     const text = metadata["checkpoint"];
     if (text === undefined) throw new UserError(`${path} is not a checkpoint of this program`);
+    const { version } = parseJson(text, versioned, path, "a checkpoint");
+    if (version !== checkpointVersion)
+      throw new UserError(
+        `${path} has version ${version} of checkpoints, and this program reads ${checkpointVersion}: train again with another --out folder`,
+      );
     const meta = parseJson(text, schema, path, `a checkpoint of version ${checkpointVersion}`);
     if (identity !== undefined && meta.identity !== identity) {
       throw new UserError(

@@ -7,7 +7,6 @@
 export { eventLoopTurn, forEachBatch, type LoopOptions, throwIfAborted } from "./batches.ts";
 export {
   checkpointFiles,
-  checkpointVersion,
   loadWeights,
   type Position,
   part,

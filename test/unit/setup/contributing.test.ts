@@ -27,7 +27,9 @@ import { fineTuneMethod } from "./fine-tune.ts";
 export const added: Method = { ...fineTuneMethod, name: "added" };`,
     imported: "added",
     entry: "added,",
-    found: `(await import("./src/methods/index.ts")).findMethod("added").name === "added"`,
+    more: ["src/methods/catalog.ts", /methodSummaries = \{/, `added: "a method that was added",`],
+    found: `(await import("./src/methods/index.ts")).methods.map(({ name }) => name).join() ===
+      Object.keys((await import("./src/methods/catalog.ts")).methodSummaries).join()`,
   },
   "an architecture": {
     file: `import { z } from "zod";

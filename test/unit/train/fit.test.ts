@@ -342,5 +342,10 @@ test("weights of another shape are refused by name, and files of earlier version
   assert.equal(loadWeights(join(folder, "none"), narrow), undefined);
   writeFileSync(join(folder, "old.checkpoint.safetensors"), "");
   assert.throws(() => loadWeights(join(folder, "old"), narrow), /earlier version of this program: train again/);
+  damaged(checkpointFiles(base).weights, (given) => ({ ...(given as object), version: 1, score: undefined }));
+  assert.throws(
+    () => loadWeights(base, narrow),
+    /narrow\.weights\.safetensors has version 1.*reads 2: train again[^;]*$/,
+  );
   assert.equal(memory().handles, handles);
 });

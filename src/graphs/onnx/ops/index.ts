@@ -1,4 +1,7 @@
-/** All operators by their names in ONNX. */
+/**
+ * All operators by their names in ONNX: what a listed file exports, under the name that it exports it by. call.ts has what an
+ * operator's function is given, and the traits that say which of its inputs are trained. Helpers are in support.ts and spatial.ts.
+ */
 import type { OperatorFunction } from "../call.ts";
 import * as activation from "./activation.ts";
 import * as arithmetic from "./arithmetic.ts";
