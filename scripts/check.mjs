@@ -5,6 +5,7 @@ import { repositoryFiles } from "./checks/files.mjs";
 import { checkHubs } from "./checks/hub-hashes.mjs";
 import { checkImports } from "./checks/imports.mjs";
 import { checkNames } from "./checks/names.mjs";
+import { checkPacked } from "./checks/package.mjs";
 import { checkDataSize, checkLengths } from "./checks/sizes.mjs";
 import { checkBiome, checkGenerated, checkTypes } from "./checks/tools.mjs";
 
@@ -23,6 +24,7 @@ const checks = [
   ["figures of README and docs", checkFigures],
   ["lint and formatting (biome)", checkBiome],
   ["types (tsc)", checkTypes],
+  ["packed package", checkPacked],
   ["generated operators up to date", checkGenerated],
 ];
 

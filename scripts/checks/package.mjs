@@ -1,5 +1,8 @@
-/** The packed package as publint and Are the Types Wrong see it. */
-import { readFileSync } from "node:fs";
+/** The packed package as its users' compilers see it: publint, Are the Types Wrong, and the types of the public calls. */
+import { execFileSync, spawnSync } from "node:child_process";
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
@@ -8,8 +11,7 @@ import { formatMessage } from "publint/utils";
 const served = ({ resolutionKind, resolutionOption }) =>
   !["node10", "node16-cjs"].includes(resolutionKind ?? resolutionOption);
 
-/** @returns {Promise<string[]>} @param tarball path of what `npm pack` made */
-export async function checkTarball(tarball) {
+async function problemsOfTarball(tarball) {
   const bytes = new Uint8Array(readFileSync(tarball));
   const { messages, pkg } = await publint({ strict: true, pack: { tarball: bytes.buffer } });
   const analysis = await checkPackage(createPackageFromTarballData(bytes));
@@ -18,4 +20,35 @@ export async function checkTarball(tarball) {
     ...messages.map((message) => `publint: ${formatMessage(message, pkg)}`),
     ...wrong.map((problem) => `types: ${JSON.stringify(problem)}`),
   ];
+}
+
+/** Compiles test/types/public-api.ts against the unpacked package, the types of its dependencies included. */
+function problemsOfTypes(root, folder, tarball) {
+  const modules = join(folder, "node_modules");
+  const target = join(modules, "hub-pathway");
+  mkdirSync(target, { recursive: true });
+  execFileSync("tar", ["-xzf", tarball, "-C", target, "--strip-components=1"]);
+  for (const name of readdirSync(join(root, "node_modules"))) {
+    if (!name.startsWith(".")) symlinkSync(join(root, "node_modules", name), join(modules, name));
+  }
+  copyFileSync(join(root, "test/types/public-api.ts"), join(folder, "public-api.ts"));
+  const options = ["--noEmit", "--strict", "--target", "es2022", "--module", "nodenext"];
+  const args = [...options, "--lib", "ES2023,ESNext.Disposable", "--types", "node", "public-api.ts"];
+  const compiler = join(root, "node_modules/typescript/bin/tsc");
+  const { status, stdout } = spawnSync(process.execPath, [compiler, ...args], { cwd: folder, encoding: "utf8" });
+  return status === 0 ? [] : stdout.split("\n").filter((line) => line !== "");
+}
+
+export async function checkPacked(root) {
+  const folder = mkdtempSync(join(tmpdir(), "hub-pathway-package-"));
+  try {
+    const args = ["pack", "--ignore-scripts=false", "--pack-destination", folder];
+    const packed = spawnSync("npm", args, { cwd: root, encoding: "utf8" });
+    const name = readdirSync(folder).find((file) => file.endsWith(".tgz"));
+    if (packed.status !== 0 || name === undefined) return [`npm pack: ${packed.stderr}`];
+    const tarball = join(folder, name);
+    return [...(await problemsOfTarball(tarball)), ...problemsOfTypes(root, folder, tarball)];
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }

@@ -2,21 +2,27 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { before, test } from "node:test";
-import { lastLine, type Outcome, runProgram } from "../support/program.ts";
+import { after, before, test } from "node:test";
+import { lastLine, type Outcome, ProgramSession, runProgram } from "../support/program.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../support/small-hub.ts";
 
 let folder: string;
+let session: ProgramSession;
 let subject: string[];
 
 before(async () => {
   folder = temporaryFolder();
+  session = new ProgramSession(join(folder, "cache"));
   subject = ["--quick", "--hub", writeSmallHub(folder), "--data", await writeShapeImages(folder, 20)];
 });
 
 const at = (name: string) => join(folder, name);
+// What starts processes of its own, or is killed, is one of its own.
 const run = (args: string[], watch?: Parameters<typeof runProgram>[2]): Promise<Outcome> =>
-  runProgram(["experiment", ...args], at("cache"), watch);
+  watch || args.includes("--jobs")
+    ? runProgram(["experiment", ...args], at("cache"), watch)
+    : session.run(["experiment", ...args]);
+after(() => session.stop());
 const cellsOf = (cache: string) => {
   const folder = join(cache, "quick", "cells");
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) =>

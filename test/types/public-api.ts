@@ -1,6 +1,6 @@
 /**
- * The types of the public calls, held by the compiler: nothing here runs. In a checkout the names lead to src; the test of
- * the package (test/e2e/pack.test.ts) compiles this file against what is installed.
+ * The types of the public calls, held by the compiler: nothing here runs. In a checkout the names lead to src; the check of the
+ * packed package (scripts/checks/package.mjs) compiles this file against what a user installs.
  */
 import {
   type ClassProbability,
