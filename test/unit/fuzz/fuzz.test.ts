@@ -13,7 +13,7 @@ function run(format: string, options: Partial<FuzzOptions> = {}): Promise<Summar
   return fuzz({ format, seed: 20261125, milliseconds: 600_000, cases: 60, findings, ...options });
 }
 
-const cases = { safetensors: 300, torch: 120, onnx: 40, tfjs: 200, manifest: 60 };
+const cases = { safetensors: 500, torch: 300, onnx: 100, tfjs: 300, manifest: 100 };
 for (const [format, count] of Object.entries(cases)) {
   test(`${format}: ${count} changed files are read properly or refused`, async () => {
     const { executions, accepted, findings } = await run(format, { cases: count });
