@@ -160,8 +160,14 @@ export class CellTraining implements Disposable {
     const { checkpointSeconds: _, keep: __, ...decisive } = options;
     const { source: _source, ...form } = protocol.target.data;
     const data = { ...form, splitHash: this.#data.splitHash, pixels: this.#data.pixelsKey };
-    const scale = options.frozenViews === undefined ? {} : { scaleVersion };
-    const identity = fingerprint({ what, hub: hub.fingerprint, data, options: decisive, order, ...scale });
+    const identity = fingerprint({
+      what,
+      hub: hub.fingerprint,
+      data,
+      options: decisive,
+      order,
+      scaleVersion: options.frozenViews && scaleVersion,
+    });
     const folder = join(this.#request.cache, "fits");
     mkdirSync(folder, { recursive: true });
     sweepTemporaries(folder);
