@@ -2,16 +2,17 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core";
-import { publint } from "publint";
-import { formatMessage } from "publint/utils";
+import { dirname, join } from "node:path";
 
 /** As the profile "esm-only": whoever uses require, or the resolution of Node 10, is not served. */
 const served = ({ resolutionKind, resolutionOption }) =>
   !["node10", "node16-cjs"].includes(resolutionKind ?? resolutionOption);
 
 async function problemsOfTarball(tarball) {
+  // Slow to load, and the other checks need neither.
+  const { checkPackage, createPackageFromTarballData } = await import("@arethetypeswrong/core");
+  const { publint } = await import("publint");
+  const { formatMessage } = await import("publint/utils");
   const bytes = new Uint8Array(readFileSync(tarball));
   const { messages, pkg } = await publint({ strict: true, pack: { tarball: bytes.buffer } });
   const analysis = await checkPackage(createPackageFromTarballData(bytes));
@@ -22,18 +23,21 @@ async function problemsOfTarball(tarball) {
   ];
 }
 
-/** Compiles test/types/public-api.ts against the unpacked package, the types of its dependencies included. */
+/** Compiles test/types/public-api.ts against the unpacked package and its dependencies, as an install brings them. */
 function problemsOfTypes(root, folder, tarball) {
   const modules = join(folder, "node_modules");
   const target = join(modules, "hub-pathway");
   mkdirSync(target, { recursive: true });
   execFileSync("tar", ["-xzf", tarball, "-C", target, "--strip-components=1"]);
-  for (const name of readdirSync(join(root, "node_modules"))) {
-    if (!name.startsWith(".")) symlinkSync(join(root, "node_modules", name), join(modules, name));
+  const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  for (const name of Object.keys(dependencies)) {
+    mkdirSync(dirname(join(modules, name)), { recursive: true });
+    symlinkSync(join(root, "node_modules", name), join(modules, name));
   }
   copyFileSync(join(root, "test/types/public-api.ts"), join(folder, "public-api.ts"));
   const options = ["--noEmit", "--strict", "--target", "es2022", "--module", "nodenext"];
-  const args = [...options, "--lib", "ES2023,ESNext.Disposable", "--types", "node", "public-api.ts"];
+  const node = ["--types", "node", "--typeRoots", join(root, "node_modules/@types")];
+  const args = [...options, ...node, "--lib", "ES2023,ESNext.Disposable", "public-api.ts"];
   const compiler = join(root, "node_modules/typescript/bin/tsc");
   const { status, stdout } = spawnSync(process.execPath, [compiler, ...args], { cwd: folder, encoding: "utf8" });
   return status === 0 ? [] : stdout.split("\n").filter((line) => line !== "");
