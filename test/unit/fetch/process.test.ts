@@ -54,6 +54,11 @@ function files(cacheDir: string, ending: RegExp): string[] {
 const complete = /[/\\](blobs[/\\][0-9a-f]+|files[/\\]m\.pth)$/;
 const incomplete = /\.incomplete$/;
 
+/** The bytes of a file, 0 once another process has moved it or taken it away. */
+function size(path: string): number {
+  return fs.statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}
+
 async function until(holds: () => boolean): Promise<void> {
   for (let i = 0; !holds(); i++) {
     assert.ok(i < 1000, "waited in vain");
@@ -77,7 +82,7 @@ for (const kind of ["repository", "address"] as const) {
     const cacheDir = join(folder, `killed-${kind}`);
     const { served, path, source } = serve({ trickleMs: 20, trickleBytes: 40_000 });
     const child = fetching(source, cacheDir);
-    await until(() => files(cacheDir, incomplete).some((name) => fs.statSync(join(cacheDir, name)).size >= 120_000));
+    await until(() => files(cacheDir, incomplete).some((name) => size(join(cacheDir, name)) >= 120_000));
     child.kill("SIGKILL");
     await once(child, "close");
     assert.deepEqual(files(cacheDir, complete), []);

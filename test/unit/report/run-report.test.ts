@@ -29,7 +29,7 @@ before(async () => {
 });
 
 /** One model for each image; the choice of model is trained fast enough to differ between images. */
-const choosy = { k: 1, beta: 1, generatorWidth: 4, warmup: 0, explorationFade: "constant", explorationWeight: 2 };
+const choosy = { k: 1, beta: 1, generatorWidth: 4, warmup: 0, explorationFade: "constant", explorationWeight: 20 };
 
 function train(method: string, choices: Record<string, unknown>, source = images, epochs = 3): Promise<RunOutcome> {
   return trainRun({

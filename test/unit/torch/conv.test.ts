@@ -108,7 +108,8 @@ for (const dims of [1, 2, 3]) {
         // An input in bfloat16, as an operator before it may leave it, meets weights in float32.
         const cast = autocast({}, () => ours(rough, weight, bias, windows));
         assert.equal(cast.dtype, "bfloat16");
-        assertClose(cast.to({ dtype: "float32" }), theirs, 0.03);
+        // Processors with and without bfloat16 arithmetic round at different places.
+        assertClose(cast.to({ dtype: "float32" }), theirs, 0.06);
       }
     });
     assert.equal(memory().handles, handles);
