@@ -115,7 +115,9 @@ function measure(setting: Setting): Measured {
 
 function inProcess(setting: Setting): Measured {
   const self = fileURLToPath(import.meta.url);
-  const text = execFileSync(process.execPath, ["--import", "tsx", self, JSON.stringify(setting)], { encoding: "utf8" });
+  const text = execFileSync(process.execPath, [...process.execArgv, self, JSON.stringify(setting)], {
+    encoding: "utf8",
+  });
   return JSON.parse(text.trim().split("\n").at(-1) ?? "") as Measured;
 }
 

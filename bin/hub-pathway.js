@@ -15,8 +15,7 @@ function isCheckout() {
 
 async function importMain() {
   if (!isCheckout()) return import("../dist/cli/main.js");
-  const { register } = await import("tsx/esm/api");
-  register();
+  await import("../scripts/typescript.mjs");
   return import("../src/cli/main.ts");
 }
 

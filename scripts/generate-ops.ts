@@ -126,7 +126,9 @@ function generate(): string {
 const text = generate();
 if (process.argv.includes("--check")) {
   if (readFileSync(outputPath, "utf8") !== text) {
-    console.error("src/torch/ops.generated.ts is out of date: run `npx tsx scripts/generate-ops.ts`");
+    console.error(
+      "src/torch/ops.generated.ts is out of date: run `node --import ./scripts/typescript.mjs scripts/generate-ops.ts`",
+    );
     process.exitCode = 1;
   }
 } else {

@@ -116,7 +116,7 @@ async function main() {
   }
   process.env.OMP_NUM_THREADS = "1";
   // Test processes inherit these arguments: they read TypeScript.
-  process.execArgv.push("--import", import.meta.resolve("tsx"));
+  process.execArgv.push("--import", import.meta.resolve("./typescript.mjs"));
   const started = performance.now();
   const report = new Report();
   const stream = run({ files: files.map((file) => join(root, file)), concurrency: 2, timeout: fileTimeout });

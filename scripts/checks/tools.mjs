@@ -43,5 +43,5 @@ export function checkBiome(root) {
 export function checkGenerated(root) {
   const script = "scripts/generate-ops.ts";
   if (!existsSync(join(root, script))) return [];
-  return problemsOf(root, ["--import", "tsx", script, "--check"]);
+  return problemsOf(root, ["--import", "./scripts/typescript.mjs", script, "--check"]);
 }

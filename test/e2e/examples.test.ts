@@ -8,6 +8,7 @@ import { before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { writeOnnx } from "../support/documented-commands.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../support/small-hub.ts";
+import { typescript } from "../support/typescript.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const folder = temporaryFolder();
@@ -24,7 +25,7 @@ before(async () => {
 function start(name: string, ...args: string[]): ChildProcess {
   ran.add(name);
   const env = { ...process.env, HUB_PATHWAY_CACHE: inFolder("cache") };
-  const command = ["--import", "tsx", `examples/${name}.ts`, ...args];
+  const command = [...typescript, `examples/${name}.ts`, ...args];
   return spawn(process.execPath, command, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
 }
 

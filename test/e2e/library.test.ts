@@ -9,6 +9,7 @@ import { ConfigError, Predictor, type RunEvent, type TrainedRun, train, UserErro
 import { freeRunFolder } from "../../src/library/index.ts";
 import { memory } from "../../src/torch/index.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../support/small-hub.ts";
+import { typescript } from "../support/typescript.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -102,8 +103,7 @@ test("the README's example runs", async () => {
   const script = `${example.replace('"hub-pathway"', JSON.stringify(join(root, "src", "index.ts")))}
 console.log(JSON.stringify({ label, probability, pathway }));`;
   writeFileSync(join(place, "example.mts"), script);
-  const loader = import.meta.resolve("tsx");
-  const output = execFileSync(process.execPath, ["--import", loader, "example.mts"], { cwd: place, encoding: "utf8" });
+  const output = execFileSync(process.execPath, [...typescript, "example.mts"], { cwd: place, encoding: "utf8" });
   const { label, pathway } = JSON.parse(output) as { label: string; pathway: unknown[] };
   assert.ok(["circle", "stripe"].includes(label));
   assert.equal(pathway.length, 2);

@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { typescript } from "../support/typescript.ts";
 import { caseOf, writeCase } from "./cases.ts";
 import type { Format } from "./format.ts";
 import type { Verdict } from "./judge.ts";
@@ -60,7 +61,7 @@ const here = (name: string): string => fileURLToPath(new URL(name, import.meta.u
 
 function start(args: readonly string[]): ChildProcess {
   return fork(here("./worker.ts"), args, {
-    execArgv: ["--import", import.meta.resolve("tsx"), "--max-old-space-size=1500"],
+    execArgv: [...typescript, "--max-old-space-size=1500"],
     env: { ...process.env, OMP_NUM_THREADS: "1" },
     stdio: ["ignore", "ignore", "pipe", "ipc"],
   });

@@ -61,7 +61,7 @@ export async function pointsOf(command: Command, folder: string, log: string): P
     const n = (counts.get(`${thread} ${call}`) ?? 0) + 1;
     counts.set(`${thread} ${call}`, n);
     // strace counts in each thread for itself: the first one to get there is killed.
-    if (!rest.includes(folder) || rest.includes("/tmp/tsx-")) continue;
+    if (!rest.includes(folder)) continue;
     if (!points.has(`${call} ${n}`))
       points.set(`${call} ${n}`, { call, n, text: `${call}(${rest.replaceAll(folder, "")}` });
   }

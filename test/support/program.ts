@@ -1,6 +1,7 @@
 /** The program in a process of its own, as a user runs it. */
 import { type ChildProcess, fork, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { typescript } from "./typescript.ts";
 
 const program = fileURLToPath(new URL("../../bin/hub-pathway.js", import.meta.url));
 
@@ -79,7 +80,7 @@ export class ProgramSession {
   async run(args: readonly string[]): Promise<Outcome> {
     this.#child ??= fork(fileURLToPath(new URL("./program-driver.ts", import.meta.url)), {
       env: { ...process.env, HUB_PATHWAY_CACHE: this.#cache, OMP_NUM_THREADS: "1" },
-      execArgv: ["--import", import.meta.resolve("tsx")],
+      execArgv: [...typescript],
     });
     const outcome = await answer(this.#child, args);
     refuseForeign(outcome.stderr);

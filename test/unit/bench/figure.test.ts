@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 import { median, peakMiB, ratioFigure } from "../../../bench/figure.ts";
+import { typescript } from "../../support/typescript.ts";
 
 test("a goal can be missed, and a figure without one is only reported", () => {
   const sides = [
@@ -20,7 +21,7 @@ test("a child's peak memory is its own: its parent's does not count, and what th
   const peakOfChild = (taken: number): number => {
     const script = `const { peakMiB } = await import(${figure}); const taken = Buffer.alloc(${taken} << 20, 1);
       console.log(peakMiB(), taken.length > 0);`;
-    const args = ["--import", import.meta.resolve("tsx"), "--input-type=module", "-e", script];
+    const args = [...typescript, "--input-type=module", "-e", script];
     return Number(execFileSync(process.execPath, args, { encoding: "utf8" }).split(" ")[0]);
   };
   const [small, large] = [peakOfChild(1), peakOfChild(200)];

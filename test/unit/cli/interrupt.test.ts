@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { test } from "node:test";
+import { typescript } from "../../support/typescript.ts";
 
 const module = new URL("../../../src/cli/interrupt.ts", import.meta.url).href;
 
@@ -14,7 +15,7 @@ await withInterrupt((signal) => {
   return (${work})(signal);
 });
 process.stderr.write("saved\\n");`;
-  const args = ["--import", "tsx", "--input-type=module", "-e", script];
+  const args = [...typescript, "--input-type=module", "-e", script];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "pipe"] });
   const left = [...signals];
   let stderr = "";

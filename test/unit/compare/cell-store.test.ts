@@ -9,6 +9,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { CellStore } from "../../../src/compare/cell-store.ts";
 import { canonicalText, changesFrom } from "../../../src/compare/identity.ts";
 import { temporaryFolder } from "../../support/small-hub.ts";
+import { typescript } from "../../support/typescript.ts";
 
 const root = temporaryFolder();
 let stores = 0;
@@ -84,7 +85,7 @@ test("two processes append to one file at once, and every line is whole", async 
     const store = new CellStore(folder);
     for (let i = 0; i < 60; i++) await store.cell("hub/target/" + mine + i, i, async () => mine.repeat(9_000));`;
   const writers = ["x", "y"].map((mine) =>
-    spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", program, folder, mine], {
+    spawn(process.execPath, [...typescript, "--input-type=module", "-e", program, folder, mine], {
       stdio: ["ignore", "ignore", "inherit"],
     }),
   );

@@ -9,6 +9,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { fetchSource, parseSource, type RemoteSource } from "../../../src/fetch/index.ts";
 import { FileServer, type Served, serveRepository, sha256 } from "../../support/file-server.ts";
 import { temporaryFolder } from "../../support/small-hub.ts";
+import { typescript } from "../../support/typescript.ts";
 
 const body = randomBytes(400_000);
 const folder = temporaryFolder();
@@ -30,7 +31,7 @@ function fetching(source: string, cacheDir: string, limit = "unlimited"): ChildP
       (error) => error.name + ": " + error.message,
     );
     process.stdout.write(told);`;
-  const flags = ["--import", import.meta.resolve("tsx"), "--input-type=module", "-e", program];
+  const flags = [...typescript, "--input-type=module", "-e", program];
   // The limit stands for a disk that takes no more; without the trap the system would end the process instead.
   const limited = [`trap '' XFSZ; ulimit -f ${limit}; exec "$@"`, "sh", process.execPath, ...flags];
   return spawn("sh", ["-c", ...limited], { stdio: ["ignore", "pipe", "inherit"] });

@@ -9,12 +9,13 @@ import { caseOf } from "../../fuzz/cases.ts";
 import { formats } from "../../fuzz/formats.ts";
 import { type FuzzOptions, fuzz } from "../../fuzz/run.ts";
 import { temporaryFolder } from "../../support/small-hub.ts";
+import { typescript } from "../../support/typescript.ts";
 
 const script = fileURLToPath(new URL("../../fuzz/main.ts", import.meta.url));
 const broken = new URL("../../fixtures/broken-formats.ts", import.meta.url);
 
 function command(...args: string[]) {
-  return spawnSync(process.execPath, ["--import", "tsx", script, ...args], {
+  return spawnSync(process.execPath, [...typescript, script, ...args], {
     encoding: "utf8",
     env: { ...process.env, OMP_NUM_THREADS: "1" },
   });
@@ -100,7 +101,7 @@ test("findings are on disk before the run ends", async () => {
 test("a run that is told to end leaves no process and no folder", async () => {
   const folder = temporaryFolder();
   const env = { ...process.env, OMP_NUM_THREADS: "1", TMPDIR: folder };
-  const child = spawn(process.execPath, ["--import", "tsx", script, "--format", "onnx"], { env, stdio: "ignore" });
+  const child = spawn(process.execPath, [...typescript, script, "--format", "onnx"], { env, stdio: "ignore" });
   const ended = new Promise((resolve) => child.on("close", (code) => resolve(code)));
   const left = () => readdirSync(folder).filter((name) => name.startsWith("hub-pathway-fuzz-"));
   const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));

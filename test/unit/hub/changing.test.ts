@@ -9,6 +9,7 @@ import { changeHub, openStaging, publish } from "../../../src/hub/adding/change.
 import { type MemberEntry, openHub, readManifest, removeMember, verifyHub } from "../../../src/hub/index.ts";
 import { UserError } from "../../../src/torch/index.ts";
 import { temporaryFolder, writeSmallHub } from "../../support/small-hub.ts";
+import { typescript } from "../../support/typescript.ts";
 
 const folder = temporaryFolder();
 const original = writeSmallHub(folder);
@@ -81,7 +82,7 @@ test("members that join and leave at once, from several processes, are all accou
     program(members("b"), ["b-1"]),
     program(members("c"), ["other-resnet", "c-2"]),
   ].map((text) =>
-    spawn(process.execPath, ["--import", "tsx", "--input-type=module", "--eval", text], { stdio: "inherit" }),
+    spawn(process.execPath, [...typescript, "--input-type=module", "--eval", text], { stdio: "inherit" }),
   );
   const codes = await Promise.all(workers.map(async (worker) => (await once(worker, "close"))[0]));
   assert.deepEqual(codes, [0, 0, 0]);

@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { ImageStore } from "../../../src/data/index.ts";
 import { releaseCached } from "../../../src/io/cache.ts";
 import { cacheEntries, cleanCache, temporaryPath } from "../../../src/io/index.ts";
+import { typescript } from "../../support/typescript.ts";
 import { fileDataset, temporaryCache, temporaryFolder, writeNoise } from "../data/support.ts";
 
 const cache = temporaryCache();
@@ -76,7 +77,7 @@ test("what another process uses stays until it ends, however that happens", asyn
   const path = join(cache, "features", "member-1.safetensors");
   mkdirSync(join(cache, "features"), { recursive: true });
   writeFileSync(path, "numbers");
-  const other = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", program, path], {
+  const other = spawn(process.execPath, [...typescript, "--input-type=module", "-e", program, path], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   await once(other.stdout, "data");

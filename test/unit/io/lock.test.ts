@@ -10,6 +10,7 @@ import { acquireLock, withLock } from "../../../src/io/lock.ts";
 import { newTag, stateOf } from "../../../src/io/process-tag.ts";
 import { sweepTemporaries, temporaryPath } from "../../../src/io/temporary.ts";
 import { UserError } from "../../../src/torch/errors.ts";
+import { typescript } from "../../support/typescript.ts";
 
 const folder = fs.mkdtempSync(join(tmpdir(), "hub-pathway-lock-"));
 const path = join(folder, ".lock");
@@ -34,7 +35,7 @@ function child(body: string): ChildProcess {
     import { acquireLock, withLock } from ${JSON.stringify(new URL("../../../src/io/lock.ts", import.meta.url).href)};
     const [folder, path] = ${JSON.stringify([folder, path])};
     ${body}`;
-  return spawn(process.execPath, ["--import", "tsx", "--input-type=module", "--eval", program], {
+  return spawn(process.execPath, [...typescript, "--input-type=module", "--eval", program], {
     stdio: ["ignore", "pipe", "inherit"],
   });
 }

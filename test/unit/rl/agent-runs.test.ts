@@ -29,6 +29,7 @@ import {
   usualNetwork,
 } from "../../../src/rl/index.ts";
 import { disposeTree, Interrupted, memory, noGrad, scope, type Tensor, UserError } from "../../../src/torch/index.ts";
+import { typescript } from "../../support/typescript.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "agents-"));
 const hub = join(dir, "games");
@@ -286,7 +287,7 @@ test("a folder is one process's at a time: a second one is told who trains there
   assert.ok(!existsSync(join(inDir("locked"), ".lock")));
   const code = `const { acquireLock } = await import(${JSON.stringify(new URL("../../../src/io/index.ts", import.meta.url).href)});
     acquireLock(${JSON.stringify(join(inDir("locked"), ".lock"))}, "hub-pathway rl train"); process.kill(process.pid, "SIGKILL");`;
-  const killed = spawnSync(process.execPath, ["--import", "tsx", "--input-type=module", "--eval", code]);
+  const killed = spawnSync(process.execPath, [...typescript, "--input-type=module", "--eval", code]);
   assert.equal(killed.signal, "SIGKILL", killed.stderr.toString());
   assert.ok(existsSync(join(inDir("locked"), ".lock")));
   await trainAgent(request("locked", { network, totalSteps: 64, resume: true }));

@@ -11,6 +11,7 @@ import { EpisodeMeter } from "../../../src/rl/algorithms/episodes.ts";
 import { type GymOptions, openGymEnvironment } from "../../../src/rl/bridge/index.ts";
 import { makeEnvironment, type StepResult } from "../../../src/rl/environments/index.ts";
 import { ConfigError, UserError } from "../../../src/torch/index.ts";
+import { typescript } from "../../support/typescript.ts";
 
 const python = process.env["HUB_PATHWAY_PYTHON"] ?? "python3";
 const has = (modules: string) => spawnSync(python, ["-c", `import ${modules}`]).status === 0;
@@ -285,7 +286,7 @@ test("a program that ends without closing, or is killed, leaves no process", nee
       console.log(readFileSync("/proc/self/task/" + process.pid + "/children", "utf8"));
       ${end}
     `;
-    const args = ["--import", "tsx", "--input-type=module", "-e", script, `gym:${ours("Walk")}`, python];
+    const args = [...typescript, "--input-type=module", "-e", script, `gym:${ours("Walk")}`, python];
     const { status, stdout, stderr } = spawnSync(process.execPath, args, { timeout: 60_000 });
     assert.equal(status, end === "" ? 0 : null, stderr.toString());
     const ids = stdout.toString().trim().split(/\s+/);

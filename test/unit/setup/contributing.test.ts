@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
+import { typescript } from "../../support/typescript.ts";
 import { load, root, runNode, temporaryFolder } from "./support.ts";
 
 const page = readFileSync(join(root, "CONTRIBUTING.md"), "utf8");
@@ -126,7 +127,7 @@ test("each recipe adds its thing with one file and the lines that it names", asy
   const found = Object.entries(recipes).map(([what, recipe]) => `${JSON.stringify(what)}: ${recipe.found}`);
   const script = `import { Generator } from "./src/torch/index.ts";\nconsole.log(JSON.stringify({ ${found.join(",\n")} }));\n`;
   writeFileSync(copy("found.mts"), script);
-  const { code, stdout, stderr } = await runNode(["--import", import.meta.resolve("tsx"), copy("found.mts")], {
+  const { code, stdout, stderr } = await runNode([...typescript, copy("found.mts")], {
     ...(process.env as Record<string, string>),
   });
   assert.equal(code, 0, stderr);

@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import { freeProcessors } from "../../../src/torch/environment.ts";
 import { ConfigError, getNumThreads, setNumThreads } from "../../../src/torch/index.ts";
+import { typescript } from "../../support/typescript.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "hub-pathway-environment-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -16,7 +17,7 @@ const library = new URL("../../../src/torch/index.ts", import.meta.url).href;
 /** Runs `code` with the library as `torch`, behind a launcher if there is one. */
 function loaded(code: string, env: NodeJS.ProcessEnv = {}, launcher: readonly string[] = []) {
   const script = `const torch = await import(${JSON.stringify(library)});\n${code}`;
-  const command = [process.execPath, "--import", import.meta.resolve("tsx"), "--input-type=module", "-e", script];
+  const command = [process.execPath, ...typescript, "--input-type=module", "-e", script];
   const [program = "", ...args] = [...launcher, ...command];
   const inherited = Object.entries(process.env).filter(([name]) => !/^(K|G)?OMP_|^KMP_|^TORCH_/.test(name));
   const result = spawnSync(program, args, { env: { ...Object.fromEntries(inherited), ...env }, encoding: "utf8" });

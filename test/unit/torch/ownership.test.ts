@@ -12,6 +12,7 @@ import {
   zeros,
 } from "../../../src/torch/index.ts";
 import { assertNoLeak } from "../../support/numeric.ts";
+import { loader } from "../../support/typescript.ts";
 
 test("a scope releases what was made inside and keeps what it returns", () => {
   let inner: Tensor | undefined;
@@ -122,7 +123,7 @@ test("the addon loads in worker threads, each with its own counts", async () => 
   const source = new URL("../../../src/torch/index.ts", import.meta.url).href;
   const code = `
     const { parentPort } = require("node:worker_threads");
-    import("tsx/esm/api").then(({ register }) => { register(); return import(${JSON.stringify(source)}); }).then((torch) => {
+    import(${JSON.stringify(loader)}).then(() => import(${JSON.stringify(source)})).then((torch) => {
       const before = torch.memory().handles;
       torch.setNumThreads(1);
       const sum = torch.ones([10]).sum().item();
