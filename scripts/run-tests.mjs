@@ -1,15 +1,18 @@
 /**
  * Runs the tests: `node scripts/run-tests.mjs [part of a file name ...] [--slowest N]`.
- * Each file runs in a process of its own, two at a time, with one OpenMP thread, so that results do not depend on load.
+ * Two processes at a time, with one OpenMP thread each, so that results do not depend on load.
  */
-import { readdirSync } from "node:fs";
-import { join, relative } from "node:path";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join, relative, sep } from "node:path";
 import { run } from "node:test";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { inspect, parseArgs } from "node:util";
+import { endOfFile } from "./run-together.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const fileTimeout = 30 * 60 * 1000;
+const processTimeout = 60 * 60 * 1000;
+/** Files that share a process at most: a start takes longer than the tests of most files. */
+const together = 12;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -20,6 +23,37 @@ function collect() {
   const files = readdirSync(join(root, "test"), { recursive: true }).filter((file) => file.endsWith(".test.ts"));
   const paths = files.map((file) => join("test", file)).sort();
   return positionals.length === 0 ? paths : paths.filter((path) => positionals.some((part) => path.includes(part)));
+}
+
+/** Whether a file has a process of its own: its hooks would run before its neighbours' tests, or it says so. */
+function isAlone(path) {
+  return /^(?:(?:before|after)Each\(|\/\/ Alone: )/m.test(readFileSync(join(root, path), "utf8"));
+}
+
+/** Lists of files that share a process: those of a folder of test/unit. */
+function grouped(paths) {
+  const groups = new Map();
+  for (const path of paths) {
+    const folder = isAlone(path) || !path.startsWith(join("test", "unit")) ? path : dirname(path);
+    const rest = groups.get(folder)?.at(-1);
+    if (rest !== undefined && rest.length < together) rest.push(path);
+    else groups.set(folder, [...(groups.get(folder) ?? []), [path]]);
+  }
+  return [...groups.values()].flat();
+}
+
+/** Path of what a process runs: the file, or a program that runs its files one after the other. */
+function entryOf(paths, i) {
+  if (paths.length === 1) return paths[0];
+  const entry = join("build", "tests", `${i + 1}-${paths[0].split(sep).slice(1, -1).join("-")}.mjs`);
+  const urls = paths.map((path) => pathToFileURL(join(root, path)).href);
+  const lines = [
+    'import { runTogether } from "../../scripts/run-together.mjs";',
+    `await runTogether(${JSON.stringify(urls)});`,
+  ];
+  mkdirSync(join(root, dirname(entry)), { recursive: true });
+  writeFileSync(join(root, entry), `${lines.join("\n")}\n`);
+  return entry;
 }
 
 function milliseconds(duration) {
@@ -42,22 +76,35 @@ function explain(error) {
 }
 
 class Report {
-  /** @type {Map<string, { passed: number, failed: number, skipped: number, milliseconds: number, output: string[] }>} */
+  /** @type {Map<string, { passed: number, failed: number, skipped: number, milliseconds: number }>} */
   files = new Map();
+  /** @type {Map<string, string>} What each process wrote. */
+  output = new Map();
   failures = [];
   /** Results come in file by file: a file is done when another one's first result arrives. */
   current = undefined;
 
+  /** @param {Map<string, string[]>} entries files of each process, by the path that it runs */
+  constructor(entries) {
+    this.entries = entries;
+  }
+
+  said({ file, message }) {
+    const entry = relative(root, file);
+    this.output.set(entry, (this.output.get(entry) ?? "") + message);
+  }
+
   file(path) {
     const name = path === undefined ? "(unknown file)" : relative(root, path);
     if (!this.files.has(name)) {
-      this.files.set(name, { passed: 0, failed: 0, skipped: 0, milliseconds: 0, output: [] });
+      this.files.set(name, { passed: 0, failed: 0, skipped: 0, milliseconds: 0 });
     }
     return { name, entry: this.files.get(name) };
   }
 
   /** A suite's or a whole file's own result only repeats what its tests said, unless nothing inside failed. */
   ended(data, ok) {
+    if (data.name === endOfFile) return;
     const { name, entry } = this.file(data.file);
     if (this.current !== name) this.printFile();
     this.current = name;
@@ -84,9 +131,10 @@ class Report {
 
   print(started, slowest) {
     this.printFile();
-    for (const [name, entry] of this.files) {
-      if (entry.failed > 0 && entry.output.length > 0)
-        console.log(`\noutput of ${name}:\n${entry.output.join("").trimEnd()}`);
+    for (const [entry, text] of this.output) {
+      const names = this.entries.get(entry) ?? [];
+      const failed = [entry, ...names].some((name) => this.files.get(name)?.failed > 0);
+      if (failed) console.log(`\noutput of ${names.join(", ")}:\n${text.trimEnd()}`);
     }
     for (const { file, test, error } of this.failures) {
       console.log(`\n  ${file} > ${test}\n${explain(error)}`);
@@ -118,12 +166,17 @@ async function main() {
   // Test processes inherit these arguments: they read TypeScript.
   process.execArgv.push("--import", import.meta.resolve("./typescript.mjs"));
   const started = performance.now();
-  const report = new Report();
-  const stream = run({ files: files.map((file) => join(root, file)), concurrency: 2, timeout: fileTimeout });
+  const entries = new Map(grouped(files).map((paths, i) => [entryOf(paths, i), paths]));
+  const report = new Report(entries);
+  const stream = run({
+    files: [...entries.keys()].map((entry) => join(root, entry)),
+    concurrency: 2,
+    timeout: processTimeout,
+  });
   stream.on("test:pass", (data) => report.ended(data, true));
   stream.on("test:fail", (data) => report.ended(data, false));
   for (const event of ["test:stdout", "test:stderr"]) {
-    stream.on(event, (data) => report.file(data.file).entry.output.push(data.message));
+    stream.on(event, (data) => report.said(data));
   }
   stream.resume();
   await new Promise((resolve, reject) => stream.on("end", resolve).on("error", reject));

@@ -1,0 +1,33 @@
+/** Runs test files one after the other in this process, each in the environment that the first one found. */
+import { test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+
+/** Name of the test that ends a file; reports leave it out. */
+export const endOfFile = "(end of the file)";
+
+/** Tensors that a file leaves to the collector would go while the next one counts its own. */
+async function collect(gc) {
+  gc();
+  // What the collector found is released in tasks.
+  for (let i = 0; i < 3; i++) await turn();
+}
+
+/** @param {string[]} urls */
+export async function runTogether(urls) {
+  setFlagsFromString("--expose-gc");
+  const gc = runInNewContext("gc");
+  // Each file has temporary folders that go with the process.
+  process.setMaxListeners(0);
+  const [environment, folder] = [{ ...process.env }, process.cwd()];
+  for (const url of urls) {
+    await import(url).catch((error) => test(`${url} loads`, () => Promise.reject(error)));
+    // Tests run in their order, so that this one's end is that of the whole file.
+    await test(endOfFile, () => {});
+    for (const name of Object.keys(process.env)) if (!(name in environment)) delete process.env[name];
+    Object.assign(process.env, environment);
+    process.chdir(folder);
+    await collect(gc);
+  }
+}
