@@ -5,7 +5,9 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { ConfigError } from "../../../src/torch/index.ts";
 import { caseOf } from "../../fuzz/cases.ts";
+import { main } from "../../fuzz/command.ts";
 import { formats } from "../../fuzz/formats.ts";
 import { type FuzzOptions, fuzz } from "../../fuzz/run.ts";
 import { temporaryFolder } from "../../support/small-hub.ts";
@@ -39,22 +41,42 @@ const wrong: [string[], RegExp][] = [
   [["--format", "onnx", "--file", "x", "--case", "1"], /--case and --file/],
 ];
 for (const [args, message] of wrong) {
-  test(`refuses ${args.join(" ")}`, () => {
-    const { status, stdout, stderr } = command(...args);
-    assert.match(stderr, message);
-    assert.equal(stderr.trim().split("\n").length, 1, "it is one line");
-    assert.deepEqual([status, stdout], [2, ""]);
+  test(`refuses ${args.join(" ")}`, async () => {
+    await assert.rejects(main(args), (error: unknown) => {
+      assert.ok(error instanceof ConfigError, String(error));
+      assert.match(error.message, message);
+      assert.equal(error.message.trim().split("\n").length, 1, "it is one line");
+      return true;
+    });
   });
 }
 
-test("--format may be repeated, and --case runs one case", () => {
-  const folder = temporaryFolder();
-  const two = command("--format", "tfjs", "--format", "safetensors", "--minutes", "0.03", "--findings", folder);
+test("a refusal is one line on standard error and a code", () => {
+  const { status, stdout, stderr } = command("onnx");
+  assert.match(stderr, /onnx.*--help lists the options\)\n$/);
+  assert.deepEqual([status, stdout, stderr.split("\n").length], [2, "", 2]);
+});
+
+test("--format may be repeated", () => {
+  const two = command(
+    "--format",
+    "tfjs",
+    "--format",
+    "safetensors",
+    "--minutes",
+    "0.01",
+    "--findings",
+    temporaryFolder(),
+  );
   assert.equal(two.status, 0, two.stderr);
   assert.deepEqual(two.stdout.match(/^\w+(?=: \d+ executions)/gm), ["tfjs", "safetensors"]);
-  const one = command("--format", "safetensors", "--seed", "5", "--case", "40", "--findings", folder);
-  assert.equal(one.status, 0, one.stderr);
-  assert.match(one.stdout, /^safetensors: 1 executions/);
+});
+
+test("--case runs one case", async (t) => {
+  const { mock } = t.mock.method(console, "log", () => {});
+  const args = ["--format", "safetensors", "--seed", "5", "--case", "40", "--findings", temporaryFolder()];
+  assert.equal(await main(args), 0);
+  assert.match(String(mock.calls[0]?.arguments[0]), /^safetensors: 1 executions/);
 });
 
 for (const format of formats) {
@@ -82,20 +104,19 @@ test("a finding's case alone finds it again", async () => {
 
 test("findings are on disk before the run ends", async () => {
   const folder = temporaryFolder();
-  const [finding] = (await fuzz(options("crash", temporaryFolder(), 60))).findings;
-  assert.ok(finding);
   let ended = false;
-  const run = fuzz(options("crash", folder, 200)).then((summary) => {
+  const run = fuzz(options("crash", folder, 60)).then((summary) => {
     ended = true;
     return summary;
   });
-  const path = join(folder, `crash-20261125-${finding.case}`, "finding.json");
-  while (!existsSync(path) && !ended) await new Promise((resolve) => setTimeout(resolve, 20));
+  const kept = () => readdirSync(folder).filter((name) => existsSync(join(folder, name, "finding.json")));
+  while (kept().length === 0 && !ended) await new Promise((resolve) => setTimeout(resolve, 20));
   assert.equal(ended, false, "the first finding was kept while the run went on");
-  const { findings } = await run;
-  const stored = JSON.parse(readFileSync(path, "utf8")) as { times: number };
+  const [finding, ...more] = (await run).findings;
+  assert.ok(finding && more.length === 0);
+  const stored = JSON.parse(readFileSync(join(finding.folder, "finding.json"), "utf8")) as { times: number };
   assert.ok(stored.times > 1);
-  assert.equal(stored.times, findings[0]?.times, "the number of times is that of the whole run");
+  assert.equal(stored.times, finding.times, "the number of times is that of the whole run");
 });
 
 test("a run that is told to end leaves no process and no folder", async () => {
