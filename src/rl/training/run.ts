@@ -33,7 +33,7 @@ export interface AgentRequest extends Omit<AgentRun, "version" | "agents"> {
   resume: boolean;
   emit: EmitAgent;
   signal?: AbortSignal | undefined;
-  /** Seconds between checkpoints. */
+  /** Seconds between checkpoints; with 0 there is one whenever a run may stop. */
   checkpointSeconds?: number | undefined;
   /** Measure the policy while it trains, and keep the best one; not measured when left out. Training is the same. */
   evaluation?: EvaluationPlan | undefined;
@@ -179,13 +179,13 @@ async function train({ request, folder, setting, apart }: Training, parts: Parts
     if (await evaluation?.isBest(algorithm.steps, algorithm.steps >= totalSteps)) save(bestOf(folder), true);
     // Signals and the progress bar live on the event loop.
     await eventLoopTurn();
-    if (signal?.aborted || performance.now() - lastSaved > pause) {
+    if (signal?.aborted || performance.now() - lastSaved >= pause) {
       reporter.flush();
       const start = performance.now();
       save(path, false);
       lastSaved = performance.now();
       // A large replay takes long to write: no more than a tenth of the time goes into it.
-      pause = Math.max(pause, 9 * (lastSaved - start));
+      if (pause > 0) pause = Math.max(pause, 9 * (lastSaved - start));
     }
     if (signal?.aborted) throw new Interrupted(out);
   }

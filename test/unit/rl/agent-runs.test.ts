@@ -108,7 +108,7 @@ const plans: [string, Partial<AgentRequest> & Pick<AgentRequest, "network">][] =
 
 for (const [name, plan] of plans) {
   test(`a ${name} run ends the same, whether it is left alone, interrupted, or killed after its last checkpoint`, async () => {
-    const totalSteps = 4 * 16 * (plan.algorithm === dqn ? 32 : 12);
+    const totalSteps = 4 * 16 * (plan.algorithm === dqn ? 16 : 8);
     const start = memory().handles;
     // Files that a kill leaves: a checkpoint of some time ago, a log that goes further, and half a line.
     let copied = false;
@@ -139,7 +139,7 @@ for (const [name, plan] of plans) {
     await trainAgent({ ...again, resume: true });
     await trainAgent(request(`${name}-killed`, { ...plan, totalSteps, resume: true }));
     const whole = weightsOf(`${name}-whole`);
-    assert.ok(played(`${name}-whole`).length > 10);
+    assert.ok(played(`${name}-whole`).length > 4);
     for (const other of ["stopped", "killed"]) {
       assert.deepEqual(weightsOf(`${name}-${other}`), whole, other);
       assert.deepEqual(played(`${name}-${other}`), played(`${name}-whole`), other);
