@@ -62,14 +62,14 @@ test("agents are trained, form a hub, and Hub-Pathway plays another game over th
 });
 
 test("Ctrl-C saves, says how to go on, and the resumed run ends as an uninterrupted one", async () => {
-  const whole = await run(train("breakout", "whole", 24_000));
-  const stopped = await run(train("breakout", "stopped", 24_000), (stderr, kill) => {
+  const whole = await run(train("breakout", "whole", 10_000));
+  const stopped = await run(train("breakout", "stopped", 10_000), (stderr, kill) => {
     if (stderr.includes("step ")) kill("SIGINT");
   });
   assert.equal(stopped.code, 130, stopped.stderr);
   assert.match(stopped.stderr, /everything is saved.*--resume/);
   assert.equal(lastLine(stopped.stdout)["interrupted"], true);
-  const resumed = await run(train("breakout", "stopped", 24_000, ["--resume"]));
+  const resumed = await run(train("breakout", "stopped", 10_000, ["--resume"]));
   assert.equal(resumed.code, 0, resumed.stderr);
   assert.match(resumed.stderr, /going on from step [1-9]/);
   const outcome = (stdout: string) => ({ ...lastLine(stdout), seconds: 0, out: "" });

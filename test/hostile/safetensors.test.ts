@@ -141,16 +141,16 @@ for (const [name, [text, pattern]] of Object.entries(texts)) {
 }
 
 hostile(
-  "a million tensors",
+  "300,000 tensors",
   () => {
-    const many = Array.from({ length: 1_000_000 }, (_, i) => `"${i}":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}`);
+    const many = Array.from({ length: 300_000 }, (_, i) => `"${i}":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}`);
     write(`{${many.join(",")}}`);
   },
   /too many values/,
 );
-hostile("ten million commas", () => write(`{"a":[${"0,".repeat(10_000_000)}0]}`), /too many values/);
-hostile("a name of 90 MB", () => write(`{"${"x".repeat(90_000_000)}":1}`), /entry of tensor "x+…" is not an object/);
-hostile("a number of 90 MB", () => write(`{"a":${"9".repeat(90_000_000)}}`), /the number 9+, which is no size/);
+hostile("two million commas", () => write(`{"a":[${"0,".repeat(2_000_000)}0]}`), /too many values/);
+hostile("a name of 30 MB", () => write(`{"${"x".repeat(30_000_000)}":1}`), /entry of tensor "x+…" is not an object/);
+hostile("a number of 30 MB", () => write(`{"a":${"9".repeat(30_000_000)}}`), /the number 9+, which is no size/);
 
 // ---- entries
 

@@ -44,13 +44,16 @@ function centralDifference(
 ): number {
   const step = 1e-6;
   const original = values[i] ?? 0;
-  const at = (value: number): number => {
+  const set = (value: number): void => {
     values[i] = value;
     input.copyFrom(values);
+  };
+  const at = (value: number): number => {
+    set(value);
     return fn(...inputs).item();
   };
   const difference = (at(original + step) - at(original - step)) / (2 * step);
-  at(original);
+  set(original);
   return difference;
 }
 

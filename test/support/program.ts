@@ -68,18 +68,18 @@ function refuseForeign(stderr: string): void {
  * longer than most commands.
  */
 export class ProgramSession {
-  readonly #cache: string;
+  readonly #env: NodeJS.ProcessEnv;
   #child: ChildProcess | undefined;
 
-  /** @param cache of the program */
-  constructor(cache: string) {
-    this.#cache = cache;
+  /** @param cache of the program @param env further variables */
+  constructor(cache: string, env: NodeJS.ProcessEnv = process.env) {
+    this.#env = { ...env, HUB_PATHWAY_CACHE: cache, OMP_NUM_THREADS: "1" };
   }
 
   /** Runs a command line, not beside another one. */
   async run(args: readonly string[]): Promise<Outcome> {
     this.#child ??= fork(fileURLToPath(new URL("./program-driver.ts", import.meta.url)), {
-      env: { ...process.env, HUB_PATHWAY_CACHE: this.#cache, OMP_NUM_THREADS: "1" },
+      env: this.#env,
       execArgv: [...typescript],
     });
     const outcome = await answer(this.#child, args);
