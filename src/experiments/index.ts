@@ -52,6 +52,10 @@ export const experiments: Readonly<Record<string, ExperimentEntry>> = {
     summary: "synthetic hubs whose best routes are known: regret, specialisation and collapse of the generator",
     load: async () => (await import("./synthetic/experiment.ts")).router,
   },
+  credit: {
+    summary: "what the generator learns from, on synthetic hubs whose best routes are known",
+    load: async () => (await import("./synthetic/experiment.ts")).credit,
+  },
   routing: {
     summary: "what routes that depend on the input can win, and what they do win",
     hubs: ["hubs/specialists"],

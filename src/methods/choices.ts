@@ -28,7 +28,7 @@ export const defaultsOf = (schema: z.ZodObject): Choices => schema.parse({});
 
 /** Choices that did not win (docs/results), and the last commit that has each; with values, these alone are retired. */
 const retired: Readonly<Record<string, { commit: string; values?: readonly string[] }>> = {
-  aggregation: { commit: "d500bc5", values: ["concat"] },
+  aggregation: { commit: "d500bc5", values: ["concat", "probabilities"] },
   exploration: { commit: "13d1cbf" },
   heldOut: { commit: "13d1cbf" },
 };

@@ -37,6 +37,7 @@ function pathwayMethod(name: string, variation: Variation): Method {
       config: configOf(context.choices, context.hub.manifest.members.length),
       seed: context.options.seed,
       imageSize: context.data.imageSize,
+      items: context.data.items("train"),
       prior: context.prior,
       freshMembers: fresh,
     });

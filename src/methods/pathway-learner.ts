@@ -16,6 +16,7 @@ import {
   type TrainBatch,
   type Variant,
 } from "../train/index.ts";
+import { GeneratorLessons } from "./generator-lessons.ts";
 import { headFlops } from "./member-learner.ts";
 
 export interface PathwayLearnerOptions {
@@ -26,6 +27,8 @@ export interface PathwayLearnerOptions {
   config: Partial<PathwayConfig>;
   seed: number;
   imageSize: number;
+  /** Positions of the training images, for a generator that learns from losses on them. */
+  items?: readonly number[] | undefined;
   prior?: readonly number[] | undefined;
   /** The members' weights are new: they learn as fast as new layers do. */
   freshMembers?: boolean | undefined;
@@ -46,6 +49,7 @@ export class PathwayLearner implements Learner {
   readonly #fresh: boolean;
   readonly #seed: number;
   readonly #imageSize: number;
+  readonly #lessons: GeneratorLessons | undefined;
   #flops: { generator: number; members: number[] } | undefined;
   #isStandardized = false;
   /** Activated models in evaluation; may be set to another cost than trained for. */
@@ -66,8 +70,11 @@ export class PathwayLearner implements Learner {
       config: options.config,
       streams: this.streams,
       prior: options.prior,
+      rows: this.#learnsFromLosses(options) ? options.items?.length : undefined,
       device: options.device,
     });
+    if (this.module.memory)
+      this.#lessons = new GeneratorLessons(this.module, options.task, this.streams, options.items ?? []);
     this.k = this.module.config.k;
     this.module.temperature();
     this.#imageSize = options.imageSize;
@@ -128,19 +135,32 @@ export class PathwayLearner implements Learner {
     return this.module.standardizers();
   }
 
+  /** A copy that only predicts remembers nothing. */
+  #learnsFromLosses({ config, items }: PathwayLearnerOptions): boolean {
+    return items !== undefined && config.credit === "losses" && config.generatorKind !== "random";
+  }
+
+  async prepare(batches: BatchSource, signal?: AbortSignal): Promise<number> {
+    return (await this.#lessons?.prepare(batches, signal)) ?? 0;
+  }
+
   step(batch: TrainBatch, progress: number): StepResult {
     const routing = this.module.route(batch.images, progress);
     const output = this.module.execute(batch.images, routing, batch.features);
+    const credit = this.#lessons?.loss(progress);
     const losses = this.module.losses(
       output,
       (logits, rows) => this.#task.rowLoss(logits, rows ? batch.targets.index_select(0, rows) : batch.targets),
       progress,
+      credit,
     );
+    this.#lessons?.record(batch, output.members, losses.own);
     return {
       loss: losses.total,
       rows: routing.rows.map((own) => own.length),
       logs: {
         task: losses.task.item(),
+        ...(credit ? { credit: credit.item() } : {}),
         exploration: losses.exploration.item(),
         exploitation: losses.exploitation.item(),
         noise: typeof routing.noiseScale === "number" ? routing.noiseScale : routing.noiseScale.mean().item(),
@@ -228,7 +248,7 @@ export class PathwayLearner implements Learner {
         standardized: this.#isStandardized,
       },
       members,
-      layers: layersOf(this.module, this.backbones),
+      layers: new Map([...layersOf(this.module, this.backbones)].filter(([, layer]) => layer !== this.module.memory)),
     };
   }
 
@@ -237,6 +257,7 @@ export class PathwayLearner implements Learner {
   }
 
   dispose(): void {
+    this.#lessons?.dispose();
     this.module.dispose();
     for (const member of this.#members) if (member instanceof HubMember) member.dispose();
     this.streams.dispose();

@@ -2,9 +2,8 @@
  * Pathway aggregation at the output level: the activated models' knowledge, weighted, becomes the prediction.
  * B batch, n rows of one model, d its feature width, D projected width, C outputs, m models.
  */
-import { LayerNorm, Linear, Module } from "../nn/index.ts";
-import { type Generator, ops, type Tensor, zeros } from "../torch/index.ts";
-import type { PathwayConfig } from "./config.ts";
+import { type InitOptions, LayerNorm, Linear, Module } from "../nn/index.ts";
+import { ops, type Tensor, zeros } from "../torch/index.ts";
 
 /** Results of one activated model for its rows. */
 export interface MemberOutput {
@@ -22,14 +21,6 @@ export interface MemberOutput {
   weights: Tensor;
 }
 
-export interface AggregationOptions {
-  featureWidths: readonly number[];
-  outputs: number;
-  projectionWidth: number;
-  generator: Generator;
-  device?: string | undefined;
-}
-
 /** Joins the outputs of the activated models into logits [B, C]. */
 export abstract class Aggregation extends Module {
   /** @param beta part of the gradient that flows back into the members, 0 … 1 */
@@ -40,13 +31,6 @@ export abstract class Aggregation extends Module {
   }
 }
 
-/** The aggregation by its name. */
-export function createAggregation(name: PathwayConfig["aggregation"], options: AggregationOptions): Aggregation {
-  if (name === "logits") return new LogitAggregation();
-  if (name === "probabilities") return new ProbabilityAggregation();
-  return new FeatureAggregation(options);
-}
-
 /** The value of x with its gradient scaled by beta. */
 export function scaleGradient(x: Tensor, beta: number): Tensor {
   if (beta === 1) return x;
@@ -55,40 +39,24 @@ export function scaleGradient(x: Tensor, beta: number): Tensor {
 }
 
 /** Σ over S of a_i h_i(f_i(x)). */
-class LogitAggregation extends Aggregation {
+export class LogitAggregation extends Aggregation {
   override join(members: readonly MemberOutput[], batch: number, beta: number): Tensor {
     return weightedSum(members, batch, (member) => scaleGradient(member.logits, beta));
   }
 }
 
-/**
- * log Σ over S of a_i softmax(h_i(f_i(x))): its cross-entropy is the mixture's negative log-likelihood. What the weights
- * leave out of one goes to the uniform distribution. Its value is zero, its gradient is not for k = 1: there the
- * logarithm of a_i p_i would ask for more weight whatever p_i says, and so learn nothing.
- */
-class ProbabilityAggregation extends Aggregation {
-  override join(members: readonly MemberOutput[], batch: number, beta: number): Tensor {
-    const mixture = weightedSum(members, batch, (member) => scaleGradient(member.logits, beta).softmax(1));
-    const rest = mixture.sum(1, true).neg().add(1).div(mixture.size(1));
-    return mixture.add(rest).clamp(1e-30).log();
-  }
-}
-
 /** One task head g over the weighted sum of projected features: g(Σ over S of a_i norm(P_i f_i(x))). */
-class FeatureAggregation extends Aggregation {
+export class FeatureAggregation extends Aggregation {
   readonly #projections: Linear[];
   readonly #norms: LayerNorm[];
   readonly #head: Linear;
 
-  constructor(options: AggregationOptions) {
+  /** @param widths d of each model @param width D */
+  constructor(widths: readonly number[], width: number, outputs: number, init: InitOptions) {
     super();
-    const { generator, device, projectionWidth, featureWidths } = options;
-    const common = { generator, ...(device ? { device } : {}) };
-    this.#projections = featureWidths.map((d, i) =>
-      this.module(`projections.${i}`, new Linear(d, projectionWidth, common)),
-    );
-    this.#norms = featureWidths.map((_, i) => this.module(`norms.${i}`, new LayerNorm([projectionWidth], common)));
-    this.#head = this.module("head", new Linear(projectionWidth, options.outputs, common));
+    this.#projections = widths.map((d, i) => this.module(`projections.${i}`, new Linear(d, width, init)));
+    this.#norms = widths.map((_, i) => this.module(`norms.${i}`, new LayerNorm([width], init)));
+    this.#head = this.module("head", new Linear(width, outputs, init));
   }
 
   override join(members: readonly MemberOutput[], batch: number, beta: number): Tensor {

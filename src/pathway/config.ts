@@ -25,7 +25,7 @@ const whole = (most: number) => z.int().min(1).max(most);
 export const pathwayShape = {
   /** Number of activated models k for each input, 1 … m. */
   k: flag(z.int().min(1).default(2), "<n>", "activated models for each image, at most the hub's", { group: "Models" }),
-  aggregation: flag(kinds("logits", "probabilities", "features"), "<name>", "how outputs are joined"),
+  aggregation: flag(kinds("logits", "features"), "<name>", "how outputs are joined"),
   /**
    * Temperature of the weights over the activated models: 1 renormalises softmax(u~), larger is flatter. "equal" gives
    * each 1/k and the generator the gradient of temperature 1 (straight-through).
@@ -35,6 +35,11 @@ export const pathwayShape = {
   noise: flag(kinds("scheduled", "learned", "none"), "<kind>", "noise on the scores"),
   /** First and last scale of the scheduled noise. */
   noiseRange: z.tuple([weight, weight]).default([1, 0.1]),
+  /**
+   * The generator's teacher: the task's loss through the weights, or the models' own losses on training rows, in nats, which
+   * a memory keeps (this project's choice; the abstract has the first).
+   */
+  credit: flag(kinds("weights", "losses"), "<teacher>", "what the generator learns from"),
   /** Weight of KL(mean of softmax(u) over the batch || prior). */
   explorationWeight: flag(weight.default(0.1), "<w>", "weight of the exploration loss at the start"),
   /** Exploration ends with it; "constant" holds it. */

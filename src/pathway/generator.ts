@@ -90,6 +90,11 @@ export class PathwayGenerator extends Module {
     );
   }
 
+  /** What it sees of images: at most `size` pixels a side. */
+  view(images: Tensor): Tensor {
+    return shrink(images, this.size);
+  }
+
   #still(images: Tensor): Tensor {
     return noGrad(() => (this.#stem ? this.#stem.forward(images) : images));
   }

@@ -16,6 +16,7 @@
 import { Linear, Module, Standardize } from "../nn/index.ts";
 import {
   ConfigError,
+  full,
   type Generator,
   int64,
   noGrad,
@@ -25,7 +26,7 @@ import {
   type Tensor,
   zeros,
 } from "../torch/index.ts";
-import { type Aggregation, createAggregation, type MemberOutput } from "./aggregation.ts";
+import { type Aggregation, FeatureAggregation, LogitAggregation, type MemberOutput } from "./aggregation.ts";
 import { type PathwayConfig, resolvePathwayConfig } from "./config.ts";
 import { BlindStem, PathwayGenerator, type Stem } from "./generator.ts";
 import { klExploration } from "./losses.ts";
@@ -51,6 +52,8 @@ export interface HubPathwayOptions {
   streams: RandomStreams;
   /** Prior of the exploration loss over the m models; uniform when left out. */
   prior?: readonly number[] | undefined;
+  /** Training rows N whose losses are remembered, for the credit "losses". */
+  rows?: number | undefined;
   /** Channels of the inputs: 3 of images (default), or those of an environment's observations. */
   channels?: number | undefined;
   device?: string | undefined;
@@ -68,7 +71,10 @@ export interface PathwayOutput {
 export type RowLoss = (logits: Tensor, rowIndex?: Tensor) => Tensor;
 
 /** The terms of the loss, and their weighted sum. */
-export type PathwayLosses = Record<"total" | "task" | "exploration" | "exploitation", Tensor>;
+export type PathwayLosses = Record<"total" | "task" | "exploration" | "exploitation", Tensor> & {
+  /** Losses [n] of each activated model on its own rows. */
+  own: Tensor[];
+};
 
 export class HubPathway extends Module {
   readonly config: PathwayConfig;
@@ -76,6 +82,8 @@ export class HubPathway extends Module {
   readonly generator: PathwayGenerator;
   readonly heads: readonly Linear[];
   readonly aggregation: Aggregation;
+  /** The own loss of each model on each training row, [N, m]: -1 where unknown. */
+  readonly memory: Tensor | undefined;
   readonly #prior: readonly number[] | undefined;
   #standardizers: readonly Standardize[] = [];
   #temperature: Tensor | undefined;
@@ -84,27 +92,23 @@ export class HubPathway extends Module {
   constructor(options: HubPathwayOptions) {
     super();
     const { members, streams, outputs, device } = options;
-    const init = streams.stream("init");
+    const init = { generator: streams.stream("init"), device };
     this.config = resolvePathwayConfig(options.config, members.length);
     this.members = members;
     this.#prior = options.prior;
     this.#streams = streams;
     for (const member of members) this.module(`members.${member.name}`, member.backbone);
-    this.heads = members.map((member) => {
-      const head = new Linear(member.featureWidth, outputs, { generator: init, ...(device ? { device } : {}) });
-      return this.module(`heads.${member.name}`, head);
-    });
-    this.aggregation = this.module(
-      "aggregation",
-      createAggregation(this.config.aggregation, {
-        featureWidths: members.map((member) => member.featureWidth),
-        outputs,
-        projectionWidth: this.config.projectionWidth,
-        generator: init,
-        device,
-      }),
+    const widths = members.map((member) => member.featureWidth);
+    this.heads = members.map(({ name }, i) =>
+      this.module(`heads.${name}`, new Linear(widths[i] as number, outputs, init)),
     );
-    this.generator = this.module("generator", this.#createGenerator(init, options));
+    const { aggregation, projectionWidth: width } = this.config;
+    const isLinear = aggregation === "logits";
+    const joint = isLinear ? new LogitAggregation() : new FeatureAggregation(widths, width, outputs, init);
+    this.aggregation = this.module("aggregation", joint);
+    const { rows } = options;
+    if (rows !== undefined) this.memory = this.buffer("memory", full([rows, members.length], -1, { device }));
+    this.generator = this.module("generator", this.#createGenerator(init.generator, options));
   }
 
   /** Logits [B, C] of images [B, 3, H, W] in [0, 1], as in evaluation. */
@@ -174,19 +178,22 @@ export class HubPathway extends Module {
    *   L = mean over x of l(F(x))                          F(x) = join over i in S(x) of a_i(x) h_i(f_i(x))
    *     + w_explore(t) KL(mean over x of softmax(u(x)) || prior)
    *     + w_exploit mean over i of (mean over x with i in S(x) of l(h_i(f_i(x))))
+   *     + lossRegression(u, memory) on rows of its own      with credit "losses", where a_i has no gradient
    *
    * The members' gradient of the first term is scaled by beta (`scaleGradient`). The third is a mean of means over the
    * activated models: a mean over all pairs would let a model that few rows choose learn at a fraction of the others'
    * rate, so that its head never catches up (this project's choice).
    */
-  losses({ logits, routing, members }: PathwayOutput, l: RowLoss, progress: number): PathwayLosses {
+  losses(output: PathwayOutput, l: RowLoss, progress: number, credit?: Tensor): PathwayLosses {
+    const { logits, routing, members } = output;
     const task = l(logits).mean();
     const exploration = klExploration(routing.scores, this.#prior);
-    const exploitation = ops.stack(members.map((i) => l(i.logits, i.rowIndex).mean())).mean();
-    const total = task
+    const own = members.map((i) => l(i.logits, i.rowIndex));
+    const exploitation = ops.stack(own.map((loss) => loss.mean())).mean();
+    const total = (credit ? task.add(credit) : task)
       .add(exploration.mul(this.explorationWeight(progress)))
       .add(exploitation.mul(this.config.exploitationWeight));
-    return { total, task, exploration, exploitation };
+    return { total, task, exploration, exploitation, own };
   }
 
   /** Constants of each model's features, for models that stay as they are; they are part of the state from the first call on. */
@@ -247,7 +254,8 @@ export class HubPathway extends Module {
 
   #routing(decided: Pick<Routing, "scores" | "noisyScores" | "noiseScale">, k: number, tau: number | "equal"): Routing {
     const routes = topRoutes(decided.noisyScores, k);
-    const weights = pathwayWeights(decided.noisyScores, routeMask(routes, decided.scores), k, tau);
+    const graded = pathwayWeights(decided.noisyScores, routeMask(routes, decided.scores), k, tau);
+    const weights = this.config.credit === "losses" ? graded.detach() : graded;
     return { ...decided, weights, rows: rowsByModel(routes, this.members.length) };
   }
 

@@ -1,4 +1,4 @@
-/** The loss that keeps every model explored. B batch, m models. */
+/** Losses of the generator: one keeps every model explored, one learns what models are worth. B batch, m models. */
 import { type Tensor, tensor } from "../torch/index.ts";
 
 /**
@@ -13,4 +13,16 @@ export function klExploration(scores: Tensor, prior?: readonly number[]): Tensor
     device: scores.device,
   });
   return mean.mul(mean.clamp(1e-12).log().sub(target.log())).sum();
+}
+
+/**
+ * Squared error of scores [B, m] against minus the models' own losses [B, m], -1 where unknown, both less their means over
+ * the row's known entries: a score becomes the expected loss that its model saves, in nats. It does not matter who chose the
+ * routes, and k = 1 is no special case (this project's choice).
+ */
+export function lossRegression(scores: Tensor, losses: Tensor): Tensor {
+  const unknown = losses.lt(0);
+  const count = unknown.logical_not().sum(1, true).clamp(1);
+  const centred = (x: Tensor) => x.sub(x.masked_fill(unknown, 0).sum(1, true).div(count)).masked_fill(unknown, 0);
+  return centred(scores).add(centred(losses)).square().sum(1, true).div(count).mean();
 }

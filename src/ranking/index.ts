@@ -11,4 +11,5 @@ export { logMe } from "./logme.ts";
 export type { Labels } from "./matrix.ts";
 export { type NLeepOptions, nLeep, principalComponents } from "./n-leep.ts";
 export { nce } from "./nce.ts";
+export { type RidgeHead, ridgeHead } from "./ridge.ts";
 export { findScore, type MemberOutputs, type RankingScore, rankingScores, type ScoreKey } from "./scores.ts";

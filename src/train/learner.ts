@@ -89,7 +89,7 @@ export interface Learner extends Predictor {
   /** Weight decay of the backbones, for a learner that holds them in another way; the run's when left out. */
   readonly backboneDecay?: number;
   /** Computations on the training images before the first step of a session; returns their FLOPs. */
-  prepare?(): Promise<number>;
+  prepare?(batches: BatchSource, signal?: AbortSignal): Promise<number>;
   /** Settles on validation data what training leaves open, once the weights are final; part of the state. */
   settle?(batches: BatchSource, signal?: AbortSignal): Promise<void>;
   /** Forward pass and loss of one batch; `progress` is the done part of training, 0 … 1. */

@@ -205,7 +205,7 @@ async function epochs(run: Run): Promise<void> {
   const { request, position } = run;
   const { learner, options } = request;
   try {
-    if (position.epoch < options.epochs) await prepare(learner, position);
+    if (position.epoch < options.epochs) await prepare(request, position);
     setMemberBatchNorm(learner.backbones, options.batchNorm);
     const saving = { last: performance.now() };
     const baseRates = run.optimizer.groups.map((group) => group.lr);
@@ -328,9 +328,9 @@ async function* upTo(total: number, batches: BatchSource, { epoch, step }: Posit
 }
 
 /** Preparation of a fit; its cost counts only in a new fit, since a continued one has counted it before. */
-async function prepare(learner: Learner, position: Position): Promise<void> {
+async function prepare({ learner, batches, signal }: FitRequest, position: Position): Promise<void> {
   const began = performance.now();
-  const flops = (await learner.prepare?.()) ?? 0;
+  const flops = (await learner.prepare?.(batches, signal)) ?? 0;
   if (position.epoch > 0 || position.step > 0) return;
   position.trainingFlops += flops;
   position.seconds += (performance.now() - began) / 1000;

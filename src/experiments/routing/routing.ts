@@ -32,10 +32,40 @@ function plans(size: PlanSize): Plan[] {
     pathway("one gate for all images", { generatorKind: "global" }),
     pathway("constant exploration", constant),
     pathway("generator on pre-trained features", { generatorKind: "member-stem" }),
-    pathway("probabilities, constant exploration", { ...constant, aggregation: "probabilities" }),
+    pathway("credit by losses", byLosses.choices, byLosses.options),
     pathway("members learn at a third of the rate", {}, slower),
     pathway("k = 1", { k: 1 }),
+    pathway("k = 1, credit by losses", { k: 1, ...byLosses.choices }, byLosses.options),
     pathway("k = 1, one gate for all images", { k: 1, generatorKind: "global" }),
+  ];
+}
+
+/** The generator's rate where it learns from losses, over that of pre-trained weights. */
+const byLosses = { choices: { credit: "losses" }, options: { generatorFactor: 10 } };
+
+/**
+ * Members that keep what they know, at the cost of one or two of them: each teacher of the generator, and the same recipe
+ * with one gate for all images, which is what routes by input have to beat.
+ */
+function frozenPlans(size: PlanSize): Plan[] {
+  const { epochs } = size;
+  const wanted = [...rivals, "best member, whole compute"];
+  const lines = [1, 2].flatMap((k) =>
+    (["hub-pathway", "global-gate"] as const).flatMap((method) => {
+      const name = `k = ${k}, ${method === "hub-pathway" ? "routes by input" : "one gate for all images"}`;
+      return [
+        plan(name, method, "equal epochs", epochs, { choices: { ...ourChoices, k } }),
+        plan(`${name}, credit by losses`, method, "equal epochs", epochs, {
+          choices: { ...ourChoices, k, ...byLosses.choices },
+          options: byLosses.options,
+        }),
+      ];
+    }),
+  );
+  return [
+    ...mainPlans(size).filter(({ name, choices }) => wanted.includes(name) || choices["member"] !== undefined),
+    plan("k = 1, random routes", "random-routing", "equal epochs", epochs, { choices: { k: 1, beta: 0 } }),
+    ...lines,
   ];
 }
 
@@ -50,22 +80,37 @@ const comparison: Comparison = {
   ours: [ours.equalCompute],
 };
 
+/** The same question of members that stay as they are. */
+const frozenComparison: Comparison = {
+  ...comparison,
+  plans: frozenPlans,
+  ours: ["k = 1, routes by input, credit by losses", "k = 2, routes by input, credit by losses"],
+};
+
+function comparisonOf({ frozen }: ExperimentRequest): Comparison {
+  return frozen ? frozenComparison : comparison;
+}
+
 function groups(request: ExperimentRequest): CellGroup[] {
-  return [...ceilingGroups(request), ...comparisonGroups(comparison, request)];
+  const ceilings = request.frozen ? [] : ceilingGroups(request);
+  return [...ceilings, ...comparisonGroups(comparisonOf(request), request)];
 }
 
 async function report(request: ExperimentRequest): Promise<ExperimentReport> {
+  const own = comparisonOf(request);
+  if (request.frozen) return comparisonReport(own, request);
   const ceilings = ceilingSection(request);
-  const { title } = comparison;
-  if (finishedCells(comparison, request).length === 0)
+  const { title } = own;
+  if (finishedCells(own, request).length === 0)
     return { title, sections: [ceilings], data: { ceilings: ceilings.table } };
-  const { sections, data } = comparisonReport(comparison, request);
+  const { sections, data } = comparisonReport(own, request);
   return { title, sections: [ceilings, ...sections], data: { ...(data as object), ceilings: ceilings.table } };
 }
 
 export const routing: Experiment = {
   name: "routing",
   seeds: 3,
+  freezes: true,
   groups,
   report,
 };

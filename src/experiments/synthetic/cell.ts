@@ -48,6 +48,7 @@ export async function routerCell(setting: Setting, seed: number): Promise<Router
     config,
     seed,
     imageSize: imageSide,
+    items: training.labels.map((_, i) => i),
   });
   const schedule = { steps, frozen, generatorFactor, seed };
   try {

@@ -14,7 +14,7 @@ import { UserError } from "../../torch/index.ts";
 import { fingerprint } from "../../train/index.ts";
 import { type RouterCell, routerCell, type Setting } from "./cell.ts";
 import { figures, shown, summary } from "./figures.ts";
-import { type FigureName, type Row, type SectionPlan, sectionPlans } from "./settings.ts";
+import { type FigureName, type pages, type Row, type SectionPlan, sectionPlans } from "./settings.ts";
 
 const cellVersion = 1;
 /** The worlds' own seeds start here: the settings were chosen while looking at seeds 0 to 2. */
@@ -22,18 +22,24 @@ const firstSeed = 10;
 
 const seedsOf = ({ seeds }: ExperimentRequest) => seeds.map((seed) => firstSeed + seed);
 
-export const router: Experiment = {
-  name: "router",
-  seeds: 5,
-  selfContained: true,
-  groups,
-  report,
-};
+export const router = experiment("router");
+export const credit = experiment("credit");
+
+function experiment(page: keyof typeof pages): Experiment {
+  const planned = ({ quick }: ExperimentRequest) => sectionPlans(page, quick);
+  return {
+    name: page,
+    seeds: 5,
+    selfContained: true,
+    groups: (request) => groups(planned(request), request),
+    report: (request) => report(planned(request), request),
+  };
+}
 
 /** One for each setting and seed; a setting of several sections is computed once. */
-function groups(request: ExperimentRequest): CellGroup[] {
-  const { quick, cells, say } = request;
-  const rows = sectionPlans(quick).flatMap((section) => section.rows);
+function groups(plans: readonly SectionPlan[], request: ExperimentRequest): CellGroup[] {
+  const { cells, say } = request;
+  const rows = plans.flatMap((section) => section.rows);
   const settings = new Map(rows.map(({ setting }) => [fingerprint(setting), setting]));
   return seedsOf(request).flatMap((seed) =>
     Array.from(settings, ([hash, setting]) => ({
@@ -46,8 +52,8 @@ function groups(request: ExperimentRequest): CellGroup[] {
   );
 }
 
-async function report(request: ExperimentRequest): Promise<ExperimentReport> {
-  const found = sectionPlans(request.quick).flatMap((section) => {
+async function report(plans: readonly SectionPlan[], request: ExperimentRequest): Promise<ExperimentReport> {
+  const found = plans.flatMap((section) => {
     const rows = section.rows
       .map((row) => ({ row, cells: cellsOf(row, request) }))
       .filter(({ cells }) => cells.length > 0);

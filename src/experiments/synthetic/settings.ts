@@ -287,22 +287,52 @@ function constant(explorationWeight: number): Changes {
   return { config: { explorationFade: "constant", explorationWeight } };
 }
 
+/** Two teachers of the generator, each with one recipe for all hubs. */
+const credit: SectionPlan = {
+  title: "What the generator learns from",
+  text: [
+    "“weights” is the task's loss through the pathway weights. “losses” is regression on the members' own losses, after heads " +
+      "in closed form. The generator learns at ten times the rate of pre-trained weights. Members that learn start equal, where regression " +
+      "finds no difference between them.",
+  ],
+  labels: ["hub", "images", "learns from"],
+  columns: [
+    "accuracy",
+    "oracle",
+    "constant",
+    "belowCeiling",
+    "agreement",
+    "mutualInformation",
+    "topShare",
+    "collapsed",
+  ],
+  rows: (
+    [
+      ["m = 8, k = 1", 2048, sized(faster, 8).setting],
+      ["m = 8, k = 2", 2048, sized(change(pair, { generatorFactor: 10 }), 8).setting],
+      ["m = 4, k = 2", 2048, change(pair, { generatorFactor: 10 })],
+      ["m = 16, k = 1", 2048, sized(faster, 16, 16).setting],
+      ["m = 8, k = 1", 512, sized(faster, 8).setting],
+      ["four that learn, k = 1", 8192, learning],
+    ] as const
+  ).flatMap(([hub, samples, base]) =>
+    (["weights", "losses"] as const).map((credit) => ({
+      labels: [hub, String(samples), credit],
+      setting: change(base, { samples, told: false, config: { credit } }),
+    })),
+  ),
+};
+
 const temperature: SectionPlan = {
   title: "Weights over the activated members",
   text: ["k = 2 of four experts, where each domain has one good expert, or two with half of the evidence each."],
-  labels: ["tau", "aggregation", "good experts of a domain"],
+  labels: ["tau", "good experts of a domain"],
   columns: ["accuracy", "oracle", "constant", "random", "agreement", "mutualInformation", "topShare"],
   rows: [change(pair, { world: { good: 1, signal: 3 } }), pair].flatMap((base) =>
-    (
-      [
-        ["equal", "logits"],
-        [1, "logits"],
-        [1, "probabilities"],
-      ] as const
-    ).map(([tau, aggregation]) => ({
-      labels: [String(tau), aggregation, String(base.world.good)],
+    (["equal", 1] as const).map((tau) => ({
+      labels: [String(tau), String(base.world.good)],
       // The first is the default, which other sections have too.
-      setting: tau === "equal" ? base : change(base, { config: { tau, aggregation } }),
+      setting: tau === "equal" ? base : change(base, { config: { tau, aggregation: "logits" } }),
     })),
   ),
 };
@@ -318,9 +348,12 @@ const sections: readonly SectionPlan[] = [
   temperature,
 ];
 
-/** The sections; in the quick form with their first and last rows, hardly trained. */
-export function sectionPlans(quick: boolean): readonly SectionPlan[] {
-  const all = shareTold(sections);
+/** Experiments over synthetic worlds, each with a page of its own. */
+export const pages = { router: sections, credit: [credit] };
+
+/** The sections of a page; in the quick form with their first and last rows, hardly trained. */
+export function sectionPlans(page: keyof typeof pages, quick: boolean): readonly SectionPlan[] {
+  const all = shareTold(pages[page]);
   return quick ? all.map((section) => ({ ...section, rows: ends(section.rows).map(hurried) })) : all;
 }
 

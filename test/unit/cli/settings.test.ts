@@ -135,7 +135,7 @@ test("each choice of the pathway that has help has a flag, of the same range, an
   assert.deepEqual(pathwayChoices(resolveSettings(trainShape, given)), { ...same, warmup });
   assert.deepEqual(pathwayChoices(resolveSettings(trainShape, {})), {});
   assert.equal(must(trainShape.pathwayWarmup), "a number from 0 to 1");
-  assert.equal(must(trainShape.aggregation), "one of logits, probabilities, features");
+  assert.equal(must(trainShape.aggregation), "one of logits, features");
   assert.ok(!("generatorWidth" in trainShape));
 });
 

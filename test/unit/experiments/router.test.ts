@@ -132,7 +132,7 @@ test("newcomers start with the same weights, and other seeds with others", () =>
 });
 
 test("with a loud cue and lasting exploration the router ends at the oracle, whose regret is 0", async () => {
-  const base = sectionPlans(false)[0]?.rows.find(({ labels }) => labels.join() === "8192,1, ×10")?.setting;
+  const base = sectionPlans("router", false)[0]?.rows.find(({ labels }) => labels.join() === "8192,1, ×10")?.setting;
   assert.ok(base);
   const config: Partial<PathwayConfig> = { ...base.config, explorationFade: "constant", explorationWeight: 0.3 };
   const setting = { ...base, config, world: { ...base.world, members: 2, reliability: 0 } };
@@ -144,6 +144,18 @@ test("with a loud cue and lasting exploration the router ends at the oracle, who
   assert.ok(Math.abs(oracle.accuracy - cell.lines.cue.accuracy) < 0.002);
   assert.equal(figures.regret.value({ ...cell, ...oracle }), 0);
   assert.ok(Math.abs(figures.regret.value(cell) ?? 1) < 0.02);
+});
+
+test("from losses the generator learns routes for five experts in few steps, and nothing is left in memory", async () => {
+  const before = memory().handles;
+  const loud: World = { ...world, cue: 6, signal: 3 };
+  const config: Partial<PathwayConfig> = { k: 1, generatorSize: blindView, credit: "losses" };
+  const setting = { world: loud, config, samples: 1024, steps: 200, generatorFactor: 10 };
+  const cell = await routerCell({ ...setting, members: "experts", told: false, testImages: 500 }, 1);
+  const text = `${cell.agreement}, ${cell.accuracy}, ${cell.lines.oracle.accuracy}`;
+  assert.ok(cell.agreement > 0.9 && cell.accuracy > cell.lines.oracle.accuracy - 0.05, text);
+  assert.ok(cell.accuracy > cell.lines.constant.accuracy + 0.15, text);
+  assert.equal(memory().handles, before);
 });
 
 test("a quick run computes its groups once, leaves no handles and makes the report", async () => {
@@ -174,7 +186,7 @@ test("a quick run computes its groups once, leaves no handles and makes the repo
 });
 
 test("a cell is the same when it is computed again", async () => {
-  const setting = sectionPlans(true)[0]?.rows[0]?.setting;
+  const setting = sectionPlans("router", true)[0]?.rows[0]?.setting;
   assert.ok(setting);
   const without = ({ seconds: _, ...rest }: RouterCell) => rest;
   assert.deepEqual(without(await routerCell(setting, 2)), without(await routerCell(setting, 2)));

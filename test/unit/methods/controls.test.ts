@@ -169,6 +169,7 @@ test("wrong values of choices are refused by name", () => {
     ["global-gate", { generatorKind: "light" }, /no choice generatorKind/],
     ["random-routing", { generatorKind: "light" }, /no choice generatorKind/],
     ["hub-pathway", { aggregation: "concat" }, /aggregation concat was retired, .*: commit d500bc5 has it$/],
+    ["hub-pathway", { aggregation: "probabilities" }, /aggregation probabilities was retired/],
     ["hub-pathway", { heldOut: 0.2 }, /heldOut 0.2 was retired, .*: commit 13d1cbf has it$/],
     ["random-routing", { exploration: "switch" }, /exploration switch was retired/],
     ["hub-pathway", { aggregation: "x" }, /aggregation is x: it must be one of logits/],

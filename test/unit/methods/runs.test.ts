@@ -15,15 +15,20 @@ before(async () => {
   request = await zooRequests();
 });
 
-for (const method of methods) {
-  test(`${method.name} learns, opens again with the same predictions, and leaves nothing in memory`, async () => {
+/** Every method with its usual choices here, and one again with another teacher of its generator. */
+const learned: [name: string, choices: Record<string, unknown>][] = [
+  ...methods.map(({ name }): [string, Record<string, unknown>] => [name, methodChoices[name] ?? {}]),
+  ["hub-pathway", { ...methodChoices["hub-pathway"], credit: "losses" }],
+];
+for (const [name, own] of learned) {
+  const path = `run-${name}-${own["credit"] ?? ""}`;
+  test(`${name} ${own["credit"] ?? ""} learns, opens again with the same predictions, and leaves nothing in memory`, async () => {
     const before = memory().handles;
     const fits = new Map<string, number[]>();
     const emit = (event: RunEvent) => {
       if (event.type === "epoch") fits.set(event.fit, [...(fits.get(event.fit) ?? []), event.loss]);
     };
-    const own = methodChoices[method.name] ?? {};
-    const run = await trainRun(request(`run-${method.name}`, method.name, { choices: own, emit }));
+    const run = await trainRun(request(path, name, { choices: own, emit }));
     assert.ok(fits.size > 0);
     for (const [fit, losses] of fits) {
       assert.ok((losses.at(-1) ?? 9) < (losses[0] ?? 0), `the loss of ${fit} falls: ${losses.join(", ")}`);
@@ -31,7 +36,7 @@ for (const method of methods) {
     assert.ok(run.trainingFlops > 0);
     const opened = await measured(run.folder.path);
     const again = opened.evaluation;
-    if (method.name !== "random-routing") {
+    if (name !== "random-routing") {
       assert.deepEqual(again.probabilities, run.validation.probabilities);
     }
     const summary = summarise("validation", again, opened.predictor);
@@ -43,6 +48,7 @@ for (const method of methods) {
 }
 
 const resumed = [
+  "hub-pathway",
   "zoo-tuning",
   "zoo-tuning-lite",
   "knowledge-flow",
@@ -54,7 +60,8 @@ const resumed = [
 ];
 for (const name of resumed) {
   test(`${name} goes on after interruptions exactly as without them`, async () => {
-    const own = methodChoices[name] ?? {};
+    const usual = methodChoices[name] ?? {};
+    const own = name === "hub-pathway" ? { ...usual, credit: "losses" } : usual;
     const whole = await trainRun(request(`whole-${name}`, name, { choices: own }));
     for (let cut = 0; ; cut++) {
       const abort = new AbortController();

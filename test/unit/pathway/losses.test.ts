@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { klExploration } from "../../../src/pathway/losses.ts";
+import { klExploration, lossRegression } from "../../../src/pathway/losses.ts";
 import { tensor } from "../../../src/torch/index.ts";
 import { assertClose, assertGradients } from "../../support/numeric.ts";
 
@@ -40,4 +40,29 @@ test("KL exploration sees the mean of the batch: sharp but balanced routes cost 
     float64,
   );
   assert.ok(klExploration(scores).item() < 1e-6);
+});
+
+test("regression on losses in closed form: rows are centred over what is known of them", () => {
+  const losses = [
+    [0.5, 1.5, -1],
+    [2, -1, -1],
+    [0.1, 0.2, 0.9],
+    [1, 1, 1],
+  ];
+  const errors = table.map((row, n) => {
+    const own = losses[n] ?? [];
+    const known = own.flatMap((loss, i) => (loss < 0 ? [] : [i]));
+    const [u, l] = [row, own].map((values) => mean(known.map((i) => values[i] ?? 0)));
+    return mean(known.map((i) => ((row[i] ?? 0) - (u ?? 0) + (own[i] ?? 0) - (l ?? 0)) ** 2));
+  });
+  const [scores, targets] = [tensor(table, float64), tensor(losses, float64)];
+  assertClose(lossRegression(scores, targets), [mean(errors)], 1e-12);
+  assertGradients((u) => lossRegression(u!, targets), [scores]);
+  // What all models of a row share says nothing about them.
+  assertClose(lossRegression(scores.add(7), targets), [mean(errors)], 1e-12);
+  const exact = tensor(
+    losses.map((row) => row.map((loss) => 3 - loss)),
+    float64,
+  );
+  assertClose(lossRegression(exact, targets), [0], 1e-12);
 });

@@ -1,0 +1,202 @@
+/**
+ * What a generator needs that learns from losses (the credit "losses"): heads that are fitted before models are compared,
+ * a first loss of every model on every image, and small views of the images for batches of the generator's own.
+ * N images that are looked at, m models, b rows of such a batch, C classes, s side of a view.
+ */
+import { type AugmentOptions, augment, augmentations } from "../data/index.ts";
+import { type HubPathway, lossRegression, type MemberOutput } from "../pathway/index.ts";
+import { ridgeHead } from "../ranking/index.ts";
+import {
+  cat,
+  disposeTree,
+  FlopMeter,
+  int64,
+  keyedRandom,
+  noGrad,
+  ops,
+  type RandomStreams,
+  scope,
+  shuffled,
+  type Tensor,
+  zeros,
+} from "../torch/index.ts";
+import { type BatchSource, forEachBatch, type Task, type TrainBatch } from "../train/index.ts";
+
+/** Images that are looked at, at most: 50 MB of views of 64 pixels, and closed forms within seconds. */
+const mostImages = 4096;
+/** Rows of a batch: as many for each model, and never more than a part of the images, which would be learned by heart. */
+const [rowsOfModel, partOfImages] = [32, 1 / 4];
+/**
+ * Changes of a view, new each time: losses are noisy labels, and views that stay the same are learned by heart. Noise
+ * grows while training, in units of the views' own deviation: at once in full it would hide from the start what there is
+ * to learn.
+ */
+const changes: AugmentOptions = { ...augmentations.none, minimumArea: 0.6 };
+const noise: readonly [number, number] = [0.75, 3];
+
+/** Values of all models for the images that were looked at. */
+interface Look {
+  /** Rows of the memory, [N]. */
+  rows: number[];
+  /** uint8 [n, 3, s, s] of each batch. */
+  views: Tensor[];
+  /** Class numbers or probabilities of each batch. */
+  targets: Tensor[];
+  /** Features [n, d] of each batch, for each model. */
+  features: Tensor[][];
+}
+
+export class GeneratorLessons {
+  readonly #module: HubPathway;
+  readonly #task: Task;
+  readonly #streams: RandomStreams;
+  /** Row of the memory by an image's position in its data set. */
+  readonly #rowOf: ReadonlyMap<number, number>;
+  #rows: number[] = [];
+  #views: Tensor | undefined;
+  #deviation = 0;
+  #keepsFirst = false;
+
+  constructor(module: HubPathway, task: Task, streams: RandomStreams, items: readonly number[]) {
+    this.#module = module;
+    this.#task = task;
+    this.#streams = streams;
+    this.#rowOf = new Map(items.map((item, row) => [item, row]));
+  }
+
+  /**
+   * Looks at the images of the first epoch once: views for this session, and in a new training the heads and first losses.
+   * @returns forward FLOPs
+   */
+  async prepare(batches: BatchSource, signal?: AbortSignal): Promise<number> {
+    const module = this.#module;
+    // Losses of a head on rows that it was trained on say little: where only heads learn, the first ones stay.
+    this.#keepsFirst = module.members.every(({ backbone }) => backbone.parameters().every((p) => !p.requires_grad));
+    const isNew = scope(() => module.memory?.lt(0).all().item() === 1);
+    const meter = new FlopMeter();
+    const look: Look = { rows: [], views: [], targets: [], features: module.members.map(() => []) };
+    module.eval();
+    try {
+      await forEachBatch(first(batches), { work: "first look at the images", signal }, (batch) => {
+        this.#observe(look, batch, isNew ? meter : undefined);
+      });
+      disposeTree(this.#views);
+      this.#rows = look.rows;
+      this.#views = scope(() => cat(look.views));
+      this.#deviation = scope(() => deviationOf(this.#views as Tensor));
+      if (isNew) scope(() => noGrad(() => this.#fit(look)));
+      return meter.total;
+    } finally {
+      disposeTree([look.views, look.targets, look.features]);
+    }
+  }
+
+  /** Views of a batch, and the features of all models when they are metered. */
+  #observe(look: Look, batch: TrainBatch & { indices: readonly number[] }, meter: FlopMeter | undefined): void {
+    const module = this.#module;
+    look.rows.push(...batch.indices.map((item) => this.#rowOf.get(item) ?? 0));
+    look.views.push(scope(() => module.generator.view(batch.images).mul(255).add(0.5).to({ dtype: "uint8" })));
+    if (!meter) return;
+    const all = batch.indices.map(() => module.members.map((_, i) => i));
+    const outputs = scope(() =>
+      noGrad(() => {
+        const routing = module.along(zeros([all.length, module.members.length]), all);
+        const { members } = meter.count(() => module.execute(batch.images, routing, batch.features));
+        return members.map(({ features }) => features.clone());
+      }),
+    );
+    for (const [i, features] of outputs.entries()) look.features[i]?.push(features);
+    look.targets.push(batch.targets.clone());
+  }
+
+  /** Heads in closed form, and the losses of heads that were fitted without the image. */
+  #fit({ rows, targets, features }: Look): void {
+    const { heads } = this.#module;
+    const task = this.#task;
+    const labels = cat(targets);
+    const hot = labels.dim() === 2 ? labels : labels.one_hot(task.outputs);
+    const loss = (logits: Tensor) => task.rowLoss(logits, labels).mean().item();
+    for (const [i, tables] of features.entries()) {
+      scope(() => {
+        const table = cat(tables).to({ dtype: "float64" });
+        const { weight, bias, leftOut } = ridgeHead(table, hot.to({ dtype: "float64" }), loss);
+        heads[i]?.weight.copy_(weight);
+        heads[i]?.bias?.copy_(bias);
+        this.#remember(i, rows, task.rowLoss(leftOut, labels));
+      });
+    }
+  }
+
+  /** Keeps what activated models lost on their rows: with members that learn, as a mean in which old losses fade. */
+  record({ indices }: TrainBatch, members: readonly MemberOutput[], own: readonly Tensor[]): void {
+    if (this.#keepsFirst || !indices) return;
+    for (const [at, { index, rows }] of members.entries()) {
+      const places = rows.map((row) => this.#rowOf.get(indices[row] ?? -1) ?? 0);
+      this.#remember(index, places, own[at] as Tensor);
+    }
+  }
+
+  #remember(model: number, rows: readonly number[], losses: Tensor): void {
+    const memory = this.#module.memory as Tensor;
+    scope(() =>
+      noGrad(() => {
+        const column = memory.select(1, model);
+        const places = int64(rows, memory.device);
+        const before = column.index_select(0, places);
+        const now = losses.detach().to({ dtype: memory.dtype });
+        ops.index_copy_(column, 0, places, ops.where(before.lt(0), now, before.add(now).div(2)));
+      }),
+    );
+  }
+
+  /** Loss of the generator on a batch of its own. @param progress done part of training, 0 … 1 */
+  loss(progress: number): Tensor {
+    const { generator, memory, members } = this.#module;
+    const views = this.#views;
+    if (!views || !memory) throw new Error("the generator's lessons were not prepared");
+    const stream = this.#streams.stream("lessons");
+    return scope(() => {
+      const number = Math.floor(
+        zeros([1])
+          .uniform_(0, 2 ** 24, { generator: stream })
+          .item(),
+      );
+      const size = Math.ceil(Math.min(rowsOfModel * members.length, partOfImages * this.#rows.length));
+      const order = shuffled([...this.#rows.keys()], keyedRandom(this.#streams.seed, number)).slice(0, size);
+      const chosen = views.index_select(0, int64(order, views.device)).to({ dtype: "float32" }).div(255);
+      const scale = this.#deviation * (noise[0] + (noise[1] - noise[0]) * progress);
+      const changed = augment(chosen, order, changes, this.#streams.seed, number);
+      const noisy = changed.add(ops.empty_like(changed).normal_(0, scale, { generator: stream }));
+      const rows = int64(
+        order.map((i) => this.#rows[i] ?? 0),
+        memory.device,
+      );
+      return lossRegression(generator.forward(noisy), memory.index_select(0, rows));
+    });
+  }
+
+  dispose(): void {
+    disposeTree(this.#views);
+  }
+}
+
+/** The first batches of the first epoch. */
+async function* first(batches: BatchSource): ReturnType<BatchSource["epoch"]> {
+  let count = 0;
+  for await (const batch of batches.epoch(0, 0)) {
+    count += batch.indices.length;
+    yield batch;
+    if (count >= mostImages) return;
+  }
+}
+
+/** Deviation of pixels from their channel's mean, of views in [0, 255] as if in [0, 1]. */
+function deviationOf(views: Tensor): number {
+  const x = views.to({ dtype: "float32" }).div(255);
+  return x
+    .sub(x.mean([0, 2, 3], true))
+    .square()
+    .mean()
+    .sqrt()
+    .item();
+}
