@@ -116,21 +116,26 @@ function claims(results) {
   return markdownTable(["claim", ...hubs.map(({ title }) => title), "held?"], rows, ["left", "right", "right", "left"]);
 }
 
+/** The page and the target of the demo. */
+const specialists = { page: "routing-frozen.md", target: "letters-and-emoji" };
+
 function demo(results) {
   const methods = [
     "best member by validation",
-    "best static pair by validation",
     "best member, whole compute",
+    "one gate for all images, k = 1",
+    "Hub-Pathway, k = 1",
+    "best static pair by validation",
+    "one gate for all images, k = 2",
+    "Hub-Pathway, k = 2",
     "ensemble of all",
-    "Hub-Pathway, equal epochs",
-    "Hub-Pathway, equal compute",
   ];
-  const columns = ["budget", "accuracy", "training FLOPs", "FLOPs/image"];
+  const columns = ["accuracy", "training FLOPs", "FLOPs/image"];
   const rows = methods.map((name) => [
     name,
-    ...columns.map((column) => results.cell("mixed-hub.md", "emoji", name, column)),
+    ...columns.map((column) => results.cell(specialists.page, specialists.target, name, column)),
   ]);
-  return markdownTable(["method", ...columns], rows, ["left", "left", "right", "right", "right"]);
+  return markdownTable(["method", ...columns], rows, ["left", "right", "right", "right"]);
 }
 
 function differences(results, page, rows) {
@@ -218,7 +223,10 @@ function otherResults(results) {
     return `${value} (${low} to ${high})`;
   };
   const labels = (rival) => plain(results.cell("label-budget.md", ours, rival, mean));
+  const routed = (k, rival) =>
+    plain(results.cell(specialists.page, `Hub-Pathway, k = ${k} minus its rivals`, rival, mean));
   return [
+    `- **Four specialists that stay frozen**, letters and emoji (\`--credit losses\`): with k = 1 ${routed(1, "one gate for all images, k = 1")} points against one gate for all images, ${routed(1, "best member, whole compute")} against the best member with the whole compute; with k = 2 ${routed(2, "one gate for all images, k = 2")}, ${routed(2, "best static pair by validation")} against the best pair, ${routed(2, "ensemble of all")} against the ensemble of all four.`,
     `- **Eight published networks that stay frozen** (\`npm run javascript-hub\`): ${frozen("best member by validation")} points against the best member, ${frozen("ensemble of all")} against the ensemble of all eight, ${frozen("one gate for all images")} against one gate for all images.`,
     `- **10 to 300 labels a class** of Fashion-MNIST: ${labels("best member by validation")} against the best member, ${labels("ensemble of all")} against the ensemble, ${labels("best member, whole compute")} against the best member with the whole compute.`,
     `- **Reinforcement learning**: a hub of agents of three MinAtar games, two other games. Return in units of learning from scratch: ${game("Hub-Pathway")}; the best agent fine-tuned, known after training all, ${game("best agent fine-tuned")}; random routes ${game("random routes")}; distillation ${game("distillation")}.`,

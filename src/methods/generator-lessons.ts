@@ -9,6 +9,7 @@ import { ridgeHead } from "../ranking/index.ts";
 import {
   cat,
   disposeTree,
+  drawInto,
   FlopMeter,
   int64,
   keyedRandom,
@@ -24,8 +25,11 @@ import { type BatchSource, forEachBatch, type Task, type TrainBatch } from "../t
 
 /** Images that are looked at, at most: 50 MB of views of 64 pixels, and closed forms within seconds. */
 const mostImages = 4096;
-/** Rows of a batch: as many for each model, and never more than a part of the images, which would be learned by heart. */
-const [rowsOfModel, partOfImages] = [32, 1 / 4];
+/**
+ * Rows of a batch: as many for each model, but no more than a part of the images, which would be learned by heart, and no
+ * more pixels than a few per cent of a step with models that are trained.
+ */
+const [rowsOfModel, partOfImages, mostPixels] = [32, 1 / 4, 2 ** 17];
 /**
  * Changes of a view, new each time: losses are noisy labels, and views that stay the same are learned by heart. Noise
  * grows while training, in units of the views' own deviation: at once in full it would hide from the start what there is
@@ -94,7 +98,7 @@ export class GeneratorLessons {
   /** Views of a batch, and the features of all models when they are metered. */
   #observe(look: Look, batch: TrainBatch & { indices: readonly number[] }, meter: FlopMeter | undefined): void {
     const module = this.#module;
-    look.rows.push(...batch.indices.map((item) => this.#rowOf.get(item) ?? 0));
+    look.rows.push(...this.#rowsOf(batch.indices));
     look.views.push(scope(() => module.generator.view(batch.images).mul(255).add(0.5).to({ dtype: "uint8" })));
     if (!meter) return;
     const all = batch.indices.map(() => module.members.map((_, i) => i));
@@ -131,9 +135,17 @@ export class GeneratorLessons {
   record({ indices }: TrainBatch, members: readonly MemberOutput[], own: readonly Tensor[]): void {
     if (this.#keepsFirst || !indices) return;
     for (const [at, { index, rows }] of members.entries()) {
-      const places = rows.map((row) => this.#rowOf.get(indices[row] ?? -1) ?? 0);
-      this.#remember(index, places, own[at] as Tensor);
+      const items = rows.map((row) => indices[row] ?? -1);
+      this.#remember(index, this.#rowsOf(items), own[at] as Tensor);
     }
+  }
+
+  #rowsOf(items: readonly number[]): number[] {
+    return items.map((item) => {
+      const row = this.#rowOf.get(item);
+      if (row === undefined) throw new RangeError(`item ${item} is no training image of this run`);
+      return row;
+    });
   }
 
   #remember(model: number, rows: readonly number[], losses: Tensor): void {
@@ -144,7 +156,9 @@ export class GeneratorLessons {
         const places = int64(rows, memory.device);
         const before = column.index_select(0, places);
         const now = losses.detach().to({ dtype: memory.dtype });
-        ops.index_copy_(column, 0, places, ops.where(before.lt(0), now, before.add(now).div(2)));
+        const joined = ops.where(before.lt(0), now, before.add(now).div(2));
+        // A step that is left out because its loss is not finite must not be remembered.
+        ops.index_copy_(column, 0, places, ops.where(ops.isfinite(now), joined, before));
       }),
     );
   }
@@ -161,12 +175,16 @@ export class GeneratorLessons {
           .uniform_(0, 2 ** 24, { generator: stream })
           .item(),
       );
-      const size = Math.ceil(Math.min(rowsOfModel * members.length, partOfImages * this.#rows.length));
+      const pixels = views.size(2) * views.size(3);
+      const most = Math.min(rowsOfModel * members.length, partOfImages * this.#rows.length, mostPixels / pixels);
+      const size = Math.max(1, Math.ceil(most));
       const order = shuffled([...this.#rows.keys()], keyedRandom(this.#streams.seed, number)).slice(0, size);
       const chosen = views.index_select(0, int64(order, views.device)).to({ dtype: "float32" }).div(255);
       const scale = this.#deviation * (noise[0] + (noise[1] - noise[0]) * progress);
       const changed = augment(chosen, order, changes, this.#streams.seed, number);
-      const noisy = changed.add(ops.empty_like(changed).normal_(0, scale, { generator: stream }));
+      const noisy = changed.add(
+        drawInto(ops.empty_like(changed), stream, (own) => own.normal_(0, scale, { generator: stream })),
+      );
       const rows = int64(
         order.map((i) => this.#rows[i] ?? 0),
         memory.device,

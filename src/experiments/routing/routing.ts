@@ -52,19 +52,17 @@ function frozenPlans(size: PlanSize): Plan[] {
   const wanted = [...rivals, "best member, whole compute"];
   const lines = [1, 2].flatMap((k) =>
     (["hub-pathway", "global-gate"] as const).flatMap((method) => {
-      const name = `k = ${k}, ${method === "hub-pathway" ? "routes by input" : "one gate for all images"}`;
+      const name = `${method === "hub-pathway" ? "Hub-Pathway" : "one gate for all images"}, k = ${k}`;
+      const choices = { ...ourChoices, k };
       return [
-        plan(name, method, "equal epochs", epochs, { choices: { ...ourChoices, k } }),
-        plan(`${name}, credit by losses`, method, "equal epochs", epochs, {
-          choices: { ...ourChoices, k, ...byLosses.choices },
-          options: byLosses.options,
-        }),
+        plan(name, method, "equal epochs", epochs, { ...byLosses, choices: { ...choices, ...byLosses.choices } }),
+        plan(`${name}, credit by weights`, method, "equal epochs", epochs, { choices }),
       ];
     }),
   );
   return [
     ...mainPlans(size).filter(({ name, choices }) => wanted.includes(name) || choices["member"] !== undefined),
-    plan("k = 1, random routes", "random-routing", "equal epochs", epochs, { choices: { k: 1, beta: 0 } }),
+    plan("random routes, k = 1", "random-routing", "equal epochs", epochs, { choices: { k: 1, beta: 0 } }),
     ...lines,
   ];
 }
@@ -81,10 +79,10 @@ const comparison: Comparison = {
 };
 
 /** The same question of members that stay as they are. */
-const frozenComparison: Comparison = {
+export const frozenComparison: Comparison = {
   ...comparison,
   plans: frozenPlans,
-  ours: ["k = 1, routes by input, credit by losses", "k = 2, routes by input, credit by losses"],
+  ours: ["Hub-Pathway, k = 1", "Hub-Pathway, k = 2"],
 };
 
 function comparisonOf({ frozen }: ExperimentRequest): Comparison {
