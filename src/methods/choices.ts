@@ -26,7 +26,7 @@ export function parseChoices<S extends z.ZodObject>(method: string, schema: S, c
 /** Default choices of a method; a default has to be given to every choice that decides anything. */
 export const defaultsOf = (schema: z.ZodObject): Choices => schema.parse({});
 
-/** Choices that did not win (docs/results), and the last commit that has each; with values, these alone are retired. */
+/** Choices that did not win (docs/results), and a commit that has each; with values, these alone are retired. */
 const retired: Readonly<Record<string, { commit: string; values?: readonly string[] }>> = {
   aggregation: { commit: "d500bc5", values: ["concat", "probabilities"] },
   exploration: { commit: "13d1cbf" },

@@ -23,7 +23,7 @@ import {
 } from "../torch/index.ts";
 import { type BatchSource, forEachBatch, type Task, type TrainBatch } from "../train/index.ts";
 
-/** Images that are looked at, at most: 50 MB of views of 64 pixels, and closed forms within seconds. */
+/** Images that are looked at, about, and from which alone the generator learns: 50 MB of views of 64 pixels, and closed forms within seconds. */
 const mostImages = 4096;
 /**
  * Rows of a batch: as many for each model, but no more than a part of the images, which would be learned by heart, and no
@@ -99,12 +99,16 @@ export class GeneratorLessons {
   #observe(look: Look, batch: TrainBatch & { indices: readonly number[] }, meter: FlopMeter | undefined): void {
     const module = this.#module;
     look.rows.push(...this.#rowsOf(batch.indices));
-    look.views.push(scope(() => module.generator.view(batch.images).mul(255).add(0.5).to({ dtype: "uint8" })));
+    look.views.push(
+      scope(() =>
+        module.generator.view(batch.images).clamp(0, 1).mul(255).add(0.5).to({ dtype: "uint8", device: "cpu" }),
+      ),
+    );
     if (!meter) return;
     const all = batch.indices.map(() => module.members.map((_, i) => i));
     const outputs = scope(() =>
       noGrad(() => {
-        const routing = module.along(zeros([all.length, module.members.length]), all);
+        const routing = module.along(zeros([all.length, module.members.length], { device: batch.images.device }), all);
         const { members } = meter.count(() => module.execute(batch.images, routing, batch.features));
         return members.map(({ features }) => features.clone());
       }),
@@ -132,8 +136,9 @@ export class GeneratorLessons {
   }
 
   /** Keeps what activated models lost on their rows: with members that learn, as a mean in which old losses fade. */
-  record({ indices }: TrainBatch, members: readonly MemberOutput[], own: readonly Tensor[]): void {
-    if (this.#keepsFirst || !indices) return;
+  record({ indices, targets }: TrainBatch, members: readonly MemberOutput[], own: readonly Tensor[]): void {
+    // What a model lost on a mixture of images says little about either.
+    if (this.#keepsFirst || !indices || targets.dim() === 2) return;
     for (const [at, { index, rows }] of members.entries()) {
       const items = rows.map((row) => indices[row] ?? -1);
       this.#remember(index, this.#rowsOf(items), own[at] as Tensor);
@@ -179,7 +184,7 @@ export class GeneratorLessons {
       const most = Math.min(rowsOfModel * members.length, partOfImages * this.#rows.length, mostPixels / pixels);
       const size = Math.max(1, Math.ceil(most));
       const order = shuffled([...this.#rows.keys()], keyedRandom(this.#streams.seed, number)).slice(0, size);
-      const chosen = views.index_select(0, int64(order, views.device)).to({ dtype: "float32" }).div(255);
+      const chosen = views.index_select(0, int64(order)).to({ dtype: "float32" }).div(255);
       const scale = this.#deviation * (noise[0] + (noise[1] - noise[0]) * progress);
       const changed = augment(chosen, order, changes, this.#streams.seed, number);
       const noisy = changed.add(
@@ -189,7 +194,7 @@ export class GeneratorLessons {
         order.map((i) => this.#rows[i] ?? 0),
         memory.device,
       );
-      return lossRegression(generator.forward(noisy), memory.index_select(0, rows));
+      return lossRegression(generator.forward(noisy.to({ device: memory.device })), memory.index_select(0, rows));
     });
   }
 

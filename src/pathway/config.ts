@@ -51,7 +51,7 @@ export const pathwayShape = {
   exploitationWeight: flag(weight.default(1), "<w>", "weight of each model's own task loss"),
   /** None keeps the members complementary (docs/results/choices.md). */
   beta: flag(part.default(0), "<part>", "part of the aggregate's loss that reaches the models"),
-  /** Their weights are equal, and the generator does not learn. */
+  /** Their weights are equal, and the generator does not learn from them. */
   warmup: flag(part.default(0.15), "<part>", "part of training with random routes", { flag: "pathwayWarmup" }),
   /** Shared width D of projected features, for the aggregation `features`. */
   projectionWidth: whole(2 ** 16).default(128),
@@ -113,6 +113,9 @@ export function resolvePathwayConfig(choices: Readonly<Record<string, unknown>>,
     throw new ConfigError(
       `${name} is ${name && given[name]}: it must be ${name ? must(pathwayShape[name]) : "a choice"}`,
     );
+  const { credit, noise, generatorKind } = parsed.data;
+  const idle = [noise, generatorKind].find((name) => ["learned", "random", "member-stem"].includes(name));
+  if (credit === "losses" && idle) throw new ConfigError(`credit is losses, which cannot teach with ${idle}`);
   if (allowedMembers !== undefined && allowedMembers < parsed.data.k)
     throw new ConfigError(`allowedMembers is ${allowedMembers}: it must be at least k, which is ${parsed.data.k}`);
   return parsed.data;

@@ -70,11 +70,8 @@ export interface PathwayOutput {
 /** Loss of the target task for each row, [n]: of logits [n, C] and the batch rows [n] they belong to (all when left out). */
 export type RowLoss = (logits: Tensor, rowIndex?: Tensor) => Tensor;
 
-/** The terms of the loss, and their weighted sum. */
-export type PathwayLosses = Record<"total" | "task" | "exploration" | "exploitation", Tensor> & {
-  /** Losses [n] of each activated model on its own rows. */
-  own: Tensor[];
-};
+/** The terms of the loss, their weighted sum, and the losses [n] of each activated model on its own rows. */
+export type PathwayLosses = Record<"total" | "task" | "exploration" | "exploitation", Tensor> & { own: Tensor[] };
 
 export class HubPathway extends Module {
   readonly config: PathwayConfig;
@@ -106,8 +103,7 @@ export class HubPathway extends Module {
     const isLinear = aggregation === "logits";
     const joint = isLinear ? new LogitAggregation() : new FeatureAggregation(widths, width, outputs, init);
     this.aggregation = this.module("aggregation", joint);
-    const { rows } = options;
-    if (rows !== undefined) this.memory = this.buffer("memory", full([rows, members.length], -1, { device }));
+    if (options.rows) this.memory = this.buffer("memory", full([options.rows, members.length], -1, { device }));
     this.generator = this.module("generator", this.#createGenerator(init.generator, options));
   }
 
@@ -186,6 +182,8 @@ export class HubPathway extends Module {
    */
   losses(output: PathwayOutput, l: RowLoss, progress: number, credit?: Tensor): PathwayLosses {
     const { logits, routing, members } = output;
+    if (this.config.credit === "losses" && !credit)
+      throw new ConfigError("credit is losses: it needs a memory of rows");
     const task = l(logits).mean();
     const exploration = klExploration(routing.scores, this.#prior);
     const own = members.map((i) => l(i.logits, i.rowIndex));

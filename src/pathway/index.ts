@@ -1,5 +1,4 @@
 /** The method, over any `PathwayMember`, importing nn and torch alone: hub-pathway.ts first; config.ts has every choice, such as k. */
-
 export type { MemberOutput } from "./aggregation.ts";
 export * from "./config.ts";
 export { PathwayGenerator } from "./generator.ts";

@@ -2,7 +2,7 @@
  * Linear heads in closed form: ridge regression of class membership on features, with what it says of each item when that
  * item is left out. n items, d features, C classes, r directions.
  */
-import { type Tensor, zeros } from "../torch/index.ts";
+import { ops, type Tensor, UserError, zeros } from "../torch/index.ts";
 import { decomposeCentred } from "./matrix.ts";
 
 export interface RidgeHead {
@@ -24,9 +24,11 @@ const scales = Array.from({ length: 25 }, (_, i) => 2 ** (i / 4 - 1));
  * between 0 and 1, to logits by the given loss. Leaving one out costs nothing more: its residual is that of the fit over
  * one minus the item's leverage.
  * @param features float64 [n, d] @param targets class probabilities float64 [n, C] @param loss mean loss of logits [n, C]
+ * @throws UserError when a feature is not finite
  */
 export function ridgeHead(features: Tensor, targets: Tensor, loss: (logits: Tensor) => number): RidgeHead {
   const n = features.size(0);
+  if (ops.isfinite(features).all().item() !== 1) throw new UserError("the features of some images are not finite");
   const { u, s, centred } = decomposeCentred(features);
   const mean = targets.mean(0, true);
   const y = targets.sub(mean);

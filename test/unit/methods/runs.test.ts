@@ -34,6 +34,8 @@ for (const [name, own] of learned) {
       assert.ok((losses.at(-1) ?? 9) < (losses[0] ?? 0), `the loss of ${fit} falls: ${losses.join(", ")}`);
     }
     assert.ok(run.trainingFlops > 0);
+    for (const file of readdirSync(join(run.folder.path, "model")).filter((name) => name.endsWith(".safetensors")))
+      assert.doesNotMatch(readFileSync(join(run.folder.path, "model", file), "latin1"), /"memory":/);
     const opened = await measured(run.folder.path);
     const again = opened.evaluation;
     if (name !== "random-routing") {

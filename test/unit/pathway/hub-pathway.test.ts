@@ -408,3 +408,15 @@ test("the generator kind random draws equally likely routes from streams of its 
   assert.equal(model.explorationWeight(0.5), 0);
   streams.dispose();
 });
+
+test("with credit by losses the task's loss has no gradient in the generator, and a memory is needed", () => {
+  const { model } = build(3, { credit: "losses", k: 2, explorationWeight: 0 });
+  const x = images(6);
+  const targets = randint(0, classes, [6], { generator: new Generator(4) });
+  const output = model.execute(x, model.route(x, 0.9));
+  assert.throws(() => model.losses(output, crossEntropy(targets), 0.9), /credit is losses: it needs a memory/);
+  const credit = zeros([], { dtype: "float64" });
+  const { total } = model.losses(output, crossEntropy(targets), 0.9, credit);
+  const gradients = grad([total], model.generator.parameters(), { allow_unused: true });
+  for (const gradient of gradients) assert.ok(gradient === undefined || gradient.abs().max().item() === 0);
+});
