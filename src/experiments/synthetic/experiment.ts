@@ -14,7 +14,7 @@ import { UserError } from "../../torch/index.ts";
 import { fingerprint } from "../../train/index.ts";
 import { type RouterCell, routerCell, type Setting } from "./cell.ts";
 import { figures, shown, summary } from "./figures.ts";
-import { type FigureName, type pages, type Row, type SectionPlan, sectionPlans } from "./settings.ts";
+import { type FigureName, pages, type Row, type SectionPlan, sectionPlans } from "./settings.ts";
 
 const cellVersion = 1;
 /** The worlds' own seeds start here: the settings were chosen while looking at seeds 0 to 2. */
@@ -32,7 +32,7 @@ function experiment(page: keyof typeof pages): Experiment {
     seeds: 5,
     selfContained: true,
     groups: (request) => groups(planned(request), request),
-    report: (request) => report(planned(request), request),
+    report: (request) => report(pages[page].title, planned(request), request),
   };
 }
 
@@ -52,7 +52,11 @@ function groups(plans: readonly SectionPlan[], request: ExperimentRequest): Cell
   );
 }
 
-async function report(plans: readonly SectionPlan[], request: ExperimentRequest): Promise<ExperimentReport> {
+async function report(
+  title: string,
+  plans: readonly SectionPlan[],
+  request: ExperimentRequest,
+): Promise<ExperimentReport> {
   const found = plans.flatMap((section) => {
     const rows = section.rows
       .map((row) => ({ row, cells: cellsOf(row, request) }))
@@ -61,7 +65,7 @@ async function report(plans: readonly SectionPlan[], request: ExperimentRequest)
   });
   if (found.length === 0) throw new UserError("no cell is finished yet: run the experiment first");
   return {
-    title: "What the router can find: synthetic hubs with known best routes",
+    title,
     sections: [introduction(request.seeds.length), ...found.map(({ section, rows }) => sectionOf(section, rows))],
     data: found.map(({ section, rows }) => ({
       title: section.title,

@@ -349,11 +349,14 @@ const sections: readonly SectionPlan[] = [
 ];
 
 /** Experiments over synthetic worlds, each with a page of its own. */
-export const pages = { router: sections, credit: [credit] };
+export const pages: Readonly<Record<"router" | "credit", { title: string; sections: readonly SectionPlan[] }>> = {
+  router: { title: "What the router can find: synthetic hubs with known best routes", sections },
+  credit: { title: "Two teachers of the generator: synthetic hubs with known best routes", sections: [credit] },
+};
 
 /** The sections of a page; in the quick form with their first and last rows, hardly trained. */
 export function sectionPlans(page: keyof typeof pages, quick: boolean): readonly SectionPlan[] {
-  const all = shareTold(pages[page]);
+  const all = shareTold(pages[page].sections);
   return quick ? all.map((section) => ({ ...section, rows: ends(section.rows).map(hurried) })) : all;
 }
 
