@@ -62,13 +62,13 @@ interface Seen {
 const narrow = ["seeds", "log loss", "of all members'", "I(image; model)"];
 const columnsOf = (lines: readonly Line[]) => lineColumns(lines).filter(({ title }) => !narrow.includes(title));
 
-/** Members whose heads the second process trains before Hub-Pathway: both processes then end at about the same time. */
+/** Members whose heads the second process trains before its routes: both processes then end at about the same time. */
 const membersOfSecond = 1;
 
-/** The plans of the second process, in its order; the first has all others. */
+/** The plans of the second process, routes to one model, in its order; the first has all others. */
 function shareOfSecond(plans: readonly Plan[]): Plan[] {
   const members = plans.filter(({ budget, method }) => budget === "equal epochs" && method.name === "fine-tune");
-  return [...members.slice(-membersOfSecond), ...plans.filter(({ method }) => method.name === "hub-pathway")];
+  return [...members.slice(-membersOfSecond), ...plans.filter(({ choices }) => choices["k"] === 1)];
 }
 
 /** Messages of the second process about a plan. */
