@@ -250,20 +250,23 @@ const collapse: SectionPlan = {
   ],
 };
 
+/** How much of the best routes was found. */
+const foundColumns: readonly FigureName[] = [
+  "accuracy",
+  "oracle",
+  "constant",
+  "belowCeiling",
+  "agreement",
+  "mutualInformation",
+  "topShare",
+  "collapsed",
+];
+
 const remedies: SectionPlan = {
   title: "What helps",
   text: ["Eight experts with k = 1, and four with k = 2, where the defaults leave much to be found."],
   labels: ["choices", "hub"],
-  columns: [
-    "accuracy",
-    "oracle",
-    "constant",
-    "belowCeiling",
-    "agreement",
-    "mutualInformation",
-    "topShare",
-    "collapsed",
-  ],
+  columns: foundColumns,
   rows: (
     [
       ["m = 8, k = 1", change(single, { world: { members: 8 } })],
@@ -296,16 +299,7 @@ const credit: SectionPlan = {
       "finds no difference between them.",
   ],
   labels: ["hub", "images", "learns from"],
-  columns: [
-    "accuracy",
-    "oracle",
-    "constant",
-    "belowCeiling",
-    "agreement",
-    "mutualInformation",
-    "topShare",
-    "collapsed",
-  ],
+  columns: foundColumns,
   rows: (
     [
       ["m = 8, k = 1", 2048, sized(faster, 8).setting],
