@@ -6,11 +6,12 @@ import { fileURLToPath } from "node:url";
 
 const root = new URL("../", import.meta.url);
 const kept = fileURLToPath(new URL("build/typescript/", root));
-const { paths } = JSON.parse(readFileSync(new URL("tsconfig.json", root), "utf8")).compilerOptions;
+const json = (name) => JSON.parse(readFileSync(new URL(name, root), "utf8"));
+const { paths } = json("tsconfig.json").compilerOptions;
 
 /** What changes the compiled text beside the file itself. */
 const options = { target: "ES2022", module: "ESNext", verbatimModuleSyntax: true, inlineSourceMap: true };
-const version = JSON.stringify([options, readFileSync(new URL("package-lock.json", root)).length]);
+const version = JSON.stringify([options, json("package.json").devDependencies.typescript]);
 
 async function compile(text, name) {
   const { default: ts } = await import("typescript");

@@ -70,7 +70,8 @@ export class PathwayLearner implements Learner {
       config: options.config,
       streams: this.streams,
       prior: options.prior,
-      rows: this.#learnsFromLosses(options) ? options.items?.length : undefined,
+      // A copy that only predicts has no items, and remembers nothing.
+      rows: options.config.credit === "losses" ? options.items?.length : undefined,
       device: options.device,
     });
     if (this.module.memory)
@@ -133,11 +134,6 @@ export class PathwayLearner implements Learner {
   standardizers(): readonly Standardize[] {
     this.#isStandardized = true;
     return this.module.standardizers();
-  }
-
-  /** A copy that only predicts remembers nothing. */
-  #learnsFromLosses({ config, items }: PathwayLearnerOptions): boolean {
-    return items !== undefined && config.credit === "losses" && config.generatorKind !== "random";
   }
 
   async prepare(batches: BatchSource, signal?: AbortSignal): Promise<number> {

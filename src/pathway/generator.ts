@@ -101,7 +101,7 @@ export class PathwayGenerator extends Module {
 
   #embed(images: Tensor): Tensor {
     if (this.#stem) return this.#still(images).mean([2, 3]);
-    let x = shrink(images, this.size).sub(0.5).mul(2);
+    let x = this.view(images).sub(0.5).mul(2);
     if (this.size < smallest) return x.flatten(1);
     for (const { conv, norm } of this.#stages) x = norm.forward(conv.forward(x)).relu();
     return x.mean([2, 3]);

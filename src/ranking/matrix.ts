@@ -27,8 +27,12 @@ export function checkedTable(what: string, table: Tensor, { labels, classes }: L
   if (labels.length === 0) throw new RangeError("a score needs at least one item");
   const wrong = labels.find((label) => !Number.isInteger(label) || label < 0 || label >= classes);
   if (wrong !== undefined) throw new RangeError(`label ${wrong} is not one of ${classes} classes`);
-  const wide = table.to({ dtype: "float64" });
-  if (ops.isfinite(wide).all().item() === 1) return wide;
+  return checkedFinite(what, table.to({ dtype: "float64" }));
+}
+
+/** The table itself. @throws UserError when a value is not finite */
+export function checkedFinite(what: string, table: Tensor): Tensor {
+  if (ops.isfinite(table).all().item() === 1) return table;
   throw new UserError(`the ${what} of some images are not finite: check the model with \`hub-pathway hub verify\``);
 }
 

@@ -2,8 +2,8 @@
  * Linear heads in closed form: ridge regression of class membership on features, with what it says of each item when that
  * item is left out. n items, d features, C classes, r directions.
  */
-import { ops, type Tensor, UserError, zeros } from "../torch/index.ts";
-import { decomposeCentred } from "./matrix.ts";
+import type { Tensor } from "../torch/index.ts";
+import { checkedFinite, decomposeCentred } from "./matrix.ts";
 
 export interface RidgeHead {
   /** [C, d]. */
@@ -28,12 +28,12 @@ const scales = Array.from({ length: 25 }, (_, i) => 2 ** (i / 4 - 1));
  */
 export function ridgeHead(features: Tensor, targets: Tensor, loss: (logits: Tensor) => number): RidgeHead {
   const n = features.size(0);
-  if (ops.isfinite(features).all().item() !== 1) throw new UserError("the features of some images are not finite");
-  const { u, s, centred } = decomposeCentred(features);
+  const { u, s, centred } = decomposeCentred(checkedFinite("features", features));
   const mean = targets.mean(0, true);
   const y = targets.sub(mean);
   const squares = s.square();
-  const unit = s.size(0) > 0 ? squares.mean().item() : 1;
+  // No number for features of rank zero, where there is nothing to shrink.
+  const unit = squares.mean().item();
   const uy = u.t().matmul(y);
   const leftOutBy = (strength: number): { shrink: Tensor; residual: Tensor } => {
     const shrink = squares.div(squares.add(strength * unit));
@@ -51,12 +51,10 @@ export function ridgeHead(features: Tensor, targets: Tensor, loss: (logits: Tens
   const { shrink, residual } = tried.reduce((a, b) => (b.error < a.error ? b : a));
   // V S^-1 shrink U' y: V from the table itself, so that no right singular vectors are needed.
   const inverse = shrink.div(squares);
-  const slope =
-    s.size(0) > 0
-      ? centred.t().matmul(u.mul(inverse.unsqueeze(0)).matmul(uy))
-      : zeros([features.size(1), targets.size(1)], { dtype: "float64" });
+  const slope = centred.t().matmul(u.mul(inverse.unsqueeze(0)).matmul(uy));
   const scores = targets.sub(residual);
-  const scale = scales.reduce((a, b) => (loss(scores.mul(b)) < loss(scores.mul(a)) ? b : a));
+  const losses = scales.map((scale) => loss(scores.mul(scale)));
+  const scale = scales[losses.indexOf(Math.min(...losses))] as number;
   const weight = slope.t().mul(scale);
   const bias = mean
     .squeeze(0)

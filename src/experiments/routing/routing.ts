@@ -62,7 +62,7 @@ function frozenPlans(size: PlanSize): Plan[] {
   );
   return [
     ...mainPlans(size).filter(({ name, choices }) => wanted.includes(name) || choices["member"] !== undefined),
-    plan("random routes, k = 1", "random-routing", "equal epochs", epochs, { choices: { k: 1, beta: 0 } }),
+    plan("random routes, k = 1", "random-routing", "equal epochs", epochs, { choices: { ...ourChoices, k: 1 } }),
     ...lines,
   ];
 }

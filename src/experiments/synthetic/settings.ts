@@ -326,7 +326,7 @@ const temperature: SectionPlan = {
     (["equal", 1] as const).map((tau) => ({
       labels: [String(tau), String(base.world.good)],
       // The first is the default, which other sections have too.
-      setting: tau === "equal" ? base : change(base, { config: { tau, aggregation: "logits" } }),
+      setting: tau === "equal" ? base : change(base, { config: { tau } }),
     })),
   ),
 };
