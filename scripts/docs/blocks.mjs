@@ -125,9 +125,11 @@ function demo(results) {
     "best member, whole compute",
     "one gate for all images, k = 1",
     "Hub-Pathway, k = 1",
+    "Hub-Pathway, k = 1, credit by weights",
     "best static pair by validation",
     "one gate for all images, k = 2",
     "Hub-Pathway, k = 2",
+    "Hub-Pathway, k = 2, credit by weights",
     "ensemble of all",
   ];
   const columns = ["accuracy", "training FLOPs", "FLOPs/image"];
