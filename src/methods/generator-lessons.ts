@@ -38,6 +38,9 @@ const [rowsOfModel, partOfImages, mostPixels] = [32, 1 / 4, 2 ** 17];
 const changes: AugmentOptions = { ...augmentations.none, minimumArea: 0.6 };
 const noise: readonly [number, number] = [0.75, 3];
 
+/** Nats: losses that differ by less are of models that start equal. */
+const sameLoss = 1e-6;
+
 /** Values of all models for the images that were looked at. */
 interface Look {
   /** Rows of the memory, [N]. */
@@ -89,6 +92,7 @@ export class GeneratorLessons {
       this.#views = scope(() => cat(look.views));
       this.#deviation = scope(() => deviationOf(this.#views as Tensor));
       if (isNew) scope(() => noGrad(() => this.#fit(look)));
+      module.credit = this.#comparesModels() ? "losses" : "weights";
       return meter.total;
     } finally {
       disposeTree([look.views, look.targets, look.features]);
@@ -117,28 +121,48 @@ export class GeneratorLessons {
     look.targets.push(batch.targets.clone());
   }
 
-  /** Heads in closed form, and the losses of heads that were fitted without the image. */
+  /**
+   * Heads in closed form, and the losses of heads that were fitted without the image. Models that start equal have
+   * nothing to be compared by: they keep their heads, and a memory of zeros says so.
+   */
   #fit({ rows, targets, features }: Look): void {
-    const { heads } = this.#module;
+    const { heads, memory } = this.#module;
     const task = this.#task;
     const labels = cat(targets);
-    const hot = labels.dim() === 2 ? labels : labels.one_hot(task.outputs);
+    const hot = (labels.dim() === 2 ? labels : labels.one_hot(task.outputs)).to({ dtype: "float64" });
     const loss = (logits: Tensor) => task.rowLoss(logits, labels).mean().item();
-    for (const [i, tables] of features.entries()) {
+    const fits = features.map((tables) =>
       scope(() => {
-        const table = cat(tables).to({ dtype: "float64" });
-        const { weight, bias, leftOut } = ridgeHead(table, hot.to({ dtype: "float64" }), loss);
-        heads[i]?.weight.copy_(weight);
-        heads[i]?.bias?.copy_(bias);
-        this.#remember(i, rows, task.rowLoss(leftOut, labels));
-      });
+        const { weight, bias, leftOut } = ridgeHead(cat(tables).to({ dtype: "float64" }), hot, loss);
+        return { weight, bias, losses: task.rowLoss(leftOut, labels) };
+      }),
+    );
+    const [first] = fits;
+    const differs = (losses: Tensor) =>
+      losses
+        .sub(first?.losses ?? 0)
+        .abs()
+        .max()
+        .item() > sameLoss;
+    if (fits.length > 1 && !fits.some(({ losses }) => differs(losses))) {
+      memory?.zero_();
+      return;
     }
+    for (const [i, { weight, bias, losses }] of fits.entries()) {
+      heads[i]?.weight.copy_(weight);
+      heads[i]?.bias?.copy_(bias);
+      this.#remember(i, rows, losses);
+    }
+  }
+
+  #comparesModels(): boolean {
+    return scope(() => this.#module.memory?.eq(0).all().item() !== 1);
   }
 
   /** Keeps what activated models lost on their rows: with members that learn, as a mean in which old losses fade. */
   record({ indices, targets }: TrainBatch, members: readonly MemberOutput[], own: readonly Tensor[]): void {
     // What a model lost on a mixture of images says little about either.
-    if (this.#keepsFirst || !indices || targets.dim() === 2) return;
+    if (this.#keepsFirst || this.#module.credit === "weights" || !indices || targets.dim() === 2) return;
     for (const [at, { index, rows }] of members.entries()) {
       const items = rows.map((row) => indices[row] ?? -1);
       this.#remember(index, this.#rowsOf(items), own[at] as Tensor);
@@ -168,9 +192,10 @@ export class GeneratorLessons {
     );
   }
 
-  /** Loss of the generator on a batch of its own. @param progress done part of training, 0 … 1 */
-  loss(progress: number): Tensor {
-    const { generator, memory, members } = this.#module;
+  /** Loss of the generator on a batch of its own, when losses teach it. @param progress done part of training, 0 … 1 */
+  loss(progress: number): Tensor | undefined {
+    const { generator, memory, members, credit } = this.#module;
+    if (credit === "weights") return undefined;
     const views = this.#views;
     if (!views || !memory) throw new Error("the generator's lessons were not prepared");
     const stream = this.#streams.stream("lessons");

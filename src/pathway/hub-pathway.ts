@@ -81,6 +81,7 @@ export class HubPathway extends Module {
   readonly aggregation: Aggregation;
   /** The own loss of each model on each training row, [N, m]: -1 where unknown. */
   readonly memory: Tensor | undefined;
+  credit: PathwayConfig["credit"]; // what teaches: the choice, unless models start equal and have no losses to compare
   readonly #prior: readonly number[] | undefined;
   #standardizers: readonly Standardize[] = [];
   #temperature: Tensor | undefined;
@@ -91,6 +92,7 @@ export class HubPathway extends Module {
     const { members, streams, outputs, device } = options;
     const init = { generator: streams.stream("init"), device };
     this.config = resolvePathwayConfig(options.config, members.length);
+    this.credit = this.config.credit;
     this.members = members;
     this.#prior = options.prior;
     this.#streams = streams;
@@ -182,8 +184,7 @@ export class HubPathway extends Module {
    */
   losses(output: PathwayOutput, l: RowLoss, progress: number, credit?: Tensor): PathwayLosses {
     const { logits, routing, members } = output;
-    if (this.config.credit === "losses" && !credit)
-      throw new ConfigError("credit is losses: it needs a memory of rows");
+    if (this.credit === "losses" && !credit) throw new ConfigError("credit is losses: it needs a memory of rows");
     const task = l(logits).mean();
     const exploration = klExploration(routing.scores, this.#prior);
     const own = members.map((i) => l(i.logits, i.rowIndex));
@@ -253,7 +254,7 @@ export class HubPathway extends Module {
   #routing(decided: Pick<Routing, "scores" | "noisyScores" | "noiseScale">, k: number, tau: number | "equal"): Routing {
     const routes = topRoutes(decided.noisyScores, k);
     const graded = pathwayWeights(decided.noisyScores, routeMask(routes, decided.scores), k, tau);
-    const weights = this.config.credit === "losses" ? graded.detach() : graded;
+    const weights = this.credit === "losses" ? graded.detach() : graded;
     return { ...decided, weights, rows: rowsByModel(routes, this.members.length) };
   }
 

@@ -295,8 +295,8 @@ const credit: SectionPlan = {
   title: "What the generator learns from",
   text: [
     "“weights” is the task's loss through the pathway weights. “losses” is regression on the members' own losses, after heads " +
-      "in closed form. The generator learns at ten times the rate of pre-trained weights. Members that learn start equal, where regression " +
-      "finds no difference between them.",
+      "in closed form. The generator learns at ten times the rate of pre-trained weights. Members that learn start equal: regression " +
+      "would find no difference between them, so that the weights teach there on both lines.",
   ],
   labels: ["hub", "images", "learns from"],
   columns: foundColumns,

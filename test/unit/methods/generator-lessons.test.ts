@@ -1,0 +1,75 @@
+/** Lessons of the generator on hubs whose models start equal, and on hubs whose models do not. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { experts, newcomers } from "../../../src/experiments/synthetic/members.ts";
+import { SampleBatches } from "../../../src/experiments/synthetic/training.ts";
+import { blindView, draw, imageSide, type World } from "../../../src/experiments/synthetic/world.ts";
+import { PathwayLearner } from "../../../src/methods/index.ts";
+import { memory, noGrad, scope, type Tensor } from "../../../src/torch/index.ts";
+import { ClassificationTask } from "../../../src/train/index.ts";
+
+const world: World = { members: 3, classes: 3, good: 1, signal: 3, cue: 6, reliability: 0.5 };
+
+const sample = draw(world, 96, 1, "training");
+const batches = new SampleBatches(sample, 32, 1);
+
+function learnerOf(kind: "equal" | "different"): PathwayLearner {
+  return new PathwayLearner({
+    members: kind === "equal" ? newcomers(world, world.members, 1) : experts(world),
+    task: new ClassificationTask(world.classes, 0),
+    config: { k: 1, generatorSize: blindView, credit: "losses", warmup: 0 },
+    seed: 1,
+    imageSize: imageSide,
+    items: sample.labels.map((_, i) => i),
+  });
+}
+
+const remembered = ({ module }: PathwayLearner): number[] => scope(() => (module.memory as Tensor).toNumbers());
+const heads = ({ module }: PathwayLearner): number[][] =>
+  module.heads.map(({ weight }) => scope(() => weight.toNumbers()));
+
+/** Names of the losses of a step, and the generator's parameters that it moves. */
+async function step(learner: PathwayLearner): Promise<{ logs: string[]; moved: number }> {
+  for await (const batch of batches.epoch(0, 0)) {
+    const { loss, logs } = scope(() => learner.step(batch, 0.5));
+    scope(() => loss.backward());
+    loss.dispose();
+    batch.dispose();
+    const parameters = learner.module.generator.parameters();
+    const moved = parameters.filter((own) => scope(() => own.grad?.abs().sum().item() ?? 0) > 0).length;
+    return { logs: Object.keys(logs), moved };
+  }
+  throw new Error("there is no batch");
+}
+
+test("models that start equal are told apart by nothing: the weights teach, also after another look", async () => {
+  const before = memory().handles;
+  const learner = learnerOf("equal");
+  const fresh = heads(learner);
+  await learner.prepare(batches);
+  assert.ok(remembered(learner).every((loss) => loss === 0));
+  assert.deepEqual(heads(learner), fresh);
+  // The members differ from now on, as they do when a run goes on.
+  for (const [i, { backbone }] of learner.module.members.entries()) {
+    scope(() => noGrad(() => backbone.parameters()[0]?.mul_(1 + i)));
+  }
+  await learner.prepare(batches);
+  assert.equal(learner.module.credit, "weights");
+  const { logs, moved } = await step(learner);
+  assert.ok(!logs.includes("credit") && moved > 0);
+  assert.ok(remembered(learner).every((loss) => loss === 0));
+  learner.dispose();
+  assert.equal(memory().handles, before);
+});
+
+test("models that differ are compared by the losses of heads that were fitted first", async () => {
+  const learner = learnerOf("different");
+  const fresh = heads(learner);
+  await learner.prepare(batches);
+  assert.equal(learner.module.credit, "losses");
+  assert.ok(remembered(learner).every((loss) => loss > 0));
+  assert.notDeepEqual(heads(learner), fresh);
+  const { logs, moved } = await step(learner);
+  assert.ok(logs.includes("credit") && moved > 0);
+  learner.dispose();
+});
