@@ -13,7 +13,7 @@ export const order = [
   ["ranking"],
   ["train"],
   ["methods"],
-  ["rl", "report", "library"],
+  ["rl", "report", "library", "export"],
   ["compare"],
   ["experiments"],
   ["cli"],

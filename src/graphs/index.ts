@@ -6,5 +6,7 @@
  */
 export { type GraphInput, GraphModel, type GraphModelOptions, type Sides } from "./graph-model.ts";
 export { onnxParts, openOnnx } from "./onnx/index.ts";
+/** @internal */
+export * as onnx from "./onnx/onnx-pb.generated.ts";
 export { openTfjs, readTfjsWeights } from "./tfjs/index.ts";
 export { openTorchScript, TorchScriptModel } from "./torch-script.ts";

@@ -73,16 +73,26 @@ export function run(op: Operator, args: readonly unknown[]): unknown {
 
 const named = new Map<string, Operator>();
 
-/**
- * Calls any operator by its full name, for instance `call("aten::add.Tensor", [a, b], { alpha: 2 })`.
- * @throws TorchError when there is no such operator or argument, or when libtorch refuses.
- */
-export function call(name: string, args: readonly unknown[], options: Record<string, unknown> = {}): unknown {
+function byName(name: string): Operator {
   let op = named.get(name);
   if (!op) {
     op = operator(name);
     named.set(name, op);
   }
+  return op;
+}
+
+/** The schema of an operator by its full name. @throws TorchError when the library has no such operator */
+export function schemaOf(name: string): OperatorInfo {
+  return resolve(byName(name));
+}
+
+/**
+ * Calls any operator by its full name, for instance `call("aten::add.Tensor", [a, b], { alpha: 2 })`.
+ * @throws TorchError when there is no such operator or argument, or when libtorch refuses.
+ */
+export function call(name: string, args: readonly unknown[], options: Record<string, unknown> = {}): unknown {
+  const op = byName(name);
   const info = resolve(op);
   const bound = [...args];
   for (const [key, value] of Object.entries(options)) {

@@ -4,7 +4,7 @@
  * scope.ts first: a handle belongs to the innermost scope, or to whoever holds it with `using`.
  * It imports no other folder; all others may import it.
  */
-export { type CallHook, call, setCallHook } from "./call.ts";
+export { type CallHook, call, schemaOf, setCallHook } from "./call.ts";
 export { conv2d, convNd, convTransposeNd, isNarrowPointwise, type Pair, type Windows } from "./conv.ts";
 export { ownProcess } from "./environment.ts";
 export { ConfigError, Interrupted, TorchError, UserError } from "./errors.ts";
@@ -46,7 +46,7 @@ export {
   noGrad,
   normalMode,
 } from "./modes.ts";
-export type { Dtype, Handle, MemoryFormat, TypedArray } from "./native.ts";
+export type { Dtype, Handle, MemoryFormat, OperatorInfo, TypedArray } from "./native.ts";
 export type { Operators } from "./ops.generated.ts";
 export { ensureResident, park, type Restore, unpark } from "./parking.ts";
 export { drawInto, RandomStreams, seedOf } from "./random.ts";

@@ -20,6 +20,7 @@ import {
 } from "hub-pathway";
 import { type Experiment, meanInterval, type Plan } from "hub-pathway/compare";
 import { type Dataset, Loader } from "hub-pathway/data";
+import { exportOnnx } from "hub-pathway/export";
 import { GraphModel, openOnnx, type TorchScriptModel } from "hub-pathway/graphs";
 import type { AddedMember, addMember, ImageInput, ObservationInput } from "hub-pathway/hub";
 import type { findMethod, fineTune, MemberLearner } from "hub-pathway/methods";
@@ -94,8 +95,9 @@ export async function calls(): Promise<void> {
   // @ts-expect-error a tensor is no number
   sum.add("1");
   const layer = new Linear(2, 3, { generator: undefined as never });
+  const model: Uint8Array = exportOnnx(layer, tensor([[1, 2]]), { output: "logits" });
   const optimizer = new AdamW([{ params: layer.parameters(), lr: 1e-3 }]);
   const norm: number = clipGradNorm(layer.parameters(), 1);
   const interval: { mean: number } = meanInterval([1, 2, 3]);
-  void [one, many, optimizer, norm, interval, Loader, GraphModel, openOnnx];
+  void [one, many, model, optimizer, norm, interval, Loader, GraphModel, openOnnx];
 }

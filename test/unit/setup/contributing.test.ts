@@ -50,6 +50,15 @@ export function Added(call: Call): Result {
     entry: "added,",
     found: `(await import("./src/graphs/onnx/ops/index.ts")).operators.has("Added")`,
   },
+  "an operator of exported models": {
+    file: `import type { Call, Written } from "../call.ts";
+export function added(call: Call): Written {
+  return call.input(0);
+}`,
+    imported: "* as added",
+    entry: "added,",
+    found: `(await import("./src/export/onnx-ops/index.ts")).writerOf("aten::added") !== undefined`,
+  },
   "a known data set": {
     file: `import type { KnownDataset } from "../types.ts";
 import { emoji } from "./emoji.ts";
