@@ -3,23 +3,21 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { ImagePrediction } from "../../src/library/index.ts";
-import { lastLine, ProgramSession } from "../support/program.ts";
+import { lastLine, runHere } from "../support/program.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../support/small-hub.ts";
 
 const program = fileURLToPath(new URL("../../bin/hub-pathway.js", import.meta.url));
 
 let folder: string;
-let session: ProgramSession;
 let images: string;
 let photo: string;
 
 type Answer = ImagePrediction & { image: string; error?: string };
 
-const run = (...args: string[]) => session.run(args);
-after(() => session.stop());
+const run = (...args: string[]) => runHere(args, join(folder, "cache"));
 const runs = () => join(folder, "runs", "shapes");
 
 async function predicted(...args: string[]): Promise<Answer[]> {
@@ -30,7 +28,6 @@ async function predicted(...args: string[]): Promise<Answer[]> {
 
 before(async () => {
   folder = temporaryFolder();
-  session = new ProgramSession(join(folder, "cache"));
   images = await writeShapeImages(folder, 10);
   photo = join(folder, "photo.png");
   cpSync(join(images, "circle", "3.png"), photo);

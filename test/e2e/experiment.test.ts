@@ -2,27 +2,23 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
-import { lastLine, type Outcome, ProgramSession, runProgram } from "../support/program.ts";
+import { before, test } from "node:test";
+import { lastLine, runHere, runProgram } from "../support/program.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../support/small-hub.ts";
 
 let folder: string;
-let session: ProgramSession;
 let subject: string[];
 
 before(async () => {
   folder = temporaryFolder();
-  session = new ProgramSession(join(folder, "cache"));
   subject = ["--quick", "--hub", writeSmallHub(folder), "--data", await writeShapeImages(folder, 20)];
 });
 
 const at = (name: string) => join(folder, name);
-// What starts processes of its own, or is killed, is one of its own.
-const run = (args: string[], watch?: Parameters<typeof runProgram>[2]): Promise<Outcome> =>
-  watch || args.includes("--jobs")
-    ? runProgram(["experiment", ...args], at("cache"), watch)
-    : session.run(["experiment", ...args]);
-after(() => session.stop());
+const run = (args: string[]) => runHere(["experiment", ...args], at("cache"));
+/** In a process of its own. */
+const runAlone = (args: string[], kill?: { at: RegExp; signal: "SIGKILL" }) =>
+  runProgram(["experiment", ...args], at("cache"), { kill });
 const cellsOf = (cache: string) => {
   const folder = join(cache, "quick", "cells");
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) =>
@@ -33,7 +29,7 @@ const cellsOf = (cache: string) => {
 
 test("a table over several processes, in the terminal, as Markdown, HTML and JSON; --final is noted", async () => {
   const cache = at("whole");
-  const first = await run(["ranking", ...subject, "--seeds", "2", "--jobs", "2", "--cache", cache]);
+  const first = await runAlone(["ranking", ...subject, "--seeds", "2", "--jobs", "2", "--cache", cache]);
   assert.equal(first.code, 0, first.stderr);
   assert.match(first.stdout, /Scores and fine-tuned accuracy[\s\S]*logme +2 +-?[\d.]+ ± [\d.]+/);
   const results = join(cache, "quick");
@@ -50,9 +46,8 @@ test("a table over several processes, in the terminal, as Markdown, HTML and JSO
 
 test("a killed experiment goes on where it was", async () => {
   const cache = at("killed");
-  const killed = await run(["ranking", ...subject, "--cache", cache], (text, kill) => {
-    if (/fine-tune.*on validation/.test(text)) kill("SIGKILL");
-  });
+  const kill = { at: /fine-tune.*on validation/, signal: "SIGKILL" } as const;
+  const killed = await runAlone(["ranking", ...subject, "--cache", cache], kill);
   assert.notEqual(killed.code, 0);
   const before = cellsOf(cache);
   assert.ok(before.length >= 1);

@@ -2,25 +2,21 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
-import { lastLine, ProgramSession, runProgram } from "../support/program.ts";
+import { before, test } from "node:test";
+import { lastLine, runHere, runProgram } from "../support/program.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../support/small-hub.ts";
 
 let folder: string;
 let train: string[];
-let session: ProgramSession;
 
 before(async () => {
   folder = temporaryFolder();
   const images = await writeShapeImages(folder, 20);
   const options = ["--epochs", "4", "--batch-size", "16", "--image-size", "24", "--k", "2", "--json"];
-  session = new ProgramSession(join(folder, "cache"));
   train = ["train", "--hub", writeSmallHub(folder), "--data", images, ...options];
 });
 
-const run = (args: string[], cache = "cache", onStderr?: Parameters<typeof runProgram>[2]) =>
-  cache === "cache" && !onStderr ? session.run(args) : runProgram(args, join(folder, cache), onStderr);
-after(() => session.stop());
+const run = (args: string[], cache = "cache") => runHere(args, join(folder, cache));
 
 test("--freeze-members computes features once; a second run finds them", async () => {
   const frozen = [...train, "--freeze-members", "--views", "2"];
@@ -43,10 +39,9 @@ test("--freeze-members computes features once; a second run finds them", async (
 
 test("Ctrl-C while features are computed leaves no half-written file and no run, and the next one finds them", async () => {
   const out = join(folder, "stopped");
-  const frozen = [...train, "--freeze-members", "--views", "16", "--out", out];
-  const stopped = await run(frozen, "other-cache", (text, kill) => {
-    if (/features of/.test(text)) kill("SIGINT");
-  });
+  const frozen = [...train, "--freeze-members", "--views", "2", "--out", out];
+  const kill = { at: /features of/, signal: "SIGINT" } as const;
+  const stopped = await runProgram(frozen, join(folder, "other-cache"), { kill });
   assert.equal(stopped.code, 130, stopped.stderr);
   assert.match(stopped.stderr, /nothing was written/);
   const kept = readdirSync(join(folder, "other-cache", "features"));

@@ -2,28 +2,25 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { isImageMember, readManifest } from "../../src/hub/index.ts";
 import { writeSafetensors } from "../../src/io/index.ts";
 import { createBackbone } from "../../src/models/index.ts";
 import { Generator, scope, zeros } from "../../src/torch/index.ts";
-import { lastLine, ProgramSession } from "../support/program.ts";
+import { lastLine, runHere } from "../support/program.ts";
 import { temporaryFolder, writeShapeImages } from "../support/small-hub.ts";
 
 let folder: string;
 let hub: string;
-let session: ProgramSession;
 const program = fileURLToPath(new URL("../fixtures/torch-script/pooled.pt", import.meta.url));
 
 before(() => {
   folder = temporaryFolder();
   hub = join(folder, "hub");
-  session = new ProgramSession(join(folder, "cache"));
 });
 
-const run = (...args: string[]) => session.run(args);
-after(() => session.stop());
+const run = (...args: string[]) => runHere(args, join(folder, "cache"));
 
 async function refused(args: string[], code: number, pattern: RegExp): Promise<void> {
   const outcome = await run(...args);

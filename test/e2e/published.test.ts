@@ -2,26 +2,23 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
-import { lastLine, ProgramSession } from "../support/program.ts";
+import { before, test } from "node:test";
+import { lastLine, runHere } from "../support/program.ts";
 import { publishedWriters } from "../support/published-data.ts";
 import { temporaryFolder, writeSmallHub } from "../support/small-hub.ts";
 
 let folder: string;
 let train: string[];
-let session: ProgramSession;
 
 before(async () => {
   folder = temporaryFolder();
-  session = new ProgramSession(join(folder, "cache"));
   const cars = join(folder, "cars");
   await publishedWriters["stanford-cars"]?.(cars);
   const options = ["--image-size", "24", "--batch-size", "4", "--validation-fraction", "0.25", "--k", "2", "--json"];
   train = ["train", "--hub", writeSmallHub(folder), "--data", `stanford-cars:${cars}`, ...options];
 });
 
-const run = (...args: string[]) => session.run(args);
-after(() => session.stop());
+const run = (...args: string[]) => runHere(args, join(folder, "cache"));
 
 test("data ls and data check know the published data sets", async () => {
   const listed = await run("data", "ls", "--json");

@@ -2,25 +2,22 @@
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
 import { writeColourHub, writeColourImages } from "../support/colour-hub.ts";
-import { ProgramSession } from "../support/program.ts";
+import { runHere } from "../support/program.ts";
 import { temporaryFolder } from "../support/small-hub.ts";
 
-let session: ProgramSession;
 let folder: string;
 let hub: string;
 let data: string[];
 
 before(async () => {
   folder = temporaryFolder();
-  session = new ProgramSession(join(folder, "cache"));
   hub = writeColourHub(folder);
   data = ["--data", await writeColourImages(folder, 30), "--image-size", "24", "--seed", "2"];
 });
 
-const run = (...args: string[]) => session.run(args);
-after(() => session.stop());
+const run = (...args: string[]) => runHere(args, join(folder, "cache"));
 
 interface Ranked {
   images: number;

@@ -1,21 +1,15 @@
 /** rl train and eval, and hub add of an agent, as a user runs them. */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import sharp from "sharp";
-import { lastLine, ProgramSession, runProgram } from "../support/program.ts";
+import { lastLine, runHere, runProgram } from "../support/program.ts";
 import { temporaryFolder } from "../support/small-hub.ts";
 
 const folder = temporaryFolder();
 const inFolder = (name: string): string => join(folder, name);
-const session = new ProgramSession(inFolder("cache"));
-const run = (args: string[], onStderr?: Parameters<typeof runProgram>[2]) =>
-  onStderr ? runProgram(args, inFolder("cache"), onStderr) : session.run(args);
-after(() => {
-  session.stop();
-  rmSync(folder, { recursive: true, force: true });
-});
+const run = (args: string[]) => runHere(args, inFolder("cache"));
 
 const train = (game: string, out: string, steps: number, more: string[] = []) => [
   ...["rl", "train", "--env", `minatar:${game}`, "--algorithm", "ppo", "--out", inFolder(out)],
@@ -62,14 +56,13 @@ test("agents are trained, form a hub, and Hub-Pathway plays another game over th
 });
 
 test("Ctrl-C saves, says how to go on, and the resumed run ends as an uninterrupted one", async () => {
-  const whole = await run(train("breakout", "whole", 10_000));
-  const stopped = await run(train("breakout", "stopped", 10_000), (stderr, kill) => {
-    if (stderr.includes("step ")) kill("SIGINT");
-  });
+  const whole = await run(train("breakout", "whole", 2048));
+  const kill = { at: /"type":"progress"/, signal: "SIGINT" } as const;
+  const stopped = await runProgram(train("breakout", "stopped", 2048), inFolder("cache"), { kill });
   assert.equal(stopped.code, 130, stopped.stderr);
   assert.match(stopped.stderr, /everything is saved.*--resume/);
   assert.equal(lastLine(stopped.stdout)["interrupted"], true);
-  const resumed = await run(train("breakout", "stopped", 10_000, ["--resume"]));
+  const resumed = await run(train("breakout", "stopped", 2048, ["--resume"]));
   assert.equal(resumed.code, 0, resumed.stderr);
   assert.match(resumed.stderr, /going on from step [1-9]/);
   const outcome = (stdout: string) => ({ ...lastLine(stdout), seconds: 0, out: "" });

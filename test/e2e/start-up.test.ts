@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { lastLine, runProgram } from "../support/program.ts";
+import { lastLine, runHere, runProgram } from "../support/program.ts";
 import { temporaryFolder, writeShapeImages } from "../support/small-hub.ts";
 
 const folder = temporaryFolder();
@@ -17,13 +17,22 @@ process.dlopen = function (module, file, ...rest) {
   return load.call(this, module, file, ...rest);
 };\n`,
 );
+await import(pathToFileURL(preload).href);
 
-const run = (args: string[]) =>
-  runProgram(args, folder, undefined, { cwd: folder, env: { NODE_OPTIONS: `--import ${pathToFileURL(preload)}` } });
+/** In a process of its own. */
+const start = (args: string[]) =>
+  runProgram(args, folder, { cwd: folder, env: { NODE_OPTIONS: `--import ${pathToFileURL(preload)}` } });
+const run = (args: string[]) => runHere(args, folder, { cwd: folder });
 
-for (const line of ["--help", "--version", "train --help", "hub add --help", "experiment --help"]) {
+for (const [line, how] of [
+  ["--help", start],
+  ["--version", start],
+  ["train --help", run],
+  ["hub add --help", run],
+  ["experiment --help", run],
+] as const) {
   test(`${line} works without the addon`, async () => {
-    const ended = await run(line.split(" "));
+    const ended = await how(line.split(" "));
     assert.deepEqual([ended.code, ended.stderr], [0, ""]);
     assert.match(ended.stdout, /Usage: hub-pathway|^\d+\.\d+\.\d+/);
   });
@@ -45,7 +54,10 @@ test("data check reads images without the addon", async () => {
 });
 
 test("what computes says that the addon does not load, as a matter of set-up", async () => {
-  const ended = await run(["doctor"]);
-  assert.equal(ended.code, 2, ended.stderr);
-  assert.match(ended.stderr, /^error: the native addon does not load \(the addon was loaded\).*setup/m);
+  const message = /^error: the native addon does not load \(the addon was loaded\).*setup/m;
+  for (const how of [start, run]) {
+    const ended = await how(["doctor"]);
+    assert.equal(ended.code, 2, ended.stderr);
+    assert.match(ended.stderr, message);
+  }
 });

@@ -1,7 +1,7 @@
 /** Scenarios of kills: the command that is killed, and a check of the files that it leaves. */
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { ProgramSession } from "../support/program.ts";
+import { runHere } from "../support/program.ts";
 import { type Command, type Ended, killAt, type Point, pointsOf, run } from "./points.ts";
 
 /** A place for one run of a scenario's command. */
@@ -10,7 +10,7 @@ export interface Place {
   readonly folder: string;
   /** The same folder after a run that nothing killed. */
   readonly whole: string;
-  /** Runs the program there, each time in the same process. */
+  /** Runs the program there, in this process. */
   run(...args: string[]): Promise<Ended>;
 }
 
@@ -46,10 +46,9 @@ export async function* killAll(
   for (const point of points) {
     await prepared(scenario, folder);
     const killed = await killAt(commandOf(scenario, folder), point, log);
-    const session = new ProgramSession(join(folder, "cache"), inPlace(scenario, folder, []).env);
-    const run = (...args: string[]) => session.run(args);
+    const { env } = inPlace(scenario, folder, []);
+    const run = (...args: string[]) => runHere(args, join(folder, "cache"), { env });
     const result = killed ? await judged(scenario, { folder, whole, run }) : "missed";
-    session.stop();
     yield { scenario: scenario.name, point, result };
   }
 }

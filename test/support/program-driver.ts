@@ -1,29 +1,8 @@
-/** Runs command lines that its parent sends, one after the other, and sends back what the program wrote. */
-import { main } from "../../src/cli/main.ts";
+/** Runs command lines that its parent sends, one after the other, and sends back what the program wrote; its argument is the URL of main.js. */
+import { gatheredMain } from "./gathered-main.ts";
 
-type Write = typeof process.stdout.write;
+const { main } = (await import(process.argv[2] ?? "")) as { main: (args: string[]) => Promise<number> };
 
-/** Gathers what is written to a stream until it is given back. */
-function gathered(stream: NodeJS.WriteStream): { text: () => string; restore: () => void } {
-  const { write } = stream;
-  let text = "";
-  stream.write = ((chunk: string | Uint8Array, ...rest: unknown[]) => {
-    text += String(chunk);
-    const done = rest.find((one) => typeof one === "function") as (() => void) | undefined;
-    done?.();
-    return true;
-  }) as Write;
-  const restore = () => {
-    stream.write = write;
-  };
-  return { text: () => text, restore };
-}
-
-process.on("message", async (args: string[]) => {
-  const [stdout, stderr] = [gathered(process.stdout), gathered(process.stderr)];
-  const code = await main(args);
-  stdout.restore();
-  stderr.restore();
-  process.exitCode = 0;
-  process.send?.({ code, stdout: stdout.text(), stderr: stderr.text() });
+process.on("message", async ({ args, cwd }: { args: string[]; cwd?: string }) => {
+  process.send?.(await gatheredMain(main, args, cwd));
 });

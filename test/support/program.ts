@@ -1,60 +1,69 @@
-/** The program in a process of its own, as a user runs it. */
+/** The program in a process of its own, as a user runs it, or in the test's. */
 import { type ChildProcess, fork, spawn } from "node:child_process";
+import { once } from "node:events";
+import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
+import { ownProcess } from "../../src/torch/environment.ts";
+import { gatheredMain, type Outcome } from "./gathered-main.ts";
 import { typescript } from "./typescript.ts";
 
 const program = fileURLToPath(new URL("../../bin/hub-pathway.js", import.meta.url));
 
-export interface Outcome {
-  code: number | null;
-  stdout: string;
-  stderr: string;
+/** Working folder and further environment of a command line. */
+interface Place {
+  cwd?: string;
+  env?: Readonly<NodeJS.ProcessEnv>;
 }
+
+// Before libtorch is loaded, as in the program.
+ownProcess();
 
 /** Lines that a library wrote, and none of the program's own. */
 const foreign = /^\[?[WEF]\d{4}.*$|^.*\.(cpp|cc|h):\d+.*$|^.*NNPACK.*$|^libtorch:.*$|^\(node:\d+\).*$/m;
 
+/** A signal for the process that writes such a line to standard error or to a log, once. */
+interface Kill {
+  at: RegExp;
+  signal: NodeJS.Signals;
+}
+
+/** An option of Node for a process that sends itself the signal: from outside it may come after the end of the work. */
+function killing({ at, signal }: Kill): string {
+  const script = `import fs from "node:fs";
+let sent = false;
+for (const [owner, name, which] of [[process.stderr, "write", 0], [fs, "appendFileSync", 1]]) {
+  const write = owner[name];
+  owner[name] = (...args) => {
+    const written = write.apply(owner, args);
+    if (!sent && ${at}.test(args[which])) {
+      sent = true;
+      process.kill(process.pid, "${signal}");
+    }
+    return written;
+  };
+}`;
+  return `--import data:text/javascript,${encodeURIComponent(script)}`;
+}
+
 /**
  * Runs a command line with its own cache folder and one thread; fails when something but the program writes on standard
  * error.
- * @param onStderr sees all of standard error so far, and can send one signal
- * @param place working folder and further environment
  */
-export function runProgram(
+export async function runProgram(
   args: readonly string[],
   cache: string,
-  onStderr?: (text: string, kill: (signal: NodeJS.Signals) => void) => void,
-  place: { cwd?: string; env?: Readonly<Record<string, string>> } = {},
+  { cwd, env, kill }: Place & { kill?: Kill | undefined } = {},
 ): Promise<Outcome> {
-  return new Promise((resolve, reject) => {
-    const env = { ...process.env, HUB_PATHWAY_CACHE: cache, OMP_NUM_THREADS: "1", ...place.env };
-    const child = spawn(process.execPath, [program, ...args], {
-      cwd: place.cwd,
-      env,
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    let killed = false;
-    const kill = (signal: NodeJS.Signals) => {
-      if (!killed) child.kill(signal);
-      killed = true;
-    };
-    let [stdout, stderr] = ["", ""];
-    child.stdout.on("data", (chunk) => {
-      stdout += chunk;
-    });
-    child.stderr.on("data", (chunk) => {
-      stderr += chunk;
-      onStderr?.(stderr, kill);
-    });
-    child.on("close", (code) => {
-      try {
-        refuseForeign(stderr);
-        resolve({ code, stdout, stderr });
-      } catch (error) {
-        reject(error);
-      }
-    });
+  const { NODE_OPTIONS: options = "" } = process.env;
+  const more = kill && { NODE_OPTIONS: `${options} ${killing(kill)}` };
+  const child = spawn(process.execPath, [program, ...args], {
+    cwd,
+    env: { ...process.env, HUB_PATHWAY_CACHE: cache, OMP_NUM_THREADS: "1", ...more, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
   });
+  const [[code], stdout, stderr] = await Promise.all([once(child, "close"), text(child.stdout), text(child.stderr)]);
+  refuseForeign(stderr);
+  return { code, stdout, stderr };
 }
 
 /** @throws Error naming a line that is not the program's own */
@@ -64,46 +73,55 @@ function refuseForeign(stderr: string): void {
 }
 
 /**
- * One process that runs many command lines, for what does not depend on how the program starts or ends: a start takes
- * longer than most commands.
+ * Runs a command line in this process, not beside another one, for what does not depend on how the program starts or
+ * ends: a start takes longer than most commands.
  */
-export class ProgramSession {
-  readonly #env: NodeJS.ProcessEnv;
-  #child: ChildProcess | undefined;
-
-  /** @param cache of the program @param env further variables */
-  constructor(cache: string, env: NodeJS.ProcessEnv = process.env) {
-    this.#env = { ...env, HUB_PATHWAY_CACHE: cache, OMP_NUM_THREADS: "1" };
-  }
-
-  /** Runs a command line, not beside another one. */
-  async run(args: readonly string[]): Promise<Outcome> {
-    this.#child ??= fork(fileURLToPath(new URL("./program-driver.ts", import.meta.url)), {
-      env: this.#env,
-      execArgv: [...typescript],
-    });
-    const outcome = await answer(this.#child, args);
+export async function runHere(args: readonly string[], cache: string, { cwd, env }: Place = {}): Promise<Outcome> {
+  const { main } = await import("../../src/cli/main.ts");
+  const before = { ...process.env };
+  Object.assign(process.env, { HUB_PATHWAY_CACHE: cache, ...env });
+  try {
+    const outcome = await gatheredMain(main, args, cwd);
     refuseForeign(outcome.stderr);
     return outcome;
-  }
-
-  stop(): void {
-    this.#child?.kill();
+  } finally {
+    for (const name of Object.keys(env ?? {})) if (!(name in before)) delete process.env[name];
+    Object.assign(process.env, before);
   }
 }
 
-function answer(child: ChildProcess, args: readonly string[]): Promise<Outcome> {
+/** One process that runs many command lines by another main function than the sources'. */
+export class ProgramSession {
+  readonly #child: ChildProcess;
+
+  /** @param main URL of its file @param env of the process */
+  constructor(main: string, env: NodeJS.ProcessEnv) {
+    const driver = fileURLToPath(new URL("./program-driver.ts", import.meta.url));
+    this.#child = fork(driver, [main], { env, execArgv: [...typescript] });
+  }
+
+  /** Runs a command line in the folder `cwd`, not beside another one. */
+  run(args: readonly string[], cwd: string): Promise<Outcome> {
+    return answer(this.#child, { args, cwd });
+  }
+
+  stop(): void {
+    this.#child.kill();
+  }
+}
+
+function answer(child: ChildProcess, request: { args: readonly string[]; cwd: string }): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     const ended = (code: number | null) => {
       child.off("message", said);
-      reject(new Error(`the program ended with ${code} in the middle of ${args.join(" ")}`));
+      reject(new Error(`the program ended with ${code} in the middle of ${request.args.join(" ")}`));
     };
     const said = (outcome: Outcome) => {
       child.off("exit", ended);
       resolve(outcome);
     };
     child.once("exit", ended).once("message", said);
-    child.send([...args]);
+    child.send(request);
   });
 }
 
