@@ -1,27 +1,25 @@
 /** The first hour: a folder of images, no options, and what the program says to do next. */
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
+import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { lastLine, runProgram } from "../support/program.ts";
-import { temporaryFolder, writeShapeImages } from "../support/small-hub.ts";
+import { lastLine, runHere, runProgram } from "../support/program.ts";
+import { temporaryFolder, writeShapeImages, writeSmallHub } from "../support/small-hub.ts";
 
-const bin = fileURLToPath(new URL("../../bin/hub-pathway.js", import.meta.url));
 const folder = temporaryFolder();
 const cache = join(folder, "cache");
 const env = { ...process.env, HUB_PATHWAY_CACHE: cache, OMP_NUM_THREADS: "1" };
 
 before(async () => {
-  await writeShapeImages(folder, 12);
+  await writeShapeImages(folder, 8);
 });
 
-const train = (...args: string[]) => runProgram(["train", ...args], cache, undefined, { cwd: folder });
+const run = (...args: string[]) => runHere(args, cache, { cwd: folder });
+const inShell = (line: string) => execFileSync("sh", ["-c", line], { cwd: folder, env, stdio: "pipe" }).toString();
 
 test("train FOLDER in any folder says what it will do, what each epoch brings, and what to do next", async () => {
-  const ended = await train("images", "--epochs", "2", "--batch-size", "12");
+  const ended = await runProgram(["train", "images", "--epochs", "2", "--batch-size", "12"], cache, { cwd: folder });
   assert.equal(ended.code, 0, ended.stderr);
   const lines = ended.stderr.trimEnd().split("\n");
   const expected = [
@@ -30,7 +28,7 @@ test("train FOLDER in any folder says what it will do, what each epoch brings, a
     /^hub +starter, 6 models: resnet-clipart-supervised, .*, convnext-icons-supervised$/,
     /^method +hub-pathway: 2 of 6 models for each image, about 33 % of the cost of all$/,
     /^epochs +2, as asked for; the best one on validation images is kept$/,
-    /^running +on cpu with 1 thread, 4 steps$/,
+    /^running +on cpu with 1 thread, 2 steps$/,
     /^legend .*shares of resnet-clipart-supervised, /,
     /^epoch 1\/2 {2}loss \d\.\d{3} {2}validation \d+\.\d % \* {2}shares (\d+ ){6}% {2}\d+ s/,
     /^epoch 2\/2 /,
@@ -47,45 +45,44 @@ test("train FOLDER in any folder says what it will do, what each epoch brings, a
 
   const next = ended.stdout.trimEnd().split("\nnext:\n")[1]?.split("\n") ?? [];
   assert.equal(next.length, 3);
-  for (const line of next) {
-    assert.match(line, /runs\/images-1/);
-    execFileSync("sh", ["-c", line], { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
+  for (const line of next) assert.match(line, /runs\/images-1/);
+  const [evaluate = "", predict = "", report = ""] = next;
+  assert.match(inShell(predict), /4\.png {2}(circle|square|stripe)/);
+  // The others begin with the same words: the shell splits them, and the program runs here.
+  const [program = ""] = predict.split(" predict ");
+  for (const line of [evaluate, report]) {
+    assert.ok(line.startsWith(`${program} `), line);
+    const args = inShell(`printf '%s\\n' ${line.slice(program.length)}`)
+      .trimEnd()
+      .split("\n");
+    const { code, stderr } = await run(...args);
+    assert.equal(code, 0, stderr);
   }
-  const again = await train("--config", "runs/images-1/config.yaml", "--epochs", "1", "--quiet", "--json");
+  const again = await run("train", "--config", "runs/images-1/config.yaml", "--epochs", "1", "--quiet", "--json");
   assert.equal(again.stderr.split("\n").filter((line) => /^(images|epoch|legend|time) /.test(line)).length, 0);
   assert.equal(lastLine(again.stdout)["out"], "runs/images-2");
 });
 
 test("one Ctrl-C stops after the step and says the command that goes on, a second one quits at once", async () => {
-  const child = spawn(process.execPath, [bin, "train", "images", "--epochs", "5000", "--out", "cut"], {
-    cwd: folder,
-    env,
-  });
-  let stderr = "";
-  let sent = 0;
-  child.stderr.on("data", (chunk) => {
-    stderr += String(chunk);
-    if (sent === 0 && /epoch 1\/5000/.test(stderr)) {
-      sent += 1;
-      child.kill("SIGHUP");
-    }
-  });
-  const [code] = await once(child, "close");
+  writeSmallHub(folder);
+  const train = ["train", "images", "--hub", "hub", "--epochs", "2", "--batch-size", "4", "--out", "cut"];
+  const kill = { at: /epoch 1\/2/, signal: "SIGHUP" } as const;
+  const { code, stderr } = await runProgram(train, cache, { cwd: folder, kill });
   assert.equal(code, 130, stderr);
   assert.match(stderr, /stopping after this step; again to quit at once\n/);
   assert.match(stderr, /everything is saved\. Go on with: .* train --resume cut\n$/);
-  const resumed = await train("--resume", "cut", "--lr", "0.5");
+  const resumed = await run("train", "--resume", "cut", "--lr", "0.5");
   assert.equal(resumed.code, 2, resumed.stderr);
   assert.match(resumed.stderr, /lr was 0\.001, now 0\.5/);
 });
 
 test("a run that made no step leaves no folder, and the place is tried before the images are decoded", async () => {
-  const refused = await train("images", "--k", "7", "--out", "never");
+  const refused = await run("train", "images", "--k", "7", "--out", "never");
   assert.equal(refused.code, 2, refused.stderr);
   assert.ok(!existsSync(join(folder, "never")));
   const file = join(folder, "images", "circle", "0.png");
   const bytes = readFileSync(file);
-  const inFile = await train("images", "--out", join("images", "circle", "0.png", "run"));
+  const inFile = await run("train", "images", "--out", join("images", "circle", "0.png", "run"));
   assert.equal(inFile.code, 1, inFile.stderr);
   assert.doesNotMatch(inFile.stderr, /fault of the program|^images /m);
   assert.deepEqual(readFileSync(file), bytes);
