@@ -89,7 +89,7 @@ function writeWeights(path: string, prefix: string, more: (state: State) => [str
 
 /** Files that the pages take for granted: a folder of images, pictures without labels, a hub, and files of models. */
 export async function writeDocumentedFiles(folder: string): Promise<void> {
-  renameSync(await writeShapeImages(folder, 12), join(folder, "photos"));
+  renameSync(await writeShapeImages(folder, 8), join(folder, "photos"));
   mkdirSync(join(folder, "unsorted"));
   for (const name of ["some.jpg", "other.png", "unsorted/one.png"]) {
     cpSync(join(folder, "photos/circle/1.png"), join(folder, name));
