@@ -2,7 +2,7 @@
 
 import { reasonOf, shown } from "../io/index.ts";
 import { restorePredictor } from "../methods/index.ts";
-import { percent } from "../report/index.ts";
+import { amount, percent } from "../report/index.ts";
 import { findDevice, setNumThreads } from "../torch/index.ts";
 import {
   type Evaluation,
@@ -29,6 +29,7 @@ import { countProgress } from "./progress.ts";
 export interface OpenFlags {
   k?: number;
   flops?: number;
+  confidence?: number;
   hubMemory?: number;
   trust?: boolean;
   device: string;
@@ -46,8 +47,8 @@ const mostClasses = 5;
 
 export function openFinished(path: string, flags: OpenFlags): OpenedRun {
   if (flags.threads !== undefined) setNumThreads(flags.threads);
-  const { k, flops, hubMemory, trust } = flags;
-  return openRun(path, restorePredictor, { k, flops, hubMemory, trust, device: findDevice(flags.device) });
+  const { k, flops, confidence, hubMemory, trust } = flags;
+  return openRun(path, restorePredictor, { k, flops, confidence, hubMemory, trust, device: findDevice(flags.device) });
 }
 
 /** The images that a run is to be measured on. */
@@ -123,6 +124,12 @@ export function spoken(summary: EvaluationSummary): string[] {
     `${summary.split} accuracy ${percent(summary.accuracy)} (95 % interval ${percent(low)} to ${percent(high)}) on ${summary.items} images`,
   ];
   const members = Object.entries(summary.runsOn).sort(([, a], [, b]) => b - a);
+  if (members.length > 1) {
+    const activated = Number(summary.activatedModels.toFixed(2));
+    lines.push(
+      `  ${activated} ${activated === 1 ? "model" : "models"} an image, ${amount(summary.inferenceFlops)}FLOPs`,
+    );
+  }
   for (const [name, part] of members) lines.push(`  runs on ${percent(part).padStart(7)} of images  ${shown(name)}`);
   const worst = worstClasses(summary, mostClasses);
   if (worst.length > 0) lines.push("classes with the most mistakes:");

@@ -17,6 +17,7 @@ export const positive = reader(z.number().gt(0));
 export const factor = reader(z.number().min(0).max(1e6));
 export const seed = reader(z.int().min(0));
 export const threads = reader(z.int().min(1).max(mostThreads));
+export const probability = reader(z.number().gt(0).max(1));
 export const imageSide = reader(z.int().min(8).max(4096));
 
 /**

@@ -3,7 +3,17 @@ import { HubMember } from "../hub/index.ts";
 import { evaluating } from "../models/index.ts";
 import { countParameters, type Linear, type Module, type Standardize } from "../nn/index.ts";
 import { HubPathway, type PathwayConfig, type PathwayMember, type StoredFeatures } from "../pathway/index.ts";
-import { countFlops, inferenceMode, int64, noGrad, RandomStreams, scope, type Tensor, zeros } from "../torch/index.ts";
+import {
+  ConfigError,
+  countFlops,
+  inferenceMode,
+  int64,
+  noGrad,
+  RandomStreams,
+  scope,
+  type Tensor,
+  zeros,
+} from "../torch/index.ts";
 import {
   type BatchSource,
   forEachBatch,
@@ -18,6 +28,7 @@ import {
 } from "../train/index.ts";
 import { GeneratorLessons } from "./generator-lessons.ts";
 import { headFlops } from "./member-learner.ts";
+import { predictUntilSure } from "./until-sure.ts";
 
 export interface PathwayLearnerOptions {
   members: readonly PathwayMember[];
@@ -33,6 +44,13 @@ export interface PathwayLearnerOptions {
   /** The members' weights are new: they learn as fast as new layers do. */
   freshMembers?: boolean | undefined;
   device?: string | undefined;
+}
+
+/** Models that an input may activate, and how many. */
+interface Choice {
+  k: number;
+  allowed: readonly number[];
+  confidence: number | undefined;
 }
 
 /** Temperatures that are tried for more activated models than in training. */
@@ -52,6 +70,7 @@ export class PathwayLearner implements Learner {
   readonly #lessons: GeneratorLessons | undefined;
   #flops: { generator: number; members: number[] } | undefined;
   #isStandardized = false;
+  #confidence: number | undefined;
   /** Activated models in evaluation; may be set to another cost than trained for. */
   k: number;
 
@@ -164,8 +183,14 @@ export class PathwayLearner implements Learner {
     };
   }
 
-  predict(images: Tensor, stored?: StoredFeatures, { k = this.k, without }: Variant = {}): Prediction {
-    return this.#predict(images, stored, k, this.#allowed(without));
+  predict(images: Tensor, stored?: StoredFeatures, variant: Variant = {}): Prediction {
+    const { k = this.k, without, confidence = this.#confidence } = variant;
+    return this.#predict(images, stored, { k, allowed: this.#allowed(without), confidence });
+  }
+
+  stopAt(confidence: number): void {
+    if (this.module.isRandom) throw new ConfigError("random routes have no order in which models could answer");
+    this.#confidence = confidence;
   }
 
   /** Members that are kept and not left out. */
@@ -176,10 +201,11 @@ export class PathwayLearner implements Learner {
   /** Every model once on all images, then each variant's own routes through what they found. */
   predictVariants(images: Tensor, variants: readonly Variant[], known?: StoredFeatures): (Prediction | undefined)[] {
     const stored = this.#allFeatures(images, known);
-    return variants.map(({ k = this.k, without }) => {
+    return variants.map(({ k = this.k, without, confidence }) => {
       const allowed = this.#allowed(without);
-      const routes = Math.min(k, allowed.length);
-      return routes < 1 || k > this.largestK ? undefined : this.#predict(images, stored, routes, allowed);
+      const choice = { k: Math.min(k, allowed.length), allowed, confidence };
+      const exists = choice.k >= 1 && k <= this.largestK && !(confidence !== undefined && this.module.isRandom);
+      return exists ? this.#predict(images, stored, choice) : undefined;
     });
   }
 
@@ -217,7 +243,10 @@ export class PathwayLearner implements Learner {
     };
   }
 
-  #predict(images: Tensor, stored: StoredFeatures | undefined, k: number, allowed: readonly number[]): Prediction {
+  #predict(images: Tensor, stored: StoredFeatures | undefined, choice: Choice): Prediction {
+    const { k, allowed, confidence } = choice;
+    if (confidence !== undefined)
+      return predictUntilSure(this.module, this.#task, images, { k, allowed, confidence, stored });
     const routing = this.module.route(images, undefined, k, allowed);
     const output = this.module.execute(images, routing, stored);
     const probabilities = this.#task.probabilities(output.logits);

@@ -123,7 +123,7 @@ export class HubPathway extends Module {
    */
   route(images: Tensor, progress?: number, k = this.config.k, allowed?: readonly number[]): Routing {
     if (this.isRandom) return this.#byChance(images, k, allowed, progress === undefined ? "random-routes" : "noise");
-    if (progress === undefined) return this.routeBy(this.generator.forward(images), k, this.#tau(k), allowed);
+    if (progress === undefined) return this.routeBy(this.generator.forward(images), k, this.tau(k), allowed);
     if (progress < this.config.warmup) return this.#byChance(images, k, this.#allowedMembers(progress), "noise");
     const { scores, noiseScale: learned } = this.generator.score(images);
     const noiseScale = learned ?? this.noiseScale(progress);
@@ -259,7 +259,7 @@ export class HubPathway extends Module {
   }
 
   /** Temperature in evaluation with k models. */
-  #tau(k: number): number | "equal" {
+  tau(k: number): number | "equal" {
     const fitted = k > this.config.k ? (this.#temperature?.item() ?? 0) : 0;
     return fitted > 0 ? fitted : this.config.tau;
   }

@@ -77,7 +77,7 @@ export function pathwayWeights(noisyScores: Tensor, mask: Tensor, k: number, tau
   }
   const scaled = tau === "equal" ? noisyScores : noisyScores.div(tau);
   const soft = scaled.masked_fill(mask.logical_not(), Number.NEGATIVE_INFINITY).softmax(1);
-  if (tau !== "equal") return soft;
+  if (tau !== "equal") return soft.clamp(1e-30).mul(mask); // above zero: who counts activations must find them all
   const equal = mask.to({ dtype: soft.dtype }).div(k);
   return equal.add(soft.sub(soft.detach()));
 }

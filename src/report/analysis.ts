@@ -84,6 +84,8 @@ export interface RoutingAnalysis {
 export interface VariantAnalysis {
   /** With k activated models. */
   accuracyByK: { k: number; accuracy: number; logLoss: number; inferenceFlops: number }[];
+  /** With models that are asked until the answer is that sure. */
+  accuracyByConfidence: { confidence: number; activatedModels: number; accuracy: number; inferenceFlops: number }[];
   /** Without one of the models. */
   leaveOneOut: { model: string; accuracy: number; change: number; logLoss: number }[];
 }
@@ -135,7 +137,10 @@ export async function analyseRun(request: AnalysisRequest): Promise<RunAnalysis>
   };
 }
 
-/** Measures a predictor with every k and without each model, as far as it has these choices. */
+/** Confidences that a report tries. */
+const confidences = [0.5, 0.7, 0.8, 0.9, 0.95, 0.99];
+
+/** Measures a predictor with every k, until it is sure, and without each model, as far as it has these choices. */
 export async function analyseVariants(
   predictor: Predictor,
   batches: BatchSource,
@@ -145,7 +150,10 @@ export async function analyseVariants(
 ): Promise<VariantAnalysis> {
   const m = predictor.memberNames.length;
   const all = predictor.memberNames.map((_, i) => i);
-  const variants = [...all.map((i) => ({ k: i + 1 })), ...(m > 1 ? all.map((i) => ({ without: i })) : [])];
+  const k = predictor.largestK;
+  const sure = predictor.stopAt && k !== undefined && k > 1 ? confidences.map((confidence) => ({ k, confidence })) : [];
+  const without = m > 1 ? all.map((i) => ({ without: i })) : [];
+  const variants = [...all.map((i) => ({ k: i + 1 })), ...sure, ...without];
   const measured = await evaluateVariants(predictor, batches, classes, variants, options);
   const known = <T>(from: number, to: number, make: (one: VariantEvaluation, i: number) => T): T[] =>
     measured.slice(from, to).flatMap((one, i) => (one ? [make(one, i)] : []));
@@ -153,7 +161,10 @@ export async function analyseVariants(
     accuracyByK: known(0, m, ({ metrics: { accuracy, logLoss }, inferenceFlops }, i) => {
       return { k: i + 1, accuracy, logLoss, inferenceFlops };
     }),
-    leaveOneOut: known(m, measured.length, ({ metrics }, i) => {
+    accuracyByConfidence: known(m, m + sure.length, ({ metrics: { accuracy }, inferenceFlops, activatedModels }, i) => {
+      return { confidence: confidences[i] ?? 1, activatedModels, accuracy, inferenceFlops };
+    }),
+    leaveOneOut: known(m + sure.length, measured.length, ({ metrics }, i) => {
       const model = predictor.memberNames[i] ?? "";
       return { model, accuracy: metrics.accuracy, change: metrics.accuracy - accuracy, logLoss: metrics.logLoss };
     }),

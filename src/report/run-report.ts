@@ -74,17 +74,23 @@ export function curves(events: readonly RunEvent[], memberNames: readonly string
   ];
 }
 
-/** Accuracy for each k, and what is lost without each model. */
+/** Accuracy for each k and each confidence to stop at, and what is lost without each model. */
 function variantSections({ variants, summary }: RunAnalysis): string[] {
   if (!variants) {
     return ['<p class="note">Accuracy for each k and without each model: <code>hub-pathway report RUN</code>.</p>'];
   }
-  const { accuracyByK, leaveOneOut } = variants;
+  const { accuracyByK, accuracyByConfidence, leaveOneOut } = variants;
   const points = accuracyByK.map(({ k, accuracy }) => [k, accuracy] as const);
   const byK = accuracyByK.map((one) => [
     String(one.k),
     percent(one.accuracy),
     one.logLoss.toFixed(3),
+    amount(one.inferenceFlops),
+  ]);
+  const bySurety = accuracyByConfidence.map((one) => [
+    String(one.confidence),
+    percent(one.accuracy),
+    one.activatedModels.toFixed(2),
     amount(one.inferenceFlops),
   ]);
   const without = [...leaveOneOut]
@@ -97,6 +103,9 @@ function variantSections({ variants, summary }: RunAnalysis): string[] {
       percent: true,
     }),
     byK.length > 0 ? htmlTable(["k", "accuracy", "log loss", "FLOPs per image"], byK) : "",
+    bySurety.length > 0
+      ? `<h3>Models asked one after the other until the answer is sure</h3>${htmlTable(["--confidence", "accuracy", "models per image", "FLOPs per image"], bySurety)}`
+      : "",
     without.length > 0
       ? `<h3>Without one of the models</h3>${htmlTable(["left out", "accuracy", "change", "log loss"], without)}`
       : "",

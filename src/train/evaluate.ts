@@ -73,6 +73,8 @@ export async function evaluate(
 export interface VariantEvaluation {
   metrics: Metrics;
   inferenceFlops: number;
+  /** Activated models of an image, on average; 0 when the predictor does not route. */
+  activatedModels: number;
 }
 
 /**
@@ -105,13 +107,16 @@ export async function evaluateVariants(
   return tables.map((parts, i) => {
     if (parts.length === 0) return undefined;
     const metrics = computeMetrics(concat(parts), labels, classes);
-    return { metrics, inferenceFlops: flopsOf(predictor, concat(weights[i] ?? []), variants[i]?.k) };
+    return { metrics, ...costOf(predictor, concat(weights[i] ?? [])) };
   });
 }
 
-function flopsOf(predictor: Predictor, weights: Float32Array, k: number | undefined): number {
-  if (weights.length === 0 || !predictor.pathwayFlops) return predictor.inferenceFlops;
-  return predictor.pathwayFlops(pathwayShares(weights, predictor.memberNames.length), k);
+function costOf(predictor: Predictor, weights: Float32Array): Omit<VariantEvaluation, "metrics"> {
+  const { inferenceFlops, memberNames } = predictor;
+  if (weights.length === 0 || !predictor.pathwayFlops) return { inferenceFlops, activatedModels: 0 };
+  const m = memberNames.length;
+  const activatedModels = (weights.filter((weight) => weight > 0).length * m) / weights.length;
+  return { inferenceFlops: predictor.pathwayFlops(pathwayShares(weights, m), activatedModels), activatedModels };
 }
 
 function floats(tensor: Tensor): Float32Array {

@@ -41,6 +41,8 @@ export interface Variant {
   k?: number;
   /** Position of a model that is left out. */
   without?: number;
+  /** Probability of the answer at which an input activates no further model, 0 … 1; it always activates k when left out. */
+  confidence?: number;
 }
 
 /** Whatever answers with probabilities: a learner, or several together. */
@@ -57,11 +59,13 @@ export interface Predictor {
   readonly parameters: number;
   /** Forward FLOPs of one image. */
   readonly inferenceFlops: number;
-  /** The same for a predictor that routes, when models are activated with the given shares (summing to one), k of them for each image. */
+  /** The same for a predictor that routes, when models are activated with the given shares (summing to one), k of them for each image on average. */
   pathwayFlops?(shares: readonly number[], k?: number): number;
   /** Activated models for each image, for a predictor that has the choice: a whole number from 1 to `largestK`. */
   k?: number;
   readonly largestK?: number;
+  /** From now on, models answer one after the other until the answer has this probability. @throws ConfigError when they cannot */
+  stopAt?(confidence: number): void;
   /**
    * The predictor taken apart, to be stored; absent for one that only measures.
    * @param unused members that need not be kept, if it predicts without them

@@ -18,6 +18,11 @@ export interface OpenRunOptions {
   device?: string | undefined;
   /** Activated models for each image, where another number than in training is wanted. */
   k?: number | undefined;
+  /**
+   * Probability of an answer at which an image activates no further model, 0 … 1: models are asked in the order of their
+   * scores, k of them at most (all when k is left out).
+   */
+  confidence?: number | undefined;
   /** The largest k whose mean cost of an image is within so many FLOPs. */
   flops?: number | undefined;
 }
@@ -70,7 +75,8 @@ export function refuseMemoryOn(device: string | undefined, hubMemory: number | u
   throw new ConfigError(`--hub-memory limits main memory, and the run computes on ${device}: leave one of them out`);
 }
 
-function choose(predictor: Predictor, { k, flops }: OpenRunOptions): void {
+function choose(predictor: Predictor, { k, flops, confidence }: OpenRunOptions): void {
+  if (confidence !== undefined) setConfidence(predictor, confidence);
   if (k !== undefined && flops !== undefined) {
     throw new ConfigError("--k and --flops both choose the number of activated models: leave one of them out");
   }
@@ -79,6 +85,16 @@ function choose(predictor: Predictor, { k, flops }: OpenRunOptions): void {
     predictor.k = k;
   }
   if (flops !== undefined) setBudget(predictor, flops);
+}
+
+function setConfidence(predictor: Predictor, confidence: number): void {
+  if (!(confidence > 0 && confidence <= 1)) {
+    throw new ConfigError(`the confidence is ${confidence}: it must be above 0 and at most 1`);
+  }
+  if (!predictor.stopAt || predictor.largestK === undefined)
+    throw new ConfigError("the method of this run does not choose models: there is no confidence to stop at");
+  predictor.stopAt(confidence);
+  predictor.k = predictor.largestK;
 }
 
 function setBudget(predictor: Predictor, flops: number): void {

@@ -25,6 +25,8 @@ export interface EvaluationSummary {
   pathwayShare: Record<string, number>;
   /** Part of the images that each model runs on; sums to the number of activated models. */
   runsOn: Record<string, number>;
+  /** Activated models of an image, on average. */
+  activatedModels: number;
   /** Mutual information of input and activated model, nats. */
   routeInformation: number;
   secondsPerImage: number;
@@ -47,6 +49,7 @@ export function summarise(
   const routed = weights.length > 0;
   const shares = routed ? pathwayShares(weights, m) : new Array<number>(m).fill(1 / m);
   const runs = routed ? runsOn(weights, m) : new Array<number>(m).fill(1);
+  const activatedModels = runs.reduce((sum, part) => sum + part, 0);
   const byMember = (values: readonly number[]) =>
     Object.fromEntries(memberNames.map((name, i) => [name, values[i] ?? 0]));
   return {
@@ -56,10 +59,11 @@ export function summarise(
     accuracyInterval: wilsonInterval(Math.round(metrics.accuracy * labels.length), labels.length),
     pathwayShare: byMember(shares),
     runsOn: byMember(runs),
+    activatedModels,
     routeInformation: routed ? routeInformation(weights, m) : 0,
     secondsPerImage,
     parameters,
-    inferenceFlops: predictor.pathwayFlops?.(shares) ?? predictor.inferenceFlops,
+    inferenceFlops: predictor.pathwayFlops?.(shares, routed ? activatedModels : undefined) ?? predictor.inferenceFlops,
     classes: classAccuracies(evaluation, classes),
   };
 }

@@ -71,6 +71,10 @@ test("train, eval, predict and report, each with --json", async () => {
   const within = await run(["eval", join(folder, "run"), "--flops", budget, "--json"]);
   assert.ok((lastLine(within.stdout)["inferenceFlops"] as number) <= Number(budget));
   await refused(["eval", join(folder, "run"), "--flops", "10"], 2, /even one model costs/);
+  const sure = await run(["eval", join(folder, "run"), "--confidence", "1e-9", "--json"]);
+  assert.equal(lastLine(sure.stdout)["activatedModels"], 1);
+  assert.equal(lastLine(sure.stdout)["accuracy"], lastLine(cheaper.stdout)["accuracy"]);
+  await refused(["eval", join(folder, "run"), "--confidence", "2"], 2, /'--confidence <p>' argument '2' is invalid/);
   assert.equal((await run(["report", join(folder, "run"), "--json"])).code, 0);
 });
 

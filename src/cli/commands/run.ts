@@ -2,7 +2,7 @@
 import { type Command, Option } from "commander";
 import type { Output } from "../context.ts";
 import type { EvalFlags } from "../eval-command.ts";
-import { bytes, count, deviceHelp, hubMemoryHelp, positive, threads, trustHelp } from "../flags.ts";
+import { bytes, count, deviceHelp, hubMemoryHelp, positive, probability, threads, trustHelp } from "../flags.ts";
 import type { PredictFlags } from "../predict-command.ts";
 
 export function addRunCommands(program: Command, output: () => Output): void {
@@ -52,6 +52,11 @@ function measuring(command: Command): Command {
 function opening(command: Command): Command {
   return command
     .option("--k <n>", "activated models, when another cost than trained for is wanted", count)
+    .option(
+      "--confidence <p>",
+      "ask models one after the other until the answer is this sure, 0 to 1; k of them at most (default: all)",
+      probability,
+    )
     .option("--flops <n>", "the largest k whose mean cost for one image is within so many FLOPs", positive)
     .option("--hub-memory <amount>", hubMemoryHelp, bytes)
     .option("--threads <n>", "threads inside one operator", threads)

@@ -112,7 +112,7 @@ async function byHand(
 
 test("accuracy for each k and without each model is what those models say together", async () => {
   const run = await train("hub-pathway", { k: 2, generatorWidth: 4 });
-  const { accuracyByK, leaveOneOut } = await variantsOf(run);
+  const { accuracyByK, accuracyByConfidence, leaveOneOut } = await variantsOf(run);
   const { labels, metrics } = run.validation;
   assert.deepEqual([accuracyByK.map((one) => one.k), leaveOneOut.length], [[1, 2, 3], 3]);
   assert.equal(accuracyByK[1]?.accuracy, metrics.accuracy, "k as trained");
@@ -144,6 +144,13 @@ test("accuracy for each k and without each model is what those models say togeth
     assert.ok(Math.abs(logLoss - expected.logLoss) < 1e-5);
   }
   const flops = accuracyByK.map((one) => one.inferenceFlops);
+  const activated = accuracyByConfidence.map((one) => one.activatedModels);
+  assert.deepEqual(
+    activated,
+    [...activated].sort((a, b) => a - b),
+    "who asks for more certainty asks more models",
+  );
+  assert.ok(activated.length > 3 && activated.every((count) => count >= 1 && count <= 3));
   assert.ok(
     (flops[0] ?? 0) < (flops[1] ?? 0) &&
       flops[1] === summarise("validation", run.validation, run.predictor).inferenceFlops,
@@ -240,7 +247,7 @@ test("runs without routes get the parts that apply", async () => {
   const single = await train("fine-tune", { member: "small-resnet" });
   const one = await report(single);
   assert.equal(one.analysis.routing, undefined);
-  assert.deepEqual(one.analysis.variants, { accuracyByK: [], leaveOneOut: [] });
+  assert.deepEqual(one.analysis.variants, { accuracyByK: [], accuracyByConfidence: [], leaveOneOut: [] });
   assert.ok(one.analysis.classes.every((group) => group.use === undefined));
   assert.match(one.html, /Parts of the data/);
   assert.doesNotMatch(one.html, /Pathways|NaN|undefined/);

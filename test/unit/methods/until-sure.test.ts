@@ -1,0 +1,122 @@
+/** Models that are asked one after the other until the answer is sure, against every k computed whole. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { experts } from "../../../src/experiments/synthetic/members.ts";
+import { blindView, draw, imageSide, type World } from "../../../src/experiments/synthetic/world.ts";
+import { PathwayLearner } from "../../../src/methods/index.ts";
+import type { PathwayConfig } from "../../../src/pathway/index.ts";
+import { ConfigError, inferenceMode, memory, noGrad, scope, type Tensor } from "../../../src/torch/index.ts";
+import { ClassificationTask, type Prediction, type Variant } from "../../../src/train/index.ts";
+
+const world: World = { members: 4, classes: 3, good: 1, signal: 3, cue: 6, reliability: 0.5 };
+const sample = draw(world, 40, 1, "test");
+
+/** A learner whose routes depend on the input, with heads that are sometimes sure. */
+function learnerOf(config: Partial<PathwayConfig> = {}): PathwayLearner {
+  const learner = new PathwayLearner({
+    members: experts(world),
+    task: new ClassificationTask(world.classes, 0),
+    config: { k: 1, generatorSize: blindView, ...config },
+    seed: 3,
+    imageSize: imageSide,
+  });
+  const { module } = learner;
+  const generator = learner.streams.stream("test");
+  scope(() =>
+    noGrad(() => {
+      for (const parameter of module.parameters()) parameter.add_(parameter.clone().normal_(0, 0.5, { generator }));
+      module.temperature().fill_(0.7);
+    }),
+  );
+  learner.eval();
+  return learner;
+}
+
+interface Table {
+  probabilities: number[][];
+  weights: number[][];
+}
+
+function rowsOf(tensor: Tensor): number[][] {
+  return tensor.to({ dtype: "float64" }).toArray() as number[][];
+}
+
+function predict(
+  learner: PathwayLearner,
+  { without, ...rest }: Omit<Variant, "without"> & { without?: number | undefined },
+): Table {
+  const variant = without === undefined ? rest : { ...rest, without };
+  return scope(() =>
+    inferenceMode(() => {
+      const { probabilities, weights } = learner.predict(sample.images, undefined, variant);
+      return { probabilities: rowsOf(probabilities), weights: rowsOf(weights as Tensor) };
+    }),
+  );
+}
+
+function assertClose(got: readonly number[], wanted: readonly number[], text: string): void {
+  for (const [i, value] of wanted.entries()) assert.ok(Math.abs((got[i] ?? Number.NaN) - value) < 1e-5, text);
+}
+
+for (const aggregation of ["logits", "features"] as const) {
+  for (const without of [undefined, 2]) {
+    const leftOut = without === undefined ? "" : `, without model ${without}`;
+    test(`each input stops at the first answer that is sure: ${aggregation}${leftOut}`, () => {
+      const before = memory().handles;
+      const learner = learnerOf({ aggregation });
+      const most = without === undefined ? 4 : 3;
+      const byK = Array.from({ length: most }, (_, i) => predict(learner, { k: i + 1, without }));
+      const counts = new Set<number>();
+      for (const confidence of [1e-6, 0.5, 0.7, 0.9, 1]) {
+        const got = predict(learner, { k: most, without, confidence });
+        for (const row of sample.labels.keys()) {
+          const sure = byK.findIndex(({ probabilities }) => Math.max(...(probabilities[row] ?? [])) >= confidence);
+          const count = sure < 0 ? most : sure + 1;
+          const wanted = byK[count - 1];
+          const text = `row ${row}, ${count} models, confidence ${confidence}`;
+          assertClose(got.probabilities[row] ?? [], wanted?.probabilities[row] ?? [], text);
+          assertClose(got.weights[row] ?? [], wanted?.weights[row] ?? [], text);
+          if (confidence === 0.7) counts.add(count);
+        }
+      }
+      assert.ok(counts.size > 1, "the inputs need different numbers of models");
+      learner.dispose();
+      assert.equal(memory().handles, before);
+    });
+  }
+}
+
+test("a model computes only the rows that ask it, and known features give the same answers", () => {
+  const learner = learnerOf();
+  let computed = 0;
+  for (const member of learner.module.members) {
+    const { features } = member;
+    member.features = (images) => {
+      computed += images.size(0);
+      return features.call(member, images);
+    };
+  }
+  learner.stopAt(0.7);
+  learner.k = 4;
+  const { probabilities, weights } = predict(learner, {});
+  assert.equal(computed, weights.flat().filter((weight) => weight > 0).length);
+  assert.ok(computed > sample.labels.length && computed < 4 * sample.labels.length);
+  const [known] = scope(() =>
+    inferenceMode(() => {
+      const all = learner.predictVariants(sample.images, [{ k: 4, confidence: 0.7 }]) as Prediction[];
+      return all.map((one) => rowsOf(one.probabilities));
+    }),
+  );
+  for (const [row, wanted] of probabilities.entries()) assertClose(known?.[row] ?? [], wanted, `row ${row}`);
+  learner.dispose();
+});
+
+test("random routes have no order to stop in", () => {
+  const learner = learnerOf({ generatorKind: "random" });
+  assert.throws(() => learner.stopAt(0.9), ConfigError);
+  assert.deepEqual(
+    scope(() => inferenceMode(() => learner.predictVariants(sample.images, [{ k: 2, confidence: 0.9 }]))),
+    [undefined],
+  );
+  learner.dispose();
+});
