@@ -3,8 +3,10 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { imagesOf } from "../../src/cli/image-arguments.ts";
 import type { ImagePrediction } from "../../src/library/index.ts";
 import { lastLine, runHere } from "../support/program.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../support/small-hub.ts";
@@ -111,11 +113,10 @@ test("predict takes folders, patterns, lists and images from standard input, and
     pattern,
     all.filter(({ image }) => image.endsWith("/3.png")),
   );
-  const piped = await withInput(["predict", runs(), "-", "--json"], readFileSync(photo));
-  const list = await withInput(["predict", runs(), "-", "--json"], `${photo}\n\n${photo}\n`);
   const [alone] = await predicted(runs(), photo);
-  assert.deepEqual(piped, [{ ...alone, image: "-" }]);
-  assert.deepEqual(list, [alone, alone]);
+  assert.deepEqual(await piped(["predict", runs(), "-", "--json"], readFileSync(photo)), [{ ...alone, image: "-" }]);
+  const list = Readable.from([Buffer.from(`${photo}\n\n${photo}\n`)]);
+  assert.deepEqual(await Readable.from(imagesOf(["-"], list)).toArray(), [photo, photo]);
   const table = join(folder, "labels.csv");
   const bad = join(folder, 'bad, "file".jpg');
   writeFileSync(bad, "<html>404</html>");
@@ -131,7 +132,7 @@ test("predict takes folders, patterns, lists and images from standard input, and
   assert.equal((await run("predict", runs(), photo, "--csv", join(folder, "no", "table.csv"))).code, 1);
 });
 
-async function withInput(args: string[], input: string | Buffer): Promise<Answer[]> {
+async function piped(args: string[], input: Buffer): Promise<Answer[]> {
   const env = { ...process.env, HUB_PATHWAY_CACHE: join(folder, "cache"), OMP_NUM_THREADS: "1" };
   const child = spawn(process.execPath, [program, ...args], { env, stdio: ["pipe", "pipe", "inherit"] });
   let stdout = "";

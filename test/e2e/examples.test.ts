@@ -2,92 +2,101 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { before, test } from "node:test";
+import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { writeOnnx } from "../support/documented-commands.ts";
-import { temporaryFolder, writeShapeImages, writeSmallHub } from "../support/small-hub.ts";
 import { typescript } from "../support/typescript.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const folder = temporaryFolder();
-const inFolder = (name: string): string => join(folder, name);
-const photos = (): string => inFolder("images");
-const ran = new Set<string>();
+const folder = mkdtempSync(join(tmpdir(), "hub-pathway-examples-"));
+
+/** Names and arguments; the server comes last. */
+const runs = [
+  ["train-on-a-folder", "images", "hub", "run"],
+  ["pathway-of-own-modules", "200"],
+  ["new-method", "images", "hub", "humble"],
+  ["onnx-model", "images", "net.onnx", "onnx-hub"],
+  ["hub-of-agents", "agents", "2048"],
+  ["predict-from-a-buffer", "run", "0"],
+];
+
+let child: ChildProcess;
+let address: string;
+/** What each of them wrote. */
+const said = new Map<string, string>();
 
 before(async () => {
-  await writeShapeImages(folder, 8);
-  writeSmallHub(folder);
-  writeOnnx(inFolder("net.onnx"));
-});
-
-function start(name: string, ...args: string[]): ChildProcess {
-  ran.add(name);
-  const env = { ...process.env, HUB_PATHWAY_CACHE: inFolder("cache") };
-  const command = [...typescript, `examples/${name}.ts`, ...args];
-  return spawn(process.execPath, command, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
-}
-
-/** Output of an example, which must exit with code 0. */
-async function run(name: string, ...args: string[]): Promise<string> {
-  const child = start(name, ...args);
-  let said = "";
-  for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk) => (said += String(chunk)));
-  const [code] = await once(child, "close");
-  assert.equal(code, 0, said);
-  return said;
-}
-
-test("train on a folder, then predict from a buffer", async () => {
-  const said = await run("train-on-a-folder", photos(), inFolder("hub"), inFolder("run"));
-  assert.match(said, /epoch \d+: loss .*\n(.*\n)*.*first image: (circle|square|stripe), \d+ %, by \S+ and \S+/);
-  const server = start("predict-from-a-buffer", inFolder("run"), "0");
-  try {
-    const [line] = (await once(server.stdout as NodeJS.ReadableStream, "data")) as [Buffer];
-    const [, address] = /(http:\/\/localhost:\d+)/.exec(line.toString()) ?? [];
-    assert.ok(address, line.toString());
-    const post = (body: string | Uint8Array<ArrayBuffer>) =>
-      fetch(address, { method: "POST", body, headers: { connection: "close" } });
-    const answer = await post(new Uint8Array(readFileSync(join(photos(), "circle/1.png"))));
-    assert.equal(((await answer.json()) as { top: unknown[] }).top.length, 3);
-    const refused = await post("no image");
-    assert.equal(refused.status, 400);
-    assert.match(((await refused.json()) as { error: string }).error, /image/);
-  } finally {
-    server.kill("SIGTERM");
-    await once(server, "close");
+  const driver = [...typescript, "test/support/examples-driver.ts", folder, JSON.stringify(runs)];
+  const env = { ...process.env, HUB_PATHWAY_CACHE: join(folder, "cache") };
+  child = spawn(process.execPath, driver, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
+  let text = "";
+  for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk) => (text += String(chunk)));
+  const serving = new Promise<void>((resolve) => {
+    child.stdout?.on("data", () => {
+      [, address = ""] = /send an image to (http:\/\/localhost:\d+)\n/.exec(text) ?? [];
+      if (address !== "") resolve();
+    });
+  });
+  await Promise.race([serving, once(child, "close")]);
+  assert.ok(address, text);
+  for (const part of text.split("\n== ").slice(1)) {
+    const end = part.indexOf("\n");
+    said.set(part.slice(0, end), part.slice(end));
   }
 });
 
-test("two own modules: the generator learns whom to ask", async () => {
-  const said = await run("pathway-of-own-modules", "300");
-  const [, accuracy] = /accuracy (\S+) %/.exec(said) ?? [];
-  assert.ok(Number(accuracy) > 90, said);
-  const [, bright, dark] = /runs on (\d+) % of bright images and on (\d+) % of dark/.exec(said) ?? [];
-  assert.ok(Number(bright) > 80 && Number(dark) < 20, said);
+after(() => {
+  child.kill("SIGKILL");
+  rmSync(folder, { recursive: true, force: true });
 });
 
-test("a new method trains, and its run predicts", async () => {
-  const said = await run("new-method", photos(), inFolder("hub"), inFolder("humble"));
-  assert.match(said, /small-resnet: entropy \d\.\d+ nats/);
-  assert.match(said, /humble: \S+ is best, accuracy/);
+const saidBy = (name: string): string => said.get(name) ?? "";
+
+test("train on a folder", () => {
+  const pattern = /epoch \d+: loss .*\n(.*\n)*.*first image: (circle|square|stripe), \d+ %, by \S+ and \S+/;
+  assert.match(saidBy("train-on-a-folder"), pattern);
 });
 
-test("an ONNX model joins a hub and is fine-tuned", async () => {
-  const said = await run("onnx-model", photos(), inFolder("net.onnx"), inFolder("onnx-hub"));
-  assert.match(said, /net: 16 features[\s\S]*accuracy[\s\S]*labels images as circle, square, stripe/);
+test("two own modules: the generator learns whom to ask", () => {
+  const text = saidBy("pathway-of-own-modules");
+  const [, accuracy] = /accuracy (\S+) %/.exec(text) ?? [];
+  assert.ok(Number(accuracy) > 90, text);
+  const [, bright, dark] = /runs on (\d+) % of bright images and on (\d+) % of dark/.exec(text) ?? [];
+  assert.ok(Number(bright) > 80 && Number(dark) < 20, text);
 });
 
-test("a hub of agents plays a third game", async () => {
-  const said = await run("hub-of-agents", inFolder("agents"), "2048");
-  assert.match(said, /asterix: mean return \S+ of 8 episodes; activated: breakout \d+ %, freeway \d+ %/);
+test("a new method trains, and its run predicts", () => {
+  assert.match(saidBy("new-method"), /small-resnet: entropy \d\.\d+ nats/);
+  assert.match(saidBy("new-method"), /humble: \S+ is best, accuracy/);
+});
+
+test("an ONNX model joins a hub and is fine-tuned", () => {
+  assert.match(saidBy("onnx-model"), /net: 16 features[\s\S]*accuracy[\s\S]*labels images as circle, square, stripe/);
+});
+
+test("a hub of agents plays a third game", () => {
+  const pattern = /asterix: mean return \S+ of 8 episodes; activated: breakout \d+ %, freeway \d+ %/;
+  assert.match(saidBy("hub-of-agents"), pattern);
+});
+
+test("predict from a buffer; then nothing of any example keeps the process", async () => {
+  const post = (body: string | Uint8Array<ArrayBuffer>) =>
+    fetch(address, { method: "POST", body, headers: { connection: "close" } });
+  const answer = await post(new Uint8Array(readFileSync(join(folder, "images/circle/1.png"))));
+  assert.equal(((await answer.json()) as { top: unknown[] }).top.length, 3);
+  const refused = await post("no image");
+  assert.equal(refused.status, 400);
+  assert.match(((await refused.json()) as { error: string }).error, /image/);
+  child.kill("SIGTERM");
+  assert.deepEqual(await once(child, "close"), [0, null]);
 });
 
 test("no example is left out, and each is short", () => {
   const names = readdirSync(join(root, "examples")).map((file) => file.replace(/\.ts$/, ""));
-  assert.deepEqual(new Set(names), new Set([...ran, "demo"]));
-  for (const name of ran) {
+  assert.deepEqual(new Set(names), new Set([...said.keys(), "demo"]));
+  for (const name of said.keys()) {
     const lines = readFileSync(join(root, `examples/${name}.ts`), "utf8").split("\n").length - 1;
     assert.ok(lines >= 40 && lines <= 100, `${name}: ${lines} lines`);
   }

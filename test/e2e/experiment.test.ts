@@ -11,7 +11,7 @@ let subject: string[];
 
 before(async () => {
   folder = temporaryFolder();
-  subject = ["--quick", "--hub", writeSmallHub(folder), "--data", await writeShapeImages(folder, 20)];
+  subject = ["--quick", "--hub", writeSmallHub(folder), "--data", await writeShapeImages(folder, 12)];
 });
 
 const at = (name: string) => join(folder, name);

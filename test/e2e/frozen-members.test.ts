@@ -12,7 +12,7 @@ let train: string[];
 before(async () => {
   folder = temporaryFolder();
   const images = await writeShapeImages(folder, 20);
-  const options = ["--epochs", "4", "--batch-size", "16", "--image-size", "24", "--k", "2", "--json"];
+  const options = ["--epochs", "2", "--batch-size", "16", "--image-size", "24", "--k", "2", "--json"];
   train = ["train", "--hub", writeSmallHub(folder), "--data", images, ...options];
 });
 

@@ -1,14 +1,12 @@
 /** Command lines that README and docs show, as text to run, and small stand-ins for the files that they name. */
-import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { toBinary } from "@bufbuild/protobuf";
-import { ModelProtoSchema } from "../../src/graphs/onnx/onnx-pb.generated.ts";
 import { writeSafetensors } from "../../src/io/index.ts";
 import { createBackbone } from "../../src/models/index.ts";
 import { Generator, scope, type Tensor, zeros } from "../../src/torch/index.ts";
-import { floats, model } from "../fixtures/onnx/builder.ts";
 import { layers, saveLayers } from "../fixtures/tfjs/oracle.ts";
+import { writeOnnx } from "./onnx-file.ts";
 import { writeShapeImages, writeSmallHub } from "./small-hub.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -106,30 +104,6 @@ export function repositoryFiles(folder: string): Record<string, Uint8Array> {
   const path = join(folder, "model.safetensors");
   writeWeights(path, "");
   return { "model.safetensors": readFileSync(path) };
-}
-
-/** A file with a small ONNX network for images of 3 channels. */
-export function writeOnnx(path: string): void {
-  writeFileSync(path, toBinary(ModelProtoSchema, convolution()));
-}
-
-/** One convolution, the mean over its pixels, and a classifier. */
-function convolution() {
-  const wave = (count: number) => Float32Array.from({ length: count }, (_, i) => Math.sin(i) / 4);
-  return model({
-    nodes: [
-      { op: "Conv", inputs: ["image", "w", "b"], outputs: ["c"], attributes: { strides: [2, 2] } },
-      { op: "Relu", inputs: ["c"], outputs: ["r"] },
-      { op: "GlobalAveragePool", inputs: ["r"], outputs: ["p"] },
-      { op: "Flatten", inputs: ["p"], outputs: ["f"] },
-      { op: "Gemm", inputs: ["f", "head"], outputs: ["out"] },
-    ],
-    initializers: [
-      floats("w", [16, 3, 3, 3], wave(16 * 27)),
-      floats("b", [16], wave(16)),
-      floats("head", [16, 5], wave(80)),
-    ],
-  });
 }
 
 function tinyLayers() {
