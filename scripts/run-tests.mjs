@@ -25,21 +25,22 @@ function collect() {
   return positionals.length === 0 ? paths : paths.filter((path) => positionals.some((part) => path.includes(part)));
 }
 
-/** Whether a file has a process of its own: its hooks would run before its neighbours' tests, or it says so. */
-function isAlone(path) {
-  return /^(?:(?:before|after)Each\(|\/\/ Alone: )/m.test(readFileSync(join(root, path), "utf8"));
+/** "alone": in a process of its own. "last": its hooks would run before the tests of whatever follows. */
+function placeOf(path) {
+  const text = readFileSync(join(root, path), "utf8");
+  if (path.startsWith(join("test", "e2e")) || /^\/\/ Alone: /m.test(text)) return "alone";
+  return /^(?:before|after)Each\(/m.test(text) ? "last" : "any";
 }
 
-/** Lists of files that share a process: those of a folder of test/unit. */
+/** Lists of files that share a process, in the order of their first files. */
 function grouped(paths) {
-  const groups = new Map();
-  for (const path of paths) {
-    const folder = isAlone(path) || !path.startsWith(join("test", "unit")) ? path : dirname(path);
-    const rest = groups.get(folder)?.at(-1);
-    if (rest !== undefined && rest.length < together) rest.push(path);
-    else groups.set(folder, [...(groups.get(folder) ?? []), [path]]);
-  }
-  return [...groups.values()].flat();
+  const at = (place) => paths.filter((path) => placeOf(path) === place);
+  const [any, last] = [at("any"), at("last")];
+  const shared = Array.from({ length: Math.ceil(any.length / together) }, (_, i) =>
+    any.slice(i * together, (i + 1) * together),
+  );
+  for (const [i, path] of last.entries()) shared[i] = [...(shared[i] ?? []), path];
+  return [...at("alone").map((path) => [path]), ...shared];
 }
 
 /** Path of what a process runs: the file, or a program that runs its files one after the other. */
