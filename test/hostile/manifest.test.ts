@@ -66,8 +66,8 @@ hostile("two values", good + good, /not JSON/);
 hostile("a comma too many", good.replace(/\}$/, ",}"), /not JSON/);
 hostile("UTF-16", Buffer.from(good, "utf16le"), /not JSON/);
 hostile("a file cut in the middle", good.slice(0, good.length / 2), /not JSON/);
-hostile("millions of open brackets", "[".repeat(7e6), /not JSON/);
-hostile("millions of nested lists", "[".repeat(5e6) + "]".repeat(5e6), /expected object/);
+hostile("a million open brackets", "[".repeat(1e6), /not JSON/);
+hostile("a million nested lists", "[".repeat(1e6) + "]".repeat(1e6), /expected object/);
 hostile("more than 16 MB", `"${"x".repeat(17e6)}"`, /17000002 bytes, too many for a hub's manifest/);
 for (const text of ["null", "3", '"x"', "[]", "true"]) hostile(`the JSON value ${text}`, text, /expected object/);
 

@@ -88,8 +88,8 @@ hostile(
 
 test("refuses every beginning of a file", async () => {
   const whole = networkBytes("timm_vit-dynamo").subarray(0, 1 << 18);
-  for (let i = 0; i < 40; i++)
-    await assertRefused(open, written(whole.subarray(0, Math.floor((whole.length * i) / 40))), /./);
+  for (let i = 0; i < 20; i++)
+    await assertRefused(open, written(whole.subarray(0, Math.floor((whole.length * i) / 20))), /./);
 });
 
 test("survives flipped bytes of a network", async () => {
@@ -105,7 +105,7 @@ test("survives flipped bytes of a network", async () => {
       for (const [atEnd, at, value] of changes) damaged[atEnd ? damaged.length - 1 - at : at] = value;
       await outcome(open, written(damaged));
     }),
-    { numRuns: 300, seed: 6 },
+    { numRuns: 150, seed: 6 },
   );
 });
 

@@ -30,7 +30,7 @@ let stores = 0;
 before(async () => {
   folder = temporaryFolder();
   process.env["HUB_PATHWAY_CACHE"] = join(folder, "cache");
-  const source = await writeShapeImages(folder, 24);
+  const source = await writeShapeImages(folder, 14);
   const data = { source, imageSize: 24, augment: "standard", batchSize: 12 } as const;
   protocol = {
     hub: writeSmallHub(folder),

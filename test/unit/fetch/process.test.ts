@@ -101,7 +101,7 @@ for (const kind of ["repository", "address"] as const) {
   test(`${kind}: two processes at once both get the whole file`, async () => {
     const cacheDir = join(folder, `two-${kind}`);
     // Slowly, until both are at it: a busy machine may start the second one late.
-    const { served, source } = serve({ trickleMs: 1000, trickleBytes: 20_000 });
+    const { served, source } = serve({ trickleMs: 500, trickleBytes: 20_000 });
     const children = [fetching(source, cacheDir), fetching(source, cacheDir)];
     let most = 0;
     const results = Promise.all(children.map(result));

@@ -43,13 +43,17 @@ const others: Record<string, [string, Record<string, unknown>]> = {
   vit_average: ["vit", { image: 64, depth: 2, pool: "avg" }],
 };
 
+/** Above these the rule's weights take too long to make: only names, shapes and costs are compared. */
+const mostWeights = 30e6;
+
 for (const [name, reference] of fixtureLines<Reference>("architectures.jsonl")) {
   test(`${name}: state names, shapes, features, parameters and FLOPs of the reference`, () => {
     const preset = presets()[name];
     if (preset) assert.equal(preset.classifier, reference.classifier);
     const [architecture, config] = preset ? [preset.architecture, preset.config] : (others[name] ?? []);
     assert.ok(architecture && config, `${name} is neither a preset nor in the list above`);
-    using backbone = loadRule(init.skipInit(() => createBackbone(architecture, config, { generator }))).eval();
+    using empty = init.skipInit(() => createBackbone(architecture, config, { generator }));
+    const backbone = (reference.parameters > mostWeights ? empty : loadRule(empty)).eval();
     const state = Array.from(backbone.stateDict(), ([key, tensor]) => [key, [...tensor.shape]] as const);
     const sorted = <T>(pairs: Iterable<readonly [string, T]>): (readonly [string, T])[] =>
       [...pairs].sort(([a], [b]) => (a < b ? -1 : 1));
@@ -59,6 +63,7 @@ for (const [name, reference] of fixtureLines<Reference>("architectures.jsonl")) 
       reference.parameters,
     );
     assert.equal(backbone.flops(reference.size), reference.flops);
+    if (reference.parameters > mostWeights) return;
     scope(() =>
       inferenceMode(() => {
         const x = seeded("image", [1, 3, reference.size, reference.size], "float32");

@@ -41,6 +41,8 @@ async function formOf(id: string) {
   return observationForm(await makeEnvironment(id));
 }
 
+/** Of a run that has only to end. */
+const totalSteps = 512;
 const ppo = { name: "ppo", options: { ...defaultPpoOptions, rollout: 16 } } as const;
 const dqnOptions = {
   ...defaultDqnOptions,
@@ -59,7 +61,7 @@ function request(out: string, changes: Partial<AgentRequest> & Pick<AgentRequest
     algorithm: ppo,
     hub: undefined,
     copies: 4,
-    totalSteps: 1024,
+    totalSteps,
     seed: 3,
     out: inDir(out),
     resume: false,
@@ -102,13 +104,12 @@ const plans: [string, Partial<AgentRequest> & Pick<AgentRequest, "network">][] =
   ["dqn", { algorithm: dqn, network: { kind: "new", architecture: "minatar-network", config: { channels: 4 } } }],
   ["ppo-hub", { environment: "minatar:space-invaders", hub, network: pathway({ k: 1, warmup: 0.3 }) }],
   ["dqn-hub", { environment: "minatar:seaquest", hub, algorithm: dqn, network: pathway({ k: 2, tau: 1 }) }],
-  ["ppo-frozen", { environment: "minatar:space-invaders", hub, network: pathway({ k: 1 }, { memberRate: 0 }) }],
-  ["dqn-random", { hub, algorithm: dqn, network: pathway({ k: 1 }, { randomRoutes: true }) }],
+  ["ppo-frozen", { hub, network: pathway({ k: 1 }, { memberRate: 0, randomRoutes: true }) }],
 ];
 
 for (const [name, plan] of plans) {
   test(`a ${name} run ends the same, whether it is left alone, interrupted, or killed after its last checkpoint`, async () => {
-    const totalSteps = 4 * 16 * (plan.algorithm === dqn ? 16 : 8);
+    const totalSteps = 4 * 16 * (plan.algorithm === dqn ? 12 : 8);
     const start = memory().handles;
     // Files that a kill leaves: a checkpoint of some time ago, a log that goes further, and half a line.
     let copied = false;
@@ -150,9 +151,9 @@ for (const [name, plan] of plans) {
 
 test("the best policy is kept while an agent trains, and training is the same as without", async () => {
   const network = { kind: "new", architecture: "minatar-network", config: { channels: 4 } } as const;
-  const evaluation = { every: 192, episodes: 4 };
-  const measured = { network, totalSteps: 768, evaluation };
-  await trainAgent(request("unmeasured", { network, totalSteps: 768 }));
+  const evaluation = { every: 128, episodes: 4 };
+  const measured = { network, totalSteps: 512, evaluation };
+  await trainAgent(request("unmeasured", { network, totalSteps: 512 }));
   const outcome = await trainAgent(request("measured", measured));
   assert.deepEqual(weightsOf("measured"), weightsOf("unmeasured"));
   const evaluations = (out: string) =>
@@ -164,14 +165,14 @@ test("the best policy is kept while an agent trains, and training is the same as
   const all = evaluations("measured");
   assert.deepEqual(
     all.map(({ steps, returns }) => [steps, returns.length]),
-    [192, 384, 576, 768].map((steps) => [steps, 4]),
+    [128, 256, 384, 512].map((steps) => [steps, 4]),
   );
   const top = Math.max(...all.map(({ meanReturn }) => meanReturn));
   const best = all.find(({ meanReturn }) => meanReturn === top);
   assert.deepEqual(outcome.best, { steps: best?.steps, meanReturn: top });
   for (const [last, steps] of [
     [false, best?.steps],
-    [true, 768],
+    [true, 512],
   ] as const) {
     const opened = await openAgent(inDir("measured"), { copies: 1, seed: 0, last });
     assert.deepEqual([opened.steps, opened.finished], [steps, true]);
@@ -179,7 +180,7 @@ test("the best policy is kept while an agent trains, and training is the same as
   }
   const abort = new AbortController();
   const emit: AgentRequest["emit"] = ({ type, steps }) => {
-    if (type === "evaluation" && steps > 300) abort.abort();
+    if (type === "evaluation" && steps > 200) abort.abort();
   };
   await assert.rejects(trainAgent(request("cut", { ...measured, signal: abort.signal, emit })), Interrupted);
   const resumed = await trainAgent(request("cut", { ...measured, resume: true }));
@@ -201,7 +202,7 @@ test("a finished run that is resumed says its result and changes nothing", async
   const log = readFileSync(path, "utf8");
   const network = usualNetwork(await formOf("minatar:breakout"), "policy-and-value");
   const outcome = await trainAgent(request("breakout", { network, resume: true }));
-  assert.equal(outcome.steps, 1024);
+  assert.equal(outcome.steps, totalSteps);
   assert.equal(readFileSync(path, "utf8"), log);
 });
 
@@ -216,7 +217,7 @@ test("a run that was killed between its last checkpoint and its result gets the 
   const outcome = await trainAgent(request("resultless", { network, resume: true }));
   const { seconds: _, ...expected } = resultOf(inDir("breakout"));
   assert.deepEqual({ ...resultOf(inDir("resultless")), seconds: undefined }, { ...expected, seconds: undefined });
-  assert.equal(outcome.steps, 1024);
+  assert.equal(outcome.steps, totalSteps);
 });
 
 test("a run over a hub stays usable while the hub grows, but not without its agents", async () => {
@@ -229,7 +230,7 @@ test("a run over a hub stays usable while the hub grows, but not without its age
   assert.deepEqual(opened.network.memberNames, ["breakout", "asterix"]);
   opened.network.dispose();
   const again = request("on-grown", { environment: "minatar:freeway", hub: grown, network: pathway({ k: 1 }) });
-  assert.equal((await trainAgent({ ...again, resume: true })).steps, 1024);
+  assert.equal((await trainAgent({ ...again, resume: true })).steps, totalSteps);
   removeMember(grown, "asterix");
   const start = memory().handles;
   await assert.rejects(
@@ -336,7 +337,10 @@ test("an agent in a hub plays as its run did, and the hub tells about it", async
   assert.deepEqual([returns.length, lengths.length], [5, 5]);
   for (const owned of [member, opened.network]) owned.dispose();
   const [report] = describeHub(openAgents(hub));
-  assert.deepEqual([report?.data, report?.paradigm, report?.input], ["minatar:breakout", "ppo, 1024 steps", "4x10x10"]);
+  assert.deepEqual(
+    [report?.data, report?.paradigm, report?.input],
+    ["minatar:breakout", `ppo, ${totalSteps} steps`, "4x10x10"],
+  );
   assert.equal(report?.parameters, 16 * 4 * 9 + 16 + 1024 * 128 + 128);
   // 8 x 8 outputs of a 3x3 filter over 4 channels, and the layer of 128 units.
   assert.equal(report?.flops, 2 * (64 * 16 * 36 + 1024 * 128));
@@ -447,7 +451,7 @@ test("only finished runs join a hub, under names that are free", async () => {
 test("one agent of a hub goes on in another game, with all that it learned", async () => {
   const network: NetworkPlan = { kind: "agent", name: "asterix" };
   const outcome = await trainAgent(request("tuned", { environment: "minatar:freeway", hub, network }));
-  assert.equal(outcome.steps, 1024);
+  assert.equal(outcome.steps, totalSteps);
   const { entry } = await addAgentOfRun({ hub: inDir("second"), name: "tuned", run: inDir("tuned") });
   assert.deepEqual(entry.input.shape, [7, 10, 10]);
 });
@@ -457,7 +461,7 @@ test("a student learns to act as the hub's agents do, and leaves nothing behind"
   const network = usualNetwork(form, "policy-and-value") as Extract<NetworkPlan, { kind: "new" }>;
   const { handles } = memory();
   const divergences: number[] = [];
-  for (const steps of [80, 4000]) {
+  for (const steps of [20, 2000]) {
     const student = await distil({ hub: openAgents(hub), form, network, steps, copies: 4, seed: 0, lr: 3e-3 });
     assert.deepEqual(student.network.inputShape, [10, 10, 10]);
     divergences.push(student.divergence);

@@ -51,7 +51,7 @@ async function meanReturn({ environment, network, form, actions }: Setting, kind
 }
 
 test("PPO learns to walk along a corridor", async () => {
-  const task = setting(toy(corridor, { n: 8 }), plain(8, 2, "policy-and-value"), 12_000);
+  const task = setting(toy(corridor, { n: 8 }), plain(8, 2, "policy-and-value"), 8000);
   const ppo = new Ppo(task, { ...defaultPpoOptions, rollout: 64, lr: 3e-3 });
   await run(ppo, task);
   // From cells 0 to 3 the goal is 4 to 7 steps away, of which all but the last cost 0.02.
@@ -81,7 +81,7 @@ test("PPO values what a cut-off episode ended with, not what the next one begins
 
 for (const nSteps of [1, 3]) {
   test(`DQN learns to walk along a corridor, with ${nSteps}-step returns`, async () => {
-    const task = setting(toy(corridor, { n: 4 }), plain(8, 2, "action-values"), 6000);
+    const task = setting(toy(corridor, { n: 4 }), plain(8, 2, "action-values"), 4000);
     const target = plain(8, 2, "action-values");
     const options = { lr: 2e-3, nSteps, capacity: 4000, learningStarts: 400, targetEvery: 200, epsilonFall: 0.5 };
     const dqn = new Dqn(task, target, { ...defaultDqnOptions, ...options });
@@ -136,7 +136,7 @@ const everySign = Uint8Array.from([0, 1, 0, 0, 0, 1, 1, 1, 0, 1, 0, 1]);
 
 test("over a hub, PPO routes each observation to the agent that knows it, and leaves frozen agents as they are", async () => {
   const network = halves("policy-and-value", 1, 0);
-  const task = setting(toy(signs, { n: 32 }), network, 60_000);
+  const task = setting(toy(signs, { n: 32 }), network, 24_000);
   const before = network.module.members.map((member) => member.backbone.parameters()[0]?.toNumbers());
   const ppo = new Ppo(task, { ...defaultPpoOptions, rollout: 16, lr: 5e-3, gamma: 0.5 });
   await run(ppo, task);

@@ -1,5 +1,6 @@
 /** Fetching libtorch: its own archive, else what pip finds in an index that also has the CUDA build. */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -71,16 +72,19 @@ before(async () => {
 });
 after(() => server.stop());
 
+/** Python itself: the script of a version manager takes longer to start. */
+const python = execFileSync("python3", ["-c", "import sys; print(sys.executable)"], { encoding: "utf8" }).trim();
+
 /** pip asks the server's index alone; no Python torch is installed; ldd knows one missing library of CUDA builds. */
 function environment(folder: string): void {
-  const python = process.env["PATH"];
+  const rest = process.env["PATH"];
   const path = programs(join(folder, "programs"), {
-    python3: `case "$1" in -c) exit 1;; esac; PATH=${JSON.stringify(python)} exec python3 "$@"`,
+    python3: `case "$1" in -c) exit 1;; esac; PATH=${JSON.stringify(rest)} exec ${JSON.stringify(python)} "$@"`,
     ldd: '[ -e "$(dirname "$1")/libtorch_cuda.so" ] && echo "	libcudart.so.13 => not found"; exit 0',
   });
   for (const name of Object.keys(process.env).filter((key) => /^(PIP_|LIBTORCH)/.test(key))) delete process.env[name];
   Object.assign(process.env, {
-    PATH: `${path}:${python}`,
+    PATH: `${path}:${rest}`,
     PIP_CONFIG_FILE: "/dev/null",
     PIP_INDEX_URL: `${server.origin}/simple/`,
     PIP_NO_CACHE_DIR: "1",

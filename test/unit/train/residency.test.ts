@@ -19,7 +19,7 @@ before(async () => {
   folder = temporaryFolder();
   process.env["HUB_PATHWAY_CACHE"] = join(folder, "cache");
   hub = writeSmallHub(folder);
-  images = await writeShapeImages(folder, 24);
+  images = await writeShapeImages(folder, 14);
 });
 
 function request(out: string, more: Partial<TrainRequest> = {}): TrainRequest {

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { findMethod, restorePredictor } from "../../../src/methods/index.ts";
+import { restorePredictor } from "../../../src/methods/index.ts";
 import { Interrupted, memory, UserError } from "../../../src/torch/index.ts";
-import { openRun, type RunEvent, summarise, type TrainRequest, trainRun } from "../../../src/train/index.ts";
-import { measured } from "../../support/opened-run.ts";
+import { openRun, type RunEvent, type TrainRequest, trainRun } from "../../../src/train/index.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../../support/small-hub.ts";
 import { trainRequest } from "../../support/train-request.ts";
 
@@ -32,6 +31,8 @@ function figures(events: readonly RunEvent[]): unknown[] {
   });
 }
 
+// Four steps an epoch: in the middle of one, at the end of one, and close to that.
+const stops = { standard: [2, 4, 7], mixup: [7] } as const;
 for (const augment of ["standard", "mixup"] as const) {
   const logged: RunEvent[] = [];
   let uninterrupted: ReturnType<typeof trainRun> | undefined;
@@ -46,8 +47,7 @@ for (const augment of ["standard", "mixup"] as const) {
     run?.data.dispose();
   });
 
-  // Four steps an epoch: in the middle of one, at the end of one, and close to that.
-  for (const stopAt of [2, 4, 7]) {
+  for (const stopAt of stops[augment]) {
     test(`resuming from step ${stopAt} equals the uninterrupted run bit for bit (${augment})`, async () => {
       const name = `cut-${augment}-${stopAt}`;
       const data = { ...request("x").data, augment };
@@ -75,44 +75,17 @@ for (const augment of ["standard", "mixup"] as const) {
   }
 }
 
-const everyday: Record<string, Record<string, unknown>> = {
-  "hub-pathway": { k: 2, generatorWidth: 4 },
-  "fine-tune": {},
-  ensemble: {},
-  "static-k": { k: 2 },
-  "random-routing": { k: 2, generatorWidth: 4 },
-};
-for (const [own, choices] of Object.entries(everyday)) {
-  const method = findMethod(own);
-  test(`${method.name} trains, is measured, and opens again with the same predictions`, async () => {
-    const name = `method-${method.name}`;
-    const run = await trainRun(request(name, { method, choices }));
-    assert.ok(run.validation.metrics.accuracy > 0.2);
-    assert.ok(run.trainingFlops > 0);
-    const opened = await measured(join(folder, name));
-    if (method.name !== "random-routing") {
-      const again = opened.evaluation;
-      assert.deepEqual(again.probabilities, run.validation.probabilities);
-      const summary = summarise("validation", again, opened.predictor);
-      assert.ok(Math.abs(Object.values(summary.pathwayShare).reduce((a, b) => a + b, 0) - 1) < 1e-9);
-      assert.ok(summary.inferenceFlops > 0 && summary.parameters > 0);
-    }
-    assert.ok(existsSync(join(folder, name, "events.jsonl")));
-    for (const part of [run.predictor, run.data, opened]) part.dispose();
-  });
-}
-
 test("training learns: far above chance on shapes it has not seen", async () => {
-  const source = await writeShapeImages(join(folder, "many"), 60);
+  const source = await writeShapeImages(join(folder, "many"), 40);
   const data = { ...request("x").data, source };
-  const run = await trainRun(request("learns", { data, options: { ...request("x").options, epochs: 24, lr: 5e-3 } }));
+  const run = await trainRun(request("learns", { data, options: { ...request("x").options, epochs: 18, lr: 5e-3 } }));
   assert.ok(run.validation.metrics.accuracy > 0.6, `${run.validation.metrics.accuracy}`);
   const lines = readFileSync(join(folder, "learns", "events.jsonl"), "utf8")
     .trim()
     .split("\n")
     .map((line) => JSON.parse(line) as RunEvent);
   const losses = lines.flatMap((event) => (event.type === "epoch" ? [event.loss] : []));
-  assert.equal(losses.length, 24);
+  assert.equal(losses.length, 18);
   assert.ok((losses.at(-1) ?? 9) < (losses[0] ?? 0));
   run.predictor.dispose();
   run.data.dispose();
