@@ -1,7 +1,14 @@
 /** hub-pathway report: a finished run's page, written anew with what only takes part in measuring. */
 import { join } from "node:path";
 import { acquireLock, sweepTemporaries, writeFileAtomic } from "../io/index.ts";
-import { analyseVariants, percent, type RunAnalysis, runReport } from "../report/index.ts";
+import {
+  analyseVariants,
+  percent,
+  type RunAnalysis,
+  routingVerdict,
+  runReport,
+  verdictSentence,
+} from "../report/index.ts";
 import { evaluate, type OpenedRun, summarise } from "../train/index.ts";
 import type { Output } from "./context.ts";
 import { type EvalFlags, openFinished, openImages, recordReading } from "./eval-command.ts";
@@ -32,6 +39,10 @@ async function write(run: OpenedRun, flags: EvalFlags, output: Output, signal: A
       signal,
       onProgress: countProgress("measuring other choices of models"),
     });
+    const verdict = await routingVerdict(predictor, images.batches, evaluation, {
+      signal,
+      onProgress: countProgress("measuring routes"),
+    });
     const { html, analysis } = await runReport({
       title: `${config.method} on ${images.name}`,
       summary,
@@ -40,6 +51,7 @@ async function write(run: OpenedRun, flags: EvalFlags, output: Output, signal: A
       memberNames: predictor.memberNames,
       eventsPath: folder.file("events.jsonl"),
       variants,
+      verdict,
     });
     const target = folder.file("report.html");
     writeFileAtomic(target, [html]);
@@ -52,8 +64,9 @@ async function write(run: OpenedRun, flags: EvalFlags, output: Output, signal: A
 }
 
 /** A report as a terminal shows it. */
-function highlights({ summary, routing, variants }: RunAnalysis): string[] {
+function highlights({ summary, routing, variants, verdict }: RunAnalysis): string[] {
   const lines = [`${summary.split} accuracy ${percent(summary.accuracy)} on ${summary.items} images`];
+  if (verdict) lines.push(verdictSentence(verdict));
   for (const { k, accuracy } of variants?.accuracyByK ?? [])
     lines.push(`  ${percent(accuracy).padStart(7)} with k = ${k}`);
   for (const { model, accuracy } of variants?.leaveOneOut ?? []) {

@@ -6,7 +6,7 @@ import { findHub, readManifest } from "../hub/index.ts";
 import { shown as shownName, writeFileAtomic } from "../io/index.ts";
 import { freeRunFolder } from "../library/index.ts";
 import { findMethod } from "../methods/index.ts";
-import { amount, duration, runReport } from "../report/index.ts";
+import { amount, duration, routingVerdict, runReport } from "../report/index.ts";
 import { ConfigError, findDevice, getNumThreads, Interrupted, setNumThreads } from "../torch/index.ts";
 import {
   type Emit,
@@ -191,15 +191,17 @@ async function finish(
     const { memberNames } = predictor;
     const eventsPath = folder.file("events.jsonl");
     const title = `${method} on ${data.name}`;
-    const { html } = await runReport({ title, summary, evaluation, data, memberNames, eventsPath });
+    const verdict = await routingVerdict(predictor, data.open("validation"), evaluation);
+    const { html } = await runReport({ title, summary, evaluation, data, memberNames, eventsPath, verdict });
     writeFileAtomic(report, [html]);
     if (data.skipped > 0) output.warn(`${data.skipped} images could not be read and were left out`);
     const { keep = "best" } = options;
-    for (const line of verdictLines({ summary, courses, keep })) output.say(line);
+    for (const line of verdictLines({ summary, courses, keep, routing: verdict })) output.say(line);
     const { trainingFlops, seconds } = outcome;
     output.say(`${amount(trainingFlops)}FLOPs of training in ${duration(seconds)}, report: ${report}`);
     output.say(`next:\n  ${nextCommands(out, source, data).join("\n  ")}`);
-    output.result({ ...summary, trainingFlops, trainingSeconds: seconds, out, report });
+    const routing = verdict && { routingVerdict: verdict };
+    output.result({ ...summary, ...routing, trainingFlops, trainingSeconds: seconds, out, report });
   } finally {
     predictor.dispose();
     data.dispose();

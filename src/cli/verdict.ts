@@ -1,5 +1,6 @@
 /** Verdict on a finished run, and what to do next. */
 import { shown } from "../io/quoted.ts";
+import { type RoutingVerdict, verdictSentence } from "../report/routing-verdict.ts";
 import { percent } from "../report/table.ts";
 import { type EvaluationSummary, worstClasses } from "../train/index.ts";
 import type { FitCourse } from "./train-progress.ts";
@@ -12,10 +13,12 @@ export interface VerdictRequest {
   /** The run's fits in order; the last one is the model. */
   courses: readonly FitCourse[];
   keep: "best" | "last";
+  /** What routes by input are worth, for a run that has them. */
+  routing?: RoutingVerdict | undefined;
 }
 
 /** Accuracy with its interval, the weakest classes, and the best single model where the run trained some. */
-export function verdictLines({ summary, courses, keep }: VerdictRequest): string[] {
+export function verdictLines({ summary, courses, keep, routing }: VerdictRequest): string[] {
   const { accuracy, items, accuracyInterval } = summary;
   const [low, high] = accuracyInterval;
   const course = courses.length === 1 ? courses[0] : undefined;
@@ -26,6 +29,7 @@ export function verdictLines({ summary, courses, keep }: VerdictRequest): string
     `validation accuracy ${percent(accuracy)} (${range}, ${Math.round(accuracy * items)} of ${items} images)${epoch}`,
     ...weakestLine(summary),
     ...singleLine(courses),
+    ...(routing ? [verdictSentence(routing)] : []),
   ];
 }
 

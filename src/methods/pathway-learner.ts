@@ -184,8 +184,8 @@ export class PathwayLearner implements Learner {
   }
 
   predict(images: Tensor, stored?: StoredFeatures, variant: Variant = {}): Prediction {
-    const { k = this.k, without, confidence = this.#confidence } = variant;
-    return this.#predict(images, stored, { k, allowed: this.#allowed(without), confidence });
+    const { k = this.k, without, models, confidence = this.#confidence } = variant;
+    return this.#predict(images, stored, { k, allowed: this.#allowed(without, models), confidence });
   }
 
   stopAt(confidence: number): void {
@@ -193,16 +193,16 @@ export class PathwayLearner implements Learner {
     this.#confidence = confidence;
   }
 
-  /** Members that are kept and not left out. */
-  #allowed(without: number | undefined): readonly number[] {
-    return this.#present.filter((i) => i !== without);
+  /** Members that are kept, among the named ones if some are, and not left out. */
+  #allowed(without: number | undefined, models = this.#present): readonly number[] {
+    return this.#present.filter((i) => i !== without && models.includes(i));
   }
 
   /** Every model once on all images, then each variant's own routes through what they found. */
   predictVariants(images: Tensor, variants: readonly Variant[], known?: StoredFeatures): (Prediction | undefined)[] {
     const stored = this.#allFeatures(images, known);
-    return variants.map(({ k = this.k, without, confidence }) => {
-      const allowed = this.#allowed(without);
+    return variants.map(({ k = this.k, without, confidence, models }) => {
+      const allowed = this.#allowed(without, models);
       const choice = { k: Math.min(k, allowed.length), allowed, confidence };
       const exists = choice.k >= 1 && k <= this.largestK && !(confidence !== undefined && this.module.isRandom);
       return exists ? this.#predict(images, stored, choice) : undefined;

@@ -30,6 +30,7 @@ import {
   totalVariation,
   useOf,
 } from "./routing-statistics.ts";
+import type { RoutingVerdict } from "./routing-verdict.ts";
 import { slicings } from "./slices.ts";
 
 /** Some of the items: how well they are predicted, and by which models. */
@@ -106,6 +107,8 @@ export interface RunAnalysis {
   drift: { fit: string; epoch: number; shares: number[]; change: number }[];
   /** Absent where they were not asked for. */
   variants?: VariantAnalysis;
+  /** What routes by input are worth; absent where it was not measured. */
+  verdict?: RoutingVerdict;
 }
 
 export interface AnalysisRequest {
@@ -115,10 +118,11 @@ export interface AnalysisRequest {
   memberNames: readonly string[];
   events: readonly RunEvent[];
   variants?: VariantAnalysis | undefined;
+  verdict?: RoutingVerdict | undefined;
 }
 
 export async function analyseRun(request: AnalysisRequest): Promise<RunAnalysis> {
-  const { summary, evaluation, data, memberNames, events, variants } = request;
+  const { summary, evaluation, data, memberNames, events, variants, verdict } = request;
   const right = rightItems(evaluation.probabilities, evaluation.labels, evaluation.classes);
   const group = (name: string, items: readonly number[]) => groupAnalysis(evaluation, right, name, items);
   const ofClass = itemsByClass(evaluation.labels, data.classes.length);
@@ -134,6 +138,7 @@ export async function analyseRun(request: AnalysisRequest): Promise<RunAnalysis>
     ...(evaluation.weights.length > 0 ? { routing: routingAnalysis(evaluation, right, memberNames, data) } : {}),
     drift: driftOf(events),
     ...(variants ? { variants } : {}),
+    ...(verdict ? { verdict } : {}),
   };
 }
 

@@ -2,12 +2,13 @@
 import type { RunEvent } from "../train/index.ts";
 import type { RunAnalysis } from "./analysis.ts";
 import { htmlTable } from "./page.ts";
+import { verdictSentence } from "./routing-verdict.ts";
 import { escapeHtml } from "./svg.ts";
 import { amount, duration, percent } from "./table.ts";
 
 /** @param events of the run; without a start event its origin is left out */
 export function verdictSection(analysis: RunAnalysis, events: readonly RunEvent[]): string {
-  const { summary, interval, baseline, variants } = analysis;
+  const { summary, interval, baseline, variants, verdict } = analysis;
   const [low, high] = interval;
   const single = variants?.accuracyByK.find(({ k }) => k === 1);
   const rows = [
@@ -27,10 +28,13 @@ export function verdictSection(analysis: RunAnalysis, events: readonly RunEvent[
     origin(events),
     `<p class="lead"><strong>${percent(summary.accuracy)}</strong> of ${summary.items} ${escapeHtml(summary.split)} images are right.</p>`,
     `<p>95 % interval ${percent(low)} to ${percent(high)} (Wilson).${chosen(summary.split)}</p>`,
+    ...(verdict ? [`<p>${escapeHtml(sentence(verdictSentence(verdict)))}</p>`] : []),
     htmlTable(["", "accuracy", "FLOPs an image"], rows),
     htmlTable(["", ""], figures),
   ].join("\n");
 }
+
+const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 
 const cost = ({ inferenceFlops }: { inferenceFlops: number }): string => amount(inferenceFlops);
 

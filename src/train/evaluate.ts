@@ -2,7 +2,7 @@
 import type { Tensor } from "../torch/index.ts";
 import type { BatchSource } from "./data.ts";
 import type { Predictor, Variant } from "./learner.ts";
-import { computeMetrics, type Metrics } from "./metrics.ts";
+import { computeMetrics, type Metrics, rightItems } from "./metrics.ts";
 import { forEachPrediction } from "./predict.ts";
 
 export interface Predictions {
@@ -75,6 +75,8 @@ export interface VariantEvaluation {
   inferenceFlops: number;
   /** Activated models of an image, on average; 0 when the predictor does not route. */
   activatedModels: number;
+  /** Items that are predicted right, [N]. */
+  right: boolean[];
 }
 
 /**
@@ -106,12 +108,17 @@ export async function evaluateVariants(
   });
   return tables.map((parts, i) => {
     if (parts.length === 0) return undefined;
-    const metrics = computeMetrics(concat(parts), labels, classes);
-    return { metrics, ...costOf(predictor, concat(weights[i] ?? [])) };
+    const probabilities = concat(parts);
+    const metrics = computeMetrics(probabilities, labels, classes);
+    const right = rightItems(probabilities, labels, classes);
+    return { metrics, right, ...costOf(predictor, concat(weights[i] ?? [])) };
   });
 }
 
-function costOf(predictor: Predictor, weights: Float32Array): Omit<VariantEvaluation, "metrics"> {
+function costOf(
+  predictor: Predictor,
+  weights: Float32Array,
+): Pick<VariantEvaluation, "inferenceFlops" | "activatedModels"> {
   const { inferenceFlops, memberNames } = predictor;
   if (weights.length === 0 || !predictor.pathwayFlops) return { inferenceFlops, activatedModels: 0 };
   const m = memberNames.length;

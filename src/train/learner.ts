@@ -43,6 +43,8 @@ export interface Variant {
   without?: number;
   /** Probability of the answer at which an input activates no further model, 0 … 1; it always activates k when left out. */
   confidence?: number;
+  /** The only models that may be activated: k of them make routes the same for every input. */
+  models?: readonly number[];
 }
 
 /** Whatever answers with probabilities: a learner, or several together. */

@@ -1,0 +1,138 @@
+/**
+ * What routes by input are worth in a trained run: its own routes against the same models for every input, through the same
+ * heads, and against routes that belong to other inputs. N items, m models, k activated models (this project's choice).
+ */
+import { combinations } from "../methods/index.ts";
+import { keyedRandom, shuffled } from "../torch/index.ts";
+import {
+  type BatchSource,
+  type Evaluation,
+  type EvaluationOptions,
+  evaluateVariants,
+  type Predictor,
+  rightItems,
+} from "../train/index.ts";
+import { activeModels, useOf } from "./routing-statistics.ts";
+import { percent } from "./table.ts";
+
+export interface RoutingVerdict {
+  k: number;
+  /** Accuracy by the run's own routes, 0 … 1. */
+  routed: number;
+  /** Accuracy by the same k models for every input, which were chosen on the other half of the items. */
+  fixed: number;
+  /** The best such models on all items. */
+  fixedModels: string[];
+  /** Routed less fixed, with its 95 % interval over the items (normal, paired). */
+  gain: number;
+  interval: [low: number, high: number];
+  /** Accuracy when each input takes the routes of another one. */
+  permuted: number;
+}
+
+/** Sets of models that are tried at most: all of them, or those of the most activated models. */
+const mostSets = 60;
+
+/** A set of models for every input, and the items that it gets right. */
+interface Tried {
+  models: readonly number[];
+  right: readonly boolean[];
+}
+
+/**
+ * Measures it, each model computed once; undefined for a predictor that has nothing to choose.
+ * @param evaluation of the predictor on these batches
+ */
+export async function routingVerdict(
+  predictor: Predictor,
+  batches: BatchSource,
+  evaluation: Evaluation,
+  options: EvaluationOptions = {},
+): Promise<RoutingVerdict | undefined> {
+  const { memberNames, k, largestK = 0 } = predictor;
+  const { labels, classes, weights, scores, probabilities } = evaluation;
+  if (k === undefined || k >= largestK || scores.length === 0 || labels.length < 2) return undefined;
+  const m = memberNames.length;
+  const routes = labels.map((_, item) => activeModels(weights, m, item));
+  if (routes.some((models) => models.length !== k)) return undefined;
+  const sets = setsOf(useOf(weights, m, [...labels.keys()]), k, routes);
+  const measured = await evaluateVariants(
+    predictor,
+    batches,
+    classes,
+    sets.map((models) => ({ models })),
+    options,
+  );
+  // A set with a model that the run did not keep has fewer than k.
+  const tried = sets.flatMap((models, i): Tried[] => {
+    const one = measured[i];
+    return one && Math.round(one.activatedModels) === k ? [{ models, right: one.right }] : [];
+  });
+  const own = rightItems(probabilities, labels, classes);
+  const fixed = crossFitted(tried);
+  const { gain, interval } = paired(own, fixed);
+  const best = tried.reduce((first, other) => (share(other.right) > share(first.right) ? other : first));
+  return {
+    k,
+    routed: share(own),
+    fixed: share(fixed),
+    fixedModels: best.models.map((i) => memberNames[i] ?? ""),
+    gain,
+    interval,
+    permuted: share(alongOthers(tried, routes)),
+  };
+}
+
+/** One sentence: whether routing by input pays, and by how much. */
+export function verdictSentence({ k, fixedModels, gain, interval, permuted }: RoutingVerdict): string {
+  const same = k === 1 ? "the same model" : `the same ${k} models`;
+  const [low, high] = interval.map(points);
+  const figures = `${points(gain)} points (${low} to ${high})`;
+  if (interval[0] > 0) {
+    return `routing by input pays here: ${figures} over ${same} for every image at the same cost; with routes of other images ${percent(permuted)}`;
+  }
+  const relation = interval[1] < 0 ? (k === 1 ? "is better" : "are better") : k === 1 ? "is enough" : "are enough";
+  return `${same} for every image ${relation} (${fixedModels.join(", ")}): routing by input gives ${figures}`;
+}
+
+/** 0.0123 to "+1.2". */
+function points(change: number): string {
+  return `${change >= 0 ? "+" : "-"}${Math.abs(100 * change).toFixed(1)}`;
+}
+
+/** Sets of k models, among them the routes that are taken where they are few. */
+function setsOf(use: readonly number[], k: number, routes: readonly (readonly number[])[]): number[][] {
+  const byUse = use.map((_, i) => i).sort((a, b) => (use[b] ?? 0) - (use[a] ?? 0));
+  let count = use.length;
+  while (count > k && combinations(count, k).length > mostSets) count -= 1;
+  const common = combinations(count, k).map((set) => set.map((i) => byUse[i] ?? 0).sort((a, b) => a - b));
+  const all = new Map([...common, ...routes].map((set) => [set.join(","), [...set]]));
+  return [...all.values()];
+}
+
+/** Right or wrong under the set that was best on the other half of the items. */
+function crossFitted(tried: readonly Tried[]): boolean[] {
+  const items = tried[0]?.right ?? [];
+  const best = [0, 1].map((half) => {
+    const score = ({ right }: Tried) => right.filter((one, i) => one && i % 2 !== half).length;
+    return tried.reduce((first, other) => (score(other) > score(first) ? other : first));
+  });
+  return items.map((_, i) => best[i % 2]?.right[i] ?? false);
+}
+
+/** Right or wrong when the routes are dealt to the items anew. */
+function alongOthers(tried: readonly Tried[], routes: readonly (readonly number[])[]): boolean[] {
+  const rightOf = new Map(tried.map(({ models, right }) => [models.join(","), right]));
+  return shuffled(routes, keyedRandom(0)).map((set, item) => rightOf.get(set.join(","))?.[item] ?? false);
+}
+
+function paired(own: readonly boolean[], other: readonly boolean[]): Pick<RoutingVerdict, "gain" | "interval"> {
+  const differences = own.map((right, i) => Number(right) - Number(other[i]));
+  const count = differences.length;
+  const gain = differences.reduce((sum, one) => sum + one, 0) / count;
+  const variance = differences.reduce((sum, one) => sum + (one - gain) ** 2, 0) / (count - 1);
+  const half = 1.959964 * Math.sqrt(variance / count);
+  return { gain, interval: [gain - half, gain + half] };
+}
+
+const share = (right: readonly boolean[]): number => right.filter(Boolean).length / Math.max(1, right.length);
