@@ -173,8 +173,9 @@ async function settled(given: TrainRequest, { folder, before, hub, data }: Opene
       folder.file("split.json"),
       runSplit((name) => data.items(name), data.contentHashes, data.ids),
     );
-  folder.saveConfig(config);
+  // With its settings it is a run that can be resumed: everything else is there before.
   mkdirSync(folder.file("training"), { recursive: true });
+  folder.saveConfig(config);
   return { config, plan };
 }
 
