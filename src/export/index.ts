@@ -5,3 +5,4 @@
  * It may import methods and what they may.
  */
 export { type Exportable, exportOnnx, type OnnxExportOptions } from "./export-onnx.ts";
+export { exportMember, exportRouter, type MemberHead, partNames, type Sides } from "./parts.ts";

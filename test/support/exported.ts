@@ -28,16 +28,20 @@ export function relativeDifference(actual: ArrayLike<number>, expected: ArrayLik
 export async function agrees(fn: Exportable, sides: readonly number[], options: OnnxExportOptions = {}): Promise<void> {
   using example = seeded("example", [recorded, ...sides], "float32");
   using x = seeded("images", [run, ...sides], "float32");
-  const path = workplace.write(exportOnnx(fn, example, options), "function.onnx");
-  const outcomes = await runtime(path, x);
+  await modelAgrees(exportOnnx(fn, example, options), fn, x, options.name);
+}
+
+/** Asserts that onnxruntime gives a function's results with a model. */
+export async function modelAgrees(model: Uint8Array, fn: Exportable, x: Tensor, what = "function"): Promise<void> {
+  const outcomes = await runtime(workplace.write(model, "function.onnx"), x);
   scope(() => {
     const result = inferenceMode(() => fn(x));
     for (const [name, tensor] of Object.entries(result instanceof Tensor ? { output: result } : result)) {
       const outcome = outcomes.get(name);
-      assert.ok(outcome, `${options.name}: an output "${name}"`);
-      assert.deepEqual([...outcome.shape], [...tensor.shape], options.name);
+      assert.ok(outcome, `${what}: an output "${name}"`);
+      assert.deepEqual([...outcome.shape], [...tensor.shape], what);
       const difference = relativeDifference(outcome.values, tensor.toNumbers());
-      assert.ok(difference < 1e-5, `${options.name}: a difference of ${difference}`);
+      assert.ok(difference < 1e-5, `${what}: a difference of ${difference}`);
     }
   });
 }
