@@ -1,7 +1,8 @@
 /** An ONNX model while it is written: nodes, initializers, and the sizes that depend on the number of images. */
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { onnx } from "../graphs/index.ts";
 import { type Dtype, int64, scope, type Tensor, tensor, UserError } from "../torch/index.ts";
+import { type Initializer, serialized } from "./serialized.ts";
 import { Rows, type Size, type Value } from "./trace.ts";
 
 /** Name of a value in the graph; "" for an input that is left out. */
@@ -44,7 +45,7 @@ export class GraphBuilder {
   readonly #input: Name;
   #opset = leastOpset;
   readonly #nodes: onnx.NodeProto[] = [];
-  readonly #initializers = new Map<Name, onnx.TensorProto>();
+  readonly #initializers = new Map<Name, Initializer>();
   readonly #names = new Set<Name>();
   /** Initializers and computed sizes by what they hold. */
   readonly #known = new Map<string, Name>();
@@ -91,15 +92,12 @@ export class GraphBuilder {
     if (known !== undefined) return known;
     const name = this.#unused(wish);
     this.#constants.set(content, name);
-    this.#initializers.set(
+    const tensor = create(onnx.TensorProtoSchema, {
       name,
-      create(onnx.TensorProtoSchema, {
-        name,
-        dims: content.shape.map(BigInt),
-        dataType: elementTypes[content.dtype],
-        rawData: scope(() => content.detach().to({ device: "cpu" }).toBytes()),
-      }),
-    );
+      dims: content.shape.map(BigInt),
+      dataType: elementTypes[content.dtype],
+    });
+    this.#initializers.set(name, { tensor, raw: scope(() => content.detach().to({ device: "cpu" }).toBytes()) });
     return name;
   }
 
@@ -192,8 +190,8 @@ export class GraphBuilder {
     const names = outputs.map(({ name }) => name);
     const node = needed(this.#nodes, names);
     const used = new Set(node.flatMap((one) => one.input));
-    const initializer = [...this.#initializers.values()].filter(({ name }) => used.has(name));
-    const bytes = initializer.reduce((sum, { rawData }) => sum + rawData.length, 0);
+    const initializers = [...this.#initializers.values()].filter(({ tensor }) => used.has(tensor.name));
+    const bytes = initializers.reduce((sum, { raw }) => sum + raw.length, 0);
     if (bytes > largestFile) {
       throw new UserError(
         `${network} cannot be exported: its weights have ${bytes} bytes, and a file of ONNX holds 2 GiB`,
@@ -204,15 +202,14 @@ export class GraphBuilder {
       irVersion: this.#opset < 15 ? 7n : 8n,
       producerName: "hub-pathway",
       opsetImport: [{ domain: "", version: BigInt(this.#opset) }],
-      graph: create(onnx.GraphProtoSchema, {
-        name: network,
-        node,
-        initializer,
-        input: [infoOf(this.#input, input)],
-        output: outputs.map(({ name, value }) => infoOf(name, value)),
-      }),
     });
-    return toBinary(onnx.ModelProtoSchema, model);
+    const graph = create(onnx.GraphProtoSchema, {
+      name: network,
+      node,
+      input: [infoOf(this.#input, input)],
+      output: outputs.map(({ name, value }) => infoOf(name, value)),
+    });
+    return serialized(model, graph, initializers);
   }
 
   /** Gives a node's output another name; what no node makes, or has a given name already, is copied. */

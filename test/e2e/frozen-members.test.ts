@@ -1,6 +1,6 @@
-/** Training with frozen members, and the report of a run, as a user runs them. */
+/** Training with frozen members, and the report and the export of a run, as a user runs them. */
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { appendFileSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { lastLine, runHere, runProgram } from "../support/program.ts";
@@ -87,4 +87,33 @@ test("report prints its numbers and writes the page; reading the test split is n
   assert.ok(!existsSync(join(out, "ledger.jsonl")));
   assert.equal((await run(["report", out, "--split", "test"])).code, 0);
   assert.equal(readFileSync(join(out, "ledger.jsonl"), "utf8").trim().split("\n").length, 1);
+});
+
+test("export writes what verify finds to answer as the run does", async () => {
+  const [reported, bundle] = [join(folder, "reported"), join(folder, "bundle")];
+  const { code, stdout, stderr } = await run(["export", reported, "--out", bundle]);
+  assert.equal(code, 0, stderr);
+  assert.match(
+    stdout,
+    /bundle has \d models and a router, [\d.]+ MB\ncompare its answers with the run's: hub-pathway verify /,
+  );
+  assert.match(readFileSync(join(bundle, "README.md"), "utf8"), /- test: [\d.]+ %, read on \d{4}-/);
+  const verified = await run(["verify", bundle]);
+  assert.equal(verified.code, 0, verified.stderr);
+  assert.match(
+    verified.stdout,
+    /^\d files are those that were exported\n16 images have the run's answers: largest difference /,
+  );
+  const printed = lastLine((await run(["verify", bundle, "--json"])).stdout);
+  assert.equal((printed["selfTest"] as { otherRoutes: number }).otherRoutes, 0);
+  const refused = async (pattern: RegExp, ...args: string[]): Promise<void> => {
+    const { code: failed, stderr: text } = await run(args);
+    assert.equal(failed, 1, text);
+    assert.match(text, pattern);
+  };
+  await refused(/^error: .*bundle exists already: give another --out folder\n$/, "export", reported, "--out", bundle);
+  await refused(/^error: .*hub holds no run/, "export", join(folder, "hub"), "--out", join(folder, "none"));
+  appendFileSync(join(bundle, "router.onnx"), " ");
+  await refused(/^error: .*router\.onnx is damaged or was replaced .*\n$/, "verify", bundle);
+  assert.equal((await run(["export", reported])).code, 2);
 });

@@ -1,7 +1,8 @@
-/** Options of `hub-pathway eval`, `predict` and `report`. */
+/** Options of `hub-pathway eval`, `predict`, `report`, `export` and `verify`. */
 import { type Command, Option } from "commander";
 import type { Output } from "../context.ts";
 import type { EvalFlags } from "../eval-command.ts";
+import type { ExportFlags } from "../export-command.ts";
 import { bytes, count, deviceHelp, hubMemoryHelp, positive, probability, threads, trustHelp } from "../flags.ts";
 import type { PredictFlags } from "../predict-command.ts";
 
@@ -34,6 +35,25 @@ export function addRunCommands(program: Command, output: () => Output): void {
     .action(async (path: string, flags: EvalFlags) => {
       const { report } = await import("../report-command.ts");
       await report(path, flags, output());
+    });
+  program
+    .command("export <run>")
+    .description("write a finished run as ONNX files that answer without this program")
+    .requiredOption("--out <dir>", "folder of the bundle; it must not exist")
+    .option("--k <n>", "activated models, when another cost than trained for is wanted", count)
+    .option("--trust", trustHelp)
+    .addHelpText("after", "\nExample:\n  hub-pathway export runs/photos --out bundle")
+    .action(async (path: string, flags: Omit<ExportFlags, "device">) => {
+      const { exportRun } = await import("../export-command.ts");
+      await exportRun(path, { ...flags, device: "cpu" }, output());
+    });
+  program
+    .command("verify <bundle>")
+    .description("check the files of an exported run, and its answers where onnxruntime-node is installed")
+    .addHelpText("after", "\nExample:\n  hub-pathway verify bundle")
+    .action(async (folder: string) => {
+      const { verify } = await import("../export-command.ts");
+      await verify(folder, output());
     });
 }
 

@@ -1,0 +1,42 @@
+/** The README of a bundle: what it is, what is in it and whose, and how good it was. */
+import type { Bundle } from "./manifest.ts";
+
+/** A model card in Markdown. */
+export function modelCard(bundle: Bundle): string {
+  const { name, labels, images, members, router, k, measured, files, method } = bundle;
+  const bytes = (file: string): string => `${((files[file]?.bytes ?? 0) / 1e6).toFixed(2)} MB`;
+  const cell = (text: string): string => text.replaceAll(/[|\r\n]+/g, " ");
+  const percent = (part: number): string => `${(100 * part).toFixed(1)} %`;
+  const { validation, test } = measured;
+  const figures = [
+    ...(validation ? [`- validation: ${percent(validation.accuracy)} of ${validation.items} images`] : []),
+    ...(test ? [`- test: ${percent(test.accuracy)}, read on ${test.time}`] : []),
+  ];
+  const rows = members.map(({ name: member, file, pretraining, licence, source }) => {
+    return `| ${[member, bytes(file), pretraining, licence, source].map(cell).join(" | ")} |`;
+  });
+  return [
+    `# ${name}`,
+    "",
+    `Labels images with one of ${labels.length} classes. Trained by Hub-Pathway (\`${method}\`); nothing but an ONNX runtime is needed.`,
+    router
+      ? `\`${router.file}\` (${bytes(router.file)}) scores the models for each image, and the ${k} best run on it.`
+      : "One model runs on each image.",
+    "",
+    `All files take images as \`images\`: float32 [n, 3, ${images.size}, ${images.size}], red, green and blue from 0 to 1. Resizing to a model's`,
+    "own sides and its normalisation are in its file.",
+    "",
+    "| model | size | pre-trained on | licence | origin |",
+    "|---|---|---|---|---|",
+    ...rows,
+    "",
+    "Accuracy of the run that it was exported from:",
+    "",
+    ...(figures.length > 0 ? figures : ["- not in its folder"]),
+    "",
+    `Classes: ${labels.map(cell).join(", ")}.`,
+    "",
+    "`hub-pathway verify` on this folder compares its answers with those that the run gave.",
+    "",
+  ].join("\n");
+}

@@ -1,0 +1,62 @@
+/** A trained predictor taken apart into what a bundle has files for. */
+import type { HubMember } from "../../hub/index.ts";
+import { MemberLearner, PathwayLearner } from "../../methods/index.ts";
+import type { PathwayGenerator } from "../../pathway/index.ts";
+import { UserError } from "../../torch/index.ts";
+import type { Predictor } from "../../train/index.ts";
+import type { MemberHead } from "../parts.ts";
+import type { Bundle } from "./manifest.ts";
+
+export interface BundleMember {
+  readonly member: HubMember;
+  readonly layers: MemberHead;
+  /** Place among the router's scores. */
+  readonly index: number;
+}
+
+export interface BundleParts {
+  readonly router: PathwayGenerator | undefined;
+  readonly scores: number;
+  readonly members: readonly BundleMember[];
+  readonly k: number;
+  readonly weights: Bundle["weights"];
+}
+
+/** @throws UserError for a predictor that no bundle can hold */
+export function partsOf(predictor: Predictor, run: string): BundleParts {
+  if (predictor instanceof PathwayLearner) return pathwayParts(predictor, run);
+  if (predictor instanceof MemberLearner) return singleParts(predictor);
+  throw new UserError(`${run} cannot be exported: only runs of one model and of routes through several can be so far`);
+}
+
+function singleParts(learner: MemberLearner): BundleParts {
+  const { module } = learner;
+  const [member] = learner.keep().members as [HubMember];
+  const layers = { head: module.head, standardize: module.isStandardized ? module.standardizer() : undefined };
+  const weights = { trainedK: 1, temperature: "equal" } as const;
+  return { router: undefined, scores: 1, members: [{ member, layers, index: 0 }], k: 1, weights };
+}
+
+function pathwayParts(learner: PathwayLearner, run: string): BundleParts {
+  const { module, k } = learner;
+  const { aggregation, tau, k: trainedK } = module.config;
+  if (module.isRandom) throw new UserError(`${run} cannot be exported: it leaves its routes to chance`);
+  if (aggregation !== "logits") {
+    throw new UserError(
+      `${run} cannot be exported: it joins its models by ${aggregation}; train with --aggregation logits`,
+    );
+  }
+  const { plan, members: kept } = learner.keep(new Set());
+  const isStandardized = plan.kind === "pathway" && plan.standardized;
+  const members = module.members.flatMap(({ name }, index): BundleMember[] => {
+    const member = kept.find((own) => own.name === name);
+    const head = module.heads[index];
+    if (!member || !head) return [];
+    return [
+      { member, index, layers: { head, standardize: isStandardized ? module.standardizers()[index] : undefined } },
+    ];
+  });
+  const larger = module.temperature().item();
+  const weights = { trainedK, temperature: tau, ...(larger > 0 ? { larger } : {}) };
+  return { router: module.generator, scores: module.members.length, members, k, weights };
+}
