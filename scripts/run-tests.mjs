@@ -28,7 +28,7 @@ function collect() {
 /** "alone": in a process of its own. "last": its hooks would run before the tests of whatever follows. */
 function placeOf(path) {
   const text = readFileSync(join(root, path), "utf8");
-  if (path.startsWith(join("test", "e2e")) || /^\/\/ Alone: /m.test(text)) return "alone";
+  if (/^\/\/ Alone: /m.test(text)) return "alone";
   return /^(?:before|after)Each\(/m.test(text) ? "last" : "any";
 }
 

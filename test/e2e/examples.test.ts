@@ -1,4 +1,5 @@
 /** Every file of examples/ runs as a newcomer runs it, on small images and a small hub. The demo has a command of its own. */
+// Alone: it only waits for a process, beside which others can run.
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";

@@ -2,6 +2,7 @@
  * The packed package, installed into an empty folder beside the prebuilt addon, works after `npx hub-pathway setup` on a
  * machine without compiler and Python, and holds every file that its pages refer to.
  */
+// Alone: it takes long, and begins first.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";

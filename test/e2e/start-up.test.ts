@@ -1,4 +1,5 @@
 /** Commands that must work before set-up never load the native part, and find the package's files from any folder. */
+// Alone: libtorch must not be loaded before.
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
