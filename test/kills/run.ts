@@ -3,7 +3,7 @@
  *
  *     npm run kills -- [--every N] [SCENARIO ...]
  *
- * One line a kill, and a count in the end. Needs strace.
+ * One line a kill, and a count in the end.
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";

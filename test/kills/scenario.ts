@@ -40,12 +40,12 @@ export async function* killAll(
   choose: (points: Point[]) => Point[] = (points) => points,
 ): AsyncGenerator<Outcome> {
   const [whole, folder] = [join(base, "whole"), join(base, "killed")];
-  const log = join(base, "strace.log");
+  const log = join(base, "calls.log");
   await prepared(scenario, whole);
   const points = choose(await pointsOf(commandOf(scenario, whole), whole, log));
   for (const point of points) {
     await prepared(scenario, folder);
-    const killed = await killAt(commandOf(scenario, folder), point, log);
+    const killed = await killAt(commandOf(scenario, folder), folder, point);
     const { env } = inPlace(scenario, folder, []);
     const run = (...args: string[]) => runHere(args, join(folder, "cache"), { env });
     const result = killed ? await judged(scenario, { folder, whole, run }) : "missed";
