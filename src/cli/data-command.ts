@@ -9,7 +9,7 @@ import {
   publishedDatasets,
 } from "../data/index.ts";
 import { quoted, shown } from "../io/index.ts";
-import { textTable } from "../report/index.ts";
+import { textTable } from "../report/table.ts";
 import type { Output } from "./context.ts";
 import { countProgress } from "./progress.ts";
 
