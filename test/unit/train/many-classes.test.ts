@@ -1,4 +1,4 @@
-/** Thousands of classes: training, measuring and reporting hold nothing that grows with the square of their number. */
+/** Hundreds and thousands of classes: training, measuring and reporting hold nothing that grows with the square of their number. */
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -14,11 +14,11 @@ import { trainRequest } from "../../support/train-request.ts";
 
 const nameOf = (c: number) => `class ${String(c).padStart(5, "0")}`;
 
-test("1,000 classes are trained, opened again, measured and reported", async () => {
+test("500 classes are trained, opened again, measured and reported", async () => {
   const folder = temporaryFolder();
   process.env["HUB_PATHWAY_CACHE"] = join(folder, "cache");
   const images = join(folder, "images");
-  for (let c = 0; c < 1000; c++) {
+  for (let c = 0; c < 500; c++) {
     mkdirSync(join(images, nameOf(c)), { recursive: true });
     const files = [0, 1].map((i) => {
       const pixels = Uint8Array.from({ length: 48 }, (_, p) => [c % 256, c >> 8, i * 99, c * p][Math.min(p, 3)] ?? 0);
@@ -36,8 +36,8 @@ test("1,000 classes are trained, opened again, measured and reported", async () 
   });
   const { predictor, data, validation: evaluation, summary, folder: own } = run;
   try {
-    assert.equal(summary.classes.length, 1000);
-    const variants = await analyseVariants(predictor, data.open("validation"), 1000, summary.accuracy);
+    assert.equal(summary.classes.length, 500);
+    const variants = await analyseVariants(predictor, data.open("validation"), 500, summary.accuracy);
     const { html } = await runReport({
       title: "many",
       summary,
@@ -47,7 +47,8 @@ test("1,000 classes are trained, opened again, measured and reported", async () 
       eventsPath: own.file("events.jsonl"),
       variants,
     });
-    assert.ok(html.length < 2e6, `a page of ${html.length} characters`);
+    // A character for each pair of classes would be more.
+    assert.ok(html.length < 500 ** 2, `a page of ${html.length} characters`);
   } finally {
     predictor.dispose();
     data.dispose();
