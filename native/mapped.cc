@@ -7,6 +7,7 @@
 #include <array>
 #include <atomic>
 #include <mutex>
+#include <optional>
 
 #include "handle.h"
 
@@ -24,6 +25,8 @@ struct Mapping {
 constexpr size_t kMappings = 4096;
 std::array<Mapping, kMappings> mappings;
 std::array<std::string, kMappings> paths;
+// They tell whether a file is still mapped: its addresses are somebody else's memory later.
+std::array<std::optional<c10::weak_intrusive_ptr<c10::StorageImpl>>, kMappings> storages;
 std::mutex registration;
 size_t registered = 0;
 // Pages that were found missing in this process.
@@ -67,6 +70,14 @@ void install() {
   sigaction(SIGBUS, &action, &previous);
 }
 
+// Whether a slot's file is still mapped; one that is not gives its addresses free.
+bool isMapped(size_t slot) {
+  const std::lock_guard<std::mutex> lock(registration);
+  if (storages[slot] && !storages[slot]->expired()) return true;
+  mappings[slot].end.store(0);
+  return false;
+}
+
 }  // namespace
 
 // guardMapping(tensor, path): the tensor's storage is a mapped file.
@@ -77,7 +88,7 @@ napi_value guardMapping(napi_env env, const std::vector<napi_value>& args) {
   const auto end = begin + tensor.storage().nbytes();
   const std::lock_guard<std::mutex> lock(registration);
   if (registered == 0) install();
-  // Entries stay when their files are unmapped: what is mapped in their place since is this file's.
+  // Entries stay until they are looked at again: what is mapped in their place since is this file's.
   for (auto& old : mappings) {
     if (old.begin.load() < end && begin < old.end.load()) old.end.store(0);
   }
@@ -85,6 +96,7 @@ napi_value guardMapping(napi_env env, const std::vector<napi_value>& args) {
   mappings[slot].end.store(0);
   mappings[slot].truncated.store(false);
   paths[slot] = path;
+  storages[slot] = tensor.storage().getWeakStorageImpl();
   mappings[slot].begin.store(begin);
   mappings[slot].end.store(end);
   return undefined(env);
@@ -105,7 +117,8 @@ void throwIfTruncated(Reads reads) {
   int64_t slot = reads == Reads::Anything && now != faultsBefore ? lastFault.load() : -1;
   for (const auto address : given) {
     const int64_t found = find(address);
-    if (found >= 0 && mappings[static_cast<size_t>(found)].truncated.load()) slot = found;
+    if (found < 0 || !mappings[static_cast<size_t>(found)].truncated.load()) continue;
+    if (isMapped(static_cast<size_t>(found))) slot = found;
   }
   if (slot < 0) return;
   const std::lock_guard<std::mutex> lock(registration);

@@ -18,7 +18,7 @@ import {
 import { join } from "node:path";
 import { test } from "node:test";
 import { readSafetensors, streamSafetensors, writeSafetensors } from "../../src/io/index.ts";
-import { disposeTree, memory, ones, scope, TorchError, tensor, UserError, zeros } from "../../src/torch/index.ts";
+import { disposeTree, memory, ones, ops, scope, TorchError, tensor, UserError, zeros } from "../../src/torch/index.ts";
 import { assertRefused, outcome } from "../support/refusal.ts";
 import { temporaryFolder } from "../support/small-hub.ts";
 
@@ -334,6 +334,25 @@ test("a file that loses bytes while it is mapped ends the call, not the process"
     readdirSync(folder).filter((name) => name.endsWith(".tmp")),
     [],
   );
+});
+
+test("the memory of a file that lost bytes is anybody's once the file is unmapped", () => {
+  const count = 4_000_000;
+  const sound = join(folder, "sound.bytes");
+  writeFileSync(sound, new Uint8Array(4 * count));
+  const map = (file: string) => ops.from_file(file, false, count, { dtype: "float32" });
+  for (let i = 0; i < 8; i++) {
+    scope(() => writeSafetensors(path, new Map([["a", ones([count])]])));
+    const weights = readSafetensors(path).tensors.get("a") ?? assert.fail();
+    truncateSync(path, 4096);
+    assert.throws(() => scope(() => weights.sum().item()), /became shorter while it was in use/);
+    weights.dispose();
+    // What the kernel maps next usually gets the addresses that have just become free.
+    assert.equal(
+      scope(() => map(sound).sum().item()),
+      0,
+    );
+  }
 });
 
 test("a backward pass over weights that lost their file ends in an error", () => {

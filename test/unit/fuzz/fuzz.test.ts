@@ -10,6 +10,7 @@ import { judge } from "../../fuzz/judge.ts";
 import { type FuzzOptions, fuzz, replay, type Summary } from "../../fuzz/run.ts";
 import { temporaryFolder } from "../../support/small-hub.ts";
 
+// Alone: a verdict counts the open files of the process.
 const findings = temporaryFolder();
 const seed = 20261125;
 const broken = new URL("../../fixtures/broken-formats.ts", import.meta.url);
