@@ -9,7 +9,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { writeFileAtomic } from "../io/index.ts";
+import { sweepTemporaries, writeFileAtomic } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 import { identify } from "./digest.ts";
 import { download } from "./download.ts";
@@ -127,6 +127,7 @@ class Place {
     await prepare(dirname(path));
     await done.partial.finish(path);
     await prepare(dirname(this.#note(name)));
+    sweepTemporaries(dirname(this.#note(name)));
     writeFileAtomic(this.#note(name), JSON.stringify(now));
     return { path, name, sha256: done.sha256, bytes, url };
   }

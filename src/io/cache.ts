@@ -59,6 +59,7 @@ const markerName = new RegExp(`^([a-z]+)\\.(.+)\\.(${tagPattern.source})$`);
 
 /** Markers of this process, by the path that each keeps. */
 const markers = new Map<string, string>();
+let releasesAtExit = false;
 
 /**
  * Says that this process uses a file or folder of the cache, which no other process removes until this one ends, and that
@@ -76,7 +77,8 @@ export function holdCached(path: string): void {
     // A cache that cannot be written is not cleaned either, and the file may be only about to be made.
   }
   if (markers.has(path)) return;
-  if (markers.size === 0) process.once("exit", releaseCached);
+  if (!releasesAtExit) process.once("exit", releaseCached);
+  releasesAtExit = true;
   markers.set(path, marker);
 }
 

@@ -14,7 +14,7 @@ after(close);
 const sample: Record<string, RegExp> = {
   "hub add": /^rename\("[^"]*\.tmp\/extra"/,
   "hub rm": /^unlink\("[^"]*other-resnet\.safetensors"/,
-  "hub add (fetched)": /^rename\("[^"]*incomplete"/,
+  "hub add (fetched)": /^rename\("[^"]*(?:incomplete"|\/known\/)/,
 };
 
 for (const [name, pattern] of Object.entries(sample)) {
