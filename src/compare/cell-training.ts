@@ -8,6 +8,7 @@ import {
   type AskedFit,
   type ContextParts,
   checkpointFiles,
+  checkpointVersion,
   type Emit,
   type Evaluation,
   evaluate,
@@ -166,6 +167,7 @@ export class CellTraining implements Disposable {
       data,
       options: decisive,
       order,
+      checkpointVersion,
       scaleVersion: options.frozenViews && scaleVersion,
     });
     const folder = join(this.#request.cache, "fits");

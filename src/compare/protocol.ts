@@ -107,7 +107,7 @@ export function targetKey({ data, limits, tenCrop }: Target): object {
 
 /**
  * Options that decide a cell: those that are not the defaults. Epochs and seed are apart, and the kept weights are
- * always the last. Epochs and seed are apart, and weights are the last.
+ * always the last.
  */
 export function optionsKey(options: TrainOptions): object {
   const { epochs: _epochs, seed: _seed, checkpointSeconds: _seconds, keep: _keep, ...rest } = options;

@@ -1,5 +1,5 @@
 /**
- * Networks as files for other programs: ONNX models of whatever runs on tensors. recording.ts sees one run, trace.ts finds what
+ * Networks as files for other programs: ONNX models of whatever runs on tensors. recording.ts sees a run, trace.ts finds what
  * depends on the number of images, onnx-ops/ writes the operators, bundle/ has whole runs. Read export-onnx.ts
  * first. An operator of libtorch is a function in onnx-ops/.
  * It may import methods and what they may.

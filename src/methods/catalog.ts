@@ -24,10 +24,10 @@ export const methodSummaries = {
   bss: `fine-tune one member with batch spectral shrinkage: BSS ${bestOne}`,
   "co-tuning":
     "fine-tune one member with its source classifier, Co-Tuning (--member NAME, or all that have one and keep the best)",
-  "random-routing": "control: the same with k random models for each input",
-  "global-gate": "control: the same with one learned score of each model, whatever the input",
-  dense: "control: the same with every model for each input (k = m), weighted by the generator",
-  "random-members": "control: the same with members of new weights, which is what pre-training is worth to it",
+  "random-routing": "control: Hub-Pathway with k random models for each input",
+  "global-gate": "control: Hub-Pathway with one learned score of each model, whatever the input",
+  dense: "control: Hub-Pathway with every model for each input (k = m), weighted by the generator",
+  "random-members": "control: Hub-Pathway with members of new weights, which is what pre-training is worth to it",
 } as const;
 
 export type MethodName = keyof typeof methodSummaries;

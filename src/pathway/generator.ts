@@ -36,7 +36,7 @@ const smallest = 16;
 const minimumNoise = 0.01;
 
 /**
- * A light convolutional network over the input (section 2 of the design: this project's choice). It computes in float32
+ * A light convolutional network over the input (this project's choice). It computes in float32
  * even under autocast, because a score decides by comparison. The score layer starts at zero: uniform pathways.
  */
 export class PathwayGenerator extends Module {

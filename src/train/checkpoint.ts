@@ -13,7 +13,7 @@ import type { Learner } from "./learner.ts";
 import { type MeterState, meterState } from "./meter.ts";
 
 /** Version of both files: raised with every change of their metadata or tensors, so that older ones are refused in one line. */
-const checkpointVersion = 2;
+export const checkpointVersion = 2;
 const versioned = z.looseObject({ version: z.number() });
 
 /**

@@ -7,6 +7,7 @@
 export { eventLoopTurn, forEachBatch, type LoopOptions, throwIfAborted } from "./batches.ts";
 export {
   checkpointFiles,
+  checkpointVersion,
   loadWeights,
   type Position,
   part,
