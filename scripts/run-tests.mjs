@@ -1,6 +1,6 @@
 /**
  * Runs the tests: `node scripts/run-tests.mjs [part of a file name ...] [--slowest N]`.
- * Three processes at a time, since some wait, with one OpenMP thread each, so that results do not depend on load.
+ * Two processes at a time, with one OpenMP thread each, so that results do not depend on load.
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
@@ -171,7 +171,7 @@ async function main() {
   const report = new Report(entries);
   const stream = run({
     files: [...entries.keys()].map((entry) => join(root, entry)),
-    concurrency: 3,
+    concurrency: 2,
     timeout: processTimeout,
   });
   stream.on("test:pass", (data) => report.ended(data, true));

@@ -63,16 +63,18 @@ function readMapped(path: string, attempt: number): Weights | undefined {
 
 /** The bytes of a file that was looked at before; undefined when another one has taken its place. */
 function mapped(path: string, before: fs.Stats): Tensor | undefined {
-  const isReplaced = (now = fs.statSync(path, { throwIfNoEntry: false })) =>
-    now?.dev !== before.dev || now.ino !== before.ino;
+  const look = () => fs.statSync(path, { throwIfNoEntry: false });
+  const isSame = (now: fs.Stats | undefined): now is fs.Stats => now?.dev === before.dev && now.ino === before.ino;
   try {
     const bytes = fromFile(path, { size: before.size, dtype: "uint8" });
-    if (isReplaced()) return undefined;
-    if (!sameFile(before, fs.statSync(path))) throw changed(path);
+    // One look for both questions: between two, the file may be replaced.
+    const now = look();
+    if (!isSame(now)) return undefined;
+    if (!sameFile(before, now)) throw changed(path);
     return bytes;
   } catch (error) {
     if (error instanceof UserError) throw error;
-    if (isReplaced()) return undefined;
+    if (!isSame(look())) return undefined;
     throw new UserError(`cannot read ${path}: ${reasonOf(error)}`, { cause: error });
   }
 }
