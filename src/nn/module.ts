@@ -11,6 +11,11 @@ import {
   UserError,
 } from "../torch/index.ts";
 
+/** Letters of a key that a message shows: a file's keys may be anything. */
+const longestKey = 200;
+const keys = (names: readonly string[]): string =>
+  names.map((name) => (name.length > longestKey ? `${name.slice(0, longestKey)}…` : name)).join(", ");
+
 export interface LoadOptions {
   /** True when missing and unexpected keys are errors (default true). */
   strict?: boolean | undefined;
@@ -160,8 +165,8 @@ export abstract class Module {
     const missing = [...own.keys()].filter((name) => !state.has(name) && !name.endsWith("num_batches_tracked"));
     const problems: string[] = [];
     if (options.strict ?? true) {
-      if (missing.length > 0) problems.push(`missing keys: ${missing.join(", ")}`);
-      if (unexpected.length > 0) problems.push(`unexpected keys: ${unexpected.join(", ")}`);
+      if (missing.length > 0) problems.push(`missing keys: ${keys(missing)}`);
+      if (unexpected.length > 0) problems.push(`unexpected keys: ${keys(unexpected)}`);
     }
     const wrong: string[] = [];
     for (const [name, tensor] of own) {

@@ -23,7 +23,15 @@ import {
   readManifest,
   writeManifest,
 } from "../hub/index.ts";
-import { hashFile, readJsonFile, readSafetensors, shown, writeFileAtomic, writeSafetensors } from "../io/index.ts";
+import {
+  hashFile,
+  quoted,
+  readJsonFile,
+  readSafetensors,
+  shown,
+  writeFileAtomic,
+  writeSafetensors,
+} from "../io/index.ts";
 import type { Module } from "../nn/index.ts";
 import { disposeTree, type Tensor, UserError } from "../torch/index.ts";
 
@@ -176,7 +184,7 @@ export function loadModel<P>(folder: string, restore: (source: KeptSource) => P,
   const loaded: HubMember[] = [];
   const member = (name: string): HubMember => {
     const entry = manifest.members.filter(isImageMember).find((one) => one.name === name);
-    if (!entry) throw new UserError(`${folder} lacks the member "${name}": it is damaged, train the run again`);
+    if (!entry) throw new UserError(`${folder} lacks the member ${quoted(name)}: it is damaged, train the run again`);
     const made = loadKept(folder, entry, files, options);
     loaded.push(made);
     return made;

@@ -75,6 +75,16 @@ test("loading copies values with dtype conversion and keeps the tensors", () => 
   assertClose(target.weight, source.weight, 1e-6);
 });
 
+test("a key of any length makes a short message", () => {
+  using pair = new Pair();
+  const state = new Map([...pair.stateDict(), ["x".repeat(100_000), zeros([1])] as const]);
+  assert.throws(
+    () => pair.loadStateDict(state),
+    (error: unknown) =>
+      error instanceof UserError && /unexpected keys: x{200}…/.test(error.message) && error.message.length < 500,
+  );
+});
+
 test("loading lists everything that is wrong and changes nothing", () => {
   using pair = new Pair();
   const state = new Map(pair.stateDict());
