@@ -1,14 +1,7 @@
 /** hub-pathway report: a finished run's page, written anew with what only takes part in measuring. */
 import { join } from "node:path";
 import { acquireLock, sweepTemporaries, writeFileAtomic } from "../io/index.ts";
-import {
-  analyseVariants,
-  percent,
-  type RunAnalysis,
-  routingVerdict,
-  runReport,
-  verdictSentence,
-} from "../report/index.ts";
+import { analyseVariants, percent, type RunAnalysis, runReport, verdictSentence } from "../report/index.ts";
 import { evaluate, type OpenedRun, summarise } from "../train/index.ts";
 import type { Output } from "./context.ts";
 import { type EvalFlags, openFinished, openImages, recordReading } from "./eval-command.ts";
@@ -35,13 +28,9 @@ async function write(run: OpenedRun, flags: EvalFlags, output: Output, signal: A
     const evaluation = await evaluate(predictor, images.batches, classes, { signal, onProgress });
     const summary = summarise(flags.split, evaluation, predictor, config.classes);
     recordReading(run, images, { evaluation, summary }, output);
-    const variants = await analyseVariants(predictor, images.batches, classes, summary.accuracy, {
+    const { variants, verdict } = await analyseVariants(predictor, images.batches, evaluation, {
       signal,
       onProgress: countProgress("measuring other choices of models"),
-    });
-    const verdict = await routingVerdict(predictor, images.batches, evaluation, {
-      signal,
-      onProgress: countProgress("measuring routes"),
     });
     const { html, analysis } = await runReport({
       title: `${config.method} on ${images.name}`,

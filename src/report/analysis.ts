@@ -30,7 +30,7 @@ import {
   totalVariation,
   useOf,
 } from "./routing-statistics.ts";
-import type { RoutingVerdict } from "./routing-verdict.ts";
+import { fixedSets, type RoutingVerdict, verdictOf } from "./routing-verdict.ts";
 import { slicings } from "./slices.ts";
 
 /** Some of the items: how well they are predicted, and by which models. */
@@ -145,35 +145,42 @@ export async function analyseRun(request: AnalysisRequest): Promise<RunAnalysis>
 /** Confidences that a report tries. */
 const confidences = [0.5, 0.7, 0.8, 0.9, 0.95, 0.99];
 
-/** Measures a predictor with every k, until it is sure, and without each model, as far as it has these choices. */
+/**
+ * Measures a predictor with every k, until it is sure, without each model, and with the same models for every input, as far
+ * as it has these choices; each model is computed once for all of them.
+ * @param evaluation of the predictor on these batches
+ */
 export async function analyseVariants(
   predictor: Predictor,
   batches: BatchSource,
-  classes: number,
-  accuracy: number,
+  evaluation: Evaluation,
   options: EvaluationOptions = {},
-): Promise<VariantAnalysis> {
+): Promise<{ variants: VariantAnalysis; verdict: RoutingVerdict | undefined }> {
+  const { accuracy } = evaluation.metrics;
   const m = predictor.memberNames.length;
   const all = predictor.memberNames.map((_, i) => i);
   const k = predictor.largestK;
   const sure = predictor.stopAt && k !== undefined && k > 1 ? confidences.map((confidence) => ({ k, confidence })) : [];
   const without = m > 1 ? all.map((i) => ({ without: i })) : [];
-  const variants = [...all.map((i) => ({ k: i + 1 })), ...sure, ...without];
-  const measured = await evaluateVariants(predictor, batches, classes, variants, options);
+  const sets = fixedSets(predictor, evaluation);
+  const choices = [...all.map((i) => ({ k: i + 1 })), ...sure, ...without, ...sets];
+  const measured = await evaluateVariants(predictor, batches, evaluation.classes, choices, options);
+  const single = m + sure.length + without.length;
   const known = <T>(from: number, to: number, make: (one: VariantEvaluation, i: number) => T): T[] =>
     measured.slice(from, to).flatMap((one, i) => (one ? [make(one, i)] : []));
-  return {
+  const variants = {
     accuracyByK: known(0, m, ({ metrics: { accuracy, logLoss }, inferenceFlops }, i) => {
       return { k: i + 1, accuracy, logLoss, inferenceFlops };
     }),
     accuracyByConfidence: known(m, m + sure.length, ({ metrics: { accuracy }, inferenceFlops, activatedModels }, i) => {
       return { confidence: confidences[i] ?? 1, activatedModels, accuracy, inferenceFlops };
     }),
-    leaveOneOut: known(m + sure.length, measured.length, ({ metrics }, i) => {
+    leaveOneOut: known(m + sure.length, single, ({ metrics }, i) => {
       const model = predictor.memberNames[i] ?? "";
       return { model, accuracy: metrics.accuracy, change: metrics.accuracy - accuracy, logLoss: metrics.logLoss };
     }),
   };
+  return { variants, verdict: verdictOf(predictor, evaluation, sets, measured.slice(single)) };
 }
 
 function groupAnalysis(

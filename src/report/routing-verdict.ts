@@ -11,6 +11,8 @@ import {
   evaluateVariants,
   type Predictor,
   rightItems,
+  type Variant,
+  type VariantEvaluation,
 } from "../train/index.ts";
 import { activeModels, useOf } from "./routing-statistics.ts";
 import { percent } from "./table.ts";
@@ -40,7 +42,7 @@ interface Tried {
 }
 
 /**
- * Measures it, each model computed once; undefined for a predictor that has nothing to choose.
+ * Measures it alone, each model computed once; undefined for a predictor that has nothing to choose.
  * @param evaluation of the predictor on these batches
  */
 export async function routingVerdict(
@@ -49,22 +51,38 @@ export async function routingVerdict(
   evaluation: Evaluation,
   options: EvaluationOptions = {},
 ): Promise<RoutingVerdict | undefined> {
-  const { memberNames, k, largestK = 0 } = predictor;
-  const { labels, classes, weights, scores, probabilities } = evaluation;
-  if (k === undefined || k >= largestK || scores.length === 0 || labels.length < 2) return undefined;
-  const m = memberNames.length;
-  const routes = labels.map((_, item) => activeModels(weights, m, item));
-  if (routes.some((models) => models.length !== k)) return undefined;
-  const sets = setsOf(useOf(weights, m, [...labels.keys()]), k, routes);
-  const measured = await evaluateVariants(
-    predictor,
-    batches,
-    classes,
-    sets.map((models) => ({ models })),
-    options,
-  );
+  const sets = fixedSets(predictor, evaluation);
+  const measured = await evaluateVariants(predictor, batches, evaluation.classes, sets, options);
+  return verdictOf(predictor, evaluation, sets, measured);
+}
+
+type FixedSet = Required<Pick<Variant, "models">>;
+
+/** The same models for every input, to be measured for a verdict: none where there is nothing to choose. */
+export function fixedSets(predictor: Predictor, evaluation: Evaluation): FixedSet[] {
+  const { k, largestK = 0 } = predictor;
+  const { labels, weights, scores, members: m } = evaluation;
+  if (k === undefined || k >= largestK || scores.length === 0 || labels.length < 2) return [];
+  const routes = routesOf(evaluation);
+  if (routes.some((models) => models.length !== k)) return [];
+  return setsOf(useOf(weights, m, [...labels.keys()]), k, routes).map((models) => ({ models }));
+}
+
+const routesOf = ({ labels, weights, members: m }: Evaluation): number[][] =>
+  labels.map((_, item) => activeModels(weights, m, item));
+
+/** The verdict from what was measured of the sets, in their order; undefined without any. */
+export function verdictOf(
+  predictor: Predictor,
+  evaluation: Evaluation,
+  sets: readonly FixedSet[],
+  measured: readonly (VariantEvaluation | undefined)[],
+): RoutingVerdict | undefined {
+  const { memberNames, k } = predictor;
+  if (k === undefined || sets.length === 0) return undefined;
+  const { labels, classes, probabilities } = evaluation;
   // A set with a model that the run did not keep has fewer than k.
-  const tried = sets.flatMap((models, i): Tried[] => {
+  const tried = sets.flatMap(({ models }, i): Tried[] => {
     const one = measured[i];
     return one && Math.round(one.activatedModels) === k ? [{ models, right: one.right }] : [];
   });
@@ -79,7 +97,7 @@ export async function routingVerdict(
     fixedModels: best.models.map((i) => memberNames[i] ?? ""),
     gain,
     interval,
-    permuted: share(alongOthers(tried, routes)),
+    permuted: share(alongOthers(tried, routesOf(evaluation))),
   };
 }
 

@@ -115,15 +115,17 @@ export async function evaluateVariants(
   });
 }
 
-function costOf(
+/** Cost of an image, on average, by the weights [N, m] of the activated models. */
+export function costOf(
   predictor: Predictor,
   weights: Float32Array,
 ): Pick<VariantEvaluation, "inferenceFlops" | "activatedModels"> {
   const { inferenceFlops, memberNames } = predictor;
-  if (weights.length === 0 || !predictor.pathwayFlops) return { inferenceFlops, activatedModels: 0 };
+  if (weights.length === 0) return { inferenceFlops, activatedModels: 0 };
   const m = memberNames.length;
   const activatedModels = (weights.filter((weight) => weight > 0).length * m) / weights.length;
-  return { inferenceFlops: predictor.pathwayFlops(pathwayShares(weights, m), activatedModels), activatedModels };
+  const routed = predictor.pathwayFlops?.(pathwayShares(weights, m), activatedModels);
+  return { inferenceFlops: routed ?? inferenceFlops, activatedModels };
 }
 
 function floats(tensor: Tensor): Float32Array {

@@ -1,6 +1,6 @@
 /** Summary of an evaluation of a run, in one flat object. C classes, m models. */
 import { createHash } from "node:crypto";
-import { type Evaluation, pathwayShares, routeInformation } from "./evaluate.ts";
+import { costOf, type Evaluation, pathwayShares, routeInformation } from "./evaluate.ts";
 import type { Predictor } from "./learner.ts";
 import { argmaxAt, wilsonInterval } from "./metrics.ts";
 
@@ -49,7 +49,7 @@ export function summarise(
   const routed = weights.length > 0;
   const shares = routed ? pathwayShares(weights, m) : new Array<number>(m).fill(1 / m);
   const runs = routed ? runsOn(weights, m) : new Array<number>(m).fill(1);
-  const activatedModels = runs.reduce((sum, part) => sum + part, 0);
+  const { inferenceFlops, activatedModels } = costOf(predictor, weights);
   const byMember = (values: readonly number[]) =>
     Object.fromEntries(memberNames.map((name, i) => [name, values[i] ?? 0]));
   return {
@@ -59,11 +59,11 @@ export function summarise(
     accuracyInterval: wilsonInterval(Math.round(metrics.accuracy * labels.length), labels.length),
     pathwayShare: byMember(shares),
     runsOn: byMember(runs),
-    activatedModels,
+    activatedModels: routed ? activatedModels : m,
     routeInformation: routed ? routeInformation(weights, m) : 0,
     secondsPerImage,
     parameters,
-    inferenceFlops: predictor.pathwayFlops?.(shares, routed ? activatedModels : undefined) ?? predictor.inferenceFlops,
+    inferenceFlops,
     classes: classAccuracies(evaluation, classes),
   };
 }

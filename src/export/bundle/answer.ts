@@ -68,7 +68,7 @@ function softmaxRows(values: Float32Array, width: number): Float32Array {
   const result = new Float32Array(values.length);
   for (let start = 0; start < values.length; start += width) {
     const row = values.subarray(start, start + width);
-    const largest = Math.max(...row);
+    const largest = row.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
     const powers = Array.from(row, (value) => Math.exp(value - largest));
     const sum = powers.reduce((a, b) => a + b, 0);
     result.set(

@@ -53,7 +53,7 @@ function train(method: string, choices: Record<string, unknown>, source = images
 
 async function variantsOf(run: RunOutcome): Promise<VariantAnalysis> {
   const { predictor, data, validation } = run;
-  return analyseVariants(predictor, data.open("validation"), data.classes.length, validation.metrics.accuracy);
+  return (await analyseVariants(predictor, data.open("validation"), validation)).variants;
 }
 
 async function report(run: RunOutcome): Promise<{ html: string; analysis: RunAnalysis }> {
