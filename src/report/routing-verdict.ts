@@ -3,7 +3,6 @@
  * heads, and against routes that belong to other inputs. N items, m models, k activated models (this project's choice).
  */
 import { combinations } from "../methods/index.ts";
-import { keyedRandom, shuffled } from "../torch/index.ts";
 import {
   type BatchSource,
   type Evaluation,
@@ -28,8 +27,10 @@ export interface RoutingVerdict {
   /** Routed less fixed, with its 95 % interval over the items (normal, paired). */
   gain: number;
   interval: [low: number, high: number];
-  /** Accuracy when each input takes the routes of another one. */
+  /** Expected accuracy when each input takes the routes of an input at random. */
   permuted: number;
+  /** Routed less permuted, lower end of its 95 % interval: above 0 where routes belong to their inputs. */
+  overPermuted: number;
 }
 
 /** Sets of models that are tried at most: all of them, or those of the most activated models. */
@@ -88,29 +89,32 @@ export function verdictOf(
   });
   const own = rightItems(probabilities, labels, classes);
   const fixed = crossFitted(tried);
-  const { gain, interval } = paired(own, fixed);
+  const permuted = alongOthers(tried, routesOf(evaluation));
   const best = tried.reduce((first, other) => (share(other.right) > share(first.right) ? other : first));
   return {
     k,
     routed: share(own),
     fixed: share(fixed),
     fixedModels: best.models.map((i) => memberNames[i] ?? ""),
-    gain,
-    interval,
-    permuted: share(alongOthers(tried, routesOf(evaluation))),
+    ...paired(own, fixed),
+    permuted: meanOf(permuted),
+    overPermuted: paired(own, permuted).interval[0],
   };
 }
 
 /** One sentence: whether routing by input pays, and by how much. */
-export function verdictSentence({ k, fixedModels, gain, interval, permuted }: RoutingVerdict): string {
+export function verdictSentence(verdict: RoutingVerdict): string {
+  const { k, fixedModels, gain, interval, routed, permuted, overPermuted } = verdict;
   const same = k === 1 ? "the same model" : `the same ${k} models`;
   const [low, high] = interval.map(points);
   const figures = `${points(gain)} points (${low} to ${high})`;
-  if (interval[0] > 0) {
-    return `routing by input pays here: ${figures} over ${same} for every image at the same cost; with routes of other images ${percent(permuted)}`;
-  }
+  const others = `with routes of other images ${percent(permuted)}`;
+  if (interval[0] > 0 && overPermuted > 0)
+    return `routing by input pays here: ${figures} over ${same} for every image at the same cost; ${others}`;
   const relation = interval[1] < 0 ? (k === 1 ? "is better" : "are better") : k === 1 ? "is enough" : "are enough";
-  return `${same} for every image ${relation} (${fixedModels.join(", ")}): routing by input gives ${figures}`;
+  // Above the models that half of the images choose, but not by routes that belong to the images.
+  const why = interval[0] > 0 ? `accuracy is ${percent(routed)}, and ${others}` : `routing by input gives ${figures}`;
+  return `${same} for every image ${relation} (${fixedModels.join(", ")}): ${why}`;
 }
 
 /** 0.0123 to "+1.2". */
@@ -138,19 +142,28 @@ function crossFitted(tried: readonly Tried[]): boolean[] {
   return items.map((_, i) => best[i % 2]?.right[i] ?? false);
 }
 
-/** Right or wrong when the routes are dealt to the items anew. */
-function alongOthers(tried: readonly Tried[], routes: readonly (readonly number[])[]): boolean[] {
-  const rightOf = new Map(tried.map(({ models, right }) => [models.join(","), right]));
-  return shuffled(routes, keyedRandom(0)).map((set, item) => rightOf.get(set.join(","))?.[item] ?? false);
+/** Expected share of right answers of each item along the routes of an item at random. */
+function alongOthers(tried: readonly Tried[], routes: readonly (readonly number[])[]): number[] {
+  const count = new Map<string, number>();
+  for (const set of routes) count.set(set.join(","), (count.get(set.join(",")) ?? 0) + 1);
+  const shares = tried.map(({ models, right }) => ({
+    right,
+    part: (count.get(models.join(",")) ?? 0) / routes.length,
+  }));
+  return routes.map((_, item) => shares.reduce((sum, { right, part }) => sum + (right[item] ? part : 0), 0));
 }
 
-function paired(own: readonly boolean[], other: readonly boolean[]): Pick<RoutingVerdict, "gain" | "interval"> {
+function paired(
+  own: readonly boolean[],
+  other: readonly (boolean | number)[],
+): Pick<RoutingVerdict, "gain" | "interval"> {
   const differences = own.map((right, i) => Number(right) - Number(other[i]));
   const count = differences.length;
-  const gain = differences.reduce((sum, one) => sum + one, 0) / count;
+  const gain = meanOf(differences);
   const variance = differences.reduce((sum, one) => sum + (one - gain) ** 2, 0) / (count - 1);
   const half = 1.959964 * Math.sqrt(variance / count);
   return { gain, interval: [gain - half, gain + half] };
 }
 
+const meanOf = (values: readonly number[]): number => values.reduce((sum, one) => sum + one, 0) / values.length;
 const share = (right: readonly boolean[]): number => right.filter(Boolean).length / Math.max(1, right.length);

@@ -70,6 +70,11 @@ test("where each expert knows one kind of input, routes pay, and those of other 
   assert.ok(Math.abs(verdict.gain - (verdict.routed - verdict.fixed)) < 1e-12);
   assert.ok(verdict.interval[0] > 0.1, JSON.stringify(verdict));
   assert.ok(verdict.permuted < verdict.routed - 0.2, JSON.stringify(verdict));
+  const routed = order.map((_, i) => evaluation.weights.slice(i * world.members, (i + 1) * world.members));
+  const uses = alone.map((_, model) => share(routed.map((weights) => (weights[model] ?? 0) > 0)));
+  const expected = alone.reduce((sum, right, model) => sum + (uses[model] ?? 0) * share(right), 0);
+  assert.ok(Math.abs(verdict.permuted - expected) < 1e-9, "routes and answers are independent when dealt anew");
+  assert.ok(verdict.overPermuted > 0.1, JSON.stringify(verdict));
   assert.match(verdictSentence(verdict), /^routing by input pays here: \+\d+\.\d points \(\+.* over the same model/);
   learner.dispose();
   sample.images.dispose();
@@ -80,7 +85,8 @@ test("one gate for all images wins nothing over the same models", async () => {
   const { learner, test: sample, verdict } = await verdictOn({ generatorKind: "global", k: 2 }, 1);
   assert.ok(verdict);
   assert.ok(verdict.gain <= 0.02 && verdict.interval[0] <= 0);
-  assert.equal(verdict.permuted, verdict.routed);
+  assert.ok(Math.abs(verdict.permuted - verdict.routed) < 1e-12);
+  assert.ok(verdict.overPermuted < 1e-12);
   assert.match(verdictSentence(verdict), /^the same 2 models for every image are (enough|better) \(/);
   learner.dispose();
   sample.images.dispose();
@@ -91,7 +97,7 @@ test("without a choice there is no verdict, and each outcome has its sentence", 
   assert.equal(verdict, undefined);
   learner.dispose();
   sample.images.dispose();
-  const base = { k: 1, routed: 0.7, fixed: 0.69, fixedModels: ["a"], permuted: 0.6 };
+  const base = { k: 1, routed: 0.7, fixed: 0.69, fixedModels: ["a"], permuted: 0.6, overPermuted: 0.05 };
   const say = (gain: number, interval: [number, number]) =>
     verdictSentence({ ...base, gain, interval } as RoutingVerdict);
   assert.equal(
@@ -99,5 +105,9 @@ test("without a choice there is no verdict, and each outcome has its sentence", 
     "the same model for every image is enough (a): routing by input gives +1.0 points (-1.2 to +3.2)",
   );
   assert.match(say(-0.05, [-0.07, -0.03]), /is better \(a\): routing by input gives -5\.0 points \(-7\.0 to -3\.0\)/);
-  assert.match(say(0.05, [0.03, 0.07]), /with routes of other images 60\.0 %$/);
+  assert.match(say(0.05, [0.03, 0.07]), /^routing by input pays here: .* with routes of other images 60\.0 %$/);
+  assert.equal(
+    verdictSentence({ ...base, gain: 0.05, interval: [0.03, 0.07], permuted: 0.7, overPermuted: 0 }),
+    "the same model for every image is enough (a): accuracy is 70.0 %, and with routes of other images 70.0 %",
+  );
 });
