@@ -4,7 +4,7 @@ import { textOf } from "./files.mjs";
 
 /** Folders of one row do not import each other. */
 export const order = [
-  ["torch"],
+  ["torch", "runtime"],
   ["nn"],
   ["optim", "io", "pathway"],
   ["fetch", "graphs"],
@@ -48,6 +48,13 @@ export function whyNot(from, to) {
   return `${from} may not import ${to}`;
 }
 
+/** Browsers load the runtime as it is: no package, and Node only in the one file for it. */
+function runtimeProblem(file, specifier) {
+  if (!file.startsWith("src/runtime/") || specifier.startsWith(".")) return undefined;
+  const isNodes = file === "src/runtime/node.ts" && specifier.startsWith("node:");
+  return isNodes ? undefined : "what browsers load imports no packages";
+}
+
 /** Modules of Node that do I/O; the method has none. */
 function pathwayProblem(file, specifier) {
   if (!file.startsWith("src/pathway/") || specifier.startsWith(".")) return undefined;
@@ -59,7 +66,9 @@ export function checkImports(root, files) {
   for (const file of files.filter((path) => /^src\/.*\.ts$/.test(path))) {
     for (const specifier of importsOf(textOf(root, file) ?? "")) {
       const target = specifier.startsWith(".") ? normalize(join(dirname(file), specifier)) : undefined;
-      const reason = target ? whyNot(folderOf(file), folderOf(target)) : pathwayProblem(file, specifier);
+      const reason = target
+        ? whyNot(folderOf(file), folderOf(target))
+        : (pathwayProblem(file, specifier) ?? runtimeProblem(file, specifier));
       if (reason) problems.push(`${file}: imports ${specifier}: ${reason}`);
       if (target !== undefined && !target.startsWith("src/"))
         problems.push(`${file}: imports ${specifier}, outside src`);

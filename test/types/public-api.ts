@@ -29,6 +29,7 @@ import { type crossEntropy, Linear, type Module } from "hub-pathway/nn";
 import { AdamW, clipGradNorm, type Optimizer } from "hub-pathway/optim";
 import type { klExploration, PathwayConfig, PathwayOutput, Routing } from "hub-pathway/pathway";
 import type { AgentOutcome, makeEnvironment, trainAgent, VectorEnvironment } from "hub-pathway/rl";
+import { type BundleModel, type BundlePrediction, openBundle } from "hub-pathway/runtime";
 import { noGrad, type ops, scope, type Tensor, tensor } from "hub-pathway/torch";
 import type { Method, MethodContext, RunEvent, trainRun } from "hub-pathway/train";
 
@@ -99,5 +100,11 @@ export async function calls(): Promise<void> {
   const optimizer = new AdamW([{ params: layer.parameters(), lr: 1e-3 }]);
   const norm: number = clipGradNorm(layer.parameters(), 1);
   const interval: { mean: number } = meanInterval([1, 2, 3]);
-  void [one, many, model, optimizer, norm, interval, Loader, GraphModel, openOnnx];
+  const bundle: BundleModel = await openBundle("bundle", { ort: undefined as never, memoryBytes: 1e8 });
+  const routed: BundlePrediction = await bundle.predict({ data: new Uint8Array(4), width: 1, height: 1 }, { k: 1 });
+  // @ts-expect-error pixels need their size
+  await bundle.predict({ data: new Uint8Array(4), width: 1 });
+  // @ts-expect-error an ONNX runtime is needed
+  await openBundle("bundle", {});
+  void [one, many, routed, model, optimizer, norm, interval, Loader, GraphModel, openOnnx];
 }

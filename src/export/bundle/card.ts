@@ -1,5 +1,5 @@
 /** The README of a bundle: what it is, what is in it and whose, and how good it was. */
-import type { Bundle } from "./manifest.ts";
+import type { Bundle } from "../../runtime/index.ts";
 
 /** A model card in Markdown. */
 export function modelCard(bundle: Bundle): string {

@@ -2,10 +2,10 @@
 import type { HubMember } from "../../hub/index.ts";
 import { MemberLearner, PathwayLearner } from "../../methods/index.ts";
 import type { PathwayGenerator } from "../../pathway/index.ts";
+import type { Bundle } from "../../runtime/index.ts";
 import { UserError } from "../../torch/index.ts";
 import type { Predictor } from "../../train/index.ts";
 import type { MemberHead } from "../parts.ts";
-import type { Bundle } from "./manifest.ts";
 
 export interface BundleMember {
   readonly member: HubMember;

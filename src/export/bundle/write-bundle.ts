@@ -11,11 +11,11 @@ import {
   temporaryPath,
   writeFileAtomic,
 } from "../../io/index.ts";
+import { type Bundle, bundleVersion, manifestName } from "../../runtime/index.ts";
 import { UserError } from "../../torch/index.ts";
 import type { OpenedRun } from "../../train/index.ts";
 import { exportMember, exportRouter, type Sides } from "../parts.ts";
 import { modelCard } from "./card.ts";
-import { type Bundle, bundleVersion, manifestName } from "./manifest.ts";
 import { type BundleMember, type BundleParts, partsOf } from "./parts.ts";
 import { selfTestFile, selfTestImages, writeSelfTest } from "./self-test.ts";
 

@@ -9,35 +9,19 @@ import { loadMembers, openHub } from "../../../src/hub/index.ts";
 import { readSafetensors } from "../../../src/io/index.ts";
 import { findMethod, PathwayLearner, restorePredictor } from "../../../src/methods/index.ts";
 import { disposeTree, Generator, memory, noGrad, UserError } from "../../../src/torch/index.ts";
-import { ClassificationTask, openRun, type TrainRequest, trainRun } from "../../../src/train/index.ts";
-import { temporaryFolder, writeShapeImages, writeSmallHub } from "../../support/small-hub.ts";
-import { trainRequest } from "../../support/train-request.ts";
+import { ClassificationTask, openRun, type TrainRequest } from "../../../src/train/index.ts";
+import { exportedBundle, trainedRun, writeSmallTask } from "../../support/small-bundle.ts";
+import { temporaryFolder } from "../../support/small-hub.ts";
 
 let folder: string;
 
-/** Trains for one epoch. */
-async function trained(out: string, change: (request: TrainRequest) => Partial<TrainRequest>): Promise<void> {
-  const place = { folder, hub: join(folder, "hub"), images: join(folder, "images") };
-  const request = trainRequest(place, out);
-  const one = { ...request, options: { ...request.options, epochs: 1 } };
-  const { predictor, data } = await trainRun({ ...one, ...change(one) });
-  predictor.dispose();
-  data.dispose();
-}
-
-function exported(run: string, out: string, k?: number): Bundle {
-  const opened = openRun(join(folder, run), restorePredictor, { k });
-  try {
-    return writeBundle(opened, join(folder, out));
-  } finally {
-    opened.dispose();
-  }
-}
+const trained = (out: string, change: (request: TrainRequest) => Partial<TrainRequest>) =>
+  trainedRun(folder, out, change);
+const exported = (run: string, out: string, k?: number): Bundle => exportedBundle(folder, run, out, k);
 
 before(async () => {
   folder = temporaryFolder();
-  writeSmallHub(folder);
-  await writeShapeImages(folder, 8);
+  await writeSmallTask(folder);
   await trained("pathway", ({ choices }) => ({ choices: { ...choices, tau: 0.5 } }));
   await trained("single", () => ({ method: findMethod("fine-tune"), choices: {} }));
   exported("pathway", "bundle");

@@ -38,7 +38,7 @@ export async function answer(bundle: Bundle, images: Float32Array, n: number, ru
 }
 
 /** The k models of the largest scores, ties to the lower index. */
-export function routeOf({ members, k }: Bundle, scores: Float32Array): number[] {
+export function routeOf({ members, k }: Bundle, scores: ArrayLike<number>): number[] {
   const order = members.map(({ index }) => index);
   order.sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b);
   return order.slice(0, k);

@@ -1,0 +1,25 @@
+/**
+ * Bundles answer in Node, browsers and workers: no libtorch, no native code but the caller's ONNX runtime. answer.ts has the routes,
+ * manifest.ts what a bundle is, resample.ts how images become squares. Read model.ts first.
+ * It imports nothing: neither folders of src nor packages; node.ts alone may use Node.
+ */
+export { type Answers, answer, type RunFile, routeOf } from "./answer.ts";
+export { BundleError } from "./check.ts";
+export type { ImageInput, ImageTensor } from "./images.ts";
+export { type Bundle, bundleVersion, manifestName, parseBundle } from "./manifest.ts";
+export {
+  type BundleModel,
+  type BundlePrediction,
+  type ClassProbability,
+  filesToRun,
+  type OpenOptions,
+  openBundle,
+  type PathwayPart,
+  type PredictOptions,
+  type StageTimes,
+} from "./model.ts";
+export type { Drawable } from "./platform.ts";
+export { type Pixels, squared } from "./resample.ts";
+export { runSelfTest, type SelfTestResult } from "./self-test.ts";
+export type { OnnxRuntime } from "./sessions.ts";
+export { openInWorker, serveBundles, type WorkerEnd } from "./worker.ts";

@@ -1,0 +1,116 @@
+/**
+ * bundle.json: the parts of a trained run as files, and how they belong together. Raise the version with the list of fields.
+ *
+ *     bundle.json                    this; written with all files beside it, or not at all
+ *     router.onnx                    images to scores of all models; none where there is one model
+ *     members/NAME.onnx              images to logits
+ *     selftest/selftest.safetensors  images with the answers that any runtime must give
+ *     README.md                      a model card
+ */
+import {
+  BundleError,
+  type Checked,
+  constant,
+  either,
+  list,
+  matching,
+  number,
+  pair,
+  record,
+  table,
+  text,
+  whole,
+} from "./check.ts";
+
+export const bundleVersion = 1;
+export const manifestName = "bundle.json";
+
+const filePath = matching(/^(?:[a-z0-9][\w-]*\/)?[a-z0-9][\w.-]*$/i, "a file of the bundle");
+
+const member = record({
+  name: text,
+  file: filePath,
+  /** Its place among the router's scores. */
+  index: whole(0),
+  featureWidth: whole(1),
+  /** What its file does with the images before its network sees them. */
+  preprocessing: record({
+    sides: pair(whole(1), whole(1)),
+    mean: list(number(), 3, 3),
+    std: list(number(), 3, 3),
+    interpolation: text,
+    channelOrder: text,
+  }),
+  licence: text,
+  source: text,
+  pretraining: text,
+});
+
+const accuracy = record({ accuracy: number() }, { items: whole(0), time: text });
+const above0 = number(Number.MIN_VALUE);
+
+const bundle = record(
+  {
+    version: constant(bundleVersion),
+    name: text,
+    method: text,
+    /** Class names, in the order of the logits. */
+    labels: list(text, 1),
+    /** What all files take: squares [n, 3, size, size] of red, green and blue in [0, 1]. */
+    images: record({ size: whole(1), range: pair(constant(0), constant(1)) }),
+    /** Models that are activated for each image: those with the largest scores. */
+    k: whole(1),
+    aggregation: constant("weighted-logits"),
+    /** Softmax of the activated scores over a temperature, or the same weight for each; `larger` is for more models than in training. */
+    weights: record({ trainedK: whole(1), temperature: either(constant("equal"), above0) }, { larger: above0 }),
+    members: list(member, 1),
+    /** Accuracy on validation images, and the last noted reading of the test split. */
+    measured: record({}, { validation: accuracy, test: accuracy }),
+    selfTest: record({ file: filePath, images: whole(1) }),
+    files: table(filePath, record({ bytes: whole(0), sha256: matching(/^[0-9a-f]{64}$/, "64 hexadecimal digits") })),
+  },
+  {
+    router: record({ file: filePath, scores: whole(1) }),
+    /** An answer less probable than the threshold is none. */
+    rejection: record({ threshold: number(0, 1) }),
+  },
+);
+
+export type Bundle = Checked<typeof bundle>;
+
+/**
+ * The manifest in a text.
+ * @param where its file or address, for messages
+ * @throws BundleError when it is of another version or no manifest
+ */
+export function parseBundle(content: string, where: string): Bundle {
+  let json: unknown;
+  try {
+    json = JSON.parse(content);
+  } catch (cause) {
+    throw new BundleError(`${where} is not JSON, so it is not the manifest of a bundle`, { cause });
+  }
+  try {
+    const { version } = (json ?? {}) as { version?: unknown };
+    if (Number.isFinite(version) && version !== bundleVersion) {
+      throw new BundleError(`it has version ${version}, and this program reads ${bundleVersion}: export the run again`);
+    }
+    const manifest = bundle(json, "");
+    requireParts(manifest);
+    return manifest;
+  } catch (cause) {
+    if (!(cause instanceof BundleError)) throw cause;
+    throw new BundleError(`${where} is not the manifest of a bundle: ${cause.message}`, { cause });
+  }
+}
+
+/** Every file that is named is listed, and every place of a model is one that the router scores. */
+function requireParts({ router, members, selfTest, files, k }: Bundle): void {
+  const named = [...(router ? [router.file] : []), ...members.map(({ file }) => file), selfTest.file];
+  const missing = named.find((file) => !Object.hasOwn(files, file));
+  if (missing !== undefined) throw new BundleError(`files: ${missing} is expected`);
+  const scores = router?.scores ?? 1;
+  if (members.some(({ index }) => index >= scores))
+    throw new BundleError(`members: places below ${scores} are expected`);
+  if (k > members.length) throw new BundleError(`k: at most ${members.length} is expected`);
+}

@@ -1,0 +1,209 @@
+/** A bundle that answers. */
+import { answer, type RunFile } from "./answer.ts";
+import { BundleError } from "./check.ts";
+import { BundleFiles, type BundleSource, sourceAt } from "./files.ts";
+import { type ImageInput, planesOf } from "./images.ts";
+import type { Bundle } from "./manifest.ts";
+import { runSelfTest, type SelfTestResult } from "./self-test.ts";
+import { type OnnxRuntime, type OpeningTimes, Sessions, type SessionsOptions } from "./sessions.ts";
+
+export interface OpenOptions {
+  /** onnxruntime-web or onnxruntime-node, as `import * as ort` gives it. */
+  readonly ort: OnnxRuntime;
+  /** Sum of the sizes of model files that stay open (default 256 MiB); those used longest ago are closed. */
+  readonly memoryBytes?: number | undefined;
+  /** Names of onnxruntime; by default WebGPU where there is one and wasm in browsers, the processor in Node. */
+  readonly executionProviders?: readonly string[] | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface PredictOptions {
+  /** Activated models, from 1 to all (default: the bundle's). */
+  readonly k?: number | undefined;
+  /** Number of classes in `top` (default 5). */
+  readonly top?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ClassProbability {
+  readonly label: string;
+  /** 0 … 1. */
+  readonly probability: number;
+}
+
+/** A model that ran on an image, and how much its answer counted (weights sum to 1). */
+export interface PathwayPart {
+  readonly member: string;
+  readonly weight: number;
+}
+
+/** Milliseconds of a call, by stage. */
+export interface StageTimes {
+  /** Decoding and resizing. */
+  readonly prepare: number;
+  readonly fetch: number;
+  /** Opening files that were not open. */
+  readonly open: number;
+  /** Router and models. */
+  readonly run: number;
+}
+
+export interface BundlePrediction extends ClassProbability {
+  /** The most probable classes, first the most probable. */
+  readonly top: readonly ClassProbability[];
+  /** Of all classes, in the order of `labels`. */
+  readonly probabilities: Float32Array;
+  /** True when the answer is less sure than the bundle asks for; undefined for a bundle that asks for nothing. */
+  readonly rejected: boolean | undefined;
+  /** Models that were activated, by weight. */
+  readonly pathway: readonly PathwayPart[];
+  /** Bytes that came over the network for this call; not those from the cache. */
+  readonly bytesFetched: number;
+  /** Of the call, whatever the number of its images. */
+  readonly milliseconds: StageTimes;
+}
+
+/** What a page needs of a bundle; a model in a worker has the same. */
+export interface BundleModel {
+  readonly bundle: Bundle;
+  /** @throws BundleError for an image or a k that cannot be, or a file that is missing or damaged */
+  predict(image: ImageInput, options?: PredictOptions): Promise<BundlePrediction>;
+  /** The router runs once on all images, each model once on those that activate it. */
+  predictAll(images: readonly ImageInput[], options?: PredictOptions): Promise<BundlePrediction[]>;
+  /** Runs the self-test. @throws BundleError when an answer is another than that of the run */
+  verify(options?: { signal?: AbortSignal | undefined }): Promise<SelfTestResult>;
+  /** Fetches every file into the cache, for use without a network. @returns bytes that were fetched */
+  fetchAll(options?: { signal?: AbortSignal | undefined }): Promise<number>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a bundle that `hub-pathway export` wrote; its models are fetched when an image activates them.
+ * @param place its address, or in Node also its folder
+ * @example
+ * const model = await openBundle("bundle", { ort });
+ * const { label, pathway } = await model.predict(imageData);
+ * @throws BundleError when there is no bundle, or one of another version
+ */
+export async function openBundle(place: string | URL, options: OpenOptions): Promise<BundleModel> {
+  return openSource(sourceAt(place), options);
+}
+
+export async function openSource(source: BundleSource, options: OpenOptions): Promise<BundleModel> {
+  const { memoryBytes = 2 ** 28, ort, executionProviders, signal } = options;
+  const files = await BundleFiles.open(source, signal);
+  return new LocalModel(files, { ort, memoryBytes, executionProviders });
+}
+
+class LocalModel implements BundleModel {
+  readonly #files: BundleFiles;
+  readonly #sessions: Sessions;
+  /** Calls answer one after the other, so that each counts its own bytes and no session is closed under another. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(files: BundleFiles, options: SessionsOptions) {
+    this.#files = files;
+    this.#sessions = new Sessions(files, options);
+  }
+
+  get bundle(): Bundle {
+    return this.#files.bundle;
+  }
+
+  async predict(image: ImageInput, options: PredictOptions = {}): Promise<BundlePrediction> {
+    const [prediction] = await this.predictAll([image], options);
+    return prediction as BundlePrediction;
+  }
+
+  predictAll(images: readonly ImageInput[], options: PredictOptions = {}): Promise<BundlePrediction[]> {
+    return this.#next(() => this.#predict(images, options));
+  }
+
+  verify({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<SelfTestResult> {
+    return this.#next(async () => {
+      const test = await this.#files.read(this.bundle.selfTest.file, signal);
+      return runSelfTest(this.bundle, test, this.#runner({ fetch: 0, open: 0 }, signal), this.#files.where);
+    });
+  }
+
+  fetchAll({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<number> {
+    return this.#next(async () => {
+      const before = this.#files.fetched;
+      for (const name of filesToRun(this.bundle)) await this.#files.read(name, signal);
+      return this.#files.fetched - before;
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#next(() => this.#sessions.close());
+  }
+
+  #next<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work, work);
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #predict(images: readonly ImageInput[], options: PredictOptions): Promise<BundlePrediction[]> {
+    const { bundle } = this;
+    const { k = bundle.k, signal } = options;
+    requireK(bundle, k);
+    const [started, before] = [performance.now(), this.#files.fetched];
+    const { size } = bundle.images;
+    const all = new Float32Array(images.length * 3 * size * size);
+    for (const [i, image] of images.entries()) {
+      signal?.throwIfAborted();
+      all.set(await planesOf(image, size), i * 3 * size * size);
+    }
+    const prepared = performance.now();
+    const times = { fetch: 0, open: 0 };
+    const answers = await answer({ ...bundle, k }, all, images.length, this.#runner(times, signal));
+    const call = {
+      bytesFetched: this.#files.fetched - before,
+      milliseconds: {
+        ...times,
+        prepare: prepared - started,
+        run: performance.now() - prepared - times.fetch - times.open,
+      },
+    };
+    return images.map((_, row) => ({ ...predictionOf(bundle, answers, row, options.top ?? 5), ...call }));
+  }
+
+  #runner(times: OpeningTimes, signal: AbortSignal | undefined): RunFile {
+    return (file, rows, n) => this.#sessions.run(file, rows, n, times, signal);
+  }
+}
+
+/** Files without which some image has no answer. */
+export function filesToRun({ router, members }: Bundle): string[] {
+  return [...(router ? [router.file] : []), ...members.map(({ file }) => file)];
+}
+
+function requireK({ members }: Bundle, k: number): void {
+  if (Number.isInteger(k) && k >= 1 && k <= members.length) return;
+  throw new BundleError(
+    `k is ${k}: this bundle has ${members.length} models, so it must be a whole number from 1 to ${members.length}`,
+  );
+}
+
+type Answered = Omit<BundlePrediction, "bytesFetched" | "milliseconds">;
+
+function predictionOf(
+  bundle: Bundle,
+  { probabilities: all, weights }: { probabilities: Float32Array; weights: Float32Array },
+  row: number,
+  count: number,
+): Answered {
+  const { labels, members, rejection } = bundle;
+  const m = bundle.router?.scores ?? 1;
+  const probabilities = all.slice(row * labels.length, (row + 1) * labels.length);
+  const classes = labels.map((label, i) => ({ label, probability: probabilities[i] ?? 0 }));
+  // Sorting keeps the order of equal ones.
+  const top = classes.sort((a, b) => b.probability - a.probability).slice(0, Math.max(1, count));
+  const pathway = members
+    .map(({ name, index }) => ({ member: name, weight: weights[row * m + index] ?? 0 }))
+    .filter(({ weight }) => weight > 0)
+    .sort((a, b) => b.weight - a.weight);
+  const best = top[0] as ClassProbability;
+  return { ...best, top, probabilities, rejected: rejection && best.probability < rejection.threshold, pathway };
+}
