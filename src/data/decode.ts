@@ -120,7 +120,7 @@ const kindOf = ({ format, isProgressive }: Metadata) => `${isProgressive ? "inte
 
 const depthBytes: Record<string, number> = { uchar: 1, char: 1, ushort: 2, short: 2, uint: 4, int: 4, float: 4 };
 /** Bytes for each pixel that libvips held at most in a decode, measured, where it does not read line by line. */
-const wholeImage: Record<string, number> = { heif: 20, gif: 5 };
+const wholeImage: Record<string, number> = { heif: 20, gif: 5, webp: 9 };
 
 /** Bytes that a decode holds at most. */
 function decodeBytes(metadata: Metadata, source: Encoded): number {
@@ -145,7 +145,7 @@ async function squared({ image, fit }: Opened, { size, channels }: DecodeOptions
 async function openImage(bytes: Buffer, source: Encoded, metadata: Metadata, options: DecodeOptions): Promise<Opened> {
   // sharp's own limit is lower, and its message says neither file nor number.
   const limits = { limitInputPixels: options.pixelLimit, failOn: "truncated" as const };
-  const { width, height, hasAlpha, orientation } = metadata;
+  const { width, height, hasAlpha } = metadata;
   const [crop, trim] = source.kind === "file" ? [source.crop, source.trim] : [];
   if (isUnusualDepth(metadata) && !crop) {
     const image = await stretched(bytes, metadata, limits);
@@ -156,7 +156,21 @@ async function openImage(bytes: Buffer, source: Encoded, metadata: Metadata, opt
   if (trim && hasAlpha) return { image: await trimmed(image), fit: "contain" };
   // In a square image there is nothing to crop or to fill.
   const isDrawing = hasAlpha && width !== height && (await hasTransparency(image));
-  return { image: orientation ? image.rotate() : image, fit: isDrawing ? "contain" : "cover" };
+  return { image: isPlain(metadata) ? image : whole(image, metadata), fit: isDrawing ? "contain" : "cover" };
+}
+
+/** True when libvips resizes all pixels of a file as they are in it. */
+function isPlain({ format, orientation = 1 }: Metadata): boolean {
+  return orientation === 1 && format !== "jpeg" && format !== "webp";
+}
+
+/**
+ * Upright before it is resized, and decoded at its own size. sharp would have JPEG and WebP files decoded at a fraction of it, which
+ * takes no mean of the pixels, and which nobody can repeat who gets the pixels from elsewhere, as `squared` in src/runtime does.
+ */
+function whole(image: Sharp, { width, height, orientation = 1 }: Metadata): Sharp {
+  const [across, down] = orientation > 4 ? [height, width] : [width, height];
+  return image.autoOrient().extract({ left: 0, top: 0, width: across, height: down });
 }
 
 /** Many photographs have an alpha channel that is opaque everywhere. */

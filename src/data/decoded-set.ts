@@ -16,7 +16,7 @@ import { PrintFile, printFileBytes, printOf, printOffsets, printShape, signature
 import type { Item } from "./types.ts";
 
 /** Raised when what the files hold changes. */
-export const decodedVersion = 3;
+export const decodedVersion = 4;
 
 const indexSchema = z.object({
   /** The data set, for people. */
