@@ -40,12 +40,17 @@ export async function withInterrupt<T>(
 /**
  * The end of work that was interrupted.
  * @param saved whether there is something to go on from, with the command `resume`
+ * @param state of what is saved
  */
-export function sayInterrupted(out: string, saved: boolean, resume: string, output: Output): void {
+export function sayInterrupted(
+  out: string,
+  saved: boolean,
+  resume: string,
+  output: Output,
+  state = "everything is saved",
+): void {
   output.warn(
-    saved
-      ? `interrupted; everything is saved. Go on with: ${resume}`
-      : "interrupted before the first step; nothing was written",
+    saved ? `interrupted; ${state}. Go on with: ${resume}` : "interrupted before the first step; nothing was written",
   );
   output.result({ interrupted: true, exitCode: interruptedCode, out, ...(saved ? { resume } : {}) });
   process.exitCode = interruptedCode;

@@ -166,21 +166,29 @@ async function watched(
     }
     progress.emit(event);
   };
+  let isTrained = false;
   try {
-    const outcome = await withInterrupt((signal) => run({ emit, signal }));
-    progress.stop();
-    await finish(outcome, out, source, progress, output);
+    await withInterrupt(async (signal) => {
+      const outcome = await run({ emit, signal });
+      isTrained = true;
+      progress.stop();
+      await finish(outcome, { out, source, signal }, progress, output);
+    });
   } catch (error) {
     progress.stop();
     if (!(error instanceof Interrupted)) throw error;
-    sayInterrupted(out, existsSync(join(out, "run.json")), commandLine("train", "--resume", out), output);
+    if (isTrained) {
+      sayInterrupted(out, true, commandLine("report", out), output, "the run is trained and saved, without its report");
+    } else {
+      sayInterrupted(out, existsSync(join(out, "run.json")), commandLine("train", "--resume", out), output);
+    }
   }
 }
 
+/** @throws Interrupted after the signal: the run itself is whole */
 async function finish(
   outcome: RunOutcome,
-  out: string,
-  source: string | undefined,
+  { out, source, signal }: Pick<Shown, "out" | "source"> & { signal: AbortSignal },
   { courses }: TrainProgress,
   output: Output,
 ): Promise<void> {
@@ -191,7 +199,8 @@ async function finish(
     const { memberNames } = predictor;
     const eventsPath = folder.file("events.jsonl");
     const title = `${method} on ${data.name}`;
-    const verdict = await routingVerdict(predictor, data.open("validation"), evaluation);
+    const onProgress = countProgress("measuring the same models for every image");
+    const verdict = await routingVerdict(predictor, data.open("validation"), evaluation, { signal, onProgress });
     const { html } = await runReport({ title, summary, evaluation, data, memberNames, eventsPath, verdict });
     writeFileAtomic(report, [html]);
     if (data.skipped > 0) output.warn(`${data.skipped} images could not be read and were left out`);

@@ -5,7 +5,7 @@
  */
 import { type AugmentOptions, augment, augmentations } from "../data/index.ts";
 import { type HubPathway, lossRegression, type MemberOutput } from "../pathway/index.ts";
-import { ridgeHead } from "../ranking/index.ts";
+import { ridgeHead, type Steps } from "../ranking/index.ts";
 import {
   cat,
   disposeTree,
@@ -21,7 +21,7 @@ import {
   type Tensor,
   zeros,
 } from "../torch/index.ts";
-import { type BatchSource, forEachBatch, type Task, type TrainBatch } from "../train/index.ts";
+import { type BatchSource, forEachBatch, inTurns, type Task, type TrainBatch } from "../train/index.ts";
 
 /** Images that are looked at, about, and from which alone the generator learns: 50 MB of views of 64 pixels, and closed forms within seconds. */
 const mostImages = 4096;
@@ -51,6 +51,13 @@ interface Look {
   targets: Tensor[];
   /** Features [n, d] of each batch, for each model. */
   features: Tensor[][];
+}
+
+/** Head of a model in closed form, with its losses [n] on images that it was fitted without. */
+interface FirstHead {
+  weight: Tensor;
+  bias: Tensor;
+  losses: Tensor;
 }
 
 export class GeneratorLessons {
@@ -91,7 +98,7 @@ export class GeneratorLessons {
       this.#rows = look.rows;
       this.#views = scope(() => cat(look.views));
       this.#deviation = scope(() => deviationOf(this.#views as Tensor));
-      if (isNew) scope(() => noGrad(() => this.#fit(look)));
+      if (isNew) await inTurns(this.#fit(look), { work: "first heads", signal });
       module.credit = this.#comparesModels() ? "losses" : "weights";
       return meter.total;
     } finally {
@@ -121,22 +128,32 @@ export class GeneratorLessons {
     look.targets.push(batch.targets.clone());
   }
 
-  /**
-   * Heads in closed form, and the losses of heads that were fitted without the image. Models that start equal have
-   * nothing to be compared by: they keep their heads, and a memory of zeros says so.
-   */
-  #fit({ rows, targets, features }: Look): void {
-    const { heads, memory } = this.#module;
+  /** Heads in closed form, a step each, and the losses of heads that were fitted without the image. */
+  *#fit({ rows, targets, features }: Look): Steps<void> {
+    const fits: FirstHead[] = [];
+    try {
+      using labels = cat(targets);
+      for (const tables of features) {
+        fits.push(scope(() => noGrad(() => this.#firstHead(cat(tables), labels))));
+        yield;
+      }
+      scope(() => noGrad(() => this.#take(fits, rows)));
+    } finally {
+      disposeTree(fits);
+    }
+  }
+
+  #firstHead(features: Tensor, labels: Tensor): FirstHead {
     const task = this.#task;
-    const labels = cat(targets);
     const hot = (labels.dim() === 2 ? labels : labels.one_hot(task.outputs)).to({ dtype: "float64" });
     const loss = (logits: Tensor) => task.rowLoss(logits, labels).mean().item();
-    const fits = features.map((tables) =>
-      scope(() => {
-        const { weight, bias, leftOut } = ridgeHead(cat(tables).to({ dtype: "float64" }), hot, loss);
-        return { weight, bias, losses: task.rowLoss(leftOut, labels) };
-      }),
-    );
+    const { weight, bias, leftOut } = ridgeHead(features.to({ dtype: "float64" }), hot, loss);
+    return { weight, bias, losses: task.rowLoss(leftOut, labels) };
+  }
+
+  /** Models that start equal have nothing to be compared by: they keep their heads, and a memory of zeros says so. */
+  #take(fits: readonly FirstHead[], rows: readonly number[]): void {
+    const { heads, memory } = this.#module;
     const [first] = fits;
     const differs = (losses: Tensor) =>
       losses

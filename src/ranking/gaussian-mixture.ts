@@ -2,7 +2,8 @@
  * A mixture of Gaussians with full covariances by expectation maximisation (Dempster, Laird, Rubin 1977), as N-LEEP
  * needs it. n points, p dimensions, K components.
  */
-import { cat, eye, keyedRandom, ops, scope, type Tensor } from "../torch/index.ts";
+import { cat, disposeTree, eye, keyedRandom, ops, scope, type Tensor } from "../torch/index.ts";
+import { computing, type Steps } from "./matrix.ts";
 
 export interface MixtureOptions {
   /** Added to every variance. */
@@ -21,32 +22,46 @@ export interface Mixture {
 }
 
 /**
- * Fits a mixture, starting from given responsibilities.
+ * Fits a mixture, starting from given responsibilities; a step is a component of a round.
  * @param points float64 [n, p]
  * @param responsibilities float64 [n, K], rows that sum to one
+ * @returns what the caller disposes
  */
-export function fitMixture(points: Tensor, responsibilities: Tensor, options: MixtureOptions): Mixture {
+export function* fitMixture(points: Tensor, responsibilities: Tensor, options: MixtureOptions): Steps<Mixture> {
   const { regularisation, tolerance = 1e-3, iterations = 100 } = options;
-  return scope(() => {
-    let fit: Mixture = { posterior: responsibilities, logLikelihood: Number.NEGATIVE_INFINITY };
+  let posterior = scope(() => responsibilities.clone());
+  let logLikelihood = Number.NEGATIVE_INFINITY;
+  try {
     for (let i = 0; i < iterations; i++) {
-      const before = fit;
-      fit = round(points, before.posterior, regularisation);
-      if (i > 0) before.posterior.dispose();
-      if (Math.abs(fit.logLikelihood - before.logLikelihood) < tolerance) break;
+      const fit = yield* round(points, posterior, regularisation);
+      const change = Math.abs(fit.logLikelihood - logLikelihood);
+      posterior.dispose();
+      ({ posterior, logLikelihood } = fit);
+      if (change < tolerance) break;
     }
-    return fit;
-  });
+    return { posterior, logLikelihood };
+  } catch (error) {
+    posterior.dispose();
+    throw error;
+  }
 }
 
 /** One component at a time: all covariances together would need K p² numbers. */
-function round(points: Tensor, responsibilities: Tensor, regularisation: number): Mixture {
-  return scope(() => {
-    const columns = responsibilities.unbind(1).map((weights) => logDensity(points, weights, regularisation));
-    const joint = ops.stack(columns, 1);
-    const total = joint.logsumexp(1, true);
-    return { posterior: joint.sub(total).exp(), logLikelihood: total.mean().item() };
-  });
+function* round(points: Tensor, responsibilities: Tensor, regularisation: number): Steps<Mixture> {
+  const columns: Tensor[] = [];
+  try {
+    for (let component = 0; component < responsibilities.size(1); component++) {
+      columns.push(computing(() => logDensity(points, responsibilities.select(1, component), regularisation)));
+      yield;
+    }
+    return computing(() => {
+      const joint = ops.stack(columns, 1);
+      const total = joint.logsumexp(1, true);
+      return { posterior: joint.sub(total).exp(), logLikelihood: total.mean().item() };
+    });
+  } finally {
+    disposeTree(columns);
+  }
 }
 
 /** Log of weight times density of the Gaussian that the responsibilities [n] of one component describe, [n]. */

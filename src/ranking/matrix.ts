@@ -9,6 +9,9 @@ export interface Labels {
   readonly classes: number;
 }
 
+/** A long computation that lets others have their turn wherever it yields. */
+export type Steps<T> = Generator<void, T, void>;
+
 /** Runs the computation of a score: nothing is recorded for autograd, and every tensor inside is released. */
 export function computing<T>(fn: () => T): T {
   return scope(() => inferenceMode(fn));

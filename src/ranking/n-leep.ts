@@ -5,10 +5,10 @@
  *
  * n items, d features, p principal components, K mixture components.
  */
-import { ones, type Tensor } from "../torch/index.ts";
+import { ones, scope, type Tensor } from "../torch/index.ts";
 import { firstResponsibilities, fitMixture } from "./gaussian-mixture.ts";
 import { leep } from "./leep.ts";
-import { checkedTable, computing, decomposeCentred, type Labels } from "./matrix.ts";
+import { checkedTable, computing, decomposeCentred, type Labels, type Steps } from "./matrix.ts";
 
 export interface NLeepOptions {
   /**
@@ -26,26 +26,26 @@ const energyKept = 0.8;
 const regularisation = 1e-6;
 
 /**
- * N-LEEP, at most 0; larger is better. The same seed gives the same score.
+ * N-LEEP, at most 0; larger is better. The same seed gives the same score. Many classes take long: it goes in steps.
  * @param features [n, d]
  * @throws RangeError when shapes or labels do not fit; UserError when a feature is not finite
  */
-export function nLeep(features: Tensor, labels: Labels, options: NLeepOptions): number {
+export function* nLeep(features: Tensor, labels: Labels, options: NLeepOptions): Steps<number> {
   const components = options.components ?? new Set(labels.labels).size;
   if (!Number.isInteger(components) || components < 1) throw new RangeError(`${components} mixture components`);
-  return computing(() => {
-    const table = checkedTable("features", features, labels);
-    const points = principalComponents(table);
-    return leep(posterior(points, components, options.seed), labels);
-  });
+  using points = computing(() => principalComponents(checkedTable("features", features, labels)));
+  using theta = yield* posterior(points, components, options.seed);
+  return leep(theta, labels);
 }
 
-function posterior(points: Tensor, components: number, seed: number): Tensor {
+function* posterior(points: Tensor, components: number, seed: number): Steps<Tensor> {
   // Features that are all constant tell no item from another: one component holds them all.
   if (points.size(1) === 0) return ones([points.size(0), 1], { dtype: "float64", device: points.device });
-  const first = firstResponsibilities(points, components, seed);
-  const variance = points.square().mean().item();
-  return fitMixture(points, first, { regularisation: regularisation * variance }).posterior;
+  yield;
+  using first = computing(() => firstResponsibilities(points, components, seed));
+  const variance = scope(() => points.square().mean().item());
+  const mixture = yield* fitMixture(points, first, { regularisation: regularisation * variance });
+  return mixture.posterior;
 }
 
 /** The items' coordinates along the fewest principal directions that hold the energy, float64 [n, p]. */

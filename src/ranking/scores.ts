@@ -3,7 +3,7 @@ import { ConfigError, scope, type Tensor } from "../torch/index.ts";
 import { regularisedHScore } from "./h-score.ts";
 import { leep } from "./leep.ts";
 import { logMe } from "./logme.ts";
-import type { Labels } from "./matrix.ts";
+import type { Labels, Steps } from "./matrix.ts";
 import { nLeep } from "./n-leep.ts";
 import { nce } from "./nce.ts";
 import type { ScoreName } from "./score-names.ts";
@@ -25,12 +25,18 @@ export interface RankingScore {
   /** True when it is about the classes of pre-training. */
   readonly needsClassifier: boolean;
   /** Larger is better; undefined when it needs a classifier and there is none. */
-  compute(outputs: MemberOutputs, seed: number): number | undefined;
+  compute(outputs: MemberOutputs, seed: number): Steps<number | undefined>;
 }
 
-const ofFeatures = (name: ScoreName, key: ScoreKey, score: RankingScore["compute"]): RankingScore => {
-  return { name, key, needsClassifier: false, compute: score };
-};
+const ofFeatures = (name: ScoreName, key: ScoreKey, score: (outputs: MemberOutputs) => number): RankingScore => ({
+  name,
+  key,
+  needsClassifier: false,
+  *compute(outputs) {
+    yield;
+    return score(outputs);
+  },
+});
 
 const ofClassifier = (
   name: ScoreName,
@@ -40,8 +46,9 @@ const ofClassifier = (
   name,
   key,
   needsClassifier: true,
-  compute(outputs) {
+  *compute(outputs) {
     if (!outputs.logits) return undefined;
+    yield;
     using probabilities = probabilitiesOf(outputs.logits);
     return score(probabilities, outputs);
   },
@@ -65,7 +72,12 @@ export const rankingScores: readonly RankingScore[] = [
   ofClassifier("leep", "leep", leep),
   ofClassifier("nce", "nce", nce),
   ofFeatures("h-score", "hScore", (outputs) => regularisedHScore(outputs.features, outputs)),
-  ofFeatures("n-leep", "nLeep", (outputs, seed) => nLeep(outputs.features, outputs, { seed })),
+  {
+    name: "n-leep",
+    key: "nLeep",
+    needsClassifier: false,
+    compute: (outputs, seed) => nLeep(outputs.features, outputs, { seed }),
+  },
 ];
 
 /** @throws ConfigError for a name that is not listed */

@@ -53,6 +53,7 @@ export async function routingVerdict(
   options: EvaluationOptions = {},
 ): Promise<RoutingVerdict | undefined> {
   const sets = fixedSets(predictor, evaluation);
+  if (sets.length === 0) return undefined;
   const measured = await evaluateVariants(predictor, batches, evaluation.classes, sets, options);
   return verdictOf(predictor, evaluation, sets, measured);
 }

@@ -1,4 +1,5 @@
 /** Loops over batches: each batch is released, the event loop gets its turn, and an AbortSignal ends the loop. */
+import type { Steps } from "../ranking/index.ts";
 import { Interrupted } from "../torch/index.ts";
 import type { Batch } from "./data.ts";
 
@@ -37,5 +38,19 @@ export async function forEachBatch(
     }
     await eventLoopTurn();
     throwIfAborted(signal, work);
+  }
+}
+
+/**
+ * Result of work in steps: after each of them the event loop gets its turn.
+ * @throws Interrupted after the signal
+ */
+export async function inTurns<T>(steps: Steps<T>, { work, signal }: LoopOptions): Promise<T> {
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+    await eventLoopTurn();
+    // Through the work itself, which releases what it holds.
+    if (signal?.aborted) steps.throw(new Interrupted(work));
   }
 }

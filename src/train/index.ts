@@ -4,7 +4,7 @@
  * open-run.ts, predict.ts and evaluate.ts use what it keeps. learner.ts, method.ts and events.ts are the interfaces.
  * May import torch to ranking; nothing here knows a method, an experiment or a command.
  */
-export { eventLoopTurn, forEachBatch, type LoopOptions, throwIfAborted } from "./batches.ts";
+export { eventLoopTurn, forEachBatch, inTurns, type LoopOptions, throwIfAborted } from "./batches.ts";
 export {
   checkpointFiles,
   checkpointVersion,

@@ -14,7 +14,7 @@ import {
   type Tensor,
   UserError,
 } from "../torch/index.ts";
-import { eventLoopTurn, forEachBatch, throwIfAborted } from "./batches.ts";
+import { forEachBatch, inTurns } from "./batches.ts";
 import type { Batch, BatchSource, TaskData } from "./data.ts";
 
 export interface RankingRequest {
@@ -85,11 +85,9 @@ async function rankMember(
   try {
     for (const { key, compute } of request.scores ?? rankingScores) {
       const start = performance.now();
-      const value = compute(outputs, request.seed);
+      const value = await inTurns(compute(outputs, request.seed), { work: "ranking", signal: request.signal });
       ranking.scores[key] = value ?? null;
       if (value !== undefined) ranking.seconds[key] = secondsSince(start);
-      await eventLoopTurn();
-      throwIfAborted(request.signal, "ranking");
     }
     return ranking;
   } catch (error) {

@@ -92,6 +92,19 @@ test("Ctrl-C saves, says how to go on, and --resume finishes, but not with other
   assert.match(resumed.stderr, /going on from step \d+/);
 });
 
+test("Ctrl-C while train measures what routing is worth leaves a whole run, and says so", async () => {
+  const kill = { at: /"type":"result"/, signal: "SIGINT" } as const;
+  const cut = await runProgram(trainArgs("unmeasured", ["--json"]), join(folder, "cache"), { kill });
+  assert.equal(cut.code, 130, cut.stderr);
+  assert.match(cut.stderr, /interrupted; the run is trained and saved, without its report\. Go on with: .*report /);
+  const out = join(folder, "unmeasured");
+  assert.equal(lastLine(cut.stdout)["interrupted"], true);
+  assert.ok(!existsSync(join(out, "report.html")));
+  const reported = await run(["report", out, "--split", "validation", "--json"]);
+  assert.equal(reported.code, 0, reported.stderr);
+  assert.ok(existsSync(join(out, "report.html")));
+});
+
 test("hub ls, show and verify; data ls and check; doctor", async () => {
   for (const args of [
     ["hub", "ls", hub],

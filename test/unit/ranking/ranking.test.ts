@@ -16,6 +16,7 @@ import {
 } from "../../../src/ranking/index.ts";
 import { memory, scope, type Tensor, tensor, UserError } from "../../../src/torch/index.ts";
 import { assertNoLeak } from "../../support/numeric.ts";
+import { finished } from "../../support/steps.ts";
 
 interface Case {
   name: string;
@@ -61,7 +62,7 @@ for (const reference of cases) {
       assert.equal(points.size(1), kept);
       const first = tensor(assignment, { dtype: "int64" }).one_hot().to({ dtype: "float64" });
       const options = { regularisation, tolerance: 1e-10, iterations: 5000 };
-      const fit = fitMixture(points, first, options);
+      const fit = finished(fitMixture(points, first, options));
       near(fit.logLikelihood, logLikelihood, 1e-6, "log likelihood");
       near(leep(fit.posterior, labelled(reference.labels)), expected, 1e-5, "N-LEEP");
     });
@@ -151,9 +152,9 @@ test("N-LEEP by hand: far clusters that are the classes, and clusters that mix t
     [100 + offset, offset],
   ]);
   using features = table(rows);
-  near(nLeep(features, labelled([0, 1, 0, 1, 0, 1, 0, 1]), { seed: 1 }), 0, 1e-9);
+  near(finished(nLeep(features, labelled([0, 1, 0, 1, 0, 1, 0, 1]), { seed: 1 })), 0, 1e-9);
   // Half of each cluster in each class: nothing is known beyond the classes' shares.
-  near(nLeep(features, labelled([0, 0, 1, 1, 0, 0, 1, 1]), { seed: 1, components: 2 }), -Math.log(2), 1e-9);
+  near(finished(nLeep(features, labelled([0, 0, 1, 1, 0, 0, 1, 1]), { seed: 1, components: 2 })), -Math.log(2), 1e-9);
 });
 
 test("principal components are the fewest that hold 80 % of the energy", () => {
@@ -179,7 +180,7 @@ test("features that are all constant say nothing, and no score breaks", () => {
   const entropy = 0.75 * Math.log(0.75) + 0.25 * Math.log(0.25);
   assert.equal(hScore(constant, labels), 0);
   assert.equal(regularisedHScore(constant, labels), 0);
-  near(nLeep(constant, labels, { seed: 0 }), entropy);
+  near(finished(nLeep(constant, labels, { seed: 0 })), entropy);
   assert.ok(Number.isFinite(logMe(constant, labels)));
   using zero = table(new Array(4).fill([0, 0]));
   near(logMe(zero, labels), 0.5 * (-Math.log(2 * Math.PI * Math.E) - Math.log(3 / 4) / 2 - Math.log(1 / 4) / 2));
@@ -206,7 +207,7 @@ test("classes without items change nothing", () => {
   const labels = labelled(first.labels);
   near(logMe(features, renamed), logMe(features, labels));
   near(leep(probabilities, renamed), leep(probabilities, labels));
-  near(nLeep(features, renamed, { seed: 2 }), nLeep(features, labels, { seed: 2 }));
+  near(finished(nLeep(features, renamed, { seed: 2 })), finished(nLeep(features, labels, { seed: 2 })));
 });
 
 test("bad input is refused", () => {
@@ -230,7 +231,7 @@ test("bad input is refused", () => {
   assert.throws(() => leep(logits, both), /softmax/);
   assert.throws(() => nce(logits, both), /softmax/);
   using finite = table([[1], [2]]);
-  assert.throws(() => nLeep(finite, both, { seed: 0, components: 0 }), RangeError);
+  assert.throws(() => finished(nLeep(finite, both, { seed: 0, components: 0 })), RangeError);
 });
 
 test("a classifier that ends with its softmax scores like its logits", () => {
@@ -241,7 +242,7 @@ test("a classifier that ends with its softmax scores like its logits", () => {
   using logits = scope(() => probabilities.log().add(3));
   for (const score of rankingScores.filter((candidate) => candidate.needsClassifier)) {
     const [soft, hard] = [probabilities, logits].map((given) =>
-      score.compute({ features, logits: given, ...labels }, 0),
+      finished(score.compute({ features, logits: given, ...labels }, 0)),
     );
     near(soft ?? Number.NaN, hard ?? Number.NaN);
   }
@@ -254,11 +255,11 @@ test("the scores release everything", () => {
   const { labels } = first;
   const before = memory().handles;
   assertNoLeak(() => {
-    for (const score of rankingScores) score.compute({ features, logits, labels, classes: 3 }, 5);
+    for (const score of rankingScores) finished(score.compute({ features, logits, labels, classes: 3 }, 5));
   });
   assert.equal(memory().handles, before);
   for (const score of rankingScores) {
-    const value = score.compute({ features, logits: undefined, labels, classes: 3 }, 5);
+    const value = finished(score.compute({ features, logits: undefined, labels, classes: 3 }, 5));
     assert.equal(value === undefined, score.needsClassifier);
   }
 });

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { before, test } from "node:test";
 import { type HubMember, loadMembers, openHub } from "../../../src/hub/index.ts";
 import { findMethod } from "../../../src/methods/index.ts";
-import { rankingScores } from "../../../src/ranking/index.ts";
+import { findScore, rankingScores } from "../../../src/ranking/index.ts";
 import {
   ConfigError,
   cat,
@@ -34,6 +34,7 @@ import { sourceClasses, writeColourHub, writeColourImages } from "../../support/
 import { assertClose } from "../../support/numeric.ts";
 import { measured } from "../../support/opened-run.ts";
 import { temporaryFolder } from "../../support/small-hub.ts";
+import { finished } from "../../support/steps.ts";
 import { trainRequest } from "../../support/train-request.ts";
 
 let folder: string;
@@ -108,7 +109,7 @@ test("the scores are those of all training images at once, and no other split is
       inferenceMode(() => {
         const outputs = { features: member.features(owned), logits: member.classify(owned), labels, classes: 3 };
         for (const { key, compute } of rankingScores) {
-          const [value, expected] = [rankings[i]?.scores[key] ?? 0, compute(outputs, 3) ?? 0];
+          const [value, expected] = [rankings[i]?.scores[key] ?? 0, finished(compute(outputs, 3)) ?? 0];
           assert.ok(Math.abs(value - expected) < 1e-4 * (1 + Math.abs(expected)), `${key}: ${value}, not ${expected}`);
         }
       }),
@@ -184,6 +185,24 @@ test("ranking releases everything, also when it is interrupted or a member is no
     );
     assert.equal(memory().handles, handles);
   }
+});
+
+test("a signal ends the computation of a score that takes long, and nothing is left of it", async () => {
+  const opened = openHub(hub);
+  const { handles } = memory();
+  const abort = new AbortController();
+  const later = (turns: number): unknown => setImmediate(() => (turns === 0 ? abort.abort() : later(turns - 1)));
+  const begun: string[] = [];
+  const ranking = rankHub(opened, data, {
+    seed: 3,
+    scores: [findScore("n-leep")],
+    signal: abort.signal,
+    onMember: (name) => begun.push(name),
+    onProgress: (done, total) => done === total && later(4),
+  });
+  await assert.rejects(ranking, Interrupted);
+  assert.deepEqual(begun, ["blind"]);
+  assert.equal(memory().handles, handles);
 });
 
 test("the prior in closed form", () => {
