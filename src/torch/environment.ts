@@ -1,22 +1,7 @@
-/** Environment variables and thread counts that suit libtorch to this machine. */
+/** Process and thread counts that suit libtorch to this machine; native/environment.cc sets its environment variables. */
 import { readFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
-
-/**
- * Variables that OpenMP reads once, while it is loaded. By default its threads spin for milliseconds at every wait: on a
- * machine with other work they take the processors that the rest of the same step waits for.
- */
-const whileLoading = { OMP_WAIT_POLICY: "PASSIVE", KMP_BLOCKTIME: "0" };
-
-/**
- * Variables that libtorch reads whenever it needs them first.
- * oneDNN compiles a kernel for every shape and keeps 1,024 of them. Routes give each member sub-batches of every size, in
- * three passes of dozens of layers: with the library's number, steps with random routes compile anew all the time.
- * cuDNN's newer interface takes about 10 ms to choose a kernel for a number of rows that it has not seen, and routes
- * give new ones all the time: 46 s instead of 2 for the starter hub's first twelve steps on an H100.
- */
-const lasting = { ONEDNN_PRIMITIVE_CACHE_CAPACITY: "8192", TORCH_CUDNN_V8_API_DISABLED: "1" };
 
 let owned = false;
 
@@ -31,24 +16,6 @@ export function ownProcess(): void {
 /** True when this process does nothing but this program's work. */
 export function ownsProcess(): boolean {
   return owned;
-}
-
-/**
- * Runs `load` with the variables that are not set already; afterwards child processes see none that only loading needs.
- * A worker's `process.env` is a copy that libraries do not see: there they are read when the main thread has loaded first,
- * or when the worker was made with `SHARE_ENV`.
- */
-export function withLibraryEnvironment<T>(load: () => T): T {
-  for (const [name, value] of Object.entries(lasting)) process.env[name] ??= value;
-  // A waiting policy of the user's, in whatever words, is the user's.
-  const chosen = ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"].some((name) => process.env[name] !== undefined);
-  if (chosen) return load();
-  Object.assign(process.env, whileLoading);
-  try {
-    return load();
-  } finally {
-    for (const name of Object.keys(whileLoading)) delete process.env[name];
-  }
 }
 
 function read(path: string): string | undefined {

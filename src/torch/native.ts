@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
-import { freeProcessors, mostThreads, ownsProcess, withLibraryEnvironment } from "./environment.ts";
+import { freeProcessors, mostThreads, ownsProcess } from "./environment.ts";
 import { ConfigError } from "./errors.ts";
 
 /** JavaScript's side of a native tensor or generator: an opaque External. */
@@ -106,7 +106,7 @@ function open(): Native {
     throw new ConfigError(`the native addon is not built (looked for ${path}): run \`npx hub-pathway setup\``);
   }
   try {
-    return withLibraryEnvironment(() => createRequire(import.meta.url)(path) as Native);
+    return createRequire(import.meta.url)(path) as Native;
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new ConfigError(

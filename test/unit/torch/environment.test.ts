@@ -16,7 +16,10 @@ const library = new URL("../../../src/torch/index.ts", import.meta.url).href;
 
 /** Runs `code` with the library as `torch`, behind a launcher if there is one. */
 function loaded(code: string, env: NodeJS.ProcessEnv = {}, launcher: readonly string[] = []) {
-  const script = `const torch = await import(${JSON.stringify(library)});\n${code}`;
+  return executed(`const torch = await import(${JSON.stringify(library)});\n${code}`, env, launcher);
+}
+
+function executed(script: string, env: NodeJS.ProcessEnv, launcher: readonly string[] = []) {
   const command = [process.execPath, ...typescript, "--input-type=module", "-e", script];
   const [program = "", ...args] = [...launcher, ...command];
   const inherited = Object.entries(process.env).filter(([name]) => !/^(K|G)?OMP_|^KMP_|^TORCH_/.test(name));
@@ -31,11 +34,33 @@ function openMp(env: NodeJS.ProcessEnv = {}) {
     ...env,
     OMP_DISPLAY_ENV: "verbose",
   });
-  return { rounds: Number(/GOMP_SPINCOUNT = '(\d+)'/.exec(stderr)?.[1]), stdout: stdout.trim() };
+  return { rounds: roundsOf(stderr), stdout: stdout.trim() };
 }
+
+const roundsOf = (stderr: string) => Number(/GOMP_SPINCOUNT = '(\d+)'/.exec(stderr)?.[1]);
 
 test("OpenMP waits without spinning, and the variable is gone afterwards", () => {
   assert.deepEqual(openMp(), { rounds: 0, stdout: `none ${freeProcessors()}` });
+});
+
+test("a worker that is the first to load the library sets the same for the whole process", () => {
+  const work = `(await import(${JSON.stringify(library)})).getNumThreads()`;
+  const script = `import { once } from "node:events";
+    import { Worker } from "node:worker_threads";
+    const worker = new Worker(new URL("data:text/javascript," + encodeURIComponent(${JSON.stringify(work)})));
+    await once(worker, "exit");
+    const { OMP_WAIT_POLICY, KMP_BLOCKTIME, ONEDNN_PRIMITIVE_CACHE_CAPACITY } = process.env;
+    console.log(OMP_WAIT_POLICY ?? "none", KMP_BLOCKTIME ?? "none", ONEDNN_PRIMITIVE_CACHE_CAPACITY);`;
+  const { stderr, stdout } = executed(script, { OMP_DISPLAY_ENV: "verbose" });
+  assert.equal(stdout.trim(), "none none 8192");
+  assert.equal(roundsOf(stderr), 0);
+  const own = executed(script, {
+    OMP_DISPLAY_ENV: "verbose",
+    OMP_WAIT_POLICY: "ACTIVE",
+    ONEDNN_PRIMITIVE_CACHE_CAPACITY: "9",
+  });
+  assert.equal(own.stdout.trim(), "ACTIVE none 9");
+  assert.ok(roundsOf(own.stderr) > 1e6);
 });
 
 test("a user's own way of waiting and number of threads stand", () => {
