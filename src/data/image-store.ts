@@ -129,7 +129,7 @@ async function decoded(rows: Rows, options: Parameters<typeof DecodedSet.open>[2
   }
 }
 
-const advice = "repair or remove it, or leave such files out with --skip-bad (data check lists all)";
+const advice = "repair or remove it, or leave such files out with train --skip-bad (data check lists all)";
 
 function refuseFirst(dataset: Dataset, unreadable: ReadonlyMap<number, string>): void {
   const [first] = [...unreadable].sort(([a], [b]) => a - b);

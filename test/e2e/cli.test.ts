@@ -6,6 +6,8 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, write
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import sharp from "sharp";
+import { acquireLock } from "../../src/io/index.ts";
 import { lastLine, runHere, runProgram } from "../support/program.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../support/small-hub.ts";
 
@@ -216,6 +218,46 @@ test("a broken image stops training by name, or is skipped and counted where the
   assert.equal(skipped.code, 0, skipped.stderr);
   assert.match(skipped.stderr, /1 images could not be read/);
   await refused(["data", "check", dir], 1, /circle\/1\.png/);
+
+  // The run remembers that it leaves such files out, also among images that it has never seen.
+  const fresh = join(folder, "fresh");
+  for (const name of ["circle", "square", "stripe"]) {
+    mkdirSync(join(fresh, name), { recursive: true });
+    for (const file of ["0.png", "1.png"]) {
+      await sharp(join(images, name, file))
+        .negate({ alpha: false })
+        .toFile(join(fresh, name, `new-${file}`));
+    }
+  }
+  writeFileSync(join(fresh, "circle", "new-1.png"), whole.subarray(0, whole.length / 2));
+  const others = ["--split", "test", "--data", fresh];
+  const evaluated = await run(["eval", join(folder, "b2"), ...others, "--json"]);
+  assert.equal(lastLine(evaluated.stdout)["items"], 5, evaluated.stderr);
+  await refused(["eval", join(folder, "run"), ...others], 1, /circle\/new-1\.png cannot be used/);
+  const before = readFileSync(join(folder, "b2", "report.html"), "utf8");
+  assert.equal((await run(["report", join(folder, "b2")])).code, 0);
+  assert.notEqual(readFileSync(join(folder, "b2", "report.html"), "utf8"), before);
+  const [ended, sound] = [join(dir, "circle", "1.png"), join(dir, "circle", "2.png")];
+  const predicted = await run(["predict", join(folder, "b2"), ended, sound, "--json"]);
+  const [first, second] = lastLine(predicted.stdout)["predictions"] as { error?: string; label?: string }[];
+  assert.match(first?.error ?? "", /ends early/);
+  assert.ok(second?.label);
+  rmSync(ended);
+  assert.equal((await run(["eval", join(folder, "b2"), "--split", "validation"])).code, 0);
+});
+
+test("report writes nothing while another process works in the run's folder", async () => {
+  const out = join(folder, "run");
+  const page = join(out, "report.html");
+  rmSync(page);
+  const args = ["report", out, "--split", "validation"];
+  {
+    using _lock = acquireLock(join(out, ".lock"), "hub-pathway train");
+    await refused(args, 1, /hub-pathway train/);
+    assert.ok(!existsSync(page));
+  }
+  assert.equal((await run(args)).code, 0);
+  assert.ok(existsSync(page) && !existsSync(join(out, ".lock")));
 });
 
 test("a hub with a wrong hash", async () => {
