@@ -3,14 +3,17 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-const hubs = ["hubs/starter", "hubs/same-architecture"];
+/** Folders that hold weights, or say that they do. */
+function hubsOf(files) {
+  const found = files.flatMap((file) => /^(hubs\/[^/]+)\/(?:hub\.json|.*\.safetensors)$/.exec(file)?.[1] ?? []);
+  return [...new Set(found)];
+}
 
 export function checkHubs(root, files) {
-  return hubs.flatMap((hub) => checkHub(root, files, hub));
+  return hubsOf(files).flatMap((hub) => checkHub(root, files, hub));
 }
 
 function checkHub(root, files, hub) {
-  if (!files.some((file) => file.startsWith(`${hub}/`))) return [];
   const manifest = join(root, hub, "hub.json");
   if (!existsSync(manifest)) return [`${hub}: no hub.json`];
   const { members } = JSON.parse(readFileSync(manifest, "utf8"));

@@ -120,7 +120,7 @@ test("names: registries and folders of one machine", () => {
   );
 });
 
-test("starter hub: hashes, missing files and files that nobody names", () => {
+test("every hub: hashes, missing files, files that nobody names, and weights without a manifest", () => {
   const empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
   const members = ["a", "b", "c"].map((name) => ({ name, weights: { file: `${name}.safetensors`, sha256: empty } }));
   const found = problems(checkHubs, {
@@ -128,12 +128,18 @@ test("starter hub: hashes, missing files and files that nobody names", () => {
     "hubs/starter/a.safetensors": "",
     "hubs/starter/b.safetensors": "changed",
     "hubs/starter/d.safetensors": "",
+    "hubs/another/hub.json": JSON.stringify({ members: members.slice(0, 1) }),
+    "hubs/another/a.safetensors": "changed",
+    "hubs/third/a.safetensors": "",
+    "hubs/make/program.ts": "",
   });
-  assert.equal(found.length, 3);
+  assert.equal(found.length, 5);
   for (const [i, pattern] of [
     /b\.safetensors: sha256/,
     /c\.safetensors: named/,
     /d\.safetensors: no member/,
+    /another\/a\.safetensors: sha256/,
+    /third: no hub\.json/,
   ].entries()) {
     assert.match(found[i] ?? "", pattern);
   }
