@@ -1,5 +1,4 @@
 /** Broken and malicious TensorFlow.js graphs: each is refused with a message, in bounded memory and time. */
-// Alone: its support module's folder goes with the first file that uses it.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";

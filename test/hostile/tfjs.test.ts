@@ -1,5 +1,4 @@
 /** Broken and malicious TensorFlow.js files: each is refused with a message, in bounded memory and time. */
-// Alone: its support module's folder goes with the first file that uses it.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";

@@ -1,5 +1,4 @@
 /** Sound .pth files that were cut or changed: read properly, or refused. */
-// Alone: its support module's folder goes with the first file that uses it.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

@@ -1,15 +1,13 @@
 /** PyTorch files that a hostile test writes, and reading everything that is in one. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after } from "node:test";
 import { readTorchArchive, stateDictOf } from "../../src/io/index.ts";
 import { UserError } from "../../src/torch/index.ts";
+import { temporaryFolder } from "./small-hub.ts";
 import { unpackedFixtures } from "./unpacked.ts";
 
-export const folder = mkdtempSync(join(tmpdir(), "hub-pathway-hostile-"));
-after(() => rmSync(folder, { recursive: true }));
+export const folder = temporaryFolder();
 
 export function written(bytes: Buffer): string {
   const path = join(folder, "weights.pth");

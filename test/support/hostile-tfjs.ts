@@ -1,13 +1,11 @@
 /** Small TensorFlow.js models that hostile tests break: images, a 1 x 1 convolution, pooling, two classes. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after } from "node:test";
 import { openTfjs } from "../../src/graphs/index.ts";
 import { inferenceMode, scope, zeros } from "../../src/torch/index.ts";
+import { temporaryFolder } from "./small-hub.ts";
 
-export const folder = mkdtempSync(join(tmpdir(), "hub-pathway-hostile-"));
-after(() => rmSync(folder, { recursive: true }));
+export const folder = temporaryFolder();
 let models = 0;
 
 /** Opens a model and runs it once; of a graph, everything that its last node needs. */
