@@ -1,6 +1,6 @@
 /** Node's module hooks for TypeScript: each file is compiled once and kept under build/, by its content. */
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -23,6 +23,31 @@ async function compile(text, name) {
   return ts.transpileModule(text, { fileName: name, compilerOptions }).outputText;
 }
 
+/** Milliseconds after which a text goes, whoever uses it: it is soon made again. */
+const oldest = 7 * 24 * 3600 * 1000;
+let isSwept = false;
+
+/** Of every version of a file there is a text; those of before go, and what killed processes left. */
+function sweep() {
+  isSwept = true;
+  for (const name of readdirSync(kept)) {
+    const mtimeMs = statSync(`${kept}${name}`, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    if (Date.now() - mtimeMs > oldest) rmSync(`${kept}${name}`, { force: true });
+  }
+}
+
+/** Another process may do the same at this moment: both write the same text. */
+function keep(file, output) {
+  try {
+    mkdirSync(kept, { recursive: true });
+    if (!isSwept) sweep();
+    writeFileSync(`${file}.${process.pid}`, output);
+    renameSync(`${file}.${process.pid}`, file);
+  } catch {
+    // Somebody else's checkout, or a full disk: the next process compiles it again.
+  }
+}
+
 async function compiled(path) {
   const [text, name] = [readFileSync(path, "utf8"), basename(path)];
   const key = createHash("sha1").update(version).update(name).update(text).digest("hex");
@@ -31,10 +56,7 @@ async function compiled(path) {
     return readFileSync(file, "utf8");
   } catch {
     const output = await compile(text, name);
-    // Another process may do the same at this moment: both write the same text.
-    mkdirSync(kept, { recursive: true });
-    writeFileSync(`${file}.${process.pid}`, output);
-    renameSync(`${file}.${process.pid}`, file);
+    keep(file, output);
     return output;
   }
 }
