@@ -3,11 +3,9 @@ import { createInterface } from "node:readline/promises";
 import {
   type AddedMember,
   addMember,
-  findHub,
   type ImageInput,
   type MemberInput,
   removeMember,
-  reportMember,
   type Wishes,
 } from "../hub/index.ts";
 import { architectures, presets } from "../models/index.ts";
@@ -47,11 +45,10 @@ export interface AddFlags {
 }
 
 export async function add(name: string, source: string, flags: AddFlags, output: Output): Promise<void> {
-  const { hub, trust = false } = flags;
-  const { entry, notes } = await (isAgentRun(source) ? addAgent : addModel)(name, source, flags, output);
+  const { hub } = flags;
+  const { entry, notes, report } = await (isAgentRun(source) ? addAgent : addModel)(name, source, flags, output);
   for (const note of notes) output.note(`  ${note}`);
   for (const [field, value] of unknowns(entry)) output.warn(`${field} is not known: say it with --${value}`);
-  const report = reportMember({ dir: findHub(hub), trust }, entry);
   output.say(
     `added ${name} to ${hub}: ${report.architecture}, ${amount(report.parameters)} parameters, ${amount(report.flops)}FLOPs at ` +
       `${report.input}, features ${report.featureWidth} wide`,

@@ -10,10 +10,9 @@ import { copyFile, mkdir, readdir, readFile, readlink, rename, rm, symlink, writ
 import { basename, dirname, join, relative } from "node:path";
 import { isTemporary, sweepTemporaries, temporaryPath } from "../io/index.ts";
 import { type Identity, identify, mismatch } from "./digest.ts";
-import { explainWrite } from "./errors.ts";
 import { commitPattern, expectedOf, type RepositoryFile } from "./hub-api.ts";
 import { safeRelativePath } from "./names.ts";
-import { symlinksDisabled } from "./settings.ts";
+import { explainWrite, symlinksDisabled } from "./settings.ts";
 
 /** Limit of one snapshot; more is no model's repository. */
 const maximumEntries = 100_000;

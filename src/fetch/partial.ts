@@ -10,7 +10,7 @@ import fs from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isAbandoned, newTag, tagPattern } from "../io/index.ts";
-import { explainWrite } from "./errors.ts";
+import { explainWrite } from "./settings.ts";
 
 const maximumValidator = 90;
 

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { cacheDirectory } from "../io/index.ts";
+import { cacheDirectory, explainWrite as explain } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 
 /** The public Hub; HF_ENDPOINT names another. */
@@ -73,4 +73,9 @@ export function isOffline(): boolean {
 /** True when the user wants copies instead of links in the Hub's cache. */
 export function symlinksDisabled(): boolean {
   return isOn("HF_HUB_DISABLE_SYMLINKS");
+}
+
+/** An error of the file system as a UserError that names the variables which move the cache; any other error as it is. */
+export function explainWrite(error: unknown, path: string): unknown {
+  return explain(error, path, "or choose another folder for the cache (HF_HOME, HUB_PATHWAY_CACHE)");
 }

@@ -6,18 +6,17 @@
  *     downloads/KEY/partial/       files that are not complete
  */
 import { createHash } from "node:crypto";
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { sweepTemporaries, writeFileAtomic } from "../io/index.ts";
+import { readJsonFile, sweepTemporaries, writeFileAtomic } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 import { identify } from "./digest.ts";
 import { download } from "./download.ts";
-import { explainWrite } from "./errors.ts";
 import { type Credentials, defaultTiming } from "./http.ts";
 import { safeRelativePath, shownUrl } from "./names.ts";
 import type { UrlSource } from "./parse.ts";
-import { downloadDirectory, hubEndpoint, hubToken } from "./settings.ts";
+import { downloadDirectory, explainWrite, hubEndpoint, hubToken } from "./settings.ts";
 import type { FetchedFile, FetchedSource, FetchOptions, PartsOf } from "./types.ts";
 
 const defaultMaximumBytes = 50e9;
@@ -138,11 +137,8 @@ class Place {
 
   /** A file that was fetched before and still is what it was. */
   async #known(name: string, path: string): Promise<Known | undefined> {
-    const text = await readFile(this.#note(name), "utf8").catch(() => undefined);
-    if (text === undefined) return undefined;
-    const known = knownSchema.safeParse(parsed(text));
-    if (!known.success) return undefined;
-    return (await identify(path))?.sha256 === known.data.sha256 ? known.data : undefined;
+    const known = noteAt(this.#note(name));
+    return known && (await identify(path))?.sha256 === known.sha256 ? known : undefined;
   }
 
   /** The Hub's files have addresses too. */
@@ -166,11 +162,13 @@ function hint(url: string): string {
   return repo !== undefined && origin === new URL(hubEndpoint()).origin ? `, or write hf:${repo}` : "";
 }
 
-function parsed(text: string): unknown {
+/** A note that is missing or damaged counts as none. */
+function noteAt(path: string): Known | undefined {
   try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
+    return readJsonFile(path, knownSchema, "a note on a download");
+  } catch (error) {
+    if (error instanceof UserError) return undefined;
+    throw error;
   }
 }
 

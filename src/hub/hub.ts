@@ -106,6 +106,11 @@ export function withMembers<I extends MemberInput>(hub: Hub<I>, members: readonl
   return { ...hub, manifest, fingerprint: hubFingerprint(members) };
 }
 
+/** Entries of all members, or of those named. @throws UserError when the hub has none of that name */
+export function memberEntries<I extends MemberInput>(hub: Hub<I>, names?: readonly string[]): MemberEntry<I>[] {
+  return names?.map((name) => memberEntry(hub, name)) ?? hub.manifest.members;
+}
+
 /** The entry of a member by its name. */
 export function memberEntry<I extends MemberInput>(hub: Hub<I>, name: string): MemberEntry<I> {
   const entry = hub.manifest.members.find((member) => member.name === name);
@@ -122,16 +127,29 @@ export interface LoadMembersOptions {
 
 /** Loads all members, or those named, in the hub's order. */
 export function loadMembers<I extends MemberInput>(hub: Hub<I>, options: LoadMembersOptions = {}): HubMember<I>[] {
-  const entries = options.names ? options.names.map((name) => memberEntry(hub, name)) : hub.manifest.members;
-  const { device, trust } = hub;
+  const { device, trust, residency } = hub;
+  const load = (entry: MemberEntry<I>) => loadMember(hub.dir, entry, { ...options, device, trust });
+  return loadEach(memberEntries(hub, options.names), load, (member) => {
+    const again = { device, verified: true, trust };
+    residency?.manage(member, options.randomWeights ? undefined : () => loadBackbone(hub.dir, member.entry, again));
+  });
+}
+
+/**
+ * A member for each entry; on failure those that were loaded are disposed.
+ * @param use called with each member before the next is loaded
+ */
+export function loadEach<I extends MemberInput>(
+  entries: readonly MemberEntry<I>[],
+  load: (entry: MemberEntry<I>) => HubMember<I>,
+  use?: (member: HubMember<I>) => void,
+): HubMember<I>[] {
   const loaded: HubMember<I>[] = [];
   try {
     for (const entry of entries) {
-      const member = loadMember(hub.dir, entry, { ...options, device, trust });
+      const member = load(entry);
       loaded.push(member);
-      const again = { device, verified: true, trust };
-      const reload = options.randomWeights ? undefined : () => loadBackbone(hub.dir, entry, again);
-      hub.residency?.manage(member, reload);
+      use?.(member);
     }
     return loaded;
   } catch (error) {
@@ -165,15 +183,16 @@ export function describeHub(hub: Hub<MemberInput>): MemberReport[] {
 export function reportMember(hub: Pick<Hub, "dir" | "trust">, entry: MemberEntry): MemberReport {
   const member = loadMember(hub.dir, entry, { trust: hub.trust });
   try {
-    return {
-      ...describeEntry(entry),
-      quality: entry.pretraining.quality ?? "",
-      parameters: countParameters(member.backbone.parameters()),
-      flops: member.flops,
-    };
+    return reportOf(member);
   } finally {
     member.dispose();
   }
+}
+
+/** A table row about a member that is loaded. */
+export function reportOf({ entry, backbone, flops }: HubMember<MemberInput>): MemberReport {
+  const quality = entry.pretraining.quality ?? "";
+  return { ...describeEntry(entry), quality, parameters: countParameters(backbone.parameters()), flops };
 }
 
 /** Description of a member from hub.json alone, for a table row. */

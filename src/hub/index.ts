@@ -9,7 +9,6 @@
 export { type AddedMember, type AddRequest, addMember, addTrained, type TrainedNetwork } from "./adding/add-member.ts";
 export { removeMember } from "./adding/change.ts";
 export type { Wishes } from "./adding/propose.ts";
-export { type MemberBatchNorm, setMemberBatchNorm } from "./batch-norm.ts";
 export { fileOf, filesOf } from "./files.ts";
 export { findHub, starterHub } from "./find-hub.ts";
 export {
@@ -19,8 +18,10 @@ export {
   describeHub,
   type Hub,
   type LoadMembersOptions,
+  loadEach,
   loadMembers,
   type MemberReport,
+  memberEntries,
   memberEntry,
   memberFingerprint,
   type OpenHubOptions,
@@ -42,7 +43,7 @@ export {
   trainingOf,
   writeManifest,
 } from "./manifest.ts";
-export { HubMember, type NetworkOf } from "./member.ts";
+export { HubMember, type MemberBatchNorm, type NetworkOf, setMemberBatchNorm } from "./member.ts";
 export { preprocess } from "./preprocessing.ts";
 export { Residency, type ResidencyOptions } from "./residency.ts";
 export { verifyHub } from "./verify.ts";

@@ -4,7 +4,7 @@
  */
 import { readSafetensors } from "../io/index.ts";
 import { type Backbone, createBackbone, type ObservationNetwork } from "../models/index.ts";
-import { init, type Module } from "../nn/index.ts";
+import { init, type Module, setBatchNormPolicy } from "../nn/index.ts";
 import type { PathwayMember } from "../pathway/index.ts";
 import {
   disposeTree,
@@ -173,4 +173,18 @@ function loadClassifier(path: string, key: string, member: HubMember<MemberInput
 /** Number of a policy head's outputs. */
 function outputsOf({ actions, outputs }: NonNullable<MemberEntry["policy"]>): number {
   return actions.length + (outputs === "policy-and-value" ? 1 : 0);
+}
+
+/**
+ * BatchNorm policy of fine-tuned members; it moves accuracy more than routing does, so every method shares it.
+ *
+ * `batch`: the rows that chose a member are its batch (running statistics below the layer's minimum of rows). `frozen`:
+ * running statistics from pre-training, affine parameters trained. `recalibrated`: statistics re-estimated once on
+ * target images, then frozen.
+ */
+export type MemberBatchNorm = "batch" | "frozen" | "recalibrated";
+
+/** Sets which statistics the BatchNorm layers of members use while training. */
+export function setMemberBatchNorm(backbones: readonly Module[], policy: MemberBatchNorm): void {
+  for (const backbone of backbones) setBatchNormPolicy(backbone, policy === "batch" ? "batch" : "running");
 }

@@ -1,7 +1,7 @@
 /** Check of a hub's members: files and features. n inputs of C channels, h x w the member's sides, d features. */
 import { inferenceMode, scope, type Tensor, UserError, zeros } from "../torch/index.ts";
-import type { Hub } from "./hub.ts";
-import { loadMember } from "./load-member.ts";
+import { type Hub, type MemberReport, reportOf } from "./hub.ts";
+import { type LoadMemberOptions, loadMember } from "./load-member.ts";
 import type { ImageInput, MemberEntry, MemberInput } from "./manifest.ts";
 import type { HubMember } from "./member.ts";
 import { sidesOf } from "./preprocessing.ts";
@@ -11,35 +11,43 @@ import { sidesOf } from "./preprocessing.ts";
  * may be larger than memory: members are loaded one after the other.
  */
 export function verifyHub(hub: Hub<MemberInput>): { name: string; problems: string[] }[] {
-  return hub.manifest.members.map((entry) => ({ name: entry.name, problems: verifyMember(hub, entry) }));
+  const { dir, trust, manifest } = hub;
+  return manifest.members.map((entry) => ({ name: entry.name, problems: tryOut(dir, entry, { trust }).problems }));
 }
 
-/** Problems of one member; none when it is usable. */
-export function verifyMember(hub: Pick<Hub, "dir" | "trust">, entry: MemberEntry): string[] {
-  const { dir, trust } = hub;
+/**
+ * The report on a member whose files were just written and hashed.
+ * @throws UserError with all problems of one that is not usable
+ */
+export function requireUsable(dir: string, entry: MemberEntry, trust: boolean): MemberReport {
+  const { problems, report } = tryOut(dir, entry, { trust, verified: true });
+  if (report && problems.length === 0) return report;
+  throw new UserError(problems.join("; "));
+}
+
+function tryOut(
+  dir: string,
+  entry: MemberEntry,
+  options: LoadMemberOptions,
+): { problems: string[]; report?: MemberReport } {
   const problems = entry.input.kind === "image" ? inputProblems(entry.name, entry.input) : [];
   let member: HubMember<MemberInput>;
   try {
-    member = loadMember(dir, entry, { trust });
+    member = loadMember(dir, entry, options);
   } catch (error) {
-    if (error instanceof UserError) return [...problems, error.message];
+    if (error instanceof UserError) return { problems: [...problems, error.message] };
     throw error;
   }
   try {
     member.backbone.eval();
-    return [...problems, ...scope(() => inferenceMode(() => forwardProblems(member)))];
+    problems.push(...scope(() => inferenceMode(() => forwardProblems(member))));
+    return { problems, report: reportOf(member) };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    return [...problems, `member "${entry.name}": ${error.message}`];
+    return { problems: [...problems, `member "${entry.name}": ${error.message}`] };
   } finally {
     member.dispose();
   }
-}
-
-/** @throws UserError with all problems of a member that is not usable */
-export function requireUsable(hub: Pick<Hub, "dir" | "trust">, entry: MemberEntry): void {
-  const problems = verifyMember(hub, entry);
-  if (problems.length > 0) throw new UserError(problems.join("; "));
 }
 
 /** Values in [0, 1] come out of the normalisation between these, whatever published network it is for. */

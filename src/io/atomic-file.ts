@@ -1,4 +1,5 @@
 /** Files that appear complete or not at all: temporary file, fsync, rename, fsync of the folder. */
+import type { Hash } from "node:crypto";
 import fs from "node:fs";
 import { basename, dirname } from "node:path";
 import { explainWrite, systemCode } from "./system-errors.ts";
@@ -7,6 +8,8 @@ import { temporaryPath } from "./temporary.ts";
 export interface WriteOptions {
   /** The file need not survive a power failure, so nothing waits for the disk. */
   scratch?: boolean;
+  /** Takes all that is written, so that the file need not be read again for its hash. */
+  hash?: Hash;
 }
 
 /**
@@ -25,7 +28,10 @@ export function writeFileAtomic(
   try {
     descriptor = fs.openSync(temporary, "wx");
     const all = typeof chunks === "string" || ArrayBuffer.isView(chunks) ? [chunks] : chunks;
-    for (const chunk of all) writeAll(descriptor, typeof chunk === "string" ? Buffer.from(chunk) : chunk);
+    for (const chunk of all) {
+      options.hash?.update(chunk);
+      writeAll(descriptor, typeof chunk === "string" ? Buffer.from(chunk) : chunk);
+    }
     if (!options.scratch) fs.fsyncSync(descriptor);
     fs.closeSync(descriptor);
     descriptor = undefined;

@@ -13,6 +13,7 @@ export {
   holdCached,
   trimCache,
 } from "./cache.ts";
+export { changed } from "./file-source.ts";
 export { describeText, readHead, refuseForeign, refusePlaceholder } from "./foreign-file.ts";
 export { hashFile } from "./hash.ts";
 export { type JsonFileOptions, parseJson, readJsonFile } from "./json-file.ts";

@@ -6,7 +6,7 @@
  */
 
 export { buildNetwork, type NetworkPlan, usualNetwork } from "./agents/build.ts";
-export { type Agent, type AgentHub, agentEntries, loadAgent, loadAgents, matchChannels } from "./agents/channels.ts";
+export { type Agent, type AgentHub, loadAgent, loadAgents, matchChannels } from "./agents/channels.ts";
 export { type OutputKind, PlainNetwork, type TrainedNetwork } from "./agents/network.ts";
 export { actionNames, encode, type ObservationForm, observationForm } from "./agents/observations.ts";
 export { agentPathwayConfig, PathwayNetwork } from "./agents/pathway-network.ts";

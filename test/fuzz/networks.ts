@@ -1,13 +1,11 @@
 /** Formats that bring a network along: ONNX and TensorFlow.js. */
-import { statSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { toBinary } from "@bufbuild/protobuf";
 import type { GraphModel } from "../../src/graphs/graph-model.ts";
 import { openOnnx, openTfjs } from "../../src/graphs/index.ts";
 import { ModelProtoSchema } from "../../src/graphs/onnx/onnx-pb.generated.ts";
 import { inferenceMode, scope, type Tensor, zeros } from "../../src/torch/index.ts";
 import { floats, ints, model } from "../fixtures/onnx/builder.ts";
-import { networkBytes, networkNames, weightsOf } from "../fixtures/onnx/networks.ts";
+import { fileSize, networkBytes, networkNames, weightsOf } from "../fixtures/onnx/networks.ts";
 import { mutateBytes } from "./bytes.ts";
 import { contentOf, type Files, type Format, withFile } from "./format.ts";
 import { mutateJson } from "./json.ts";
@@ -34,7 +32,6 @@ const onnxName = "model.onnx";
 /** Large files are read slowly, and hold nothing that small ones do not. */
 const maximumGraph = 12_000;
 const maximumSeed = 100_000;
-const graphs = fileURLToPath(new URL("../fixtures/onnx/", import.meta.url));
 
 export const onnxFormat: Format = {
   name: "onnx",
@@ -49,7 +46,7 @@ export const onnxFormat: Format = {
       nodes: [conv, ...tail],
       initializers: [floats("w", [2, 3, 1, 1], [1, 2, 3, 4, 5, 6]), ints("shape", [-1, 2])],
     });
-    const names = networkNames.filter((name) => statSync(`${graphs}${name}.onnx`).size <= maximumGraph);
+    const names = networkNames.filter((name) => fileSize(name) <= maximumGraph);
     // Their weights take far longer to make than all the cases of a test.
     const few = names.filter((name) => 4 * weightsOf(name) < maximumSeed);
     const networks = few.map((name) => Buffer.from(networkBytes(name)));

@@ -1,14 +1,33 @@
-/** Options of `hub-pathway hub`. */
-import type { Command } from "commander";
+/** Options of `hub-pathway hub` and its commands. */
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { starterHub } from "../../hub/find-hub.ts";
+import { scoreNames } from "../../ranking/score-names.ts";
+import { ConfigError } from "../../torch/errors.ts";
 import type { Output } from "../context.ts";
-import { trustHelp } from "../flags.ts";
+import { imageSide, normalisations, trustHelp } from "../flags.ts";
+import type { AddFlags } from "../hub-add-command.ts";
 import type { HubFlags } from "../hub-command.ts";
-import { addMemberCommands } from "./hub-add.ts";
-import { hubFlag, type Place, placeOf } from "./place.ts";
-import { addRankCommand } from "./rank.ts";
+import type { RankFlags } from "../rank-command.ts";
+import { addSettings } from "../settings.ts";
+import { rankShape } from "../train-settings.ts";
 
 const actions = () => import("../hub-command.ts");
+const changes = () => import("../hub-add-command.ts");
+
+/** The hub that a command of `hub` is about: the first argument, or --hub as everywhere else. */
+interface Place {
+  hub?: string | undefined;
+}
+
+const hubFlag = ["--hub <dir>", "folder of the hub, as everywhere (default: hubs/starter)"] as const;
+
+/** @throws ConfigError when both forms name a hub */
+function placeOf(dir: string | undefined, { hub }: Place): string {
+  if (dir !== undefined && hub !== undefined && dir !== hub) {
+    throw new ConfigError(`the hub is ${dir}, and --hub is ${hub}: leave one of them out`);
+  }
+  return dir ?? hub ?? starterHub;
+}
 
 export function addHubCommand(program: Command, output: () => Output): void {
   const hub = program.command("hub").description("hubs of pre-trained models");
@@ -41,4 +60,111 @@ export function addHubCommand(program: Command, output: () => Output): void {
     );
   addMemberCommands(hub, output);
   addRankCommand(hub, output);
+}
+
+const addHelp = `
+SOURCE is the folder of an agent's run (rl train), a file (safetensors or an index of shards, PyTorch .pth/.pt, .onnx, a
+TensorFlow.js model.json, TorchScript with --trust), hf:owner/name[@revision][/path] or an address. The network is used
+only for the last two.
+
+Examples:
+  hub-pathway hub add breakout runs/breakout --hub games
+  hub-pathway hub add moco checkpoints/moco_v1_200ep.pth --hub my-hub --trained-on ImageNet
+  hub-pathway hub add seg deeplabv3.pth --hub my-hub
+  hub-pathway hub add small net.onnx --hub my-hub --size 64 --normalize imagenet --features /pool/Flatten_output_0`;
+
+function addMemberCommands(hub: Command, output: () => Output): void {
+  hub
+    .command("add <name> <source>")
+    .description("take a pre-trained model into a hub, which is made with its first one")
+    .requiredOption("--hub <dir>", "folder of the hub")
+    .option(
+      "--arch [name]",
+      "architecture (resnet, vit, ...) or published network (resnet50, tf_efficientnet_b0, ...) of the weights; alone it lists them",
+    )
+    .option("--config <json>", "the architecture's configuration")
+    .option("--prefix <text>", "only keys that begin so are the backbone's")
+    .option("--layout <name>", "the package whose key names the weights have")
+    .option("--under <path>", "dotted path of the state dict inside a PyTorch file that has several")
+    .option("--features <tensor>", "the tensor of a graph that serves as features")
+    .option("--size <pixels>", "side of the images that the model takes", imageSide)
+    .addOption(
+      new Option(
+        "--normalize <name>",
+        "how images are normalised: imagenet, half (to [-1, 1]) or unit (not at all)",
+      ).choices(Object.keys(normalisations)),
+    )
+    .option("--mean <r,g,b>", "mean of each channel, of values up to the range", triple)
+    .option("--std <r,g,b>", "deviation of each channel, of values up to the range", triple)
+    .addOption(
+      new Option(
+        "--range <value>",
+        "largest value of a pixel before the normalisation (default: told by the mean)",
+      ).choices(["1", "255"]),
+    )
+    .addOption(new Option("--interpolation <kind>", "of resizing").choices(["bilinear", "bicubic", "nearest"]))
+    .addOption(new Option("--channel-order <order>", "of the channels").choices(["rgb", "bgr"]))
+    .option("--trained-on <text>", "what it was pre-trained on")
+    .addOption(new Option("--data <text>", "the same, as it was called").hideHelp())
+    .addOption(
+      new Option("--channels <how>", "adapt: make a network for grey or many channels take colour images").choices([
+        "adapt",
+      ]),
+    )
+    .option("--paradigm <text>", "how it was pre-trained")
+    .option("--licence <text>", "licence of the weights")
+    .option("--agent <name>", "which agent of a run over a hub of agents (default: the one that was activated most)")
+    .option("--sha256 <hash>", "what the model's main file must hash to")
+    .option("--offline", "only what was fetched before")
+    .option("--trust", trustHelp)
+    .addHelpText("after", addHelp)
+    .action(async (name: string, source: string, flags: AddFlags) =>
+      (await changes()).add(name, source, flags, output()),
+    );
+  hub
+    .command("rm <name>")
+    .description("take a model out of a hub and delete its files there")
+    .requiredOption("--hub <dir>", "folder of the hub")
+    .addHelpText("after", "\nExample:\n  hub-pathway hub rm moco --hub my-hub")
+    .action(async (name: string, flags: { hub: string }) => (await changes()).remove(name, flags.hub, output()));
+}
+
+function triple(text: string): number[] {
+  const values = text.split(",").map(Number);
+  if (values.length !== 3 || values.some((value) => !Number.isFinite(value)) || /^\s*$|,\s*,/.test(text)) {
+    throw new InvalidArgumentError("not three numbers with commas between, such as 0.485,0.456,0.406");
+  }
+  return values;
+}
+
+const scoreHelp = `
+Scores (larger is better; none trains anything):
+  logme    log evidence of the classes given the features
+  leep     expected log likelihood of the classes given the member's own predictions
+  nce      minus the entropy of the classes given the member's predicted class
+  h-score  part of the features' variance that lies between the classes, with a shrunk covariance
+  n-leep   leep with clusters of the features in place of the member's classes
+leep and nce need the classifier of pre-training, which hub.json names.
+
+Example:
+  hub-pathway hub rank --data ./photos --score logme n-leep`;
+
+function addRankCommand(hub: Command, output: () => Output): void {
+  const command = hub
+    .command("rank [dir]")
+    .description("rank a hub's members for labelled images, without training")
+    .optionsGroup("Models:")
+    .option(...hubFlag)
+    .addOption(
+      new Option(
+        "--score <names...>",
+        "scores to compute; the first one decides the order (default: all, by logme)",
+      ).choices(scoreNames),
+    );
+  addSettings(command, rankShape)
+    .addHelpText("after", scoreHelp)
+    .action(async (dir: string | undefined, { hub, ...flags }: RankFlags & { hub?: string }) => {
+      const { rank } = await import("../rank-command.ts");
+      await rank(placeOf(dir, { hub }), flags, output());
+    });
 }

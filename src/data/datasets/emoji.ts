@@ -1,16 +1,20 @@
 /** Target: Noto emoji by category. Nine categories; variants of one emoji (gender) are one group. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
+import { readJsonFile } from "../../io/index.ts";
 import type { Dataset, KnownDataset } from "../types.ts";
 import { emojiLookAlikes, joinLookAlikes } from "./look-alikes.ts";
 
-interface EmojiEntry {
-  unified: string;
-  image: string;
-  short_name: string;
-  category: string;
-  has_img_google: boolean;
-}
+const entriesSchema = z.array(
+  z.object({
+    unified: z.string(),
+    image: z.string(),
+    short_name: z.string(),
+    category: z.string(),
+    has_img_google: z.boolean(),
+  }),
+);
 
 const persons = new Set(["1F468", "1F469", "1F9D1"]);
 const marks = new Set(["200D", "FE0F", "2640", "2642"]);
@@ -33,8 +37,7 @@ export const emoji: KnownDataset = {
   packages: ["emoji-datasource-google"],
   async open([folder = ""]): Promise<Dataset> {
     const root = join(folder, "package");
-    const entries = JSON.parse(readFileSync(join(root, "emoji.json"), "utf8")) as EmojiEntry[];
-    const usable = entries
+    const usable = readJsonFile(join(root, "emoji.json"), entriesSchema, "a list of emoji")
       .filter((entry) => entry.category !== "Component" && entry.has_img_google)
       .filter((entry) => existsSync(join(root, "img/google/64", entry.image)))
       .sort((a, b) => (a.unified < b.unified ? -1 : 1));

@@ -1,14 +1,12 @@
 /** Sources and target made of icons: Material Design Icons by tag (source), Oxygen by context (target). */
-import { existsSync, lstatSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
+import { readJsonFile } from "../../io/index.ts";
 import type { Dataset, Item, KnownDataset } from "../types.ts";
 import { iconLookAlikes, joinLookAlikes } from "./look-alikes.ts";
 
-interface MdiEntry {
-  name: string;
-  baseIconId: string;
-  tags: string[];
-}
+const entriesSchema = z.array(z.object({ name: z.string(), baseIconId: z.string(), tags: z.array(z.string()) }));
 
 /** Emoji are a target, so nothing of theirs may be learned from. */
 const excludedTags = new Set(["Emoji"]);
@@ -23,7 +21,7 @@ export const mdiIcons: KnownDataset = {
   packages: ["@mdi/svg"],
   async open([folder = ""]): Promise<Dataset> {
     const root = join(folder, "package");
-    const entries = (JSON.parse(readFileSync(join(root, "meta.json"), "utf8")) as MdiEntry[])
+    const entries = readJsonFile(join(root, "meta.json"), entriesSchema, "a list of icons")
       .filter((entry) => !entry.tags.some((tag) => excludedTags.has(tag)) && !/emoticon|emoji|flag/.test(entry.name))
       .filter((entry) => existsSync(join(root, "svg", `${entry.name}.svg`)))
       .sort((a, b) => (a.name < b.name ? -1 : 1));

@@ -1,12 +1,14 @@
 /**
- * Adds a model to a hub: its files are copied into a folder of their own below the hub, tried out there, and only then
- * listed in hub.json. Weights are rewritten as safetensors with just the tensors that are used, under their own names.
+ * Adds a model to a hub: it is looked into (inspect.ts), its entry is proposed (propose.ts), its files are copied into a
+ * folder of their own below the hub and tried out there (verify.ts), and only then is it listed in hub.json (change.ts).
+ * Weights are rewritten as safetensors with just the tensors that are used, under their own names.
  */
-import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
+import { createHash, type Hash } from "node:crypto";
+import { existsSync, mkdirSync, realpathSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { type FetchedSource, type FetchOptions, fetchSource, parseSource } from "../../fetch/index.ts";
+import type { FetchOptions } from "../../fetch/index.ts";
 import {
-  hashFile,
+  changed,
   type LazyTensor,
   piecesOf,
   quoted,
@@ -16,6 +18,7 @@ import {
 } from "../../io/index.ts";
 import { openGraphBackbone } from "../../models/index.ts";
 import { disposeTree, type Tensor, UserError } from "../../torch/index.ts";
+import type { MemberReport } from "../hub.ts";
 import { refuseProgram } from "../load-member.ts";
 import {
   headedNetwork,
@@ -25,10 +28,9 @@ import {
   type ObservationInput,
 } from "../manifest.ts";
 import { requireUsable } from "../verify.ts";
-import { joinHub, requireFreeName } from "./change.ts";
-import { type Inspection, inspect, partsOf } from "./inspect.ts";
+import { openStaging, publish, requireFreeName } from "./change.ts";
+import { inspect, type Model } from "./inspect.ts";
 import { adaptedChannels, type Draft, draftOfGraph, draftOfWeights, type Wishes } from "./propose.ts";
-import { type Published, publishedOf } from "./published.ts";
 
 export interface AddRequest {
   /** Folder of the hub; made with its first member. */
@@ -47,18 +49,7 @@ export interface AddRequest {
 export interface AddedMember<I extends MemberInput = ImageInput> {
   entry: MemberEntry<I>;
   notes: readonly string[];
-}
-
-/** Files of a model, at their present paths. */
-interface Origin {
-  main: string;
-  /** Further files, by their paths relative to the main file's folder. */
-  parts: readonly string[];
-  /** Its config.json and preprocessor_config.json, where it has them. */
-  config: string | undefined;
-  preprocessor: string | undefined;
-  /** Origin of the model, for the manifest. */
-  description: string;
+  report: MemberReport;
 }
 
 /**
@@ -66,18 +57,23 @@ interface Origin {
  * @throws UserError saying what is wrong with the name, the source or the model, or what must be said of it
  */
 export async function addMember(request: AddRequest): Promise<AddedMember> {
-  const { hub, name } = request;
+  const { hub, name, source, wishes, trust = false } = request;
   requireFreeName(hub, name);
-  const origin = await locate(request);
-  const inspection = await inspect(origin.main, request.wishes.under);
-  if (inspection.kind === "graph" && inspection.format === "torchscript" && !request.trust) {
-    refuseProgram(name, origin.main);
+  const model = await inspect(source, wishes.under, request.fetch);
+  const { content, main } = model;
+  if (content.kind === "graph" && content.format === "torchscript" && !trust) refuseProgram(name, main);
+  using staging = openStaging(hub);
+  const folder = join(staging.folder, name);
+  try {
+    const { draft, weights } = await stage(model, wishes, folder);
+    const input = await completeInput(draft.input, request);
+    const entry = { name, ...draft.entry, weights, input, source: model.description };
+    const report = requireUsable(staging.folder, entry, trust);
+    publish(hub, staging, entry);
+    return { entry, notes: draft.notes, report };
+  } catch (error) {
+    throw inUsersWords(error, folder, main);
   }
-  return joinHub(hub, name, (staging) =>
-    stage(request, origin, inspection, staging).catch((error: unknown) => {
-      throw inUsersWords(error, staging, request, origin);
-    }),
-  );
 }
 
 /** A network with a head over its features that is in memory, such as one that a run trained. */
@@ -93,130 +89,80 @@ export async function addTrained(
   name: string,
   { tensors, about }: TrainedNetwork,
 ): Promise<AddedMember<ObservationInput>> {
-  return joinHub(hub, name, async (staging) => {
-    const file = `${name}/weights.safetensors`;
-    mkdirSync(join(staging, name));
-    writeSafetensors(join(staging, file), tensors);
-    const weights = { file, format: "safetensors" as const, sha256: hashFile(join(staging, file)), files: [] };
-    const entry: MemberEntry<ObservationInput> = { name, weights, ...headedNetwork, ...about };
-    requireUsable({ dir: staging, trust: false }, entry);
-    return { entry, notes: [] };
-  });
+  requireFreeName(hub, name);
+  using staging = openStaging(hub);
+  const file = `${name}/weights.safetensors`;
+  mkdirSync(join(staging.folder, name));
+  const sha256 = hashed((hash) => writeSafetensors(join(staging.folder, file), tensors, {}, { hash }));
+  const weights = { file, format: "safetensors" as const, sha256, files: [] };
+  const entry: MemberEntry<ObservationInput> = { name, weights, ...headedNetwork, ...about };
+  const report = requireUsable(staging.folder, entry, false);
+  publish(hub, staging, entry);
+  return { entry, notes: [], report };
 }
 
-async function locate({ source, fetch = {} }: AddRequest): Promise<Origin> {
-  const parsed = parseSource(source);
-  if (parsed.kind !== "local") return fetchedOrigin(source, await fetchSource(parsed, partsOf, fetch));
-  const main = parsed.path;
-  if (!existsSync(main)) throw new UserError(`there is no file ${main}`);
-  const beside = (name: string): string | undefined => {
-    const path = join(dirname(main), name);
-    return existsSync(path) ? path : undefined;
-  };
-  const [config, preprocessor] = [beside("config.json"), beside("preprocessor_config.json")];
-  if (statSync(main).isDirectory()) throw new UserError(`${main} is a folder: name the model's file in it`);
-  const sha256 = hashFile(main);
-  if (fetch.sha256 !== undefined && fetch.sha256 !== sha256) {
-    throw new UserError(`${main} is refused: its sha256 is ${sha256} instead of ${fetch.sha256}; was it replaced?`);
-  }
-  const description = `file ${basename(main)}, sha256 ${sha256}`;
-  return { main, parts: partsOf(main), config, preprocessor, description };
+/** Hash of what `write` writes. */
+function hashed(write: (hash: Hash) => void): string {
+  const hash = createHash("sha256");
+  write(hash);
+  return hash.digest("hex");
 }
 
-function fetchedOrigin(source: string, { main, parts, config, preprocessor, revision }: FetchedSource): Origin {
-  const folder = dirname(main.name);
-  const relative = (name: string): string => (folder === "." ? name : name.slice(folder.length + 1));
-  const at = revision === undefined ? main.url : `${source} (${main.name} at commit ${revision})`;
-  return {
-    main: main.path,
-    parts: parts.map((part) => relative(part.name)),
-    config: config?.path,
-    preprocessor: preprocessor?.path,
-    description: `${at}, sha256 ${main.sha256}`,
-  };
+interface Staged {
+  draft: Draft;
+  weights: MemberEntry["weights"];
 }
 
-/** Everything but the place in the hub: files in the staging folder, and the entry, tried out. */
-async function stage(
-  request: AddRequest,
-  origin: Origin,
-  inspection: Inspection,
-  staging: string,
-): Promise<AddedMember> {
-  const { name, wishes, trust } = request;
-  const folder = join(staging, name);
+/** Makes the folder of a member, with its files. */
+async function stage(model: Model, wishes: Wishes, folder: string): Promise<Staged> {
+  const { content, main, published } = model;
+  const name = basename(folder);
   mkdirSync(folder);
-  const published = publishedOf(origin);
-  const draft = await stageFiles(inspection, origin, folder, wishes, published);
-  const { main, parts, ...described } = draft;
-  const input = completeInput(
-    isComplete(described.input) ? described.input : ((await request.complete?.(described.input)) ?? described.input),
-    request,
-  );
-  const entry: MemberEntry<ImageInput> = {
-    name,
-    ...described.entry,
-    weights: {
-      file: `${name}/${main}`,
-      format: inspection.kind === "weights" ? "safetensors" : inspection.format,
-      sha256: hashFile(join(folder, main)),
-      files: parts.map((part) => ({ file: `${name}/${part}`, sha256: hashFile(join(folder, part)) })),
-    },
-    input,
-    source: origin.description,
-  };
-  requireUsable({ dir: staging, trust: trust ?? false }, entry);
-  return { entry, notes: described.notes };
-}
-
-/** Names the user's files where a message names their copies. */
-function inUsersWords(error: unknown, staging: string, { name }: AddRequest, { main }: Origin): unknown {
-  if (!(error instanceof UserError) || !error.message.includes(staging)) return error;
-  const copy = join(staging, name, storedName(main));
-  const message = error.message
-    .replaceAll(copy, main)
-    .replaceAll(join(staging, name), dirname(main))
-    .replaceAll(join(staging, "hub.json"), main)
-    .replaceAll(staging, dirname(main));
-  return new UserError(message, { cause: error });
-}
-
-interface StagedDraft extends Draft {
-  main: string;
-  parts: readonly string[];
-}
-
-async function stageFiles(
-  inspection: Inspection,
-  origin: Origin,
-  folder: string,
-  wishes: Wishes,
-  published: Published,
-): Promise<StagedDraft> {
-  if (inspection.kind === "weights") {
-    const draft = draftOfWeights(origin.main, inspection.tensors, wishes, published);
-    const main = "weights.safetensors";
-    await writeWeights(join(folder, main), inspection.tensors, draft);
-    return { ...draft, main, parts: [] };
+  if (content.kind === "weights") {
+    const draft = draftOfWeights(main, content.tensors, wishes, published);
+    const file = "weights.safetensors";
+    const sha256 = await writeWeights(join(folder, file), content.tensors, draft);
+    return { draft, weights: { file: `${name}/${file}`, format: "safetensors", sha256, files: [] } };
   }
   if (wishes.architecture !== undefined || wishes.prefix !== undefined) {
-    throw new UserError(`${origin.main} brings its own network: --arch and --prefix are for weights alone`);
+    throw new UserError(`${main} brings its own network: --arch and --prefix are for weights alone`);
   }
-  const main = storedName(origin.main);
-  writeFileAtomic(join(folder, main), piecesOf(origin.main));
-  for (const part of origin.parts) {
-    mkdirSync(dirname(join(folder, part)), { recursive: true });
-    const path = partPath(origin.main, part);
+  const { format } = content;
+  const file = storedName(main);
+  const sha256 = copy(main, join(folder, file));
+  // It may have been replaced since it was hashed, and the user may have named the hash.
+  if (sha256 !== model.sha256) throw changed(main);
+  const files = model.parts.map((part) => {
+    const path = partPath(main, part);
     refusePlaceholder(path);
-    writeFileAtomic(join(folder, part), piecesOf(path));
-  }
+    mkdirSync(dirname(join(folder, part)), { recursive: true });
+    return { file: `${name}/${part}`, sha256: copy(path, join(folder, part)) };
+  });
   const size = wishes.input?.size ?? published.input.size;
-  const backbone = openGraphBackbone(inspection.format, join(folder, main), { features: wishes.features, size });
+  const backbone = openGraphBackbone(format, join(folder, file), { features: wishes.features, size });
   try {
-    return { ...draftOfGraph(backbone.graph, wishes, published.input), main, parts: origin.parts };
+    const draft = draftOfGraph(backbone.graph, wishes, published.input);
+    return { draft, weights: { file: `${name}/${file}`, format, sha256, files } };
   } finally {
     backbone.dispose();
   }
+}
+
+/** Copies a file and returns the hash of what was copied. */
+function copy(from: string, to: string): string {
+  return hashed((hash) => writeFileAtomic(to, piecesOf(from), { hash }));
+}
+
+/** Names the user's files where a message names their copies. */
+function inUsersWords(error: unknown, folder: string, main: string): unknown {
+  const staging = dirname(folder);
+  if (!(error instanceof UserError) || !error.message.includes(staging)) return error;
+  const message = error.message
+    .replaceAll(join(folder, storedName(main)), main)
+    .replaceAll(folder, dirname(main))
+    .replaceAll(join(staging, "hub.json"), main)
+    .replaceAll(staging, dirname(main));
+  return new UserError(message, { cause: error });
 }
 
 /** The name in the hub of a model's main file. */
@@ -245,11 +191,12 @@ function partPath(main: string, part: string): string {
   );
 }
 
+/** Writes the tensors that are used and returns the file's hash. */
 async function writeWeights(
   path: string,
   tensors: ReadonlyMap<string, LazyTensor>,
   { keys, adapted }: Draft,
-): Promise<void> {
+): Promise<string> {
   const read = new Map<string, Tensor>();
   try {
     for (const key of keys) {
@@ -258,17 +205,19 @@ async function writeWeights(
       read.set(key, key === adapted ? adaptedChannels(tensor) : tensor);
       if (key === adapted) tensor.dispose();
     }
-    writeSafetensors(path, read);
+    return hashed((hash) => writeSafetensors(path, read, {}, { hash }));
   } finally {
     disposeTree(read);
   }
 }
 
-function isComplete(input: Partial<ImageInput>): boolean {
-  return input.size !== undefined && input.mean !== undefined && input.std !== undefined;
-}
-
-function completeInput(input: Partial<ImageInput>, { source }: AddRequest): ImageInput {
+/** The input, with what the person at the terminal answers where there is one. */
+async function completeInput(
+  stated: Partial<ImageInput>,
+  { source, complete }: Pick<AddRequest, "source" | "complete">,
+): Promise<ImageInput> {
+  const isComplete = stated.size !== undefined && stated.mean && stated.std;
+  const input = isComplete ? stated : ((await complete?.(stated)) ?? stated);
   const { size, sides, mean, std, interpolation = "bilinear", channelOrder = "rgb" } = input;
   if (size !== undefined && mean && std) {
     return { kind: "image", size, ...(sides === undefined ? {} : { sides }), mean, std, interpolation, channelOrder };

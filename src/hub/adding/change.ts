@@ -105,8 +105,13 @@ export function requireFreeName(hub: string, name: string, { members } = manifes
   throw new UserError(`${hub} has a member "${name}" already: choose another name, or remove it first (hub rm)`);
 }
 
-/** A folder below the hub for a member that is being made; `close` removes it, and a hub that came to nothing. */
-export function openStaging(hub: string): { folder: string; close: () => void } {
+/** A folder for a member that is being made, which goes with this object, as does a hub that came to nothing. */
+export interface Staging extends Disposable {
+  readonly folder: string;
+}
+
+/** Makes such a folder below the hub. @throws UserError when the hub cannot be written */
+export function openStaging(hub: string): Staging {
   const isNew = !existsSync(hub);
   const folder = temporaryPath(hub, "adding");
   try {
@@ -115,11 +120,13 @@ export function openStaging(hub: string): { folder: string; close: () => void } 
   } catch (error) {
     throw explainWrite(error, hub);
   }
-  const close = (): void => {
-    rmSync(folder, { recursive: true, force: true });
-    if (isNew) removeIfEmpty(hub);
+  return {
+    folder,
+    [Symbol.dispose]() {
+      rmSync(folder, { recursive: true, force: true });
+      if (isNew) removeIfEmpty(hub);
+    },
   };
-  return { folder, close };
 }
 
 /** Another process may be making its first member there. */
@@ -132,27 +139,10 @@ function removeIfEmpty(folder: string): void {
 }
 
 /**
- * Adds the member that `make` puts into a folder of its name below a staging folder; a failure leaves the hub as it was.
- * @throws UserError when the name is taken or cannot be used, or the hub cannot be written
+ * Lists a member, whose files lie in the folder of its name below the staging folder, once they are in their place.
+ * @throws UserError when the name is taken or cannot be used, or the hub cannot be written; the hub stays as it was
  */
-export async function joinHub<T extends { entry: MemberEntry }>(
-  hub: string,
-  name: string,
-  make: (staging: string) => Promise<T>,
-): Promise<T> {
-  requireFreeName(hub, name);
-  const staging = openStaging(hub);
-  try {
-    const made = await make(staging.folder);
-    publish(hub, staging.folder, made.entry);
-    return made;
-  } finally {
-    staging.close();
-  }
-}
-
-/** Lists a member, whose files lie in the folder of its name below `staging`, once they are in their place. */
-export function publish(hub: string, staging: string, entry: MemberEntry): void {
+export function publish(hub: string, { folder }: Staging, entry: MemberEntry): void {
   const { name } = entry;
   const place = join(hub, name);
   changeHub(hub, `hub-pathway hub add ${name}`, (before) => {
@@ -160,7 +150,7 @@ export function publish(hub: string, staging: string, entry: MemberEntry): void 
     if (existsSync(place)) {
       throw new UserError(`${place} is in the way: it is no member of the hub; move it, or choose another name`);
     }
-    const enter = () => renameSync(join(staging, name), place);
+    const enter = () => renameSync(join(folder, name), place);
     return { manifest: { ...before, members: [...before.members, entry] }, files: filesOf(entry), enter };
   });
 }

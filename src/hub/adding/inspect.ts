@@ -1,16 +1,19 @@
 /**
- * A model's main file: what kind of model it holds, told by its content where the format has a mark, else by its name, and
- * the further files that it names (shards, external data).
+ * A model's files and what they hold: found or fetched, hashed, and told apart by their content where the format has a mark,
+ * else by their names.
  */
+import { existsSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { checkedPath } from "../../fetch/index.ts";
+import { z } from "zod";
+import { checkedPath, type FetchedSource, type FetchOptions, fetchSource, parseSource } from "../../fetch/index.ts";
 import { onnxParts } from "../../graphs/index.ts";
 import {
   describeText,
+  hashFile,
   isTorchScript,
   type LazyTensor,
   readHead,
-  readRegular,
+  readJsonFile,
   readTorchArchive,
   refuseForeign,
   refusePlaceholder,
@@ -19,35 +22,85 @@ import {
 } from "../../io/index.ts";
 import type { GraphFormat } from "../../models/index.ts";
 import { UserError } from "../../torch/index.ts";
+import { type Published, publishedOf } from "./published.ts";
 
-/** Tensors by name, whose network is still to be found. */
-export interface WeightsFile {
-  readonly kind: "weights";
-  readonly tensors: ReadonlyMap<string, LazyTensor>;
+/** Paths of a model's files, where the user or the cache has them. */
+interface Files {
+  readonly main: string;
+  /** Hash of the main file when it was first looked at. */
+  readonly sha256: string;
+  /** Further files that it names, relative to its folder. */
+  readonly parts: readonly string[];
+  /** Its config.json and preprocessor_config.json, where it has them. */
+  readonly config: string | undefined;
+  readonly preprocessor: string | undefined;
+  /** Origin of the model, for the manifest. */
+  readonly description: string;
 }
 
-/** A file that brings its own network. */
-export interface GraphFile {
-  readonly kind: "graph";
-  readonly format: GraphFormat;
+/** A model before it joins a hub: its files, what they hold, and what the files beside them say. */
+export interface Model extends Files {
+  /** Tensors by name, whose network is still to be found; or a file that brings its own network. */
+  readonly content:
+    | { readonly kind: "weights"; readonly tensors: ReadonlyMap<string, LazyTensor> }
+    | { readonly kind: "graph"; readonly format: GraphFormat };
+  readonly published: Published;
 }
 
-export type Inspection = WeightsFile | GraphFile;
+/**
+ * Finds or fetches a model and looks into it; of weights only names and shapes are read.
+ * @param source a file, an address, or hf:owner/name
+ * @param under dotted path of the state dict inside a PyTorch file that has several
+ * @throws UserError naming the file when it is missing, damaged, of no known format, or has another hash than asked for
+ */
+export async function inspect(source: string, under?: string, fetch: FetchOptions = {}): Promise<Model> {
+  const parsed = parseSource(source);
+  const found =
+    parsed.kind === "local"
+      ? localFiles(parsed.path, fetch.sha256)
+      : fetchedFiles(source, await fetchSource(parsed, partsOf, fetch));
+  const content = await contentOf(found, under);
+  return { ...found, content, published: publishedOf(found) };
+}
+
+function localFiles(main: string, expected: string | undefined): Files {
+  if (!existsSync(main)) throw new UserError(`there is no file ${main}`);
+  if (statSync(main).isDirectory()) throw new UserError(`${main} is a folder: name the model's file in it`);
+  const sha256 = hashFile(main);
+  if (expected !== undefined && expected !== sha256) {
+    throw new UserError(`${main} is refused: its sha256 is ${sha256} instead of ${expected}; was it replaced?`);
+  }
+  const beside = (name: string): string | undefined => {
+    const path = join(dirname(main), name);
+    return existsSync(path) ? path : undefined;
+  };
+  const [config, preprocessor] = [beside("config.json"), beside("preprocessor_config.json")];
+  const description = `file ${basename(main)}, sha256 ${sha256}`;
+  return { main, sha256, parts: partsOf(main), config, preprocessor, description };
+}
+
+function fetchedFiles(source: string, { main, parts, config, preprocessor, revision }: FetchedSource): Files {
+  const folder = dirname(main.name);
+  const relative = (name: string): string => (folder === "." ? name : name.slice(folder.length + 1));
+  const at = revision === undefined ? main.url : `${source} (${main.name} at commit ${revision})`;
+  return {
+    main: main.path,
+    sha256: main.sha256,
+    parts: parts.map((part) => relative(part.name)),
+    config: config?.path,
+    preprocessor: preprocessor?.path,
+    description: `${at}, sha256 ${main.sha256}`,
+  };
+}
 
 const known =
   "safetensors and PyTorch .pth, .pt and .bin (or an index of their shards), ONNX, a TensorFlow.js model.json, and TorchScript";
 
-/**
- * Looks into a model's file; of weights only names and shapes are read.
- * @param under dotted path of the state dict inside a PyTorch file that has several
- * @throws UserError naming the file when it is missing, damaged, or of no known format
- */
-export async function inspect(path: string, under?: string): Promise<Inspection> {
-  refuseForeign(path);
+async function contentOf({ main: path, parts }: Files, under: string | undefined): Promise<Model["content"]> {
   const head = readHead(path);
-  const weights = (tensors: ReadonlyMap<string, LazyTensor>): WeightsFile => ({ kind: "weights", tensors });
+  const weights = (tensors: ReadonlyMap<string, LazyTensor>) => ({ kind: "weights", tensors }) as const;
   const name = basename(path).toLowerCase();
-  if (name.endsWith(".index.json")) return weights(await readShards(path));
+  if (name.endsWith(".index.json")) return weights(await readShards(path, parts));
   if (name.endsWith(".json")) return { kind: "graph", format: "tfjs" };
   if (name.endsWith(".onnx")) return { kind: "graph", format: "onnx" };
   if (head.toString("latin1", 8, 9) === "{") return weights((await streamSafetensors(path)).tensors);
@@ -59,9 +112,9 @@ export async function inspect(path: string, under?: string): Promise<Inspection>
   throw new UserError(`${path} ${describeText(head) ?? "is of no known format"}: hubs take ${known}${hint}`);
 }
 
-async function readShards(path: string): Promise<Map<string, LazyTensor>> {
+async function readShards(path: string, shards: readonly string[]): Promise<Map<string, LazyTensor>> {
   const all = new Map<string, LazyTensor>();
-  for (const shard of partsOf(path)) {
+  for (const shard of shards) {
     for (const [name, tensor] of await readShard(join(dirname(path), shard))) {
       if (all.has(name)) throw new UserError(`${path}: two of its shards have a tensor "${name}"`);
       all.set(name, tensor);
@@ -76,8 +129,21 @@ async function readShard(path: string): Promise<ReadonlyMap<string, LazyTensor>>
   return stateDictOf(await readTorchArchive(path));
 }
 
-const maximumJsonBytes = 256e6;
+/** For both kinds of description. */
+const maximumBytes = 256e6;
 const maximumParts = 10_000;
+
+const fileName = z.string("the name of a file is no text");
+
+const shardIndex = z.object({
+  weight_map: z.record(z.string(), fileName, 'it has no "weight_map"').transform((map) => Object.values(map)),
+});
+
+const tfjsModel = z.object({
+  weightsManifest: z.array(z.object({ paths: z.array(fileName, 'a group of weights has no "paths"') }), {
+    error: 'it has no "weightsManifest"',
+  }),
+});
 
 /**
  * Names of the further files of a model, relative to its folder and inside of it, each once.
@@ -85,53 +151,18 @@ const maximumParts = 10_000;
  */
 export function partsOf(path: string): string[] {
   refuseForeign(path);
-  const names = new Set(namedBy(path));
+  const names = new Set(namedBy(path).map((name) => name.replace(/^(\.\/)+/, "")));
   if (names.size > maximumParts) throw new UserError(`${path} names ${names.size} further files, which no model needs`);
   for (const name of names) checkedPath(name, path);
   return [...names];
 }
 
 function namedBy(path: string): readonly string[] {
-  if (path.endsWith(".onnx")) return onnxParts(path).map((name) => name.replace(/^(\.\/)+/, ""));
-  if (path.endsWith(".index.json")) return indexedShards(path);
-  if (path.endsWith(".json")) return manifestShards(path);
-  return [];
-}
-
-function indexedShards(path: string): readonly string[] {
-  const map = field(readJson(path), "weight_map");
-  if (typeof map !== "object" || map === null)
-    throw new UserError(`${path} has no "weight_map": is it an index of shards?`);
-  return Object.values(map).map((name) => nameIn(name, path));
-}
-
-function manifestShards(path: string): readonly string[] {
-  const groups = field(readJson(path), "weightsManifest");
-  if (!Array.isArray(groups))
-    throw new UserError(
-      `${path} is no TensorFlow.js model, for it has no "weightsManifest", and no index of shards (*.index.json)`,
-    );
-  return groups.flatMap((group: unknown) => {
-    const paths = field(group, "paths");
-    if (!Array.isArray(paths)) throw new UserError(`${path} has a group of weights without "paths"`);
-    return paths.map((name: unknown) => nameIn(name, path).replace(/^(\.\/)+/, ""));
-  });
-}
-
-function readJson(path: string): unknown {
-  const bytes = readRegular(path, { maximumBytes: maximumJsonBytes, what: "a description of a model" });
-  try {
-    return JSON.parse(bytes.toString("utf8"));
-  } catch {
-    throw new UserError(`${path} is not JSON: is it the model's description?`);
+  if (path.endsWith(".onnx")) return onnxParts(path);
+  if (path.endsWith(".index.json")) {
+    return readJsonFile(path, shardIndex, "an index of shards", { maximumBytes }).weight_map;
   }
-}
-
-function field(value: unknown, key: string): unknown {
-  return typeof value === "object" && value !== null && Object.hasOwn(value, key) ? Reflect.get(value, key) : undefined;
-}
-
-function nameIn(value: unknown, path: string): string {
-  if (typeof value === "string") return value;
-  throw new UserError(`${path} names a file that is no text`);
+  if (!path.endsWith(".json")) return [];
+  const what = "a TensorFlow.js model, nor an index of shards (*.index.json)";
+  return readJsonFile(path, tfjsModel, what, { maximumBytes }).weightsManifest.flatMap(({ paths }) => paths);
 }

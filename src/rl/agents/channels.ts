@@ -7,14 +7,7 @@
  * first layer's weights go to the channels that mean what they have learned to see. On these the agent computes what it
  * computed before; weights of channels that mean nothing to it start at zero, and training may change them.
  */
-import {
-  type Hub,
-  HubMember,
-  loadMember,
-  type MemberEntry,
-  memberEntry,
-  type ObservationInput,
-} from "../../hub/index.ts";
+import { type Hub, HubMember, loadEach, loadMember, memberEntries, type ObservationInput } from "../../hub/index.ts";
 import { createObservationNetwork, type ObservationNetwork } from "../../models/index.ts";
 import { init } from "../../nn/index.ts";
 import { Generator, noGrad, ops, scope, type Tensor, tensor, UserError } from "../../torch/index.ts";
@@ -44,24 +37,12 @@ export function matchChannels(agent: readonly string[], game: readonly string[])
   });
 }
 
-/** Entries of all agents of a hub, or of those named. @throws UserError when the hub has none of that name */
-export function agentEntries(hub: AgentHub, names?: readonly string[]): MemberEntry<ObservationInput>[] {
-  return names?.map((name) => memberEntry(hub, name)) ?? hub.manifest.members;
-}
-
 /**
  * All agents of a hub, or those named, in the channels of the given game.
  * @throws UserError naming agent and file when one cannot be used
  */
 export function loadAgents(hub: AgentHub, form: ObservationForm, names?: readonly string[]): Agent[] {
-  const loaded: Agent[] = [];
-  try {
-    for (const entry of agentEntries(hub, names)) loaded.push(loadAgent(hub, entry, form));
-    return loaded;
-  } catch (error) {
-    for (const member of loaded) member.dispose();
-    throw error;
-  }
+  return loadEach(memberEntries(hub, names), (entry) => loadAgent(hub, entry, form));
 }
 
 /** One agent in the channels of the given game. @throws UserError as `loadAgents` */

@@ -1,9 +1,9 @@
 /** The network of a run, made anew or read from its folder, and the hub that it needs. */
 import { existsSync } from "node:fs";
-import { openHub } from "../../hub/index.ts";
+import { memberEntries, openHub } from "../../hub/index.ts";
 import { ConfigError, UserError } from "../../torch/index.ts";
 import { buildNetwork, type NetworkPlan } from "../agents/build.ts";
-import { type AgentHub, agentEntries } from "../agents/channels.ts";
+import type { AgentHub } from "../agents/channels.ts";
 import type { OutputKind, TrainedNetwork } from "../agents/network.ts";
 import { actionNames, type ObservationForm, observationForm } from "../agents/observations.ts";
 import { makeEnvironment, type VectorEnvironment } from "../environments/index.ts";
@@ -36,7 +36,7 @@ export function networkOf(
 
 /** The agents that a plan needs of a hub. */
 export function usedAgents(hub: AgentHub, plan: NetworkPlan): UsedAgent[] {
-  const entries = agentEntries(hub, plan.kind === "agent" ? [plan.name] : undefined);
+  const entries = memberEntries(hub, plan.kind === "agent" ? [plan.name] : undefined);
   return entries.map(({ name, weights }) => ({ name, sha256: weights.sha256 }));
 }
 

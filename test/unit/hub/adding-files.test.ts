@@ -108,3 +108,21 @@ test("what is wrong with a graph is said of the user's file", async () => {
   fs.writeFileSync(source, toBinary(ModelProtoSchema, made));
   await refused(source, new RegExp(`${folder}/my net\\.onnx`), /NoSuchOperator/);
 });
+
+test("a graph that is replaced after it was hashed does not join", async () => {
+  const source = writeNetwork(join(folder, "model"), "net.onnx.data");
+  fs.writeFileSync(`${source}.data`, data);
+  const wishes = {
+    input: { size: 16, mean: [0, 0, 0], std: [1, 1, 1] },
+    // Read before the file is copied.
+    get architecture(): undefined {
+      writeNetwork(join(folder, "model"), "./net.onnx.data");
+      return undefined;
+    },
+  };
+  await assert.rejects(
+    addMember({ hub, name: "net", source, wishes }),
+    (error: unknown) => error instanceof UserError && /net\.onnx changed while it was read/.test(error.message),
+  );
+  assert.ok(!fs.existsSync(hub));
+});

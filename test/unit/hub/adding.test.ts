@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import {
   type AddRequest,
   addMember,
+  describeHub,
   loadMembers,
   openHub,
   readManifest,
@@ -124,8 +125,10 @@ test("weights with a prefix and a head: recognised, cut down to what is used, an
 
 test("a classifier is kept, and gives scores", async () => {
   const classified = { "fc.weight": [5, 16], "fc.bias": [5] };
-  const { entry } = await add(weights("classified", "", classified), { wishes: { input: { ...half, size: 24 } } });
+  const source = weights("classified", "", classified);
+  const { entry, report } = await add(source, { wishes: { input: { ...half, size: 24 } } });
   assert.equal(entry.classifier, "fc");
+  assert.deepEqual(describeHub(openHub(hub)), [report]);
   const [member] = loadMembers(openHub(hub));
   scope(() => assert.deepEqual(member?.classify(zeros([2, 3, 24, 24]))?.shape, [2, 5]));
   member?.dispose();

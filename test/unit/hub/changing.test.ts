@@ -47,16 +47,11 @@ function refuses(fn: () => unknown, pattern: RegExp): void {
 function addCopy(name: string): void {
   const [first] = readManifest(hub).members;
   assert.ok(first);
-  const staging = openStaging(hub);
-  try {
-    const file = `${name}/weights.safetensors`;
-    fs.mkdirSync(join(staging.folder, name));
-    fs.copyFileSync(join(original, "small-resnet.safetensors"), join(staging.folder, file));
-    const entry = { ...first, name, weights: { ...first.weights, file } };
-    publish(hub, staging.folder, entry);
-  } finally {
-    staging.close();
-  }
+  using staging = openStaging(hub);
+  const file = `${name}/weights.safetensors`;
+  fs.mkdirSync(join(staging.folder, name));
+  fs.copyFileSync(join(original, "small-resnet.safetensors"), join(staging.folder, file));
+  publish(hub, staging, { ...first, name, weights: { ...first.weights, file } });
 }
 
 test("members that join and leave at once, from several processes, are all accounted for", async () => {
@@ -72,8 +67,8 @@ test("members that join and leave at once, from several processes, are all accou
       fs.mkdirSync(staging.folder + "/" + name);
       fs.copyFileSync(${JSON.stringify(join(original, "small-resnet.safetensors"))}, staging.folder + "/" + file);
       const entry = { ...first, name, weights: { ...first.weights, file } };
-      publish(hub, staging.folder, entry);
-      staging.close();
+      publish(hub, staging, entry);
+      staging[Symbol.dispose]();
     }
     for (const name of ${JSON.stringify(removes)}) removeMember(hub, name);`;
   const members = (who: string) => [0, 1, 2, 3].map((i) => `${who}-${i}`);

@@ -1,5 +1,6 @@
 /** A file is there whole or not at all, whatever fails on the way. */
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import fs, { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -27,7 +28,9 @@ function failWith(method: "writeSync" | "fsyncSync" | "renameSync" | "openSync",
 
 test("writes chunks in order and replaces what was there", () => {
   writeFileSync(path, "before");
-  writeFileAtomic(path, [new Uint8Array([65, 66]), "Cä", new Uint8Array(0)]);
+  const hash = createHash("sha256");
+  writeFileAtomic(path, [new Uint8Array([65, 66]), "Cä", new Uint8Array(0)], { hash });
+  assert.equal(hash.digest("hex"), createHash("sha256").update(readFileSync(path)).digest("hex"));
   assert.equal(readFileSync(path, "utf8"), "ABCä");
   writeFileAtomic(path, new Uint8Array([65, 66]));
   assert.equal(readFileSync(path, "utf8"), "AB");

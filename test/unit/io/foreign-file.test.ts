@@ -80,8 +80,8 @@ test("a picture is no model", async () => {
 
 test("no file of a real model is taken for something else", () => {
   const folders = [
-    unpackedFixtures("torch-archive"),
-    ...["onnx", "torch-script", "tfjs"].map((name) => join(fixtures, name)),
+    ...(["torch-archive", "onnx"] as const).map(unpackedFixtures),
+    ...["torch-script", "tfjs"].map((name) => join(fixtures, name)),
   ];
   const real = folders.flatMap((dir) =>
     (fs.readdirSync(dir, { recursive: true }) as string[])

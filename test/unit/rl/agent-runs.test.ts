@@ -5,12 +5,19 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { after, before } from "node:test";
-import { describeHub, loadMember, openHub, readManifest, removeMember, verifyHub } from "../../../src/hub/index.ts";
+import {
+  describeHub,
+  loadMember,
+  memberEntries,
+  openHub,
+  readManifest,
+  removeMember,
+  verifyHub,
+} from "../../../src/hub/index.ts";
 import { readSafetensors } from "../../../src/io/index.ts";
 import {
   type AgentRequest,
   addAgentOfRun,
-  agentEntries,
   defaultDqnOptions,
   defaultPpoOptions,
   distil,
@@ -321,7 +328,7 @@ test("a folder without a whole agent.json starts again, and one whose settings a
 
 test("an agent in a hub plays as its run did, and the hub tells about it", async () => {
   const opened = await openAgent(inDir("breakout"), { copies: 2, seed: 5 });
-  const member = loadMember(hub, agentEntries(openAgents(hub), ["breakout"])[0]!);
+  const member = loadMember(hub, memberEntries(openAgents(hub), ["breakout"])[0]!);
   scope(() => {
     const x = encode(
       Uint8Array.from({ length: 800 }, (_, i) => (i % 7 === 0 ? 1 : 0)),
@@ -362,7 +369,7 @@ test("channels match by name, then by meaning, and else see nothing", () => {
 
 test("an agent in another game computes what it computed of the channels that mean the same", async () => {
   const [space, opened] = [await formOf("minatar:space-invaders"), openAgents(hub)];
-  const [entry] = agentEntries(opened, ["asterix"]);
+  const [entry] = memberEntries(opened, ["asterix"]);
   const own = loadMember(hub, entry!);
   const adopted = loadAgent(opened, entry!, space);
   assert.deepEqual(
