@@ -60,7 +60,6 @@ async function assemble(
     parts,
     ...(config ? { config } : {}),
     ...(preprocessor ? { preprocessor } : {}),
-    files: [main, ...parts, ...[config, preprocessor].filter((file) => file !== undefined)],
     revision: commit,
   };
 }

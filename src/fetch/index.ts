@@ -22,7 +22,6 @@ export {
   type Source,
   type UrlSource,
 } from "./parse.ts";
-export { publicEndpoint } from "./settings.ts";
 export type { FetchedFile, FetchedSource, FetchOptions, PartsOf } from "./types.ts";
 
 /**

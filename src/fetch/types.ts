@@ -41,8 +41,6 @@ export interface FetchedSource {
   readonly config?: FetchedFile;
   /** The repository's preprocessor_config.json, where it has one. */
   readonly preprocessor?: FetchedFile;
-  /** All of them, the main file first. */
-  readonly files: readonly FetchedFile[];
   /** The commit, for repositories. */
   readonly revision?: string;
 }

@@ -44,7 +44,7 @@ export async function fetchUrl(
   for (const name of partsOf(main.path)) {
     parts.push(await place.get(beside(source.url, name), name, undefined));
   }
-  return { main, parts, files: [main, ...parts] };
+  return { main, parts };
 }
 
 function hashed(text: string): string {

