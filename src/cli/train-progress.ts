@@ -1,6 +1,6 @@
 /** Progress of training: a line for each epoch, and the steps in between. */
 import { shown } from "../io/quoted.ts";
-import type { Emit, RunEvent } from "../train/index.ts";
+import { type Emit, isBetter, type Quality, type RunEvent } from "../train/index.ts";
 import { bar, left, Pace, stopwatch, waiting } from "./progress.ts";
 import { type Terminal, terminal } from "./terminal.ts";
 
@@ -16,7 +16,7 @@ export interface FitCourse {
   fit: string;
   epochs: number;
   steps: number;
-  best: { epoch: number; accuracy: number; logLoss: number } | undefined;
+  best: (Quality & { epoch: number }) | undefined;
 }
 
 /** Writes what happens in a run. */
@@ -88,11 +88,11 @@ export class TrainProgress {
     if (!course) return;
     this.#pace.defer();
     this.#showLegend(event);
-    const { accuracy, logLoss } = event.validation ?? {};
-    const isBest = accuracy !== undefined && logLoss !== undefined && isBetter(accuracy, logLoss, course.best);
-    if (isBest) course.best = { epoch: event.epoch, accuracy, logLoss };
+    const { validation: found } = event;
+    const isBest = found !== undefined && isBetter(found, course.best);
+    if (isBest) course.best = { epoch: event.epoch, accuracy: found.accuracy, logLoss: found.logLoss };
     const width = `epoch ${course.epochs}/${course.epochs}`.length;
-    const validation = accuracy === undefined ? "" : `  validation ${percentOf(accuracy)}${isBest ? " *" : "  "}`;
+    const validation = found === undefined ? "" : `  validation ${percentOf(found.accuracy)}${isBest ? " *" : "  "}`;
     const shares = event.shares ? `  shares ${event.shares.map((share) => (100 * share).toFixed(0)).join(" ")} %` : "";
     const done = event.epoch * course.steps - this.#resumedAt;
     const remains = left(this.#clock(), done, course.epochs * course.steps - this.#resumedAt);
@@ -115,12 +115,6 @@ export class TrainProgress {
   #named(fit: string): string {
     return fit === "hub-pathway" ? "" : `${shown(fit)}: `;
   }
-}
-
-/** True when weights are better than the best so far, as the trainer sees it. */
-function isBetter(accuracy: number, logLoss: number, best: FitCourse["best"]): boolean {
-  if (best === undefined) return true;
-  return accuracy > best.accuracy || (accuracy === best.accuracy && logLoss < best.logLoss);
 }
 
 const percentOf = (part: number) => `${(100 * part).toFixed(1)} %`;

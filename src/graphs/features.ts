@@ -184,7 +184,7 @@ function compared(a: readonly number[], b: readonly number[]): number {
 }
 
 /** The part that makes each value. */
-export function producersOf<V>(parts: readonly Part<V>[]): Map<V, Part<V>> {
+export function producersOf<V, P>(parts: readonly (P & Links<V>)[]): Map<V, P> {
   return new Map(parts.flatMap((part) => present(part.outputs).map((value) => [value, part] as const)));
 }
 
@@ -219,7 +219,7 @@ function ancestry<V>(
 }
 
 /** The given values, and all that they depend on. */
-export function ancestors<V>(values: readonly V[], producers: ReadonlyMap<V, Part<V>>): Set<V> {
+export function ancestors<V>(values: readonly V[], producers: ReadonlyMap<V, Links<V>>): Set<V> {
   const found = new Set<V>();
   const open = [...values];
   for (let next = open.pop(); next !== undefined; next = open.pop()) {

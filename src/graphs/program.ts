@@ -6,7 +6,7 @@ import { reasonOf } from "../io/index.ts";
 import { type Dtype, scope, Tensor, TorchError, UserError } from "../torch/index.ts";
 import { type Batch, batchDim, type Reference } from "./batch.ts";
 import { Budget, OverBudget } from "./budget.ts";
-import { dependants, type Links, present } from "./features.ts";
+import { ancestors, dependants, type Links, present, producersOf } from "./features.ts";
 import { HostArray, shapeText, sizeOf, type Value } from "./values.ts";
 
 /** One operator or layer. */
@@ -151,14 +151,8 @@ export class Program<V> {
 
 /** The steps that some values depend on. */
 export function needed<V, S extends Links<V>>(steps: readonly S[], wanted: readonly V[]): S[] {
-  const values = new Set(wanted);
-  const found: S[] = [];
-  for (const step of steps.toReversed()) {
-    if (!present(step.outputs).some((name) => values.has(name))) continue;
-    found.push(step);
-    for (const name of present(step.inputs)) values.add(name);
-  }
-  return found.reverse();
+  const values = ancestors(wanted, producersOf(steps));
+  return steps.filter(({ outputs }) => present(outputs).some((name) => values.has(name)));
 }
 
 function schedule<V>(

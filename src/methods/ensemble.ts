@@ -1,7 +1,14 @@
 /** Ensembles of fine-tuned members: all of them, and the best k by validation. */
 import { z } from "zod";
 import { ConfigError } from "../torch/index.ts";
-import { computeMetrics, type Method, type MethodContext, type Predictor } from "../train/index.ts";
+import {
+  computeMetrics,
+  isBetter,
+  type Method,
+  type MethodContext,
+  type Predictor,
+  type Quality,
+} from "../train/index.ts";
 import { type Choices, defaultsOf, parseChoices, refuseUnknown } from "./choices.ts";
 import { combinations, EnsemblePredictor, meanProbabilities } from "./ensemble-predictor.ts";
 import { fineTune } from "./fine-tune.ts";
@@ -64,12 +71,11 @@ export function bestSet(
   classes: number,
   k: number,
 ): number[] {
-  let best: { set: number[]; accuracy: number; logLoss: number } | undefined;
+  let best: { set: number[]; quality: Quality } | undefined;
   for (const set of combinations(tables.length, k)) {
     const mean = meanProbabilities(set.map((i) => tables[i] ?? new Float32Array()));
-    const { accuracy, logLoss } = computeMetrics(mean, labels, classes);
-    const better = !best || accuracy > best.accuracy || (accuracy === best.accuracy && logLoss < best.logLoss);
-    if (better) best = { set, accuracy, logLoss };
+    const quality = computeMetrics(mean, labels, classes);
+    if (isBetter(quality, best?.quality)) best = { set, quality };
   }
   return best?.set ?? [];
 }

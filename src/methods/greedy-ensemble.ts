@@ -7,19 +7,11 @@
  * kept; no bagging of the library (section 2.3).
  */
 import { z } from "zod";
-import { computeMetrics, type Method, type Predictor } from "../train/index.ts";
+import { computeMetrics, isBetter, type Method, type Predictor, type Quality } from "../train/index.ts";
 import { defaultsOf, parseChoices } from "./choices.ts";
 import { validationTables } from "./ensemble.ts";
 import { EnsemblePredictor, meanProbabilities } from "./ensemble-predictor.ts";
 import { fineTune } from "./fine-tune.ts";
-
-interface Score {
-  accuracy: number;
-  logLoss: number;
-}
-
-const better = (a: Score, b: Score | undefined): boolean =>
-  !b || a.accuracy > b.accuracy || (a.accuracy === b.accuracy && a.logLoss < b.logLoss);
 
 /**
  * Weights of the members, summing to one, from their predictions [N, C] on validation data.
@@ -32,17 +24,17 @@ export function greedyWeights(
   rounds: number,
 ): number[] {
   const counts = tables.map(() => 0);
-  let best: { score: Score; counts: number[] } | undefined;
+  let best: { score: Quality; counts: number[] } | undefined;
   for (let size = 1; size <= rounds; size++) {
-    let step: { score: Score; index: number } | undefined;
+    let step: { score: Quality; index: number } | undefined;
     for (const index of tables.keys()) {
       const weights = counts.map((count, i) => (count + (i === index ? 1 : 0)) / size);
       const score = computeMetrics(meanProbabilities(tables, weights), labels, classes);
-      if (better(score, step?.score)) step = { score, index };
+      if (isBetter(score, step?.score)) step = { score, index };
     }
     if (!step) break;
     counts[step.index] = (counts[step.index] ?? 0) + 1;
-    if (better(step.score, best?.score)) best = { score: step.score, counts: [...counts] };
+    if (isBetter(step.score, best?.score)) best = { score: step.score, counts: [...counts] };
   }
   const chosen = best?.counts ?? counts;
   const total = chosen.reduce((sum, count) => sum + count, 0);

@@ -12,7 +12,7 @@
 import { z } from "zod";
 import { BatchNorm2d, BatchNormRecalibration } from "../nn/index.ts";
 import { ensureResident, FlopMeter, noGrad, scope, type Tensor, tensor } from "../torch/index.ts";
-import { forEachBatch, type Method, type MethodContext } from "../train/index.ts";
+import { forEachBatch, type Method, type MethodContext, type Quality } from "../train/index.ts";
 import { defaultsOf, member, parseChoices, requireMembers } from "./choices.ts";
 import { memberLearner, plainFit } from "./fine-tune.ts";
 import { linearProbeLearner } from "./linear-probe.ts";
@@ -39,11 +39,6 @@ export function averageState(states: readonly State[]): Map<string, Tensor> {
       return mean;
     }),
   );
-}
-
-interface Quality {
-  accuracy: number;
-  logLoss: number;
 }
 
 /**

@@ -32,4 +32,4 @@ export { curves, pathwayHeatMap, type RunReport, runReport } from "./run-report.
 export { scatterPlot } from "./scatter-plot.ts";
 export { byFolder, type Slicing, slicings, thirds } from "./slices.ts";
 export { escapeHtml, svgFile } from "./svg.ts";
-export { amount, type Column, duration, escapeMarkdown, markdownTable, percent, textTable } from "./table.ts";
+export { amount, type Column, duration, escapeMarkdown, markdownTable, percent, points, textTable } from "./table.ts";

@@ -14,7 +14,7 @@ import {
   type VariantEvaluation,
 } from "../train/index.ts";
 import { activeModels, useOf } from "./routing-statistics.ts";
-import { percent } from "./table.ts";
+import { percent, points } from "./table.ts";
 
 export interface RoutingVerdict {
   k: number;
@@ -116,11 +116,6 @@ export function verdictSentence(verdict: RoutingVerdict): string {
   // Above the models that half of the images choose, but not by routes that belong to the images.
   const why = interval[0] > 0 ? `accuracy is ${percent(routed)}, and ${others}` : `routing by input gives ${figures}`;
   return `${same} for every image ${relation} (${fixedModels.join(", ")}): ${why}`;
-}
-
-/** 0.0123 to "+1.2". */
-function points(change: number): string {
-  return `${change >= 0 ? "+" : "-"}${Math.abs(100 * change).toFixed(1)}`;
 }
 
 /** Sets of k models, among them the routes that are taken where they are few. */

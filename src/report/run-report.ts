@@ -7,7 +7,7 @@ import { htmlPage, htmlTable } from "./page.ts";
 import type { ReportData } from "./report-data.ts";
 import { mostRows, routingSections, usesByClass } from "./routing-sections.ts";
 import { useOf } from "./routing-statistics.ts";
-import { amount, percent } from "./table.ts";
+import { amount, percent, points } from "./table.ts";
 import { thumbnails } from "./thumbnails.ts";
 import { verdictSection } from "./verdict-section.ts";
 
@@ -80,7 +80,7 @@ function variantSections({ variants, summary }: RunAnalysis): string[] {
     return ['<p class="note">Accuracy for each k and without each model: <code>hub-pathway report RUN</code>.</p>'];
   }
   const { accuracyByK, accuracyByConfidence, leaveOneOut } = variants;
-  const points = accuracyByK.map(({ k, accuracy }) => [k, accuracy] as const);
+  const curve = accuracyByK.map(({ k, accuracy }) => [k, accuracy] as const);
   const byK = accuracyByK.map((one) => [
     String(one.k),
     percent(one.accuracy),
@@ -95,9 +95,9 @@ function variantSections({ variants, summary }: RunAnalysis): string[] {
   ]);
   const without = [...leaveOneOut]
     .sort((a, b) => a.change - b.change)
-    .map((one) => [one.model, percent(one.accuracy), points100(one.change), one.logLoss.toFixed(3)]);
+    .map((one) => [one.model, percent(one.accuracy), `${points(one.change)} points`, one.logLoss.toFixed(3)]);
   return [
-    lineChart("Accuracy for each number k of activated models", [{ name: summary.split, points }], {
+    lineChart("Accuracy for each number k of activated models", [{ name: summary.split, points: curve }], {
       x: "k",
       y: "accuracy",
       percent: true,
@@ -110,11 +110,6 @@ function variantSections({ variants, summary }: RunAnalysis): string[] {
       ? `<h3>Without one of the models</h3>${htmlTable(["left out", "accuracy", "change", "log loss"], without)}`
       : "",
   ];
-}
-
-/** 0.0123 to "+1.2". */
-function points100(change: number): string {
-  return `${change > 0 ? "+" : ""}${(100 * change).toFixed(1)} points`;
 }
 
 function sliceSection({ slices, models }: RunAnalysis): string {

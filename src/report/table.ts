@@ -39,6 +39,11 @@ export function percent(part: number): string {
   return `${(100 * part).toFixed(1)} %`;
 }
 
+/** Difference of shares: 0.0123 to "+1.2". */
+export function points(change: number): string {
+  return `${change >= 0 ? "+" : ""}${(100 * change).toFixed(1)}`;
+}
+
 /** 12,300,000 to "12.3 M". */
 export function amount(value: number): string {
   const units: [number, string][] = [

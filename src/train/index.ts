@@ -51,7 +51,16 @@ export {
 } from "./kept-model.ts";
 export type { FitResult, Learner, Prediction, Predictor, StepResult, TrainBatch, Variant } from "./learner.ts";
 export type { FitChanges, Method, MethodContext } from "./method.ts";
-export { argmaxAt, computeMetrics, confusionMatrix, type Metrics, rightItems, wilsonInterval } from "./metrics.ts";
+export {
+  argmaxAt,
+  computeMetrics,
+  confusionMatrix,
+  isBetter,
+  type Metrics,
+  type Quality,
+  rightItems,
+  wilsonInterval,
+} from "./metrics.ts";
 export { type OpenedRun, type OpenRunOptions, openRun, type Restore } from "./open-run.ts";
 export {
   defaultTrainOptions,

@@ -11,6 +11,14 @@ export interface Metrics {
   logLoss: number;
 }
 
+/** Figures that decide between models on validation data. */
+export type Quality = Pick<Metrics, "accuracy" | "logLoss">;
+
+/** True when figures are better than the best so far: in accuracy, among equals in log loss. */
+export function isBetter({ accuracy, logLoss }: Quality, best: Quality | null | undefined): boolean {
+  return !best || accuracy > best.accuracy || (accuracy === best.accuracy && logLoss < best.logLoss);
+}
+
 /** Index of the largest of C values starting at `offset`. */
 export function argmaxAt(values: ArrayLike<number>, offset: number, count: number): number {
   let best = 0;

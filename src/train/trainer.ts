@@ -20,7 +20,7 @@ import { divergence } from "./divergence.ts";
 import type { Emit } from "./events.ts";
 import type { FitResult, Learner, StepResult } from "./learner.ts";
 import { Meter } from "./meter.ts";
-import type { Metrics } from "./metrics.ts";
+import { isBetter, type Metrics } from "./metrics.ts";
 import type { RequestedOptions, TrainOptions } from "./options.ts";
 
 export interface FitRequest {
@@ -284,9 +284,8 @@ async function endEpoch(run: Run): Promise<void> {
   run.meter = meter.next();
   const { checkpoint, identity, learner, options } = request;
   if (checkpoint === undefined || !validation || !keepsBest(options)) return;
+  if (!isBetter(validation, run.best?.score)) return;
   const { accuracy, logLoss } = validation;
-  const { score } = run.best ?? {};
-  if (score && (accuracy < score.accuracy || (accuracy === score.accuracy && logLoss >= score.logLoss))) return;
   const { epoch, seconds, trainingFlops } = position;
   const info = { epoch, epochs: options.epochs, finished: false, score: { accuracy, logLoss }, seconds, trainingFlops };
   guarded(run, () => saveWeights(checkpoint, identity, learner.module, info));

@@ -12,6 +12,7 @@ import {
   markdownTable,
   pathwayHeatMap,
   percent,
+  points,
   scatterPlot,
   textTable,
 } from "../../../src/report/index.ts";
@@ -39,6 +40,7 @@ test("tables line up, for the terminal and for Markdown", () => {
 test("amounts, parts and durations", () => {
   assert.deepEqual([amount(12_300_000), amount(950), amount(2e12)], ["12.3 M", "950", "2.00 T"]);
   assert.equal(percent(0.8312), "83.1 %");
+  assert.deepEqual([0.0123, 0, -0.05].map(points), ["+1.2", "+0.0", "-5.0"]);
   assert.deepEqual([duration(0.00123), duration(61), duration(600)], ["1.23 ms", "61.0 s", "10.0 min"]);
 });
 
