@@ -12,7 +12,7 @@ import { loadMembers, manifestVersion, openHub, Residency, writeManifest } from 
 import { writeSafetensors } from "../src/io/index.ts";
 import { createBackbone } from "../src/models/index.ts";
 import { AdamW } from "../src/optim/index.ts";
-import { HubPathway } from "../src/pathway/index.ts";
+import { HubPathway, resolvePathwayConfig } from "../src/pathway/index.ts";
 import { Generator, ops, RandomStreams, rand, randint, scope, setNumThreads, type Tensor } from "../src/torch/index.ts";
 import { type Figure, median, peakMiB, ratioFigure, seconds } from "./figure.ts";
 
@@ -87,7 +87,7 @@ function measure(setting: Setting): Measured {
   const model = new HubPathway({
     members,
     outputs: classes,
-    config: { k, allowedMembers, explorationFade: "constant" },
+    config: resolvePathwayConfig({ k, allowedMembers, explorationFade: "constant" }, setting.m),
     streams: new RandomStreams(0),
   });
   const optimizer = new AdamW([{ params: model.parameters(), lr: 1e-4 }]);

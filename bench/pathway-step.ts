@@ -3,7 +3,7 @@
 import { createBackbone } from "../src/models/index.ts";
 import { AdamW } from "../src/optim/index.ts";
 import type { PathwayMember } from "../src/pathway/index.ts";
-import { HubPathway, type Routing } from "../src/pathway/index.ts";
+import { HubPathway, type Routing, resolvePathwayConfig } from "../src/pathway/index.ts";
 import { Generator, memory, ops, RandomStreams, rand, randint, scope, type Tensor } from "../src/torch/index.ts";
 import { type Figure, inTurn, median, ratioFigure, seconds } from "./figure.ts";
 
@@ -30,7 +30,8 @@ function setup(device: string): Setup {
     const features = (x: Tensor) => backbone.forward(x.contiguous("channels_last"));
     return { name: `member${i}`, featureWidth: backbone.featureWidth, backbone, flops: backbone.flops(side), features };
   });
-  const model = new HubPathway({ members, outputs: classes, config: { k }, streams: new RandomStreams(0) });
+  const config = resolvePathwayConfig({ k }, members.length);
+  const model = new HubPathway({ members, outputs: classes, config, streams: new RandomStreams(0) });
   model.to({ device });
   const optimizer = new AdamW([{ params: model.parameters(), lr: 1e-4 }]);
   const images = scope(() => rand([batch, 3, side, side], { generator }).to({ device }));

@@ -38,9 +38,12 @@ const humble: Method = {
   name: "humble",
   // Raise it when the same choices would train otherwise: then old runs are not taken for new ones.
   version: 1,
-  check: (choices) => refuseUnknown("humble", choices, []),
-  // `fitEach` trains one learner after another, or loads those that are finished; a stopped run goes on where it was.
-  train: async (context) => keepBest(context, await fitEach(context, makeLearner)),
+  configure(choices) {
+    // Before anything is computed or written. `methodOf` reads choices by a schema, for a method that has some.
+    refuseUnknown("humble", choices, []);
+    // `fitEach` trains one learner after another, or loads those that are finished; a stopped run goes on where it was.
+    return { train: async (context) => keepBest(context, await fitEach(context, makeLearner)) };
+  },
 };
 
 /** The last entropy of each fit, from its events. */

@@ -8,7 +8,7 @@
  */
 import { crossEntropy, Linear, Module } from "hub-pathway/nn";
 import { AdamW } from "hub-pathway/optim";
-import { HubPathway, type PathwayMember } from "hub-pathway/pathway";
+import { HubPathway, type PathwayMember, resolvePathwayConfig } from "hub-pathway/pathway";
 import { Generator, noGrad, RandomStreams, rand, scope, type Tensor } from "hub-pathway/torch";
 
 const steps = Number(process.argv[2] ?? 300);
@@ -51,7 +51,8 @@ function batch(n: number, generator: Generator): { images: Tensor; labels: Tenso
 }
 
 const members = [member("red", 0), member("green", 1)];
-const pathway = new HubPathway({ members, outputs: 2, streams, config: { k: 1, generatorSize: 8 } });
+const config = resolvePathwayConfig({ k: 1, generatorSize: 8 }, members.length);
+const pathway = new HubPathway({ members, outputs: 2, streams, config });
 const optimizer = new AdamW([{ params: pathway.parameters(), lr: 0.01, weight_decay: 0 }]);
 
 for (let step = 0; step < steps; step++) {

@@ -2,6 +2,7 @@
 import { InvalidArgumentError } from "commander";
 import { z } from "zod";
 import { mostThreads } from "../torch/environment.ts";
+import type { Choice, Choices } from "../train/method.ts";
 import { reader } from "./settings.ts";
 
 export function number(text: string): number {
@@ -24,7 +25,7 @@ export const imageSide = reader(z.int().min(8).max(4096));
  * name=value, gathered over repetitions. A value is read as JSON, or taken as text where it is none.
  * @throws InvalidArgumentError for anything else, for a list or text in JSON that does not end, and for a repeated name
  */
-export function choice(text: string, before: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
+export function choice(text: string, before: Choices = {}): Choices {
   const at = text.indexOf("=");
   const name = text.slice(0, at);
   if (at < 1) throw new InvalidArgumentError("not name=value, such as temperature=2");
@@ -32,7 +33,7 @@ export function choice(text: string, before: Readonly<Record<string, unknown>> =
   return { ...before, [name]: jsonOrText(text.slice(at + 1)) };
 }
 
-function jsonOrText(text: string): unknown {
+function jsonOrText(text: string): Choice {
   try {
     return JSON.parse(text);
   } catch {

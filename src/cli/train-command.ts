@@ -28,7 +28,7 @@ import { countProgress } from "./progress.ts";
 import { resolveSettings } from "./settings.ts";
 import { commandLine } from "./shell.ts";
 import { TrainProgress } from "./train-progress.ts";
-import { pathwayChoices, type TrainSettings, trainShape } from "./train-settings.ts";
+import { methodChoices, type TrainSettings, trainShape } from "./train-settings.ts";
 import { verdictLines } from "./verdict.ts";
 
 /** Flags that were given on the command line; everything else has its default. */
@@ -59,7 +59,7 @@ export async function train(images: string | undefined, flags: TrainFlags, outpu
 
 /** @throws ConfigError for settings that contradict each other */
 function settled(given: Partial<TrainSettings>): Ready {
-  const settings = resolveSettings(trainShape, given);
+  const settings = { ...resolveSettings(trainShape, {}), ...given };
   const { data, iterations, epochs, validationFraction, testFraction } = settings;
   if (data === undefined) throw new ConfigError(`which images? Name their folder: ${commandLine("train", "./photos")}`);
   if (iterations !== undefined && epochs !== undefined) {
@@ -79,7 +79,7 @@ async function start(settings: Ready, output: Output): Promise<void> {
   requireRoom(hub, hubMemory);
   const request = {
     method: findMethod(method),
-    choices: choices(settings),
+    choices: methodChoices(settings),
     hub,
     data: dataRequest(settings, hub, { augment, batchSize }),
     options: trainOptions(settings),
@@ -135,7 +135,7 @@ async function goOn(out: string, given: Partial<TrainSettings>, output: Output):
     epochs,
     given: {
       method,
-      choices: choices(given),
+      choices: methodChoices(given),
       options,
       data: present({ imageSize, augment, skipBad, duplicates }),
       split: present({ trainPerClass, validationFraction, testFraction }),
@@ -231,17 +231,6 @@ function nextCommands(out: string, source: string | undefined, { counts, items, 
 }
 
 const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
-
-/** Choices of the method, of which several have a flag of their own. */
-function choices(settings: Partial<TrainSettings>): Record<string, unknown> {
-  const { member, prior, preset, choice = {} } = settings;
-  // Defaults are left out, so that a run that names them and one that does not are the same run.
-  const named = { member, prior, preset: preset === "default" ? undefined : preset };
-  const own = present({ ...named, ...pathwayChoices(settings) });
-  const twice = Object.keys(choice).filter((name) => Object.hasOwn(own, name));
-  if (twice.length > 0) throw new ConfigError(`${twice.join(", ")}: given by --choice and by an option of its own`);
-  return { ...own, ...choice };
-}
 
 function trainOptions(settings: TrainSettings): RequestedOptions {
   return z.object(requestedOptionShape).parse(optionsOf(settings));

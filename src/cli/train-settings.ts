@@ -2,10 +2,12 @@
 import { z } from "zod";
 import type { AugmentName } from "../data/index.ts";
 import { starterHub } from "../hub/find-hub.ts";
-import { type PathwayConfig, type PresetName, pathwayShape, presets } from "../pathway/config.ts";
+import { type PresetName, pathwayShape, presets } from "../pathway/config.ts";
 import { scoreNames } from "../ranking/score-names.ts";
 import { mostThreads } from "../torch/environment.ts";
+import { ConfigError } from "../torch/errors.ts";
 import { type Setting, settings } from "../torch/setting.ts";
+import type { Choices } from "../train/method.ts";
 import { requestedOptionShape } from "../train/options.ts";
 import { choice, choiceHelp, deviceHelp, hubMemoryHelp, memory, memoryWords, trustHelp } from "./flags.ts";
 
@@ -99,14 +101,14 @@ const methodShape = {
     usually: "the method's choice",
   }),
   choice: z
-    .record(z.string(), z.unknown())
+    .record(z.string(), z.json())
     .optional()
     .register(settings, {
       group: "Models",
       value: "<name=value>",
       help: choiceHelp,
       must: "choices of the method by their names",
-      read: (written, before) => choice(written, before as Record<string, unknown> | undefined),
+      read: (written, before) => choice(written, before as Choices | undefined),
     }),
   freezeMembers: z.boolean().default(false).register(settings, {
     group: "Models",
@@ -144,15 +146,6 @@ const pathwayFlags = Object.fromEntries(
     return [[about.flag ?? name, given.register(settings, { ...about, usually: String(schema.parse(undefined)) })]];
   }),
 ) as PathwayFlags;
-
-/** The choices among settings of flags, under the names that the method has for them. */
-export function pathwayChoices(given: Partial<TrainSettings>): Partial<PathwayConfig> {
-  const named = Object.entries(pathwayShape).map(([name, schema]) => {
-    const flag = settings.get(schema)?.flag ?? name;
-    return [name, (given as Readonly<Record<string, unknown>>)[flag]] as const;
-  });
-  return Object.fromEntries(named.filter(([, value]) => value !== undefined));
-}
 
 const priorShape = {
   prior: z
@@ -193,6 +186,23 @@ export const trainShape = {
 };
 
 export type TrainSettings = z.output<z.ZodObject<typeof trainShape>>;
+
+/**
+ * Choices of the method among settings, under the names that the method has for them.
+ * @throws ConfigError for one that has a flag of its own and is given by --choice too
+ */
+export function methodChoices(given: Partial<TrainSettings>): Choices {
+  const { member, prior, preset, choice = {} } = given;
+  // Defaults are left out, so that a run that names them and one that does not are the same run.
+  const named = { member, prior, preset: preset === "default" ? undefined : preset };
+  const pathway = Object.entries(pathwayShape).map(([name, schema]) => {
+    return [name, (given as Choices)[settings.get(schema)?.flag ?? name]] as const;
+  });
+  const own = [...Object.entries(named), ...pathway].filter(([, value]) => value !== undefined);
+  const twice = own.map(([name]) => name).filter((name) => Object.hasOwn(choice, name));
+  if (twice.length > 0) throw new ConfigError(`${twice.join(", ")}: given by --choice and by an option of its own`);
+  return { ...Object.fromEntries(own), ...choice };
+}
 
 /** Settings of `hub rank`: the images are split as train splits them. */
 export const rankShape = {

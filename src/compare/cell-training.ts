@@ -6,6 +6,7 @@ import { sweepTemporaries } from "../io/index.ts";
 import { scope } from "../torch/index.ts";
 import {
   type AskedFit,
+  type ConfiguredMethod,
   type ContextParts,
   checkpointFiles,
   checkpointVersion,
@@ -49,32 +50,35 @@ export class CellTraining implements Disposable {
   readonly #request: ExperimentRequest;
   readonly #setting: Setting;
   readonly #data: TaskData;
+  readonly #method: ConfiguredMethod;
   /** Beginnings of the files of all fits, and of those that only this cell can use. */
   readonly #fits: string[] = [];
   readonly #own: string[] = [];
 
   /** @throws ConfigError for choices that the method or the hub does not have */
-  static async open(request: ExperimentRequest, setting: Setting, plan: Plan): Promise<CellTraining> {
+  static async open(
+    request: ExperimentRequest,
+    setting: Setting,
+    plan: Plan,
+    method = setting.configured(plan),
+  ): Promise<CellTraining> {
     const data = await setting.data();
-    const { hub, protocol, seed } = setting;
-    const { method, choices, epochs } = plan;
-    // All cells keep the last weights: what they spend on validation data must not depend on who watches.
-    const options = { ...protocol.options, ...plan.options, epochs, seed, keep: "last" as const };
-    method.check(choices, hub.manifest, options);
+    const { hub, seed } = setting;
     const emit: Emit = (event) => {
       request.watch?.event(plan.name, event);
       if (event.type === "note") request.say(event.text);
     };
-    const prior = await requestedPrior({ hub, data, method, choices, seed, emit });
-    return new CellTraining(request, setting, plan, { data, options, prior, emit });
+    const prior = await requestedPrior({ hub, data, score: method.prior, seed, emit });
+    return new CellTraining(request, setting, plan, { method, data, options: setting.optionsOf(plan), prior, emit });
   }
 
   private constructor(
     request: ExperimentRequest,
     setting: Setting,
     plan: Plan,
-    parts: Pick<ContextParts, "data" | "options" | "prior" | "emit">,
+    { method, ...parts }: Pick<ContextParts, "data" | "options" | "prior" | "emit"> & { method: ConfiguredMethod },
   ) {
+    this.#method = method;
     this.#request = request;
     this.#setting = setting;
     this.#data = parts.data;
@@ -82,7 +86,6 @@ export class CellTraining implements Disposable {
     this.run = new RunContext({
       ...parts,
       hub: setting.hub,
-      choices: plan.choices,
       augment: setting.protocol.target.data.augment,
       splits: ["validation", "test"],
       limits: { validation: this.#limit("validation"), test: this.#limit("test") },
@@ -94,6 +97,10 @@ export class CellTraining implements Disposable {
       },
       isMeasured: (epoch, epochs) => this.#isWatched(epoch, epochs),
     });
+  }
+
+  train(): Promise<Predictor> {
+    return this.run.train(this.#method);
   }
 
   async measure(predictor: Predictor, split: HeldOutSplit): Promise<Evaluation> {

@@ -76,27 +76,23 @@ export function comparisonGroups(comparison: Comparison, request: ExperimentRequ
 
 async function runPlans(request: ExperimentRequest, setting: Setting, plans: readonly Plan[]): Promise<void> {
   await using own = setting;
-  for (const plan of plans.filter((plan) => isAllowed(request, own, plan))) await methodCell(request, own, plan);
+  const allowed = plans.flatMap((plan) => suiting(request, own, plan) ?? []);
+  for (const { plan, method } of allowed) await methodCell(request, own, plan, method);
 }
 
 /**
- * True when a plan suits the hub, which may be the user's. A plan that does not is left out of the table, and this is
- * printed before anything trains.
+ * A plan that suits the hub, which may be the user's, with its method configured. One that does not is left out of the
+ * table, and this is printed before anything trains.
  */
-function isAllowed(
-  { say }: ExperimentRequest,
-  { hub, protocol }: Setting,
-  { name, method, choices, options: changes }: Plan,
-): boolean {
-  const options = { ...protocol.options, ...changes };
+function suiting({ say }: ExperimentRequest, setting: Setting, plan: Plan) {
   try {
-    method.check(choices, hub.manifest, options);
-    checkFrozen(options, protocol.target.data.augment, method);
-    return true;
+    const method = setting.configured(plan);
+    checkFrozen(setting.optionsOf(plan), setting.protocol.target.data.augment, plan.method);
+    return { plan, method };
   } catch (error) {
     if (!(error instanceof UserError || error instanceof ConfigError)) throw error;
-    say(`left out: ${name}: ${error.message}`);
-    return false;
+    say(`left out: ${plan.name}: ${error.message}`);
+    return undefined;
   }
 }
 

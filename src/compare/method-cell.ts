@@ -71,13 +71,21 @@ interface TestPart {
   byK: Metrics[];
 }
 
-/** The cell of a plan in a setting, computed when it is missing. */
-export async function methodCell(request: ExperimentRequest, setting: Setting, plan: Plan): Promise<MethodCell> {
+/**
+ * The cell of a plan in a setting, computed when it is missing.
+ * @throws ConfigError for choices that the method or the hub does not have
+ */
+export async function methodCell(
+  request: ExperimentRequest,
+  setting: Setting,
+  plan: Plan,
+  method = setting.configured(plan),
+): Promise<MethodCell> {
   const { name, key } = identify(setting, plan);
   let training: CellTraining | undefined;
   const cell = await request.cells.cell(name, key, async () => {
     const began = performance.now();
-    training = await CellTraining.open(request, setting, plan);
+    training = await CellTraining.open(request, setting, plan, method);
     using own = training;
     const { cell, part } = await compute(request, setting, plan, own);
     await request.cells.cell(testName(name), key, async () => part);
@@ -136,18 +144,18 @@ async function compute(
   training: CellTraining,
 ): Promise<{ cell: MethodCell; part: TestPart }> {
   const { protocol, seed, hub } = setting;
-  const { method, choices } = plan;
+  const { name, budget, epochs, choices } = plan;
   const data = await setting.data();
   const made = provenance();
-  const predictor = await training.run.train(method);
+  const predictor = await training.train();
   try {
     const validation = await training.measure(predictor, "validation");
     const test = await training.measure(predictor, "test");
-    request.watch?.tested(plan.name, test);
+    request.watch?.tested(name, test);
     const sweep = await training.sweep(predictor);
     const cell: MethodCell = {
       version: cellVersion,
-      plan: { name: plan.name, method: method.name, budget: plan.budget, epochs: plan.epochs, choices },
+      plan: { name, method: plan.method.name, budget, epochs, choices },
       protocol,
       hubFingerprint: hub.fingerprint,
       seed,

@@ -2,6 +2,8 @@
 import { type Hub, largestInput, openHub } from "../hub/index.ts";
 import { proposeName } from "../io/index.ts";
 import {
+  type Choices,
+  type ConfiguredMethod,
   type DataRequest,
   defaultTrainOptions,
   type Method,
@@ -40,7 +42,7 @@ export type Budget = "equal epochs" | "equal compute" | "all members" | "several
 export interface Plan {
   name: string;
   method: Method;
-  choices: Readonly<Record<string, unknown>>;
+  choices: Choices;
   budget: Budget;
   epochs: number;
   /** Options of its training that differ from the protocol's. */
@@ -159,6 +161,16 @@ export class Setting {
     const { target, options } = this.protocol;
     this.#data ??= prepareData({ ...target.data, seed: this.seed, views: options.frozenViews });
     return this.#data;
+  }
+
+  /** Options of a plan; all cells keep the last weights: what they spend on validation data must not depend on who watches. */
+  optionsOf({ epochs, options }: Plan): TrainOptions {
+    return { ...this.protocol.options, ...options, epochs, seed: this.seed, keep: "last" };
+  }
+
+  /** The method of a plan with its choices. @throws ConfigError for those that the method or the hub does not have */
+  configured(plan: Plan): ConfiguredMethod {
+    return plan.method.configure(plan.choices, this.hub.manifest, this.optionsOf(plan));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -14,15 +14,17 @@ const choices = z.object({ unit: z.int().min(1) });
 export const bestMemberLonger: Method = {
   name,
   freezesMembers: true,
-  check(given) {
-    if (!choices.safeParse(given).success) throw new ConfigError(`${name} needs the choice unit, a number of epochs`);
-  },
-  async train(context) {
-    const { unit } = choices.parse(context.choices);
-    const chosen = await chooseMember(context, unit);
-    const learner = memberLearner(chosen, context);
-    await context.fit(`${chosen}-longer`, learner, plainFit);
-    return learner;
+  configure(given) {
+    const parsed = choices.safeParse(given);
+    if (!parsed.success) throw new ConfigError(`${name} needs the choice unit, a number of epochs`);
+    return {
+      async train(context) {
+        const chosen = await chooseMember(context, parsed.data.unit);
+        const learner = memberLearner(chosen, context);
+        await context.fit(`${chosen}-longer`, learner, plainFit);
+        return learner;
+      },
+    };
   },
 };
 
@@ -31,9 +33,17 @@ export function onBestMember(method: Method): Method {
   return {
     ...method,
     name: `${method.name}-best-member`,
-    async train(context) {
-      const member = await context.decide("member", () => chooseMember(context, context.options.epochs));
-      return method.train({ ...context, choices: { ...context.choices, member } });
+    configure(given, hub, options) {
+      const configured = (member: string) => method.configure({ ...given, member }, hub, options);
+      const byMember = new Map(hub.members.map((entry) => [entry.name, configured(entry.name)]));
+      return {
+        async train(context) {
+          const member = await context.decide("member", () => chooseMember(context, context.options.epochs));
+          const own = byMember.get(member);
+          if (!own) throw new RangeError("validation prefers no member");
+          return own.train(context);
+        },
+      };
     },
   };
 }
@@ -41,7 +51,6 @@ export function onBestMember(method: Method): Method {
 async function chooseMember(context: MethodContext, unit: number): Promise<string> {
   const short: MethodContext = {
     ...context,
-    choices: {},
     fit: (fit, learner, changes) => context.fit(fit, learner, { ...changes, epochs: unit }),
   };
   const learners = await fineTune(short);

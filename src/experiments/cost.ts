@@ -19,6 +19,7 @@ import {
 } from "../compare/index.ts";
 import { loadMembers, openHub } from "../hub/index.ts";
 import { EnsemblePredictor, MemberLearner, PathwayLearner } from "../methods/index.ts";
+import { resolvePathwayConfig } from "../pathway/index.ts";
 import { amount, duration, percent, scatterPlot } from "../report/index.ts";
 import { inferenceMode, scope, seedOf, UserError, zeros } from "../torch/index.ts";
 import { ClassificationTask, type Predictor } from "../train/index.ts";
@@ -57,7 +58,7 @@ function predictors(request: ExperimentRequest): { name: string; predictor: Pred
     new PathwayLearner({
       members: loadMembers(hub),
       task,
-      config: { k, generatorKind: isRandom ? "random" : "light" },
+      config: resolvePathwayConfig({ k, generatorKind: isRandom ? "random" : "light" }, names.length),
       seed: 0,
       imageSize: side,
     });

@@ -6,6 +6,7 @@ import { type Hub, largestInput, openHub, starterHub } from "../hub/index.ts";
 import { findMethod } from "../methods/index.ts";
 import { findDevice, setNumThreads } from "../torch/index.ts";
 import {
+  type Choices,
   type DataRequest,
   defaultTrainOptions,
   type EvaluationSummary,
@@ -28,7 +29,7 @@ export interface TrainSettings {
   /** Activated models for each image. */
   k?: number | undefined;
   /** Further choices of the method, by name. */
-  choices?: Readonly<Record<string, unknown>> | undefined;
+  choices?: Choices | undefined;
   /** Passes through the training images (default: by the number of images and models). */
   epochs?: number | undefined;
   /** Further options of the training. */

@@ -12,8 +12,8 @@
 import { z } from "zod";
 import type { HubMember } from "../hub/index.ts";
 import { disposeTree, noGrad, scope, seedOf, type Tensor } from "../torch/index.ts";
-import { type Method, type MethodContext, passOf } from "../train/index.ts";
-import { defaultsOf, member, parseChoices, requireMembers, weight } from "./choices.ts";
+import { type MethodContext, passOf } from "../train/index.ts";
+import { member, methodOf, requireMembers, weight } from "./choices.ts";
 import { loadOne } from "./fine-tune.ts";
 import { MemberLearner, type MemberStep, type Penalty } from "./member-learner.ts";
 import { posteriorMeans } from "./posterior-means.ts";
@@ -118,7 +118,6 @@ function failed(): never {
   throw new Error("B-Tuning was not prepared");
 }
 
-const name = "b-tuning";
 const choices = z.object({
   member,
   /** K. */
@@ -127,14 +126,9 @@ const choices = z.object({
   weight: weight.default(1),
 });
 
-export const bTuning: Method = {
-  name,
-  defaults: defaultsOf(choices),
-  check(given, hub) {
-    requireMembers([parseChoices(name, choices, given).member], hub);
-  },
-  async train(context) {
-    const chosen = parseChoices(name, choices, context.choices);
+export const bTuning = methodOf({ name: "b-tuning" }, choices, (chosen, hub) => {
+  requireMembers([chosen.member], hub);
+  return async (context) => {
     const ranked = await rankedMembers(context, "logme");
     const top = ranked.slice(0, chosen.teachers);
     const shares = softmaxOf(
@@ -146,5 +140,5 @@ export const bTuning: Method = {
     const learner = new BTuningLearner(student, context, teachers, chosen.weight);
     await context.fit(student, learner);
     return learner;
-  },
-};
+  };
+});

@@ -6,7 +6,7 @@
 import { z } from "zod";
 import type { HubMember } from "../hub/index.ts";
 import { ops, seedOf, type Tensor } from "../torch/index.ts";
-import type { Method, Task } from "../train/index.ts";
+import type { Task } from "../train/index.ts";
 import { weight } from "./choices.ts";
 import { loadOne, singleMemberMethod } from "./fine-tune.ts";
 import { MemberLearner, type MemberStep, type Penalty } from "./member-learner.ts";
@@ -44,8 +44,8 @@ const choices = z.object({
   k: z.int().min(1).default(1),
 });
 
-export const bss: Method = singleMemberMethod(
-  "bss",
+export const bss = singleMemberMethod(
+  { name: "bss" },
   choices,
   (name, context, options) =>
     new BssLearner(loadOne(context, name), context.task, seedOf(context.options.seed, name), options),

@@ -1,10 +1,8 @@
-/** The choices of methods: typed, with defaults, and unknown names refused. */
+/** The choices of methods: read once, by the schema of the method, which gives types and defaults. */
 import { z } from "zod";
 import type { HubManifest } from "../hub/index.ts";
 import { ConfigError } from "../torch/index.ts";
-
-/** Whatever a run says about its method. */
-export type Choices = Readonly<Record<string, unknown>>;
+import type { Choices, ConfiguredMethod, Method, RequestedOptions } from "../train/index.ts";
 
 /** Name of a member of the hub; whoever takes it checks that there is one. */
 export const member = z.string().min(1).optional();
@@ -15,7 +13,7 @@ export const weight = z.number().min(0);
  * The choices as a schema gives them.
  * @throws ConfigError naming each choice that the method does not have, with those that it has, or whose value is wrong
  */
-export function parseChoices<S extends z.ZodObject>(method: string, schema: S, choices: Choices): z.output<S> {
+function parseChoices<S extends z.ZodObject>(method: string, schema: S, choices: Choices): z.output<S> {
   refuseUnknown(method, choices, Object.keys(schema.shape));
   const parsed = schema.safeParse(choices);
   if (parsed.success) return parsed.data;
@@ -23,8 +21,26 @@ export function parseChoices<S extends z.ZodObject>(method: string, schema: S, c
   throw new ConfigError(`the method ${method} cannot have these choices: ${issues.join("; ")}`);
 }
 
-/** Default choices of a method; a default has to be given to every choice that decides anything. */
-export const defaultsOf = (schema: z.ZodObject): Choices => schema.parse({});
+/** What a method does with its choices: refuses what this hub does not have, and says how it trains. */
+export type Configure<S extends z.ZodObject> = (
+  choices: z.output<S>,
+  hub: HubManifest,
+  options: RequestedOptions,
+) => ConfiguredMethod["train"];
+
+/** What a method says of itself, apart from its choices. */
+export type MethodTraits = Omit<Method, "defaults" | "configure">;
+
+/** A method with choices of a schema, in which every choice that decides anything has a default. */
+export function methodOf<S extends z.ZodObject>(traits: MethodTraits, schema: S, configure: Configure<S>): Method {
+  return {
+    ...traits,
+    defaults: schema.parse({}),
+    configure: (given, hub, options) => ({
+      train: configure(parseChoices(traits.name, schema, given), hub, options),
+    }),
+  };
+}
 
 /** Choices that did not win (docs/results), and a commit that has each; with values, these alone are retired. */
 const retired: Readonly<Record<string, { commit: string; values?: readonly string[] }>> = {

@@ -12,8 +12,8 @@ import { z } from "zod";
 import type { HubManifest, HubMember } from "../hub/index.ts";
 import { Linear } from "../nn/index.ts";
 import { ConfigError, int64, noGrad, scope, seedOf, type Tensor } from "../torch/index.ts";
-import { type Method, type MethodContext, passOf } from "../train/index.ts";
-import { type Choices, defaultsOf, member, parseChoices, requireMembers, weight } from "./choices.ts";
+import { type MethodContext, passOf } from "../train/index.ts";
+import { member, methodOf, requireMembers, weight } from "./choices.ts";
 import { fitEach, keepBest, loadOne } from "./fine-tune.ts";
 import { MemberLearner, type MemberStep, type Penalty } from "./member-learner.ts";
 
@@ -113,8 +113,7 @@ const choices = z.object({
 });
 
 /** The members that a run trains. @throws ConfigError when one that is named has no classifier, or none has */
-function usable(given: Choices, hub: HubManifest): string[] {
-  const { member: named } = parseChoices(name, choices, given);
+function usable(named: string | undefined, hub: HubManifest): string[] {
   requireMembers([named], hub);
   const entries = hub.members.filter((entry) => named === undefined || entry.name === named);
   const names = entries.filter((entry) => entry.classifier !== undefined).map((entry) => entry.name);
@@ -129,16 +128,10 @@ function withoutClassifier(names: readonly string[]): string {
   );
 }
 
-export const coTuning: Method = {
-  name,
-  defaults: defaultsOf(choices),
-  check(given, hub) {
-    usable(given, hub);
-  },
-  async train(context) {
-    const chosen = parseChoices(name, choices, context.choices);
-    const names = usable(context.choices, context.hub.manifest);
+export const coTuning = methodOf({ name }, choices, (chosen, hub) => {
+  const names = usable(chosen.member, hub);
+  return async (context) => {
     const make = (own: string) => new CoTuningLearner(loadOne(context, own), context, chosen);
     return keepBest(context, await fitEach(context, make, names));
-  },
-};
+  };
+});

@@ -27,7 +27,7 @@ import {
   type Tensor,
   tensor,
 } from "../torch/index.ts";
-import { forEachBatch, type Method, type MethodContext, type Task } from "../train/index.ts";
+import { forEachBatch, type MethodContext, type Task } from "../train/index.ts";
 import { weight } from "./choices.ts";
 import { FeatureMaps, lastConvolutions, type MapPlace } from "./feature-maps.ts";
 import { loadOne, singleMemberMethod } from "./fine-tune.ts";
@@ -178,8 +178,8 @@ async function deltaLearner(name: string, context: MethodContext, choices: Delta
   return new DeltaLearner(member, context, { probe, maps, places, attention }, choices.alpha);
 }
 
-export const delta: Method = singleMemberMethod(
-  "delta",
+export const delta = singleMemberMethod(
+  { name: "delta" },
   z.object({
     alpha: weight.default(0.01),
     /** Training images that the attention is measured on. */

@@ -7,8 +7,8 @@
 import { z } from "zod";
 import { distillationLoss } from "../nn/index.ts";
 import { noGrad, scope, type Tensor } from "../torch/index.ts";
-import type { Method, MethodContext } from "../train/index.ts";
-import { defaultsOf, parseChoices, weight } from "./choices.ts";
+import type { MethodContext } from "../train/index.ts";
+import { methodOf, weight } from "./choices.ts";
 import { bestByValidation, fineTune, loadOne } from "./fine-tune.ts";
 import { MemberLearner, type MemberStep, type Penalty } from "./member-learner.ts";
 
@@ -56,30 +56,21 @@ class StudentLearner extends MemberLearner {
   }
 }
 
-const name = "distillation";
 const choices = z.object({
   temperature: z.number().positive().default(2),
   /** Weight of the teachers' loss beside the labels'. */
   weight: weight.default(4),
 });
 
-export const distillation: Method = {
-  name,
-  defaults: defaultsOf(choices),
-  check(given) {
-    parseChoices(name, choices, given);
-  },
-  async train(context) {
-    const lesson = parseChoices(name, choices, context.choices);
-    const teachers = await fineTune(context);
-    for (const teacher of teachers) teacher.eval();
-    try {
-      const best = teachers[await bestByValidation(context, teachers)]?.memberNames[0] ?? "";
-      const student = new StudentLearner(best, context, teachers, lesson);
-      await context.fit("student", student);
-      return student;
-    } finally {
-      for (const teacher of teachers) teacher.dispose();
-    }
-  },
-};
+export const distillation = methodOf({ name: "distillation" }, choices, (lesson) => async (context) => {
+  const teachers = await fineTune(context);
+  for (const teacher of teachers) teacher.eval();
+  try {
+    const best = teachers[await bestByValidation(context, teachers)]?.memberNames[0] ?? "";
+    const student = new StudentLearner(best, context, teachers, lesson);
+    await context.fit("student", student);
+    return student;
+  } finally {
+    for (const teacher of teachers) teacher.dispose();
+  }
+});

@@ -1,44 +1,24 @@
 /** Ensembles of fine-tuned members: all of them, and the best k by validation. */
 import { z } from "zod";
 import { ConfigError } from "../torch/index.ts";
-import {
-  computeMetrics,
-  isBetter,
-  type Method,
-  type MethodContext,
-  type Predictor,
-  type Quality,
-} from "../train/index.ts";
-import { type Choices, defaultsOf, parseChoices, refuseUnknown } from "./choices.ts";
+import { computeMetrics, isBetter, type MethodContext, type Predictor, type Quality } from "../train/index.ts";
+import { methodOf } from "./choices.ts";
 import { combinations, EnsemblePredictor, meanProbabilities } from "./ensemble-predictor.ts";
 import { fineTune } from "./fine-tune.ts";
 
-export const ensemble: Method = {
-  name: "ensemble",
-  freezesMembers: true,
-  check: (choices) => refuseUnknown("ensemble", choices, []),
-  async train(context): Promise<Predictor> {
-    return new EnsemblePredictor(await fineTune(context));
-  },
-};
+export const ensemble = methodOf(
+  { name: "ensemble", freezesMembers: true },
+  z.object({}),
+  () => async (context) => new EnsemblePredictor(await fineTune(context)),
+);
 
 const staticChoices = z.object({ k: z.int().default(2) });
 
-function staticSize(choices: Choices, m: number): number {
-  const { k } = parseChoices("static-k", staticChoices, choices);
-  if (k >= 1 && k <= m) return k;
-  throw new ConfigError(`k is ${k}: it must be a whole number from 1 to ${m}, the number of models in the hub`);
-}
-
-export const staticK: Method = {
-  name: "static-k",
-  freezesMembers: true,
-  defaults: defaultsOf(staticChoices),
-  check(choices, hub) {
-    staticSize(choices, hub.members.length);
-  },
-  async train(context): Promise<Predictor> {
-    const k = staticSize(context.choices, context.hub.manifest.members.length);
+export const staticK = methodOf({ name: "static-k", freezesMembers: true }, staticChoices, ({ k }, hub) => {
+  const m = hub.members.length;
+  if (!(k >= 1 && k <= m))
+    throw new ConfigError(`k is ${k}: it must be a whole number from 1 to ${m}, the number of models in the hub`);
+  return async (context) => {
     const learners = await fineTune(context);
     const chosen = await context.decide("set", async () => {
       const { tables, labels } = await validationTables(context, learners);
@@ -46,8 +26,8 @@ export const staticK: Method = {
     });
     for (const [i, learner] of learners.entries()) if (!chosen.includes(i)) learner.dispose();
     return new EnsemblePredictor(learners.filter((_, i) => chosen.includes(i)));
-  },
-};
+  };
+});
 
 /** Predictions [N, C] of each on the validation split, and its labels. */
 export async function validationTables(

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { type HubMember, loadMembers } from "../hub/index.ts";
 import { ConfigError, seedOf } from "../torch/index.ts";
 import type { FitChanges, Learner, Method, MethodContext, Predictor } from "../train/index.ts";
-import { type Choices, defaultsOf, member, parseChoices, requireMembers } from "./choices.ts";
+import { type MethodTraits, member, methodOf, requireMembers } from "./choices.ts";
 import { MemberLearner } from "./member-learner.ts";
 
 /** Makes the learner of a member by its name. */
@@ -80,30 +80,25 @@ type MakeChosen<S extends z.ZodObject> = (
 
 /** A method that makes one learner of a member: of the named one, or of each, and keeps the best by validation. */
 export function singleMemberMethod<S extends z.ZodObject>(
-  name: string,
+  traits: MethodTraits,
   schema: S,
   make: MakeChosen<S>,
   changes?: FitChanges,
 ): Method {
-  const parse = (given: Choices) => {
-    const choices = parseChoices(name, schema.extend({ member }), given);
-    return { choices: choices as z.output<S>, named: choices.member as string | undefined };
-  };
-  return {
-    name,
-    defaults: defaultsOf(schema),
-    check(given, hub) {
-      requireMembers([parse(given).named], hub);
-    },
-    async train(context) {
-      const { choices, named } = parse(context.choices);
+  return methodOf(traits, schema.extend({ member }), (parsed, hub) => {
+    const choices = parsed as z.output<S> & { member?: string };
+    const names = choices.member === undefined ? undefined : [choices.member];
+    requireMembers(names ?? [], hub);
+    return async (context) => {
       const made = (own: string) => make(own, context, choices);
-      return keepBest(context, await fitEach(context, made, named === undefined ? undefined : [named], changes));
-    },
-  };
+      return keepBest(context, await fitEach(context, made, names, changes));
+    };
+  });
 }
 
-export const fineTuneMethod: Method = {
-  ...singleMemberMethod("fine-tune", z.object({}), memberLearner, plainFit),
-  freezesMembers: true,
-};
+export const fineTuneMethod = singleMemberMethod(
+  { name: "fine-tune", freezesMembers: true },
+  z.object({}),
+  memberLearner,
+  plainFit,
+);

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { type HubMember, loadMembers } from "../hub/index.ts";
 import { Generator, seedOf, type Tensor } from "../torch/index.ts";
-import type { Method, MethodContext } from "../train/index.ts";
+import type { MethodContext } from "../train/index.ts";
 import { singleMemberMethod } from "./fine-tune.ts";
 import { MemberLearner } from "./member-learner.ts";
 
@@ -24,4 +24,4 @@ function scratchLearner(name: string, context: MethodContext): MemberLearner {
   return new ScratchLearner(member, context.task, seedOf(context.options.seed, name));
 }
 
-export const fromScratch: Method = singleMemberMethod("from-scratch", z.object({}), scratchLearner);
+export const fromScratch = singleMemberMethod({ name: "from-scratch" }, z.object({}), scratchLearner);

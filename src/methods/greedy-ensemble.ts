@@ -7,8 +7,8 @@
  * kept; no bagging of the library (section 2.3).
  */
 import { z } from "zod";
-import { computeMetrics, isBetter, type Method, type Predictor, type Quality } from "../train/index.ts";
-import { defaultsOf, parseChoices } from "./choices.ts";
+import { computeMetrics, isBetter, type Predictor, type Quality } from "../train/index.ts";
+import { methodOf } from "./choices.ts";
 import { validationTables } from "./ensemble.ts";
 import { EnsemblePredictor, meanProbabilities } from "./ensemble-predictor.ts";
 import { fineTune } from "./fine-tune.ts";
@@ -41,28 +41,23 @@ export function greedyWeights(
   return chosen.map((count) => count / total);
 }
 
-const name = "greedy-ensemble";
 const choices = z.object({ rounds: z.int().min(1).max(1000).default(20) });
 
-export const greedyEnsemble: Method = {
-  name,
-  freezesMembers: true,
-  defaults: defaultsOf(choices),
-  check(given) {
-    parseChoices(name, choices, given);
-  },
-  async train(context) {
-    const { rounds } = parseChoices(name, choices, context.choices);
-    const learners = await fineTune(context);
-    const weights = await context.decide("weights", async () => {
-      const { tables, labels } = await validationTables(context, learners);
-      return greedyWeights(tables, labels, context.task.outputs, rounds);
-    });
-    const used = [...weights.keys()].filter((i) => (weights[i] ?? 0) > 0);
-    for (const [i, learner] of learners.entries()) if (!used.includes(i)) learner.dispose();
-    return new EnsemblePredictor(
-      used.map((i) => learners[i] as Predictor),
-      used.map((i) => weights[i] ?? 0),
-    );
-  },
-};
+export const greedyEnsemble = methodOf(
+  { name: "greedy-ensemble", freezesMembers: true },
+  choices,
+  ({ rounds }) =>
+    async (context) => {
+      const learners = await fineTune(context);
+      const weights = await context.decide("weights", async () => {
+        const { tables, labels } = await validationTables(context, learners);
+        return greedyWeights(tables, labels, context.task.outputs, rounds);
+      });
+      const used = [...weights.keys()].filter((i) => (weights[i] ?? 0) > 0);
+      for (const [i, learner] of learners.entries()) if (!used.includes(i)) learner.dispose();
+      return new EnsemblePredictor(
+        used.map((i) => learners[i] as Predictor),
+        used.map((i) => weights[i] ?? 0),
+      );
+    },
+);

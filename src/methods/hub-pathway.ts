@@ -8,14 +8,17 @@ import {
   pathwayVersion,
   resolvePathwayConfig,
 } from "../pathway/index.ts";
-import type { Method, MethodContext, Predictor } from "../train/index.ts";
-import { type Choices, refuseUnknown } from "./choices.ts";
+import { findScore, type RankingScore } from "../ranking/index.ts";
+import { ConfigError } from "../torch/index.ts";
+import type { Choices, ConfiguredMethod, Method, MethodContext, Predictor } from "../train/index.ts";
+import { refuseUnknown } from "./choices.ts";
 import { freshMembers } from "./from-scratch.ts";
 import { PathwayLearner } from "./pathway-learner.ts";
 
 /** Differences of a method from Hub-Pathway. */
 interface Variation {
   freshMembers?: boolean;
+  /** It has an exploration loss that a prior over the members may guide. */
   takesPrior?: boolean;
   freezesMembers?: boolean;
   /** Preset that its choices begin with; a run that may name it itself has none here. */
@@ -25,16 +28,15 @@ interface Variation {
 }
 
 function pathwayMethod(name: string, variation: Variation): Method {
-  const { freshMembers: fresh = false, preset, fixed = [], ...rest } = variation;
+  const { freshMembers: fresh = false, takesPrior = false, preset, fixed = [], ...rest } = variation;
   const own = Object.keys(pathwayShape).filter((choice) => !(fixed as readonly string[]).includes(choice));
   const known = [...own, "prior", ...(preset === undefined ? ["preset"] : [])];
-  const configOf = (choices: Choices, m: number) => resolvePathwayConfig({ preset, ...choices }, m);
 
-  async function train(context: MethodContext): Promise<Predictor> {
+  async function train(context: MethodContext, config: PathwayConfig): Promise<Predictor> {
     const learner = new PathwayLearner({
       members: fresh ? freshMembers(context) : loadMembers(context.hub),
       task: context.task,
-      config: configOf(context.choices, context.hub.manifest.members.length),
+      config,
       seed: context.options.seed,
       imageSize: context.data.imageSize,
       items: context.data.items("train"),
@@ -45,14 +47,19 @@ function pathwayMethod(name: string, variation: Variation): Method {
     return learner;
   }
 
-  function check(choices: Choices, { members }: HubManifest): void {
-    refuseUnknown(name, choices, known);
-    configOf(choices, members.length);
+  function priorOf({ prior = "uniform" }: Choices): RankingScore | undefined {
+    if (prior === "uniform") return undefined;
+    if (!takesPrior) throw new ConfigError(`the method ${name} explores nothing that a prior could guide`);
+    return findScore(String(prior));
   }
 
-  const activated = (choices: Choices, m: number) => configOf(choices, m).k;
+  function configure(choices: Choices, { members }: HubManifest): ConfiguredMethod {
+    refuseUnknown(name, choices, known);
+    const config = resolvePathwayConfig({ preset, ...choices }, members.length);
+    return { activated: config.k, prior: priorOf(choices), train: (context) => train(context, config) };
+  }
 
-  return { name, version: pathwayVersion, check, train, activated, defaults: { ...defaultPathwayConfig }, ...rest };
+  return { name, version: pathwayVersion, configure, defaults: { ...defaultPathwayConfig }, ...rest };
 }
 
 export const hubPathway: Method = pathwayMethod("hub-pathway", { takesPrior: true, freezesMembers: true });

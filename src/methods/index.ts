@@ -5,7 +5,7 @@
  * They may import train and what it may.
  */
 export { bestByRanking } from "./best-by-ranking.ts";
-export { refuseUnknown } from "./choices.ts";
+export { type Configure, type MethodTraits, methodOf, refuseUnknown } from "./choices.ts";
 export { bestSet } from "./ensemble.ts";
 export { combinations, EnsemblePredictor, meanProbabilities } from "./ensemble-predictor.ts";
 export { bestByValidation, fineTune, fitEach, keepBest, memberLearner, plainFit } from "./fine-tune.ts";

@@ -18,8 +18,8 @@ import { z } from "zod";
 import type { HubMember } from "../hub/index.ts";
 import { distillationLoss, Linear, Module } from "../nn/index.ts";
 import { type Generator, noGrad, seedOf, type Tensor, tensor, zeros } from "../torch/index.ts";
-import type { Method, MethodContext, StepResult, TrainBatch } from "../train/index.ts";
-import { defaultsOf, member, parseChoices, requireMembers, weight } from "./choices.ts";
+import type { MethodContext, StepResult, TrainBatch } from "../train/index.ts";
+import { member, methodOf, requireMembers, weight } from "./choices.ts";
 import { loadOne } from "./fine-tune.ts";
 import { MemberLearner } from "./member-learner.ts";
 import { namedOrRanked } from "./ranked-member.ts";
@@ -107,7 +107,6 @@ class FlowLearner extends MemberLearner {
   }
 }
 
-const name = "knowledge-flow";
 const choices = z.object({
   member,
   /** lambda_1 at the end. */
@@ -118,19 +117,14 @@ const choices = z.object({
   independence: z.number().gt(0).max(1).default(0.8),
 });
 
-export const knowledgeFlow: Method = {
-  name,
-  defaults: defaultsOf(choices),
-  check(given, hub) {
-    requireMembers([parseChoices(name, choices, given).member], hub);
-  },
-  async train(context) {
-    const chosen = parseChoices(name, choices, context.choices);
+export const knowledgeFlow = methodOf({ name: "knowledge-flow" }, choices, (chosen, hub) => {
+  requireMembers([chosen.member], hub);
+  return async (context) => {
     const student = await namedOrRanked(context, chosen.member);
-    const others = context.hub.manifest.members.map((entry) => entry.name).filter((own) => own !== student);
+    const others = hub.members.map((entry) => entry.name).filter((own) => own !== student);
     const teachers = others.map((own) => loadOne(context, own));
     const learner = new FlowLearner(student, context, teachers, chosen);
     await context.fit(student, learner);
     return learner;
-  },
-};
+  };
+});

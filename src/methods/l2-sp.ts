@@ -7,7 +7,7 @@
 import { z } from "zod";
 import type { HubMember } from "../hub/index.ts";
 import { disposeTree, ensureResident, keep, noGrad, scope, seedOf, type Tensor } from "../torch/index.ts";
-import type { Method, Task } from "../train/index.ts";
+import type { Task } from "../train/index.ts";
 import { weight } from "./choices.ts";
 import { loadOne, singleMemberMethod } from "./fine-tune.ts";
 import { MemberLearner, type Penalty } from "./member-learner.ts";
@@ -59,8 +59,8 @@ export class L2SpLearner extends MemberLearner {
   }
 }
 
-export const l2Sp: Method = singleMemberMethod(
-  "l2-sp",
+export const l2Sp = singleMemberMethod(
+  { name: "l2-sp" },
   z.object({ alpha: weight.default(0.01) }),
   (name, context, { alpha }) =>
     new L2SpLearner(loadOne(context, name), context.task, seedOf(context.options.seed, name), alpha),

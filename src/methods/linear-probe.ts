@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { HubMember } from "../hub/index.ts";
 import { noGrad, seedOf, type Tensor } from "../torch/index.ts";
-import type { Method, MethodContext, StepResult, Task, TrainBatch } from "../train/index.ts";
+import type { MethodContext, StepResult, Task, TrainBatch } from "../train/index.ts";
 import { loadOne, singleMemberMethod } from "./fine-tune.ts";
 import { MemberLearner } from "./member-learner.ts";
 
@@ -30,4 +30,4 @@ export function linearProbeLearner(name: string, context: MethodContext): Linear
   return new LinearProbe(loadOne(context, name), context.task, seedOf(context.options.seed, name));
 }
 
-export const linearProbe: Method = singleMemberMethod("linear-probe", z.object({}), linearProbeLearner);
+export const linearProbe = singleMemberMethod({ name: "linear-probe" }, z.object({}), linearProbeLearner);

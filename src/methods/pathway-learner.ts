@@ -35,7 +35,7 @@ export interface PathwayLearnerOptions {
   /** Positions of the members that evaluation may activate; all when left out. */
   present?: readonly number[] | undefined;
   task: Task;
-  config: Partial<PathwayConfig>;
+  config: PathwayConfig;
   seed: number;
   imageSize: number;
   /** Positions of the training images, for a generator that learns from losses on them. */

@@ -12,8 +12,8 @@
 import { z } from "zod";
 import { BatchNorm2d, BatchNormRecalibration } from "../nn/index.ts";
 import { ensureResident, FlopMeter, noGrad, scope, type Tensor, tensor } from "../torch/index.ts";
-import { forEachBatch, type Method, type MethodContext, type Quality } from "../train/index.ts";
-import { defaultsOf, member, parseChoices, requireMembers } from "./choices.ts";
+import { forEachBatch, type MethodContext, type Quality } from "../train/index.ts";
+import { member, methodOf, requireMembers } from "./choices.ts";
 import { memberLearner, plainFit } from "./fine-tune.ts";
 import { linearProbeLearner } from "./linear-probe.ts";
 import type { MemberLearner } from "./member-learner.ts";
@@ -114,7 +114,6 @@ class Pot {
   }
 }
 
-const name = "soup";
 const choices = z.object({
   member,
   recipe: z.enum(["greedy", "uniform"]).default("greedy"),
@@ -124,14 +123,9 @@ const choices = z.object({
   rates: z.array(z.number().positive()).min(1).default([1, 0.5, 2]),
 });
 
-export const soup: Method = {
-  name,
-  defaults: defaultsOf(choices),
-  check(given, hub) {
-    requireMembers([parseChoices(name, choices, given).member], hub);
-  },
-  async train(context) {
-    const { member: named, recipe, size, rates } = parseChoices(name, choices, context.choices);
+export const soup = methodOf({ name: "soup" }, choices, ({ member: named, recipe, size, rates }, hub) => {
+  requireMembers([named], hub);
+  return async (context) => {
     const own = await namedOrRanked(context, named);
     const ingredients = await cook(context, own, size, rates);
     const pot = new Pot(own, context);
@@ -146,8 +140,8 @@ export const soup: Method = {
     pot.loadStatistics(statistics);
     for (const learner of ingredients) learner.dispose();
     return pot.learner;
-  },
-};
+  };
+});
 
 /** Fine-tunings of one member from one head, which a linear probe gives. */
 async function cook(

@@ -40,7 +40,7 @@ import {
   type Task,
   type TrainBatch,
 } from "../train/index.ts";
-import { type Choices, parseChoices, requireMembers } from "./choices.ts";
+import { methodOf, requireMembers } from "./choices.ts";
 import { memberLearner } from "./fine-tune.ts";
 import type { MemberLearner } from "./member-learner.ts";
 import { ZooBatchNorm2d, ZooConv2d, type ZooLayer, type ZooOptions } from "./zoo-layers.ts";
@@ -223,8 +223,7 @@ const choices = z.object({
 });
 
 /** Names of the zoo. @throws ConfigError naming members of another architecture or configuration than the first */
-function zooNames(name: string, given: Choices, hub: HubManifest): string[] {
-  const { members: named } = parseChoices(name, choices, given);
+function zooNames(name: string, named: readonly string[] | undefined, hub: HubManifest): string[] {
   requireMembers(named ?? [], hub);
   const entries = named ? named.flatMap((own) => hub.members.filter((entry) => entry.name === own)) : hub.members;
   const kind = ({ architecture, config, weights }: (typeof entries)[number]) =>
@@ -239,20 +238,17 @@ function zooNames(name: string, given: Choices, hub: HubManifest): string[] {
 }
 
 function zooMethod(name: string, lite: boolean): Method {
-  return {
-    name,
-    check(given, hub, { batchNorm }) {
-      zooNames(name, given, hub);
-      if (batchNorm !== "frozen") return;
+  return methodOf({ name }, choices, ({ members }, hub, { batchNorm }) => {
+    const names = zooNames(name, members, hub);
+    if (batchNorm === "frozen") {
       throw new ConfigError(
         `${name} has no statistics from pre-training to keep: use --batch-norm batch or recalibrated`,
       );
-    },
-    async train(context) {
+    }
+    return async (context) => {
       if (context.hub.residency) {
         throw new ConfigError(`${name} uses all members at once: leave out --hub-memory`);
       }
-      const names = zooNames(name, context.choices, context.hub.manifest);
       const learner = zooLearner(context, names, lite);
       await context.fit("zoo", learner);
       if (!lite) return learner;
@@ -260,8 +256,8 @@ function zooMethod(name: string, lite: boolean): Method {
       mergeInto(plain, learner.module);
       learner.dispose();
       return plain;
-    },
-  };
+    };
+  });
 }
 
 function zooLearner(context: MethodContext, names: readonly string[], lite: boolean): ZooLearner {

@@ -27,7 +27,7 @@ import {
   zeros,
 } from "../torch/index.ts";
 import { type Aggregation, FeatureAggregation, LogitAggregation, type MemberOutput } from "./aggregation.ts";
-import { type PathwayConfig, resolvePathwayConfig } from "./config.ts";
+import type { PathwayConfig } from "./config.ts";
 import { BlindStem, PathwayGenerator, type Stem } from "./generator.ts";
 import { klExploration } from "./losses.ts";
 import type { PathwayMember, StoredFeatures } from "./member.ts";
@@ -47,7 +47,7 @@ export interface HubPathwayOptions {
   members: readonly PathwayMember[];
   /** Outputs C of the target task. */
   outputs: number;
-  config: Partial<PathwayConfig>;
+  config: PathwayConfig;
   /** The run's streams: "init" draws new layers, "noise" the exploration, "random-routes" what evaluation leaves to chance. */
   streams: RandomStreams;
   /** Prior of the exploration loss over the m models; uniform when left out. */
@@ -89,10 +89,10 @@ export class HubPathway extends Module {
 
   constructor(options: HubPathwayOptions) {
     super();
-    const { members, streams, outputs, device } = options;
+    const { members, streams, outputs, device, config } = options;
     const init = { generator: streams.stream("init"), device };
-    this.config = resolvePathwayConfig(options.config, members.length);
-    this.credit = this.config.credit;
+    this.config = config;
+    this.credit = config.credit;
     this.members = members;
     this.#prior = options.prior;
     this.#streams = streams;
@@ -101,7 +101,7 @@ export class HubPathway extends Module {
     this.heads = members.map(({ name }, i) =>
       this.module(`heads.${name}`, new Linear(widths[i] as number, outputs, init)),
     );
-    const { aggregation, projectionWidth: width } = this.config;
+    const { aggregation, projectionWidth: width } = config;
     const isLinear = aggregation === "logits";
     const joint = isLinear ? new LogitAggregation() : new FeatureAggregation(widths, width, outputs, init);
     this.aggregation = this.module("aggregation", joint);

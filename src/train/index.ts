@@ -50,7 +50,7 @@ export {
   saveModel,
 } from "./kept-model.ts";
 export type { FitResult, Learner, Prediction, Predictor, StepResult, TrainBatch, Variant } from "./learner.ts";
-export type { FitChanges, Method, MethodContext } from "./method.ts";
+export type { Choice, Choices, ConfiguredMethod, FitChanges, Method, MethodContext } from "./method.ts";
 export {
   argmaxAt,
   computeMetrics,

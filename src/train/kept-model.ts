@@ -55,7 +55,7 @@ const pathwayPlan = z.object({
     .array(z.object({ name: z.string(), featureWidth: z.int().min(1).max(1e6), kept: z.boolean() }))
     .min(1)
     .refine((all) => isDistinct(all.map(({ name }) => name)), "a member is named twice"),
-  config: z.record(z.string(), z.unknown()),
+  config: z.record(z.string(), z.json()),
   /** True in models of before the generator kind "random", whose config names the kind that was not asked. */
   randomRoutes: z.boolean().optional(),
   seed: z.number(),

@@ -1,5 +1,6 @@
 /** The interface behind which Hub-Pathway and its rivals stand: same data, same loop, same budgets. */
 import type { Hub, HubManifest } from "../hub/index.ts";
+import type { RankingScore } from "../ranking/index.ts";
 import type { TaskData } from "./data.ts";
 import type { Evaluation } from "./evaluate.ts";
 import type { FitResult, Learner, Predictor } from "./learner.ts";
@@ -18,14 +19,20 @@ export interface FitChanges {
   shared?: boolean | undefined;
 }
 
+/** Value of a choice before its method has read it: what JSON can hold, or none. */
+export type Choice = string | number | boolean | null | undefined | readonly Choice[] | Choices;
+
+/** Choices of a method by their names, as a run was given them and keeps them. */
+export interface Choices {
+  readonly [name: string]: Choice;
+}
+
 /** Inputs of a method. */
 export interface MethodContext {
   hub: Hub;
   data: TaskData;
   task: Task;
   options: TrainOptions;
-  /** Options of the method itself, as the command line gave them (k, member, aggregation, …). */
-  choices: Record<string, unknown>;
   /** Prior of the exploration loss over the hub's members, in its order; undefined for the uniform one. */
   prior: readonly number[] | undefined;
   /**
@@ -47,18 +54,22 @@ export interface Method {
   /** Version of what it computes (default 1): raised when the same choices would train otherwise. Runs and cells carry it. */
   readonly version?: number;
   /** Defaults of its choices: with the choices that were made they say what was computed. */
-  readonly defaults?: Readonly<Record<string, unknown>>;
-  /** True when it has an exploration loss that a prior over the members may guide. */
-  readonly takesPrior?: boolean;
-  /** Members that run for each image, of m; all that it trains when left out. */
-  activated?(choices: Readonly<Record<string, unknown>>, m: number): number;
+  readonly defaults?: object;
   /** True when its members may stay as the hub has them. */
   readonly freezesMembers?: boolean;
   /**
-   * Refuses choices that the method or this hub does not have, before anything is computed or written.
-   * @throws ConfigError naming the choice
+   * Reads the choices of a run, once and before anything is computed or written: what it made of them is in the result.
+   * @throws ConfigError naming a choice that the method or this hub does not have
    */
-  check(choices: Readonly<Record<string, unknown>>, hub: HubManifest, options: RequestedOptions): void;
+  configure(choices: Choices, hub: HubManifest, options: RequestedOptions): ConfiguredMethod;
+}
+
+/** A method with its choices, for the members of one hub. */
+export interface ConfiguredMethod {
+  /** Members that run for each image; all that it trains when left out. */
+  readonly activated?: number;
+  /** Score of the members that guides the exploration loss; none when left out. */
+  readonly prior?: RankingScore | undefined;
   /** Trains (or, for a finished run, loads) and returns what predicts. */
   train(context: MethodContext): Promise<Predictor>;
 }

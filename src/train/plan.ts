@@ -1,6 +1,5 @@
 /** Plan of a run, printed before it begins. */
 import type { SplitName, TaskData } from "./data.ts";
-import type { Method } from "./method.ts";
 import { type RequestedOptions, resolveEpochs, type TrainOptions } from "./options.ts";
 
 export interface RunPlan {
@@ -27,16 +26,17 @@ export interface Planned {
   plan: RunPlan;
 }
 
-/** The options of a run with its number of epochs, and what is to be said of it. */
+/**
+ * The options of a run with its number of epochs, and what is to be said of it.
+ * @param activated members that run for each image; undefined where all do
+ */
 export function planRun(
   requested: RequestedOptions,
-  method: Method,
-  choices: Readonly<Record<string, unknown>>,
+  activated: number | undefined,
   members: readonly string[],
   data: Pick<TaskData, "classes" | "counts" | "skipped" | "imageSize" | "train">,
 ): Planned {
   const m = members.length;
-  const activated = method.activated?.(choices, m);
   const { stepsPerEpoch } = data.train;
   const images = data.counts.train;
   const options = resolveEpochs(requested, { stepsPerEpoch, images, epochsOfOnePass: m / (activated ?? m) });

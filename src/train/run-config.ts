@@ -7,7 +7,7 @@ import { type Hub, memberFingerprint, withMembers } from "../hub/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
 import type { DataRequest, TaskData } from "./data.ts";
 import { scaleVersion } from "./frozen/feature-scale.ts";
-import type { Method } from "./method.ts";
+import type { Choices, Method } from "./method.ts";
 import { type TrainOptions, trainOptionsSchema } from "./options.ts";
 import type { RankingPrior } from "./ranking.ts";
 import type { RunFolder, RunKind } from "./run-folder.ts";
@@ -41,7 +41,7 @@ const runSchema = z.object({
   method: z.string(),
   /** Version of the method's computation. */
   methodVersion: z.int(),
-  choices: z.record(z.string(), z.unknown()),
+  choices: z.record(z.string(), z.json()),
   options: trainOptionsSchema,
   hub: z.object({
     name: z.string(),
@@ -85,7 +85,8 @@ export type ImageRunFolder = RunFolder<RunConfig>;
 /** Parts from which a run is made. */
 export interface RunParts {
   method: Method;
-  choices: Readonly<Record<string, unknown>>;
+  /** As they were given. */
+  choices: Choices;
   options: TrainOptions;
   /** Folder of the hub as the user named it. */
   hubPath: string;

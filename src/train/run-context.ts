@@ -3,15 +3,14 @@
  * costs. A run's folder and a cell of a comparison differ in where they keep fits and decisions, which they say here.
  */
 import type { Hub } from "../hub/index.ts";
-import { findScore } from "../ranking/index.ts";
-import { ConfigError } from "../torch/index.ts";
+import type { RankingScore } from "../ranking/index.ts";
 import { type BatchSource, type DataRequest, reordered, type TaskData } from "./data.ts";
 import { evaluate } from "./evaluate.ts";
 import type { Emit } from "./events.ts";
 import { FeatureCache, type FeatureCacheOptions, type HeldOutSplit } from "./frozen/feature-cache.ts";
 import { scaleFeatures } from "./frozen/feature-scale.ts";
 import type { FitResult, Learner, Predictor } from "./learner.ts";
-import type { FitChanges, Method, MethodContext } from "./method.ts";
+import type { ConfiguredMethod, FitChanges, MethodContext } from "./method.ts";
 import { type TrainOptions, withEpochs } from "./options.ts";
 import { type RankingPrior, rankingPrior } from "./ranking.ts";
 import { ClassificationTask } from "./task.ts";
@@ -30,7 +29,6 @@ export interface ContextParts {
   data: TaskData;
   augment: DataRequest["augment"];
   options: TrainOptions;
-  choices: Readonly<Record<string, unknown>>;
   prior: RankingPrior | undefined;
   /** Keep the features of frozen members (default); otherwise they are computed anew in every step. */
   cacheFeatures?: boolean | undefined;
@@ -74,13 +72,12 @@ export class RunContext implements Disposable {
 
   /** The context of a method, which may copy it with changes. */
   context(): MethodContext {
-    const { hub, data, options, choices, prior, decide, signal } = this.#parts;
+    const { hub, data, options, prior, decide, signal } = this.#parts;
     return {
       hub,
       data,
       task: new ClassificationTask(data.classes.length, options.labelSmoothing),
       options,
-      choices: { ...choices },
       prior: prior?.members.map((member) => member.probability),
       fit: (name, learner, changes) => this.#fit(name, learner, changes),
       validate: (predictor) => this.#validate(predictor),
@@ -93,7 +90,7 @@ export class RunContext implements Disposable {
   }
 
   /** Predictor that the method makes; where it fails, everything that began a fit is released. */
-  async train(method: Method): Promise<Predictor> {
+  async train(method: ConfiguredMethod): Promise<Predictor> {
     try {
       return await method.train(this.context());
     } catch (error) {
@@ -157,26 +154,20 @@ function featureCache(parts: ContextParts): FeatureCache | undefined {
   return new FeatureCache({ hub, data, augment, limits, options: { ...options, frozenViews }, emit, signal });
 }
 
-/** A request for the prior that a method's choices name. */
+/** A request for the prior of a score; the uniform one without it. */
 export interface PriorRequest {
   hub: Hub;
   data: TaskData;
-  method: Method;
-  choices: Readonly<Record<string, unknown>>;
+  score: RankingScore | undefined;
   seed: number;
   emit: Emit;
   signal?: AbortSignal | undefined;
 }
 
-/**
- * The prior that the choices ask for, from the members' scores on the training images; undefined for the uniform one.
- * @throws ConfigError when the method explores nothing, or knows no score of that name
- */
+/** The prior that is asked for, from the members' scores on the training images; undefined for the uniform one. */
 export async function requestedPrior(request: PriorRequest): Promise<RankingPrior | undefined> {
-  const { hub, data, method, choices, seed, emit, signal } = request;
-  const name = choices["prior"];
-  if (name === undefined || name === "uniform") return undefined;
-  if (!method.takesPrior) throw new ConfigError(`the method ${method.name} explores nothing that a prior could guide`);
-  const onMember = (member: string) => emit({ type: "note", text: `ranking ${member} by ${name}` });
-  return rankingPrior(hub, data, findScore(String(name)), { seed, onMember, signal });
+  const { hub, data, score, seed, emit, signal } = request;
+  if (!score) return undefined;
+  const onMember = (member: string) => emit({ type: "note", text: `ranking ${member} by ${score.name}` });
+  return rankingPrior(hub, data, score, { seed, onMember, signal });
 }

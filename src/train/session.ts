@@ -9,7 +9,7 @@ import { type Emit, eventVersion } from "./events.ts";
 import { checkFrozen } from "./frozen/feature-cache.ts";
 import { saveModel } from "./kept-model.ts";
 import type { Predictor } from "./learner.ts";
-import type { Method } from "./method.ts";
+import type { Choices, ConfiguredMethod, Method } from "./method.ts";
 import { refuseMemoryOn } from "./open-run.ts";
 import type { RequestedOptions, TrainOptions } from "./options.ts";
 import { planRun, type RunPlan } from "./plan.ts";
@@ -47,7 +47,7 @@ export interface SessionOptions {
 
 export interface TrainRequest extends SessionOptions {
   method: Method;
-  choices: Record<string, unknown>;
+  choices: Choices;
   hub: string;
   data: DataRequest;
   /** Without epochs, they are chosen by the number of images and models. */
@@ -78,13 +78,13 @@ export async function trainRun(given: TrainRequest): Promise<RunOutcome> {
   const before = given.resume ? folder.config() : undefined;
   if (before) folder.requireTraining();
   const hub = openedHub(given, before);
-  given.method.check(given.choices, hub.manifest, given.options);
+  const method = given.method.configure(given.choices, hub.manifest, given.options);
   checkFrozen(given.options, given.data.augment, given.method);
   checkPatience(given.options);
   const { device, signal, onProgress = given.data.onProgress } = given;
   const data = await prepareData({ ...given.data, views: given.options.frozenViews, device, onProgress, signal });
   try {
-    return await run(given, { folder, before, hub, data });
+    return await run(given, { folder, before, hub, data, method });
   } catch (error) {
     hub.residency?.dispose();
     data.dispose();
@@ -104,11 +104,12 @@ interface Opened {
   before: RunConfig | undefined;
   hub: Hub;
   data: TaskData;
+  method: ConfiguredMethod;
 }
 
 async function run(given: TrainRequest, opened: Opened): Promise<RunOutcome> {
-  const { folder, hub, data } = opened;
-  const { method, hubMemory, signal, cacheFeatures } = given;
+  const { folder, hub, data, method } = opened;
+  const { hubMemory, signal, cacheFeatures } = given;
   const ready = await settled(given, opened);
   const { config } = ready;
   if (hubMemory !== undefined)
@@ -141,14 +142,14 @@ async function run(given: TrainRequest, opened: Opened): Promise<RunOutcome> {
 
 /** Parts of the run's context that its settings and its folder give. */
 function partsOf(config: RunConfig, folder: ImageRunFolder) {
-  const { options, choices, prior } = config;
+  const { options, prior } = config;
   const identity = identityOf(config);
   const place: ContextParts["place"] = ({ name, rate, order }) => ({
     checkpoint: folder.checkpoint(name),
     identity: fingerprint({ config: identity, rate, order, name }),
   });
   const decide: ContextParts["decide"] = (name, compute) => folder.decide(name, compute);
-  return { options, choices, prior, splits: ["validation"] as const, place, decide };
+  return { options, prior, splits: ["validation"] as const, place, decide };
 }
 
 interface Settled {
@@ -157,15 +158,14 @@ interface Settled {
 }
 
 /** The run's settings, written to its folder when they are new, and what is to be said of them. */
-async function settled(given: TrainRequest, { folder, before, hub, data }: Opened): Promise<Settled> {
+async function settled(given: TrainRequest, { folder, before, hub, data, method }: Opened): Promise<Settled> {
   const members = hub.manifest.members.map((member) => member.name);
-  const { method, choices } = given;
-  const { options, plan } = planRun(given.options, method, choices, members, data);
+  const { options, plan } = planRun(given.options, method.activated, members, data);
   const { emit, signal } = given;
-  const asked = { hub, data, method, choices, seed: options.seed, emit, signal };
+  const asked = { hub, data, score: method.prior, seed: options.seed, emit, signal };
   const prior = before ? before.prior : await requestedPrior(asked);
-  const parts = { method, choices, options, hubPath: given.hub, request: given.data, hub, data, prior };
-  const config = runConfig(given.out, parts);
+  const { hub: hubPath, data: request } = given;
+  const config = runConfig(given.out, { ...given, options, hubPath, request, hub, data, prior });
   if (before && !grows(before, config, given.out)) return { config: before, plan };
   if (before) folder.forgetDecisions();
   else
@@ -205,7 +205,7 @@ export interface ResumeRequest extends SessionOptions {
   /** Other settings that were asked for; they must be as the run has them. */
   given?: {
     method?: string | undefined;
-    choices?: Readonly<Record<string, unknown>> | undefined;
+    choices?: Choices | undefined;
     options?: Partial<TrainOptions> | undefined;
     data?: Partial<Omit<DataRequest, "split">> | undefined;
     split?: Partial<DataRequest["split"]> | undefined;

@@ -1,6 +1,6 @@
 /** Hub-Pathway over toy members in float64, with scores that differ between rows and models. */
 import type { BatchNorm2d } from "../../src/nn/index.ts";
-import { HubPathway, type PathwayConfig, type RowLoss } from "../../src/pathway/index.ts";
+import { HubPathway, type PathwayConfig, type RowLoss, resolvePathwayConfig } from "../../src/pathway/index.ts";
 import { Generator, ops, RandomStreams, rand, scope, type Tensor } from "../../src/torch/index.ts";
 import { type ToyMember, toyMembers } from "./toy-hub.ts";
 
@@ -17,7 +17,7 @@ export function build(
   const model = new HubPathway({
     members,
     outputs: classes,
-    config: { beta: 1, generatorWidth: 4, projectionWidth: 6, ...config },
+    config: resolvePathwayConfig({ beta: 1, generatorWidth: 4, projectionWidth: 6, ...config }, m),
     streams,
   });
   model.to(float64);

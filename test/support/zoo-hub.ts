@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { findMethod } from "../../src/methods/index.ts";
 import { createBackbone } from "../../src/models/index.ts";
 import { Generator, randn } from "../../src/torch/index.ts";
-import type { TrainRequest } from "../../src/train/index.ts";
+import type { Choices, TrainRequest } from "../../src/train/index.ts";
 import { writeHub, writeMember } from "./hub-files.ts";
 import { temporaryFolder, writeShapeImages } from "./small-hub.ts";
 import { trainRequest } from "./train-request.ts";
@@ -46,7 +46,7 @@ export async function zooRequests(
 }
 
 /** For runs of every method on that hub: small ones, and members where a method needs one. */
-export const methodChoices: Readonly<Record<string, Record<string, unknown>>> = {
+export const methodChoices: Readonly<Record<string, Choices>> = {
   "hub-pathway": { k: 2, generatorWidth: 4 },
   "random-routing": { k: 2, generatorWidth: 4 },
   "random-members": { k: 2, generatorWidth: 4 },

@@ -1,6 +1,6 @@
 /** One cell: a synthetic hub trained in one setting with one seed, and everything that was measured of it. */
 import { PathwayLearner } from "../../methods/index.ts";
-import type { PathwayConfig } from "../../pathway/index.ts";
+import { type PathwayConfig, resolvePathwayConfig } from "../../pathway/index.ts";
 import { ClassificationTask, defaultTrainOptions } from "../../train/index.ts";
 import { type Figures, measure, measuredBest } from "./measure.ts";
 import { experts, newcomers } from "./members.ts";
@@ -35,10 +35,11 @@ export interface RouterCell extends Figures {
 /** Trains and measures; leaves nothing behind. */
 export async function routerCell(setting: Setting, seed: number): Promise<RouterCell> {
   const { world, members: kind, samples, steps, generatorFactor, testImages } = setting;
-  const config = setting.randomRoutes ? { ...setting.config, generatorKind: "random" as const } : setting.config;
   const began = performance.now();
   const frozen = kind === "experts";
   const hub = frozen ? experts(world) : newcomers(world, setting.count ?? world.members, seed);
+  const routes = setting.randomRoutes ? { generatorKind: "random" } : {};
+  const config = resolvePathwayConfig({ ...setting.config, ...routes }, hub.length);
   const training = draw(world, samples, seed, "training");
   const test = draw(world, testImages, seed, "test");
   const choice = draw(world, testImages, seed, "choice");

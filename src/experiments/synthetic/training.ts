@@ -2,7 +2,7 @@
 
 import type { PathwayLearner } from "../../methods/index.ts";
 import { AdamW } from "../../optim/index.ts";
-import { type PathwayConfig, PathwayGenerator, resolvePathwayConfig } from "../../pathway/index.ts";
+import { type PathwayConfig, PathwayGenerator } from "../../pathway/index.ts";
 import { Generator, int64, keyedRandom, ops, scope, seedOf, shuffled, tensor } from "../../torch/index.ts";
 import { type Batch, type BatchSource, defaultTrainOptions, fit, learningRateFactor } from "../../train/index.ts";
 import { bestMembers, type Sample, type World } from "./world.ts";
@@ -77,11 +77,10 @@ export async function trainPathways(learner: PathwayLearner, sample: Sample, sch
  */
 export async function trainTold(
   world: World,
-  config: Partial<PathwayConfig>,
+  { generatorWidth: width, generatorSize: size, k }: PathwayConfig,
   sample: Sample,
   schedule: Schedule,
 ): Promise<PathwayGenerator> {
-  const { generatorWidth: width, generatorSize: size, k } = resolvePathwayConfig(config, world.members);
   using init = new Generator(seedOf(schedule.seed, "told"));
   const generator = new PathwayGenerator({ m: world.members, width, size, learnedNoise: false, generator: init });
   const batches = new SampleBatches(sample, defaultTrainOptions.batchSize, schedule.seed);

@@ -17,6 +17,7 @@ import {
   type PathwayMember,
   type Routing,
   type RowLoss,
+  resolvePathwayConfig,
 } from "../../pathway/index.ts";
 import type { Generator, RandomStreams, Tensor } from "../../torch/index.ts";
 import { type Acted, type NetworkLoss, type OutputKind, policyHead, type TrainedNetwork } from "./network.ts";
@@ -62,8 +63,9 @@ export class PathwayNetwork implements TrainedNetwork {
     this.#memberRate = options.memberRate;
     this.memberNames = members.map((member) => member.name);
     const side = Math.max(height, width);
-    const config = { ...agentPathwayConfig(side), ...options.config };
-    refuseUnknown("hub-pathway", config, Object.keys(defaultPathwayConfig));
+    const choices = { ...agentPathwayConfig(side), ...options.config };
+    refuseUnknown("hub-pathway", choices, Object.keys(defaultPathwayConfig));
+    const config = resolvePathwayConfig(choices, members.length);
     this.module = new HubPathway({ members, outputs, config, streams, channels });
     // Without gradients: they would count in the norm that is clipped.
     if (options.memberRate === 0) for (const { backbone } of members) backbone.requiresGrad_(false);

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { Command } from "commander";
 import { main } from "../../../src/cli/main.ts";
 import { addSettings, checkConfig, kebab, resolveSettings } from "../../../src/cli/settings.ts";
-import { pathwayChoices, trainShape } from "../../../src/cli/train-settings.ts";
+import { methodChoices, trainShape } from "../../../src/cli/train-settings.ts";
 import { mostThreads } from "../../../src/torch/environment.ts";
 import { ConfigError } from "../../../src/torch/errors.ts";
 import { must } from "../../../src/torch/setting.ts";
@@ -132,8 +132,8 @@ test("each choice of the pathway that has help has a flag, of the same range, an
     explorationFade: "constant" as const,
   };
   const { pathwayWarmup: warmup, ...same } = given;
-  assert.deepEqual(pathwayChoices(resolveSettings(trainShape, given)), { ...same, warmup });
-  assert.deepEqual(pathwayChoices(resolveSettings(trainShape, {})), {});
+  assert.deepEqual(methodChoices(resolveSettings(trainShape, given)), { ...same, warmup });
+  assert.deepEqual(methodChoices(resolveSettings(trainShape, {})), {});
   assert.equal(must(trainShape.pathwayWarmup), "a number from 0 to 1");
   assert.equal(must(trainShape.aggregation), "one of logits, features");
   assert.ok(!("generatorWidth" in trainShape));

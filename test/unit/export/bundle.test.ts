@@ -8,6 +8,7 @@ import { type Bundle, readBundle, verifyBundle, writeBundle } from "../../../src
 import { loadMembers, openHub } from "../../../src/hub/index.ts";
 import { readSafetensors } from "../../../src/io/index.ts";
 import { findMethod, PathwayLearner, restorePredictor } from "../../../src/methods/index.ts";
+import { resolvePathwayConfig } from "../../../src/pathway/index.ts";
 import { disposeTree, Generator, memory, noGrad, UserError } from "../../../src/torch/index.ts";
 import { ClassificationTask, openRun, type TrainRequest } from "../../../src/train/index.ts";
 import { exportedBundle, trainedRun, writeSmallTask } from "../../support/small-bundle.ts";
@@ -62,7 +63,7 @@ test("a bundle of a pathway has a file for each part, and answers as the run doe
 test("more models than in training, and one model", async () => {
   const opened = openRun(join(folder, "pathway"), restorePredictor);
   const members = loadMembers(openHub(join(folder, "hub")));
-  const config = { k: 1, generatorWidth: 4, tau: 2 } as const;
+  const config = resolvePathwayConfig({ k: 1, generatorWidth: 4, tau: 2 }, members.length);
   const learner = new PathwayLearner({ members, task: new ClassificationTask(3), config, seed: 5, imageSize: 24 });
   using generator = new Generator(5);
   noGrad(() => {

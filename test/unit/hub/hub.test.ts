@@ -13,7 +13,7 @@ import {
 } from "../../../src/hub/index.ts";
 import { readSafetensors, writeSafetensors } from "../../../src/io/index.ts";
 import { BatchNorm2d } from "../../../src/nn/index.ts";
-import { HubPathway } from "../../../src/pathway/index.ts";
+import { HubPathway, resolvePathwayConfig } from "../../../src/pathway/index.ts";
 import {
   Generator,
   inferenceMode,
@@ -164,8 +164,8 @@ test("the generator sees through a frozen copy of a member's first stages", () =
   const { handles } = memory();
   const members = loadMembers(openHub(dir));
   const streams = new RandomStreams(1);
-  const choices = { k: 1, generatorKind: "member-stem" } as const;
-  const model = new HubPathway({ members, outputs: 3, config: choices, streams });
+  const config = resolvePathwayConfig({ k: 1, generatorKind: "member-stem" }, members.length);
+  const model = new HubPathway({ members, outputs: 3, config, streams });
   const [first, second] = members;
   assert.ok(first && second);
   using generator = new Generator(2);

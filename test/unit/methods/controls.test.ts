@@ -15,7 +15,7 @@ import {
 } from "../../../src/methods/index.ts";
 import { resolvePathwayConfig } from "../../../src/pathway/index.ts";
 import { ConfigError, Generator, inferenceMode, rand, scope, type Tensor } from "../../../src/torch/index.ts";
-import { defaultTrainOptions, openRun, trainRun } from "../../../src/train/index.ts";
+import { type Choices, defaultTrainOptions, openRun, trainRun } from "../../../src/train/index.ts";
 import { temporaryFolder, writeSmallHub } from "../../support/small-hub.ts";
 import { writeZooHub, zooRequests } from "../../support/zoo-hub.ts";
 
@@ -140,15 +140,15 @@ test("random members are trained as new layers, from weights that are not the hu
 test("every method refuses a choice that it does not have, and names those that it has", () => {
   for (const method of methods) {
     const own = method.name === "co-tuning" || method.name.startsWith("zoo") ? zoo : mixed;
-    method.check({}, own, options);
+    method.configure({}, own, options);
     const refused = (error: unknown) =>
       error instanceof ConfigError && error.message.includes(method.name) && /no choice nonsense; /.test(error.message);
-    assert.throws(() => method.check({ nonsense: 1 }, own, options), refused);
+    assert.throws(() => method.configure({ nonsense: 1 }, own, options), refused);
   }
 });
 
 test("wrong values of choices are refused by name", () => {
-  const wrong: [string, Record<string, unknown>, RegExp][] = [
+  const wrong: [string, Choices, RegExp][] = [
     ["fine-tune", { member: "x" }, /no member "x"; it has: small-resnet/],
     ["fine-tune", { member: 3 }, /member/],
     ["from-scratch", { member: "x" }, /no member/],
@@ -185,15 +185,21 @@ test("wrong values of choices are refused by name", () => {
     ["hub-pathway", { generatorWidth: 1.5 }, /generatorWidth/],
     ["hub-pathway", { noiseRange: [1] }, /noiseRange/],
     ["hub-pathway", { projectionWidth: 0 }, /projectionWidth/],
+    ["hub-pathway", { prior: "x" }, /no score "x"; there are: logme/],
+    ["random-routing", { prior: "logme" }, /random-routing explores nothing that a prior could guide/],
   ];
   for (const [name, choices, pattern] of wrong) {
     const refused = (error: unknown) => error instanceof ConfigError && pattern.test(error.message);
-    assert.throws(() => findMethod(name).check(choices, mixed, options), refused, `${name} ${JSON.stringify(choices)}`);
+    assert.throws(
+      () => findMethod(name).configure(choices, mixed, options),
+      refused,
+      `${name} ${JSON.stringify(choices)}`,
+    );
   }
 });
 
 test("presets are choices by a name, before which single choices go; a control's own is not to be chosen", () => {
-  const config = (choices: Record<string, unknown>) => resolvePathwayConfig(choices, 12);
+  const config = (choices: Choices) => resolvePathwayConfig(choices, 12);
   assert.deepEqual(config({ preset: "default" }), config({}));
   const { noise, tau, beta, explorationFade, warmup, allowedMembers } = config({ preset: "paper" });
   assert.deepEqual([noise, tau, beta, explorationFade, warmup, allowedMembers], ["learned", 1, 1, "constant", 0, 12]);
@@ -202,14 +208,14 @@ test("presets are choices by a name, before which single choices go; a control's
   assert.equal(config({ preset: "global" }).generatorKind, "global");
   assert.equal(config({ preset: "dense" }).k, 12);
   const [hubPathway, dense] = [findMethod("hub-pathway"), findMethod("dense")];
-  hubPathway.check({ preset: "paper" }, mixed, options);
-  assert.equal(hubPathway.activated?.({ preset: "dense" }, 3), 3);
-  assert.equal(dense.activated?.({}, 3), 3);
+  assert.equal(hubPathway.configure({ preset: "paper" }, mixed, options).activated, 2);
+  assert.equal(hubPathway.configure({ preset: "dense" }, mixed, options).activated, 3);
+  assert.equal(dense.configure({}, mixed, options).activated, 3);
   assert.throws(
-    () => hubPathway.check({ preset: "best" }, mixed, options),
+    () => hubPathway.configure({ preset: "best" }, mixed, options),
     /preset is best: it must be one of default, /,
   );
-  assert.throws(() => dense.check({ preset: "paper" }, mixed, options), /no choice preset/);
+  assert.throws(() => dense.configure({ preset: "paper" }, mixed, options), /no choice preset/);
   assert.throws(() => config({ allowedMembers: 1 }), /allowedMembers is 1: it must be at least k, which is 2/);
 });
 

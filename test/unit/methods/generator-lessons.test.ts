@@ -5,6 +5,7 @@ import { experts, newcomers } from "../../../src/experiments/synthetic/members.t
 import { SampleBatches } from "../../../src/experiments/synthetic/training.ts";
 import { blindView, draw, imageSide, type World } from "../../../src/experiments/synthetic/world.ts";
 import { PathwayLearner } from "../../../src/methods/index.ts";
+import { resolvePathwayConfig } from "../../../src/pathway/index.ts";
 import { memory, noGrad, scope, type Tensor } from "../../../src/torch/index.ts";
 import { ClassificationTask } from "../../../src/train/index.ts";
 
@@ -17,7 +18,7 @@ function learnerOf(kind: "equal" | "different"): PathwayLearner {
   return new PathwayLearner({
     members: kind === "equal" ? newcomers(world, world.members, 1) : experts(world),
     task: new ClassificationTask(world.classes, 0),
-    config: { k: 1, generatorSize: blindView, credit: "losses", warmup: 0 },
+    config: resolvePathwayConfig({ k: 1, generatorSize: blindView, credit: "losses", warmup: 0 }, world.members),
     seed: 1,
     imageSize: imageSide,
     items: sample.labels.map((_, i) => i),

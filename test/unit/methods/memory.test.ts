@@ -1,7 +1,7 @@
 /** Methods under a budget for the hub's weights: the same predictions as with all of them in memory. */
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
-import { trainRun } from "../../../src/train/index.ts";
+import { type Choices, trainRun } from "../../../src/train/index.ts";
 import { zooRequests } from "../../support/zoo-hub.ts";
 
 let request: Awaited<ReturnType<typeof zooRequests>>;
@@ -10,7 +10,7 @@ before(async () => {
   request = await zooRequests(12);
 });
 
-const choices: Record<string, Record<string, unknown>> = {
+const choices: Record<string, Choices> = {
   "fine-tune": {},
   "from-scratch": {},
   distillation: {},

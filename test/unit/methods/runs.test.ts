@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { before, test } from "node:test";
 import { methods } from "../../../src/methods/index.ts";
 import { Interrupted, memory } from "../../../src/torch/index.ts";
-import { type RunEvent, summarise, trainRun } from "../../../src/train/index.ts";
+import { type Choices, type RunEvent, summarise, trainRun } from "../../../src/train/index.ts";
 import { measured } from "../../support/opened-run.ts";
 import { methodChoices, zooRequests } from "../../support/zoo-hub.ts";
 
@@ -16,8 +16,8 @@ before(async () => {
 });
 
 /** Every method with its usual choices here, and one again with another teacher of its generator. */
-const learned: [name: string, choices: Record<string, unknown>][] = [
-  ...methods.map(({ name }): [string, Record<string, unknown>] => [name, methodChoices[name] ?? {}]),
+const learned: [name: string, choices: Choices][] = [
+  ...methods.map(({ name }): [string, Choices] => [name, methodChoices[name] ?? {}]),
   ["hub-pathway", { ...methodChoices["hub-pathway"], credit: "losses" }],
 ];
 for (const [name, own] of learned) {

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { experts } from "../../../src/experiments/synthetic/members.ts";
 import { blindView, draw, imageSide, type World } from "../../../src/experiments/synthetic/world.ts";
 import { PathwayLearner } from "../../../src/methods/index.ts";
-import type { PathwayConfig } from "../../../src/pathway/index.ts";
+import { type PathwayConfig, resolvePathwayConfig } from "../../../src/pathway/index.ts";
 import { ConfigError, inferenceMode, memory, noGrad, scope, type Tensor } from "../../../src/torch/index.ts";
 import { ClassificationTask, type Prediction, type Variant } from "../../../src/train/index.ts";
 
@@ -16,7 +16,7 @@ function learnerOf(config: Partial<PathwayConfig> = {}): PathwayLearner {
   const learner = new PathwayLearner({
     members: experts(world),
     task: new ClassificationTask(world.classes, 0),
-    config: { k: 1, generatorSize: blindView, ...config },
+    config: resolvePathwayConfig({ k: 1, generatorSize: blindView, ...config }, world.members),
     seed: 3,
     imageSize: imageSide,
   });

@@ -246,11 +246,11 @@ test("networks that differ, and policies without statistics, are refused by name
   const refused = (pattern: RegExp, fn: () => void) =>
     assert.throws(fn, (error) => error instanceof ConfigError && pattern.test(error.message));
   for (const method of [zooTuning, zooTuningLite]) {
-    refused(/one architecture.*small-convnext, other-resnet/, () => method.check({}, mixed, defaultTrainOptions));
-    method.check({ members: ["small-resnet"] }, mixed, defaultTrainOptions);
-    refused(/no member "x"/, () => method.check({ members: ["x"] }, mixed, defaultTrainOptions));
-    refused(/statistics/, () => method.check({}, hub.manifest, { ...defaultTrainOptions, batchNorm: "frozen" }));
-    refused(/members/, () => method.check({ members: "first" }, hub.manifest, defaultTrainOptions));
+    refused(/one architecture.*small-convnext, other-resnet/, () => method.configure({}, mixed, defaultTrainOptions));
+    method.configure({ members: ["small-resnet"] }, mixed, defaultTrainOptions);
+    refused(/no member "x"/, () => method.configure({ members: ["x"] }, mixed, defaultTrainOptions));
+    refused(/statistics/, () => method.configure({}, hub.manifest, { ...defaultTrainOptions, batchNorm: "frozen" }));
+    refused(/members/, () => method.configure({ members: "first" }, hub.manifest, defaultTrainOptions));
   }
 });
 

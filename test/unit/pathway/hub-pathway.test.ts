@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AdamW } from "../../../src/optim/index.ts";
-import { HubPathway, PathwayGenerator, randomRoutes } from "../../../src/pathway/index.ts";
+import { HubPathway, PathwayGenerator, randomRoutes, resolvePathwayConfig } from "../../../src/pathway/index.ts";
 import { rowsByModel } from "../../../src/pathway/routing.ts";
 import {
   autocast,
@@ -276,7 +276,12 @@ test("the schedules of noise and exploration end where they should", () => {
 
 test("the generator computes in float32 under autocast", () => {
   const members = toyMembers(2);
-  const model = new HubPathway({ members, outputs: 3, config: { k: 1 }, streams: new RandomStreams(1) });
+  const model = new HubPathway({
+    members,
+    outputs: 3,
+    config: resolvePathwayConfig({ k: 1 }, 2),
+    streams: new RandomStreams(1),
+  });
   const x = rand([4, 3, 16, 16], { generator: new Generator(1) });
   const { scores, logits } = autocast({ dtype: "bfloat16" }, () => {
     const routing = model.route(x);
@@ -363,7 +368,7 @@ test("one gate for all images scores every input alike, and moves as fast as the
     const model = new HubPathway({
       members: toyMembers(3, 1),
       outputs: classes,
-      config: { generatorKind },
+      config: resolvePathwayConfig({ generatorKind }, 3),
       streams: new RandomStreams(1),
     });
     const optimizer = new AdamW([{ params: model.generator.parameters(), lr: 2e-3, weight_decay: 0 }]);

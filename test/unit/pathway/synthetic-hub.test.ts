@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Module } from "../../../src/nn/index.ts";
 import { AdamW } from "../../../src/optim/index.ts";
-import { HubPathway, type PathwayConfig, randomRoutes } from "../../../src/pathway/index.ts";
+import { HubPathway, type PathwayConfig, randomRoutes, resolvePathwayConfig } from "../../../src/pathway/index.ts";
 import type { PathwayMember } from "../../../src/pathway/member.ts";
 import {
   cat,
@@ -76,8 +76,10 @@ function draw(count: number, generator: Generator): Sample {
   return { images: clean.add(noise), labels: label, regions: region.toNumbers() };
 }
 
-function train(config: Partial<PathwayConfig>, steps: number, seed: number): HubPathway {
-  const model = new HubPathway({ members: experts(), outputs: classes, config, streams: new RandomStreams(seed) });
+function train(choices: Partial<PathwayConfig>, steps: number, seed: number): HubPathway {
+  const members = experts();
+  const config = resolvePathwayConfig(choices, members.length);
+  const model = new HubPathway({ members, outputs: classes, config, streams: new RandomStreams(seed) });
   const groups = model.parameterGroups();
   const optimizer = new AdamW([
     { params: groups.newLayers, lr: 0.02, weight_decay: 0 },

@@ -5,7 +5,7 @@ import { experts } from "../../../src/experiments/synthetic/members.ts";
 import { SampleBatches } from "../../../src/experiments/synthetic/training.ts";
 import { blindView, draw, imageSide, type World } from "../../../src/experiments/synthetic/world.ts";
 import { PathwayLearner } from "../../../src/methods/index.ts";
-import type { PathwayConfig } from "../../../src/pathway/index.ts";
+import { type PathwayConfig, resolvePathwayConfig } from "../../../src/pathway/index.ts";
 import { type RoutingVerdict, routingVerdict, verdictSentence } from "../../../src/report/index.ts";
 import { memory, noGrad, ops, scope, type Tensor } from "../../../src/torch/index.ts";
 import { ClassificationTask, defaultTrainOptions, evaluate, fit } from "../../../src/train/index.ts";
@@ -18,7 +18,7 @@ async function verdictOn(config: Partial<PathwayConfig>, epochs: number) {
   const learner = new PathwayLearner({
     members: experts(world),
     task: new ClassificationTask(world.classes, 0),
-    config: { k: 1, generatorSize: blindView, ...config },
+    config: resolvePathwayConfig({ k: 1, generatorSize: blindView, ...config }, world.members),
     seed: 1,
     imageSize: imageSide,
     items: training.labels.map((_, i) => i),

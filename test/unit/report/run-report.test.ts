@@ -6,6 +6,7 @@ import { findMethod, meanProbabilities, type PathwayLearner } from "../../../src
 import { analyseVariants, type RunAnalysis, runReport, type VariantAnalysis } from "../../../src/report/index.ts";
 import { inferenceMode, memory, scope } from "../../../src/torch/index.ts";
 import {
+  type Choices,
   computeMetrics,
   defaultTrainOptions,
   evaluate,
@@ -31,7 +32,7 @@ before(async () => {
 /** One model for each image; the choice of model is trained fast enough to differ between images. */
 const choosy = { k: 1, beta: 1, generatorWidth: 4, warmup: 0, explorationFade: "constant", explorationWeight: 20 };
 
-function train(method: string, choices: Record<string, unknown>, source = images, epochs = 3): Promise<RunOutcome> {
+function train(method: string, choices: Choices, source = images, epochs = 3): Promise<RunOutcome> {
   return trainRun({
     method: findMethod(method),
     choices,

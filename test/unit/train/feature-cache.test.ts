@@ -10,6 +10,7 @@ import { findMethod } from "../../../src/methods/index.ts";
 import type { Linear } from "../../../src/nn/index.ts";
 import { ConfigError, disposeTree, Interrupted, memory, type Tensor } from "../../../src/torch/index.ts";
 import {
+  type Choices,
   defaultTrainOptions,
   prepareData,
   type RunEvent,
@@ -89,7 +90,7 @@ async function rowsComputed(fn: (emit: (event: RunEvent) => void) => Promise<Run
   }
 }
 
-const cases: { method: string; fit: string; choices: Record<string, unknown>; augment: "standard" | "none" }[] = [
+const cases: { method: string; fit: string; choices: Choices; augment: "standard" | "none" }[] = [
   { method: "hub-pathway", fit: "hub-pathway", choices: { k: 2, generatorWidth: 4 }, augment: "standard" },
   { method: "hub-pathway", fit: "hub-pathway", choices: { k: 1, aggregation: "features" }, augment: "none" },
   { method: "fine-tune", fit: "small-resnet", choices: {}, augment: "standard" },
