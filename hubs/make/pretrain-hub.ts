@@ -5,17 +5,18 @@
  *   npm run pretrain-hub -- --hub same-architecture          those of another hub
  *   npm run pretrain-hub -- --member X                       one member only
  *
- * Finished members (hubs/HUB/NAME.json) are kept; delete that file to train one anew. What the starter hub has already
- * is copied from there.
+ * Finished members (lines of hubs/HUB/pretraining.jsonl) are kept; delete a line to train its member anew. What the starter
+ * hub has already is copied from there.
  */
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { z } from "zod";
 import { findDataset } from "../../src/data/index.ts";
 import { manifestVersion } from "../../src/hub/index.ts";
-import { writeFileAtomic, writeSafetensors } from "../../src/io/index.ts";
+import { appendJsonLine, readJsonLines, writeFileAtomic, writeSafetensors } from "../../src/io/index.ts";
 import { createBackbone } from "../../src/models/index.ts";
 import { AdamW, clipGradNorm } from "../../src/optim/index.ts";
 import {
@@ -41,13 +42,21 @@ const hubFolder = join(hubs, flags.hub);
 const recipes = hubRecipes[flags.hub] ?? [];
 
 /** Record of a finished member. */
-interface MemberRecord {
-  name: string;
-  featureWidth: number;
-  sha256: string;
-  quality: string;
-  epochs: number;
-  minutes: number;
+const recordSchema = z.object({
+  name: z.string(),
+  featureWidth: z.number(),
+  sha256: z.string(),
+  quality: z.string(),
+  epochs: z.number(),
+  minutes: z.number(),
+});
+type MemberRecord = z.infer<typeof recordSchema>;
+
+const recordsOf = (hub: string): string => join(hubs, hub, "pretraining.jsonl");
+
+/** The record of a hub's member; undefined when it is not finished. */
+function recordOf(hub: string, name: string): MemberRecord | undefined {
+  return readJsonLines(recordsOf(hub), recordSchema).find((record) => record.name === name);
 }
 
 async function pretrain(recipe: Recipe): Promise<MemberRecord> {
@@ -107,7 +116,7 @@ async function pretrain(recipe: Recipe): Promise<MemberRecord> {
     epochs: recipe.epochs,
     minutes,
   };
-  writeFileAtomic(join(hubFolder, `${recipe.name}.json`), [`${JSON.stringify(record, null, 2)}\n`]);
+  appendJsonLine(recordsOf(flags.hub), record);
   console.error(`${recipe.name}: ${quality}, ${minutes} minutes`);
   for (const owned of [backbone, objective.head, optimizer, streams, batches]) owned.dispose();
   return record;
@@ -181,12 +190,14 @@ function manifest(records: readonly MemberRecord[]): unknown {
   };
 }
 
-/** A member that the starter hub has: copies of its weights and its record. */
-function copyFromStarter(name: string): void {
-  if (flags.hub === "starter" || !existsSync(join(hubs, "starter", `${name}.json`))) return;
-  for (const file of [`${name}.safetensors`, `${name}.json`]) {
-    if (!existsSync(join(hubFolder, file))) copyFileSync(join(hubs, "starter", file), join(hubFolder, file));
-  }
+/** Record of a member that the starter hub has, after a copy of its weights and its record; undefined for others. */
+function copyFromStarter(name: string): MemberRecord | undefined {
+  const record = recordOf("starter", name);
+  if (!record) return undefined;
+  const file = `${name}.safetensors`;
+  copyFileSync(join(hubs, "starter", file), join(hubFolder, file));
+  appendJsonLine(recordsOf(flags.hub), record);
+  return record;
 }
 
 async function main(): Promise<void> {
@@ -194,9 +205,8 @@ async function main(): Promise<void> {
   mkdirSync(hubFolder, { recursive: true });
   const records: MemberRecord[] = [];
   for (const recipe of recipes) {
-    const done = join(hubFolder, `${recipe.name}.json`);
-    copyFromStarter(recipe.name);
-    if (existsSync(done)) records.push(JSON.parse(readFileSync(done, "utf8")) as MemberRecord);
+    const done = recordOf(flags.hub, recipe.name) ?? copyFromStarter(recipe.name);
+    if (done) records.push(done);
     else if (!flags.member || flags.member === recipe.name) records.push(await pretrain(recipe));
   }
   if (records.length === recipes.length) {
