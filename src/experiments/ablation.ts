@@ -11,7 +11,7 @@ import {
 
 interface Variant {
   name: string;
-  choices: Readonly<Record<string, unknown>>;
+  choices: Plan["choices"];
   options?: Plan["options"];
 }
 

@@ -26,7 +26,7 @@ class BssLearner extends MemberLearner {
   readonly #eta: number;
   readonly #k: number;
 
-  constructor(member: HubMember, task: Task, seed: number, options: { eta: number; k: number }) {
+  constructor(member: HubMember, task: Task, seed: number, options: z.output<typeof choices>) {
     super(member, task, seed);
     this.#eta = options.eta;
     this.#k = options.k;

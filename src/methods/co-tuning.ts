@@ -47,13 +47,13 @@ export function sourceLoss(logits: Tensor, targets: Tensor, relationship: Tensor
 class CoTuningLearner extends MemberLearner {
   readonly #context: MethodContext;
   readonly #source: Linear;
-  readonly #choices: { lambda: number; temperature: number };
+  readonly #choices: z.output<typeof choices>;
   #relationship: Tensor | undefined;
 
-  constructor(member: HubMember, context: MethodContext, choices: { lambda: number; temperature: number }) {
+  constructor(member: HubMember, context: MethodContext, chosen: z.output<typeof choices>) {
     super(member, context.task, seedOf(context.options.seed, member.name));
     this.#context = context;
-    this.#choices = choices;
+    this.#choices = chosen;
     const layer = member.classifierLayer();
     if (!layer) throw new ConfigError(withoutClassifier([member.name]));
     const generator = this.streams.stream("source");

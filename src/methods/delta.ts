@@ -150,12 +150,17 @@ class DeltaLearner extends MemberLearner {
   }
 }
 
-interface DeltaChoices {
-  alpha: number;
-  images: number;
-}
+const choices = z.object({
+  alpha: weight.default(0.01),
+  /** Training images that the attention is measured on. */
+  images: z.int().min(1).default(32),
+});
 
-async function deltaLearner(name: string, context: MethodContext, choices: DeltaChoices): Promise<DeltaLearner> {
+async function deltaLearner(
+  name: string,
+  context: MethodContext,
+  chosen: z.output<typeof choices>,
+): Promise<DeltaLearner> {
   const member = loadOne(context, name);
   const places = lastConvolutions(member.backbone, member.entry.input.size);
   if (places.length < 2) {
@@ -166,7 +171,7 @@ async function deltaLearner(name: string, context: MethodContext, choices: Delta
   await context.fit(`${name}-probe`, probe);
   const maps = new FeatureMaps(probe.backbones[0] as LinearProbe["module"], places);
   const { attention, flops } = await context.decide(`attention-${name}`, async () => {
-    const { images, labels } = await someImages(context, choices.images);
+    const { images, labels } = await someImages(context, chosen.images);
     probe.eval();
     const meter = new FlopMeter();
     const lossWithout = probeAblation(probe, maps, context.task, images, labels);
@@ -175,15 +180,7 @@ async function deltaLearner(name: string, context: MethodContext, choices: Delta
     return { attention, flops: meter.total };
   });
   context.spend(flops);
-  return new DeltaLearner(member, context, { probe, maps, places, attention }, choices.alpha);
+  return new DeltaLearner(member, context, { probe, maps, places, attention }, chosen.alpha);
 }
 
-export const delta = singleMemberMethod(
-  { name: "delta" },
-  z.object({
-    alpha: weight.default(0.01),
-    /** Training images that the attention is measured on. */
-    images: z.int().min(1).default(32),
-  }),
-  deltaLearner,
-);
+export const delta = singleMemberMethod({ name: "delta" }, choices, deltaLearner);

@@ -32,10 +32,7 @@ function widened(x: Tensor): Tensor {
   return x.dtype === "float64" ? x : x.to({ dtype: "float32" });
 }
 
-interface Lesson {
-  temperature: number;
-  weight: number;
-}
+type Lesson = z.output<typeof choices>;
 
 /** A member that is fine-tuned under teachers, which stay as they are and belong to the caller. */
 class StudentLearner extends MemberLearner {

@@ -64,11 +64,7 @@ export function influenceAt(progress: number, independence: number): number {
   return Math.max(0, 1 - progress / independence);
 }
 
-interface FlowChoices {
-  dependency: number;
-  stability: number;
-  independence: number;
-}
+type FlowChoices = z.output<typeof choices>;
 
 class FlowLearner extends MemberLearner {
   readonly #teachers: readonly HubMember[];

@@ -155,14 +155,10 @@ function featureCache(parts: ContextParts): FeatureCache | undefined {
 }
 
 /** A request for the prior of a score; the uniform one without it. */
-export interface PriorRequest {
-  hub: Hub;
-  data: TaskData;
+type PriorRequest = Pick<ContextParts, "hub" | "data" | "emit" | "signal"> & {
   score: RankingScore | undefined;
   seed: number;
-  emit: Emit;
-  signal?: AbortSignal | undefined;
-}
+};
 
 /** The prior that is asked for, from the members' scores on the training images; undefined for the uniform one. */
 export async function requestedPrior(request: PriorRequest): Promise<RankingPrior | undefined> {
