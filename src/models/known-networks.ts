@@ -64,7 +64,7 @@ const byKey: readonly (readonly [RegExp, string])[] = [
   [/(^|\.)blocks\.0\.linear_tokens\.weight$/, "timm's ResMLP"],
   [/(^|\.)blocks\.0\.mlp_channels\.gate\.proj\.weight$/, "timm's gMLP"],
   [/(^|\.)blocks\.0\.attn\.relative_position_bias_table$/, "timm's BEiT"],
-  [/(^|\.)blocks\.0\.attn\.(q_bias|q_proj\.weight)$/, "timm's EVA or EVA02"],
+  [/(^|\.)blocks\.0\.attn\.(q_bias|q_proj\.weight)$/, "timm's EVA, EVA02 or ViT with rotary positions"],
   [/(^|\.)blocks\.0\.gamma_1$/, "timm's DINOv3 or another ViT with rotary positions"],
   [/(^|\.)blocks\.1\.proj\.weight$/, "timm's Hiera"],
   [/(^|\.)stages\.0\.blocks\.0\.norm3\.weight$/, "timm's resnetv2"],
@@ -95,6 +95,9 @@ export function isDisguised(name: string): boolean {
 export function recogniseNetwork(shapes: Shapes, name: string): string | undefined {
   const named = byName.find(([pattern]) => pattern.test(name));
   if (named) return `timm's ${name}, ${named[1]}`;
-  const keys = [...shapes.keys()];
-  return byKey.find(([pattern]) => keys.some((key) => key.length < 200 && pattern.test(key)))?.[1];
+  const keys = [...shapes.keys()].filter((key) => key.length < 200);
+  const has = (pattern: RegExp): boolean => keys.some((key) => pattern.test(key));
+  const known = byKey.find(([pattern]) => has(pattern))?.[1];
+  if (known !== undefined || !has(/(^|\.)bn\d?\.weight$/) || has(/\.running_mean$/)) return known;
+  return "a network without running statistics (GroupNorm in BatchNorm's place, as in timm's resnet50_gn, or they were not saved)";
 }

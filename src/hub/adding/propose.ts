@@ -168,7 +168,7 @@ function unknownWeights(shapes: Shapes, prefix: string | undefined, name: string
   const network = recogniseNetwork(shapes, name);
   const exported = "export the model to ONNX, which brings its own network";
   if (network !== undefined) {
-    const said = name === "" || network.includes(name) ? "" : ` (config.json: ${quoted(name)})`;
+    const said = name === "" || network.includes(name) ? "" : ` (${quoted(name)})`;
     return new UserError(
       `these are the weights of ${network}${said}, which this program has no network for: ${exported}`,
     );

@@ -260,4 +260,9 @@ test("what is left open is asked for; unknown weights name the nearest network o
     maxvit,
     /weights of torchvision's maxvit_t, which this program has no network for: export the model to ONNX/,
   );
+  // The name of a file alone, of which no config.json says anything.
+  const swin = saved(new Map([["features.1.0.attn.logit_scale", one]]), {}, "swin_v2_t-b137f0e2.pth");
+  await refused(swin, /torchvision's Swin Transformer V2 \("swin_v2_t"\), which this program has no network for/);
+  const grouped = saved(new Map(["conv1.weight", "bn1.weight", "bn1.bias"].map((key) => [key, one])));
+  await refused(grouped, /a network without running statistics .*resnet50_gn.*: export the model to ONNX/);
 });

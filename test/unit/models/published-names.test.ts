@@ -11,6 +11,7 @@ import {
   proposeArchitecture,
   recogniseNetwork,
 } from "../../../src/models/index.ts";
+import { isDisguised } from "../../../src/models/known-networks.ts";
 import { init } from "../../../src/nn/index.ts";
 import { Generator, inferenceMode, scope } from "../../../src/torch/index.ts";
 import { ruled, seeded } from "../../fixtures/seeded-weights.ts";
@@ -51,7 +52,10 @@ for (const [library, networks] of Object.entries(outlines)) {
       const proposal = proposeArchitecture(shapes, { name: told });
       if (refused.test(name)) {
         assert.equal(proposal, undefined, name);
-        assert.ok(recogniseNetwork(shapes, told) ?? describeNearMiss(shapes), `${name} is not told`);
+        const nearest = name.startsWith("test_resnet") ? describeNearMiss(shapes) : undefined;
+        assert.ok(recogniseNetwork(shapes, told) ?? nearest, `${name} is not told`);
+        // Renamed files, without their config.json, are told as well, but for those that only a name tells apart.
+        if (!isDisguised(told)) assert.ok(recogniseNetwork(shapes, "") ?? nearest, `${name} is not told by its keys`);
         continue;
       }
       assert.ok(proposal, `${name}: ${describeNearMiss(shapes)}`);
