@@ -111,7 +111,7 @@ test("what is wrong is said in one line, and no hub is begun", async () => {
   await refused(add(program, "--mean", "a,b,c", "--std", "1,1,1"), 2, /not three numbers/);
   await refused(add(program, "--config", "[1]"), 2, /must be a JSON object/);
   await refused(add(program, "--sha256", "12"), 2, /64 hexadecimal digits/);
-  await refused(add(program, "--trust"), 1, /does not say .*--size 224.* and how they are normalised/);
+  await refused(add(program, "--trust"), 1, /does not say .*--size 224.* and how its images are normalised/);
   assert.ok(!existsSync(other));
   const before = readFileSync(join(hub, "hub.json"), "utf8");
   await refused(["hub", "rm", "nobody", "--hub", hub], 1, /no member "nobody"; it has: moco/);

@@ -224,7 +224,7 @@ async function completeInput(
   }
   const missing = [
     ...(size === undefined ? ["the side of its images (--size 224)"] : []),
-    ...(mean && std ? [] : ["how they are normalised (--normalize imagenet|half|unit, or --mean and --std)"]),
+    ...(mean && std ? [] : ["how its images are normalised (--normalize imagenet|half|unit, or --mean and --std)"]),
   ];
   throw new UserError(`${source} does not say ${missing.join(" and ")}: a wrong guess would cost accuracy, so say it`);
 }

@@ -271,7 +271,9 @@ test("what cannot be recognised needs --arch, which says what does not fit", asy
 test("TorchScript needs trust, and its preprocessing must be said", async () => {
   const program = fileURLToPath(new URL("../../fixtures/torch-script/pooled.pt", import.meta.url));
   await refused(/TorchScript program .*can read and write your files.*--trust/, program);
-  await refused(/does not say the side of its images .*--size.* and how they are normalised/, program, { trust: true });
+  await refused(/does not say the side of its images .*--size.* and how its images are normalised/, program, {
+    trust: true,
+  });
   const wishes = { input: { ...half, size: 8 } };
   const { entry } = await add(program, { trust: true, wishes });
   assert.deepEqual([entry.architecture, entry.weights.format, entry.featureWidth], ["graph", "torchscript", 4]);
