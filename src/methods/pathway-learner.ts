@@ -2,7 +2,13 @@
 import { HubMember } from "../hub/index.ts";
 import { evaluating } from "../models/index.ts";
 import { countParameters, type Linear, type Module, type Standardize } from "../nn/index.ts";
-import { HubPathway, type PathwayConfig, type PathwayMember, type StoredFeatures } from "../pathway/index.ts";
+import {
+  HubPathway,
+  type PathwayConfig,
+  type PathwayMember,
+  type Routing,
+  type StoredFeatures,
+} from "../pathway/index.ts";
 import {
   ConfigError,
   countFlops,
@@ -12,6 +18,7 @@ import {
   RandomStreams,
   scope,
   type Tensor,
+  tensor,
   zeros,
 } from "../torch/index.ts";
 import {
@@ -51,6 +58,7 @@ interface Choice {
   k: number;
   allowed: readonly number[];
   confidence: number | undefined;
+  price: number | undefined;
 }
 
 /** Temperatures that are tried for more activated models than in training. */
@@ -184,8 +192,8 @@ export class PathwayLearner implements Learner {
   }
 
   predict(images: Tensor, stored?: StoredFeatures, variant: Variant = {}): Prediction {
-    const { k = this.k, without, models, confidence = this.#confidence } = variant;
-    return this.#predict(images, stored, { k, allowed: this.#allowed(without, models), confidence });
+    const { k = this.k, without, models, confidence = this.#confidence, price } = variant;
+    return this.#predict(images, stored, { k, allowed: this.#allowed(without, models), confidence, price });
   }
 
   stopAt(confidence: number): void {
@@ -201,10 +209,11 @@ export class PathwayLearner implements Learner {
   /** Every model once on all images, then each variant's own routes through what they found. */
   predictVariants(images: Tensor, variants: readonly Variant[], known?: StoredFeatures): (Prediction | undefined)[] {
     const stored = this.#allFeatures(images, known);
-    return variants.map(({ k = this.k, without, confidence, models }) => {
+    return variants.map(({ k = this.k, without, confidence, price, models }) => {
       const allowed = this.#allowed(without, models);
-      const choice = { k: Math.min(k, allowed.length), allowed, confidence };
-      const exists = choice.k >= 1 && k <= this.largestK && !(confidence !== undefined && this.module.isRandom);
+      const choice = { k: Math.min(k, allowed.length), allowed, confidence, price };
+      const isOrdered = confidence !== undefined || price !== undefined;
+      const exists = choice.k >= 1 && k <= this.largestK && !(isOrdered && this.module.isRandom);
       return exists ? this.#predict(images, stored, choice) : undefined;
     });
   }
@@ -244,13 +253,30 @@ export class PathwayLearner implements Learner {
   }
 
   #predict(images: Tensor, stored: StoredFeatures | undefined, choice: Choice): Prediction {
-    const { k, allowed, confidence } = choice;
+    const { k, allowed, confidence, price } = choice;
+    const prices = price === undefined ? undefined : this.#prices(price);
     if (confidence !== undefined)
-      return predictUntilSure(this.module, this.#task, images, { k, allowed, confidence, stored });
-    const routing = this.module.route(images, undefined, k, allowed);
+      return predictUntilSure(this.module, this.#task, images, { k, allowed, confidence, prices, stored });
+    const routing = prices
+      ? this.#routeWithin(images, k, allowed, prices)
+      : this.module.route(images, undefined, k, allowed);
     const output = this.module.execute(images, routing, stored);
     const probabilities = this.#task.probabilities(output.logits);
     return { probabilities, weights: routing.weights, ...(this.module.isRandom ? {} : { scores: routing.scores }) };
+  }
+
+  /** Nats that each model has to save at a price for each GFLOP, [m]. */
+  #prices(price: number): Tensor {
+    this.#flops ??= this.#measure();
+    return tensor(
+      this.#flops.members.map((flops) => (price * flops) / 1e9),
+      { device: this.module.heads[0]?.weight.device },
+    );
+  }
+
+  #routeWithin(images: Tensor, k: number, allowed: readonly number[], prices: Tensor): Routing {
+    const scores = this.module.generator.forward(images);
+    return this.module.routeBy(scores, k, this.module.tau(k), allowed, scores.sub(prices));
   }
 
   /** Random routes may take any member; the generator's first stages are made from a member's, and then loaded. */

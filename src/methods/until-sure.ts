@@ -3,7 +3,7 @@
  * sure enough. Cascades by confidence are well known; here each input has its own order (this project's choice).
  * B batch, n rows that still go on, m models, C classes, d_i feature width of model i.
  */
-import { type HubPathway, type MemberOutput, type StoredFeatures, topRoutes } from "../pathway/index.ts";
+import { type HubPathway, type MemberOutput, restrict, type StoredFeatures, topRoutes } from "../pathway/index.ts";
 import { int64, ops, type Tensor, zeros } from "../torch/index.ts";
 import type { Prediction, Task } from "../train/index.ts";
 
@@ -14,6 +14,8 @@ export interface UntilSure {
   k: number;
   /** Models that may be activated; all when left out. */
   allowed?: readonly number[] | undefined;
+  /** Nats that each model has to save, [m]; nothing when left out. */
+  prices?: Tensor | undefined;
   /** Features that are known already. */
   stored?: StoredFeatures | undefined;
 }
@@ -26,11 +28,12 @@ export function predictUntilSure(
   module: HubPathway,
   task: Task,
   images: Tensor,
-  { confidence, k, allowed, stored }: UntilSure,
+  { confidence, k, allowed, prices, stored }: UntilSure,
 ): Prediction {
   const batch = images.size(0);
   const scores = module.generator.forward(images);
-  const order = topRoutes(module.routeBy(scores, k, "equal", allowed).noisyScores, k);
+  const worth = prices ? scores.sub(prices) : scores;
+  const order = topRoutes(restrict(worth, allowed), k);
   const probabilities = zeros([batch, task.outputs], { device: images.device });
   const weights = zeros([batch, module.members.length], { device: images.device });
   const found: Found = new Map();
@@ -39,7 +42,8 @@ export function predictUntilSure(
     const rows = int64(open, images.device);
     const next = open.map((row) => [order[row]?.[count - 1] ?? 0]);
     ask(module, found, { images, rows, open, next, stored });
-    const routing = module.routeBy(scores.index_select(0, rows), count, module.tau(count), allowed);
+    const of = (table: Tensor) => table.index_select(0, rows);
+    const routing = module.routeBy(of(scores), count, module.tau(count), allowed, of(worth));
     const members = routing.rows.flatMap((own, index) => outputOf(found, index, own, open, routing.weights));
     const answer = task.probabilities(module.aggregation.join(members, open.length, 1));
     ops.index_copy_(probabilities, 0, rows, answer.to({ dtype: "float32" }));

@@ -129,7 +129,7 @@ export class HubPathway extends Module {
     const noiseScale = learned ?? this.noiseScale(progress);
     const noisy = addNoise(scores, noiseScale, this.#streams.stream("noise"));
     const noisyScores = restrict(noisy, this.#allowedMembers(progress));
-    return this.#routing({ scores, noisyScores, noiseScale }, k, this.config.tau);
+    return this.#routing({ scores, noisyScores, noiseScale }, k, this.config.tau, noisyScores);
   }
 
   /** Random routes: the control of the generator kind `random`, and the warm-up of the others. */
@@ -140,9 +140,9 @@ export class HubPathway extends Module {
     return this.along(scores, randomRoutes(rows, m, k, this.#streams.stream(stream), allowed));
   }
 
-  /** Routes of known scores [B, m], as in evaluation. */
-  routeBy(scores: Tensor, k: number, tau: number | "equal", allowed?: readonly number[]): Routing {
-    return this.#routing({ scores, noisyScores: restrict(scores, allowed), noiseScale: 0 }, k, tau);
+  /** Routes of known scores [B, m], as in evaluation. @param order what decides instead of them, where models have a price */
+  routeBy(scores: Tensor, k: number, tau: number | "equal", allowed?: readonly number[], order = scores): Routing {
+    return this.#routing({ scores, noisyScores: scores, noiseScale: 0 }, k, tau, restrict(order, allowed));
   }
 
   /**
@@ -251,8 +251,8 @@ export class HubPathway extends Module {
     return new PathwayGenerator({ ...common, width, size, stem });
   }
 
-  #routing(decided: Pick<Routing, "scores" | "noisyScores" | "noiseScale">, k: number, tau: number | "equal"): Routing {
-    const routes = topRoutes(decided.noisyScores, k);
+  #routing(decided: Omit<Routing, "weights" | "rows">, k: number, tau: number | "equal", order: Tensor): Routing {
+    const routes = topRoutes(order, k);
     const graded = pathwayWeights(decided.noisyScores, routeMask(routes, decided.scores), k, tau);
     const weights = this.credit === "losses" ? graded.detach() : graded;
     return { ...decided, weights, rows: rowsByModel(routes, this.members.length) };

@@ -43,6 +43,8 @@ export interface Variant {
   without?: number;
   /** Probability of the answer at which an input activates no further model, 0 … 1; it always activates k when left out. */
   confidence?: number;
+  /** Nats of loss that a model has to save for each GFLOP that it costs, at least 0: cheap models come first. */
+  price?: number;
   /** The only models that may be activated: k of them make routes the same for every input. */
   models?: readonly number[];
 }

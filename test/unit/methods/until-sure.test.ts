@@ -111,6 +111,40 @@ test("a model computes only the rows that ask it, and known features give the sa
   learner.dispose();
 });
 
+test("at a price for each GFLOP the models of the largest score less their cost answer, with the weights of their scores", () => {
+  const learner = learnerOf();
+  const { module } = learner;
+  for (const [i, member] of module.members.entries()) Object.assign(member, { flops: (4 - i) * 1e9 });
+  const scores = scope(() => inferenceMode(() => rowsOf(module.generator.forward(sample.images))));
+  const flops = module.members.map((_, i) => learner.pathwayFlops(oneHot(i), 1) - learner.pathwayFlops(oneHot(i), 0));
+  const sets = new Set<string>();
+  const alone = new Map<string, Table>();
+  const along = (models: number[]) => {
+    const key = models.sort().join(",");
+    const table = alone.get(key) ?? predict(learner, { k: models.length, models });
+    alone.set(key, table);
+    return table;
+  };
+  for (const [k, price] of [1, 2, 3].flatMap((k) => [0, 0.1, 0.3, 100].map((price) => [k, price] as const))) {
+    const got = predict(learner, { k, price });
+    const first = predict(learner, { k, price, confidence: 1e-6 });
+    for (const row of sample.labels.keys()) {
+      const worth = (i: number) => (scores[row]?.[i] ?? 0) - (price * (flops[i] ?? 0)) / 1e9;
+      const order = [0, 1, 2, 3].sort((a, b) => worth(b) - worth(a));
+      const wanted = along(order.slice(0, k));
+      const text = `row ${row}, ${k} models, price ${price}`;
+      assertClose(got.probabilities[row] ?? [], wanted.probabilities[row] ?? [], text);
+      assertClose(got.weights[row] ?? [], wanted.weights[row] ?? [], text);
+      assertClose(first.weights[row] ?? [], oneHot(order[0] ?? 0), `${text}, the first answer is sure`);
+      sets.add(`${k} at ${price}: ${order.slice(0, k).sort()}`);
+    }
+  }
+  assert.ok(sets.size > 12 && sets.has("2 at 100: 2,3"), [...sets].join("; "));
+  learner.dispose();
+});
+
+const oneHot = (i: number) => [0, 1, 2, 3].map((j) => Number(j === i));
+
 test("random routes have no order to stop in", () => {
   const learner = learnerOf({ generatorKind: "random" });
   assert.throws(() => learner.stopAt(0.9), ConfigError);
