@@ -146,9 +146,11 @@ export class Setting {
   #data: Promise<TaskData> | undefined;
   #hub: Hub | undefined;
 
-  constructor(protocol: Protocol, seed: number) {
+  /** @param hub another one than the protocol's folder has: some of its members, or as an experiment changed them */
+  constructor(protocol: Protocol, seed: number, hub?: Hub) {
     this.protocol = protocol;
     this.seed = seed;
+    this.#hub = hub;
   }
 
   get hub(): Hub {

@@ -56,6 +56,11 @@ export const experiments: Readonly<Record<string, ExperimentEntry>> = {
     summary: "what the generator learns from, on synthetic hubs whose best routes are known",
     load: async () => (await import("./synthetic/experiment.ts")).credit,
   },
+  budget: {
+    summary: "accuracy within a budget of FLOPs: routes with a price, fixed members, cascades, dynamic selection",
+    hubs: ["hubs/specialists"],
+    load: async () => (await import("./budget/budget.ts")).budget,
+  },
   routing: {
     summary: "what routes that depend on the input can win, and what they do win",
     hubs: ["hubs/specialists"],

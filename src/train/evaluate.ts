@@ -77,6 +77,10 @@ export interface VariantEvaluation {
   activatedModels: number;
   /** Items that are predicted right, [N]. */
   right: boolean[];
+  /** Row-major [N, C]. */
+  probabilities: Float32Array;
+  /** Weights of the activated models, row-major [N, m]; empty when the predictor does not route. */
+  weights: Float32Array;
 }
 
 /**
@@ -111,7 +115,8 @@ export async function evaluateVariants(
     const probabilities = concat(parts);
     const metrics = computeMetrics(probabilities, labels, classes);
     const right = rightItems(probabilities, labels, classes);
-    return { metrics, right, ...costOf(predictor, concat(weights[i] ?? [])) };
+    const routed = concat(weights[i] ?? []);
+    return { metrics, right, probabilities, weights: routed, ...costOf(predictor, routed) };
   });
 }
 

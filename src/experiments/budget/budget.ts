@@ -1,0 +1,222 @@
+/** Accuracy within a budget: one trained run whose models have a price, against what needs no routes by input. */
+import {
+  type CellGroup,
+  columnsOf,
+  type Experiment,
+  type ExperimentReport,
+  type ExperimentRequest,
+  type MeanInterval,
+  meanInterval,
+  optionsKey,
+  protocolOf,
+  quickRemark,
+  type ReportSection,
+  Setting,
+  targetKey,
+  targetsOf,
+} from "../../compare/index.ts";
+import { type Hub, openHub, withMembers } from "../../hub/index.ts";
+import { pathwayVersion } from "../../pathway/index.ts";
+import { amount, lineChart, percent } from "../../report/index.ts";
+import { UserError } from "../../torch/index.ts";
+import { lettersAndEmoji } from "../routing/ceilings.ts";
+import { type BudgetCell, budgetCells, kinds, parts } from "./cell.ts";
+import type { Reached } from "./frontier.ts";
+
+const cellVersion = 1;
+/** Sides of the images that each member is given, pixels: the same weights at another cost. */
+const sides = [48, 32, 20];
+/** Epochs of the heads and of the generator. */
+const epochs = 32;
+
+/** Each member as one of its own for every side up to its input's; another hub stays as it is. */
+function hubOf({ hub }: ExperimentRequest): Hub {
+  if (hub !== undefined) return openHub(hub);
+  const opened = openHub("hubs/specialists");
+  const members = opened.manifest.members.flatMap((member) =>
+    sides.map((size) => ({ ...member, name: `${member.name}-${size}`, input: { ...member.input, size } })),
+  );
+  return withMembers(opened, members);
+}
+
+function settingsOf(request: ExperimentRequest): Setting[] {
+  const hub = hubOf(request);
+  const [target = lettersAndEmoji] = targetsOf(request, [lettersAndEmoji]);
+  const { target: sized, ...protocol } = protocolOf(hub, target, { ...request, frozen: true });
+  const limited = request.quick ? sized : { ...sized, limits: { validation: 2000, test: 2000 } };
+  const own = { ...protocol, target: limited, epochs: request.quick ? 1 : epochs };
+  return request.seeds.map((seed) => new Setting(own, seed, hub));
+}
+
+const nameOf = ({ hub, protocol, seed }: Setting) => `budget/${hub.manifest.name}-${protocol.target.name}-s${seed}`;
+
+function keyOf({ hub, protocol, seed }: Setting): unknown {
+  const { target, options, epochs } = protocol;
+  const version = [cellVersion, pathwayVersion];
+  return { version, hub: hub.fingerprint, ...targetKey(target), options: optionsKey(options), epochs, seed };
+}
+
+function groups(request: ExperimentRequest): CellGroup[] {
+  return settingsOf(request).map((setting) => ({
+    name: nameOf(setting),
+    async run() {
+      await using own = setting;
+      await request.cells.cell(nameOf(own), keyOf(own), async () => {
+        const { validation, test } = await budgetCells(request, own);
+        await request.cells.cell(`test/${nameOf(own)}`, keyOf(own), async () => test);
+        request.say(`${nameOf(own)}: ${validation.rows.length} budgets`);
+        return validation;
+      });
+    },
+  }));
+}
+
+function finished(request: ExperimentRequest): BudgetCell[] {
+  const folder = request.final ? "test/" : "";
+  return settingsOf(request).flatMap((setting) => {
+    const cell = request.cells.read<BudgetCell>(`${folder}${nameOf(setting)}`, keyOf(setting));
+    return cell ?? [];
+  });
+}
+
+/** Mean over the seeds that have it, and how many these are. */
+function over(cells: readonly BudgetCell[], of: (cell: BudgetCell) => number | undefined) {
+  const values = cells.flatMap((cell) => of(cell) ?? []);
+  return values.length > 0 ? { ...meanInterval(values), count: values.length } : undefined;
+}
+
+const shown = ({ mean, half }: MeanInterval) => `${percent(mean)}${half === null ? "" : ` ± ${percent(half)}`}`;
+
+function points({ mean, half }: MeanInterval): string {
+  const signed = (value: number) => `${value >= 0 ? "+" : "-"}${Math.abs(100 * value).toFixed(1)}`;
+  return half === null ? signed(mean) : `${signed(mean)} (${signed(mean - half)} to ${signed(mean + half)})`;
+}
+
+const find = (reached: readonly Reached[] | undefined, kind: string) => reached?.find((one) => one.kind === kind);
+
+function frontierSection(cells: readonly BudgetCell[]): ReportSection {
+  const row = (at: number, label: string): string[] => {
+    const budget = over(cells, ({ rows }) => rows[at]?.budget);
+    const entries = kinds.map((kind) => {
+      const accuracy = over(cells, ({ rows }) => find(rows[at]?.reached, kind)?.accuracy);
+      const flops = over(cells, ({ rows }) => find(rows[at]?.reached, kind)?.flops);
+      return accuracy && flops && accuracy.count === cells.length ? `${shown(accuracy)}, ${amount(flops.mean)}` : "";
+    });
+    const gain = over(cells, ({ rows }) => {
+      const [own, rival] = [find(rows[at]?.reached, kinds[0])?.accuracy, rows[at]?.rival?.accuracy];
+      return own === undefined || rival === undefined ? undefined : own - rival;
+    });
+    return [label, amount(budget?.mean ?? 0), ...entries, gain ? points(gain) : ""];
+  };
+  const last = parts.length;
+  return {
+    title: "Accuracy within a budget",
+    text: [
+      "Mean FLOPs of an image at most, as a part of what all members cost together; the last line is 40 % of the best member. " +
+        "Each entry is an accuracy with half its 95 % interval, and the mean FLOPs that it took.",
+    ],
+    table: {
+      columns: columnsOf(["budget", "FLOPs", ...kinds, "routes over the best rival"], 1),
+      rows: [...parts.map((part, at) => row(at, percent(part))), row(last, "40 % of the best member")],
+    },
+    picture: "budget-frontier",
+    plot: frontierChart(cells),
+  };
+}
+
+/** Accuracy against the FLOPs that were spent, both as means over the seeds. */
+function frontierChart(cells: readonly BudgetCell[]): string {
+  const series = kinds.map((kind) => ({
+    name: kind,
+    points: parts.flatMap((_, at): (readonly [number, number])[] => {
+      const accuracy = over(cells, ({ rows }) => find(rows[at]?.reached, kind)?.accuracy);
+      const flops = over(cells, ({ rows }) => find(rows[at]?.reached, kind)?.flops);
+      return accuracy && flops && accuracy.count === cells.length ? [[flops.mean / 1e6, accuracy.mean]] : [];
+    }),
+  }));
+  return lineChart("accuracy within a budget", series, { x: "MFLOPs of an image", y: "accuracy", percent: true });
+}
+
+function claimsSection(cells: readonly BudgetCell[]): ReportSection {
+  const own = (at: number) => (cell: BudgetCell) => find(cell.rows[at]?.reached, kinds[0]);
+  const quarter = parts.indexOf(0.25);
+  const line = (name: string, at: number, rival: (cell: BudgetCell) => Reached): string[] => {
+    const accuracy = over(cells, (cell) => own(at)(cell)?.accuracy);
+    const flops = over(cells, (cell) => own(at)(cell)?.flops);
+    const [other, whole] = [over(cells, (cell) => rival(cell).accuracy), over(cells, (cell) => rival(cell).flops)];
+    const gain = over(cells, (cell) => {
+      const reached = own(at)(cell);
+      return reached && reached.accuracy - rival(cell).accuracy;
+    });
+    if (!(accuracy && flops && other && whole && gain)) return [name, "", "", "", "", ""];
+    const [first, second] = [amount(flops.mean), amount(whole.mean)];
+    return [name, shown(accuracy), first, shown(other), second, points(gain)];
+  };
+  return {
+    title: "Against all members and against the best one",
+    text: ["A member or an ensemble is chosen without a budget; routes by input have a part of what it costs."],
+    table: {
+      columns: columnsOf(["rival", "routes by input", "FLOPs", "rival", "FLOPs", "difference, points"], 1),
+      rows: [
+        line("all members together, 25 % of the cost", quarter, ({ ensemble }) => ensemble),
+        line("the best member, 40 % of the cost", parts.length, ({ bestMember }) => bestMember),
+      ],
+    },
+  };
+}
+
+/** Milliseconds of an image by the members that are activated. */
+function timeSection(cells: readonly BudgetCell[]): ReportSection {
+  const of = ({ milliseconds, generator }: BudgetCell, { kind, uses }: Reached) => {
+    const own = kind === kinds[0] || kind === "one gate" ? generator.milliseconds : 0;
+    return own + uses.reduce((sum, use, i) => sum + use * (milliseconds[i] ?? 0), 0);
+  };
+  const whole = over(cells, (cell) => of(cell, cell.ensemble));
+  const rows = parts.map((part, at) => [
+    percent(part),
+    ...kinds.map((kind) => {
+      const time = over(cells, (cell) => {
+        const reached = find(cell.rows[at]?.reached, kind);
+        return reached && of(cell, reached);
+      });
+      return time && whole && time.count === cells.length ? percent(time.mean / whole.mean) : "";
+    }),
+  ]);
+  return {
+    title: "Measured time",
+    text: ["Milliseconds of an image in batches, generator included, as a part of what all members take together."],
+    table: { columns: columnsOf(["budget", ...kinds], 1), rows },
+  };
+}
+
+async function report(request: ExperimentRequest): Promise<ExperimentReport> {
+  const cells = finished(request);
+  if (cells.length === 0) throw new UserError("no cell is finished yet: run the experiment first");
+  const on = request.final
+    ? "Settings were chosen on the validation split and measured on the test split."
+    : "Settings were chosen on one half of the validation split and measured on the other, both ways.";
+  const members = cells[0]?.members ?? [];
+  return {
+    title: "Accuracy within a budget",
+    sections: [
+      {
+        title: "The question",
+        text: [
+          "Letters and emoji, members that stay as they are: four specialists, each at three sizes of input, so that a member " +
+            `costs ${amount(Math.min(...(cells[0]?.costs ?? [0])))} to ${amount(Math.max(...(cells[0]?.costs ?? [0])))} FLOPs an image (${members.length} members). One run of Hub-Pathway (k = 1, credit by losses) ` +
+            "serves every budget: models pay nats for each GFLOP, and an input activates k of them, or as many as it takes until the answer is sure.",
+          "One gate is the same recipe with the same models for every image, trained with k = 1 and with k = 2. The other rivals need no generator. Each has its heads from the " +
+            "run of Hub-Pathway or heads that were trained alone on all images, whichever was better: any one to three members or all, " +
+            "cascades by confidence and by agreement in three orders, and KNORA-E.",
+          `${on} Mean ± half the 95 % interval (Student's t) over ${cells.length} seeds.${quickRemark(request.quick)}`,
+        ],
+      },
+      frontierSection(cells),
+      claimsSection(cells),
+      timeSection(cells),
+    ],
+    data: cells,
+  };
+}
+
+export const budget: Experiment = { name: "budget", seeds: 5, groups, report };

@@ -1,0 +1,321 @@
+/** One seed of the experiment on budgets: runs that are trained, and what each way to answer reaches within each budget. */
+import { CellTraining, type ExperimentRequest, plan, type Setting } from "../../compare/index.ts";
+import { fineTune, PathwayLearner } from "../../methods/index.ts";
+import { inferenceMode, scope, zeros } from "../../torch/index.ts";
+import { evaluate, evaluateVariants, type Variant, type VariantEvaluation } from "../../train/index.ts";
+import {
+  type Candidate,
+  Frontier,
+  halves,
+  knownCandidate,
+  meanReached,
+  policyCandidate,
+  type Reached,
+  type Split,
+} from "./frontier.ts";
+import {
+  type Answers,
+  agreementCascade,
+  allSets,
+  confidenceCascade,
+  fixedSet,
+  knoraEliminate,
+  type Outcome,
+  type Policy,
+} from "./policies.ts";
+
+/** Ways to answer, ours first; each of the others is a rival. */
+export const kinds = [
+  "routes by input",
+  "one gate",
+  "fixed members",
+  "confidence cascade",
+  "agreement cascade",
+  "KNORA-E",
+] as const;
+export const rivals = kinds.slice(1);
+
+/** Parts of the cost of all members together. */
+export const parts = [0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.4, 0.6, 1] as const;
+
+export interface BudgetRow {
+  /** Mean FLOPs of an image at most. */
+  budget: number;
+  reached: Reached[];
+  /** The best of all rivals, chosen on the known items too. */
+  rival: Reached | undefined;
+}
+
+export interface BudgetCell {
+  members: string[];
+  /** FLOPs and milliseconds of an image, of each member and of the generator. */
+  costs: number[];
+  milliseconds: number[];
+  generator: { flops: number; milliseconds: number };
+  /** For each part of the ensemble's cost, and at the end for 0.4 of the best member's. */
+  rows: BudgetRow[];
+  /** Without a budget. */
+  ensemble: Reached;
+  bestMember: Reached;
+}
+
+/** Nats of loss that a model must save for each GFLOP. */
+const prices = [0, 0.5, 1, 2, 5, 10, 20, 50];
+const confidences = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95];
+const neighbours = [3, 7, 15];
+const byLosses = { choices: { k: 1, credit: "losses" }, options: { generatorFactor: 10 } };
+
+type Measured = Record<Split, VariantEvaluation[]>;
+type Tables = Record<Split, Answers>;
+
+/** The figures on validation data, of settings chosen on the other half of them, and on test data. */
+export async function budgetCells(request: ExperimentRequest, setting: Setting): Promise<Record<Split, BudgetCell>> {
+  const { epochs } = setting.protocol;
+  const common = { ...byLosses };
+  const routed = await trained(
+    request,
+    setting,
+    plan("routes by input", "hub-pathway", "equal epochs", epochs, common),
+    routedVariants,
+  );
+  const gates = [];
+  for (const k of [1, 2]) {
+    const choices = { ...byLosses.choices, k };
+    const line = plan(`one gate, k = ${k}`, "global-gate", "equal epochs", epochs, { ...common, choices });
+    gates.push(await trained(request, setting, line, ordered));
+  }
+  const alone = await probes(request, setting);
+  const candidates = [
+    ...candidatesOf("routes by input", routed),
+    ...gates.flatMap((gate) => candidatesOf("one gate", gate)),
+    ...rivalCandidates("heads of the run", routed.tables, routed.costs),
+    ...rivalCandidates("heads alone", alone, routed.costs),
+  ];
+  const { members, costs, generator, milliseconds } = routed;
+  const figures = { members, costs, milliseconds, generator };
+  const count = alone.validation.labels.length;
+  const all = (split: Split) => ({ split, items: alone[split].labels.map((_, i) => i) });
+  const validation = halves("validation", count).map(([known, asked]) => new Frontier(candidates, costs, known, asked));
+  const test = [new Frontier(candidates, costs, all("validation"), all("test"))];
+  return { validation: { ...figures, ...rowsOf(validation, costs) }, test: { ...figures, ...rowsOf(test, costs) } };
+}
+
+function rowsOf(
+  frontiers: readonly Frontier[],
+  costs: readonly number[],
+): Pick<BudgetCell, "rows" | "ensemble" | "bestMember"> {
+  const whole = costs.reduce((sum, cost) => sum + cost, 0);
+  const best = (of: readonly string[], budget: number) => {
+    const each = frontiers.flatMap((frontier) => frontier.best(of, budget) ?? []);
+    return each.length === frontiers.length ? meanReached(each) : undefined;
+  };
+  const named = (kind: string) => {
+    const found = best([kind], Number.POSITIVE_INFINITY);
+    if (!found) throw new RangeError(`nothing was measured of ${kind}`);
+    return found;
+  };
+  const bestMember = named("best member");
+  const budgets = [...parts.map((part) => part * whole), 0.4 * bestMember.flops];
+  const rows = budgets.map((budget) => ({
+    budget,
+    reached: kinds.flatMap((kind) => best([kind], budget) ?? []),
+    rival: best(rivals, budget),
+  }));
+  return { rows, ensemble: named("ensemble of all"), bestMember };
+}
+
+interface Trained {
+  name: string;
+  members: string[];
+  costs: number[];
+  milliseconds: number[];
+  generator: { flops: number; milliseconds: number };
+  variants: readonly Variant[];
+  measured: Measured;
+  /** What each member answers alone through this run's heads. */
+  tables: Tables;
+}
+
+/** Settings of a run that routes: every number of models and every confidence at every price. */
+function routedVariants(m: number): Variant[] {
+  const ks = [1, 2, 3, 4].filter((k) => k <= m);
+  return prices.flatMap((price) => [
+    ...ks.map((k) => ({ k, price })),
+    ...confidences.map((confidence) => ({ k: m, confidence, price })),
+  ]);
+}
+
+const ordered = (m: number): Variant[] => Array.from({ length: m }, (_, i) => ({ k: i + 1 }));
+
+async function trained(
+  request: ExperimentRequest,
+  setting: Setting,
+  line: ReturnType<typeof plan>,
+  variantsOf: (m: number) => Variant[],
+): Promise<Trained> {
+  const data = await setting.data();
+  using training = await CellTraining.open(request, setting, line);
+  const predictor = await training.run.train(line.method);
+  try {
+    if (!(predictor instanceof PathwayLearner)) throw new TypeError(`${line.name} does not route`);
+    const members = [...predictor.memberNames];
+    const variants = variantsOf(members.length);
+    const singles = members.map((_, i) => ({ k: 1, models: [i] }));
+    const classes = data.classes.length;
+    const measure = async (split: Split) => {
+      const batches = training.run.open(split);
+      const { labels } = await evaluate(predictor, batches, classes);
+      const found = await evaluateVariants(predictor, batches, classes, [...variants, ...singles]);
+      const measured = found.map((one) => one ?? missing(line.name));
+      const tables = measured.slice(variants.length).map(({ probabilities }) => probabilities);
+      return { measured: measured.slice(0, variants.length), answers: { tables, labels, classes } };
+    };
+    const [validation, test] = [await measure("validation"), await measure("test")];
+    return {
+      name: line.name,
+      members,
+      ...costsOf(predictor, setting.protocol.target.data.imageSize),
+      variants,
+      measured: { validation: validation.measured, test: test.measured },
+      tables: { validation: validation.answers, test: test.answers },
+    };
+  } finally {
+    predictor.dispose();
+    training.clean();
+  }
+}
+
+/** What each member answers alone through a head that was trained on all images. */
+async function probes(request: ExperimentRequest, setting: Setting): Promise<Tables> {
+  const data = await setting.data();
+  using training = await CellTraining.open(
+    request,
+    setting,
+    plan("members", "ensemble", "all members", setting.protocol.epochs),
+  );
+  const learners = await fineTune(training.run.context());
+  try {
+    const answers = async (split: Split): Promise<Answers> => {
+      const tables: Float32Array[] = [];
+      let labels: number[] = [];
+      for (const learner of learners) {
+        const evaluation = await evaluate(learner, training.run.open(split), data.classes.length);
+        tables.push(evaluation.probabilities);
+        labels = evaluation.labels;
+      }
+      return { tables, labels, classes: data.classes.length };
+    };
+    return { validation: await answers("validation"), test: await answers("test") };
+  } finally {
+    for (const learner of learners) learner.dispose();
+    training.clean();
+  }
+}
+
+function missing(name: string): never {
+  throw new RangeError(`${name} does not have a choice of models that the experiment measures`);
+}
+
+/** FLOPs by count, milliseconds of an image in a batch by the clock (the median of some rounds). */
+function costsOf(predictor: PathwayLearner, side: number): Pick<Trained, "costs" | "milliseconds" | "generator"> {
+  const { members, generator } = predictor.module;
+  const m = members.length;
+  const only = (i: number) => members.map((_, j) => Number(i === j));
+  const images = zeros([timedImages, 3, side, side]);
+  try {
+    const still = predictor.pathwayFlops(only(0), 0);
+    const timed = (run: () => unknown) => scope(() => inferenceMode(() => millisecondsOf(run)));
+    return {
+      costs: Array.from({ length: m }, (_, i) => predictor.pathwayFlops(only(i), 1) - still),
+      milliseconds: members.map((member) => timed(() => member.features(images))),
+      generator: { flops: still, milliseconds: timed(() => generator.forward(images)) },
+    };
+  } finally {
+    images.dispose();
+  }
+}
+
+const [timedImages, rounds] = [48, 7];
+
+function millisecondsOf(run: () => unknown): number {
+  const times = Array.from({ length: rounds + 2 }, () => {
+    const began = performance.now();
+    run();
+    return (performance.now() - began) / timedImages;
+  });
+  return times.slice(2).sort((a, b) => a - b)[rounds >> 1] ?? Number.NaN;
+}
+
+/** The settings of a run. */
+function candidatesOf(kind: string, { name, variants, measured, generator }: Trained): Candidate[] {
+  return variants.map((variant, i) => {
+    const outcome = (split: Split): Outcome => {
+      const one = measured[split][i] as VariantEvaluation;
+      return { right: one.right, used: usedOf(one.weights, one.right.length) };
+    };
+    const outcomes = { validation: outcome("validation"), test: outcome("test") };
+    return knownCandidate({ kind, name: `${name}, ${described(variant)}`, overhead: generator.flops }, outcomes);
+  });
+}
+
+function described({ k, confidence, price }: Variant): string {
+  const count = confidence === undefined ? `k = ${k}` : `until ${confidence} sure`;
+  return price ? `${count}, ${price} nats/GFLOP` : count;
+}
+
+function usedOf(weights: Float32Array, items: number): number[][] {
+  const m = weights.length / items;
+  return Array.from({ length: items }, (_, item) =>
+    Array.from({ length: m }, (_, i) => i).filter((i) => (weights[item * m + i] ?? 0) > 0),
+  );
+}
+
+/** Everything that needs no generator, through the given heads. */
+function rivalCandidates(heads: string, tables: Tables, costs: readonly number[]): Candidate[] {
+  const m = costs.length;
+  const all = costs.map((_, i) => i);
+  const make = (kind: string, name: string, policy: Policy) =>
+    policyCandidate(kind, `${name}, ${heads}`, policy, tables);
+  const orders = {
+    "cheapest first": (known: Answers) => byValue(costs.map((cost, i) => -cost + accuracyOf(known, i))),
+    "best first": (known: Answers) => byValue(all.map((i) => accuracyOf(known, i))),
+    "best for its cost first": (known: Answers) => byValue(all.map((i) => accuracyOf(known, i) / (costs[i] ?? 1))),
+  };
+  const inOrder = (of: (order: readonly number[]) => Policy) =>
+    Object.entries(orders).map(([name, order]): [string, Policy] => [
+      name,
+      (known, asked) => of(order(known))(known, asked),
+    ]);
+  const firsts = byValue(costs.map((cost) => -cost)).slice(0, 3);
+  return [
+    ...allSets(m).map((set) => make("fixed members", `members ${set.join(" ")}`, fixedSet(set))),
+    ...all.map((i) => make("best member", `member ${i}`, fixedSet([i]))),
+    make("ensemble of all", "all", fixedSet(all)),
+    ...confidences.flatMap((confidence) =>
+      inOrder((order) => confidenceCascade(order, confidence)).map(([name, policy]) =>
+        make("confidence cascade", `${name}, until ${confidence} sure`, policy),
+      ),
+    ),
+    ...[2, 3, 4].flatMap((votes) =>
+      inOrder((order) => agreementCascade(order, votes)).map(([name, policy]) =>
+        make("agreement cascade", `${name}, until ${votes} agree`, policy),
+      ),
+    ),
+    ...firsts.flatMap((first) =>
+      neighbours.map((count) =>
+        make("KNORA-E", `${count} neighbours in member ${first}`, knoraEliminate(first, count)),
+      ),
+    ),
+  ];
+}
+
+const byValue = (values: readonly number[]): number[] =>
+  values.map((_, i) => i).sort((a, b) => (values[b] ?? 0) - (values[a] ?? 0) || a - b);
+
+function accuracyOf({ tables, labels, classes }: Answers, i: number): number {
+  const { right } = fixedSet([0])(
+    { tables, labels, classes },
+    { tables: [tables[i] as Float32Array], labels, classes },
+  );
+  return right.filter(Boolean).length / right.length;
+}

@@ -1,0 +1,137 @@
+/**
+ * What each way to answer reaches within a budget: its setting is chosen on known items, and measured on others.
+ * N items, m members.
+ */
+import type { Answers, Outcome, Policy } from "./policies.ts";
+import { partOf } from "./policies.ts";
+
+export const splits = ["validation", "test"] as const;
+export type Split = (typeof splits)[number];
+
+/** Items of a split. */
+export interface Side {
+  split: Split;
+  items: readonly number[];
+}
+
+/** One setting of one way to answer. */
+export interface Candidate {
+  kind: string;
+  name: string;
+  /** FLOPs of every answer beside the members that it activates. */
+  overhead: number;
+  on(known: Side, asked: Side): Outcome;
+}
+
+/** What the chosen setting of a kind came to, as means over the asked items. */
+export interface Reached {
+  kind: string;
+  name: string;
+  accuracy: number;
+  flops: number;
+  /** Activations of each member by an item, [m]. */
+  uses: number[];
+}
+
+export function policyCandidate(
+  kind: string,
+  name: string,
+  policy: Policy,
+  answers: Readonly<Record<Split, Answers>>,
+): Candidate {
+  const part = ({ split, items }: Side) => partOf(answers[split], items);
+  return {
+    kind,
+    name,
+    overhead: 0,
+    on(known, asked) {
+      const own = part(known);
+      return policy(own, known === asked ? own : part(asked));
+    },
+  };
+}
+
+/** Answers that are the same whatever is known: those of a trained run. */
+export function knownCandidate(
+  { kind, name, overhead }: Omit<Candidate, "on">,
+  outcomes: Readonly<Record<Split, Outcome>>,
+): Candidate {
+  return {
+    kind,
+    name,
+    overhead,
+    on(_, { split, items }) {
+      const { right, used } = outcomes[split];
+      return { right: items.map((i) => right[i] ?? false), used: items.map((i) => used[i] ?? []) };
+    },
+  };
+}
+
+interface Found {
+  candidate: Candidate;
+  reached: Reached;
+}
+
+/**
+ * The best setting of each kind within each budget, by accuracy on the known items (the cheaper of equals), measured on the
+ * asked ones; a kind that no setting keeps within a budget is absent.
+ */
+export class Frontier {
+  readonly #known: Side;
+  readonly #asked: Side;
+  readonly #costs: readonly number[];
+  readonly #found: readonly Found[];
+  readonly #measured = new Map<Candidate, Reached>();
+
+  constructor(candidates: readonly Candidate[], costs: readonly number[], known: Side, asked: Side) {
+    this.#known = known;
+    this.#asked = asked;
+    this.#costs = costs;
+    this.#found = candidates.map((candidate) => ({ candidate, reached: this.#reached(candidate, known) }));
+  }
+
+  /** @param kinds those among which the best is taken as one */
+  best(kinds: readonly string[], budget: number): Reached | undefined {
+    const affordable = this.#found.filter(({ reached }) => kinds.includes(reached.kind) && reached.flops <= budget);
+    const [best] = affordable.sort(
+      (a, b) => b.reached.accuracy - a.reached.accuracy || a.reached.flops - b.reached.flops,
+    );
+    if (!best) return undefined;
+    const before = this.#measured.get(best.candidate) ?? this.#reached(best.candidate, this.#asked);
+    this.#measured.set(best.candidate, before);
+    return before;
+  }
+
+  #reached(candidate: Candidate, asked: Side): Reached {
+    const { kind, name, overhead } = candidate;
+    const { right, used } = candidate.on(this.#known, asked);
+    const uses = this.#costs.map((_, i) => used.filter((set) => set.includes(i)).length / used.length);
+    const flops = overhead + uses.reduce((sum, use, i) => sum + use * (this.#costs[i] ?? 0), 0);
+    return { kind, name, accuracy: right.filter(Boolean).length / right.length, flops, uses };
+  }
+}
+
+/** Both halves of the items, each known once and asked once. */
+export function halves(split: Split, count: number): [known: Side, asked: Side][] {
+  const items = Array.from({ length: count }, (_, i) => i);
+  const sides = [0, 1].map((half): Side => ({ split, items: items.filter((i) => i % 2 === half) }));
+  const [even, odd] = sides as [Side, Side];
+  return [
+    [even, odd],
+    [odd, even],
+  ];
+}
+
+/** The mean of what two halves came to. */
+export function meanReached(parts: readonly Reached[]): Reached | undefined {
+  const [first] = parts;
+  if (!first) return undefined;
+  const mean = (of: (one: Reached) => number) => parts.reduce((sum, one) => sum + of(one), 0) / parts.length;
+  return {
+    kind: first.kind,
+    name: [...new Set(parts.map(({ name }) => name))].join(" / "),
+    accuracy: mean(({ accuracy }) => accuracy),
+    flops: mean(({ flops }) => flops),
+    uses: first.uses.map((_, i) => mean(({ uses }) => uses[i] ?? 0)),
+  };
+}
