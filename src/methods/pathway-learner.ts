@@ -23,16 +23,19 @@ import {
 } from "../torch/index.ts";
 import {
   type BatchSource,
+  type BudgetChoice,
   forEachBatch,
   type Kept,
   type Learner,
   layersOf,
+  type ModelChoice,
   type Prediction,
   type StepResult,
   type Task,
   type TrainBatch,
   type Variant,
 } from "../train/index.ts";
+import { budgetSettings, measureChoices } from "./budget-choices.ts";
 import { GeneratorLessons } from "./generator-lessons.ts";
 import { headFlops } from "./member-learner.ts";
 import { predictUntilSure } from "./until-sure.ts";
@@ -48,6 +51,8 @@ export interface PathwayLearnerOptions {
   /** Positions of the training images, for a generator that learns from losses on them. */
   items?: readonly number[] | undefined;
   prior?: readonly number[] | undefined;
+  /** Choices for budgets that were measured before. */
+  budgets?: readonly BudgetChoice[] | undefined;
   /** The members' weights are new: they learn as fast as new layers do. */
   freshMembers?: boolean | undefined;
   device?: string | undefined;
@@ -78,7 +83,10 @@ export class PathwayLearner implements Learner {
   readonly #lessons: GeneratorLessons | undefined;
   #flops: { generator: number; members: number[] } | undefined;
   #isStandardized = false;
-  #confidence: number | undefined;
+  /** Choices for budgets, each with the models that it activates. */
+  #budgets: Awaited<ReturnType<typeof measureChoices>>;
+  /** How models are chosen in evaluation, where a variant does not say it. */
+  #choice: Omit<ModelChoice, "k"> = {};
   /** Activated models in evaluation; may be set to another cost than trained for. */
   k: number;
 
@@ -104,6 +112,7 @@ export class PathwayLearner implements Learner {
     if (this.module.memory)
       this.#lessons = new GeneratorLessons(this.module, options.task, this.streams, options.items ?? []);
     this.k = this.module.config.k;
+    this.#budgets = (options.budgets ?? []).map((choice) => ({ choice, models: [] }));
     this.module.temperature();
     this.#imageSize = options.imageSize;
   }
@@ -124,9 +133,13 @@ export class PathwayLearner implements Learner {
   }
 
   pathwayFlops(shares: readonly number[], k = this.k): number {
-    this.#flops ??= this.#measure();
-    const { generator, members } = this.#flops;
+    const { generator, members } = this.#costs();
     return generator + k * shares.reduce((sum, p, i) => sum + (p > 0 ? p * (members[i] ?? 0) : 0), 0);
+  }
+
+  #costs(): { generator: number; members: number[] } {
+    this.#flops ??= this.#measure();
+    return this.#flops;
   }
 
   /** FLOPs of one blank image in the generator, and in each member with its head. */
@@ -192,13 +205,26 @@ export class PathwayLearner implements Learner {
   }
 
   predict(images: Tensor, stored?: StoredFeatures, variant: Variant = {}): Prediction {
-    const { k = this.k, without, models, confidence = this.#confidence, price } = variant;
+    const { confidence, price } = variant.models ? variant : { ...this.#choice, ...variant };
+    const { k = this.k, without, models } = variant;
     return this.#predict(images, stored, { k, allowed: this.#allowed(without, models), confidence, price });
   }
 
-  stopAt(confidence: number): void {
+  answerBy({ k = this.k, confidence, price }: ModelChoice): void {
     if (this.module.isRandom) throw new ConfigError("random routes have no order in which models could answer");
-    this.#confidence = confidence;
+    this.#choice = { ...(confidence === undefined ? {} : { confidence }), ...(price ? { price } : {}) };
+    this.k = k;
+  }
+
+  get budgets(): BudgetChoice[] {
+    return this.#budgets.map(({ choice }) => choice);
+  }
+
+  /** Only scores in nats can be set against a price. */
+  async measureBudgets(batches: BatchSource, classes: number, signal?: AbortSignal): Promise<void> {
+    if (this.module.credit !== "losses") return;
+    const costs = this.#costs().members;
+    this.#budgets = await measureChoices(this, budgetSettings(costs), batches, classes, { signal });
   }
 
   /** Members that are kept, among the named ones if some are, and not left out. */
@@ -267,9 +293,8 @@ export class PathwayLearner implements Learner {
 
   /** Nats that each model has to save at a price for each GFLOP, [m]. */
   #prices(price: number): Tensor {
-    this.#flops ??= this.#measure();
     return tensor(
-      this.#flops.members.map((flops) => (price * flops) / 1e9),
+      this.#costs().members.map((flops) => (price * flops) / 1e9),
       { device: this.module.heads[0]?.weight.device },
     );
   }
@@ -279,13 +304,16 @@ export class PathwayLearner implements Learner {
     return this.module.routeBy(scores, k, this.module.tau(k), allowed, scores.sub(prices));
   }
 
-  /** Random routes may take any member; the generator's first stages are made from a member's, and then loaded. */
+  /** Random routes may take any member, and budgets those that they were measured with; the generator's first stages are made from a member's, and then loaded. */
   keep(unused: ReadonlySet<string>): Kept {
     const { config, isRandom } = this.module;
     const shared = config.generatorKind === "member-stem" ? this.#members.find(hasStem) : undefined;
-    const kept = this.#members.filter(
-      (member, i) => this.#present.includes(i) && (isRandom || member === shared || !unused.has(member.name)),
-    );
+    const wanted = (member: PathwayMember, i: number) =>
+      isRandom ||
+      member === shared ||
+      !unused.has(member.name) ||
+      this.#budgets.some(({ models }) => models.includes(i));
+    const kept = this.#members.filter((member, i) => this.#present.includes(i) && wanted(member, i));
     const members = kept.filter((member) => member instanceof HubMember);
     const planned = this.#members.map((member) => {
       return { name: member.name, featureWidth: member.featureWidth, kept: kept.includes(member) };
@@ -297,6 +325,7 @@ export class PathwayLearner implements Learner {
         config: { ...config },
         seed: this.#seed,
         standardized: this.#isStandardized,
+        budgets: this.budgets,
       },
       members,
       layers: new Map([...layersOf(this.module, this.backbones)].filter(([, layer]) => layer !== this.module.memory)),

@@ -85,8 +85,8 @@ function restorePathway(
     kept ? source.member(name) : new AbsentMember(name, featureWidth),
   );
   const present = plan.members.flatMap(({ kept }, i) => (kept ? [i] : []));
-  const { seed } = plan;
-  return new PathwayLearner({ members, present, task, config, seed, imageSize, device: source.device });
+  const { seed, budgets } = plan;
+  return new PathwayLearner({ members, present, task, config, seed, imageSize, budgets, device: source.device });
 }
 
 /** Backbones of all members: the parts that have their weights already. */

@@ -87,6 +87,8 @@ export interface VariantAnalysis {
   accuracyByK: { k: number; accuracy: number; logLoss: number; inferenceFlops: number }[];
   /** With models that are asked until the answer is that sure. */
   accuracyByConfidence: { confidence: number; activatedModels: number; accuracy: number; inferenceFlops: number }[];
+  /** With the choice that the run has for a budget of mean FLOPs. */
+  accuracyByBudget: { budget: number; activatedModels: number; accuracy: number; inferenceFlops: number }[];
   /** Without one of the models. */
   leaveOneOut: { model: string; accuracy: number; change: number; logLoss: number }[];
 }
@@ -160,12 +162,16 @@ export async function analyseVariants(
   const m = predictor.memberNames.length;
   const all = predictor.memberNames.map((_, i) => i);
   const k = predictor.largestK;
-  const sure = predictor.stopAt && k !== undefined && k > 1 ? confidences.map((confidence) => ({ k, confidence })) : [];
+  const sure =
+    predictor.answerBy && k !== undefined && k > 1 ? confidences.map((confidence) => ({ k, confidence })) : [];
+  const { budgets = [] } = predictor;
+  const spent = budgets.map(({ accuracy: _, flops: __, ...choice }) => choice);
   const without = m > 1 ? all.map((i) => ({ without: i })) : [];
   const sets = fixedSets(predictor, evaluation);
-  const choices = [...all.map((i) => ({ k: i + 1 })), ...sure, ...without, ...sets];
+  const choices = [...all.map((i) => ({ k: i + 1 })), ...sure, ...without, ...spent, ...sets];
   const measured = await evaluateVariants(predictor, batches, evaluation.classes, choices, options);
-  const single = m + sure.length + without.length;
+  const left = m + sure.length + without.length;
+  const single = left + spent.length;
   const known = <T>(from: number, to: number, make: (one: VariantEvaluation, i: number) => T): T[] =>
     measured.slice(from, to).flatMap((one, i) => (one ? [make(one, i)] : []));
   const variants = {
@@ -175,7 +181,10 @@ export async function analyseVariants(
     accuracyByConfidence: known(m, m + sure.length, ({ metrics: { accuracy }, inferenceFlops, activatedModels }, i) => {
       return { confidence: confidences[i] ?? 1, activatedModels, accuracy, inferenceFlops };
     }),
-    leaveOneOut: known(m + sure.length, single, ({ metrics }, i) => {
+    accuracyByBudget: known(left, single, ({ metrics: { accuracy }, inferenceFlops, activatedModels }, i) => {
+      return { budget: budgets[i]?.flops ?? 0, activatedModels, accuracy, inferenceFlops };
+    }),
+    leaveOneOut: known(m + sure.length, left, ({ metrics }, i) => {
       const model = predictor.memberNames[i] ?? "";
       return { model, accuracy: metrics.accuracy, change: metrics.accuracy - accuracy, logLoss: metrics.logLoss };
     }),

@@ -74,12 +74,12 @@ export function curves(events: readonly RunEvent[], memberNames: readonly string
   ];
 }
 
-/** Accuracy for each k and each confidence to stop at, and what is lost without each model. */
+/** Accuracy for each k, each confidence to stop at and each budget, and what is lost without each model. */
 function variantSections({ variants, summary }: RunAnalysis): string[] {
   if (!variants) {
     return ['<p class="note">Accuracy for each k and without each model: <code>hub-pathway report RUN</code>.</p>'];
   }
-  const { accuracyByK, accuracyByConfidence, leaveOneOut } = variants;
+  const { accuracyByK, accuracyByConfidence, accuracyByBudget, leaveOneOut } = variants;
   const curve = accuracyByK.map(({ k, accuracy }) => [k, accuracy] as const);
   const byK = accuracyByK.map((one) => [
     String(one.k),
@@ -87,12 +87,14 @@ function variantSections({ variants, summary }: RunAnalysis): string[] {
     one.logLoss.toFixed(3),
     amount(one.inferenceFlops),
   ]);
-  const bySurety = accuracyByConfidence.map((one) => [
-    String(one.confidence),
+  const spent = (first: string, one: (typeof accuracyByBudget | typeof accuracyByConfidence)[number]) => [
+    first,
     percent(one.accuracy),
     one.activatedModels.toFixed(2),
     amount(one.inferenceFlops),
-  ]);
+  ];
+  const bySurety = accuracyByConfidence.map((one) => spent(String(one.confidence), one));
+  const byBudget = accuracyByBudget.map((one) => spent(amount(one.budget), one));
   const without = [...leaveOneOut]
     .sort((a, b) => a.change - b.change)
     .map((one) => [one.model, percent(one.accuracy), `${points(one.change)} points`, one.logLoss.toFixed(3)]);
@@ -105,6 +107,9 @@ function variantSections({ variants, summary }: RunAnalysis): string[] {
     byK.length > 0 ? htmlTable(["k", "accuracy", "log loss", "FLOPs per image"], byK) : "",
     bySurety.length > 0
       ? `<h3>Models asked one after the other until the answer is sure</h3>${htmlTable(["--confidence", "accuracy", "models per image", "FLOPs per image"], bySurety)}`
+      : "",
+    byBudget.length > 0
+      ? `<h3>Within a budget</h3>${htmlTable(["--flops", "accuracy", "models per image", "FLOPs per image"], byBudget)}`
       : "",
     without.length > 0
       ? `<h3>Without one of the models</h3>${htmlTable(["left out", "accuracy", "change", "log loss"], without)}`

@@ -49,7 +49,17 @@ export {
   type SinglePlan,
   saveModel,
 } from "./kept-model.ts";
-export type { FitResult, Learner, Prediction, Predictor, StepResult, TrainBatch, Variant } from "./learner.ts";
+export type {
+  BudgetChoice,
+  FitResult,
+  Learner,
+  ModelChoice,
+  Prediction,
+  Predictor,
+  StepResult,
+  TrainBatch,
+  Variant,
+} from "./learner.ts";
 export type { Choice, Choices, ConfiguredMethod, FitChanges, Method, MethodContext } from "./method.ts";
 export {
   argmaxAt,

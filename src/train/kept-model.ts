@@ -48,6 +48,14 @@ const memberPlan = z.object({
   standardized: z.boolean(),
 });
 
+const budgetChoice = z.object({
+  k: z.int().min(1),
+  confidence: z.number().gt(0).max(1).exactOptional(),
+  price: z.number().min(0),
+  accuracy: z.number().min(0).max(1),
+  flops: z.number().min(0),
+});
+
 const pathwayPlan = z.object({
   kind: z.literal("pathway"),
   /** All that the generator scores; one that is not kept is never activated. */
@@ -60,6 +68,8 @@ const pathwayPlan = z.object({
   randomRoutes: z.boolean().optional(),
   seed: z.number(),
   standardized: z.boolean(),
+  /** Choices for budgets, from the cheapest to the most accurate; none in older models. */
+  budgets: z.array(budgetChoice).default([]),
 });
 
 const zooPlan = z.object({

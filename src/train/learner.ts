@@ -35,18 +35,30 @@ export interface Prediction {
   scores?: Tensor;
 }
 
-/** Another choice of models than a predictor was trained for. */
-export interface Variant {
-  /** Activated models for each input. */
+/** How many models an input activates, and which first. */
+export interface ModelChoice {
   k?: number;
-  /** Position of a model that is left out. */
-  without?: number;
   /** Probability of the answer at which an input activates no further model, 0 … 1; it always activates k when left out. */
   confidence?: number;
   /** Nats of loss that a model has to save for each GFLOP that it costs, at least 0: cheap models come first. */
   price?: number;
+}
+
+/** Another choice of models than a predictor was trained for. */
+export interface Variant extends ModelChoice {
+  /** Position of a model that is left out. */
+  without?: number;
   /** The only models that may be activated: k of them make routes the same for every input. */
   models?: readonly number[];
+}
+
+/** A choice of models with what it was worth and what it cost on validation images. */
+export interface BudgetChoice extends ModelChoice {
+  k: number;
+  price: number;
+  accuracy: number;
+  /** Of an image, on average. */
+  flops: number;
 }
 
 /** Whatever answers with probabilities: a learner, or several together. */
@@ -68,8 +80,12 @@ export interface Predictor {
   /** Activated models for each image, for a predictor that has the choice: a whole number from 1 to `largestK`. */
   k?: number;
   readonly largestK?: number;
-  /** From now on, models answer one after the other until the answer has this probability. @throws ConfigError when they cannot */
-  stopAt?(confidence: number): void;
+  /** From now on models are chosen so. @throws ConfigError when there is no order in which they could be */
+  answerBy?(choice: ModelChoice): void;
+  /** Choices for budgets, from the cheapest to the most accurate; none where they were not measured. */
+  readonly budgets?: readonly BudgetChoice[];
+  /** Measures them on validation images. */
+  measureBudgets?(batches: BatchSource, classes: number, signal?: AbortSignal): Promise<void>;
   /**
    * The predictor taken apart, to be stored; absent for one that only measures.
    * @param unused members that need not be kept, if it predicts without them

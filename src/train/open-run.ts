@@ -23,7 +23,7 @@ export interface OpenRunOptions {
    * scores, k of them at most (all when k is left out).
    */
   confidence?: number | undefined;
-  /** The largest k whose mean cost of an image is within so many FLOPs. */
+  /** FLOPs that an image may cost, on average: the best choice of models within them. */
   flops?: number | undefined;
 }
 
@@ -76,10 +76,14 @@ export function refuseMemoryOn(device: string | undefined, hubMemory: number | u
 }
 
 function choose(predictor: Predictor, { k, flops, confidence }: OpenRunOptions): void {
-  if (confidence !== undefined) setConfidence(predictor, confidence);
-  if (k !== undefined && flops !== undefined) {
-    throw new ConfigError("--k and --flops both choose the number of activated models: leave one of them out");
+  for (const [flag, value] of [
+    ["--k", k],
+    ["--confidence", confidence],
+  ]) {
+    if (value === undefined || flops === undefined) continue;
+    throw new ConfigError(`${flag} and --flops both choose the number of activated models: leave one of them out`);
   }
+  if (confidence !== undefined) setConfidence(predictor, confidence);
   if (k !== undefined) {
     requireK(predictor, k);
     predictor.k = k;
@@ -91,20 +95,29 @@ function setConfidence(predictor: Predictor, confidence: number): void {
   if (!(confidence > 0 && confidence <= 1)) {
     throw new ConfigError(`the confidence is ${confidence}: it must be above 0 and at most 1`);
   }
-  if (!predictor.stopAt || predictor.largestK === undefined)
+  if (!predictor.answerBy || predictor.largestK === undefined)
     throw new ConfigError("the method of this run does not choose models: there is no confidence to stop at");
-  predictor.stopAt(confidence);
-  predictor.k = predictor.largestK;
+  predictor.answerBy({ k: predictor.largestK, confidence });
 }
 
+/** The most accurate choice that was measured within the budget; where none was, the largest k whose mean cost is. */
 function setBudget(predictor: Predictor, flops: number): void {
   requireK(predictor, 1);
+  const { budgets = [] } = predictor;
+  const choice = budgets.findLast((one) => one.flops <= flops);
+  if (choice) predictor.answerBy?.(choice);
+  if (choice) return;
+  if (budgets[0]) throw tooLittle(flops, budgets[0].flops);
   for (let k = predictor.largestK ?? 0; k >= 1; k--) {
     predictor.k = k;
     if (predictor.inferenceFlops <= flops) return;
   }
-  const least = Math.ceil(predictor.inferenceFlops);
-  throw new ConfigError(
+  throw tooLittle(flops, predictor.inferenceFlops);
+}
+
+function tooLittle(flops: number, cost: number): ConfigError {
+  const least = Math.ceil(cost);
+  return new ConfigError(
     `--flops is ${flops}: even one model costs ${least} FLOPs for an image; give at least --flops ${least}`,
   );
 }

@@ -129,6 +129,7 @@ async function run(given: TrainRequest, opened: Opened): Promise<RunOutcome> {
     emit({ type: "result", split: "validation", metrics, secondsPerImage });
     const { seconds, trainingFlops } = context;
     const summary = summarise("validation", validation, predictor, config.classes);
+    await predictor.measureBudgets?.(data.open("validation"), classes, signal);
     folder.begin();
     const kept = predictor.keep?.(unusedMembers(validation, predictor));
     if (kept) saveModel(folder.file("model"), kept, classes, hub);

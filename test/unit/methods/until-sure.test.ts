@@ -96,8 +96,7 @@ test("a model computes only the rows that ask it, and known features give the sa
       return features.call(member, images);
     };
   }
-  learner.stopAt(0.7);
-  learner.k = 4;
+  learner.answerBy({ k: 4, confidence: 0.7 });
   const { probabilities, weights } = predict(learner, {});
   assert.equal(computed, weights.flat().filter((weight) => weight > 0).length);
   assert.ok(computed > sample.labels.length && computed < 4 * sample.labels.length);
@@ -147,7 +146,7 @@ const oneHot = (i: number) => [0, 1, 2, 3].map((j) => Number(j === i));
 
 test("random routes have no order to stop in", () => {
   const learner = learnerOf({ generatorKind: "random" });
-  assert.throws(() => learner.stopAt(0.9), ConfigError);
+  assert.throws(() => learner.answerBy({ confidence: 0.9 }), ConfigError);
   assert.deepEqual(
     scope(() => inferenceMode(() => learner.predictVariants(sample.images, [{ k: 2, confidence: 0.9 }]))),
     [undefined],
