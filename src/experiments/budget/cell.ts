@@ -1,6 +1,6 @@
 /** One seed of the experiment on budgets: runs that are trained, and what each way to answer reaches within each budget. */
 import { CellTraining, type ExperimentRequest, plan, type Setting } from "../../compare/index.ts";
-import { fineTune, PathwayLearner } from "../../methods/index.ts";
+import { budgetSettings, fineTune, PathwayLearner } from "../../methods/index.ts";
 import { inferenceMode, scope, zeros } from "../../torch/index.ts";
 import { evaluate, evaluateVariants, type Variant, type VariantEvaluation } from "../../train/index.ts";
 import {
@@ -59,8 +59,6 @@ export interface BudgetCell {
   bestMember: Reached;
 }
 
-/** Nats of loss that a model must save for each GFLOP. */
-const prices = [0, 0.5, 1, 2, 5, 10, 20, 50];
 const confidences = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95];
 const neighbours = [3, 7, 15];
 const byLosses = { choices: { k: 1, credit: "losses" }, options: { generatorFactor: 10 } };
@@ -76,7 +74,7 @@ export async function budgetCells(request: ExperimentRequest, setting: Setting):
     request,
     setting,
     plan("routes by input", "hub-pathway", "equal epochs", epochs, common),
-    routedVariants,
+    budgetSettings,
   );
   const gates = [];
   for (const k of [1, 2]) {
@@ -136,30 +134,22 @@ interface Trained {
   tables: Tables;
 }
 
-/** Settings of a run that routes: every number of models and every confidence at every price. */
-function routedVariants(m: number): Variant[] {
-  const ks = [1, 2, 3, 4].filter((k) => k <= m);
-  return prices.flatMap((price) => [
-    ...ks.map((k) => ({ k, price })),
-    ...confidences.map((confidence) => ({ k: m, confidence, price })),
-  ]);
-}
-
-const ordered = (m: number): Variant[] => Array.from({ length: m }, (_, i) => ({ k: i + 1 }));
+const ordered = (costs: readonly number[]): Variant[] => costs.map((_, i) => ({ k: i + 1 }));
 
 async function trained(
   request: ExperimentRequest,
   setting: Setting,
   line: ReturnType<typeof plan>,
-  variantsOf: (m: number) => Variant[],
+  settingsOf: (costs: readonly number[]) => Variant[],
 ): Promise<Trained> {
   const data = await setting.data();
   using training = await CellTraining.open(request, setting, line);
-  const predictor = await training.run.train(line.method);
+  const predictor = await training.train();
   try {
     if (!(predictor instanceof PathwayLearner)) throw new TypeError(`${line.name} does not route`);
     const members = [...predictor.memberNames];
-    const variants = variantsOf(members.length);
+    const spent = costsOf(predictor, setting.protocol.target.data.imageSize);
+    const variants = settingsOf(spent.costs);
     const singles = members.map((_, i) => ({ k: 1, models: [i] }));
     const classes = data.classes.length;
     const measure = async (split: Split) => {
@@ -174,7 +164,7 @@ async function trained(
     return {
       name: line.name,
       members,
-      ...costsOf(predictor, setting.protocol.target.data.imageSize),
+      ...spent,
       variants,
       measured: { validation: validation.measured, test: test.measured },
       tables: { validation: validation.answers, test: test.answers },
@@ -260,7 +250,7 @@ function candidatesOf(kind: string, { name, variants, measured, generator }: Tra
 
 function described({ k, confidence, price }: Variant): string {
   const count = confidence === undefined ? `k = ${k}` : `until ${confidence} sure`;
-  return price ? `${count}, ${price} nats/GFLOP` : count;
+  return price ? `${count}, ${price.toFixed(1)} nats/GFLOP` : count;
 }
 
 function usedOf(weights: Float32Array, items: number): number[][] {
