@@ -77,7 +77,7 @@ function opening(command: Command): Command {
       "ask models one after the other until the answer is this sure, 0 to 1; k of them at most (default: all)",
       probability,
     )
-    .option("--flops <n>", "the largest k whose mean cost for one image is within so many FLOPs", positive)
+    .option("--flops <n>", "FLOPs that an image may cost, on average: the best choice of models within them", positive)
     .option("--hub-memory <amount>", hubMemoryHelp, bytes)
     .option("--threads <n>", "threads inside one operator", threads)
     .option("--trust", trustHelp)
