@@ -14,6 +14,7 @@ export const order = [
   ["train"],
   ["methods"],
   ["rl", "report", "library", "export"],
+  ["serve"],
   ["compare"],
   ["experiments"],
   ["cli"],

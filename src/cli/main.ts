@@ -16,6 +16,7 @@ import { addHubCommand } from "./commands/hub.ts";
 import { addInitCommand } from "./commands/init.ts";
 import { addRlCommand } from "./commands/rl.ts";
 import { addRunCommands } from "./commands/run.ts";
+import { addServeCommand } from "./commands/serve.ts";
 import { addTrainCommand } from "./commands/train.ts";
 import { Output } from "./context.ts";
 import { terminal } from "./terminal.ts";
@@ -38,6 +39,7 @@ export function buildProgram(argv: readonly string[]): Command {
   addInitCommand(program, output);
   addTrainCommand(program, output);
   addRunCommands(program, output);
+  addServeCommand(program, output);
   addRlCommand(program, output);
   addExperimentCommand(program, output);
   addCompletionCommand(program);

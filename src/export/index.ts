@@ -12,6 +12,13 @@ export {
   type RunFile,
   type SelfTestResult,
 } from "../runtime/index.ts";
-export { readBundle, type Verification, verifyBundle, writeBundle } from "./bundle/index.ts";
+export {
+  type OpenedBundle,
+  openVerified,
+  readBundle,
+  type Verification,
+  verifyBundle,
+  writeBundle,
+} from "./bundle/index.ts";
 export { type Exportable, exportOnnx, type OnnxExportOptions } from "./export-onnx.ts";
 export { exportMember, exportRouter, type MemberHead, partNames, type Sides } from "./parts.ts";

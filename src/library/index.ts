@@ -7,6 +7,7 @@ export {
   type ClassProbability,
   type ImageInput,
   type ImagePrediction,
+  mostProbable,
   type PathwayPart,
   type PredictionOutcome,
   type PredictOptions,

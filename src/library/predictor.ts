@@ -194,7 +194,7 @@ export class Predictor implements Disposable {
 }
 
 /** The largest values with their positions, first the largest. */
-function mostProbable(values: readonly number[], count: number): { index: number; value: number }[] {
+export function mostProbable(values: readonly number[], count: number): { index: number; value: number }[] {
   const order = values.map((value, index) => ({ index, value }));
   order.sort((a, b) => b.value - a.value || a.index - b.index);
   return order.slice(0, count);

@@ -4,6 +4,12 @@ import type { Bundle } from "./manifest.ts";
 /** Runs a file of the bundle on images [n, 3, S, S] and gives its one result, row by row. */
 export type RunFile = (file: string, images: Float32Array, rows: number) => Promise<Float32Array>;
 
+/** Which models are activated, and how much each counts. */
+export interface Rule extends Pick<Bundle, "k" | "weights"> {
+  /** Those that may be activated, by their places among the scores. */
+  readonly members: readonly { readonly index: number }[];
+}
+
 /** n images, m models, C classes. */
 export interface Answers {
   /** [n, m]; nothing where there is one model. */
@@ -26,28 +32,40 @@ export async function answer(bundle: Bundle, images: Float32Array, n: number, ru
     const rows = Array.from({ length: n }, (_, row) => row).filter((row) => (weights[row * m + index] ?? 0) > 0);
     if (rows.length === 0) continue;
     const own = await run(file, taken(images, n, rows), rows.length);
-    for (const [i, row] of rows.entries()) {
-      const weight = weights[row * m + index] ?? 0;
-      for (let c = 0; c < labels.length; c++) {
-        const at = row * labels.length + c;
-        logits[at] = (logits[at] ?? 0) + weight * (own[i * labels.length + c] ?? 0);
-      }
-    }
+    addWeighted(logits, own, rows, (row) => weights[row * m + index] ?? 0);
   }
   return { scores, weights, probabilities: softmaxRows(logits, labels.length) };
 }
 
+/** Adds a model's logits [rows, C], each times its weight, to the rows of logits [n, C] that they belong to. */
+export function addWeighted(
+  logits: Float32Array,
+  own: Float32Array,
+  rows: readonly number[],
+  weightOf: (row: number) => number,
+): void {
+  const width = own.length / rows.length;
+  for (const [i, row] of rows.entries()) {
+    const weight = weightOf(row);
+    for (let c = 0; c < width; c++) {
+      const at = row * width + c;
+      logits[at] = (logits[at] ?? 0) + weight * (own[i * width + c] ?? 0);
+    }
+  }
+}
+
 /** The k models of the largest scores, ties to the lower index. */
-export function routeOf({ members, k }: Bundle, scores: ArrayLike<number>): number[] {
+export function routeOf({ members, k }: Rule, scores: ArrayLike<number>): number[] {
   const order = members.map(({ index }) => index);
   order.sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b);
   return order.slice(0, k);
 }
 
-function weightsOf(bundle: Bundle, scores: Float32Array | undefined): Float32Array {
+/** Weights of all models for the scores of an image, zero for those that are not activated; they sum to one. */
+export function weightsOf(rule: Rule, scores: Float32Array | undefined): Float32Array {
   if (!scores) return Float32Array.of(1);
-  const { k, weights } = bundle;
-  const route = routeOf(bundle, scores);
+  const { k, weights } = rule;
+  const route = routeOf(rule, scores);
   const temperature = k > weights.trainedK ? (weights.larger ?? weights.temperature) : weights.temperature;
   const chosen = Float32Array.from(route, (i) => (temperature === "equal" ? 0 : (scores[i] ?? 0) / temperature));
   const shares = softmaxRows(chosen, route.length);
@@ -56,7 +74,8 @@ function weightsOf(bundle: Bundle, scores: Float32Array | undefined): Float32Arr
   return all;
 }
 
-function taken(images: Float32Array, n: number, rows: readonly number[]): Float32Array {
+/** Some of n images, in the order of `rows`. */
+export function taken(images: Float32Array, n: number, rows: readonly number[]): Float32Array {
   if (rows.length === n) return images;
   const size = images.length / n;
   const own = new Float32Array(rows.length * size);
@@ -64,7 +83,8 @@ function taken(images: Float32Array, n: number, rows: readonly number[]): Float3
   return own;
 }
 
-function softmaxRows(values: Float32Array, width: number): Float32Array {
+/** Each row of `width` values as probabilities. */
+export function softmaxRows(values: Float32Array, width: number): Float32Array {
   const result = new Float32Array(values.length);
   for (let start = 0; start < values.length; start += width) {
     const row = values.subarray(start, start + width);

@@ -59,7 +59,7 @@ function drawn(image: Drawable): Pixels {
 }
 
 /** [S, S, 3] bytes to [3, S, S] in [0, 1]. */
-function planes(interleaved: Uint8Array): Float32Array {
+export function planes(interleaved: Uint8Array): Float32Array {
   const count = interleaved.length / 3;
   const result = new Uint8Array(interleaved.length);
   for (let c = 0; c < 3; c++) {

@@ -3,9 +3,20 @@
  * manifest.ts what a bundle is, resample.ts how images become squares. Read model.ts first.
  * It imports nothing: neither folders of src nor packages; node.ts alone may use Node.
  */
-export { type Answers, answer, type RunFile, routeOf } from "./answer.ts";
+export {
+  type Answers,
+  addWeighted,
+  answer,
+  type Rule,
+  type RunFile,
+  routeOf,
+  softmaxRows,
+  taken,
+  weightsOf,
+} from "./answer.ts";
 export { BundleError } from "./check.ts";
-export type { ImageInput, ImageTensor } from "./images.ts";
+export { BundleFiles } from "./files.ts";
+export { type ImageInput, type ImageTensor, planes } from "./images.ts";
 export { type Bundle, bundleVersion, manifestName, parseBundle } from "./manifest.ts";
 export {
   type BundleModel,
@@ -21,5 +32,5 @@ export {
 export type { Drawable } from "./platform.ts";
 export { type Pixels, squared } from "./resample.ts";
 export { runSelfTest, type SelfTestResult } from "./self-test.ts";
-export type { OnnxRuntime } from "./sessions.ts";
+export { type OnnxRuntime, Sessions } from "./sessions.ts";
 export { openInWorker, serveBundles, type WorkerEnd } from "./worker.ts";

@@ -18,7 +18,8 @@ export async function openBundle(place: string | URL, options: OpenOptions): Pro
   return openSource(folderAt(text.startsWith("file:") ? fileURLToPath(place) : text), options);
 }
 
-function folderAt(folder: string): BundleSource {
+/** A folder of this machine. */
+export function folderAt(folder: string): BundleSource {
   return {
     where: folder,
     async read(name, signal) {

@@ -138,6 +138,7 @@ test("every command has --help with an example", async () => {
     ["eval"],
     ["predict"],
     ["report"],
+    ["serve"],
   ];
   for (const command of commands) {
     const outcome = await run([...command, "--help"]);

@@ -57,11 +57,18 @@ export function shortened(args: readonly string[]): Runnable | undefined {
   }
   if (command === "rl") return longer("--episodes", "2");
   if (command === "data" && second === "fetch") return undefined;
+  if (command === "serve") return served(args);
   if (command !== "experiment") return longer();
   // Three small members train in seconds; the starter hub's take a minute.
   if (args.includes("--data")) return longer("--quick", "--seeds", "1", "--jobs", "1", "--hub", "my-hub");
   // The project's own targets are fetched, and its games take hours: what is finished is shown, which is nothing.
   return { args: [...args, "--tables"], code: 1, says: /experiment first|finished/ };
+}
+
+/** A server would not end. What runs bundles is the user's to install, and not there. */
+function served(args: readonly string[]): Runnable {
+  const checked = { args: [...args, "--check", "--threads", "1"], code: 0 };
+  return args.includes("bundle") ? { ...checked, code: 2, says: /npm install onnxruntime-node/ } : checked;
 }
 
 function argumentsOf(line: string): string[] | undefined {

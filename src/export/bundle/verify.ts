@@ -1,6 +1,13 @@
 /** A bundle checked: its files by their hashes, and its answers by the self-test. */
-import type { Bundle, OnnxRuntime, SelfTestResult } from "../../runtime/index.ts";
-import { openBundle } from "../../runtime/node.ts";
+import {
+  type Bundle,
+  BundleFiles,
+  type OnnxRuntime,
+  type RunFile,
+  type SelfTestResult,
+  Sessions,
+} from "../../runtime/index.ts";
+import { folderAt, openBundle } from "../../runtime/node.ts";
 import { ConfigError } from "../../torch/index.ts";
 import { asUserError, readBundle, requireFiles } from "./manifest.ts";
 
@@ -38,4 +45,29 @@ async function selfTest(folder: string, ort: OnnxRuntime): Promise<SelfTestResul
   } finally {
     await model.close();
   }
+}
+
+/** A bundle whose files run one by one, for who routes and joins on its own. */
+export interface OpenedBundle {
+  readonly bundle: Bundle;
+  readonly run: RunFile;
+  /** Files whose weights are in memory. */
+  open(): readonly string[];
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a bundle whose files are those that were exported, after its self-test.
+ * @param memoryBytes sum of the sizes of files that stay open; those used longest ago are closed
+ * @throws UserError as `verifyBundle`; ConfigError where there is no onnxruntime-node
+ */
+export async function openVerified(folder: string, memoryBytes = Number.POSITIVE_INFINITY): Promise<OpenedBundle> {
+  const { bundle, selfTest } = await verifyBundle(folder);
+  const ort = await runtime();
+  if (!ort || !selfTest) {
+    throw new ConfigError(`${folder} is a bundle, which onnxruntime-node runs: npm install onnxruntime-node`);
+  }
+  const sessions = new Sessions(await asUserError(() => BundleFiles.open(folderAt(folder))), { ort, memoryBytes });
+  const run: RunFile = (file, images, rows) => sessions.run(file, images, rows, { fetch: 0, open: 0 });
+  return { bundle, run, open: () => sessions.open, close: () => sessions.close() };
 }

@@ -1,0 +1,55 @@
+/** An exported run's parts, computed by onnxruntime-node. n rows, m members, C classes, S pixels a side. */
+import { openVerified } from "../../export/index.ts";
+import { addWeighted, planes, softmaxRows, taken } from "../../runtime/index.ts";
+import type { ModelInfo, ModelParts, OpenBatch, Pixels } from "./parts.ts";
+
+/**
+ * Opens a bundle after its self-test.
+ * @throws UserError for another version, a missing file, another hash or another answer; ConfigError without onnxruntime-node
+ */
+export async function openBundleParts(folder: string, memoryBytes?: number): Promise<ModelParts> {
+  const opened = await openVerified(folder, memoryBytes);
+  const { bundle, run } = opened;
+  const { labels, members, router, k, weights, images, rejection } = bundle;
+  const m = router?.scores ?? 1;
+  const names = Array.from(
+    { length: m },
+    (_, index) => members.find((one) => one.index === index)?.name ?? `#${index}`,
+  );
+  const info: ModelInfo = {
+    ...{ kind: "bundle", labels, members: names, size: images.size, rule: { k, weights, members } },
+    ...(router ? { largestK: members.length } : {}),
+    ...(rejection ? { rejectBelow: rejection.threshold } : {}),
+  };
+  const open = async (pixels: Pixels): Promise<OpenBatch> => {
+    const { rows: n } = pixels;
+    const batch = batchOf(pixels);
+    const scores = router && (await run(router.file, batch, n));
+    const found: { member: number; rows: readonly number[]; logits: Float32Array }[] = [];
+    return {
+      scores,
+      run: async (member, rows) => {
+        const { file = "" } = members.find(({ index }) => index === member) ?? {};
+        found.push({ member, rows, logits: await run(file, taken(batch, n, rows), rows.length) });
+      },
+      join: async (all) => {
+        const logits = new Float32Array(n * labels.length);
+        for (const { member, rows, logits: own } of found) {
+          addWeighted(logits, own, rows, (row) => all[row * m + member] ?? 0);
+        }
+        return softmaxRows(logits, labels.length);
+      },
+      dispose: () => {},
+    };
+  };
+  const resident = () => members.filter(({ file }) => opened.open().includes(file)).length;
+  return { info, open, resident, dispose: () => opened.close() };
+}
+
+/** [n, S, S, 3] in bytes to [n, 3, S, S] in [0, 1]. */
+function batchOf({ bytes, rows }: Pixels): Float32Array {
+  const result = new Float32Array(bytes.length);
+  const each = bytes.length / rows;
+  for (let at = 0; at < bytes.length; at += each) result.set(planes(bytes.subarray(at, at + each)), at);
+  return result;
+}

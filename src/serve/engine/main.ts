@@ -1,0 +1,85 @@
+/**
+ * The process of an engine: opens one model, says so, and answers batches one after the other. It ends with the channel to its
+ * server; signals of a terminal are the server's business.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { explainSystem } from "../../io/index.ts";
+import { findDevice, ownProcess, setNumThreads, UserError } from "../../torch/index.ts";
+import { answerBatch } from "./answer-batch.ts";
+import { MemberHealth } from "./member-health.ts";
+import type { ModelParts } from "./parts.ts";
+import type { EngineOptions, FromEngine, ToEngine } from "./protocol.ts";
+
+/** Rows of the batch that shows that a model computes before it is said to be ready. */
+const trialRows = 16;
+
+function say(message: FromEngine): void {
+  if (process.connected) process.send?.(message);
+}
+
+async function open({ path, threads, device, ...options }: EngineOptions): Promise<ModelParts> {
+  ownProcess();
+  if (existsSync(join(path, "bundle.json"))) {
+    if (options.k !== undefined) throw new UserError(`${path} is a bundle, whose k is its own: leave --k out`);
+    const { openBundleParts } = await import("./bundle-parts.ts");
+    return openBundleParts(path, options.hubMemory);
+  }
+  const { openRunParts } = await import("./run-parts.ts");
+  if (threads !== undefined) setNumThreads(threads);
+  return openRunParts(path, { ...options, device: device === undefined ? undefined : findDevice(device) });
+}
+
+/** Computes images of soft noise, so that the first request finds a warm model. @throws UserError when the answers are no probabilities */
+async function tryOut(parts: ModelParts, path: string): Promise<void> {
+  const bytes = Uint8Array.from({ length: trialRows * parts.info.size ** 2 * 3 }, (_, i) => (i * 2654435761) >>> 24);
+  const health = new MemberHealth({ slowMs: 2 ** 30, onFailure: refuse(parts, path) });
+  for (const rows of [trialRows, 1]) {
+    const part = { bytes: bytes.subarray(0, (bytes.length / trialRows) * rows), rows };
+    const { rows: answers } = await answerBatch(parts, part, Array(rows).fill({}), health);
+    for (const answer of answers) {
+      const sum = "error" in answer ? Number.NaN : answer.probabilities.reduce((a, b) => a + b, 0);
+      if (!(Math.abs(sum - 1) < 1e-3))
+        throw new UserError(`${path} does not answer with probabilities: train it again`);
+    }
+  }
+}
+
+const refuse =
+  ({ info }: ModelParts, path: string) =>
+  (member: number, reason: string) => {
+    throw new UserError(`${path} cannot be served: its model ${info.members[member]} fails (${reason})`);
+  };
+
+async function main(options: EngineOptions): Promise<void> {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
+  process.on("disconnect", () => process.exit(0));
+  const parts = await open(options);
+  await tryOut(parts, options.path);
+  const { members } = parts.info;
+  const health = new MemberHealth({
+    slowMs: options.slowMs,
+    onFailure: (member, reason) => say({ type: "trouble", member: members[member] ?? "", reason }),
+  });
+  let last = Promise.resolve();
+  process.on("message", ({ id, bytes, requests }: ToEngine) => {
+    last = last.then(async () => {
+      try {
+        const answer = await answerBatch(parts, { bytes, rows: requests.length }, requests, health);
+        say({ type: "answers", id, answer });
+      } catch (error) {
+        say({ type: "failed", id, message: error instanceof Error ? error.message : String(error) });
+      }
+    });
+  });
+  say({ type: "ready", info: parts.info });
+}
+
+try {
+  await main(JSON.parse(process.argv[2] ?? "{}") as EngineOptions);
+} catch (error) {
+  const told = explainSystem(error) ?? error;
+  const message = told instanceof Error ? told.message : String(told);
+  say({ type: "refused", message, exitCode: told instanceof UserError ? told.exitCode : 70 });
+  process.disconnect?.();
+}

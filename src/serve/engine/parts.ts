@@ -1,0 +1,48 @@
+/** What an engine computes with, behind one small interface: score rows, run a member on rows, join. n rows, m members, C classes. */
+
+import type { Rule } from "../../runtime/index.ts";
+
+/** A model as the server describes it. */
+export interface ModelInfo {
+  readonly kind: "run" | "bundle";
+  /** Class names, in the order of probabilities. */
+  readonly labels: readonly string[];
+  /** Names of what is run on its own, in the order of the weights; several models that only answer together are one entry. */
+  readonly members: readonly string[];
+  /** Side of the squares that images are decoded to, pixels. */
+  readonly size: number;
+  /** Models activated for each image, those that may be, and their weights. */
+  readonly rule: Rule;
+  /** Largest k of a model that routes; nothing where there is no choice. */
+  readonly largestK?: number;
+  /** Probability below which an answer is none; nothing where the model has no threshold. */
+  readonly rejectBelow?: number;
+  /** FLOPs of one image with 1, 2, … activated models, on average; nothing where they are not known. */
+  readonly flops?: readonly number[];
+}
+
+/** Images as they were decoded: bytes [n, size, size, 3]. */
+export interface Pixels {
+  readonly bytes: Uint8Array;
+  readonly rows: number;
+}
+
+/** One batch of images in one place, with what was found about it. */
+export interface OpenBatch {
+  /** [n, m]; nothing where nothing scores. */
+  readonly scores: Float32Array | undefined;
+  /** Runs a member on rows of the batch and keeps what it finds; a later run on other rows adds to it. */
+  run(member: number, rows: readonly number[]): Promise<void>;
+  /** Probabilities [n, C] under weights [n, m], each above zero only where the member ran. */
+  join(weights: Float32Array): Promise<Float32Array>;
+  dispose(): void;
+}
+
+export interface ModelParts {
+  readonly info: ModelInfo;
+  /** Takes a batch, and scores it. */
+  open(pixels: Pixels): Promise<OpenBatch>;
+  /** Members whose weights are in memory. */
+  resident(): number;
+  dispose(): Promise<void>;
+}

@@ -1,0 +1,140 @@
+/** A finished run's parts, computed by libtorch. n rows, m members, C classes. */
+
+import { PathwayLearner, restorePredictor } from "../../methods/index.ts";
+import type { MemberOutput } from "../../pathway/index.ts";
+import type { Rule } from "../../runtime/index.ts";
+import { disposeTree, inferenceMode, scope, type Tensor, tensor } from "../../torch/index.ts";
+import { ClassificationTask, type OpenedRun, type OpenRunOptions, openRun, type Predictor } from "../../train/index.ts";
+import type { ModelInfo, ModelParts, OpenBatch, Pixels } from "./parts.ts";
+
+/** @throws UserError when the folder holds no finished run; ConfigError for a k that it cannot have */
+export function openRunParts(path: string, options: OpenRunOptions = {}): ModelParts {
+  const run = openRun(path, restorePredictor, options);
+  const { predictor } = run;
+  if (predictor instanceof PathwayLearner && !predictor.module.isRandom) return new RoutedRun(run, predictor, options);
+  return new WholeRun(run, options);
+}
+
+abstract class RunParts {
+  readonly #run: OpenedRun;
+  readonly #device: string | undefined;
+
+  constructor(run: OpenedRun, { device }: OpenRunOptions) {
+    this.#run = run;
+    this.#device = device;
+  }
+
+  protected images({ bytes, rows }: Pixels): Tensor {
+    const { imageSize: size } = this.#run.config.data.form;
+    return tensor(bytes, { shape: [rows, size, size, 3] })
+      .permute([0, 3, 1, 2])
+      .to({ dtype: "float32" })
+      .mul(1 / 255)
+      .contiguous()
+      .to({ device: this.#device });
+  }
+
+  async dispose(): Promise<void> {
+    this.#run.dispose();
+  }
+}
+
+function described({ config }: OpenedRun): Pick<ModelInfo, "kind" | "labels" | "size"> {
+  return { kind: "run", labels: config.classes, size: config.data.form.imageSize };
+}
+
+/** A run that routes by scores: each member is a part of its own. */
+class RoutedRun extends RunParts implements ModelParts {
+  readonly info: ModelInfo;
+  readonly #learner: PathwayLearner;
+  readonly #task: ClassificationTask;
+
+  constructor(run: OpenedRun, learner: PathwayLearner, options: OpenRunOptions) {
+    super(run, options);
+    const { module, memberNames, largestK, k } = learner;
+    this.#learner = learner;
+    this.#task = new ClassificationTask(run.config.classes.length);
+    const kept = new Set(learner.keep(new Set()).members.map(({ name }) => name));
+    const members = memberNames.flatMap((name, index) => (kept.has(name) ? [{ index }] : []));
+    const larger = module.temperature().item();
+    const { tau: temperature, k: trainedK } = module.config;
+    const weights = { trainedK, temperature, ...(larger > 0 ? { larger } : {}) };
+    const flops = Array.from({ length: largestK }, (_, i) => learner.pathwayFlops(evenly(members, memberNames), i + 1));
+    this.info = { ...described(run), members: memberNames, rule: { k, weights, members }, largestK, flops };
+  }
+
+  async open(pixels: Pixels): Promise<OpenBatch> {
+    const { module } = this.#learner;
+    const { images, scores } = inScope(() => {
+      const images = this.images(pixels);
+      return { images, scores: module.generator.forward(images) };
+    });
+    const [m, device] = [module.members.length, images.device];
+    const found: MemberOutput[] = [];
+    return {
+      scores: scores.toTypedArray() as Float32Array,
+      run: async (member, rows) => {
+        const own = Array.from({ length: m }, (_, i) => (i === member ? [...rows] : []));
+        const routing = { scores, noisyScores: scores, noiseScale: 0, weights: scores, rows: own };
+        found.push(...inScope(() => module.execute(images, routing).members));
+      },
+      join: async (weights) =>
+        inScope(() => {
+          const all = tensor(weights, { shape: [pixels.rows, m] }).to({ device });
+          const weighed = found.map((output) => {
+            const own = all.select(1, output.index).index_select(0, output.rowIndex).unsqueeze(1);
+            return { ...output, weights: own };
+          });
+          return this.#task.probabilities(module.aggregation.join(weighed, pixels.rows, 1));
+        }, numbersOf),
+      dispose: () => disposeTree([images, scores, found]),
+    };
+  }
+
+  resident(): number {
+    return this.#learner.largestK;
+  }
+}
+
+function evenly(members: readonly { index: number }[], names: readonly string[]): number[] {
+  return names.map((_, i) => (members.some(({ index }) => index === i) ? 1 / members.length : 0));
+}
+
+/** Any other run: one model, or several that only answer together. */
+class WholeRun extends RunParts implements ModelParts {
+  readonly info: ModelInfo;
+  readonly #predictor: Predictor;
+
+  constructor(run: OpenedRun, options: OpenRunOptions) {
+    super(run, options);
+    const { predictor } = run;
+    this.#predictor = predictor;
+    const rule: Rule = { k: 1, weights: { trainedK: 1, temperature: "equal" }, members: [{ index: 0 }] };
+    this.info = { ...described(run), members: [predictor.memberNames.join(" + ")], rule };
+  }
+
+  async open(pixels: Pixels): Promise<OpenBatch> {
+    let probabilities = new Float32Array();
+    return {
+      scores: undefined,
+      run: async () => {
+        probabilities = inScope(() => this.#predictor.predict(this.images(pixels)).probabilities, numbersOf);
+      },
+      join: async () => probabilities,
+      dispose: () => {},
+    };
+  }
+
+  resident(): number {
+    return this.#predictor.memberNames.length;
+  }
+}
+
+const numbersOf = (result: Tensor): Float32Array<ArrayBuffer> => result.toTypedArray() as Float32Array<ArrayBuffer>;
+
+function inScope<T>(fn: () => T): T;
+function inScope<T, R>(fn: () => T, use: (result: T) => R): R;
+/** Tensors that the function returns, or what `use` makes of them, are all that stays. */
+function inScope<T, R>(fn: () => T, use?: (result: T) => R): T | R {
+  return scope(() => inferenceMode(() => (use ? use(fn()) : fn())));
+}

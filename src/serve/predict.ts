@@ -1,0 +1,210 @@
+/** From encoded images to answers as clients read them. */
+import { decodeImage, UnreadableImage } from "../data/index.ts";
+import { mostProbable } from "../library/index.ts";
+import type { SentImage } from "./body.ts";
+import type { ModelInfo } from "./engine/parts.ts";
+import { EngineGone } from "./engine-process.ts";
+import { Problem } from "./problem.ts";
+import { type Answered, OtherSize, tooLate } from "./queue.ts";
+import type { PredictAnswer, PredictQuery, ServedPrediction } from "./schemas.ts";
+import type { ServedModel, Surroundings } from "./served-model.ts";
+
+/** Choices of a request. */
+export type Choices = Pick<PredictQuery, "k" | "flops" | "top" | "explain" | "deadline">;
+
+/**
+ * Calls `work` with images let into a model's queue, under a deadline.
+ * @param signal aborted when the client is gone
+ * @throws Problem 503 when the queue is full; 504 when the deadline passes
+ */
+export async function withDeadline<T>(
+  model: ServedModel,
+  { limits }: Surroundings,
+  choices: Pick<Choices, "deadline">,
+  signal: AbortSignal,
+  work: (request: OpenRequest) => Promise<T>,
+): Promise<T> {
+  const leases = [model.queue.admit(1)];
+  const ms = Math.min(choices.deadline ?? limits.deadlineMs, limits.deadlineMs);
+  const gone = new AbortController();
+  const deadline = performance.now() + ms;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(tooLate()), ms);
+  });
+  const leave = () => gone.abort();
+  signal.addEventListener("abort", leave, { once: true });
+  try {
+    const grow = (images: number) => {
+      if (images > 0) leases.push(model.queue.admit(images));
+    };
+    return await Promise.race([work({ deadline, signal: gone.signal, grow }), late]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", leave);
+    gone.abort();
+    for (const leave of leases) leave();
+  }
+}
+
+/** A request that is let in, with one image. */
+export interface OpenRequest {
+  readonly deadline: number;
+  readonly signal: AbortSignal;
+  /** Lets so many further images in. @throws Problem 503 */
+  grow(images: number): void;
+}
+
+/** Outcomes of images, in their order; what is wrong with one concerns no other. */
+export async function answersOf(
+  model: ServedModel,
+  images: readonly SentImage[],
+  choices: Choices,
+  request: OpenRequest,
+  around: Surroundings,
+): Promise<(Answered | Problem)[]> {
+  const k = chosenK(model.info, choices);
+  request.grow(images.length - 1);
+  return Promise.all(
+    images.map((image) =>
+      answerOf(model, image, { k, explain: choices.explain }, request, around).catch((error: unknown) => {
+        if (error instanceof Problem) return error;
+        if (error instanceof EngineGone)
+          return new Problem(503, "engine-gone", "the engine died: try again", { retryAfter: 1 });
+        throw error;
+      }),
+    ),
+  );
+}
+
+async function answerOf(
+  model: ServedModel,
+  image: SentImage,
+  request: { k: number | undefined; explain: boolean | undefined },
+  { deadline, signal }: OpenRequest,
+  around: Surroundings,
+): Promise<Answered> {
+  for (;;) {
+    const began = performance.now();
+    const bytes = await decoded(image, model.info.size, around);
+    around.metrics.stages.observe({ model: model.name, stage: "decode" }, performance.now() - began);
+    try {
+      return await model.queue.push({ bytes, request, deadline, signal });
+    } catch (error) {
+      if (!(error instanceof OtherSize)) throw error;
+    }
+  }
+}
+
+async function decoded({ field, bytes }: SentImage, size: number, { limits }: Surroundings): Promise<Uint8Array> {
+  const options = { size, channels: 3, pixelLimit: limits.maxPixels } as const;
+  try {
+    return await decodeImage({ id: field, label: -1, source: { kind: "bytes", bytes } }, options);
+  } catch (error) {
+    if (!(error instanceof UnreadableImage)) throw error;
+    throw new Problem(422, "bad-image", `${field} cannot be used: ${error.reason}`, { field });
+  }
+}
+
+/** @throws Problem 422 for a number of members that the model cannot have */
+function chosenK({ largestK, flops: known }: ModelInfo, { k, flops }: Choices): number | undefined {
+  const refuse = (field: string, detail: string) => new Problem(422, "invalid", detail, { field });
+  const field = k === undefined ? "flops" : "k";
+  if (k === undefined && flops === undefined) return undefined;
+  if (k !== undefined && flops !== undefined) {
+    throw refuse("flops", "k and flops both choose the number of activated members: leave one of them out");
+  }
+  if (largestK === undefined) throw refuse(field, `the model does not choose members: leave ${field} out`);
+  if (flops === undefined) {
+    if (k !== undefined && k <= largestK) return k;
+    throw refuse("k", `k is ${k}: it must be a whole number from 1 to ${largestK}`);
+  }
+  if (!known) throw refuse("flops", "the FLOPs of this model's members are not known: choose by k");
+  const within = known.filter((cost) => cost <= flops).length;
+  if (within > 0) return within;
+  throw refuse(
+    "flops",
+    `flops is ${flops}: one member costs ${Math.ceil(known[0] ?? 0)} for an image, give at least that`,
+  );
+}
+
+/** An answer as the client reads it, counted in the metrics. */
+export function predictionOf(
+  model: string,
+  { answer, info, loweredTo }: Answered,
+  { top, explain }: Choices,
+  { metrics, limits }: Surroundings,
+): ServedPrediction {
+  const { labels, members } = info;
+  const named = (values: Float32Array, count: number) =>
+    mostProbable(Array.from(values), count).map(({ index, value }) => ({
+      label: labels[index] ?? "",
+      probability: value,
+    }));
+  const best = named(answer.probabilities, top);
+  const [first = { label: "", probability: 0 }] = best;
+  const pathway = [...answer.weights.entries()]
+    .filter(([, weight]) => weight > 0)
+    .map(([i, weight]) => ({ member: members[i] ?? "", weight }))
+    .sort((a, b) => b.weight - a.weight);
+  const without = answer.without.map((i) => members[i] ?? "");
+  metrics.activated(
+    model,
+    pathway.map(({ member }) => member),
+  );
+  for (const _ of without) metrics.degraded.inc({ model, why: "member" });
+  if (loweredTo !== undefined) metrics.degraded.inc({ model, why: "load" });
+  const { rejectBelow = info.rejectBelow } = limits;
+  const isRejected = rejectBelow !== undefined && first.probability < rejectBelow;
+  if (isRejected) metrics.rejected.inc({ model });
+  const isDegraded = without.length > 0 || loweredTo !== undefined;
+  return {
+    ...first,
+    top: best,
+    pathway,
+    ...(rejectBelow === undefined ? {} : { rejected: isRejected }),
+    ...(isDegraded ? { degraded: { without, ...(loweredTo === undefined ? {} : { k: loweredTo }) } } : {}),
+    ...(explain ? { explanation: explanationOf(answer, info, first.label, named) } : {}),
+  };
+}
+
+type Named = (values: Float32Array, count: number) => { label: string; probability: number }[];
+
+function explanationOf(
+  { scores, opinions = [], weights }: Answered["answer"],
+  { members }: ModelInfo,
+  label: string,
+  named: Named,
+): NonNullable<ServedPrediction["explanation"]> {
+  const own = opinions.map(({ member, probabilities }) => {
+    return { member: members[member] ?? "", weight: weights[member] ?? 0, top: named(probabilities, 3) };
+  });
+  const agreeing = own.filter(({ top }) => top[0]?.label === label);
+  return {
+    scores: Object.fromEntries(Array.from(scores ?? [], (score, i) => [members[i] ?? "", score])),
+    opinions: own.sort((a, b) => b.weight - a.weight),
+    agreement: Math.min(
+      1,
+      agreeing.reduce((sum, { weight }) => sum + weight, 0),
+    ),
+  };
+}
+
+/** What `POST /predict` answers. @throws Problem when one image was sent and has no answer, or none of several has one for the same reason */
+export function predictAnswerOf(
+  model: string,
+  outcomes: readonly (Answered | Problem)[],
+  choices: Choices,
+  around: Surroundings,
+): PredictAnswer {
+  const problems = outcomes.filter((outcome) => outcome instanceof Problem);
+  const [first] = problems;
+  // Where nothing was computed for want of an engine or of time, the whole request is told so.
+  if (first && problems.length === outcomes.length && (outcomes.length === 1 || first.status > 500)) throw first;
+  return {
+    model,
+    predictions: outcomes.map((outcome) =>
+      outcome instanceof Problem ? { problem: outcome.details } : predictionOf(model, outcome, choices, around),
+    ),
+  };
+}

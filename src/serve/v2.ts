@@ -1,0 +1,206 @@
+/**
+ * The Open Inference Protocol, version 2 (kserve/open-inference-protocol): health, metadata, and inference over one input of
+ * encoded images (BYTES, [n]) or of pixels (UINT8, [n, height, width, 3]), as JSON or as its extension for binary tensors.
+ */
+import type { Hono } from "hono";
+import { describeRoute, resolver } from "hono-openapi";
+import sharp from "sharp";
+import { checked, parseJson, readBody, type SentImage } from "./body.ts";
+import { type AppOptions, type Bindings, goneSignal, isAllReady, modelOf } from "./context.ts";
+import { answersOf, type Choices, predictionOf, withDeadline } from "./predict.ts";
+import { Problem, problemResponse } from "./problem.ts";
+import { predictQuery } from "./schemas.ts";
+import type { ServedModel } from "./served-model.ts";
+import { type InferRequest, inferRequest, inferResponse } from "./v2-schemas.ts";
+
+const outputs = ["label", "probability", "probabilities"] as const;
+
+/** A problem with the member `error` that the protocol asks for. */
+export function v2Problem(problem: Problem): Response {
+  return problemResponse(problem, { error: problem.message });
+}
+
+export function addV2(app: Hono<Bindings>, options: AppOptions): void {
+  const { models, version } = options;
+  const route = (summary: string) => describeRoute({ summary, tags: ["Open Inference Protocol v2"], responses: {} });
+  app.get("/v2", route("Server metadata"), (c) =>
+    c.json({ name: "hub-pathway", version, extensions: ["binary_tensor_data"] }),
+  );
+  app.get("/v2/health/live", route("The process runs"), (c) => c.json({ live: true }));
+  app.get("/v2/health/ready", route("All models answer"), (c) => {
+    const ready = isAllReady(options);
+    return c.json({ ready }, ready ? 200 : 503);
+  });
+  app.get("/v2/models/:name/ready", route("The model answers"), (c) => {
+    const { name, isReady: ready } = modelOf(models, c.req.param("name"));
+    return c.json({ name, ready }, ready ? 200 : 503);
+  });
+  app.get("/v2/models/:name", route("Model metadata"), (c) => c.json(metadataOf(modelOf(models, c.req.param("name")))));
+  const described = describeRoute({
+    summary: "Inference",
+    tags: ["Open Inference Protocol v2"],
+    requestBody: { required: true, content: { "application/json": { schema: resolver(inferRequest) } } },
+    responses: {
+      200: { description: "Outputs", content: { "application/json": { schema: resolver(inferResponse) } } },
+    },
+  });
+  app.post("/v2/models/:name/infer", described, async (c) => {
+    const model = modelOf(models, c.req.param("name"));
+    const length = c.req.header("inference-header-content-length");
+    return c.json(
+      await withDeadline(model, options.around, {}, goneSignal(c), async (open) => {
+        const body = await readBody(c.env.incoming, options.around.limits);
+        return infer(model, body, length, open, options);
+      }),
+    );
+  });
+}
+
+function metadataOf({ name, info }: ServedModel): object {
+  const platform = info.kind === "bundle" ? "onnxruntime_onnxv1" : "pytorch_libtorch";
+  return {
+    name,
+    versions: ["1"],
+    platform: `hub-pathway_${platform}`,
+    inputs: [{ name: "image", datatype: "BYTES", shape: [-1] }],
+    outputs: [
+      { name: "label", datatype: "BYTES", shape: [-1] },
+      { name: "probability", datatype: "FP32", shape: [-1] },
+      { name: "probabilities", datatype: "FP32", shape: [-1, info.labels.length] },
+    ],
+    parameters: { labels: info.labels, members: info.members },
+  };
+}
+
+async function infer(
+  model: ServedModel,
+  body: Buffer,
+  headerLength: string | undefined,
+  open: Parameters<typeof answersOf>[3],
+  { around }: AppOptions,
+): Promise<object> {
+  const header = headerLength === undefined ? body.length : Number(headerLength);
+  if (!Number.isInteger(header) || header < 2 || header > body.length) {
+    throw new Problem(400, "invalid", "Inference-Header-Content-Length is no length within the body", {
+      field: "inference-header-content-length",
+    });
+  }
+  const request = checked(inferRequest, parseJson(body.subarray(0, header)));
+  const choices = choicesOf(request);
+  const images = await imagesOf(request, body.subarray(header), around.limits.maxPixels);
+  if (images.length > around.limits.maxImages) {
+    const detail = `${images.length} images at a time, at most ${around.limits.maxImages}: send them in several requests`;
+    throw new Problem(413, "too-many-images", detail, { field: "inputs" });
+  }
+  const outcomes = await answersOf(model, images, choices, open, around);
+  // The protocol has no outcome for one element alone.
+  const answered = outcomes.map((outcome) => {
+    if (outcome instanceof Problem) throw outcome;
+    return { prediction: predictionOf(model.name, outcome, choices, around), all: outcome.answer.probabilities };
+  });
+  const n = answered.length;
+  const classes = answered[0]?.all.length ?? 0;
+  const tensors = {
+    label: { name: "label", datatype: "BYTES", shape: [n], data: answered.map(({ prediction }) => prediction.label) },
+    probability: {
+      name: "probability",
+      datatype: "FP32",
+      shape: [n],
+      data: answered.map(({ prediction }) => prediction.probability),
+    },
+    probabilities: {
+      name: "probabilities",
+      datatype: "FP32",
+      shape: [n, classes],
+      data: answered.flatMap(({ all }) => [...all]),
+    },
+  };
+  const wanted = request.outputs?.map(({ name }) => name) ?? outputs;
+  return {
+    model_name: model.name,
+    model_version: "1",
+    ...(request.id === undefined ? {} : { id: request.id }),
+    parameters: {
+      pathway: JSON.stringify(answered.map(({ prediction }) => prediction.pathway)),
+      ...(answered.some(({ prediction }) => prediction.degraded) ? { degraded: true } : {}),
+    },
+    outputs: wanted.map((name) => tensors[name]),
+  };
+}
+
+function choicesOf({ parameters = {} }: InferRequest): Choices {
+  const { k, flops } = parameters;
+  const given = { ...(k === undefined ? {} : { k }), ...(flops === undefined ? {} : { flops }) };
+  return checked(predictQuery, given);
+}
+
+async function imagesOf({ inputs }: InferRequest, binary: Buffer, pixelLimit: number): Promise<SentImage[]> {
+  const [input] = inputs;
+  if (!input) return [];
+  const { datatype, shape, data, parameters } = input;
+  const size = parameters?.binary_data_size;
+  const raw = size === undefined ? undefined : binary.subarray(0, size);
+  if ((raw === undefined) === (data === undefined) || (raw && raw.length !== size)) {
+    throw wrong(
+      "inputs[0].data",
+      "data, or binary_data_size with so many bytes behind the header, is needed: one of both",
+    );
+  }
+  if (datatype === "BYTES") return bytesOf(shape, raw, data);
+  const [n = 0, height = 0, width = 0, channels] = shape;
+  const each = height * width * 3;
+  if (shape.length !== 4 || channels !== 3 || each === 0) {
+    throw wrong("inputs[0].shape", "UINT8 has the shape [n, height, width, 3]");
+  }
+  if (height * width > pixelLimit) throw wrong("inputs[0].shape", `an image has more than ${pixelLimit} pixels`);
+  const values = raw ?? bytesIn(flat(data));
+  if (values.length !== n * each)
+    throw wrong("inputs[0].data", `${values.length} values where the shape asks for ${n * each}`);
+  return Promise.all(
+    Array.from({ length: n }, async (_, i) => {
+      const pixels = values.subarray(i * each, (i + 1) * each);
+      const png = sharp(pixels, { raw: { width, height, channels: 3 }, limitInputPixels: pixelLimit }).png({
+        compressionLevel: 0,
+      });
+      return { field: `inputs[0].data[${i}]`, bytes: await png.toBuffer() };
+    }),
+  );
+}
+
+/** Elements of a BYTES tensor: in JSON base64, in binary each behind its length in four bytes, little-endian. */
+function bytesOf(shape: readonly number[], raw: Buffer | undefined, data: readonly unknown[] | undefined): SentImage[] {
+  const elements: Uint8Array[] = [];
+  if (raw) {
+    for (let at = 0; at < raw.length; ) {
+      const length = at + 4 <= raw.length ? raw.readUInt32LE(at) : Number.POSITIVE_INFINITY;
+      if (at + 4 + length > raw.length)
+        throw wrong("inputs[0].data", "an element is longer than what is left of the data");
+      elements.push(raw.subarray(at + 4, at + 4 + length));
+      at += 4 + length;
+    }
+  } else {
+    for (const [i, element] of flat(data).entries()) {
+      if (typeof element !== "string" || !/^[\w+/-]+={0,2}$/.test(element)) {
+        throw wrong(`inputs[0].data[${i}]`, "an element of BYTES is an image file in base64");
+      }
+      elements.push(Buffer.from(element, "base64"));
+    }
+  }
+  const n = shape.reduce((a, b) => a * b, 1);
+  if (elements.length !== n) throw wrong("inputs[0].data", `${elements.length} elements where the shape asks for ${n}`);
+  return elements.map((bytes, i) => ({ field: `inputs[0].data[${i}]`, bytes }));
+}
+
+/** Row-major, whether it is nested or not. */
+function flat(data: readonly unknown[] = []): unknown[] {
+  return data.flat(4);
+}
+
+function bytesIn(values: readonly unknown[]): Uint8Array {
+  return Uint8Array.from(values, (value, i) => {
+    if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 255) return value;
+    throw wrong(`inputs[0].data[${i}]`, "a value of UINT8 is a whole number from 0 to 255");
+  });
+}
+
+const wrong = (field: string, detail: string) => new Problem(422, "invalid", detail, { field });
