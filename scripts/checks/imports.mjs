@@ -15,6 +15,7 @@ export const order = [
   ["methods"],
   ["rl", "report", "library", "export"],
   ["serve"],
+  ["client"],
   ["compare"],
   ["experiments"],
   ["cli"],

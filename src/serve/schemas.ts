@@ -95,7 +95,7 @@ export const modelList = z.object({ models: z.array(modelDescription) });
 export const readiness = z.object({ ready: z.boolean(), models: z.record(z.string(), z.string()) });
 
 export type PredictQuery = z.output<typeof predictQuery>;
-export type PredictOptions = Partial<Omit<z.input<typeof predictQuery>, "explain">> & { explain?: boolean };
+export type PredictOptions = Partial<PredictQuery>;
 export type PredictAnswer = z.output<typeof predictAnswer>;
 export type ServedPrediction = z.output<typeof prediction>;
 export type ServedFailure = z.output<typeof failure>;

@@ -18,6 +18,7 @@ import {
   type TrainedRun,
   train,
 } from "hub-pathway";
+import { connect, type ServedPrediction } from "hub-pathway/client";
 import { type Experiment, meanInterval, type Plan } from "hub-pathway/compare";
 import { type Dataset, Loader } from "hub-pathway/data";
 import { exportOnnx } from "hub-pathway/export";
@@ -30,6 +31,7 @@ import { AdamW, clipGradNorm, type Optimizer } from "hub-pathway/optim";
 import type { klExploration, PathwayConfig, PathwayOutput, Routing } from "hub-pathway/pathway";
 import type { AgentOutcome, makeEnvironment, trainAgent, VectorEnvironment } from "hub-pathway/rl";
 import { type BundleModel, type BundlePrediction, openBundle } from "hub-pathway/runtime";
+import { type RunningServer, serve } from "hub-pathway/serve";
 import { noGrad, type ops, scope, type Tensor, tensor } from "hub-pathway/torch";
 import type { Method, MethodContext, RunEvent, trainRun } from "hub-pathway/train";
 
@@ -86,6 +88,10 @@ export async function calls(): Promise<void> {
   const outcomes: AsyncGenerator<PredictionOutcome<string>> = predictor.predictEach(["some.jpg"]);
   // @ts-expect-error an outcome is a prediction or an error
   for await (const { prediction } of outcomes) void prediction;
+  const server: RunningServer = await serve({ models: [run.path], port: 0, degrade: 1 });
+  const told: ServedPrediction = await connect(server.url).predict(new Blob([]), { k: 1, explain: true });
+  // @ts-expect-error the number of models is a number
+  await connect(server.url).predict(new Blob([]), { k: "1" });
   const sum: Tensor = scope(() =>
     noGrad(() =>
       tensor([[1, 2]])
@@ -106,5 +112,5 @@ export async function calls(): Promise<void> {
   await bundle.predict({ data: new Uint8Array(4), width: 1 });
   // @ts-expect-error an ONNX runtime is needed
   await openBundle("bundle", {});
-  void [one, many, routed, model, optimizer, norm, interval, Loader, GraphModel, openOnnx];
+  void [one, many, told, routed, model, optimizer, norm, interval, Loader, GraphModel, openOnnx];
 }

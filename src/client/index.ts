@@ -1,0 +1,104 @@
+/**
+ * A client of `hub-pathway serve`, for browsers and Node: `fetch` and nothing else, typed from the server's own schemas.
+ * It may import types of serve, and nothing that runs.
+ */
+import type {
+  ModelDescription,
+  PredictAnswer,
+  PredictOptions,
+  ProblemDetails,
+  ServedFailure,
+  ServedPrediction,
+  // Not from its index, whose types need Node's.
+} from "../serve/schemas.ts";
+
+export type { ModelDescription, PredictAnswer, PredictOptions, ProblemDetails, ServedFailure, ServedPrediction };
+
+/** An encoded image: the file as it is. */
+export type ClientImage = Blob | ArrayBuffer | Uint8Array<ArrayBuffer>;
+
+export interface ClientOptions {
+  /** Bearer token of the server. */
+  token?: string;
+  /** Tries after an answer 503, as long after it as the server says (default 2). */
+  retries?: number;
+  /** In place of the global one. */
+  fetch?: typeof fetch;
+}
+
+/** The server refused a request. */
+export class ServerProblem extends Error {
+  override readonly name = "ServerProblem";
+  readonly problem: ProblemDetails;
+
+  constructor(problem: ProblemDetails) {
+    super(problem.detail);
+    this.problem = problem;
+  }
+}
+
+export interface Client {
+  /** One image's prediction. @throws ServerProblem */
+  predict(image: ClientImage, options?: PredictOptions & { signal?: AbortSignal }): Promise<ServedPrediction>;
+  /** A prediction or a problem for each image, in order. @throws ServerProblem when the request is refused as a whole */
+  predictEach(
+    images: readonly ClientImage[],
+    options?: PredictOptions & { signal?: AbortSignal },
+  ): Promise<(ServedPrediction | ServedFailure)[]>;
+  /** The models that are served. @throws ServerProblem */
+  models(): Promise<ModelDescription[]>;
+}
+
+/**
+ * A client of the server at an address.
+ *
+ * @example
+ * const { label } = await connect("http://127.0.0.1:8080").predict(file, { k: 1 });
+ */
+export function connect(url: string, { token, retries = 2, fetch: ask = fetch }: ClientOptions = {}): Client {
+  const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  const request = async <T>(path: string, init: RequestInit): Promise<T> => {
+    for (let left = retries; ; left--) {
+      const response = await ask(new URL(path, url.endsWith("/") ? url : `${url}/`), init);
+      if (response.ok) return (await response.json()) as T;
+      if (response.status !== 503 || left <= 0) throw new ServerProblem(await problemOf(response));
+      const seconds = Number(response.headers.get("retry-after")) || 1;
+      await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+      init.signal?.throwIfAborted();
+    }
+  };
+  const post = async (body: Blob | FormData, options: PredictOptions & { signal?: AbortSignal }) => {
+    const { signal, ...choices } = options;
+    const given = Object.entries(choices).filter(([, value]) => value !== undefined);
+    const query = new URLSearchParams(given.map(([name, value]): [string, string] => [name, String(value)]));
+    const init = { method: "POST", body, headers, ...(signal ? { signal } : {}) };
+    return (await request<PredictAnswer>(`predict?${query}`, init)).predictions;
+  };
+  return {
+    async predict(image, options = {}) {
+      const [first] = await post(blobOf(image), options);
+      if (!first || "problem" in first) throw new ServerProblem(first?.problem ?? unknownProblem(200));
+      return first;
+    },
+    predictEach(images, options = {}) {
+      const form = new FormData();
+      for (const image of images) form.append("images", blobOf(image), "image");
+      return post(form, options);
+    },
+    models: async () => (await request<{ models: ModelDescription[] }>("models", { headers })).models,
+  };
+}
+
+function blobOf(image: ClientImage): Blob {
+  if (image instanceof Blob && image.type !== "") return image;
+  return new Blob([image], { type: "application/octet-stream" });
+}
+
+async function problemOf(response: Response): Promise<ProblemDetails> {
+  const known = (await response.json().catch(() => undefined)) as ProblemDetails | undefined;
+  return known && "detail" in known ? known : unknownProblem(response.status);
+}
+
+function unknownProblem(status: number): ProblemDetails {
+  return { type: "about:blank", title: "Unknown", status, detail: `the server answered ${status}`, code: "unknown" };
+}
