@@ -151,7 +151,7 @@ test("a folder that names another model has it swapped in without a failed reque
     assert.equal(await asked(), 1);
     let isOver = false;
     const beside = (async () => {
-      while (!isOver) await asked();
+      for (; !isOver; await pause(50)) await asked();
     })();
     name(place.routed);
     await until(async () => (await asked()) === 2);
