@@ -1,27 +1,44 @@
 /** hub-pathway export and verify: a finished run as files that answer with nothing but an ONNX runtime. */
-import { type SelfTestResult, verifyBundle, writeBundle } from "../export/index.ts";
+import { type Bundle, type SelfTestResult, verifyBundle, writeBundle } from "../export/index.ts";
 import { counted } from "../io/index.ts";
+import { percent } from "../report/index.ts";
 import type { Output } from "./context.ts";
 import { type OpenFlags, openFinished } from "./eval-command.ts";
+import { stopping, withInterrupt } from "./interrupt.ts";
 
 export interface ExportFlags extends OpenFlags {
   out: string;
+  data?: string;
+  maxDrop?: number;
 }
 
 export async function exportRun(path: string, flags: ExportFlags, output: Output): Promise<void> {
   const run = openFinished(path, flags);
   try {
-    const bundle = writeBundle(run, flags.out);
+    const { data, maxDrop } = flags;
+    const bundle = await withInterrupt(
+      (signal) => writeBundle(run, flags.out, { data, maxDrop, signal, onNote: (text) => output.warn(text) }),
+      stopping,
+    );
     const bytes = Object.values(bundle.files).reduce((sum, file) => sum + file.bytes, 0);
     const members = bundle.members.map(({ name }) => name);
     output.say(
       `${flags.out} has ${counted(members.length, "model")}${bundle.router ? " and a router" : ""}, ${(bytes / 1e6).toFixed(1)} MB`,
     );
+    output.say(spokenGate(bundle));
     output.say(`compare its answers with the run's: hub-pathway verify ${flags.out}`);
-    output.result({ out: flags.out, members, k: bundle.k, bytes });
+    output.result({ out: flags.out, members, k: bundle.k, bytes, gate: bundle.gate });
   } finally {
     run.dispose();
   }
+}
+
+function spokenGate({ gate }: Bundle): string {
+  if (!gate || "skipped" in gate) return "its answers were not measured on validation images";
+  return (
+    `its answers are right on ${percent(gate.accuracy)} of ${counted(gate.items, "validation image")}, those of the run on ` +
+    `${percent(gate.runAccuracy)}; ${counted(gate.otherLabels, "label")} changed`
+  );
 }
 
 export async function verify(folder: string, output: Output): Promise<void> {

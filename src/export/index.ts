@@ -13,6 +13,7 @@ export {
   type SelfTestResult,
 } from "../runtime/index.ts";
 export {
+  type BundleOptions,
   type OpenedBundle,
   openVerified,
   readBundle,

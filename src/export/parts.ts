@@ -2,7 +2,7 @@
 import type { HubMember } from "../hub/index.ts";
 import type { Module } from "../nn/index.ts";
 import type { PathwayGenerator } from "../pathway/index.ts";
-import { zeros } from "../torch/index.ts";
+import { type Tensor, zeros } from "../torch/index.ts";
 import { type Exportable, exportOnnx, type OnnxExportOptions } from "./export-onnx.ts";
 
 /** Height and width of the images, in pixels. */
@@ -25,13 +25,22 @@ export const partNames = { images: "images", features: "features", logits: "logi
 export function exportMember(member: HubMember, sides: Sides, layers?: MemberHead): Uint8Array {
   const { name, backbone } = member;
   const { head, standardize } = layers ?? {};
-  const behind = [standardize, head].filter((layer) => layer !== undefined);
-  return onBlank(sides, (images) => behind.reduce((x, layer) => layer.forward(x), member.features(images)), {
+  return onBlank(sides, (images) => memberForward(member, images, layers), {
     name,
     input: partNames.images,
     output: head ? partNames.logits : partNames.features,
     modules: { backbone, ...(standardize ? { standardize } : {}), ...(head ? { head } : {}) },
   });
+}
+
+/** What `exportMember` writes, of images [n, 3, H, W] in [0, 1]. */
+export function memberForward(
+  member: HubMember,
+  images: Tensor,
+  { head, standardize }: Partial<MemberHead> = {},
+): Tensor {
+  const behind = [standardize, head].filter((layer) => layer !== undefined);
+  return behind.reduce((x, layer) => layer.forward(x), member.features(images));
 }
 
 /** The router: images to the generator's scores [n, m], its view of them included. @throws UserError as `exportMember` */

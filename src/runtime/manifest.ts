@@ -73,6 +73,11 @@ const bundle = record(
     router: record({ file: filePath, scores: whole(1) }),
     /** An answer less probable than the threshold is none. */
     rejection: record({ threshold: number(0, 1) }),
+    /** Answers of the files on the run's validation images, beside the run's own; the reason where they were not compared. */
+    gate: either(
+      record({ skipped: text }),
+      record({ items: whole(1), accuracy: number(0, 1), runAccuracy: number(0, 1), otherLabels: whole(0) }),
+    ),
   },
 );
 

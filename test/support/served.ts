@@ -36,7 +36,7 @@ export async function servedPlace(): Promise<ServedPlace> {
   const routed = await train("routed");
   const single = await train("single", { method: findMethod("fine-tune"), choices: {} });
   const opened = openRun(routed, restorePredictor);
-  writeBundle(opened, join(folder, "bundle"));
+  await writeBundle(opened, join(folder, "bundle"));
   opened.dispose();
   return { folder, images, routed, single, bundle: join(folder, "bundle"), photo: join(images, "circle", "1.png") };
 }

@@ -25,10 +25,10 @@ export async function trainedRun(
   data.dispose();
 }
 
-export function exportedBundle(folder: string, run: string, out: string, k?: number): Bundle {
+export async function exportedBundle(folder: string, run: string, out: string, k?: number): Promise<Bundle> {
   const opened = openRun(join(folder, run), restorePredictor, { k });
   try {
-    return writeBundle(opened, join(folder, out));
+    return await writeBundle(opened, join(folder, out));
   } finally {
     opened.dispose();
   }

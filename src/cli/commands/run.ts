@@ -3,7 +3,17 @@ import { type Command, Option } from "commander";
 import type { Output } from "../context.ts";
 import type { EvalFlags } from "../eval-command.ts";
 import type { ExportFlags } from "../export-command.ts";
-import { bytes, count, deviceHelp, hubMemoryHelp, positive, probability, threads, trustHelp } from "../flags.ts";
+import {
+  bytes,
+  count,
+  deviceHelp,
+  factor,
+  hubMemoryHelp,
+  positive,
+  probability,
+  threads,
+  trustHelp,
+} from "../flags.ts";
 import type { PredictFlags } from "../predict-command.ts";
 
 export function addRunCommands(program: Command, output: () => Output): void {
@@ -41,6 +51,8 @@ export function addRunCommands(program: Command, output: () => Output): void {
     .description("write a finished run as ONNX files that answer without this program")
     .requiredOption("--out <dir>", "folder of the bundle; it must not exist")
     .option("--k <n>", "activated models, when another cost than trained for is wanted", count)
+    .option("--data <dir|name>", "where the run's images are now: the files are measured on those of validation")
+    .option("--max-drop <points>", "accuracy that the files may lose against the run", factor, 0.5)
     .option("--trust", trustHelp)
     .addHelpText("after", "\nExample:\n  hub-pathway export runs/photos --out bundle")
     .action(async (path: string, flags: Omit<ExportFlags, "device">) => {

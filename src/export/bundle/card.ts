@@ -3,7 +3,7 @@ import type { Bundle } from "../../runtime/index.ts";
 
 /** A model card in Markdown. */
 export function modelCard(bundle: Bundle): string {
-  const { name, labels, images, members, router, k, measured, files, method } = bundle;
+  const { name, labels, images, members, router, k, measured, files, method, gate } = bundle;
   const bytes = (file: string): string => `${((files[file]?.bytes ?? 0) / 1e6).toFixed(2)} MB`;
   const cell = (text: string): string => text.replaceAll(/[|\r\n]+/g, " ");
   const percent = (part: number): string => `${(100 * part).toFixed(1)} %`;
@@ -12,6 +12,11 @@ export function modelCard(bundle: Bundle): string {
     ...(validation ? [`- validation: ${percent(validation.accuracy)} of ${validation.items} images`] : []),
     ...(test ? [`- test: ${percent(test.accuracy)}, read on ${test.time}`] : []),
   ];
+  const gateLine =
+    gate === undefined || "skipped" in gate
+      ? `These files were not measured (not gated): ${gate?.skipped ?? "no reason is noted"}.`
+      : `These files: ${percent(gate.accuracy)} of ${gate.items} validation images, the run ${percent(gate.runAccuracy)}; ` +
+        `${gate.otherLabels} images have another label.`;
   const rows = members.map(({ name: member, file, pretraining, licence, source }) => {
     return `| ${[member, bytes(file), pretraining, licence, source].map(cell).join(" | ")} |`;
   });
@@ -33,6 +38,8 @@ export function modelCard(bundle: Bundle): string {
     "Accuracy of the run that it was exported from:",
     "",
     ...(figures.length > 0 ? figures : ["- not in its folder"]),
+    "",
+    gateLine,
     "",
     `Classes: ${labels.map(cell).join(", ")}.`,
     "",

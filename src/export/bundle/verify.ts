@@ -2,6 +2,7 @@
 import {
   type Bundle,
   BundleFiles,
+  type BundleModel,
   type OnnxRuntime,
   type RunFile,
   type SelfTestResult,
@@ -24,11 +25,12 @@ export interface Verification {
 export async function verifyBundle(folder: string): Promise<Verification> {
   const bundle = readBundle(folder);
   requireFiles(folder, bundle);
-  const ort = await runtime();
-  return { bundle, selfTest: ort && (await asUserError(() => selfTest(folder, ort))) };
+  const ort = await findRuntime();
+  return { bundle, selfTest: ort && (await selfTest(folder, ort)) };
 }
 
-async function runtime(): Promise<OnnxRuntime | undefined> {
+/** onnxruntime-node, where it is installed. */
+export async function findRuntime(): Promise<OnnxRuntime | undefined> {
   try {
     const module = (await import("onnxruntime-node")) as OnnxRuntime & { default?: OnnxRuntime };
     return module.default ?? module;
@@ -38,13 +40,20 @@ async function runtime(): Promise<OnnxRuntime | undefined> {
   }
 }
 
-async function selfTest(folder: string, ort: OnnxRuntime): Promise<SelfTestResult> {
-  const model = await openBundle(folder, { ort });
-  try {
-    return await model.verify();
-  } finally {
-    await model.close();
-  }
+function selfTest(folder: string, ort: OnnxRuntime): Promise<SelfTestResult> {
+  return withBundle(folder, ort, (model) => model.verify());
+}
+
+/** @throws UserError for what the runtime refuses */
+export function withBundle<T>(folder: string, ort: OnnxRuntime, use: (model: BundleModel) => Promise<T>): Promise<T> {
+  return asUserError(async () => {
+    const model = await openBundle(folder, { ort });
+    try {
+      return await use(model);
+    } finally {
+      await model.close();
+    }
+  });
 }
 
 /** A bundle whose files run one by one, for who routes and joins on its own. */
@@ -63,10 +72,20 @@ export interface OpenedBundle {
  */
 export async function openVerified(folder: string, memoryBytes = Number.POSITIVE_INFINITY): Promise<OpenedBundle> {
   const { bundle, selfTest } = await verifyBundle(folder);
-  const ort = await runtime();
+  const ort = await findRuntime();
   if (!ort || !selfTest) {
     throw new ConfigError(`${folder} is a bundle, which onnxruntime-node runs: npm install onnxruntime-node`);
   }
+  return openFiles(folder, bundle, ort, memoryBytes);
+}
+
+/** A bundle's files as they are. @throws UserError for what the runtime refuses */
+export async function openFiles(
+  folder: string,
+  bundle: Bundle,
+  ort: OnnxRuntime,
+  memoryBytes = Number.POSITIVE_INFINITY,
+): Promise<OpenedBundle> {
   const sessions = new Sessions(await asUserError(() => BundleFiles.open(folderAt(folder))), { ort, memoryBytes });
   const run: RunFile = (file, images, rows) => sessions.run(file, images, rows, { fetch: 0, open: 0 });
   return { bundle, run, open: () => sessions.open, close: () => sessions.close() };

@@ -16,27 +16,42 @@ import { UserError } from "../../torch/index.ts";
 import type { OpenedRun } from "../../train/index.ts";
 import { exportMember, exportRouter, type Sides } from "../parts.ts";
 import { modelCard } from "./card.ts";
-import { type BundleMember, type BundleParts, partsOf } from "./parts.ts";
+import { type GateOptions, passGate } from "./gate.ts";
+import { type BundleMember, partsOf } from "./parts.ts";
 import { selfTestFile, selfTestImages, writeSelfTest } from "./self-test.ts";
+
+export type BundleOptions = GateOptions;
 
 const routerFile = "router.onnx";
 const cardFile = "README.md";
 
 /**
- * Writes a run's bundle into a new folder, which appears complete or not at all.
- * @throws UserError when the folder exists or cannot be written, or the run cannot be exported
+ * Writes a run's bundle into a new folder, which appears complete or not at all, after its files were measured.
+ * @throws UserError when the folder exists or cannot be written, the run cannot be exported, or its files answer otherwise
  */
-export function writeBundle(run: OpenedRun, out: string): Bundle {
+export function writeBundle(run: OpenedRun, out: string, options: BundleOptions = {}): Promise<Bundle> {
+  return newFolder(out, "--out", (folder, name) => fillBundle(folder, run, name, options));
+}
+
+/**
+ * A folder that appears complete or not at all.
+ * @param option that names it, for messages
+ * @throws UserError when it exists or cannot be written
+ */
+export async function newFolder<T>(
+  out: string,
+  option: string,
+  fill: (folder: string, name: string) => Promise<T>,
+): Promise<T> {
   const target = resolve(out);
-  if (fs.existsSync(target)) throw new UserError(`${out} exists already: give another --out folder`);
-  const parts = partsOf(run.predictor, run.folder.path);
+  if (fs.existsSync(target)) throw new UserError(`${out} exists already: give another ${option} folder`);
   requireWritableFolder(dirname(target));
   const made = fs.mkdirSync(dirname(target), { recursive: true });
   const temporary = temporaryPath(dirname(target), basename(target));
   try {
-    const bundle = fill(temporary, run, parts, basename(target));
+    const result = await fill(temporary, basename(target));
     fs.renameSync(temporary, target);
-    return bundle;
+    return result;
   } catch (error) {
     fs.rmSync(temporary, { recursive: true, force: true });
     if (made !== undefined) fs.rmSync(made, { recursive: true, force: true });
@@ -44,8 +59,15 @@ export function writeBundle(run: OpenedRun, out: string): Bundle {
   }
 }
 
-function fill(folder: string, run: OpenedRun, parts: BundleParts, name: string): Bundle {
+/** Writes a run's bundle into a folder. @throws UserError as `writeBundle` */
+export async function fillBundle(
+  folder: string,
+  run: OpenedRun,
+  name: string,
+  options: BundleOptions = {},
+): Promise<Bundle> {
   const { config, predictor } = run;
+  const parts = partsOf(predictor, run.folder.path);
   const { imageSize: size } = config.data.form;
   const sides: Sides = [size, size];
   const files: Bundle["files"] = {};
@@ -76,9 +98,13 @@ function fill(folder: string, run: OpenedRun, parts: BundleParts, name: string):
     selfTest: { file: selfTestFile, images: selfTestImages },
     files,
   };
-  placed(cardFile, (path) => fs.writeFileSync(path, modelCard(described)));
-  writeFileAtomic(join(folder, manifestName), `${JSON.stringify(described, null, 2)}\n`);
-  return described;
+  const finish = (bundle: Bundle): Bundle => {
+    writeFileAtomic(join(folder, manifestName), `${JSON.stringify(bundle, null, 2)}\n`);
+    return bundle;
+  };
+  const gate = await passGate(folder, run, parts, finish(described), options);
+  placed(cardFile, (path) => fs.writeFileSync(path, modelCard({ ...described, gate })));
+  return finish({ ...described, gate });
 }
 
 const fileOf = (member: string): string => `members/${member}.onnx`;

@@ -18,14 +18,14 @@ let folder: string;
 
 const trained = (out: string, change: (request: TrainRequest) => Partial<TrainRequest>) =>
   trainedRun(folder, out, change);
-const exported = (run: string, out: string, k?: number): Bundle => exportedBundle(folder, run, out, k);
+const exported = (run: string, out: string, k?: number) => exportedBundle(folder, run, out, k);
 
 before(async () => {
   folder = temporaryFolder();
   await writeSmallTask(folder);
   await trained("pathway", ({ choices }) => ({ choices: { ...choices, tau: 0.5 } }));
   await trained("single", () => ({ method: findMethod("fine-tune"), choices: {} }));
-  exported("pathway", "bundle");
+  await exported("pathway", "bundle");
 });
 
 const refused = (pattern: RegExp) => (error: unknown) => {
@@ -51,6 +51,8 @@ test("a bundle of a pathway has a file for each part, and answers as the run doe
     validation: { accuracy: number; items: number };
   };
   assert.deepEqual(bundle.measured, { validation: { accuracy: validation.accuracy, items: validation.items } });
+  const { accuracy, items } = validation;
+  assert.deepEqual(bundle.gate, { items, accuracy, runAccuracy: accuracy, otherLabels: 0 });
   assert.ok(selfTest && selfTest.images === 16 && selfTest.otherRoutes === 0);
   assert.ok(selfTest.scores < 1e-5 && selfTest.probabilities < 1e-5, JSON.stringify(selfTest));
   const { tensors } = readSafetensors(join(folder, "bundle", bundle.selfTest.file));
@@ -77,12 +79,12 @@ test("more models than in training, and one model", async () => {
     [2, "two"],
   ] as const) {
     learner.k = k;
-    const bundle = writeBundle({ ...opened, predictor: learner }, join(folder, name));
+    const bundle = await writeBundle({ ...opened, predictor: learner }, join(folder, name));
     assert.deepEqual([bundle.k, bundle.weights], [k, { trainedK: 1, temperature: 2, larger: 0.25 }]);
   }
   learner.dispose();
   opened.dispose();
-  const single = exported("single", "single-bundle");
+  const single = await exported("single", "single-bundle");
   assert.deepEqual([single.router, single.members.length, single.k], [undefined, 1, 1]);
   for (const name of ["two", "one", "single-bundle"]) {
     const { selfTest } = await verifyBundle(join(folder, name));
@@ -128,16 +130,16 @@ test("another member's file in a member's place is found by its answers", async 
 });
 
 test("what cannot be exported leaves nothing", async () => {
-  assert.throws(() => exported("pathway", "bundle"), refused(/bundle exists already: give another --out folder/));
+  await assert.rejects(exported("pathway", "bundle"), refused(/bundle exists already: give another --out folder/));
   await trained("joined", ({ choices }) => ({ choices: { ...choices, aggregation: "features" } }));
-  assert.throws(
-    () => exported("joined", "deep/none"),
+  await assert.rejects(
+    exported("joined", "deep/none"),
     refused(/joined cannot be exported: it joins its models by features/),
   );
   assert.ok(!existsSync(join(folder, "deep")));
   mkdirSync(join(folder, "unfinished"));
   cpSync(join(folder, "pathway", "run.json"), join(folder, "unfinished", "run.json"));
-  assert.throws(() => exported("unfinished", "none"), refused(/is not finished: continue it/));
+  await assert.rejects(exported("unfinished", "none"), refused(/is not finished: continue it/));
   assert.deepEqual(
     readdirSync(folder).filter((name) => /none|tmp/.test(name)),
     [],

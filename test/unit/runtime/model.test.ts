@@ -25,7 +25,7 @@ before(async () => {
   folder = temporaryFolder();
   await writeSmallTask(folder);
   await trainedRun(folder, "run");
-  bundle = exportedBundle(folder, "run", "bundle");
+  bundle = await exportedBundle(folder, "run", "bundle");
   server = createServer((request, response) => {
     const name = (request.url ?? "").replace(/^\/bundle\//, "");
     requested.push(name);
