@@ -1,5 +1,5 @@
 /** hub-pathway export and verify: a finished run as files that answer with nothing but an ONNX runtime. */
-import { type Bundle, type SelfTestResult, verifyBundle, writeBundle } from "../export/index.ts";
+import { type Bundle, type Precision, type SelfTestResult, verifyBundle, writeBundle } from "../export/index.ts";
 import { counted } from "../io/index.ts";
 import { percent } from "../report/index.ts";
 import type { Output } from "./context.ts";
@@ -10,14 +10,16 @@ export interface ExportFlags extends OpenFlags {
   out: string;
   data?: string;
   maxDrop?: number;
+  precision?: Precision;
 }
 
 export async function exportRun(path: string, flags: ExportFlags, output: Output): Promise<void> {
   const run = openFinished(path, flags);
   try {
-    const { data, maxDrop } = flags;
+    const { data, maxDrop, precision } = flags;
     const bundle = await withInterrupt(
-      (signal) => writeBundle(run, flags.out, { data, maxDrop, signal, onNote: (text) => output.warn(text) }),
+      (signal) =>
+        writeBundle(run, flags.out, { data, maxDrop, precision, signal, onNote: (text) => output.warn(text) }),
       stopping,
     );
     const bytes = Object.values(bundle.files).reduce((sum, file) => sum + file.bytes, 0);

@@ -23,3 +23,4 @@ export {
 } from "./bundle/index.ts";
 export { type Exportable, exportOnnx, type OnnxExportOptions } from "./export-onnx.ts";
 export { exportMember, exportRouter, type MemberHead, partNames, type Sides } from "./parts.ts";
+export type { Precision } from "./precision/graph.ts";

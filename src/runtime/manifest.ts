@@ -66,13 +66,16 @@ const bundle = record(
     members: list(member, 1),
     /** Accuracy on validation images, and the last noted reading of the test split. */
     measured: record({}, { validation: accuracy, test: accuracy }),
-    selfTest: record({ file: filePath, images: whole(1) }),
+    /** `tolerance`: differences of scores and probabilities that another runtime may have (default 0.001). */
+    selfTest: record({ file: filePath, images: whole(1) }, { tolerance: above0 }),
     files: table(filePath, record({ bytes: whole(0), sha256: matching(/^[0-9a-f]{64}$/, "64 hexadecimal digits") })),
   },
   {
     router: record({ file: filePath, scores: whole(1) }),
     /** An answer less probable than the threshold is none. */
     rejection: record({ threshold: number(0, 1) }),
+    /** How the models' weights are stored; "int8" ones compute with whole numbers (default "float32"). */
+    precision: either(constant("float32"), either(constant("float16"), constant("int8"))),
     /** Answers of the files on the run's validation images, beside the run's own; the reason where they were not compared. */
     gate: either(
       record({ skipped: text }),

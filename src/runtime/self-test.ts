@@ -4,9 +4,6 @@ import { BundleError } from "./check.ts";
 import { unit } from "./images.ts";
 import type { Bundle } from "./manifest.ts";
 
-/** Differences of scores and probabilities that another runtime may have. */
-const tolerance = 1e-3;
-
 export interface SelfTestResult {
   readonly images: number;
   /** Largest differences. */
@@ -29,7 +26,7 @@ export async function runSelfTest(
   where: string,
 ): Promise<SelfTestResult> {
   const stored = tensorsOf(file, `${where}: ${bundle.selfTest.file}`);
-  const n = bundle.selfTest.images;
+  const { images: n, tolerance = 1e-3 } = bundle.selfTest;
   const bytes = stored.get("images");
   const images = unit(bytes instanceof Uint8Array ? bytes : new Uint8Array());
   if (images.length !== n * 3 * bundle.images.size ** 2) {

@@ -1,15 +1,15 @@
 /** A small run over drawn shapes, and its bundle. */
 import { join } from "node:path";
-import { type Bundle, writeBundle } from "../../src/export/index.ts";
+import { type Bundle, type BundleOptions, writeBundle } from "../../src/export/index.ts";
 import { restorePredictor } from "../../src/methods/index.ts";
 import { openRun, type TrainRequest, trainRun } from "../../src/train/index.ts";
 import { writeShapeImages, writeSmallHub } from "./small-hub.ts";
 import { trainRequest } from "./train-request.ts";
 
 /** Writes `hub` and `images` into a folder. */
-export async function writeSmallTask(folder: string): Promise<void> {
+export async function writeSmallTask(folder: string, perClass = 8): Promise<void> {
   writeSmallHub(folder);
-  await writeShapeImages(folder, 8);
+  await writeShapeImages(folder, perClass);
 }
 
 /** Trains a run for one epoch, or as the change says. */
@@ -25,10 +25,16 @@ export async function trainedRun(
   data.dispose();
 }
 
-export async function exportedBundle(folder: string, run: string, out: string, k?: number): Promise<Bundle> {
+export async function exportedBundle(
+  folder: string,
+  run: string,
+  out: string,
+  k?: number,
+  options: BundleOptions = {},
+): Promise<Bundle> {
   const opened = openRun(join(folder, run), restorePredictor, { k });
   try {
-    return await writeBundle(opened, join(folder, out));
+    return await writeBundle(opened, join(folder, out), options);
   } finally {
     opened.dispose();
   }

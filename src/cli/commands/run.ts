@@ -52,6 +52,14 @@ export function addRunCommands(program: Command, output: () => Output): void {
     .requiredOption("--out <dir>", "folder of the bundle; it must not exist")
     .option("--k <n>", "activated models, when another cost than trained for is wanted", count)
     .option("--data <dir|name>", "where the run's images are now: the files are measured on those of validation")
+    .addOption(
+      new Option(
+        "--precision <name>",
+        "float16 halves the files, int8 computes with whole numbers (128 training images)",
+      )
+        .choices(["float32", "float16", "int8"])
+        .default("float32"),
+    )
     .option("--max-drop <points>", "accuracy that the files may lose against the run", factor, 0.5)
     .option("--trust", trustHelp)
     .addHelpText("after", "\nExample:\n  hub-pathway export runs/photos --out bundle")

@@ -3,9 +3,10 @@ import type { Bundle } from "../../runtime/index.ts";
 
 /** A model card in Markdown. */
 export function modelCard(bundle: Bundle): string {
-  const { name, labels, images, members, router, k, measured, files, method, gate } = bundle;
+  const { name, labels, images, members, router, k, measured, files, method, gate, precision = "float32" } = bundle;
   const bytes = (file: string): string => `${((files[file]?.bytes ?? 0) / 1e6).toFixed(2)} MB`;
   const cell = (text: string): string => text.replaceAll(/[|\r\n]+/g, " ");
+  const total = (Object.values(files).reduce((sum, file) => sum + file.bytes, 0) / 1e6).toFixed(2);
   const percent = (part: number): string => `${(100 * part).toFixed(1)} %`;
   const { validation, test } = measured;
   const figures = [
@@ -30,6 +31,8 @@ export function modelCard(bundle: Bundle): string {
     "",
     `All files take images as \`images\`: float32 [n, 3, ${images.size}, ${images.size}], red, green and blue from 0 to 1. Resizing to a model's`,
     "own sides and its normalisation are in its file.",
+    "",
+    `The models' precision is ${precision}; all files together have ${total} MB.`,
     "",
     "| model | size | pre-trained on | licence | origin |",
     "|---|---|---|---|---|",

@@ -10,11 +10,11 @@ import {
   type OpenedRun,
   openRunData,
   rightItems,
-  throwIfAborted,
 } from "../../train/index.ts";
 import { memberForward } from "../parts.ts";
+import { forEachImages } from "./images.ts";
 import type { BundleParts } from "./parts.ts";
-import { findRuntime, openFiles, withBundle } from "./verify.ts";
+import { openFiles, withBundle } from "./verify.ts";
 
 export interface GateOptions {
   /** Place of the run's images, where they are not where it was trained. */
@@ -29,8 +29,6 @@ export interface GateOptions {
 /** Share of labels that files of the run's own precision may change. */
 const mostOtherLabels = 0.001;
 
-const work = "measuring the exported files";
-
 /**
  * Runs the self-test, and compares the files' answers with the run's on its validation images.
  * @param folder with the files and their manifest
@@ -42,13 +40,13 @@ export async function passGate(
   run: OpenedRun,
   parts: BundleParts,
   bundle: Bundle,
+  ort: OnnxRuntime | undefined,
   options: GateOptions,
 ): Promise<NonNullable<Bundle["gate"]>> {
   const skip = (skipped: string) => {
     options.onNote?.(`the files were not measured: ${skipped}`);
     return { skipped };
   };
-  const ort = await findRuntime();
   if (!ort) return skip("onnxruntime-node is not installed");
   await withBundle(folder, ort, (model) => model.verify());
   const images = await validationImages(run, options);
@@ -60,7 +58,8 @@ export async function passGate(
     const found = await answersOf(folder, ort, batches, options.signal);
     const own = figures(found, expected.probabilities, expected.labels, classes);
     const runAccuracy = expected.metrics.accuracy;
-    const why = refusal(own, expected.labels.length, runAccuracy, options.maxDrop ?? 0.5);
+    const isExact = (bundle.precision ?? "float32") === "float32";
+    const why = refusal(own, expected.labels.length, runAccuracy, options.maxDrop ?? 0.5, isExact);
     if (why === undefined) return { items: expected.labels.length, runAccuracy, ...own };
     const rows = await byFile(folder, bundle, parts, ort, batches, expected, options.signal);
     throw new UserError(`${run.folder.path} is not exported: ${why}\n${table(rows)}`);
@@ -96,7 +95,13 @@ function figures(found: Float32Array, expected: Float32Array, labels: readonly n
 }
 
 /** Why figures are refused; undefined where they are good. */
-function refusal({ accuracy, otherLabels }: Figures, items: number, runAccuracy: number, maxDrop: number) {
+function refusal(
+  { accuracy, otherLabels }: Figures,
+  items: number,
+  runAccuracy: number,
+  maxDrop: number,
+  isExact: boolean,
+) {
   const drop = 100 * (runAccuracy - accuracy);
   if (drop > maxDrop) {
     return (
@@ -104,7 +109,7 @@ function refusal({ accuracy, otherLabels }: Figures, items: number, runAccuracy:
       `${drop.toFixed(2)} points less, and --max-drop allows ${maxDrop}`
     );
   }
-  if (otherLabels <= mostOtherLabels * items) return undefined;
+  if (!isExact || otherLabels <= mostOtherLabels * items) return undefined;
   return `its files give ${otherLabels} of ${items} validation images another label, and ${percent(mostOtherLabels)} may have one`;
 }
 
@@ -128,22 +133,6 @@ async function answersOf(
     });
     return joined(rows);
   });
-}
-
-async function forEachImages(
-  batches: BatchSource,
-  signal: AbortSignal | undefined,
-  use: (images: Float32Array, n: number) => Promise<void>,
-): Promise<void> {
-  for await (const batch of batches.epoch(0, 0)) {
-    try {
-      throwIfAborted(signal, work);
-      const cpu = scope(() => batch.images.to({ dtype: "float32", device: "cpu" }).toTypedArray() as Float32Array);
-      await use(cpu, batch.labels.length);
-    } finally {
-      batch.dispose();
-    }
-  }
 }
 
 function joined(rows: readonly Float32Array[]): Float32Array {

@@ -15,12 +15,22 @@ import { type Bundle, bundleVersion, manifestName } from "../../runtime/index.ts
 import { UserError } from "../../torch/index.ts";
 import type { OpenedRun } from "../../train/index.ts";
 import { exportMember, exportRouter, type Sides } from "../parts.ts";
+import { withFloat16 } from "../precision/float16.ts";
+import type { Precision } from "../precision/graph.ts";
 import { modelCard } from "./card.ts";
+import { Conversion } from "./conversion.ts";
 import { type GateOptions, passGate } from "./gate.ts";
 import { type BundleMember, partsOf } from "./parts.ts";
-import { selfTestFile, selfTestImages, writeSelfTest } from "./self-test.ts";
+import { rewriteSelfTest, selfTestFile, selfTestImages, writeSelfTest } from "./self-test.ts";
+import { findRuntime, openFiles } from "./verify.ts";
 
-export type BundleOptions = GateOptions;
+export interface BundleOptions extends GateOptions {
+  /** Numbers in the models' files (default "float32"); the router's are float32 but for "float16". */
+  precision?: Precision | undefined;
+}
+
+/** Differences that other runtimes may have with integer products, which they round and join in other places. */
+const integerTolerance = 0.05;
 
 const routerFile = "router.onnx";
 const cardFile = "README.md";
@@ -78,9 +88,16 @@ export async function fillBundle(
     files[file] = { bytes: fs.statSync(path).size, sha256: hashFile(path) };
   };
   const { router } = parts;
-  if (router) placed(routerFile, (path) => fs.writeFileSync(path, exportRouter(router, sides)));
+  const { precision = "float32" } = options;
+  const ort = await findRuntime();
+  using conversion = await Conversion.open(run, precision, ort, options);
+  if (router) {
+    const bytes = exportRouter(router, sides);
+    placed(routerFile, (path) => fs.writeFileSync(path, precision === "float16" ? withFloat16(bytes) : bytes));
+  }
   for (const { member, layers } of parts.members) {
-    placed(fileOf(member.name), (path) => fs.writeFileSync(path, exportMember(member, sides, layers)));
+    const bytes = await conversion.of(exportMember(member, sides, layers));
+    placed(fileOf(member.name), (path) => fs.writeFileSync(path, bytes));
   }
   placed(selfTestFile, (path) => writeSelfTest(path, predictor, size, parts.k));
   const described: Bundle = {
@@ -95,14 +112,25 @@ export async function fillBundle(
     weights: parts.weights,
     members: parts.members.map(entryOf),
     measured: measuredOf(run),
-    selfTest: { file: selfTestFile, images: selfTestImages },
+    selfTest: {
+      ...{ file: selfTestFile, images: selfTestImages },
+      ...(precision === "int8" ? { tolerance: integerTolerance } : {}),
+    },
+    ...(precision === "float32" ? {} : { precision }),
     files,
   };
   const finish = (bundle: Bundle): Bundle => {
     writeFileAtomic(join(folder, manifestName), `${JSON.stringify(bundle, null, 2)}\n`);
     return bundle;
   };
-  const gate = await passGate(folder, run, parts, finish(described), options);
+  finish(described);
+  if (ort && precision !== "float32") {
+    const opened = await openFiles(folder, described, ort);
+    await rewriteSelfTest(join(folder, selfTestFile), described, opened.run).finally(() => opened.close());
+    placed(selfTestFile, () => {});
+    finish(described);
+  }
+  const gate = await passGate(folder, run, parts, described, ort, options);
   placed(cardFile, (path) => fs.writeFileSync(path, modelCard({ ...described, gate })));
   return finish({ ...described, gate });
 }
