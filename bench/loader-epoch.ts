@@ -69,11 +69,11 @@ export async function loaderEpoch(rounds: number): Promise<Figure[]> {
 }
 
 /** Writes a folder of images with a sub-folder for each of four classes, and returns it. */
-export async function writeImages(folder: string): Promise<string> {
+export async function writeImages(folder: string, each = perClass): Promise<string> {
   const root = join(folder, "images");
   for (let label = 0; label < classes; label++) {
     mkdirSync(join(root, `class${label}`), { recursive: true });
-    for (let i = 0; i < perClass; i++) {
+    for (let i = 0; i < each; i++) {
       const noise = { type: "gaussian", mean: 60 + 40 * label, sigma: 30 } as const;
       const image = sharp({ create: { width: 256, height: 256, channels: 3, background: "#000", noise } });
       const path = join(root, `class${label}`, `${i}.${i % 2 === 0 ? "png" : "jpg"}`);

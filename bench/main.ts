@@ -14,6 +14,7 @@ import { pathwayStep } from "./pathway-step.ts";
 import { resnetStep } from "./resnet-step.ts";
 import { rlEnvironments } from "./rl-environments.ts";
 import { rlPpo } from "./rl-ppo.ts";
+import { serveRequests } from "./serve.ts";
 import { underLoad } from "./under-load.ts";
 
 const { values: flags } = parseArgs({
@@ -37,6 +38,7 @@ const parts: Record<string, () => Promise<Figure[] | undefined>> = {
   environments: async () => rlEnvironments(rounds, flags.quick ? 1000 : 4000),
   rl: () => rlPpo(flags.python, flags.quick ? 3 : 7),
   loader: () => loaderEpoch(flags.quick ? 3 : 7),
+  serve: () => serveRequests(rounds, flags.quick ? 3 : 10),
   "under-load": () => underLoad(flags.quick ? 1 : 3),
 };
 
