@@ -61,8 +61,8 @@ export class BatchQueue {
   #rows: Waiting[] = [];
   #held = 0;
   #timer: NodeJS.Timeout | undefined;
-  /** Milliseconds that the engine takes for a row, a running mean. */
-  #rowMs = 0;
+  /** Milliseconds that the engine takes for a batch, a running mean. */
+  #batchMs = 0;
   #lastDone = 0;
 
   constructor(limits: Limits, events: QueueEvents) {
@@ -90,7 +90,7 @@ export class BatchQueue {
    */
   admit(images: number): () => void {
     if (!this.#engine) throw notReady();
-    const waitMs = this.#rowMs * this.#held;
+    const waitMs = this.#waitMs;
     const isLate = this.#held >= this.#limits.maxBatch && waitMs > this.#limits.deadlineMs;
     if (this.#held + images > this.#limits.queue || isLate) {
       const detail = `the server has ${this.#held} images to answer: try again later`;
@@ -158,7 +158,7 @@ export class BatchQueue {
     const requests = rows.map(({ request }, i) => (lowered[i] ? { ...request, k: degrade } : request));
     engine.answer(joined(rows), requests).then(
       (answer) => {
-        this.#measure(now, rows.length);
+        this.#measure(now);
         this.#events.onBatch(rows.length, answer.milliseconds, answer.resident);
         for (const [i, row] of rows.entries())
           settle(row, answer.rows[i], engine.info, lowered[i] ? degrade : undefined);
@@ -175,14 +175,19 @@ export class BatchQueue {
   /** Part of what can be done in time that is let in. */
   get #load(): number {
     const { queue, deadlineMs } = this.#limits;
-    return Math.max(this.#held / queue, (this.#held * this.#rowMs) / deadlineMs);
+    return Math.max(this.#held / queue, this.#waitMs / deadlineMs);
   }
 
-  #measure(sent: number, rows: number): void {
+  /** Until all that is let in is computed, about: whoever comes now finds full batches, whatever the last ones were. */
+  get #waitMs(): number {
+    return Math.ceil(this.#held / this.#limits.maxBatch) * this.#batchMs;
+  }
+
+  #measure(sent: number): void {
     const now = performance.now();
-    const each = (now - Math.max(sent, this.#lastDone)) / rows;
+    const took = now - Math.max(sent, this.#lastDone);
     this.#lastDone = now;
-    this.#rowMs = this.#rowMs === 0 ? each : 0.8 * this.#rowMs + 0.2 * each;
+    this.#batchMs = this.#batchMs === 0 ? took : 0.8 * this.#batchMs + 0.2 * took;
   }
 
   #dropLate(): void {
