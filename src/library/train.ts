@@ -95,7 +95,7 @@ export async function train(settings: TrainSettings): Promise<TrainedRun> {
 }
 
 function optionsOf({ options, epochs, seed }: TrainSettings): RequestedOptions {
-  const { epochs: _usual, ...others } = defaultTrainOptions;
+  const { epochs: _epochs, generatorFactor: _factor, ...others } = defaultTrainOptions;
   return {
     ...others,
     ...options,

@@ -27,6 +27,9 @@ interface Variation {
   fixed?: readonly (keyof PathwayConfig)[];
 }
 
+/** A generator that regresses losses learns faster than one that waits for the members (docs/results/credit.md). */
+const fastGenerator = 10;
+
 function pathwayMethod(name: string, variation: Variation): Method {
   const { freshMembers: fresh = false, takesPrior = false, preset, fixed = [], ...rest } = variation;
   const own = Object.keys(pathwayShape).filter((choice) => !(fixed as readonly string[]).includes(choice));
@@ -56,7 +59,12 @@ function pathwayMethod(name: string, variation: Variation): Method {
   function configure(choices: Choices, { members }: HubManifest): ConfiguredMethod {
     refuseUnknown(name, choices, known);
     const config = resolvePathwayConfig({ preset, ...choices }, members.length);
-    return { activated: config.k, prior: priorOf(choices), train: (context) => train(context, config) };
+    return {
+      activated: config.k,
+      prior: priorOf(choices),
+      ...(config.credit === "losses" ? { generatorFactor: fastGenerator } : {}),
+      train: (context) => train(context, config),
+    };
   }
 
   return { name, version: pathwayVersion, configure, defaults: { ...defaultPathwayConfig }, ...rest };

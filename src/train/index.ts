@@ -76,7 +76,7 @@ export {
   defaultTrainOptions,
   type RequestedOptions,
   requestedOptionShape,
-  resolveEpochs,
+  resolveOptions,
   type TrainOptions,
   withEpochs,
 } from "./options.ts";

@@ -68,6 +68,8 @@ export interface Method {
 export interface ConfiguredMethod {
   /** Members that run for each image; all that it trains when left out. */
   readonly activated?: number;
+  /** Learning rate of its generator over that of pre-trained weights, where a run names none; the usual one when left out. */
+  readonly generatorFactor?: number;
   /** Score of the members that guides the exploration loss; none when left out. */
   readonly prior?: RankingScore | undefined;
   /** Trains (or, for a finished run, loads) and returns what predicts. */

@@ -7,6 +7,7 @@ import { settings } from "../torch/setting.ts";
 
 const part = z.number().min(0).max(1);
 const epochs = z.int().min(1).max(100_000);
+const factor = z.number().gt(0).max(1e4);
 
 /** Options as they are asked for. In this order they are part of runs' and cells' identities. */
 export const requestedOptionShape = {
@@ -34,9 +35,9 @@ export const requestedOptionShape = {
     value: "<rate>",
     help: "learning rate of pre-trained weights",
   }),
-  /** Factors of that rate for new layers and for the generator. */
-  newLayerFactor: z.number().gt(0).max(1e4).default(4),
-  generatorFactor: z.number().gt(0).max(1e4).default(2),
+  /** Factors of that rate for new layers, and for the generator: left out, the method says it. */
+  newLayerFactor: factor.default(4),
+  generatorFactor: factor.optional(),
   weightDecay: z.number().min(0).max(10).default(0.01).register(settings, {
     group: "Training",
     value: "<w>",
@@ -99,20 +100,22 @@ export const requestedOptionShape = {
 
 export type RequestedOptions = z.output<z.ZodObject<typeof requestedOptionShape>>;
 
-/** Options of a run, whose epochs are settled. */
-export const trainOptionsSchema = z.object({ ...requestedOptionShape, epochs });
+/** Options of a run, whose epochs and rates are settled. */
+export const trainOptionsSchema = z.object({ ...requestedOptionShape, epochs, generatorFactor: factor.default(2) });
 
 export type TrainOptions = z.output<typeof trainOptionsSchema>;
 
 export const defaultTrainOptions: TrainOptions = trainOptionsSchema.parse({ epochs: 16 });
 
-/** Quantities on which the default number of epochs depends. */
-export interface EpochNeeds {
+/** Quantities on which the options depend that are left out. */
+export interface OptionNeeds {
   stepsPerEpoch: number;
   /** Training images. */
   images: number;
   /** Epochs in which each model sees as many images as there are: m / k where k of m models see each image. */
   epochsOfOnePass: number;
+  /** What the method wants, where it is not the usual one. */
+  generatorFactor?: number | undefined;
 }
 
 /** Passes of one model through 250 images: about what fine-tuning the starter hub's models needs. */
@@ -128,13 +131,18 @@ export function passesOver(images: number): number {
   return Math.min(30, Math.max(3, Math.round(passes)));
 }
 
-/** Options with the epochs that were asked for, that their steps take, or that are usual for so many images and models. */
-export function resolveEpochs(options: RequestedOptions, needs: EpochNeeds): TrainOptions {
-  const { iterations, epochs } = options;
-  if (iterations !== undefined) return { ...options, epochs: Math.ceil(iterations / needs.stepsPerEpoch) };
-  if (epochs !== undefined) return { ...options, epochs };
+/** Options as they were asked for, with those that follow from the images, the models and the method. */
+export function resolveOptions(options: RequestedOptions, needs: OptionNeeds): TrainOptions {
+  const { generatorFactor = needs.generatorFactor } = options;
+  return trainOptionsSchema.parse({ ...options, epochs: epochsOf(options, needs), generatorFactor });
+}
+
+/** Epochs that were asked for, that the steps take, or that are usual for so many images and models. */
+function epochsOf({ iterations, epochs }: RequestedOptions, needs: OptionNeeds): number {
+  if (iterations !== undefined) return Math.ceil(iterations / needs.stepsPerEpoch);
+  if (epochs !== undefined) return epochs;
   const share = Math.min(mostEpochsOfOnePass, needs.epochsOfOnePass);
-  return { ...options, epochs: Math.round(passesOver(needs.images) * share) };
+  return Math.round(passesOver(needs.images) * share);
 }
 
 /** Options of a fit of another length: its steps keep their proportion to its epochs. */

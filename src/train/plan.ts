@@ -1,6 +1,7 @@
 /** Plan of a run, printed before it begins. */
 import type { SplitName, TaskData } from "./data.ts";
-import { type RequestedOptions, resolveEpochs, type TrainOptions } from "./options.ts";
+import type { ConfiguredMethod } from "./method.ts";
+import { type RequestedOptions, resolveOptions, type TrainOptions } from "./options.ts";
 
 export interface RunPlan {
   classes: number;
@@ -26,20 +27,18 @@ export interface Planned {
   plan: RunPlan;
 }
 
-/**
- * The options of a run with its number of epochs, and what is to be said of it.
- * @param activated members that run for each image; undefined where all do
- */
+/** The options of a run, and what is to be said of it. */
 export function planRun(
   requested: RequestedOptions,
-  activated: number | undefined,
+  { activated, generatorFactor }: Pick<ConfiguredMethod, "activated" | "generatorFactor">,
   members: readonly string[],
   data: Pick<TaskData, "classes" | "counts" | "skipped" | "imageSize" | "train">,
 ): Planned {
   const m = members.length;
   const { stepsPerEpoch } = data.train;
   const images = data.counts.train;
-  const options = resolveEpochs(requested, { stepsPerEpoch, images, epochsOfOnePass: m / (activated ?? m) });
+  const needs = { stepsPerEpoch, images, epochsOfOnePass: m / (activated ?? m), generatorFactor };
+  const options = resolveOptions(requested, needs);
   const plan = {
     classes: data.classes.length,
     images: data.counts,

@@ -11,7 +11,7 @@ import { saveModel } from "./kept-model.ts";
 import type { Predictor } from "./learner.ts";
 import type { Choices, ConfiguredMethod, Method } from "./method.ts";
 import { refuseMemoryOn } from "./open-run.ts";
-import type { RequestedOptions, TrainOptions } from "./options.ts";
+import type { RequestedOptions } from "./options.ts";
 import { planRun, type RunPlan } from "./plan.ts";
 import {
   grows,
@@ -161,7 +161,7 @@ interface Settled {
 /** The run's settings, written to its folder when they are new, and what is to be said of them. */
 async function settled(given: TrainRequest, { folder, before, hub, data, method }: Opened): Promise<Settled> {
   const members = hub.manifest.members.map((member) => member.name);
-  const { options, plan } = planRun(given.options, method.activated, members, data);
+  const { options, plan } = planRun(given.options, method, members, data);
   const { emit, signal } = given;
   const asked = { hub, data, score: method.prior, seed: options.seed, emit, signal };
   const prior = before ? before.prior : await requestedPrior(asked);
@@ -207,7 +207,7 @@ export interface ResumeRequest extends SessionOptions {
   given?: {
     method?: string | undefined;
     choices?: Choices | undefined;
-    options?: Partial<TrainOptions> | undefined;
+    options?: Partial<RequestedOptions> | undefined;
     data?: Partial<Omit<DataRequest, "split">> | undefined;
     split?: Partial<DataRequest["split"]> | undefined;
   };

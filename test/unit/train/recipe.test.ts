@@ -3,9 +3,11 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
-import { restorePredictor } from "../../../src/methods/index.ts";
+import { openHub, starterHub } from "../../../src/hub/index.ts";
+import { findMethod, restorePredictor } from "../../../src/methods/index.ts";
 import { arange, full, Interrupted, memory, scope, type Tensor, tensor } from "../../../src/torch/index.ts";
 import {
+  type Choices,
   defaultTrainOptions,
   evaluate,
   fit,
@@ -14,7 +16,7 @@ import {
   openRunData,
   type Predictor,
   type RunEvent,
-  resolveEpochs,
+  resolveOptions,
   TenCrop,
   type TrainRequest,
   tenCropSide,
@@ -77,7 +79,7 @@ test("a fit ends after its steps, in the middle of an epoch, with the rate falli
     [1, 1],
   ] as const) {
     const learner = new LineLearner();
-    const options = resolveEpochs({ ...defaultTrainOptions, iterations }, needs(threeSteps.stepsPerEpoch));
+    const options = resolveOptions({ ...defaultTrainOptions, iterations }, needs(threeSteps.stepsPerEpoch));
     await fitLine(learner, { optimizer: "sgd", iterations, epochs: options.epochs });
     assert.equal(learner.steps, expected);
     assertClose(learner.module.bias, [nesterov(1, () => 1, rates(0.2, iterations))], 1e-5);
@@ -90,10 +92,10 @@ const needs = (stepsPerEpoch: number) => ({ stepsPerEpoch, images: 250, epochsOf
 
 test("steps and epochs follow from each other; options from before stay what they were", () => {
   const options = { ...defaultTrainOptions, iterations: 100 };
-  assert.equal(resolveEpochs(options, needs(30)).epochs, 4);
-  assert.equal(resolveEpochs(options, needs(100)).epochs, 1);
+  assert.equal(resolveOptions(options, needs(30)).epochs, 4);
+  assert.equal(resolveOptions(options, needs(100)).epochs, 1);
   assert.deepEqual(withEpochs({ ...options, epochs: 4 }, 8), { ...options, epochs: 8, iterations: 200 });
-  assert.equal(JSON.stringify(resolveEpochs(defaultTrainOptions, needs(30))), JSON.stringify(defaultTrainOptions));
+  assert.equal(JSON.stringify(resolveOptions(defaultTrainOptions, needs(30))), JSON.stringify(defaultTrainOptions));
   assert.deepEqual(
     Object.keys(defaultTrainOptions).filter((name) => ["optimizer", "iterations"].includes(name)),
     [],
@@ -103,12 +105,12 @@ test("steps and epochs follow from each other; options from before stay what the
 test("epochs are usual for the number of images, and longer where each model sees a part of them", () => {
   const { epochs: _sixteen, ...asked } = defaultTrainOptions;
   const chosen = (images: number, epochsOfOnePass: number) =>
-    resolveEpochs(asked, { stepsPerEpoch: 10, images, epochsOfOnePass }).epochs;
+    resolveOptions(asked, { stepsPerEpoch: 10, images, epochsOfOnePass }).epochs;
   assert.deepEqual([chosen(250, 1), chosen(250, 3), chosen(2000, 1), chosen(2000, 3)], [16, 48, 8, 24]);
   // From so few that they are soon known by heart to so many that few passes are enough; and never for days.
   assert.deepEqual([chosen(1, 1), chosen(1e7, 1), chosen(250, 50)], [30, 3, 128]);
   assert.equal(
-    resolveEpochs({ ...asked, epochs: 5 }, { stepsPerEpoch: 10, images: 250, epochsOfOnePass: 3 }).epochs,
+    resolveOptions({ ...asked, epochs: 5 }, { stepsPerEpoch: 10, images: 250, epochsOfOnePass: 3 }).epochs,
     5,
   );
 });
@@ -211,4 +213,18 @@ test("ten crops are those of torchvision's ten_crop", () => {
   assert.equal(cropped.pathwayFlops, undefined);
   using small = full([1, 3, 3, 8], 0);
   assert.throws(() => cropped.predict(small), /3 x 8 hold no crops of 4 pixels/);
+});
+
+test("a generator's rate is the run's, else its method's, else the usual one, and stands where it always stood", () => {
+  const { generatorFactor: _, ...asked } = defaultTrainOptions;
+  const factorOf = (options: object, generatorFactor?: number) =>
+    resolveOptions({ ...asked, ...options }, { ...needs(30), generatorFactor }).generatorFactor;
+  assert.equal(factorOf({}), defaultTrainOptions.generatorFactor);
+  assert.equal(factorOf({}, 10), 10);
+  assert.equal(factorOf({ generatorFactor: 3 }, 10), 3);
+  assert.equal(JSON.stringify(resolveOptions(asked, needs(30))), JSON.stringify(defaultTrainOptions));
+  const { manifest } = openHub(starterHub);
+  const configured = (choices: Choices) => findMethod("hub-pathway").configure(choices, manifest, asked);
+  assert.equal(configured({ credit: "losses" }).generatorFactor, 10);
+  assert.equal(configured({}).generatorFactor, undefined);
 });
