@@ -155,7 +155,7 @@ type Shown = Pick<PlanContext, "sizeIsChosen" | "pictureSide" | "device"> & { ou
 async function watched(
   { out, source, ...context }: Shown,
   output: Output,
-  run: (session: Pick<TrainRequest, "emit" | "signal">) => Promise<RunOutcome>,
+  run: (session: Pick<TrainRequest, "emit" | "signal" | "measuring">) => Promise<RunOutcome>,
 ): Promise<void> {
   const progress = new TrainProgress();
   let named = { method: "", hub: "" };
@@ -169,7 +169,7 @@ async function watched(
   let isTrained = false;
   try {
     await withInterrupt(async (signal) => {
-      const outcome = await run({ emit, signal });
+      const outcome = await run({ emit, signal, measuring: countProgress });
       isTrained = true;
       progress.stop();
       await finish(outcome, { out, source, signal }, progress, output);

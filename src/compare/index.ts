@@ -76,5 +76,6 @@ export {
   type MeanInterval,
   mean,
   meanInterval,
+  median,
   weightedTau,
 } from "./statistics.ts";

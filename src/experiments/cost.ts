@@ -11,6 +11,7 @@ import {
   finishedCells,
   lineOf,
   mean,
+  median,
   ours,
   provenance,
   type ReportSection,
@@ -120,11 +121,6 @@ function timeOf(predictor: Predictor, batch: number): number {
       return (performance.now() - began) / 1000 / batch;
     }),
   );
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
 function timingSection(cell: TimingCell): ReportSection {

@@ -99,7 +99,7 @@ export class GeneratorLessons {
       this.#views = scope(() => cat(look.views));
       this.#deviation = scope(() => deviationOf(this.#views as Tensor));
       if (isNew) await inTurns(this.#fit(look), { work: "first heads", signal });
-      module.credit = this.#comparesModels() ? "losses" : "weights";
+      module.credit = this.comparesModels ? "losses" : "weights";
       return meter.total;
     } finally {
       disposeTree([look.views, look.targets, look.features]);
@@ -172,7 +172,8 @@ export class GeneratorLessons {
     }
   }
 
-  #comparesModels(): boolean {
+  /** False where the models started equal. */
+  get comparesModels(): boolean {
     return scope(() => this.#module.memory?.eq(0).all().item() !== 1);
   }
 

@@ -2,13 +2,7 @@
 import { HubMember } from "../hub/index.ts";
 import { evaluating } from "../models/index.ts";
 import { countParameters, type Linear, type Module, type Standardize } from "../nn/index.ts";
-import {
-  HubPathway,
-  type PathwayConfig,
-  type PathwayMember,
-  type Routing,
-  type StoredFeatures,
-} from "../pathway/index.ts";
+import { HubPathway, type PathwayConfig, type PathwayMember, type StoredFeatures } from "../pathway/index.ts";
 import {
   ConfigError,
   countFlops,
@@ -24,6 +18,7 @@ import {
 import {
   type BatchSource,
   type BudgetChoice,
+  type EvaluationOptions,
   forEachBatch,
   type Kept,
   type Learner,
@@ -205,9 +200,7 @@ export class PathwayLearner implements Learner {
   }
 
   predict(images: Tensor, stored?: StoredFeatures, variant: Variant = {}): Prediction {
-    const { confidence, price } = variant.models ? variant : { ...this.#choice, ...variant };
-    const { k = this.k, without, models } = variant;
-    return this.#predict(images, stored, { k, allowed: this.#allowed(without, models), confidence, price });
+    return this.#predict(images, this.#choiceOf(variant), this.#scores(images), stored);
   }
 
   answerBy({ k = this.k, confidence, price }: ModelChoice): void {
@@ -220,11 +213,10 @@ export class PathwayLearner implements Learner {
     return this.#budgets.map(({ choice }) => choice);
   }
 
-  /** Only scores in nats can be set against a price. */
-  async measureBudgets(batches: BatchSource, classes: number, signal?: AbortSignal): Promise<void> {
-    if (this.module.credit !== "losses") return;
-    const costs = this.#costs().members;
-    this.#budgets = await measureChoices(this, budgetSettings(costs), batches, classes, { signal });
+  /** Only scores in nats can be set against a price: those of a generator that losses teach, of models that differ. */
+  async measureBudgets(batches: BatchSource, options: EvaluationOptions): Promise<void> {
+    if (this.#lessons?.comparesModels !== true) return;
+    this.#budgets = await measureChoices(this, budgetSettings(this.#costs().members), batches, options);
   }
 
   /** Members that are kept, among the named ones if some are, and not left out. */
@@ -235,13 +227,26 @@ export class PathwayLearner implements Learner {
   /** Every model once on all images, then each variant's own routes through what they found. */
   predictVariants(images: Tensor, variants: readonly Variant[], known?: StoredFeatures): (Prediction | undefined)[] {
     const stored = this.#allFeatures(images, known);
-    return variants.map(({ k = this.k, without, confidence, price, models }) => {
-      const allowed = this.#allowed(without, models);
-      const choice = { k: Math.min(k, allowed.length), allowed, confidence, price };
-      const isOrdered = confidence !== undefined || price !== undefined;
-      const exists = choice.k >= 1 && k <= this.largestK && !(isOrdered && this.module.isRandom);
-      return exists ? this.#predict(images, stored, choice) : undefined;
+    const scores = this.#scores(images);
+    return variants.map((variant) => {
+      const choice = this.#choiceOf(variant);
+      const isOrdered = choice.confidence !== undefined || choice.price !== undefined;
+      const exists = choice.k >= 1 && (variant.k ?? 1) <= this.largestK && !(isOrdered && this.module.isRandom);
+      return exists ? this.#predict(images, choice, scores, stored) : undefined;
     });
+  }
+
+  /** What a variant asks for, in place of the predictor's own choice; at most as many models as it may activate. */
+  #choiceOf({ without, ...variant }: Variant): Choice {
+    const isOwn = Object.keys(variant).length === 0;
+    const { k = this.k, confidence, price, models }: Variant = isOwn ? this.#choice : variant;
+    const allowed = this.#allowed(without, models);
+    return { k: Math.min(k, allowed.length), allowed, confidence, price };
+  }
+
+  /** u, [B, m]; none where routes are left to chance. */
+  #scores(images: Tensor): Tensor | undefined {
+    return this.module.isRandom ? undefined : this.module.generator.forward(images);
   }
 
   /** Fits the temperature of weights over more models than in training: that of the least loss with all of them. */
@@ -278,17 +283,18 @@ export class PathwayLearner implements Learner {
     };
   }
 
-  #predict(images: Tensor, stored: StoredFeatures | undefined, choice: Choice): Prediction {
+  #predict(images: Tensor, choice: Choice, scores?: Tensor, stored?: StoredFeatures): Prediction {
+    const { module } = this;
     const { k, allowed, confidence, price } = choice;
-    const prices = price === undefined ? undefined : this.#prices(price);
-    if (confidence !== undefined)
-      return predictUntilSure(this.module, this.#task, images, { k, allowed, confidence, prices, stored });
-    const routing = prices
-      ? this.#routeWithin(images, k, allowed, prices)
-      : this.module.route(images, undefined, k, allowed);
-    const output = this.module.execute(images, routing, stored);
+    const worth = price && scores ? scores.sub(this.#prices(price)) : scores;
+    if (confidence !== undefined && scores)
+      return predictUntilSure(module, this.#task, images, { k, allowed, confidence, scores, worth, stored });
+    const routing = scores
+      ? module.routeBy(scores, k, module.tau(k), allowed, worth)
+      : module.route(images, undefined, k, allowed);
+    const output = module.execute(images, routing, stored);
     const probabilities = this.#task.probabilities(output.logits);
-    return { probabilities, weights: routing.weights, ...(this.module.isRandom ? {} : { scores: routing.scores }) };
+    return { probabilities, weights: routing.weights, ...(scores ? { scores } : {}) };
   }
 
   /** Nats that each model has to save at a price for each GFLOP, [m]. */
@@ -297,11 +303,6 @@ export class PathwayLearner implements Learner {
       this.#costs().members.map((flops) => (price * flops) / 1e9),
       { device: this.module.heads[0]?.weight.device },
     );
-  }
-
-  #routeWithin(images: Tensor, k: number, allowed: readonly number[], prices: Tensor): Routing {
-    const scores = this.module.generator.forward(images);
-    return this.module.routeBy(scores, k, this.module.tau(k), allowed, scores.sub(prices));
   }
 
   /** Random routes may take any member, and budgets those that they were measured with; the generator's first stages are made from a member's, and then loaded. */

@@ -14,8 +14,10 @@ export interface UntilSure {
   k: number;
   /** Models that may be activated; all when left out. */
   allowed?: readonly number[] | undefined;
-  /** Nats that each model has to save, [m]; nothing when left out. */
-  prices?: Tensor | undefined;
+  /** u, [B, m]. */
+  scores: Tensor;
+  /** The same less what models cost, [B, m]: the order in which they are asked; u when left out. */
+  worth?: Tensor | undefined;
   /** Features that are known already. */
   stored?: StoredFeatures | undefined;
 }
@@ -28,11 +30,9 @@ export function predictUntilSure(
   module: HubPathway,
   task: Task,
   images: Tensor,
-  { confidence, k, allowed, prices, stored }: UntilSure,
+  { confidence, k, allowed, scores, worth = scores, stored }: UntilSure,
 ): Prediction {
   const batch = images.size(0);
-  const scores = module.generator.forward(images);
-  const worth = prices ? scores.sub(prices) : scores;
   const order = topRoutes(restrict(worth, allowed), k);
   const probabilities = zeros([batch, task.outputs], { device: images.device });
   const weights = zeros([batch, module.members.length], { device: images.device });

@@ -7,7 +7,7 @@ import { drawInto, type Generator, noGrad, ops, scope, type Tensor, tensor, zero
 export interface Routing {
   /** u, [B, m]. */
   scores: Tensor;
-  /** u~, [B, m]: the scores that decided, noise included. */
+  /** u~, [B, m]: the scores with noise, by which the activated models are weighted. */
   noisyScores: Tensor;
   /** Scale of the noise: [B, m] when learned, else a number (0 in evaluation). */
   noiseScale: Tensor | number;

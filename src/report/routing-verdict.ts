@@ -5,6 +5,7 @@
 import { combinations } from "../methods/index.ts";
 import {
   type BatchSource,
+  costOf,
   type Evaluation,
   type EvaluationOptions,
   evaluateVariants,
@@ -20,6 +21,8 @@ export interface RoutingVerdict {
   k: number;
   /** Accuracy by the run's own routes, 0 … 1. */
   routed: number;
+  /** FLOPs of an image by the run's own routes, in those of the same models. */
+  relativeCost: number;
   /** Accuracy by the same k models for every input, which were chosen on the other half of the items. */
   fixed: number;
   /** The best such models on all items. */
@@ -40,6 +43,7 @@ const mostSets = 60;
 interface Tried {
   models: readonly number[];
   right: readonly boolean[];
+  flops: number;
 }
 
 /**
@@ -86,15 +90,20 @@ export function verdictOf(
   // A set with a model that the run did not keep has fewer than k.
   const tried = sets.flatMap(({ models }, i): Tried[] => {
     const one = measured[i];
-    return one && Math.round(one.activatedModels) === k ? [{ models, right: one.right }] : [];
+    return one && Math.round(one.activatedModels) === k
+      ? [{ models, right: one.right, flops: one.inferenceFlops }]
+      : [];
   });
   const own = rightItems(probabilities, labels, classes);
-  const fixed = crossFitted(tried);
+  const chosen = bestOfHalves(tried);
+  const fixed = own.map((_, i) => chosen[i % 2]?.right[i] ?? false);
+  const { inferenceFlops } = costOf(predictor, evaluation.weights);
   const permuted = alongOthers(tried, routesOf(evaluation));
   const best = tried.reduce((first, other) => (share(other.right) > share(first.right) ? other : first));
   return {
     k,
     routed: share(own),
+    relativeCost: inferenceFlops / meanOf(chosen.map(({ flops }) => flops)),
     fixed: share(fixed),
     fixedModels: best.models.map((i) => memberNames[i] ?? ""),
     ...paired(own, fixed),
@@ -105,17 +114,23 @@ export function verdictOf(
 
 /** One sentence: whether routing by input pays, and by how much. */
 export function verdictSentence(verdict: RoutingVerdict): string {
-  const { k, fixedModels, gain, interval, routed, permuted, overPermuted } = verdict;
+  const { k, fixedModels, gain, interval, routed, permuted, overPermuted, relativeCost } = verdict;
   const same = k === 1 ? "the same model" : `the same ${k} models`;
   const [low, high] = interval.map(points);
   const figures = `${points(gain)} points (${low} to ${high})`;
   const others = `with routes of other images ${percent(permuted)}`;
   if (interval[0] > 0 && overPermuted > 0)
-    return `routing by input pays here: ${figures} over ${same} for every image at the same cost; ${others}`;
+    return `routing by input pays here: ${figures} over ${same} for every image ${atCost(relativeCost)}; ${others}`;
   const relation = interval[1] < 0 ? (k === 1 ? "is better" : "are better") : k === 1 ? "is enough" : "are enough";
   // Above the models that half of the images choose, but not by routes that belong to the images.
   const why = interval[0] > 0 ? `accuracy is ${percent(routed)}, and ${others}` : `routing by input gives ${figures}`;
   return `${same} for every image ${relation} (${fixedModels.join(", ")}): ${why}`;
+}
+
+/** Costs within a twentieth are the same. */
+function atCost(relative: number): string {
+  if (Math.abs(relative - 1) <= 0.05) return "at the same cost";
+  return `at ${percent(relative)} of that cost`;
 }
 
 /** Sets of k models, among them the routes that are taken where they are few. */
@@ -128,14 +143,12 @@ function setsOf(use: readonly number[], k: number, routes: readonly (readonly nu
   return [...all.values()];
 }
 
-/** Right or wrong under the set that was best on the other half of the items. */
-function crossFitted(tried: readonly Tried[]): boolean[] {
-  const items = tried[0]?.right ?? [];
-  const best = [0, 1].map((half) => {
+/** For the items of each half, the set that was best on the other one. */
+function bestOfHalves(tried: readonly Tried[]): Tried[] {
+  return [0, 1].map((half) => {
     const score = ({ right }: Tried) => right.filter((one, i) => one && i % 2 !== half).length;
     return tried.reduce((first, other) => (score(other) > score(first) ? other : first));
   });
-  return items.map((_, i) => best[i % 2]?.right[i] ?? false);
 }
 
 /** Expected share of right answers of each item along the routes of an item at random. */

@@ -94,7 +94,7 @@ function variantSections({ variants, summary }: RunAnalysis): string[] {
     amount(one.inferenceFlops),
   ];
   const bySurety = accuracyByConfidence.map((one) => spent(String(one.confidence), one));
-  const byBudget = accuracyByBudget.map((one) => spent(amount(one.budget), one));
+  const byBudget = accuracyByBudget.map((one) => spent(String(Math.ceil(one.budget)), one));
   const without = [...leaveOneOut]
     .sort((a, b) => a.change - b.change)
     .map((one) => [one.model, percent(one.accuracy), `${points(one.change)} points`, one.logLoss.toFixed(3)]);

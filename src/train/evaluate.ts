@@ -1,7 +1,7 @@
 /** Predictions over a split, and what they are worth. N items, C classes, m models. */
 import type { Tensor } from "../torch/index.ts";
 import type { BatchSource } from "./data.ts";
-import type { Predictor, Variant } from "./learner.ts";
+import type { EvaluationOptions, Predictor, Variant } from "./learner.ts";
 import { computeMetrics, type Metrics, rightItems } from "./metrics.ts";
 import { forEachPrediction } from "./predict.ts";
 
@@ -22,12 +22,6 @@ export interface Predictions {
 
 export interface Evaluation extends Predictions {
   metrics: Metrics;
-}
-
-export interface EvaluationOptions {
-  signal?: AbortSignal | undefined;
-  /** Batches that are done, and all of them. */
-  onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 /**

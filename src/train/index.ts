@@ -26,8 +26,8 @@ export {
   type TaskData,
 } from "./data.ts";
 export {
+  costOf,
   type Evaluation,
-  type EvaluationOptions,
   evaluate,
   evaluateVariants,
   type Predictions,
@@ -51,6 +51,7 @@ export {
 } from "./kept-model.ts";
 export type {
   BudgetChoice,
+  EvaluationOptions,
   FitResult,
   Learner,
   ModelChoice,
@@ -81,7 +82,7 @@ export {
   withEpochs,
 } from "./options.ts";
 export { type Planned, planRun, type RunPlan } from "./plan.ts";
-export { requireK } from "./predict.ts";
+export { forEachPrediction, requireK } from "./predict.ts";
 export {
   type MemberRanking,
   passOf,

@@ -35,6 +35,12 @@ export interface Prediction {
   scores?: Tensor;
 }
 
+export interface EvaluationOptions {
+  signal?: AbortSignal | undefined;
+  /** Batches that are done, and all of them. */
+  onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
 /** How many models an input activates, and which first. */
 export interface ModelChoice {
   k?: number;
@@ -85,7 +91,7 @@ export interface Predictor {
   /** Choices for budgets, from the cheapest to the most accurate; none where they were not measured. */
   readonly budgets?: readonly BudgetChoice[];
   /** Measures them on validation images. */
-  measureBudgets?(batches: BatchSource, classes: number, signal?: AbortSignal): Promise<void>;
+  measureBudgets?(batches: BatchSource, options: EvaluationOptions): Promise<void>;
   /**
    * The predictor taken apart, to be stored; absent for one that only measures.
    * @param unused members that need not be kept, if it predicts without them

@@ -102,7 +102,8 @@ function setConfidence(predictor: Predictor, confidence: number): void {
 
 /** The most accurate choice that was measured within the budget; where none was, the largest k whose mean cost is. */
 function setBudget(predictor: Predictor, flops: number): void {
-  requireK(predictor, 1);
+  if (predictor.largestK === undefined)
+    throw new ConfigError("the method of this run does not choose models: leave --flops out");
   const { budgets = [] } = predictor;
   const choice = budgets.findLast((one) => one.flops <= flops);
   if (choice) predictor.answerBy?.(choice);

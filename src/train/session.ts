@@ -8,7 +8,7 @@ import { loggedEmit } from "./event-log.ts";
 import { type Emit, eventVersion } from "./events.ts";
 import { checkFrozen } from "./frozen/feature-cache.ts";
 import { saveModel } from "./kept-model.ts";
-import type { Predictor } from "./learner.ts";
+import type { EvaluationOptions, Predictor } from "./learner.ts";
 import type { Choices, ConfiguredMethod, Method } from "./method.ts";
 import { refuseMemoryOn } from "./open-run.ts";
 import type { RequestedOptions } from "./options.ts";
@@ -35,6 +35,8 @@ export interface SessionOptions {
   emit: Emit;
   signal?: AbortSignal | undefined;
   onProgress?: DataRequest["onProgress"];
+  /** Takes the progress of what is measured of a finished training. */
+  measuring?: ((work: string) => EvaluationOptions["onProgress"]) | undefined;
   /** Bytes that the hub's weights and their optimizer state may hold in memory; all of them when left out. */
   hubMemory?: number | undefined;
   /** Load TorchScript members too, which are programs. */
@@ -129,7 +131,8 @@ async function run(given: TrainRequest, opened: Opened): Promise<RunOutcome> {
     emit({ type: "result", split: "validation", metrics, secondsPerImage });
     const { seconds, trainingFlops } = context;
     const summary = summarise("validation", validation, predictor, config.classes);
-    await predictor.measureBudgets?.(data.open("validation"), classes, signal);
+    const onProgress = given.measuring?.("measuring choices for budgets");
+    await predictor.measureBudgets?.(context.open("validation"), { signal, onProgress });
     folder.begin();
     const kept = predictor.keep?.(unusedMembers(validation, predictor));
     if (kept) saveModel(folder.file("model"), kept, classes, hub);

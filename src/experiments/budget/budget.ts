@@ -16,9 +16,11 @@ import {
   targetsOf,
 } from "../../compare/index.ts";
 import { type Hub, openHub, withMembers } from "../../hub/index.ts";
+import { budgetSettings } from "../../methods/index.ts";
 import { pathwayVersion } from "../../pathway/index.ts";
-import { amount, lineChart, percent } from "../../report/index.ts";
+import { amount, lineChart, percent, points } from "../../report/index.ts";
 import { UserError } from "../../torch/index.ts";
+import { fingerprint } from "../../train/index.ts";
 import { lettersAndEmoji } from "../routing/ceilings.ts";
 import { type BudgetCell, budgetCells, kinds, parts } from "./cell.ts";
 import type { Reached } from "./frontier.ts";
@@ -52,7 +54,7 @@ const nameOf = ({ hub, protocol, seed }: Setting) => `budget/${hub.manifest.name
 
 function keyOf({ hub, protocol, seed }: Setting): unknown {
   const { target, options, epochs } = protocol;
-  const version = [cellVersion, pathwayVersion];
+  const version = [cellVersion, pathwayVersion, fingerprint(budgetSettings([1e9, 2e9]))];
   return { version, hub: hub.fingerprint, ...targetKey(target), options: optionsKey(options), epochs, seed };
 }
 
@@ -87,9 +89,8 @@ function over(cells: readonly BudgetCell[], of: (cell: BudgetCell) => number | u
 
 const shown = ({ mean, half }: MeanInterval) => `${percent(mean)}${half === null ? "" : ` ± ${percent(half)}`}`;
 
-function points({ mean, half }: MeanInterval): string {
-  const signed = (value: number) => `${value >= 0 ? "+" : "-"}${Math.abs(100 * value).toFixed(1)}`;
-  return half === null ? signed(mean) : `${signed(mean)} (${signed(mean - half)} to ${signed(mean + half)})`;
+function difference({ mean, half }: MeanInterval): string {
+  return half === null ? points(mean) : `${points(mean)} (${points(mean - half)} to ${points(mean + half)})`;
 }
 
 const find = (reached: readonly Reached[] | undefined, kind: string) => reached?.find((one) => one.kind === kind);
@@ -106,7 +107,7 @@ function frontierSection(cells: readonly BudgetCell[]): ReportSection {
       const [own, rival] = [find(rows[at]?.reached, kinds[0])?.accuracy, rows[at]?.rival?.accuracy];
       return own === undefined || rival === undefined ? undefined : own - rival;
     });
-    return [label, amount(budget?.mean ?? 0), ...entries, gain ? points(gain) : ""];
+    return [label, amount(budget?.mean ?? 0), ...entries, gain ? difference(gain) : ""];
   };
   const last = parts.length;
   return {
@@ -150,7 +151,7 @@ function claimsSection(cells: readonly BudgetCell[]): ReportSection {
     });
     if (!(accuracy && flops && other && whole && gain)) return [name, "", "", "", "", ""];
     const [first, second] = [amount(flops.mean), amount(whole.mean)];
-    return [name, shown(accuracy), first, shown(other), second, points(gain)];
+    return [name, shown(accuracy), first, shown(other), second, difference(gain)];
   };
   return {
     title: "Against all members and against the best one",
@@ -167,18 +168,11 @@ function claimsSection(cells: readonly BudgetCell[]): ReportSection {
 
 /** Milliseconds of an image by the members that are activated. */
 function timeSection(cells: readonly BudgetCell[]): ReportSection {
-  const of = ({ milliseconds, generator }: BudgetCell, { kind, uses }: Reached) => {
-    const own = kind === kinds[0] || kind === "one gate" ? generator.milliseconds : 0;
-    return own + uses.reduce((sum, use, i) => sum + use * (milliseconds[i] ?? 0), 0);
-  };
-  const whole = over(cells, (cell) => of(cell, cell.ensemble));
+  const whole = over(cells, ({ ensemble }) => ensemble.milliseconds);
   const rows = parts.map((part, at) => [
     percent(part),
     ...kinds.map((kind) => {
-      const time = over(cells, (cell) => {
-        const reached = find(cell.rows[at]?.reached, kind);
-        return reached && of(cell, reached);
-      });
+      const time = over(cells, ({ rows }) => find(rows[at]?.reached, kind)?.milliseconds);
       return time && whole && time.count === cells.length ? percent(time.mean / whole.mean) : "";
     }),
   ]);
@@ -195,20 +189,29 @@ async function report(request: ExperimentRequest): Promise<ExperimentReport> {
   const on = request.final
     ? "Settings were chosen on the validation split and measured on the test split."
     : "Settings were chosen on one half of the validation split and measured on the other, both ways.";
-  const members = cells[0]?.members ?? [];
+  const { members = [], costs = [] } = cells[0] ?? {};
+  const flops = costs.map((cost) => cost.flops);
+  const [cheapest, dearest] = [Math.min(...flops), Math.max(...flops)].map(amount);
+  const target = targetsOf(request, [lettersAndEmoji]).map(({ name }) => name);
+  const sized =
+    request.hub === undefined
+      ? ` Each of ${members.length / sides.length} networks is there at ${sides.length} sizes of input.`
+      : "";
   return {
     title: "Accuracy within a budget",
     sections: [
       {
         title: "The question",
         text: [
-          "Letters and emoji, members that stay as they are: four specialists, each at three sizes of input, so that a member " +
-            `costs ${amount(Math.min(...(cells[0]?.costs ?? [0])))} to ${amount(Math.max(...(cells[0]?.costs ?? [0])))} FLOPs an image (${members.length} members). One run of Hub-Pathway (k = 1, credit by losses) ` +
-            "serves every budget: models pay nats for each GFLOP, and an input activates k of them, or as many as it takes until the answer is sure.",
-          "One gate is the same recipe with the same models for every image, trained with k = 1 and with k = 2. The other rivals need no generator. Each has its heads from the " +
-            "run of Hub-Pathway or heads that were trained alone on all images, whichever was better: any one to three members or all, " +
-            "cascades by confidence and by agreement in three orders, and KNORA-E.",
-          `${on} Mean ± half the 95 % interval (Student's t) over ${cells.length} seeds.${quickRemark(request.quick)}`,
+          `${target.join(", ")}, and ${members.length} members that stay as they are, of ${cheapest} to ${dearest} FLOPs an image.${sized} ` +
+            "One run of Hub-Pathway (k = 1, credit by losses) serves every budget. Models pay nats for each GFLOP, and an input " +
+            "activates k of them, or as many as it takes until the answer is sure.",
+          "One gate is the same recipe with the same models for every image, trained with k = 1 and with k = 2. The other rivals " +
+            "need no generator. Each has its heads from the run of Hub-Pathway or heads that were trained alone on all images, " +
+            "whichever was better. They are any one to three members or all, KNORA-E, and cascades by agreement and by confidence. " +
+            "Cascades go through all members in three orders, or through any two or three of rising cost.",
+          `${on} One number sees all validation images: the temperature of weights over more models than in training. ` +
+            `Mean ± half the 95 % interval (Student's t) over ${cells.length} seeds.${quickRemark(request.quick)}`,
         ],
       },
       frontierSection(cells),

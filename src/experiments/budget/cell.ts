@@ -1,10 +1,12 @@
 /** One seed of the experiment on budgets: runs that are trained, and what each way to answer reaches within each budget. */
-import { CellTraining, type ExperimentRequest, plan, type Setting } from "../../compare/index.ts";
-import { budgetSettings, fineTune, PathwayLearner } from "../../methods/index.ts";
+import { CellTraining, type ExperimentRequest, median, plan, type Setting } from "../../compare/index.ts";
+import { budgetSettings, fineTune, PathwayLearner, stops } from "../../methods/index.ts";
+import { activeModels } from "../../report/index.ts";
 import { inferenceMode, scope, zeros } from "../../torch/index.ts";
 import { evaluate, evaluateVariants, type Variant, type VariantEvaluation } from "../../train/index.ts";
 import {
   type Candidate,
+  type Cost,
   Frontier,
   halves,
   knownCandidate,
@@ -22,6 +24,7 @@ import {
   knoraEliminate,
   type Outcome,
   type Policy,
+  risingOrders,
 } from "./policies.ts";
 
 /** Ways to answer, ours first; each of the others is a rival. */
@@ -48,10 +51,8 @@ export interface BudgetRow {
 
 export interface BudgetCell {
   members: string[];
-  /** FLOPs and milliseconds of an image, of each member and of the generator. */
-  costs: number[];
-  milliseconds: number[];
-  generator: { flops: number; milliseconds: number };
+  /** Of each member. */
+  costs: Cost[];
   /** For each part of the ensemble's cost, and at the end for 0.4 of the best member's. */
   rows: BudgetRow[];
   /** Without a budget. */
@@ -59,7 +60,6 @@ export interface BudgetCell {
   bestMember: Reached;
 }
 
-const confidences = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95];
 const neighbours = [3, 7, 15];
 const byLosses = { choices: { k: 1, credit: "losses" }, options: { generatorFactor: 10 } };
 
@@ -69,18 +69,16 @@ type Tables = Record<Split, Answers>;
 /** The figures on validation data, of settings chosen on the other half of them, and on test data. */
 export async function budgetCells(request: ExperimentRequest, setting: Setting): Promise<Record<Split, BudgetCell>> {
   const { epochs } = setting.protocol;
-  const common = { ...byLosses };
   const routed = await trained(
     request,
     setting,
-    plan("routes by input", "hub-pathway", "equal epochs", epochs, common),
-    budgetSettings,
+    plan("routes by input", "hub-pathway", "equal epochs", epochs, byLosses),
   );
   const gates = [];
   for (const k of [1, 2]) {
     const choices = { ...byLosses.choices, k };
-    const line = plan(`one gate, k = ${k}`, "global-gate", "equal epochs", epochs, { ...common, choices });
-    gates.push(await trained(request, setting, line, ordered));
+    const line = plan(`one gate, k = ${k}`, "global-gate", "equal epochs", epochs, { ...byLosses, choices });
+    gates.push(await trained(request, setting, line));
   }
   const alone = await probes(request, setting);
   const candidates = [
@@ -89,8 +87,8 @@ export async function budgetCells(request: ExperimentRequest, setting: Setting):
     ...rivalCandidates("heads of the run", routed.tables, routed.costs),
     ...rivalCandidates("heads alone", alone, routed.costs),
   ];
-  const { members, costs, generator, milliseconds } = routed;
-  const figures = { members, costs, milliseconds, generator };
+  const { members, costs } = routed;
+  const figures = { members, costs };
   const count = alone.validation.labels.length;
   const all = (split: Split) => ({ split, items: alone[split].labels.map((_, i) => i) });
   const validation = halves("validation", count).map(([known, asked]) => new Frontier(candidates, costs, known, asked));
@@ -100,9 +98,9 @@ export async function budgetCells(request: ExperimentRequest, setting: Setting):
 
 function rowsOf(
   frontiers: readonly Frontier[],
-  costs: readonly number[],
+  costs: readonly Cost[],
 ): Pick<BudgetCell, "rows" | "ensemble" | "bestMember"> {
-  const whole = costs.reduce((sum, cost) => sum + cost, 0);
+  const whole = costs.reduce((sum, { flops }) => sum + flops, 0);
   const best = (of: readonly string[], budget: number) => {
     const each = frontiers.flatMap((frontier) => frontier.best(of, budget) ?? []);
     return each.length === frontiers.length ? meanReached(each) : undefined;
@@ -125,23 +123,15 @@ function rowsOf(
 interface Trained {
   name: string;
   members: string[];
-  costs: number[];
-  milliseconds: number[];
-  generator: { flops: number; milliseconds: number };
+  costs: Cost[];
+  generator: Cost;
   variants: readonly Variant[];
   measured: Measured;
   /** What each member answers alone through this run's heads. */
   tables: Tables;
 }
 
-const ordered = (costs: readonly number[]): Variant[] => costs.map((_, i) => ({ k: i + 1 }));
-
-async function trained(
-  request: ExperimentRequest,
-  setting: Setting,
-  line: ReturnType<typeof plan>,
-  settingsOf: (costs: readonly number[]) => Variant[],
-): Promise<Trained> {
+async function trained(request: ExperimentRequest, setting: Setting, line: ReturnType<typeof plan>): Promise<Trained> {
   const data = await setting.data();
   using training = await CellTraining.open(request, setting, line);
   const predictor = await training.train();
@@ -149,7 +139,7 @@ async function trained(
     if (!(predictor instanceof PathwayLearner)) throw new TypeError(`${line.name} does not route`);
     const members = [...predictor.memberNames];
     const spent = costsOf(predictor, setting.protocol.target.data.imageSize);
-    const variants = settingsOf(spent.costs);
+    const variants = budgetSettings(spent.costs.map(({ flops }) => flops));
     const singles = members.map((_, i) => ({ k: 1, models: [i] }));
     const classes = data.classes.length;
     const measure = async (split: Split) => {
@@ -206,45 +196,50 @@ function missing(name: string): never {
   throw new RangeError(`${name} does not have a choice of models that the experiment measures`);
 }
 
-/** FLOPs by count, milliseconds of an image in a batch by the clock (the median of some rounds). */
-function costsOf(predictor: PathwayLearner, side: number): Pick<Trained, "costs" | "milliseconds" | "generator"> {
+const [timedImages, rounds, firstRounds] = [48, 7, 2];
+
+/** FLOPs by count, milliseconds of an image in a batch by the clock: all in turn in each round, and the median of the rounds. */
+function costsOf(predictor: PathwayLearner, side: number): Pick<Trained, "costs" | "generator"> {
   const { members, generator } = predictor.module;
-  const m = members.length;
-  const only = (i: number) => members.map((_, j) => Number(i === j));
   const images = zeros([timedImages, 3, side, side]);
+  const runs = [() => generator.forward(images), ...members.map((member) => () => member.features(images))];
   try {
-    const still = predictor.pathwayFlops(only(0), 0);
-    const timed = (run: () => unknown) => scope(() => inferenceMode(() => millisecondsOf(run)));
+    const all = Array.from({ length: firstRounds + rounds }, () => runs.map(millisecondsOf)).slice(firstRounds);
+    const [generatorTime, ...times] = runs.map((_, i) => median(all.map((times) => times[i] ?? 0)));
+    const only = (i: number) => members.map((_, j) => Number(i === j));
+    const flopsOf = (i: number, k: number) => predictor.pathwayFlops(only(i), k);
+    const still = flopsOf(0, 0);
     return {
-      costs: Array.from({ length: m }, (_, i) => predictor.pathwayFlops(only(i), 1) - still),
-      milliseconds: members.map((member) => timed(() => member.features(images))),
-      generator: { flops: still, milliseconds: timed(() => generator.forward(images)) },
+      costs: times.map((milliseconds, i) => ({ flops: flopsOf(i, 1) - still, milliseconds })),
+      generator: { flops: still, milliseconds: generatorTime ?? 0 },
     };
   } finally {
     images.dispose();
   }
 }
 
-const [timedImages, rounds] = [48, 7];
-
 function millisecondsOf(run: () => unknown): number {
-  const times = Array.from({ length: rounds + 2 }, () => {
-    const began = performance.now();
-    run();
-    return (performance.now() - began) / timedImages;
-  });
-  return times.slice(2).sort((a, b) => a - b)[rounds >> 1] ?? Number.NaN;
+  return scope(() =>
+    inferenceMode(() => {
+      const began = performance.now();
+      run();
+      return (performance.now() - began) / timedImages;
+    }),
+  );
 }
 
 /** The settings of a run. */
-function candidatesOf(kind: string, { name, variants, measured, generator }: Trained): Candidate[] {
+function candidatesOf(
+  kind: string,
+  { name, variants, measured, generator, members: { length: m } }: Trained,
+): Candidate[] {
   return variants.map((variant, i) => {
     const outcome = (split: Split): Outcome => {
       const one = measured[split][i] as VariantEvaluation;
-      return { right: one.right, used: usedOf(one.weights, one.right.length) };
+      return { right: one.right, used: one.right.map((_, item) => activeModels(one.weights, m, item)) };
     };
     const outcomes = { validation: outcome("validation"), test: outcome("test") };
-    return knownCandidate({ kind, name: `${name}, ${described(variant)}`, overhead: generator.flops }, outcomes);
+    return knownCandidate({ kind, name: `${name}, ${described(variant)}`, overhead: generator }, outcomes);
   });
 }
 
@@ -253,15 +248,9 @@ function described({ k, confidence, price }: Variant): string {
   return price ? `${count}, ${price.toFixed(1)} nats/GFLOP` : count;
 }
 
-function usedOf(weights: Float32Array, items: number): number[][] {
-  const m = weights.length / items;
-  return Array.from({ length: items }, (_, item) =>
-    Array.from({ length: m }, (_, i) => i).filter((i) => (weights[item * m + i] ?? 0) > 0),
-  );
-}
-
 /** Everything that needs no generator, through the given heads. */
-function rivalCandidates(heads: string, tables: Tables, costs: readonly number[]): Candidate[] {
+function rivalCandidates(heads: string, tables: Tables, spent: readonly Cost[]): Candidate[] {
+  const costs = spent.map(({ flops }) => flops);
   const m = costs.length;
   const all = costs.map((_, i) => i);
   const make = (kind: string, name: string, policy: Policy) =>
@@ -281,9 +270,17 @@ function rivalCandidates(heads: string, tables: Tables, costs: readonly number[]
     ...allSets(m).map((set) => make("fixed members", `members ${set.join(" ")}`, fixedSet(set))),
     ...all.map((i) => make("best member", `member ${i}`, fixedSet([i]))),
     make("ensemble of all", "all", fixedSet(all)),
-    ...confidences.flatMap((confidence) =>
-      inOrder((order) => confidenceCascade(order, confidence)).map(([name, policy]) =>
-        make("confidence cascade", `${name}, until ${confidence} sure`, policy),
+    ...stops.flatMap((stop) =>
+      inOrder((order) => confidenceCascade(order, stop)).map(([name, policy]) =>
+        make("confidence cascade", `${name}, until ${stop} sure`, policy),
+      ),
+    ),
+    ...risingOrders(costs).flatMap((order) =>
+      stops.flatMap((stop) =>
+        [false, true].map((isLast) => {
+          const name = `members ${order.join(" ")}, until ${isLast ? "the last" : "their mean"} is ${stop} sure`;
+          return make("confidence cascade", name, confidenceCascade(order, stop, isLast));
+        }),
       ),
     ),
     ...[2, 3, 4].flatMap((votes) =>

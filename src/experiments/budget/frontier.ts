@@ -1,9 +1,8 @@
 /**
- * What each way to answer reaches within a budget: its setting is chosen on known items, and measured on others.
+ * The frontier of accuracy and cost of each way to answer. Its setting is chosen on known items, and measured on others.
  * N items, m members.
  */
-import type { Answers, Outcome, Policy } from "./policies.ts";
-import { partOf } from "./policies.ts";
+import { type Answers, type Outcome, type Policy, partOf } from "./policies.ts";
 
 export const splits = ["validation", "test"] as const;
 export type Split = (typeof splits)[number];
@@ -14,12 +13,18 @@ export interface Side {
   items: readonly number[];
 }
 
+/** Cost of an image: FLOPs by count, milliseconds by the clock. */
+export interface Cost {
+  flops: number;
+  milliseconds: number;
+}
+
 /** One setting of one way to answer. */
 export interface Candidate {
   kind: string;
   name: string;
-  /** FLOPs of every answer beside the members that it activates. */
-  overhead: number;
+  /** Cost of every answer beside the members that it activates. */
+  overhead: Cost;
   on(known: Side, asked: Side): Outcome;
 }
 
@@ -29,6 +34,7 @@ export interface Reached {
   name: string;
   accuracy: number;
   flops: number;
+  milliseconds: number;
   /** Activations of each member by an item, [m]. */
   uses: number[];
 }
@@ -43,7 +49,7 @@ export function policyCandidate(
   return {
     kind,
     name,
-    overhead: 0,
+    overhead: { flops: 0, milliseconds: 0 },
     on(known, asked) {
       const own = part(known);
       return policy(own, known === asked ? own : part(asked));
@@ -79,11 +85,11 @@ interface Found {
 export class Frontier {
   readonly #known: Side;
   readonly #asked: Side;
-  readonly #costs: readonly number[];
+  readonly #costs: readonly Cost[];
   readonly #found: readonly Found[];
   readonly #measured = new Map<Candidate, Reached>();
 
-  constructor(candidates: readonly Candidate[], costs: readonly number[], known: Side, asked: Side) {
+  constructor(candidates: readonly Candidate[], costs: readonly Cost[], known: Side, asked: Side) {
     this.#known = known;
     this.#asked = asked;
     this.#costs = costs;
@@ -106,8 +112,11 @@ export class Frontier {
     const { kind, name, overhead } = candidate;
     const { right, used } = candidate.on(this.#known, asked);
     const uses = this.#costs.map((_, i) => used.filter((set) => set.includes(i)).length / used.length);
-    const flops = overhead + uses.reduce((sum, use, i) => sum + use * (this.#costs[i] ?? 0), 0);
-    return { kind, name, accuracy: right.filter(Boolean).length / right.length, flops, uses };
+    const spent = (of: (cost: Cost) => number) =>
+      this.#costs.reduce((sum, cost, i) => sum + (uses[i] ?? 0) * of(cost), of(overhead));
+    const accuracy = right.filter(Boolean).length / right.length;
+    const flops = spent((cost) => cost.flops);
+    return { kind, name, accuracy, flops, milliseconds: spent((cost) => cost.milliseconds), uses };
   }
 }
 
@@ -132,6 +141,7 @@ export function meanReached(parts: readonly Reached[]): Reached | undefined {
     name: [...new Set(parts.map(({ name }) => name))].join(" / "),
     accuracy: mean(({ accuracy }) => accuracy),
     flops: mean(({ flops }) => flops),
+    milliseconds: mean(({ milliseconds }) => milliseconds),
     uses: first.uses.map((_, i) => mean(({ uses }) => uses[i] ?? 0)),
   };
 }

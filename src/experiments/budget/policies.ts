@@ -3,6 +3,7 @@
  * selection. They see what each member answers alone. N items, m members, C classes, n neighbours.
  */
 import { combinations } from "../../methods/index.ts";
+import { argmaxAt } from "../../train/index.ts";
 
 /** Answers of all members to the same items. */
 export interface Answers {
@@ -27,15 +28,18 @@ export function fixedSet(set: readonly number[]): Policy {
   return (_, asked) => outcome(asked, (item) => ({ used: [...set], answer: likeliest(asked, item, set) }));
 }
 
-/** Members in one order for every item, until their mean is that sure. */
-export function confidenceCascade(order: readonly number[], confidence: number): Policy {
+/**
+ * Members in one order for every item, until the answer is that sure: the answer of all that were asked, by their mean, or
+ * of the last one alone.
+ */
+export function confidenceCascade(order: readonly number[], confidence: number, isLastAlone = false): Policy {
   return (_, asked) =>
     outcome(asked, (item) => {
       for (let count = 1; ; count++) {
         const used = order.slice(0, count);
-        const mean = meanOf(asked, item, used);
-        const answer = argmax(mean);
-        if (count === order.length || (mean[answer] ?? 0) >= confidence) return { used, answer };
+        const said = meanOf(asked, item, isLastAlone ? used.slice(-1) : used);
+        const answer = argmaxAt(said, 0, said.length);
+        if (count === order.length || (said[answer] ?? 0) >= confidence) return { used, answer };
       }
     });
 }
@@ -95,13 +99,19 @@ function nearest(
   return order.slice(0, Math.min(neighbours, known === asked ? order.length - 1 : order.length));
 }
 
+/** Cascades of two and of three members, each dearer than the one before or as dear. */
+export function risingOrders(costs: readonly number[]): number[][] {
+  const rising = costs.map((_, i) => i).sort((a, b) => (costs[a] ?? 0) - (costs[b] ?? 0) || a - b);
+  return [2, 3].flatMap((size) => combinations(costs.length, size).map((set) => set.map((at) => rising[at] ?? 0)));
+}
+
 /** Sets of one to three members, and all together. */
 export function allSets(m: number): number[][] {
   const sizes = [1, 2, 3].filter((size) => size < m);
   return [...sizes.flatMap((size) => combinations(m, size)), Array.from({ length: m }, (_, i) => i)];
 }
 
-/** Whatever is right, and what it took. */
+/** Outcome of an answer to each item. */
 function outcome({ labels }: Answers, answer: (item: number) => { used: number[]; answer: number }): Outcome {
   const answers = labels.map((_, item) => answer(item));
   return {
@@ -120,11 +130,8 @@ function meanOf(answers: Answers, item: number, set: readonly number[]): Float32
   return sum.map((value) => value / set.length);
 }
 
-const likeliest = (answers: Answers, item: number, set: readonly number[]): number =>
-  argmax(meanOf(answers, item, set));
-
-function argmax(values: Float32Array): number {
-  return values.reduce((best, value, i) => (value > (values[best] ?? 0) ? i : best), 0);
+function likeliest(answers: Answers, item: number, set: readonly number[]): number {
+  return argmaxAt(meanOf(answers, item, set), 0, answers.classes);
 }
 
 /** Some of the items. */

@@ -1,10 +1,10 @@
 /** Every method from start to end on one small hub: the loss falls, the run opens again, nothing is left in memory. */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { methods } from "../../../src/methods/index.ts";
-import { Interrupted, memory } from "../../../src/torch/index.ts";
+import { ConfigError, Interrupted, memory } from "../../../src/torch/index.ts";
 import { type Choices, type RunEvent, summarise, trainRun } from "../../../src/train/index.ts";
 import { measured } from "../../support/opened-run.ts";
 import { methodChoices, zooRequests } from "../../support/zoo-hub.ts";
@@ -48,6 +48,33 @@ for (const [name, own] of learned) {
     assert.equal(memory().handles, before, "live handles after the run");
   });
 }
+
+test("a run keeps its choices for budgets, and answers by the one within a budget after it opens again", async () => {
+  const choices = { ...methodChoices["hub-pathway"], k: 1, credit: "losses" };
+  const { folder, predictor, data } = await trainRun(request("budgets", "hub-pathway", { choices }));
+  const budgets = predictor.budgets ?? [];
+  for (const part of [predictor, data]) part.dispose();
+  assert.ok(budgets.length > 0);
+  for (const { flops, accuracy } of budgets) {
+    const opened = await measured(folder.path, { flops: Math.ceil(flops) });
+    assert.deepEqual(opened.predictor.budgets, budgets);
+    assert.equal(opened.evaluation.metrics.accuracy, accuracy);
+    const summary = summarise("validation", opened.evaluation, opened.predictor);
+    assert.ok(Math.abs(summary.inferenceFlops - flops) < 1, "it costs what it cost when it was measured");
+    opened.dispose();
+  }
+  const least = Math.floor(budgets[0]?.flops ?? 0);
+  await assert.rejects(measured(folder.path, { flops: least - 1 }), /even one model costs .* give at least --flops/);
+  for (const other of [{ k: 1 }, { confidence: 0.5 }])
+    await assert.rejects(measured(folder.path, { flops: 1e12, ...other }), ConfigError);
+  const file = join(folder.path, "model", "model.json");
+  const model = JSON.parse(readFileSync(file, "utf8"));
+  delete model.plan.budgets;
+  writeFileSync(file, JSON.stringify(model));
+  const older = await measured(folder.path, { flops: 1e12 });
+  assert.deepEqual([older.predictor.budgets, older.predictor.k], [[], older.predictor.largestK]);
+  older.dispose();
+});
 
 const resumed = [
   "hub-pathway",

@@ -12,13 +12,14 @@ const world: World = { members: 4, classes: 3, good: 1, signal: 3, cue: 6, relia
 const sample = draw(world, 40, 1, "test");
 
 /** A learner whose routes depend on the input, with heads that are sometimes sure. */
-function learnerOf(config: Partial<PathwayConfig> = {}): PathwayLearner {
+function learnerOf(config: Partial<PathwayConfig> = {}, present?: readonly number[]): PathwayLearner {
   const learner = new PathwayLearner({
     members: experts(world),
     task: new ClassificationTask(world.classes, 0),
     config: resolvePathwayConfig({ k: 1, generatorSize: blindView, ...config }, world.members),
     seed: 3,
     imageSize: imageSide,
+    present,
   });
   const { module } = learner;
   const generator = learner.streams.stream("test");
@@ -143,6 +144,28 @@ test("at a price for each GFLOP the models of the largest score less their cost 
 });
 
 const oneHot = (i: number) => [0, 1, 2, 3].map((j) => Number(j === i));
+
+test("a run that kept two models asks no others, whatever number its choice names, and variants follow that choice", () => {
+  const whole = learnerOf();
+  const learner = learnerOf({}, [0, 2]);
+  learner.answerBy({ k: 4, confidence: 0.999, price: 0.01 });
+  const { weights } = predict(learner, {});
+  for (const row of weights) assert.ok(row[1] === 0 && row[3] === 0, row.join(" "));
+  assert.deepEqual(weights, predict(whole, { k: 4, confidence: 0.999, price: 0.01, models: [0, 2] }).weights);
+  const [without] = scope(() =>
+    inferenceMode(() => (learner.predictVariants(sample.images, [{ without: 0 }]) as Prediction[]).map(weightsOf)),
+  );
+  assert.ok(without?.every((row) => row[0] === 0 && row[2] === 1));
+  learner.answerBy({ k: 1, price: 1000 });
+  const [own] = scope(() =>
+    inferenceMode(() => (learner.predictVariants(sample.images, [{}]) as Prediction[]).map(weightsOf)),
+  );
+  assert.deepEqual(own, predict(learner, {}).weights);
+  whole.dispose();
+  learner.dispose();
+});
+
+const weightsOf = ({ weights }: Prediction) => rowsOf(weights as Tensor);
 
 test("random routes have no order to stop in", () => {
   const learner = learnerOf({ generatorKind: "random" });

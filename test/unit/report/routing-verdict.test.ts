@@ -69,6 +69,7 @@ test("where each expert knows one kind of input, routes pay, and those of other 
   assert.equal(verdict.fixed, share(order.map((_, i) => chosen[i % 2]?.[i] ?? false)));
   assert.ok(Math.abs(verdict.gain - (verdict.routed - verdict.fixed)) < 1e-12);
   assert.ok(verdict.interval[0] > 0.1, JSON.stringify(verdict));
+  assert.ok(Math.abs(verdict.relativeCost - 1) < 1e-9, "experts cost the same");
   assert.ok(verdict.permuted < verdict.routed - 0.2, JSON.stringify(verdict));
   const routed = order.map((_, i) => evaluation.weights.slice(i * world.members, (i + 1) * world.members));
   const uses = alone.map((_, model) => share(routed.map((weights) => (weights[model] ?? 0) > 0)));
@@ -97,7 +98,15 @@ test("without a choice there is no verdict, and each outcome has its sentence", 
   assert.equal(verdict, undefined);
   learner.dispose();
   sample.images.dispose();
-  const base = { k: 1, routed: 0.7, fixed: 0.69, fixedModels: ["a"], permuted: 0.6, overPermuted: 0.05 };
+  const base = {
+    k: 1,
+    routed: 0.7,
+    fixed: 0.69,
+    fixedModels: ["a"],
+    permuted: 0.6,
+    overPermuted: 0.05,
+    relativeCost: 0.98,
+  };
   const say = (gain: number, interval: [number, number]) =>
     verdictSentence({ ...base, gain, interval } as RoutingVerdict);
   assert.equal(
@@ -105,7 +114,12 @@ test("without a choice there is no verdict, and each outcome has its sentence", 
     "the same model for every image is enough (a): routing by input gives +1.0 points (-1.2 to +3.2)",
   );
   assert.match(say(-0.05, [-0.07, -0.03]), /is better \(a\): routing by input gives -5\.0 points \(-7\.0 to -3\.0\)/);
-  assert.match(say(0.05, [0.03, 0.07]), /^routing by input pays here: .* with routes of other images 60\.0 %$/);
+  assert.match(
+    say(0.05, [0.03, 0.07]),
+    /^routing by input pays here: .* at the same cost; with routes of other images 60\.0 %$/,
+  );
+  const cheaper = verdictSentence({ ...base, gain: 0.05, interval: [0.03, 0.07], relativeCost: 0.423 });
+  assert.match(cheaper, /over the same model for every image at 42\.3 % of that cost;/);
   assert.equal(
     verdictSentence({ ...base, gain: 0.05, interval: [0.03, 0.07], permuted: 0.7, overPermuted: 0 }),
     "the same model for every image is enough (a): accuracy is 70.0 %, and with routes of other images 70.0 %",

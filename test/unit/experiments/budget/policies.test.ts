@@ -18,6 +18,7 @@ import {
   knoraEliminate,
   type Outcome,
   partOf,
+  risingOrders,
 } from "../../../../src/experiments/budget/policies.ts";
 
 /** Rows of probabilities of each member. */
@@ -60,6 +61,10 @@ test("a cascade by confidence stops at the first mean that is that sure", () => 
   // Item 1: 0.6, then 0.65; item 3: 0.8 at once, and wrong.
   assert.deepEqual(used, [[0], [0, 1], [0], [0]]);
   assert.deepEqual(right, [true, true, true, false]);
+  // The last alone: item 1 has 0.6, then 0.9 of member 1.
+  const last = confidenceCascade([0, 1], 0.65, true)(asked, asked);
+  assert.deepEqual(last.used, [[0], [0, 1], [0], [0]]);
+  assert.deepEqual(last.right, [true, true, true, false]);
   assert.deepEqual(confidenceCascade([2, 0], 1.1)(asked, asked).used, [
     [2, 0],
     [2, 0],
@@ -157,17 +162,23 @@ test("a cascade is a prefix of its order, and answers as the fixed members that 
 
 test("all sets of one to three members, and all together, each once", () => {
   assert.equal(allSets(5).length, 5 + 10 + 10 + 1);
+  assert.deepEqual(risingOrders([9, 2, 5]), [
+    [1, 2],
+    [1, 0],
+    [2, 0],
+    [1, 2, 0],
+  ]);
   assert.deepEqual(allSets(3), [[0], [1], [2], [0, 1], [0, 2], [1, 2], [0, 1, 2]]);
 });
 
 test("a frontier chooses on the known items within the budget, the cheaper of equals, and measures on the asked ones", () => {
-  const costs = [10, 4, 1];
+  const costs = [10, 4, 1].map((flops) => ({ flops, milliseconds: flops / 2 }));
   const answers = { validation: asked, test: asked };
   const sets = [[0], [1], [2], [0, 1], [1, 2]];
   const candidates = [
     ...sets.map((set) => policyCandidate("fixed", `${set}`, fixedSet(set), answers)),
     knownCandidate(
-      { kind: "run", name: "k = 1", overhead: 2 },
+      { kind: "run", name: "k = 1", overhead: { flops: 2, milliseconds: 3 } },
       outcomes([true, true, false, false], [[2], [2], [0], [0]]),
     ),
   ];
@@ -175,11 +186,25 @@ test("a frontier chooses on the known items within the budget, the cheaper of eq
   const other: Side = { split: "test", items: [2, 3] };
   const frontier = new Frontier(candidates, costs, known, other);
   // Right on items 0 and 1: members 1 (0 by the first of equals), and 0 with 1.
-  assert.deepEqual(frontier.best(["fixed"], 20), { kind: "fixed", name: "1", accuracy: 1, flops: 4, uses: [0, 1, 0] });
+  assert.deepEqual(frontier.best(["fixed"], 20), {
+    kind: "fixed",
+    name: "1",
+    accuracy: 1,
+    flops: 4,
+    milliseconds: 2,
+    uses: [0, 1, 0],
+  });
   assert.equal(frontier.best(["fixed"], 3)?.name, "2");
   assert.equal(frontier.best(["fixed"], 0.5), undefined);
   // The run costs 1 + 2 on the known items, which is within 3, and 10 + 2 on the asked ones.
-  assert.deepEqual(frontier.best(["run"], 3), { kind: "run", name: "k = 1", accuracy: 0, flops: 12, uses: [1, 0, 0] });
+  assert.deepEqual(frontier.best(["run"], 3), {
+    kind: "run",
+    name: "k = 1",
+    accuracy: 0,
+    flops: 12,
+    milliseconds: 8,
+    uses: [1, 0, 0],
+  });
   assert.equal(frontier.best(["fixed", "run"], 3)?.kind, "run");
 });
 
