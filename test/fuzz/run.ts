@@ -76,6 +76,21 @@ function residentOf(child: ChildProcess): number {
   }
 }
 
+/** Milliseconds of processor that a child has had; on a busy machine they are fewer than those of the clock. */
+function cpuOf(child: ChildProcess): number {
+  try {
+    const fields = readFileSync(`/proc/${child.pid}/stat`, "latin1").split(") ").at(-1)?.split(" ") ?? [];
+    return (Number(fields[11]) + Number(fields[12])) * tickOfClock;
+  } catch {
+    return 0;
+  }
+}
+
+/** Milliseconds of a unit in /proc, on every Linux. */
+const tickOfClock = 10;
+/** A child that waits for nothing uses no processor: for it the clock counts, so many times as long. */
+const idle = 10;
+
 /** The case that the child is at, and how many it accepted; undefined before the first. */
 function progressIn(folder: string): { at: number; accepted: number } | undefined {
   const file = join(folder, progressName);
@@ -108,7 +123,7 @@ async function watch(
   let errors = "";
   let killedFor: Verdict | undefined;
   let timeIsUp = false;
-  let seen = { at: undefined as number | undefined, since: performance.now() };
+  let seen = { at: undefined as number | undefined, since: performance.now(), cpu: 0 };
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     errors = (errors + text).slice(-4000);
   });
@@ -123,9 +138,11 @@ async function watch(
   const timer = setInterval(() => {
     const now = performance.now();
     const at = progressIn(folder)?.at;
-    if (at !== seen.at) seen = { at, since: now };
+    const cpu = cpuOf(child);
+    if (at !== seen.at) seen = { at, since: now, cpu };
     const patience = at === undefined ? startPatience : limits.patience;
-    if (now - seen.since > patience) killedFor ??= { kind: "hang", what: `it took over ${patience} ms` };
+    if (cpu - seen.cpu > patience || now - seen.since > idle * patience)
+      killedFor ??= { kind: "hang", what: `it took over ${patience} ms of processor, or ${idle} times as long` };
     if (residentOf(child) > maximumMemory)
       killedFor ??= { kind: "memory", what: `it took over ${maximumMemory} bytes` };
     timeIsUp = at !== undefined && now > limits.until;
