@@ -11,15 +11,23 @@ export interface ExportFlags extends OpenFlags {
   data?: string;
   maxDrop?: number;
   precision?: Precision;
+  minShare?: number;
 }
 
 export async function exportRun(path: string, flags: ExportFlags, output: Output): Promise<void> {
   const run = openFinished(path, flags);
   try {
-    const { data, maxDrop, precision } = flags;
+    const { data, maxDrop, precision, minShare } = flags;
     const bundle = await withInterrupt(
       (signal) =>
-        writeBundle(run, flags.out, { data, maxDrop, precision, signal, onNote: (text) => output.warn(text) }),
+        writeBundle(run, flags.out, {
+          data,
+          maxDrop,
+          precision,
+          minShare,
+          signal,
+          onNote: (text) => output.warn(text),
+        }),
       stopping,
     );
     const bytes = Object.values(bundle.files).reduce((sum, file) => sum + file.bytes, 0);
@@ -27,9 +35,11 @@ export async function exportRun(path: string, flags: ExportFlags, output: Output
     output.say(
       `${flags.out} has ${counted(members.length, "model")}${bundle.router ? " and a router" : ""}, ${(bytes / 1e6).toFixed(1)} MB`,
     );
+    const { leftOut } = bundle;
+    if (leftOut) output.say(`left out: ${leftOut.members.map(({ name }) => name).join(", ")}`);
     output.say(spokenGate(bundle));
     output.say(`compare its answers with the run's: hub-pathway verify ${flags.out}`);
-    output.result({ out: flags.out, members, k: bundle.k, bytes, gate: bundle.gate });
+    output.result({ out: flags.out, members, k: bundle.k, bytes, gate: bundle.gate, leftOut });
   } finally {
     run.dispose();
   }

@@ -7,13 +7,14 @@ export class EnsemblePredictor implements Predictor {
   readonly memberNames: readonly string[];
   readonly parameters: number;
   readonly inferenceFlops: number;
-  readonly #parts: readonly Predictor[];
-  readonly #weights: readonly number[];
+  readonly parts: readonly Predictor[];
+  /** Summing to one. */
+  readonly weights: readonly number[];
 
   /** @param weights of the parts, summing to one; equal when left out */
   constructor(parts: readonly Predictor[], weights: readonly number[] = parts.map(() => 1 / parts.length)) {
-    this.#parts = parts;
-    this.#weights = weights;
+    this.parts = parts;
+    this.weights = weights;
     this.memberNames = parts.flatMap((part) => part.memberNames);
     this.parameters = parts.reduce((sum, part) => sum + part.parameters, 0);
     this.inferenceFlops = parts.reduce((sum, part) => sum + part.inferenceFlops, 0);
@@ -21,8 +22,8 @@ export class EnsemblePredictor implements Predictor {
 
   predict(images: Tensor, stored?: StoredFeatures): Prediction {
     const probabilities = scope(() =>
-      this.#parts
-        .map((part, i) => part.predict(images, stored).probabilities.mul(this.#weights[i] ?? 0))
+      this.parts
+        .map((part, i) => part.predict(images, stored).probabilities.mul(this.weights[i] ?? 0))
         .reduce((sum, next) => sum.add(next)),
     );
     return { probabilities };
@@ -30,17 +31,17 @@ export class EnsemblePredictor implements Predictor {
 
   /** Without a part the others keep their proportions; an average has no k. */
   predictVariants(images: Tensor, variants: readonly Variant[], known?: StoredFeatures): (Prediction | undefined)[] {
-    const tables = this.#parts.map((part, i) => part.predict(images, known).probabilities.mul(this.#weights[i] ?? 0));
+    const tables = this.parts.map((part, i) => part.predict(images, known).probabilities.mul(this.weights[i] ?? 0));
     return variants.map(({ k, without }) => {
       const rest = tables.filter((_, i) => i !== without);
-      const weight = this.#weights.reduce((sum, own, i) => sum + (i === without ? 0 : own), 0);
+      const weight = this.weights.reduce((sum, own, i) => sum + (i === without ? 0 : own), 0);
       if (k !== undefined || rest.length === 0 || weight === 0) return undefined;
       return { probabilities: rest.reduce((sum, next) => sum.add(next)).div(weight) };
     });
   }
 
   keep(): Kept {
-    const kept = this.#parts.map((part) => {
+    const kept = this.parts.map((part) => {
       if (!part.keep) throw new Error("a part of the ensemble cannot be kept");
       return part.keep(new Set());
     });
@@ -52,18 +53,18 @@ export class EnsemblePredictor implements Predictor {
       return plan;
     });
     return {
-      plan: { kind: "ensemble", parts, weights: [...this.#weights] },
+      plan: { kind: "ensemble", parts, weights: [...this.weights] },
       members: kept.flatMap((part) => part.members),
       layers: new Map(layers),
     };
   }
 
   eval(): void {
-    for (const part of this.#parts) part.eval();
+    for (const part of this.parts) part.eval();
   }
 
   dispose(): void {
-    for (const part of this.#parts) part.dispose();
+    for (const part of this.parts) part.dispose();
   }
 }
 

@@ -18,3 +18,4 @@ export { type OracleRouting, oracleRouting } from "./oracle-routing.ts";
 export { PathwayLearner } from "./pathway-learner.ts";
 export { findMethod, methods } from "./registry.ts";
 export { restorePredictor } from "./restore.ts";
+export { ZooLearner } from "./zoo-tuning.ts";

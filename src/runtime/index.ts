@@ -5,8 +5,8 @@
  */
 export {
   type Answers,
-  addWeighted,
   answer,
+  Join,
   type Rule,
   type RunFile,
   routeOf,
@@ -17,7 +17,7 @@ export {
 export { BundleError } from "./check.ts";
 export { BundleFiles } from "./files.ts";
 export { type ImageInput, type ImageTensor, planes } from "./images.ts";
-export { type Bundle, bundleVersion, manifestName, parseBundle } from "./manifest.ts";
+export { type Bundle, bundleVersion, manifestName, parseBundle, placesOf } from "./manifest.ts";
 export {
   type BundleModel,
   type BundlePrediction,

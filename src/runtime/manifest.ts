@@ -60,7 +60,8 @@ const bundle = record(
     images: record({ size: whole(1), range: pair(constant(0), constant(1)) }),
     /** Models that are activated for each image: those with the largest scores. */
     k: whole(1),
-    aggregation: constant("weighted-logits"),
+    /** Sum of the activated models' logits, or of their probabilities, each times its weight. */
+    aggregation: either(constant("weighted-logits"), constant("weighted-probabilities")),
     /** Softmax of the activated scores over a temperature, or the same weight for each; `larger` is for more models than in training. */
     weights: record({ trainedK: whole(1), temperature: either(constant("equal"), above0) }, { larger: above0 }),
     members: list(member, 1),
@@ -72,6 +73,15 @@ const bundle = record(
   },
   {
     router: record({ file: filePath, scores: whole(1) }),
+    /** Weights of the models for every image, where no router chooses: by their places, summing to 1. */
+    shares: list(number(0, 1), 1),
+    /** Models that were not exported since few validation images activate them, and what that cost there. */
+    leftOut: record({
+      minShare: number(0, 1),
+      members: list(record({ name: text, share: number(0, 1) }), 1),
+      accuracy: number(0, 1),
+      runAccuracy: number(0, 1),
+    }),
     /** An answer less probable than the threshold is none. */
     rejection: record({ threshold: number(0, 1) }),
     /** How the models' weights are stored; "int8" ones compute with whole numbers (default "float32"). */
@@ -112,12 +122,18 @@ export function parseBundle(content: string, where: string): Bundle {
   }
 }
 
+/** Number of places m among scores and weights. */
+export function placesOf({ router, shares }: Pick<Bundle, "router" | "shares">): number {
+  return router?.scores ?? shares?.length ?? 1;
+}
+
 /** Every file that is named is listed, and every place of a model is one that the router scores. */
-function requireParts({ router, members, selfTest, files, k }: Bundle): void {
+function requireParts(bundle: Bundle): void {
+  const { router, members, selfTest, files, k } = bundle;
   const named = [...(router ? [router.file] : []), ...members.map(({ file }) => file), selfTest.file];
   const missing = named.find((file) => !Object.hasOwn(files, file));
   if (missing !== undefined) throw new BundleError(`files: ${missing} is expected`);
-  const scores = router?.scores ?? 1;
+  const scores = placesOf(bundle);
   if (members.some(({ index }) => index >= scores))
     throw new BundleError(`members: places below ${scores} are expected`);
   if (k > members.length) throw new BundleError(`k: at most ${members.length} is expected`);

@@ -3,7 +3,7 @@ import { answer, type RunFile } from "./answer.ts";
 import { BundleError } from "./check.ts";
 import { BundleFiles, type BundleSource, sourceAt } from "./files.ts";
 import { type ImageInput, planesOf } from "./images.ts";
-import type { Bundle } from "./manifest.ts";
+import { type Bundle, placesOf } from "./manifest.ts";
 import { runSelfTest, type SelfTestResult } from "./self-test.ts";
 import { type OnnxRuntime, type OpeningTimes, Sessions, type SessionsOptions } from "./sessions.ts";
 
@@ -195,7 +195,7 @@ function predictionOf(
   count: number,
 ): Answered {
   const { labels, members, rejection } = bundle;
-  const m = bundle.router?.scores ?? 1;
+  const m = placesOf(bundle);
   const probabilities = all.slice(row * labels.length, (row + 1) * labels.length);
   const classes = labels.map((label, i) => ({ label, probability: probabilities[i] ?? 0 }));
   // Sorting keeps the order of equal ones.

@@ -60,6 +60,7 @@ export function addRunCommands(program: Command, output: () => Output): void {
         .choices(["float32", "float16", "int8"])
         .default("float32"),
     )
+    .option("--min-share <p>", "leave models out that less than this share of validation images activate", probability)
     .option("--max-drop <points>", "accuracy that the files may lose against the run", factor, 0.5)
     .option("--trust", trustHelp)
     .addHelpText("after", "\nExample:\n  hub-pathway export runs/photos --out bundle")

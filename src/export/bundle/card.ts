@@ -3,11 +3,23 @@ import type { Bundle } from "../../runtime/index.ts";
 
 /** A model card in Markdown. */
 export function modelCard(bundle: Bundle): string {
-  const { name, labels, images, members, router, k, measured, files, method, gate, precision = "float32" } = bundle;
+  const {
+    name,
+    labels,
+    images,
+    members,
+    router,
+    k,
+    measured,
+    files,
+    method,
+    gate,
+    precision = "float32",
+    leftOut,
+  } = bundle;
   const bytes = (file: string): string => `${((files[file]?.bytes ?? 0) / 1e6).toFixed(2)} MB`;
   const cell = (text: string): string => text.replaceAll(/[|\r\n]+/g, " ");
   const total = (Object.values(files).reduce((sum, file) => sum + file.bytes, 0) / 1e6).toFixed(2);
-  const percent = (part: number): string => `${(100 * part).toFixed(1)} %`;
   const { validation, test } = measured;
   const figures = [
     ...(validation ? [`- validation: ${percent(validation.accuracy)} of ${validation.items} images`] : []),
@@ -27,7 +39,7 @@ export function modelCard(bundle: Bundle): string {
     `Labels images with one of ${labels.length} classes. Trained by Hub-Pathway (\`${method}\`); nothing but an ONNX runtime is needed.`,
     router
       ? `\`${router.file}\` (${bytes(router.file)}) scores the models for each image, and the ${k} best run on it.`
-      : "One model runs on each image.",
+      : `${members.length === 1 ? "One model runs" : "All models run"} on each image.`,
     "",
     `All files take images as \`images\`: float32 [n, 3, ${images.size}, ${images.size}], red, green and blue from 0 to 1. Resizing to a model's`,
     "own sides and its normalisation are in its file.",
@@ -43,6 +55,7 @@ export function modelCard(bundle: Bundle): string {
     ...(figures.length > 0 ? figures : ["- not in its folder"]),
     "",
     gateLine,
+    ...(leftOut ? ["", leftOutLine(leftOut)] : []),
     "",
     `Classes: ${labels.map(cell).join(", ")}.`,
     "",
@@ -50,3 +63,13 @@ export function modelCard(bundle: Bundle): string {
     "",
   ].join("\n");
 }
+
+function leftOutLine({ minShare, members, accuracy, runAccuracy }: NonNullable<Bundle["leftOut"]>): string {
+  const names = members.map(({ name, share }) => `${name} (${percent(share)})`).join(", ");
+  return (
+    `Left out, since fewer than ${percent(minShare)} of the validation images activate them: ${names}. The run is right on ` +
+    `${percent(accuracy)} without them, on ${percent(runAccuracy)} with them.`
+  );
+}
+
+const percent = (part: number): string => `${(100 * part).toFixed(1)} %`;

@@ -1,6 +1,6 @@
 /** A trained predictor taken apart into what a bundle has files for. */
 import type { HubMember } from "../../hub/index.ts";
-import { MemberLearner, PathwayLearner } from "../../methods/index.ts";
+import { EnsemblePredictor, MemberLearner, PathwayLearner, ZooLearner } from "../../methods/index.ts";
 import type { PathwayGenerator } from "../../pathway/index.ts";
 import type { Bundle } from "../../runtime/index.ts";
 import { UserError } from "../../torch/index.ts";
@@ -20,27 +20,54 @@ export interface BundleParts {
   readonly members: readonly BundleMember[];
   readonly k: number;
   readonly weights: Bundle["weights"];
+  readonly aggregation: Bundle["aggregation"];
+  readonly shares?: number[];
 }
 
 /** @throws UserError for a predictor that no bundle can hold */
 export function partsOf(predictor: Predictor, run: string): BundleParts {
   if (predictor instanceof PathwayLearner) return pathwayParts(predictor, run);
   if (predictor instanceof MemberLearner) return singleParts(predictor);
-  throw new UserError(`${run} cannot be exported: only runs of one model and of routes through several can be so far`);
+  if (predictor instanceof EnsemblePredictor) return ensembleParts(predictor, run);
+  if (predictor instanceof ZooLearner) {
+    throw new UserError(
+      `${run} cannot be exported: it mixes its models' weights anew for each image, which no file of ONNX can; ` +
+        "train with --method zoo-tuning-lite, whose mixture is one model",
+    );
+  }
+  throw new UserError(`${run} cannot be exported: there is no form for what its method ends in`);
+}
+
+function ensembleParts({ parts, weights }: EnsemblePredictor, run: string): BundleParts {
+  const members = parts.flatMap((part, index): BundleMember[] => {
+    if (part instanceof MemberLearner) return [{ ...memberOf(part), index }];
+    throw new UserError(`${run} cannot be exported: a part of its ensemble is no single model`);
+  });
+  const k = members.length;
+  return {
+    ...{ router: undefined, scores: k, members, k, shares: [...weights] },
+    ...{ weights: { trainedK: k, temperature: "equal" }, aggregation: "weighted-probabilities" },
+  };
 }
 
 function singleParts(learner: MemberLearner): BundleParts {
+  const weights = { trainedK: 1, temperature: "equal" } as const;
+  const members = [{ ...memberOf(learner), index: 0 }];
+  return { router: undefined, scores: 1, members, k: 1, weights, aggregation: "weighted-logits" };
+}
+
+function memberOf(learner: MemberLearner): Omit<BundleMember, "index"> {
   const { module } = learner;
   const [member] = learner.keep().members as [HubMember];
   const layers = { head: module.head, standardize: module.isStandardized ? module.standardizer() : undefined };
-  const weights = { trainedK: 1, temperature: "equal" } as const;
-  return { router: undefined, scores: 1, members: [{ member, layers, index: 0 }], k: 1, weights };
+  return { member, layers };
 }
 
 function pathwayParts(learner: PathwayLearner, run: string): BundleParts {
   const { module, k } = learner;
   const { aggregation, tau, k: trainedK } = module.config;
-  if (module.isRandom) throw new UserError(`${run} cannot be exported: it leaves its routes to chance`);
+  if (module.isRandom)
+    throw new UserError(`${run} cannot be exported: it leaves its routes to chance; train with --method hub-pathway`);
   if (aggregation !== "logits") {
     throw new UserError(
       `${run} cannot be exported: it joins its models by ${aggregation}; train with --aggregation logits`,
@@ -58,5 +85,12 @@ function pathwayParts(learner: PathwayLearner, run: string): BundleParts {
   });
   const larger = module.temperature().item();
   const weights = { trainedK, temperature: tau, ...(larger > 0 ? { larger } : {}) };
-  return { router: module.generator, scores: module.members.length, members, k, weights };
+  return {
+    router: module.generator,
+    scores: module.members.length,
+    members,
+    k,
+    weights,
+    aggregation: "weighted-logits",
+  };
 }

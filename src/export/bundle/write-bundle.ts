@@ -20,13 +20,16 @@ import type { Precision } from "../precision/graph.ts";
 import { modelCard } from "./card.ts";
 import { Conversion } from "./conversion.ts";
 import { type GateOptions, passGate } from "./gate.ts";
-import { type BundleMember, partsOf } from "./parts.ts";
+import { selected } from "./min-share.ts";
+import type { BundleMember } from "./parts.ts";
 import { rewriteSelfTest, selfTestFile, selfTestImages, writeSelfTest } from "./self-test.ts";
 import { findRuntime, openFiles } from "./verify.ts";
 
 export interface BundleOptions extends GateOptions {
   /** Numbers in the models' files (default "float32"); the router's are float32 but for "float16". */
   precision?: Precision | undefined;
+  /** Share of validation images, 0 … 1, below which a model is left out; all that can be activated are exported without it. */
+  minShare?: number | undefined;
 }
 
 /** Differences that other runtimes may have with integer products, which they round and join in other places. */
@@ -72,12 +75,12 @@ export async function newFolder<T>(
 /** Writes a run's bundle into a folder. @throws UserError as `writeBundle` */
 export async function fillBundle(
   folder: string,
-  run: OpenedRun,
+  whole: OpenedRun,
   name: string,
   options: BundleOptions = {},
 ): Promise<Bundle> {
+  const { run, parts, leftOut } = await selected(whole, options.minShare, options);
   const { config, predictor } = run;
-  const parts = partsOf(predictor, run.folder.path);
   const { imageSize: size } = config.data.form;
   const sides: Sides = [size, size];
   const files: Bundle["files"] = {};
@@ -108,8 +111,9 @@ export async function fillBundle(
     images: { size, range: [0, 1] },
     ...(router ? { router: { file: routerFile, scores: parts.scores } } : {}),
     k: parts.k,
-    aggregation: "weighted-logits",
+    aggregation: parts.aggregation,
     weights: parts.weights,
+    ...(parts.shares ? { shares: parts.shares } : {}),
     members: parts.members.map(entryOf),
     measured: measuredOf(run),
     selfTest: {
@@ -117,6 +121,7 @@ export async function fillBundle(
       ...(precision === "int8" ? { tolerance: integerTolerance } : {}),
     },
     ...(precision === "float32" ? {} : { precision }),
+    ...(leftOut ? { leftOut } : {}),
     files,
   };
   const finish = (bundle: Bundle): Bundle => {
@@ -130,7 +135,10 @@ export async function fillBundle(
     placed(selfTestFile, () => {});
     finish(described);
   }
-  const gate = await passGate(folder, run, parts, described, ort, options);
+  const gate = await passGate(folder, run, parts, described, ort, {
+    ...options,
+    wholeAccuracy: leftOut?.runAccuracy,
+  });
   placed(cardFile, (path) => fs.writeFileSync(path, modelCard({ ...described, gate })));
   return finish({ ...described, gate });
 }

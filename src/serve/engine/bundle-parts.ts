@@ -1,6 +1,6 @@
 /** An exported run's parts, computed by onnxruntime-node. n rows, m members, C classes, S pixels a side. */
 import { openVerified } from "../../export/index.ts";
-import { addWeighted, planes, softmaxRows, taken } from "../../runtime/index.ts";
+import { Join, placesOf, planes, taken } from "../../runtime/index.ts";
 import type { ModelInfo, ModelParts, OpenBatch, Pixels } from "./parts.ts";
 
 /**
@@ -10,14 +10,14 @@ import type { ModelInfo, ModelParts, OpenBatch, Pixels } from "./parts.ts";
 export async function openBundleParts(folder: string, memoryBytes?: number): Promise<ModelParts> {
   const opened = await openVerified(folder, memoryBytes);
   const { bundle, run } = opened;
-  const { labels, members, router, k, weights, images, rejection } = bundle;
-  const m = router?.scores ?? 1;
+  const { labels, members, router, k, weights, shares, images, rejection } = bundle;
+  const m = placesOf(bundle);
   const names = Array.from(
     { length: m },
     (_, index) => members.find((one) => one.index === index)?.name ?? `#${index}`,
   );
   const info: ModelInfo = {
-    ...{ kind: "bundle", labels, members: names, size: images.size, rule: { k, weights, members } },
+    ...{ kind: "bundle", labels, members: names, size: images.size, rule: { k, weights, members, shares } },
     ...(router ? { largestK: members.length } : {}),
     ...(rejection ? { rejectBelow: rejection.threshold } : {}),
   };
@@ -33,11 +33,9 @@ export async function openBundleParts(folder: string, memoryBytes?: number): Pro
         found.push({ member, rows, logits: await run(file, taken(batch, n, rows), rows.length) });
       },
       join: async (all) => {
-        const logits = new Float32Array(n * labels.length);
-        for (const { member, rows, logits: own } of found) {
-          addWeighted(logits, own, rows, (row) => all[row * m + member] ?? 0);
-        }
-        return softmaxRows(logits, labels.length);
+        const join = new Join(bundle, n);
+        for (const { member, rows, logits } of found) join.add(logits, rows, (row) => all[row * m + member] ?? 0);
+        return join.probabilities;
       },
       dispose: () => {},
     };
