@@ -1,7 +1,15 @@
 /** hub-pathway export and verify: a finished run as files that answer with nothing but an ONNX runtime. */
-import { type Bundle, type Precision, type SelfTestResult, verifyBundle, writeBundle } from "../export/index.ts";
+import {
+  type Bundle,
+  type Precision,
+  type SelfTestResult,
+  verifyBundle,
+  writeBundle,
+  writeWeights,
+} from "../export/index.ts";
 import { counted } from "../io/index.ts";
 import { percent } from "../report/index.ts";
+import type { OpenedRun } from "../train/index.ts";
 import type { Output } from "./context.ts";
 import { type OpenFlags, openFinished } from "./eval-command.ts";
 import { stopping, withInterrupt } from "./interrupt.ts";
@@ -12,11 +20,13 @@ export interface ExportFlags extends OpenFlags {
   maxDrop?: number;
   precision?: Precision;
   minShare?: number;
+  format?: "onnx" | "safetensors";
 }
 
 export async function exportRun(path: string, flags: ExportFlags, output: Output): Promise<void> {
   const run = openFinished(path, flags);
   try {
+    if (flags.format === "safetensors") return await exportWeights(run, flags.out, output);
     const { data, maxDrop, precision, minShare } = flags;
     const bundle = await withInterrupt(
       (signal) =>
@@ -43,6 +53,14 @@ export async function exportRun(path: string, flags: ExportFlags, output: Output
   } finally {
     run.dispose();
   }
+}
+
+async function exportWeights(run: OpenedRun, out: string, output: Output): Promise<void> {
+  const members = await writeWeights(run, out);
+  output.say(`${out} has the weights of ${counted(members.length, "model")} for timm's and torchvision's classes`);
+  if (members.length > 1)
+    output.say("which model answers for which image is no part of them: that has a bundle of ONNX");
+  output.result({ out, members });
 }
 
 function spokenGate({ gate }: Bundle): string {

@@ -62,6 +62,7 @@ export async function newFolder<T>(
   const made = fs.mkdirSync(dirname(target), { recursive: true });
   const temporary = temporaryPath(dirname(target), basename(target));
   try {
+    fs.mkdirSync(temporary);
     const result = await fill(temporary, basename(target));
     fs.renameSync(temporary, target);
     return result;
