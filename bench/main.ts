@@ -6,10 +6,12 @@ import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { textTable } from "../src/report/index.ts";
 import { findDevice, getNumThreads, loadedLibrary, ownProcess } from "../src/torch/index.ts";
+import { noBrowser } from "../test/support/site.ts";
 import { callOverhead } from "./call-overhead.ts";
 import type { Figure } from "./figure.ts";
 import { largeHub } from "./large-hub.ts";
 import { loaderEpoch } from "./loader-epoch.ts";
+import { pageAgreement } from "./page-agreement.ts";
 import { pathwayStep } from "./pathway-step.ts";
 import { resnetStep } from "./resnet-step.ts";
 import { rlEnvironments } from "./rl-environments.ts";
@@ -39,8 +41,12 @@ const parts: Record<string, () => Promise<Figure[] | undefined>> = {
   rl: () => rlPpo(flags.python, flags.quick ? 3 : 7),
   loader: () => loaderEpoch(flags.quick ? 3 : 7),
   serve: () => serveRequests(rounds, flags.quick ? 3 : 10),
+  page: () => pageAgreement(flags.quick ? 60 : 500),
   "under-load": () => underLoad(flags.quick ? 1 : 3),
 };
+
+/** What parts need that is not there, other than Python. */
+const missing: Record<string, string | undefined> = { page: noBrowser };
 
 const figures: Figure[] = [];
 const leftOut: string[] = [];
@@ -49,7 +55,7 @@ for (const [name, part] of Object.entries(parts)) {
   console.error(`measuring ${name} …`);
   const measured = await part();
   if (measured) figures.push(...measured);
-  else leftOut.push(`${name}: ${flags.python} has no torch; name one that has with --python`);
+  else leftOut.push(`${name}: ${missing[name] ?? `${flags.python} has no torch; name one that has with --python`}`);
 }
 
 const shown = (side: Figure["ours"]) => `${Number(side.value.toPrecision(4))} ${side.what}`;

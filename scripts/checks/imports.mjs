@@ -5,6 +5,7 @@ import { textOf } from "./files.mjs";
 /** Folders of one row do not import each other. */
 export const order = [
   ["torch", "runtime"],
+  ["site"],
   ["nn"],
   ["optim", "io", "pathway"],
   ["fetch", "graphs"],
@@ -46,13 +47,14 @@ export function whyNot(from, to) {
   if (rank(from) < 0) return `the folder src/${from} is not in the order (scripts/checks/imports.mjs)`;
   if (rank(to) < 0) return `the folder src/${to} is not in the order (scripts/checks/imports.mjs)`;
   if (from === "pathway" && to !== "torch" && to !== "nn") return `pathway may import only torch and nn, not ${to}`;
+  if (from === "site" && to !== "runtime") return `site may import only runtime, not ${to}`;
   if (rank(from) > rank(to)) return undefined;
   return `${from} may not import ${to}`;
 }
 
-/** Browsers load the runtime as it is: no package, and Node only in the one file for it. */
+/** Browsers load the runtime and the page as they are: no package, and Node only in the one file for it. */
 function runtimeProblem(file, specifier) {
-  if (!file.startsWith("src/runtime/") || specifier.startsWith(".")) return undefined;
+  if (!/^src\/(runtime|site)\//.test(file) || specifier.startsWith(".")) return undefined;
   const isNodes = file === "src/runtime/node.ts" && specifier.startsWith("node:");
   return isNodes ? undefined : "what browsers load imports no packages";
 }

@@ -29,8 +29,13 @@ async function problemsOf(root, args) {
   return lines.length > 0 ? lines : [`ended with exit code ${code}`];
 }
 
-export function checkTypes(root) {
-  return problemsOf(root, [binOf(root, "typescript", "tsc"), "--noEmit", "--pretty", "false"]);
+/** The page's sources have the types of browsers and nothing of Node, all others the reverse. */
+export async function checkTypes(root) {
+  const compiler = [binOf(root, "typescript", "tsc"), "--noEmit", "--pretty", "false"];
+  return [
+    ...(await problemsOf(root, compiler)),
+    ...(await problemsOf(root, [...compiler, "-p", "tsconfig.site.json"])),
+  ];
 }
 
 /** Lint rules, import order and formatting; warnings count. */

@@ -5,17 +5,20 @@ import {
   type SelfTestResult,
   verifyBundle,
   writeBundle,
+  writeSite,
   writeWeights,
 } from "../export/index.ts";
 import { counted } from "../io/index.ts";
 import { percent } from "../report/index.ts";
+import { ConfigError } from "../torch/index.ts";
 import type { OpenedRun } from "../train/index.ts";
 import type { Output } from "./context.ts";
 import { type OpenFlags, openFinished } from "./eval-command.ts";
 import { stopping, withInterrupt } from "./interrupt.ts";
 
 export interface ExportFlags extends OpenFlags {
-  out: string;
+  out?: string;
+  web?: string;
   data?: string;
   maxDrop?: number;
   precision?: Precision;
@@ -24,43 +27,46 @@ export interface ExportFlags extends OpenFlags {
 }
 
 export async function exportRun(path: string, flags: ExportFlags, output: Output): Promise<void> {
+  const { out, web, data, maxDrop, precision, minShare } = flags;
+  if (out === undefined && web === undefined) {
+    throw new ConfigError("what should be written? --out FOLDER for a bundle, --web FOLDER for a page that answers");
+  }
   const run = openFinished(path, flags);
   try {
-    if (flags.format === "safetensors") return await exportWeights(run, flags.out, output);
-    const { data, maxDrop, precision, minShare } = flags;
-    const bundle = await withInterrupt(
-      (signal) =>
-        writeBundle(run, flags.out, {
-          data,
-          maxDrop,
-          precision,
-          minShare,
-          signal,
-          onNote: (text) => output.warn(text),
-        }),
-      stopping,
-    );
-    const bytes = Object.values(bundle.files).reduce((sum, file) => sum + file.bytes, 0);
-    const members = bundle.members.map(({ name }) => name);
-    output.say(
-      `${flags.out} has ${counted(members.length, "model")}${bundle.router ? " and a router" : ""}, ${(bytes / 1e6).toFixed(1)} MB`,
-    );
-    const { leftOut } = bundle;
-    if (leftOut) output.say(`left out: ${leftOut.members.map(({ name }) => name).join(", ")}`);
-    output.say(spokenGate(bundle));
-    output.say(`compare its answers with the run's: hub-pathway verify ${flags.out}`);
-    output.result({ out: flags.out, members, k: bundle.k, bytes, gate: bundle.gate, leftOut });
+    if (flags.format === "safetensors") return await exportWeights(run, out, output);
+    await withInterrupt(async (signal) => {
+      const options = { data, maxDrop, precision, minShare, signal, onNote: (text: string) => output.warn(text) };
+      const site = web === undefined ? undefined : await writeSite(run, web, options);
+      if (site) sayWritten(site, web ?? "", `serve ${web} from any static host, over https or from localhost`, output);
+      const bundle = out === undefined ? undefined : await writeBundle(run, out, options);
+      if (bundle)
+        sayWritten(bundle, out ?? "", `compare its answers with the run's: hub-pathway verify ${out}`, output);
+      const { members, k, gate, leftOut, files } = (bundle ?? site) as Bundle;
+      output.result({ out, web, members: members.map(({ name }) => name), k, bytes: bytesOf(files), gate, leftOut });
+    }, stopping);
   } finally {
     run.dispose();
   }
 }
 
-async function exportWeights(run: OpenedRun, out: string, output: Output): Promise<void> {
+async function exportWeights(run: OpenedRun, out: string | undefined, output: Output): Promise<void> {
+  if (out === undefined) throw new ConfigError("weights need a folder: --out FOLDER");
   const members = await writeWeights(run, out);
   output.say(`${out} has the weights of ${counted(members.length, "model")} for timm's and torchvision's classes`);
   if (members.length > 1)
     output.say("which model answers for which image is no part of them: that has a bundle of ONNX");
   output.result({ out, members });
+}
+
+const bytesOf = (files: Bundle["files"]): number => Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
+
+function sayWritten(bundle: Bundle, folder: string, next: string, output: Output): void {
+  const { members, router, files, leftOut } = bundle;
+  const parts = `${counted(members.length, "model")}${router ? " and a router" : ""}`;
+  output.say(`${folder} has ${parts}, ${(bytesOf(files) / 1e6).toFixed(1)} MB`);
+  if (leftOut) output.say(`left out: ${leftOut.members.map(({ name }) => name).join(", ")}`);
+  output.say(spokenGate(bundle));
+  output.say(next);
 }
 
 function spokenGate({ gate }: Bundle): string {

@@ -24,4 +24,5 @@ export {
 export { type Exportable, exportOnnx, type OnnxExportOptions } from "./export-onnx.ts";
 export { exportMember, exportRouter, type MemberHead, partNames, type Sides } from "./parts.ts";
 export type { Precision } from "./precision/graph.ts";
+export { writeSite } from "./site.ts";
 export { writeWeights } from "./write-weights.ts";

@@ -33,13 +33,19 @@ type Reply = { readonly id: number } & (
   | { readonly problem: string; readonly own: boolean }
 );
 
-/** Opens and runs bundles for the other end. @param end the worker's own global, or a port */
-export function serveBundles(end: WorkerEnd, options: Omit<OpenOptions, "signal">): void {
+type ServeOptions = Omit<OpenOptions, "signal">;
+
+/**
+ * Opens and runs bundles for the other end.
+ * @param end the worker's own global, or a port
+ * @param options may come later than messages do, as from an import
+ */
+export function serveBundles(end: WorkerEnd, options: ServeOptions | Promise<ServeOptions>): void {
   let model: Promise<BundleModel> | undefined;
   const running = new Map<number, AbortController>();
   const run = async ({ call, args: [first, second] }: Request, signal: AbortSignal): Promise<unknown> => {
     if (call === "open") {
-      model = openBundle(String(first), { ...options, signal });
+      model = Promise.resolve(options).then((own) => openBundle(String(first), { ...own, signal }));
       return (await model).bundle;
     }
     const own = await model;

@@ -5,7 +5,7 @@
 // Alone: it takes long, and begins first.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, posix } from "node:path";
 import { after, test } from "node:test";
@@ -63,12 +63,13 @@ const relativeLinks = (text: string) =>
   [...text.matchAll(/\]\(([^)#\s]+)/g)].map((match) => match[1] ?? "").filter((link) => !/^\w+:/.test(link));
 
 function assertComplete(files: readonly string[]): void {
-  for (const file of ["dist/cli/main.js", "dist/torch/index.js", "native/addon.cc", "LICENSE"]) {
+  for (const file of ["dist/cli/main.js", "dist/torch/index.js", "dist/site/page.js", "native/addon.cc", "LICENSE"]) {
     assert.ok(files.includes(file), `${file} is not in the package`);
   }
   assert.deepEqual(
     files.filter(
-      (path) => /^(src|test|build|prebuilt|\.libtorch|experiments)\//.test(path) && !/^src\/pathway\//.test(path),
+      (path) =>
+        /^(src|test|build|prebuilt|\.libtorch|experiments)\//.test(path) && !/^src\/(pathway|site)\//.test(path),
     ),
     ["src/rl/bridge/gym-server.py"],
   );
@@ -105,6 +106,7 @@ test("npm pack, npm install, set-up without a compiler, then the program and the
   const fast = ["--declaration", "false", "--incremental", "false", "--tsBuildInfoFile", "null"];
   rmSync(join(root, "dist"), { recursive: true, force: true });
   run(process.execPath, [...compiler, ...fast], { cwd: root });
+  run(process.execPath, [...compiler.with(2, "tsconfig.site.json"), ...fast, "--noEmit", "false"], { cwd: root });
   const archive = pack("--ignore-scripts");
   assertComplete(archive.files.map(({ path }) => path));
   const prebuilt = run(process.execPath, ["scripts/prebuild.mjs", "--out", join(folder, "prebuilt")], { cwd: root });
@@ -152,6 +154,16 @@ test("the package runs every experiment that it lists, and says what the others 
   }
 });
 
+/** A page needs onnxruntime-web; once that was said, by a process of its own that may remember it, it is installed. */
+function withoutWebRuntime(args: string[], place: string): void {
+  const modules = join(folder, "an empty folder/node_modules");
+  const target = join(modules, "onnxruntime-web");
+  if (existsSync(target)) return;
+  const { stderr } = run(join(modules, ".bin/hub-pathway"), args, { cwd: place, code: 2 });
+  assert.match(stderr, /^error: a page needs onnxruntime-web: npm install onnxruntime-web, and export again\n$/);
+  symlinkSync(join(root, "node_modules/onnxruntime-web"), target);
+}
+
 test("every command line of README and docs runs in the installed package", async () => {
   assert.ok(installed, "the package is installed");
   const files = join(folder, "files");
@@ -167,6 +179,7 @@ test("every command line of README and docs runs in the installed package", asyn
     for (const { line, args } of commands) {
       const short = shortened(args);
       if (!short) continue;
+      if (args.includes("--web")) withoutWebRuntime(short.args, place);
       const { code, stdout, stderr } = await installed.run(short.args, place);
       assert.equal(code, short.code, `${page}:${line}: ${args.join(" ")}\n${stdout}${stderr}`);
       if (short.says) assert.match(stdout + stderr, short.says);

@@ -48,8 +48,9 @@ export function addRunCommands(program: Command, output: () => Output): void {
     });
   program
     .command("export <run>")
-    .description("write a finished run as ONNX files that answer without this program")
-    .requiredOption("--out <dir>", "folder of the bundle; it must not exist")
+    .description("write a finished run as ONNX files that answer without this program, or as a page")
+    .option("--out <dir>", "folder of the bundle; it must not exist")
+    .option("--web <dir>", "folder of a static site that answers in browsers; it must not exist")
     .option("--k <n>", "activated models, when another cost than trained for is wanted", count)
     .option("--data <dir|name>", "where the run's images are now: the files are measured on those of validation")
     .addOption(

@@ -1,4 +1,4 @@
-/** What browsers load is small: without comments and types, and so in any case minified. */
+/** What browsers load is small: without comments and types, and so in any case minified. The page's sources are short to read. */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,7 +6,8 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
 
-const folder = fileURLToPath(new URL("../../../src/runtime", import.meta.url));
+const sources = (name: string): string => fileURLToPath(new URL(`../../../src/${name}`, import.meta.url));
+const folder = sources("runtime");
 
 test("the runtime has less than 40 kB", () => {
   // Names and line breaks stay in, so that this is an upper bound of what any minifier makes of it.
@@ -20,4 +21,16 @@ test("the runtime has less than 40 kB", () => {
     });
   const total = sizes.reduce((a, b) => a + b, 0);
   assert.ok(total > 10_000 && total < 40_000, `${total} bytes`);
+});
+
+test("the page has less than 300 lines of TypeScript", () => {
+  const files = readdirSync(sources("site")).filter((name) => name.endsWith(".ts"));
+  const lines = files.map(
+    (name) =>
+      readFileSync(join(sources("site"), name), "utf8")
+        .trimEnd()
+        .split("\n").length,
+  );
+  const total = lines.reduce((a, b) => a + b, 0);
+  assert.ok(total > 100 && total < 300, `${total} lines`);
 });

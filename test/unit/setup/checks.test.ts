@@ -40,6 +40,9 @@ test("imports: only towards the engine, not between neighbours, the method only 
     "src/models/a.ts": 'import { x } from "../io/index.ts";',
     "src/pathway/a.ts": 'import type { x } from "../nn/index.ts";\nimport { y } from "./b.ts";',
     "src/cli/a.ts": 'import { x } from "../report/index.ts";',
+    "src/data/a.ts": 'import { x } from "../runtime/index.ts";',
+    "src/runtime/node.ts": 'import { readFile } from "node:fs/promises";',
+    "src/site/a.ts": 'import { x } from "../runtime/index.ts";',
     "src/index.ts": 'export * from "./torch/index.ts";',
   };
   assert.deepEqual(problems(checkImports, allowed), []);
@@ -51,6 +54,11 @@ test("imports: only towards the engine, not between neighbours, the method only 
     "src/pathway/b.ts": 'import { readFileSync } from "node:fs";',
     "src/pathway/c.ts": 'import type { x } from "../models/index.ts";',
     "src/cli/a.ts": 'import { x } from "../../scripts/x.ts";',
+    "src/runtime/a.ts": 'import { x } from "../torch/errors.ts";',
+    "src/runtime/b.ts": 'import { readFile } from "node:fs/promises";',
+    "src/runtime/node.ts": 'import { z } from "zod";',
+    "src/site/a.ts": 'import { x } from "../torch/index.ts";',
+    "src/site/b.ts": 'import { z } from "zod";',
     "src/elsewhere/a.ts": 'import { x } from "../torch/index.ts";',
   };
   const found = problems(checkImports, forbidden).map((line) => line.split(":")[0]);
