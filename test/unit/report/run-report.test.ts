@@ -248,7 +248,12 @@ test("runs without routes get the parts that apply", async () => {
   const single = await train("fine-tune", { member: "small-resnet" });
   const one = await report(single);
   assert.equal(one.analysis.routing, undefined);
-  assert.deepEqual(one.analysis.variants, { accuracyByK: [], accuracyByConfidence: [], leaveOneOut: [] });
+  assert.deepEqual(one.analysis.variants, {
+    accuracyByK: [],
+    accuracyByConfidence: [],
+    accuracyByBudget: [],
+    leaveOneOut: [],
+  });
   assert.ok(one.analysis.classes.every((group) => group.use === undefined));
   assert.match(one.html, /Parts of the data/);
   assert.doesNotMatch(one.html, /Pathways|NaN|undefined/);
