@@ -55,6 +55,14 @@ export function addRunCommands(program: Command, output: () => Output): void {
     .option("--data <dir|name>", "where the run's images are now: the files are measured on those of validation")
     .addOption(
       new Option(
+        "--format <name>",
+        "onnx: files that answer; safetensors: weights for timm's and torchvision's classes",
+      )
+        .choices(["onnx", "safetensors"])
+        .default("onnx"),
+    )
+    .addOption(
+      new Option(
         "--precision <name>",
         "float16 halves the files, int8 computes with whole numbers (128 training images)",
       )
