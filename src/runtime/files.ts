@@ -7,8 +7,8 @@ import { platform, type StoredResponses } from "./platform.ts";
 export interface BundleSource {
   /** A folder or address, for messages. */
   readonly where: string;
-  /** @throws BundleError when there is no such file */
-  read(name: string, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
+  /** @param isFresh past whatever the way there remembers @throws BundleError when there is no such file */
+  read(name: string, signal?: AbortSignal, isFresh?: boolean): Promise<Uint8Array<ArrayBuffer>>;
 }
 
 /** @throws BundleError when the address is none */
@@ -16,9 +16,11 @@ export function sourceAt(address: string | URL): BundleSource {
   const where = addressOf(address);
   return {
     where,
-    async read(name, signal) {
+    async read(name, signal, isFresh = false) {
       const url = `${where}/${name}`;
-      const response = await fetch(url, { signal: signal ?? null }).catch((cause: unknown) => {
+      // Node's types do not know the cache of browsers.
+      const init = { signal: signal ?? null, cache: isFresh ? "reload" : "default" };
+      const response = await fetch(url, init).catch((cause: unknown) => {
         if (signal?.aborted) throw cause;
         throw new BundleError(`${url} cannot be fetched: is this page offline?`, { cause });
       });
@@ -74,16 +76,21 @@ export class BundleFiles {
       const bytes = new Uint8Array(await stored.arrayBuffer());
       if ((await sha256Of(bytes)) === sha256) return bytes;
     }
-    const bytes = await this.#source.read(name, signal);
-    this.fetched += bytes.length;
-    if ((await sha256Of(bytes)) !== sha256) {
+    const bytes = (await this.#checked(name, sha256, signal)) ?? (await this.#checked(name, sha256, signal, true));
+    if (!bytes)
       throw new BundleError(
         `${this.where}/${name} is damaged or was replaced (its hash is another): restore it, or export the run again`,
       );
-    }
     // A full disk is no reason to give no answer.
     await this.#cache?.put(key, new Response(bytes)).catch(() => undefined);
     return bytes;
+  }
+
+  /** Undefined when the file is another: a browser may still remember the one of an earlier export. */
+  async #checked(name: string, sha256: string, signal?: AbortSignal, isFresh?: boolean) {
+    const bytes = await this.#source.read(name, signal, isFresh);
+    this.fetched += bytes.length;
+    return (await sha256Of(bytes)) === sha256 ? bytes : undefined;
   }
 }
 

@@ -91,8 +91,12 @@ export async function openInWorker(
     verify: ({ signal } = {}) => calls.send("verify", [], signal) as never,
     fetchAll: ({ signal } = {}) => calls.send("fetchAll", [], signal) as never,
     async close() {
-      await calls.send("close", [], undefined);
-      worker.terminate?.();
+      try {
+        await calls.send("close", [], undefined);
+      } finally {
+        calls.end(new BundleError("the model is closed: open it again"));
+        worker.terminate?.();
+      }
     },
   };
 }
@@ -106,20 +110,31 @@ class Calls {
   readonly #worker: WorkerEnd;
   readonly #pending = new Map<number, Pending>();
   #count = 0;
+  #ended: BundleError | undefined;
 
   constructor(worker: WorkerEnd) {
     this.#worker = worker;
     listen(worker, (message) => this.#settle(message as Reply));
     worker.addEventListener("error", (event) => {
       const { message = "its script cannot be loaded" } = event as { message?: string };
-      const error = new BundleError(`the worker ended: ${message}`);
-      for (const { reject } of this.#pending.values()) reject(error);
-      this.#pending.clear();
+      this.#reject(new BundleError(`the worker failed: ${message}`));
     });
+  }
+
+  /** Nothing more is sent. */
+  end(reason: BundleError): void {
+    this.#ended = reason;
+    this.#reject(reason);
+  }
+
+  #reject(error: BundleError): void {
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
   }
 
   async send(call: Call, args: readonly unknown[], signal: AbortSignal | undefined): Promise<unknown> {
     signal?.throwIfAborted();
+    if (this.#ended) throw this.#ended;
     const id = this.#count++;
     const abort = (): void => this.#worker.postMessage({ id, call: "abort", args: [] } satisfies Request);
     signal?.addEventListener("abort", abort);
@@ -129,6 +144,11 @@ class Calls {
         this.#worker.postMessage({ id, call, args } satisfies Request);
       });
     } catch (error) {
+      this.#pending.delete(id);
+      if (error instanceof DOMException && error.name === "DataCloneError")
+        throw new BundleError("this image cannot be sent to a worker: give ImageData, an ImageBitmap or pixels", {
+          cause: error,
+        });
       // The caller's own reason, rather than its copy from the worker.
       signal?.throwIfAborted();
       throw error;

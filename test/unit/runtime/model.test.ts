@@ -20,6 +20,8 @@ let server: Server;
 let address: string;
 /** Files that were asked for, in their order. */
 const requested: string[] = [];
+/** Files that are answered from an earlier export, once. */
+const remembered = new Set<string>();
 
 before(async () => {
   folder = temporaryFolder();
@@ -29,6 +31,8 @@ before(async () => {
   server = createServer((request, response) => {
     const name = (request.url ?? "").replace(/^\/bundle\//, "");
     requested.push(name);
+    // Whatever lies on the way may remember a file of an earlier export.
+    if (remembered.delete(name)) return void response.end("of an earlier export");
     const path = join(folder, "bundle", name);
     if (!existsSync(path)) return void response.writeHead(404).end();
     response.end(readFileSync(path));
@@ -138,6 +142,18 @@ test("the Cache API keeps what was fetched, and damaged entries are fetched agai
   }
 });
 
+test("a file of an earlier export on the way is asked for once more", async () => {
+  remembered.add("router.onnx");
+  const model = await openBundle(address, { ort });
+  const from = requested.length;
+  const local = await openBundle(join(folder, "bundle"), { ort });
+  const image = await pixelsOf(names[0] ?? "");
+  assert.deepEqual((await model.predict(image)).top, (await local.predict(image)).top);
+  assert.equal(requested.slice(from).filter((name) => name === "router.onnx").length, 2);
+  await model.close();
+  await local.close();
+});
+
 test("the README's example runs", async () => {
   const readme = readFileSync(new URL("../../../README.md", import.meta.url), "utf8");
   const example = /```js\n(.*?hub-pathway\/runtime.*?)```/s.exec(readme)?.[1] ?? "";
@@ -181,7 +197,10 @@ test("in a worker it answers the same", async () => {
   late.abort(new Error("too late"));
   await assert.rejects(pending, /too late/);
   await assert.rejects(model.predict(image, { k: 9 }), refused(/k is 9: this bundle has \d models/));
+  const drawn = { width: 1, height: 1, data: () => 0 } as never;
+  await assert.rejects(model.predict(drawn), refused(/cannot be sent to a worker: give ImageData/));
   await model.close();
+  await assert.rejects(model.predict(image), refused(/the model is closed/));
   await local.close();
   port1.close();
   port2.close();
