@@ -124,13 +124,17 @@ test("requests at the same time share batches, and each gets its own answer", as
   const names = Array.from({ length: 24 }, (_, i) => `${["circle", "square", "stripe"][i % 3]}/${i % 8}.png`);
   const alone = new Map<string, ServedPrediction>();
   for (const name of new Set(names)) alone.set(name, await predicted("?top=3", join(place.images, name)));
-  const together = await Promise.all(names.map((name) => predicted("?top=3", join(place.images, name))));
-  for (const [i, name] of names.entries())
-    assertSame(together[i] as ServedPrediction, alone.get(name) as ServedPrediction);
-  const metrics = await (await fetch(`${server.url}/metrics`)).text();
-  const value = (of: string) => {
-    return Number(new RegExp(`^hub_pathway_batch_size_${of}\\{model="routed"\\} (\\d+)$`, "m").exec(metrics)?.[1]);
-  };
-  const [batches, images] = [value("count"), value("sum")];
+  // A machine may be so busy that requests come one by one: sooner or later some share a batch.
+  let [batches, images] = [0, 0];
+  for (let round = 0; batches === images && round < 20; round++) {
+    const together = await Promise.all(names.map((name) => predicted("?top=3", join(place.images, name))));
+    for (const [i, name] of names.entries())
+      assertSame(together[i] as ServedPrediction, alone.get(name) as ServedPrediction);
+    const metrics = await (await fetch(`${server.url}/metrics`)).text();
+    const value = (of: string) => {
+      return Number(new RegExp(`^hub_pathway_batch_size_${of}\\{model="routed"\\} (\\d+)$`, "m").exec(metrics)?.[1]);
+    };
+    [batches, images] = [value("count"), value("sum")];
+  }
   assert.ok(batches < images, `${batches} batches of ${images} images`);
 });
