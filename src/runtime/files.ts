@@ -19,7 +19,7 @@ export function sourceAt(address: string | URL): BundleSource {
     async read(name, signal, isFresh = false) {
       const url = `${where}/${name}`;
       // Node's types do not know the cache of browsers.
-      const init = { signal: signal ?? null, cache: isFresh ? "reload" : "default" };
+      const init = { signal: signal ?? null, cache: isFresh ? ("reload" as const) : ("default" as const) };
       const response = await fetch(url, init).catch((cause: unknown) => {
         if (signal?.aborted) throw cause;
         throw new BundleError(`${url} cannot be fetched: is this page offline?`, { cause });
