@@ -49,17 +49,17 @@ export async function evaluate(
     indices.push(...batch.indices);
     onProgress?.(probabilities.length, batches.stepsPerEpoch);
   });
-  const joined = concat(probabilities);
+  const table = joined(probabilities);
   return {
-    probabilities: joined,
+    probabilities: table,
     labels,
     indices,
     classes,
-    weights: concat(weights),
-    scores: concat(scores),
+    weights: joined(weights),
+    scores: joined(scores),
     members: predictor.memberNames.length,
     secondsPerImage: seconds / labels.length,
-    metrics: computeMetrics(joined, labels, classes),
+    metrics: computeMetrics(table, labels, classes),
   };
 }
 
@@ -106,10 +106,10 @@ export async function evaluateVariants(
   });
   return tables.map((parts, i) => {
     if (parts.length === 0) return undefined;
-    const probabilities = concat(parts);
+    const probabilities = joined(parts);
     const metrics = computeMetrics(probabilities, labels, classes);
     const right = rightItems(probabilities, labels, classes);
-    const routed = concat(weights[i] ?? []);
+    const routed = joined(weights[i] ?? []);
     return { metrics, right, probabilities, weights: routed, ...costOf(predictor, routed) };
   });
 }
@@ -156,12 +156,13 @@ export function routeInformation(weights: Float32Array, m: number): number {
   return rows === 0 ? 0 : entropy(shares) - conditional / rows;
 }
 
-function concat(parts: Float32Array[]): Float32Array {
-  const joined = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+/** Tables one after the other. */
+export function joined(parts: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
   let offset = 0;
   for (const part of parts) {
-    joined.set(part, offset);
+    all.set(part, offset);
     offset += part.length;
   }
-  return joined;
+  return all;
 }

@@ -30,6 +30,7 @@ export {
   type Evaluation,
   evaluate,
   evaluateVariants,
+  joined,
   type Predictions,
   pathwayShares,
   routeInformation,

@@ -3,6 +3,7 @@
  * selection. They see what each member answers alone. N items, m members, C classes, n neighbours.
  */
 import { combinations } from "../../methods/index.ts";
+import { taken } from "../../runtime/index.ts";
 import { argmaxAt } from "../../train/index.ts";
 
 /** Answers of all members to the same items. */
@@ -134,13 +135,8 @@ function likeliest(answers: Answers, item: number, set: readonly number[]): numb
   return argmaxAt(meanOf(answers, item, set), 0, answers.classes);
 }
 
-/** Some of the items. */
+/** Some of the items, or all in their order. */
 export function partOf({ tables, labels, classes }: Answers, items: readonly number[]): Answers {
-  const take = (table: Float32Array) => {
-    const own = new Float32Array(items.length * classes);
-    for (const [row, item] of items.entries())
-      own.set(table.subarray(item * classes, (item + 1) * classes), row * classes);
-    return own;
-  };
+  const take = (table: Float32Array) => taken(table, labels.length, items);
   return { tables: tables.map(take), labels: items.map((item) => labels[item] ?? -1), classes };
 }

@@ -72,4 +72,4 @@ function leftOutLine({ minShare, members, accuracy, runAccuracy }: NonNullable<B
   );
 }
 
-const percent = (part: number): string => `${(100 * part).toFixed(1)} %`;
+export const percent = (part: number): string => `${(100 * part).toFixed(1)} %`;

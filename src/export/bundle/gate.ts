@@ -7,11 +7,13 @@ import {
   type BatchSource,
   type Evaluation,
   evaluate,
+  joined,
   type OpenedRun,
   openRunData,
   rightItems,
 } from "../../train/index.ts";
 import { memberForward } from "../parts.ts";
+import { percent } from "./card.ts";
 import { forEachImages } from "./images.ts";
 import type { BundleParts } from "./parts.ts";
 import { openFiles, withBundle } from "./verify.ts";
@@ -115,8 +117,6 @@ function refusal(
   return `its files give ${otherLabels} of ${items} validation images another label, and ${percent(mostOtherLabels)} may have one`;
 }
 
-const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
-
 /** Probabilities [N, C] of the bundle, by the runtime. */
 async function answersOf(
   folder: string,
@@ -135,16 +135,6 @@ async function answersOf(
     });
     return joined(rows);
   });
-}
-
-function joined(rows: readonly Float32Array[]): Float32Array {
-  const all = new Float32Array(rows.reduce((sum, row) => sum + row.length, 0));
-  let at = 0;
-  for (const row of rows) {
-    all.set(row, at);
-    at += row.length;
-  }
-  return all;
 }
 
 /** Figures with one file of the bundle at a time, the rest of the answer being the run's. */
