@@ -165,8 +165,8 @@ function isPlain({ format, orientation = 1 }: Metadata): boolean {
 }
 
 /**
- * Upright before it is resized, and decoded at its own size. sharp would have JPEG and WebP files decoded at a fraction of it, which
- * takes no mean of the pixels, and which nobody can repeat who gets the pixels from elsewhere, as `squared` in src/runtime does.
+ * Upright before it is resized, and decoded at its own size. sharp would have JPEG and WebP files decoded at a fraction of it.
+ * That takes no mean of the pixels, and `squared` in src/runtime, which gets pixels from elsewhere, could not repeat it.
  */
 function whole(image: Sharp, { width, height, orientation = 1 }: Metadata): Sharp {
   const [across, down] = orientation > 4 ? [height, width] : [width, height];

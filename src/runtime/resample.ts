@@ -1,5 +1,5 @@
 /**
- * Images of any size as the squares that models take, with the same numbers that libvips gives while a run is trained: a box
+ * Images of any size as the squares that models take, with the numbers that libvips gives while a run is trained. It takes a box
  * filter by a whole factor, then Lanczos 3 for the rest, in fixed point; Catmull-Rom where an image is enlarged. Browsers' own
  * resizing has other kernels, and each browser another one.
  */

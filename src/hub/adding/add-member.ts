@@ -1,6 +1,6 @@
 /**
- * Adds a model to a hub: it is looked into (inspect.ts), its entry is proposed (propose.ts), its files are copied into a
- * folder of their own below the hub and tried out there (verify.ts), and only then is it listed in hub.json (change.ts).
+ * Addition of a model to a hub. It is looked into (inspect.ts), and its entry is proposed (propose.ts). Its files are copied into a
+ * folder of their own below the hub and tried out there (verify.ts). Only then is it listed in hub.json (change.ts).
  * Weights are rewritten as safetensors with just the tensors that are used, under their own names.
  */
 import { createHash, type Hash } from "node:crypto";
