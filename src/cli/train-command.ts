@@ -1,6 +1,6 @@
 /** hub-pathway train: one method on one data set. */
 import { existsSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import { findHub, readManifest } from "../hub/index.ts";
 import { shown as shownName, writeFileAtomic } from "../io/index.ts";
@@ -222,13 +222,16 @@ async function finish(
 function nextCommands(out: string, source: string | undefined, { counts, items, ids }: TaskData): string[] {
   const [first] = items("validation");
   const id = first === undefined ? undefined : ids[first];
-  const image = id === undefined || source === undefined ? undefined : [join(source, id), id].find(isFile);
+  const image = id === undefined || source === undefined ? undefined : placesOf(source, id).find(isFile);
   return [
     ...(counts.test > 0 ? [commandLine("eval", out, "--split", "test")] : []),
     ...(image === undefined ? [] : [commandLine("predict", out, image)]),
     commandLine("report", out),
   ];
 }
+
+/** Where an image may be: in the folder, or beside the file that lists it. */
+const placesOf = (source: string, id: string) => [isFile(source) ? join(dirname(source), id) : join(source, id), id];
 
 const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 

@@ -24,7 +24,7 @@ const text = z.string().min(1);
 const aboutData: Setting = {
   group: "Images",
   value: "<dir|name|name:dir>",
-  help: "folder with a sub-folder for each class, a known data set, or NAME:FOLDER with the files of a published one (data ls)",
+  help: "folder with a sub-folder for each class, a CSV, TSV or JSONL file with paths and labels, a known data set, or NAME:FOLDER with the files of a published one (data ls)",
 };
 
 /** Images and how they are split: settings that `train` and `hub rank` share. */

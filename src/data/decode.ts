@@ -4,6 +4,7 @@ import { basename } from "node:path";
 import sharp, { type Metadata, type Region, type Sharp } from "sharp";
 import { explainRead, openRegularHandle, reasonOf, systemCode } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
+import { bitmapHeader, isBitmap, readBitmap } from "./bmp.ts";
 import { ByteGate } from "./concurrent.ts";
 import { damageOf } from "./formats.ts";
 import { isUnusualDepth, stretched } from "./stretch.ts";
@@ -80,16 +81,12 @@ interface Opened {
   fit: "cover" | "contain";
 }
 
-async function decodeFile(bytes: Buffer, source: Encoded, options: DecodeOptions): Promise<Uint8Array> {
+async function decodeFile(file: Buffer, source: Encoded, options: DecodeOptions): Promise<Uint8Array> {
+  const bytes = isBitmap(file) ? await asPng(file, options) : file;
   const metadata = await sharp(bytes, { limitInputPixels: false })
     .metadata()
     .catch((error) => refuse(damageOf(bytes) ?? reasonOf(error)));
-  const pixels = metadata.width * metadata.height;
-  if (pixels > options.pixelLimit) {
-    refuse(
-      `it has ${megapixels(pixels)} megapixels, more than the limit of ${megapixels(options.pixelLimit)}: make it smaller`,
-    );
-  }
+  const pixels = pixelsWithin(options, metadata);
   if (metadata.format === "tiff" && !holdsItsPixels(bytes)) {
     refuse(
       `it claims ${metadata.width} x ${metadata.height} pixels, which its ${bytes.length} bytes do not hold: it is cut off or damaged`,
@@ -107,6 +104,26 @@ async function decodeFile(bytes: Buffer, source: Encoded, options: DecodeOptions
     } catch (error) {
       return refuse(damageOf(bytes) ?? reasonOf(error), error);
     }
+  });
+}
+
+/** The pixels of an image. @throws Error when they are more than the limit */
+function pixelsWithin({ pixelLimit }: DecodeOptions, { width, height }: { width: number; height: number }): number {
+  const pixels = width * height;
+  if (pixels <= pixelLimit) return pixels;
+  return refuse(
+    `it has ${megapixels(pixels)} megapixels, more than the limit of ${megapixels(pixelLimit)}: make it smaller`,
+  );
+}
+
+/** A bitmap as a PNG file that is not compressed, which sharp reads. */
+function asPng(file: Buffer, options: DecodeOptions): Promise<Buffer> {
+  const held = 7 * pixelsWithin(options, bitmapHeader(file));
+  return decodes.run(Math.min(held, decodes.limit), () => {
+    const { width, height, pixels } = readBitmap(file);
+    return sharp(pixels, { raw: { width, height, channels: 3 } })
+      .png({ compressionLevel: 0 })
+      .toBuffer();
   });
 }
 

@@ -1,13 +1,12 @@
 /** Kinds of files by their first bytes and their names, and what is wrong with one that cannot be decoded. */
 
 /** Kinds of images that are read. */
-export const readableKinds = "PNG, JPEG, WebP, GIF, AVIF, TIFF or SVG";
+export const readableKinds = "PNG, JPEG, WebP, GIF, AVIF, BMP, TIFF or SVG";
 
-const readableNames = /\.(png|jpe?g|jfif|jpe|webp|gif|avif|tiff?|svg)$/i;
+const readableNames = /\.(png|jpe?g|jfif|jpe|webp|gif|avif|bmp|dib|tiff?|svg)$/i;
 
 /** Pictures of other kinds, by the endings of their names. */
 const otherPictures: readonly (readonly [RegExp, string])[] = [
-  [/\.(bmp|dib)$/i, "BMP"],
   [/\.hei[cf]$/i, "HEIC"],
   [/\.(p[bgpn]m|pfm)$/i, "PNM"],
   [/\.(jp2|j2k|jpx)$/i, "JPEG 2000"],
@@ -71,13 +70,13 @@ const kinds: readonly Kind[] = [
   { name: "GIF", readable: true, starts: at(0, "GIF87a", "GIF89a"), ends: (bytes) => bytes.includes(0x3b, -16) },
   { name: "TIFF", readable: true, starts: at(0, "II*\0", "MM\0*", "II+\0", "MM\0+") },
   { name: "AVIF", readable: true, starts: at(4, "ftypavif", "ftypavis") },
-  { name: "SVG", readable: true, starts: (head) => /^\s*(<\?xml|<svg|<!--)/.test(head.toString("utf8")) },
-  { name: "HEIC", readable: false, starts: at(4, "ftyphei", "ftyphev", "ftypmif1", "ftypmsf1") },
   {
     name: "BMP",
-    readable: false,
+    readable: true,
     starts: (head) => at(0, "BM")(head) && head.length > 14 && head.readUInt32LE(6) === 0,
   },
+  { name: "SVG", readable: true, starts: (head) => /^\s*(<\?xml|<svg|<!--)/.test(head.toString("utf8")) },
+  { name: "HEIC", readable: false, starts: at(4, "ftyphei", "ftyphev", "ftypmif1", "ftypmsf1") },
   { name: "PNM", readable: false, starts: (head) => /^P[1-7f]\s/i.test(head.toString("latin1", 0, 3)) },
   { name: "JPEG XL", readable: false, starts: at(0, "\xff\x0a", "\0\0\0\x0cJXL ") },
   { name: "JPEG 2000", readable: false, starts: at(0, "\0\0\0\x0cjP  ", "\xff\x4f\xff\x51") },

@@ -7,25 +7,10 @@ import { basename, join, resolve } from "node:path";
 import { counted, quoted } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 import { readableKinds } from "./formats.ts";
+import { metadataFolder } from "./labelled-list.ts";
 import { type FolderScan, type FoundImage, scanFolder } from "./scan-folder.ts";
+import { refuseUntrained, type Split, splitNamed } from "./split-names.ts";
 import type { Dataset, Ignored, Item } from "./types.ts";
-
-type Split = NonNullable<Item["split"]>;
-
-const splitNames: Readonly<Record<string, Split>> = {
-  train: "train",
-  training: "train",
-  val: "validation",
-  valid: "validation",
-  validation: "validation",
-  dev: "validation",
-  eval: "validation",
-  test: "test",
-  testing: "test",
-};
-
-/** The split that a folder's name means, in any case; "dev" and "eval" are usual for validation. */
-const splitOf = (name: string): Split | undefined => splitNames[name.toLowerCase()];
 
 /** An image with its class folder. */
 interface Labelled extends FoundImage {
@@ -46,6 +31,8 @@ export function imageFolder(folder: string): Dataset {
   const root = resolve(folder);
   if (!statSync(root).isDirectory()) throw new UserError(`${root} is not a folder`);
   const scan = scanFolder(root);
+  const labelled = metadataFolder(root, childrenOf(scan));
+  if (labelled) return { ...labelled, ignored: scan.ignored.list };
   const layout = hasSplits(root, scan) ? splitLayout(root, scan) : classLayout(scan);
   const images = countedOnce(layout.images, scan);
   const ignored = scan.ignored.list;
@@ -77,9 +64,9 @@ const childrenOf = ({ folders }: FolderScan, ...parents: readonly string[]): str
 /** True when the folders are splits and not classes; a class may be called "train" when it holds images itself. */
 function hasSplits(root: string, scan: FolderScan): boolean {
   const tops = childrenOf(scan);
-  const training = tops.filter((name) => splitOf(name) === "train");
+  const training = tops.filter((name) => splitNamed(name) === "train");
   if (training.some((name) => childrenOf(scan, name).length > 0)) return true;
-  const isAllSplits = tops.length > 0 && tops.every((name) => splitOf(name) !== undefined);
+  const isAllSplits = tops.length > 0 && tops.every((name) => splitNamed(name) !== undefined);
   if (!isAllSplits) return false;
   const [flat] = training;
   throw new UserError(
@@ -104,7 +91,7 @@ function splitLayout(root: string, { images, folders, ignored }: FolderScan): La
   const used = new Map<string, Split>();
   const labelled = images.flatMap((image): Labelled[] => {
     const [top = "", folder = "", ...rest] = image.parts;
-    const split = splitOf(top);
+    const split = splitNamed(top);
     if (split === undefined || folder === "") ignored.add("images outside train, validation and test", image.parts);
     else if (rest.length === 0 && split === "train") ignored.add("training images without a class folder", image.parts);
     else if (rest.length === 0) unlabelled.set(top, (unlabelled.get(top) ?? 0) + 1);
@@ -122,7 +109,7 @@ function splitLayout(root: string, { images, folders, ignored }: FolderScan): La
       `${quoted(name)} holds ${counted(count, "image")} without class folders: label them with hub-pathway predict RUN ${join(root, name)}`,
     );
   }
-  const isClass = (parts: readonly string[]) => parts.length === 2 && splitOf(parts[0] ?? "") === "train";
+  const isClass = (parts: readonly string[]) => parts.length === 2 && splitNamed(parts[0] ?? "") === "train";
   return { images: labelled, classFolders: folders.filter(isClass), notes };
 }
 
@@ -174,15 +161,5 @@ function refuseOneClass(root: string, classes: readonly string[], scan: FolderSc
     inside.length > 1 ? `, or give ${join(root, only)} if its ${inside.length} sub-folders are the classes` : "";
   throw new UserError(
     `${root} has only one class (${quoted(only)}): put each class into a sub-folder of its own${hint}`,
-  );
-}
-
-function refuseUntrained(root: string, classes: readonly string[], items: readonly Item[]): void {
-  if (!items.some(({ split }) => split !== undefined)) return;
-  const trained = new Set(items.filter(({ split }) => split === "train").map(({ label }) => label));
-  const missing = classes.find((_, label) => !trained.has(label));
-  if (missing === undefined) return;
-  throw new UserError(
-    `${root}: the class ${quoted(missing)} has no image in train, only in other splits: add some, or remove the class`,
   );
 }

@@ -24,6 +24,7 @@ export { kindOfName } from "./formats.ts";
 export { type IdxHeader, idxItems, readIdxHeader } from "./idx.ts";
 export { imageFolder } from "./image-folder.ts";
 export { ImageStore, type StoreOptions, type StoreParts } from "./image-store.ts";
+export { listEnding } from "./labelled-list.ts";
 export { LoadedBatch, Loader, type LoaderOptions, viewOf } from "./loader.ts";
 export type { PrintFile } from "./prints.ts";
 export { publishedDatasets } from "./published/index.ts";

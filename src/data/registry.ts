@@ -9,6 +9,7 @@ import { glyphs, greekCharacters, latinCharacters } from "./datasets/glyphs.ts";
 import { desktopIcons, mdiIcons } from "./datasets/icons.ts";
 import { openclipart } from "./datasets/openclipart.ts";
 import { imageFolder } from "./image-folder.ts";
+import { isLabelledList, labelledList } from "./labelled-list.ts";
 import { mixDatasets } from "./mix.ts";
 import { publishedDatasets } from "./published/index.ts";
 import type { Dataset, KnownDataset } from "./types.ts";
@@ -44,7 +45,8 @@ export async function fetchDataset(name: string, onProgress?: (text: string) => 
 }
 
 /**
- * Opens a known data set by its name, several as A+B, a folder of labelled images, or NAME:FOLDER, a published data set's own files.
+ * Opens a known data set by its name, several as A+B, a folder of labelled images, a file that lists them, or NAME:FOLDER, a
+ * published data set's own files.
  * @throws UserError when there is none of them, the data set was not fetched, or its files are damaged
  */
 export async function openDataset(nameOrFolder: string): Promise<Dataset> {
@@ -53,6 +55,7 @@ export async function openDataset(nameOrFolder: string): Promise<Dataset> {
   if (parts.length > 1 && parts.every((part) => knownDatasets.some(({ name }) => name === part))) {
     return mixDatasets(await Promise.all(parts.map(openDataset)));
   }
+  if (!known && isLabelledList(nameOrFolder)) return labelledList(nameOrFolder);
   if (!known) return existsSync(nameOrFolder) ? imageFolder(nameOrFolder) : openPublished(nameOrFolder);
   const folders = known.packages.map((name) => packageFolder(name));
   if (folders.some((folder) => folder === undefined)) {

@@ -4,7 +4,7 @@ import { restorePredictor } from "../methods/index.ts";
 import { ConfigError, findDevice, inferenceMode, scope, tensor } from "../torch/index.ts";
 import { type OpenedRun, type OpenRunOptions, openRun, type Prediction, requireK } from "../train/index.ts";
 
-/** A path, or the bytes of an encoded image (PNG, JPEG, WebP, GIF, AVIF, TIFF, SVG). */
+/** A path, or the bytes of an encoded image (PNG, JPEG, WebP, GIF, AVIF, BMP, TIFF, SVG). */
 export type ImageInput = string | Uint8Array;
 
 export interface PredictOptions {

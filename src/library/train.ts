@@ -1,7 +1,7 @@
 /** Training in one call, with everything but the images defaulted. */
 import { existsSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import type { DuplicatesPolicy } from "../data/index.ts";
+import { type DuplicatesPolicy, listEnding } from "../data/index.ts";
 import { type Hub, largestInput, openHub, starterHub } from "../hub/index.ts";
 import { findMethod } from "../methods/index.ts";
 import { findDevice, setNumThreads } from "../torch/index.ts";
@@ -18,7 +18,7 @@ import {
 } from "../train/index.ts";
 
 export interface TrainSettings {
-  /** Folder with a sub-folder for each class, the name of a known data set, or NAME:FOLDER for a published one. */
+  /** Folder with a sub-folder for each class, a file that lists images, the name of a known data set, or NAME:FOLDER. */
   images: string;
   /** Folder of the hub (default: the starter hub). */
   hub?: string | undefined;
@@ -121,7 +121,9 @@ function dataOf(settings: TrainSettings, hub: Hub): DataRequest {
 
 /** RUNS/NAME-1 after the images' folder, or the next number that is free. */
 export function freeRunFolder(images: string, runs = "runs"): string {
-  const letters = basename(resolve(images)).replaceAll(/[^\p{L}\p{N}._]+/gu, "-");
+  const letters = basename(resolve(images))
+    .replace(listEnding, "")
+    .replaceAll(/[^\p{L}\p{N}._]+/gu, "-");
   const name = letters.replaceAll(/^[-.]+|[-.]+$/g, "") || "run";
   for (let number = 1; ; number++) {
     const folder = join(runs, `${name}-${number}`);

@@ -1,8 +1,8 @@
 /** The first hour: a folder of images, no options, and what the program says to do next. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { before, test } from "node:test";
 import { lastLine, runHere, runProgram } from "../support/program.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../support/small-hub.ts";
@@ -61,6 +61,19 @@ test("train FOLDER in any folder says what it will do, what each epoch brings, a
   const again = await run("train", "--config", "runs/images-1/config.yaml", "--epochs", "1", "--quiet", "--json");
   assert.equal(again.stderr.split("\n").filter((line) => /^(images|epoch|legend|time) /.test(line)).length, 0);
   assert.equal(lastLine(again.stdout)["out"], "runs/images-2");
+});
+
+test("train LIST trains on the images that it lists; what it says to do next works", async () => {
+  const places = readdirSync(join(folder, "images"), { recursive: true, encoding: "utf8" });
+  const rows = places.filter((path) => /\.png$/.test(path)).map((path) => `images/${path},${dirname(path)}`);
+  writeFileSync(join(folder, "labels.csv"), ["file_name,label", ...rows].join("\n"));
+  writeSmallHub(folder);
+  const { code, stdout, stderr } = await run("train", "labels.csv", "--hub", "hub", "--epochs", "1");
+  assert.equal(code, 0, stderr);
+  const next = stdout.split("\nnext:\n")[1]?.trimEnd().split("\n") ?? [];
+  assert.match(next[1] ?? "", /predict runs\/labels-1 images\/.*\.png$/);
+  const evaluated = await run("eval", "runs/labels-1", "--data", "labels.csv");
+  assert.equal(evaluated.code, 0, evaluated.stderr);
 });
 
 test("one Ctrl-C stops after the step and says the command that goes on, a second one quits at once", async () => {

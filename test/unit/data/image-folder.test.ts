@@ -119,10 +119,10 @@ test("a class of files that are not read says which, and is not called empty", a
   const root = temporaryFolder();
   await writeNoise(join(root, "a/1.png"), 4, 1);
   mkdirSync(join(root, "b"));
-  for (const name of ["1.bmp", "2.bmp"]) writeFileSync(join(root, "b", name), "x");
+  for (const name of ["1.ppm", "2.ppm"]) writeFileSync(join(root, "b", name), "x");
   assert.throws(
     () => imageFolder(root),
-    userError(/b has no images that are read, but "b\/1\.bmp" \(BMP images.*convert/),
+    userError(/b has no images that are read, but "b\/1\.ppm" \(PNM images.*convert/),
   );
 });
 
