@@ -21,6 +21,7 @@ export interface ExperimentFlags {
   quick?: boolean;
   final?: boolean;
   tables?: boolean;
+  only?: string[];
   jobs: number;
   part?: Part;
   hub?: string;
@@ -62,7 +63,9 @@ async function findExperiment(name: string, { hub }: ExperimentFlags): Promise<E
 }
 
 /** @throws ConfigError for flags that have no meaning in an experiment with worlds or games of its own */
-function refuseForeign({ name, selfContained, freezes }: Experiment, flags: ExperimentFlags): void {
+function refuseForeign({ name, selfContained, freezes, hasLines }: Experiment, flags: ExperimentFlags): void {
+  if (flags.only && !hasLines)
+    throw new ConfigError(`${name} has no lines that could be computed alone: leave out --only`);
   if (flags.freezeMembers && !freezes) throw new ConfigError(`${name} trains members: leave out --freeze-members`);
   const given = (["hub", "data", "final"] as const).filter((flag) => flags[flag]);
   if (!selfContained || given.length === 0) return;
@@ -71,11 +74,11 @@ function refuseForeign({ name, selfContained, freezes }: Experiment, flags: Expe
 }
 
 function requestOf(experiment: Experiment, flags: ExperimentFlags, results: string, output: Output): ExperimentRequest {
-  const { quick = false, final = false, hub, data, freezeMembers: frozen, cache } = flags;
+  const { quick = false, final = false, hub, data, freezeMembers: frozen, only, cache } = flags;
   const seeds = Array.from({ length: flags.seeds ?? (quick ? 1 : experiment.seeds) }, (_, seed) => seed);
   const say = (text: string) => output.note(text);
   const cells = new CellStore(join(results, "cells"), say);
-  return { seeds, quick, final, hub, data, frozen, cells, cache, say };
+  return { seeds, quick, final, hub, data, frozen, only, cells, cache, say };
 }
 
 /** The command line that makes the same table again. */

@@ -87,7 +87,7 @@ export class CellTraining implements Disposable {
       ...parts,
       hub: setting.hub,
       augment: setting.protocol.target.data.augment,
-      splits: ["validation", "test"],
+      splits: request.final ? ["validation", "test"] : ["validation"],
       limits: { validation: this.#limit("validation"), test: this.#limit("test") },
       place: (fit) => this.#place(plan.method, plan.choices, fit),
       decide: async (name, decision) => {
@@ -126,10 +126,13 @@ export class CellTraining implements Disposable {
     const classes = this.#data.classes.length;
     const variants = ks.map((k) => ({ k }));
     const validation = await evaluateVariants(predictor, this.run.open("validation"), classes, variants);
-    const test = await evaluateVariants(predictor, this.run.open("test"), classes, variants);
+    const test = this.#request.final
+      ? await evaluateVariants(predictor, this.run.open("test"), classes, variants)
+      : undefined;
     return ks.flatMap((k, i): KFigures[] => {
-      const [a, b] = [validation[i], test[i]];
-      return a && b ? [{ k, validation: a.metrics, test: b.metrics, inferenceFlops: a.inferenceFlops }] : [];
+      const [a, b] = [validation[i], test?.[i]];
+      if (!a) return [];
+      return [{ k, validation: a.metrics, ...(b ? { test: b.metrics } : {}), inferenceFlops: a.inferenceFlops }];
     });
   }
 

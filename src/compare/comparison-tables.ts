@@ -20,7 +20,15 @@ export type Split = "validation" | "test";
 /** The finished cells of one target, by plan; plans without any are left out. */
 export interface TargetCells {
   target: string;
-  plans: { plan: Plan; cells: MethodCell[] }[];
+  plans: PlanCells[];
+}
+
+export interface PlanCells {
+  plan: Plan;
+  /** All by one version of the method. */
+  cells: MethodCell[];
+  /** That version, where it is older than this program's. */
+  older?: number;
 }
 
 /** One method over its seeds. */
@@ -117,6 +125,15 @@ export function lineSection(target: string, lines: readonly Line[]): ReportSecti
   const columns = lineColumns(lines);
   const rows = lines.map((line) => columns.map((column) => column.value(line)));
   return { title: target, table: { columns, rows } };
+}
+
+/** What lines that an older version of a method computed have to say. */
+export function versionRemarks({ plans }: TargetCells): string[] {
+  const versions = [...new Set(plans.flatMap(({ older }) => older ?? []))];
+  return versions.map((version) => {
+    const names = plans.filter(({ older }) => older === version).map(({ plan }) => plan.name);
+    return `By version ${version} of the method, which this program has a later one of: ${names.join("; ")}.`;
+  });
 }
 
 /** Accuracy of the best single member, chosen on one half of the table's images and measured on the other. */

@@ -11,8 +11,10 @@ import {
   type Line,
   lineOf,
   lineSection,
+  type PlanCells,
   paretoSection,
   type TargetCells,
+  versionRemarks,
 } from "./comparison-tables.ts";
 import {
   type CellGroup,
@@ -22,7 +24,7 @@ import {
   quickRemark,
   type ReportSection,
 } from "./experiment.ts";
-import { finishedCell, type MethodCell, methodCell } from "./method-cell.ts";
+import { finishedCell, type MethodCell, methodCell, versionOf } from "./method-cell.ts";
 import type { PlanSize } from "./plans.ts";
 import { type Plan, type Protocol, protocolOf, Setting, type Target, targetsOf } from "./protocol.ts";
 
@@ -57,6 +59,10 @@ function plansOf({ plans }: Comparison, { manifest }: Hub, { options, epochs }: 
 /** True when a plan is computed for a seed. */
 const takes = (plan: Plan, seed: number) => plan.seeds === undefined || seed < plan.seeds;
 
+/** True when the target or the name of the plan has each of the texts that were asked for. */
+const isAsked = ({ only = [] }: ExperimentRequest, target: Target, plan: Plan) =>
+  only.every((text) => target.name.includes(text) || plan.name.includes(text));
+
 /** One group for each seed and target; the plans that all seeds take come before those for which few are enough. */
 export function comparisonGroups(comparison: Comparison, request: ExperimentRequest): CellGroup[] {
   const { hub, targets } = subject(comparison, request);
@@ -64,7 +70,9 @@ export function comparisonGroups(comparison: Comparison, request: ExperimentRequ
     request.seeds.flatMap((seed) =>
       targets.flatMap((target): CellGroup[] => {
         const protocol = protocolOf(hub, target, request);
-        const all = plansOf(comparison, hub, protocol).filter((plan) => takes(plan, seed));
+        const all = plansOf(comparison, hub, protocol).filter(
+          (plan) => takes(plan, seed) && isAsked(request, target, plan),
+        );
         const plans = all.filter((plan) => (plan.seeds !== undefined) === tail);
         if (plans.length === 0) return [];
         const name = `${target.name}, seed ${seed}${tail ? ", further rivals" : ""}`;
@@ -102,14 +110,22 @@ export function finishedCells(comparison: Comparison, request: ExperimentRequest
   return targets.flatMap((target): TargetCells[] => {
     const protocol = protocolOf(hub, target, request);
     const settings = request.seeds.map((seed) => new Setting(protocol, seed));
-    const plans = plansOf(comparison, hub, protocol).map((plan) => {
-      const cells = settings.flatMap((setting) => finishedCell(request, setting, plan) ?? []);
-      return { plan, cells };
-    });
+    const plans = plansOf(comparison, hub, protocol).map((plan) => newestCells(request, settings, plan));
     const finished = plans.filter(({ cells }) => cells.length > 0);
     requireOneSplit(finished.flatMap(({ cells }) => cells));
     return finished.length > 0 ? [{ target: target.name, plans: finished }] : [];
   });
+}
+
+/** The cells of the latest version of a method that has as many as any, so that no line mixes versions. */
+function newestCells(request: ExperimentRequest, settings: readonly Setting[], plan: Plan): PlanCells {
+  const current = versionOf(plan);
+  const all = Array.from({ length: current }, (_, i) => {
+    const version = current - i;
+    return { version, cells: settings.flatMap((setting) => finishedCell(request, setting, plan, version) ?? []) };
+  });
+  const { version, cells } = all.reduce((best, one) => (one.cells.length > best.cells.length ? one : best));
+  return { plan, cells, ...(version < current ? { older: version } : {}) };
 }
 
 function requireOneSplit(cells: readonly MethodCell[]): void {
@@ -133,7 +149,7 @@ export function comparisonReport(comparison: Comparison, request: ExperimentRequ
   if (targets.length === 0) throw new UserError("no cell is finished yet: run the experiment first");
   const lines = targets.map(({ target, plans }) => ({
     target,
-    remarks: request.final ? [] : crossFittedRemark({ target, plans }),
+    remarks: [...versionRemarks({ target, plans }), ...(request.final ? [] : crossFittedRemark({ target, plans }))],
     ...linesOf(plans, split, request),
   }));
   const rivals = (name: string) => !comparison.ours.includes(name) && !comparison.notRivals?.includes(name);
@@ -216,6 +232,7 @@ export function comparisonExperiment(about: Omit<Experiment, "groups" | "report"
   return {
     ...about,
     freezes: true,
+    hasLines: true,
     groups: (request) => comparisonGroups(comparison, request),
     report: async (request) => comparisonReport(comparison, request),
   };

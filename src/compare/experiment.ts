@@ -14,6 +14,8 @@ export interface ExperimentRequest {
   data?: string | undefined;
   /** Leave members as they are and train on their features, which are computed once: for hubs of large networks. */
   frozen?: boolean | undefined;
+  /** Texts, each of which is in the target or the name of every line that is computed; all when left out. */
+  only?: readonly string[] | undefined;
   cells: CellStore;
   /** Git-ignored folder for what is large and can be made again. */
   cache: string;
@@ -89,6 +91,8 @@ export interface Experiment {
   readonly selfContained?: true;
   /** It can leave members as they are. */
   readonly freezes?: true;
+  /** It is lines on targets, of which some can be computed alone. */
+  readonly hasLines?: true;
   groups(request: ExperimentRequest): CellGroup[];
   /** @throws UserError when cells are missing */
   report(request: ExperimentRequest): Promise<ExperimentReport>;

@@ -64,7 +64,7 @@ export interface MethodCell {
   decisions: Record<string, unknown>;
 }
 
-/** Measurements on the test split, made with the trained model: a file apart, which only a final table opens. */
+/** Measurements on the test split, which only a final run makes: a file apart, which only a final table opens. */
 interface TestPart {
   test: SplitFigures;
   /** For each k of the cell. */
@@ -82,33 +82,41 @@ export async function methodCell(
   method = setting.configured(plan),
 ): Promise<MethodCell> {
   const { name, key } = identify(setting, plan);
-  let training: CellTraining | undefined;
-  const cell = await request.cells.cell(name, key, async () => {
-    const began = performance.now();
-    training = await CellTraining.open(request, setting, plan, method);
-    using own = training;
-    const { cell, part } = await compute(request, setting, plan, own);
-    await request.cells.cell(testName(name), key, async () => part);
-    const seconds = Math.round((performance.now() - began) / 1000);
-    request.say(`${name}: ${(100 * cell.validation.accuracy).toFixed(1)} % on validation, ${seconds} s`);
-    return cell;
-  });
+  const known = request.cells.read<MethodCell>(name, key);
+  const isMeasured = !request.final || request.cells.read<TestPart>(testName(name), key) !== undefined;
+  if (known && isMeasured) return known;
+  const began = performance.now();
+  using training = await CellTraining.open(request, setting, plan, method);
+  const { cell, part } = await compute(request, setting, plan, training);
+  if (part) await request.cells.cell(testName(name), key, async () => part);
+  const kept = await request.cells.cell(name, key, async () => cell);
+  const seconds = Math.round((performance.now() - began) / 1000);
+  request.say(`${name}: ${(100 * cell.validation.accuracy).toFixed(1)} % on validation, ${seconds} s`);
   // Not before the cell is safe: what it was made of takes long to make again.
-  training?.clean();
-  return cell;
+  training.clean();
+  return kept;
 }
 
 const testName = (name: string) => `test/${name}`;
 
-/** The finished cell of a plan, with its test figures for a final request; undefined when there is none. */
-export function finishedCell(request: ExperimentRequest, setting: Setting, plan: Plan): MethodCell | undefined {
-  const { name, key } = identify(setting, plan);
+/** The finished cell of a plan, with its test figures for a final request; undefined when either is missing. */
+export function finishedCell(
+  request: ExperimentRequest,
+  setting: Setting,
+  plan: Plan,
+  methodVersion = versionOf(plan),
+): MethodCell | undefined {
+  const { name, key } = identify(setting, plan, methodVersion);
   const cell = request.cells.read<MethodCell>(name, key);
-  const part = request.final && cell ? request.cells.read<TestPart>(testName(name), key) : undefined;
-  if (!cell || !part) return cell;
+  if (!request.final || !cell) return cell;
+  const part = request.cells.read<TestPart>(testName(name), key);
+  if (!part) return undefined;
   const byK = cell.byK?.map((one, i) => ({ ...one, ...(part.byK[i] ? { test: part.byK[i] } : {}) }));
   return { ...cell, test: part.test, ...(byK ? { byK } : {}) };
 }
+
+/** Version of what a plan computes. */
+export const versionOf = ({ method }: Plan): number => method.version ?? 1;
 
 /** @throws UserError for test figures of a cell that was not read for a final table, or lost them */
 export function figuresOf(cell: MethodCell, split: "validation" | "test"): SplitFigures {
@@ -119,7 +127,7 @@ export function figuresOf(cell: MethodCell, split: "validation" | "test"): Split
   );
 }
 
-function identify(setting: Setting, plan: Plan): { name: string; key: unknown } {
+function identify(setting: Setting, plan: Plan, methodVersion = versionOf(plan)): { name: string; key: unknown } {
   const { protocol, seed, hub } = setting;
   const { method, choices, epochs, options = {} } = plan;
   // E counts by the epochs that the plan made of it.
@@ -130,7 +138,7 @@ function identify(setting: Setting, plan: Plan): { name: string; key: unknown } 
     options: optionsKey({ ...protocol.options, ...options }),
     seed,
     method: method.name,
-    methodVersion: method.version ?? 1,
+    methodVersion,
     choices: changesFrom(method.defaults ?? {}, choices),
     epochs,
   };
@@ -142,7 +150,7 @@ async function compute(
   setting: Setting,
   plan: Plan,
   training: CellTraining,
-): Promise<{ cell: MethodCell; part: TestPart }> {
+): Promise<{ cell: MethodCell; part: TestPart | undefined }> {
   const { protocol, seed, hub } = setting;
   const { name, budget, epochs, choices } = plan;
   const data = await setting.data();
@@ -150,8 +158,8 @@ async function compute(
   const predictor = await training.train();
   try {
     const validation = await training.measure(predictor, "validation");
-    const test = await training.measure(predictor, "test");
-    request.watch?.tested(name, test);
+    const test = request.final ? await training.measure(predictor, "test") : undefined;
+    if (test) request.watch?.tested(name, test);
     const sweep = await training.sweep(predictor);
     const cell: MethodCell = {
       version: cellVersion,
@@ -171,7 +179,7 @@ async function compute(
       ...(sweep.length > 0 ? { byK: sweep.map(({ test: _, ...one }) => one) } : {}),
       decisions: training.decisions,
     };
-    return { cell, part: { test: figures(test), byK: sweep.flatMap((one) => one.test ?? []) } };
+    return { cell, part: test && { test: figures(test), byK: sweep.flatMap((one) => one.test ?? []) } };
   } finally {
     predictor.dispose();
   }

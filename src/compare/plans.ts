@@ -1,7 +1,7 @@
 /** The lines of the main comparisons: Hub-Pathway, its rivals and its controls, each in the budgets that suit it. */
 import { findMethod } from "../methods/index.ts";
 import type { Plan } from "./protocol.ts";
-import { bestMemberLonger, onBestMember } from "./rivals.ts";
+import { bestMemberLonger, bestPairLonger, onBestMember, successiveHalving } from "./rivals.ts";
 
 /** Seeds of the rivals and controls that the claims do not rest on. */
 export const tailSeeds = 3;
@@ -59,6 +59,16 @@ export function mainPlans(size: PlanSize): Plan[] {
       method: bestMemberLonger,
       choices: { unit: epochs },
     },
+    {
+      ...plan("best static pair, whole compute", "static-k", "equal compute", routed),
+      method: bestPairLonger,
+      choices: { unit: epochs },
+    },
+    ...[2, 1].map((keep) => ({
+      ...plan(`successive halving, ${keep === 2 ? "pair" : "one member"}`, "static-k", "equal compute", epochs),
+      method: successiveHalving,
+      choices: { unit: epochs, keep },
+    })),
     plan("distillation", "distillation", "all members", epochs),
   ];
 }

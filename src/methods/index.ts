@@ -7,7 +7,7 @@
 export { bestByRanking } from "./best-by-ranking.ts";
 export { budgetSettings, stops } from "./budget-choices.ts";
 export { type Configure, type MethodTraits, methodOf, refuseUnknown } from "./choices.ts";
-export { bestSet } from "./ensemble.ts";
+export { bestSet, validationTables } from "./ensemble.ts";
 export { combinations, EnsemblePredictor, meanProbabilities } from "./ensemble-predictor.ts";
 export { bestByValidation, fineTune, fitEach, keepBest, memberLearner, plainFit } from "./fine-tune.ts";
 export { freshMembers } from "./from-scratch.ts";

@@ -27,6 +27,7 @@ export function addExperimentCommand(program: Command, output: () => Output): vo
     .option("--seeds <n>", "seeds 0 to n - 1 (default: the experiment's own number)", count)
     .option("--final", "read the test split, and note it in the results' ledger")
     .option("--tables", "tables of what is finished, without computing more")
+    .option("--only <text...>", "compute only lines whose target or name has each of these texts; tables show all")
     .option("--jobs <n>", "processes at a time, each with one thread", count, 1)
     .option("--part <i/n>", "only every n-th group of cells, from the i-th on, without tables", part)
     .option("--hub <dir>", "another hub than the experiment's own")

@@ -14,7 +14,7 @@ import {
 } from "../../../src/compare/method-cell.ts";
 import { plan } from "../../../src/compare/plans.ts";
 import { type Protocol, protocolOf, Setting } from "../../../src/compare/protocol.ts";
-import { bestMemberLonger, onBestMember } from "../../../src/compare/rivals.ts";
+import { bestMemberLonger, bestPairLonger, onBestMember, successiveHalving } from "../../../src/compare/rivals.ts";
 import { recordTestReading, reportText, runGroups, saveReport } from "../../../src/compare/runner.ts";
 import { mixedHub } from "../../../src/experiments/mixed-hub.ts";
 import { ceiling } from "../../../src/experiments/routing/ceiling.ts";
@@ -58,13 +58,14 @@ async function opened(setting: Setting): Promise<void> {
 }
 
 test("a cell holds what was measured, is kept, and leaves nothing in memory", async () => {
-  const request = requestOf();
+  const final = requestOf({ final: true });
+  const request = { ...final, final: false };
   await using setting = new Setting(protocol, 0);
   await opened(setting);
   const before = memory().handles;
   const ours = plan("ours", "hub-pathway", "equal epochs", 2, { choices: { k: 2, generatorWidth: 4 } });
   assert.equal(finishedCell(request, setting, ours), undefined);
-  const cell = await methodCell(request, setting, ours);
+  const cell = await methodCell(final, setting, ours);
   const held = memory().handles;
   const right = unpackBits(cell.validation.right, cell.validation.items);
   assert.equal(right.filter(Boolean).length / right.length, cell.validation.accuracy);
@@ -78,8 +79,8 @@ test("a cell holds what was measured, is kept, and leaves nothing in memory", as
   assert.deepEqual(finishedCell(request, setting, ours), cell, "as written");
   assert.ok(!JSON.stringify(cell).includes('"test":'), "the test split lies elsewhere");
   assert.throws(() => figuresOf(cell, "test"), /has no test figures/);
-  const final = finishedCell({ ...request, final: true }, setting, ours);
-  assert.equal(final?.byK?.[1]?.test?.accuracy, final && figuresOf(final, "test").accuracy);
+  const read = finishedCell(final, setting, ours);
+  assert.equal(read?.byK?.[1]?.test?.accuracy, read && figuresOf(read, "test").accuracy);
   assert.equal(held - before, 0, "live tensors");
   assert.deepEqual(readdirSync(join(request.cache, "fits")), [], "what no other cell can use is removed");
 });
@@ -131,6 +132,93 @@ test("the best member is trained anew and longer", async () => {
   assert.ok(cell.trainingFlops > 1.5 * short.trainingFlops, "the choice and three times as long");
 });
 
+test("the best pair is trained anew and longer", async () => {
+  const request = requestOf();
+  await using setting = new Setting(protocol, 0);
+  const short = await methodCell(request, setting, plan("pair", "static-k", "all members", 1, { choices: { k: 2 } }));
+  const longer = { ...plan("longer", "static-k", "equal compute", 3), method: bestPairLonger, choices: { unit: 1 } };
+  const cell = await methodCell(request, setting, longer);
+  const names = setting.hub.manifest.members.map(({ name }) => name);
+  const pair = (short.decisions["set"] as number[]).map((i) => names[i]);
+  assert.deepEqual(cell.decisions["set"], pair);
+  const alone = await Promise.all(
+    pair.map((member) =>
+      methodCell(request, setting, plan(`${member}`, "fine-tune", "equal epochs", 3, { choices: { member } })),
+    ),
+  );
+  const sum = (of: (cell: MethodCell) => number) => alone.reduce((total, one) => total + of(one), 0);
+  assert.equal(cell.trainingFlops, short.trainingFlops + sum((one) => one.trainingFlops), "the choice, and both anew");
+  assert.equal(
+    cell.inferenceFlops,
+    sum((one) => one.inferenceFlops),
+  );
+});
+
+test("halving trains the better half of the members on, in the FLOPs of training all of them once", async () => {
+  const request = requestOf();
+  await using setting = new Setting(protocol, 0);
+  const of = (keep: number) => ({
+    ...plan(`halving to ${keep}`, "static-k", "equal compute", 6),
+    method: successiveHalving,
+    choices: { unit: 6, keep },
+  });
+  const all = await methodCell(request, setting, plan("all", "ensemble", "all members", 6));
+  const before = memory().handles;
+  const pair = await methodCell(request, setting, of(2));
+  const one = await methodCell(request, setting, of(1));
+  assert.equal(memory().handles - before, 0, "live tensors");
+  const [kept, names] = [pair.decisions["round-0"] as string[], setting.hub.manifest.members.map(({ name }) => name)];
+  assert.equal(kept.length, 2);
+  assert.ok(kept.every((name) => names.includes(name)));
+  assert.deepEqual(one.decisions["round-0"], kept);
+  // After half of the compute the left out member is no better than those that went on.
+  const rounds = await Promise.all(
+    names.map((member) =>
+      methodCell(request, setting, plan(`${member}`, "fine-tune", "equal epochs", 3, { choices: { member } })),
+    ),
+  );
+  const accuracy = (isKept: boolean) =>
+    rounds.filter((_, i) => kept.includes(names[i] ?? "") === isKept).map(({ validation }) => validation.accuracy);
+  assert.ok(
+    Math.min(...accuracy(true)) >= Math.max(...accuracy(false)),
+    JSON.stringify([accuracy(true), accuracy(false)]),
+  );
+  assert.ok(pair.trainingFlops <= all.trainingFlops, `${pair.trainingFlops} of ${all.trainingFlops}`);
+  assert.ok(pair.trainingFlops > 0.75 * all.trainingFlops, `${pair.trainingFlops} of ${all.trainingFlops}`);
+  assert.equal(one.trainingFlops, pair.trainingFlops);
+  assert.ok(one.inferenceFlops < pair.inferenceFlops);
+});
+
+test("a table takes older versions of a method whole, and says so", async () => {
+  const { hub, target } = protocol;
+  const request = requestOf({ hub, data: target.data.source, quick: true, only: ["Hub-Pathway, equal epochs"] });
+  await runGroups(mixedHub, request, { index: 0, of: 1 });
+  const now = reportText(await mixedHub.report(request));
+  assert.ok(!now.includes("By version"), now);
+  const path = join(
+    request.cells.folder,
+    readdirSync(request.cells.folder, { recursive: true, encoding: "utf8" }).find((file) => file.endsWith(".jsonl")) ??
+      "",
+  );
+  const line = JSON.parse(readFileSync(path, "utf8"));
+  writeFileSync(path, `${JSON.stringify({ ...line, key: { ...line.key, methodVersion: 1 } })}\n`);
+  const again = { ...request, cells: new CellStore(request.cells.folder) };
+  assert.match(reportText(await mixedHub.report(again)), /By version 1 of the method, .*: Hub-Pathway, equal epochs\./);
+});
+
+test("the test split is measured for a final run alone", async () => {
+  const request = requestOf();
+  await using setting = new Setting(protocol, 0);
+  const own = plan("own", "fine-tune", "equal epochs", 1, { choices: { member: "alpha" } });
+  const choices = { member: setting.hub.manifest.members[0]?.name };
+  const cell = await methodCell(request, setting, { ...own, choices });
+  const final = { ...request, final: true };
+  assert.ok(!existsSync(join(request.cells.folder, "test")));
+  assert.equal(finishedCell(final, setting, { ...own, choices }), undefined);
+  assert.deepEqual(await methodCell(final, setting, { ...own, choices }), cell, "made again only to be measured");
+  assert.ok((finishedCell(final, setting, { ...own, choices })?.test?.items ?? 0) > 0);
+});
+
 test("a rival on the best member trains the member that plain fine-tuning prefers", async () => {
   const request = requestOf();
   await using setting = new Setting(protocol, 0);
@@ -174,12 +262,10 @@ test("members that stay as they are: the features at hand give what the members 
   assert.equal(cell.byK?.[1]?.validation.accuracy, accuracy);
   run.predictor.dispose();
   run.data.dispose();
-  const ensemble = await methodCell(request, few, plan("all", "ensemble", "all members", 2));
+  const final = { ...request, final: true };
+  const ensemble = await methodCell(final, few, plan("all", "ensemble", "all members", 2));
   assert.equal(ensemble.validation.items, 10);
-  assert.equal(
-    finishedCell({ ...request, final: true }, few, plan("all", "ensemble", "all members", 2))?.test?.items,
-    7,
-  );
+  assert.equal(finishedCell(final, few, plan("all", "ensemble", "all members", 2))?.test?.items, 7);
   assert.ok(ensemble.validation.secondsPerImage > 0);
   assert.equal(memory().handles - before, 0, "live tensors");
 });
@@ -206,7 +292,7 @@ test("whoever watches a cell sees each epoch with its validation accuracy, and t
     },
     tested: (name, evaluation) => tested.push(`${name} ${evaluation.labels.length > 0}`),
   };
-  const request = requestOf({ watch });
+  const request = requestOf({ watch, final: true });
   await using setting = new Setting(protocol, 0);
   const ours = plan("ours", "hub-pathway", "equal epochs", 3, { choices: { k: 2, generatorWidth: 4 } });
   const cell = await methodCell(request, setting, ours);
@@ -252,7 +338,7 @@ test("a validation table says nothing of the test split, a final one reads it", 
   const { hub, target } = protocol;
   const request = requestOf({ hub, data: target.data.source, quick: true });
   const few = { ...mixedHub, groups: (own: ExperimentRequest) => mixedHub.groups(own).slice(0, 1) };
-  await runGroups(few, request, { index: 0, of: 1 });
+  await runGroups(few, { ...request, final: true }, { index: 0, of: 1 });
   const before = JSON.stringify(await mixedHub.report(request));
   const changed = forgeTest(request);
   assert.ok(changed > 5);
