@@ -112,6 +112,7 @@ IValue toIValue(napi_env env, napi_value value, const c10::Type& type, std::opti
     case TypeKind::NumberType:
       return toScalar(env, value);
     case TypeKind::StringType:
+    case TypeKind::AnyType:  // a process group, by its name
       return toString(env, value);
     case TypeKind::DeviceObjType:
       return c10::Device(toString(env, value));

@@ -35,7 +35,8 @@ class OneLineEach : public c10::WarningHandler {
 void quietLibtorch() {
   // NNPACK runs on some processors only, and on the others says so at every convolution. oneDNN does its work.
   at::globalContext().setUserEnabledNNPACK(false);
-  if (getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = c10::GLOG_ERROR;
+  // c10d writes an error with its frames before it throws it.
+  if (getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = c10::GLOG_FATAL;
   // One for all threads, each of which has to be given it; never freed, since warnings may come while the process ends.
   static auto* handler = new OneLineEach();
   c10::WarningUtils::set_warning_handler(handler);

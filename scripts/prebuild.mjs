@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { platform } from "../bin/setup/platform.mjs";
 import { binding, packageName, prebuiltAddon } from "../bin/setup/prebuilt.mjs";
-import { addonFile, addonIsCurrent, lastLibtorch } from "../bin/setup/stamp.mjs";
+import { addonFile, addonIsCurrent, lastIsDistributed, lastLibtorch } from "../bin/setup/stamp.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
 
@@ -31,7 +31,7 @@ function makePackage(libtorch, out) {
     cpu: [process.arch],
     ...(process.platform === "linux" ? { libc: ["glibc"] } : {}),
     files: [prebuiltAddon, "LICENSE", "NOTICE"],
-    hubPathway: { ...bound, libtorch: libtorch.version },
+    hubPathway: { ...bound, libtorch: libtorch.version, isDistributed: lastIsDistributed(root) },
   };
   writeFileSync(join(folder, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
   return folder;

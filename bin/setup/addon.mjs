@@ -24,9 +24,9 @@ function linkLibtorch(root, libtorch) {
   symlinkSync(inside ? relative(dirname(link), libtorch.path) : libtorch.path, link);
 }
 
-async function compile(root, libtorch, loads) {
+async function compile(root, libtorch, loads, isDistributed) {
   await checkCompiler();
-  const errors = await compileAddon(root, libtorch, loads, join(root, addonFile));
+  const errors = await compileAddon(root, libtorch, loads, join(root, addonFile), isDistributed);
   if (errors === undefined) return;
   throw new SetupFailure(
     `the addon does not compile against libtorch ${libtorch.version}:\n${compilerErrors(errors)}`,
@@ -77,8 +77,9 @@ async function takePrebuilt(root, libtorch, prebuilt) {
  * @param {import("./stamp.mjs").Libtorch} libtorch
  * @param {Promise<void>} loads the libraries are there, and find their own
  * @param {import("./prebuilt.mjs").Prebuilt | undefined} prebuilt
+ * @param {boolean} isDistributed with process groups
  */
-export async function buildAddon(root, libtorch, loads, prebuilt) {
+export async function buildAddon(root, libtorch, loads, prebuilt, isDistributed) {
   note(`libtorch: ${libtorch.version}${libtorch.cuda ? " with CUDA" : ""} in ${libtorch.path}`);
   if (!isTested(libtorch.version)) {
     note(
@@ -87,11 +88,16 @@ export async function buildAddon(root, libtorch, loads, prebuilt) {
   }
   mkdirSync(join(root, dirname(libtorchLink)), { recursive: true });
   linkLibtorch(root, libtorch);
-  if (prebuilt !== undefined) {
+  if (isDistributed && prebuilt?.isDistributed === false)
+    note(`addon: ${prebuilt.name} has no process groups; compiling`);
+  else if (prebuilt !== undefined) {
     await loads;
     if (await takePrebuilt(root, libtorch, prebuilt)) return;
   }
-  await step("addon", () => compile(root, libtorch, loads), { detail: () => "compiling", done: () => addonFile });
+  await step("addon", () => compile(root, libtorch, loads, isDistributed), {
+    detail: () => "compiling",
+    done: () => addonFile,
+  });
   const reason = await whyItDoesNotLoad(root, libtorch);
   if (reason === undefined) return;
   rmSync(join(root, addonFile), { force: true });

@@ -50,9 +50,12 @@ function groups(root) {
   return result.map(({ files }) => files.sort());
 }
 
+/** Headers take longer than those of all the rest, and few need process groups. */
+const distributedFiles = ["distributed/process-group.cc"];
+
 /** A name for what the compiler makes of a group: the same input has the same name, and is not compiled again. */
 function objectName(root, files, options, libtorch) {
-  const headers = readdirSync(join(root, "native")).filter((name) => name.endsWith(".h"));
+  const headers = readdirSync(join(root, "native"), { recursive: true }).filter((name) => name.endsWith(".h"));
   const hash = createHash("sha256").update(JSON.stringify([options, libtorch.version]));
   for (const name of [...headers.sort(), ...files]) hash.update(name).update(readFileSync(join(root, "native", name)));
   return `${hash.digest("hex").slice(0, 32)}.o`;
@@ -68,7 +71,14 @@ async function runCompiler(root, args, input) {
 }
 
 async function compileGroup(root, folder, files, libtorch) {
-  const options = [...compilerFlags, "-I", join(root, "native"), ...includes(root, libtorch)];
+  const options = [
+    ...compilerFlags,
+    "-I",
+    join(root, "native"),
+    "-I",
+    join(root, "native/distributed"),
+    ...includes(root, libtorch),
+  ];
   const object = join(folder, objectName(root, files, options, libtorch));
   if (existsSync(object)) return { object };
   const draft = `${object}.${process.pid}`;
@@ -84,13 +94,15 @@ async function compileGroup(root, folder, files, libtorch) {
  * @param {import("./stamp.mjs").Libtorch} libtorch whose headers are there
  * @param {Promise<void>} loads the libraries are there too
  * @param {string} target file of the addon, replaced in one step
+ * @param {boolean} isDistributed with process groups
  * @returns {Promise<string | undefined>} what the compiler said, when it failed
  */
-export async function compileAddon(root, libtorch, loads, target) {
+export async function compileAddon(root, libtorch, loads, target, isDistributed) {
   const folder = join(root, "build", "objects");
   mkdirSync(folder, { recursive: true });
   mkdirSync(dirname(target), { recursive: true });
-  const compiling = groups(root).map((files) => compileGroup(root, folder, files, libtorch));
+  const wanted = [...groups(root), ...(isDistributed ? [distributedFiles] : [])];
+  const compiling = wanted.map((files) => compileGroup(root, folder, files, libtorch));
   const [compiled] = await Promise.all([Promise.all(compiling), loads]);
   const failed = compiled.find(({ errors }) => errors !== undefined);
   if (failed) return failed.errors;

@@ -12,7 +12,7 @@ import { checkPlatform, isTried, platform, testedVersion } from "./platform.mjs"
 import { findPrebuilt } from "./prebuilt.mjs";
 import { stopping } from "./processes.mjs";
 import { note } from "./progress.mjs";
-import { addonFile, addonIsCurrent, lastLibtorch, removeStamp, writeStamp } from "./stamp.mjs";
+import { addonFile, addonIsCurrent, lastIsDistributed, lastLibtorch, removeStamp, writeStamp } from "./stamp.mjs";
 import { checkCompiler } from "./toolchain.mjs";
 
 const oldestNode = [20, 11];
@@ -26,6 +26,7 @@ The addon is a prebuilt package's when one fits; else a C++ compiler builds it.
 
 Options:
   --force            look for libtorch again
+  --distributed      an addon with process groups, for training by several processes (compiles for longer)
   --prebuilt FOLDER  take the addon of this package, which \`npm run prebuild\` made
   --json             print one JSON object about the result as the last line of stdout
   --debug            print stack traces of errors
@@ -48,8 +49,8 @@ function parse(args) {
   try {
     const text = { type: "string" };
     const help = { ...flag, short: "h" };
-    return parseArgs({ args, options: { force: flag, json: flag, debug: flag, help, seed: text, prebuilt: text } })
-      .values;
+    const flags = { force: flag, distributed: flag, json: flag, debug: flag, help };
+    return parseArgs({ args, options: { ...flags, seed: text, prebuilt: text } }).values;
   } catch (error) {
     throw new SetupFailure(`${error.message.split(". ")[0]} (\`npx hub-pathway setup --help\` lists the options)`);
   }
@@ -82,21 +83,28 @@ function libtorchIsCurrent(root) {
   return last !== undefined && (resolve(wanted) === last || libtorchFolder(wanted) === last);
 }
 
-function nothingToDo(root) {
-  return dependenciesAreCurrent(root) && addonIsCurrent(root) && libtorchIsCurrent(root);
+function addonSuffices(root, { distributed }) {
+  return addonIsCurrent(root) && libtorchIsCurrent(root) && (lastIsDistributed(root) || !distributed);
 }
 
-async function setUp(root, { force, prebuilt: folder }) {
+function nothingToDo(root, options) {
+  const isForced = options.force || options.prebuilt !== undefined;
+  return !isForced && dependenciesAreCurrent(root) && addonSuffices(root, options);
+}
+
+async function setUp(root, options) {
+  const { force, prebuilt: folder } = options;
   checkPackage(root);
   const packages = dependenciesAreCurrent(root) ? Promise.resolve() : installDependencies(root);
   packages.catch(() => {});
-  if (force || folder !== undefined || !addonIsCurrent(root) || !libtorchIsCurrent(root)) {
-    await setUpAddon(root, { force, folder, packages });
+  if (force || folder !== undefined || !addonSuffices(root, options)) {
+    const isDistributed = options.distributed || lastIsDistributed(root);
+    await setUpAddon(root, { force, folder, packages, isDistributed });
   }
   await packages;
 }
 
-async function setUpAddon(root, { force, folder, packages }) {
+async function setUpAddon(root, { force, folder, packages, isDistributed }) {
   checkPlatform();
   if (!isTried) note(`${platform} is untried: libtorch exists for it; please report how set-up and tests end`);
   const { prebuilt, reason } = findPrebuilt(root, folder);
@@ -105,9 +113,10 @@ async function setUpAddon(root, { force, folder, packages }) {
   if (prebuilt === undefined) await checkCompiler();
   const build = (candidate, loads) => {
     removeStamp(root);
-    return buildAddon(root, candidate, loads, prebuilt);
+    return buildAddon(root, candidate, loads, prebuilt, isDistributed);
   };
-  writeStamp(root, await findLibtorch(root, build, { again: force, packages }));
+  const libtorch = await findLibtorch(root, build, { again: force, packages });
+  writeStamp(root, libtorch, isDistributed);
 }
 
 async function setUpAlone(root, options) {
@@ -121,7 +130,7 @@ async function setUpAlone(root, options) {
   const signals = { SIGINT: stop(130), SIGTERM: stop(143), SIGHUP: stop(129), exit: release };
   for (const [name, handler] of Object.entries(signals)) process.on(name, handler);
   try {
-    if (options.force || options.prebuilt !== undefined || !nothingToDo(root)) await setUp(root, options);
+    if (!nothingToDo(root, options)) await setUp(root, options);
   } finally {
     for (const [name, handler] of Object.entries(signals)) process.off(name, handler);
     // Other steps may still run beside the one that failed.
@@ -164,7 +173,7 @@ export async function main(args, root = fileURLToPath(new URL("../..", import.me
       return 0;
     }
     checkNode();
-    const changed = options.force || options.prebuilt !== undefined || !nothingToDo(root);
+    const changed = !nothingToDo(root, options);
     if (changed) await setUpAlone(root, options);
     const seconds = Math.round(performance.now() - started) / 1000;
     if (json) {

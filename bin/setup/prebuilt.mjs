@@ -6,7 +6,7 @@ import { SetupFailure } from "./failure.mjs";
 import { platform } from "./platform.mjs";
 import { sourcesHash } from "./stamp.mjs";
 
-/** @typedef {{ name: string, addon: string, libtorch: string }} Prebuilt */
+/** @typedef {{ name: string, addon: string, libtorch: string, isDistributed: boolean }} Prebuilt */
 
 export const packageName = `@hub-pathway/${platform}`;
 export const prebuiltAddon = "hub_pathway.node";
@@ -52,7 +52,8 @@ export function findPrebuilt(root, folder) {
   for (const [key, value] of Object.entries(binding(root))) {
     if (hubPathway[key] !== value) return reject(`is made for other ${key} (${hubPathway[key]}, not ${value})`);
   }
-  return { prebuilt: { name, addon, libtorch: hubPathway.libtorch } };
+  const { libtorch, isDistributed = false } = hubPathway;
+  return { prebuilt: { name, addon, libtorch, isDistributed } };
 }
 
 export function fitsLibtorch(prebuilt, libtorch) {

@@ -6,7 +6,7 @@ import { sharedLibrary } from "./platform.mjs";
 
 /** @typedef {{ path: string, version: string, source: string, cuda: boolean }} Libtorch */
 
-const stampVersion = 2;
+const stampVersion = 3;
 const stampFile = "build/setup.json";
 export const addonFile = "build/Release/hub_pathway.node";
 /** A link to the libtorch in use: the addon is compiled against it and finds its libraries through it. */
@@ -15,7 +15,7 @@ export const libtorchLink = "build/libtorch";
 /** Hash of everything that the addon is compiled from. */
 export function sourcesHash(root) {
   const hash = createHash("sha256");
-  const files = readdirSync(join(root, "native")).filter((name) => /\.(cc|h)$/.test(name));
+  const files = readdirSync(join(root, "native"), { recursive: true }).filter((name) => /\.(cc|h)$/.test(name));
   for (const name of ["bin/setup/compile.mjs", ...files.sort().map((file) => `native/${file}`)]) {
     hash.update(name).update(readFileSync(join(root, name)));
   }
@@ -31,8 +31,8 @@ function fileMark(path) {
   }
 }
 
-/** @param {string} root @param {Libtorch} libtorch */
-function currentStamp(root, libtorch) {
+/** @param {string} root @param {Libtorch} libtorch @param {boolean} isDistributed */
+function currentStamp(root, libtorch, isDistributed) {
   return {
     version: stampVersion,
     sources: sourcesHash(root),
@@ -40,33 +40,39 @@ function currentStamp(root, libtorch) {
     addon: fileMark(join(root, addonFile)),
     library: fileMark(join(root, libtorchLink, "lib", sharedLibrary("torch_cpu"))),
     libtorch,
+    isDistributed,
   };
 }
 
-/** The libtorch of the last set-up, or undefined when none was finished. @returns {Libtorch | undefined} */
-export function lastLibtorch(root) {
+function readStamp(root) {
   try {
-    return JSON.parse(readFileSync(join(root, stampFile), "utf8")).libtorch;
+    return JSON.parse(readFileSync(join(root, stampFile), "utf8"));
   } catch {
     return undefined;
   }
 }
 
-/** True when the addon is the one that these sources, this Node and this libtorch make. */
-export function addonIsCurrent(root) {
-  if (!existsSync(join(root, addonFile))) return false;
-  try {
-    const stamp = JSON.parse(readFileSync(join(root, stampFile), "utf8"));
-    return stamp.library !== undefined && JSON.stringify(stamp) === JSON.stringify(currentStamp(root, stamp.libtorch));
-  } catch {
-    return false;
-  }
+/** The libtorch of the last set-up, or undefined when none was finished. @returns {Libtorch | undefined} */
+export function lastLibtorch(root) {
+  return readStamp(root)?.libtorch;
 }
 
-/** @param {string} root @param {Libtorch} libtorch */
-export function writeStamp(root, libtorch) {
+/** True when the last set-up made an addon with process groups. */
+export function lastIsDistributed(root) {
+  return readStamp(root)?.isDistributed === true;
+}
+
+/** True when the addon is the one that these sources, this Node and this libtorch make. */
+export function addonIsCurrent(root) {
+  const stamp = readStamp(root);
+  if (!existsSync(join(root, addonFile)) || stamp?.library === undefined) return false;
+  return JSON.stringify(stamp) === JSON.stringify(currentStamp(root, stamp.libtorch, stamp.isDistributed));
+}
+
+/** @param {string} root @param {Libtorch} libtorch @param {boolean} isDistributed */
+export function writeStamp(root, libtorch, isDistributed) {
   const path = join(root, stampFile);
-  writeFileSync(`${path}.new`, `${JSON.stringify(currentStamp(root, libtorch), null, 2)}\n`);
+  writeFileSync(`${path}.new`, `${JSON.stringify(currentStamp(root, libtorch, isDistributed), null, 2)}\n`);
   renameSync(`${path}.new`, path);
 }
 

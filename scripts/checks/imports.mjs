@@ -5,6 +5,7 @@ import { textOf } from "./files.mjs";
 /** Folders of one row do not import each other. */
 export const order = [
   ["torch", "runtime"],
+  ["distributed"],
   ["site"],
   ["nn"],
   ["optim", "io", "pathway"],

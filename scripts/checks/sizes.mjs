@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { lineCount, textOf } from "./files.mjs";
 
-const limits = { file: 500, native: 1500, pathway: 799, dataBytes: 25e6 };
+const limits = { file: 500, native: 2000, pathway: 799, dataBytes: 25e6 };
 
 const isSource = (file) => /\.(ts|mjs|js|cc|h|py)$/.test(file) && !/\.generated\.ts$/.test(file);
 const isData = (file) =>

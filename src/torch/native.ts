@@ -95,6 +95,14 @@ export interface Native {
   scriptTensors(script: Handle): { name: string; tensor: Handle; parameter: boolean }[];
   runScript(script: Handle, images: Handle): Handle;
   observeScript(script: Handle, images: Handle): [string, (Handle | boolean | undefined)[], (Handle | undefined)[]][];
+  openStore(name: string, host: string, port: number, serves: boolean, prefix: string, milliseconds: number): number;
+  storeSet(name: string, key: string, value: string): void;
+  storeGet(name: string, key: string): string;
+  openGroup(name: string, rank: number, size: number, milliseconds: number): void;
+  allGather(group: string, tensor: Handle): Handle;
+  reduceScatter(group: string, tensor: Handle): Handle;
+  allToAll(group: string, tensor: Handle, received: readonly number[], sent: readonly number[]): Handle;
+  closeGroup(name: string): void;
   memory(): { handles: number; bytes: number };
   library(): { headers: string; cuda: boolean; parallel: string };
 }

@@ -19,7 +19,7 @@ const { headersVersion, isTested, libtorchFolder, whatIsMissing } = await load<{
 }>("bin/setup/libtorch.mjs");
 const { addonIsCurrent, writeStamp } = await load<{
   addonIsCurrent(root: string): boolean;
-  writeStamp(root: string, libtorch: Libtorch): void;
+  writeStamp(root: string, libtorch: Libtorch, isDistributed: boolean): void;
 }>("bin/setup/stamp.mjs");
 const { dependenciesAreCurrent } = await load<{ dependenciesAreCurrent(root: string): boolean }>(
   "bin/setup/dependencies.mjs",
@@ -59,7 +59,7 @@ test("the stamp holds until sources, library or addon change; then set-up is sil
   writeFileSync(join(home, "build/Release/hub_pathway.node"), "addon");
   symlinkSync(path, join(home, "build/libtorch"));
   assert.equal(addonIsCurrent(home), false);
-  const stamp = () => writeStamp(home, { path, version: "2.11.3", source: "LIBTORCH", cuda: false });
+  const stamp = () => writeStamp(home, { path, version: "2.11.3", source: "LIBTORCH", cuda: false }, false);
   stamp();
   assert.equal(addonIsCurrent(home), true);
   const ended = await runNode([join(home, "bin/hub-pathway.js"), "setup"], { HOME: folder.path, LIBTORCH: path });

@@ -1,0 +1,40 @@
+/** The group of all processes that a launcher has started, and the check that they want the same. */
+import { ProcessGroup, UserError } from "../torch/index.ts";
+import { readContract } from "./contract.ts";
+
+/**
+ * The group that the environment speaks of; undefined for a process that is alone.
+ * @param options `timeout`: seconds that a rank waits for the others
+ * @throws ConfigError for variables that are missing or wrong; CollectiveError when a rank does not come
+ */
+export function initProcessGroup(
+  options: { env?: Readonly<Record<string, string | undefined>>; timeout?: number | undefined } = {},
+): ProcessGroup | undefined {
+  const contract = readContract(options.env);
+  if (!contract) return undefined;
+  const { rank, worldSize, host, port, isServed, restarts } = contract;
+  // Keys of processes that died must not be found by those that took their place.
+  const prefix = `hub-pathway/${restarts}`;
+  return new ProcessGroup({ rank, worldSize, host, port, prefix, serves: !isServed && rank === 0, ...options });
+}
+
+/**
+ * Sees that all ranks have the same values under the same names.
+ * @throws UserError on every rank, in one line that names the first difference and its rank
+ */
+export function agreeOn(group: ProcessGroup, about: string, values: Readonly<Record<string, string>>): void {
+  const own = JSON.stringify(values);
+  group.set(`${about}/${group.rank}`, own);
+  const [first, ...others] = Array.from({ length: group.worldSize }, (_, rank) => group.get(`${about}/${rank}`));
+  // Whoever serves the store may end only after all have read.
+  group.barrier();
+  const reference = JSON.parse(first ?? "{}") as Record<string, string>;
+  for (const [i, text] of others.entries()) {
+    if (text === first) continue;
+    const other = JSON.parse(text) as Record<string, string>;
+    const names = [...new Set([...Object.keys(reference), ...Object.keys(other)])];
+    const name = names.find((key) => reference[key] !== other[key]) ?? about;
+    const [here, there] = [reference, other].map((one) => one[name] ?? "nothing");
+    throw new UserError(`ranks differ in ${name}: rank 0 has ${here}, rank ${i + 1} has ${there}`);
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * A process group of torch.distributed: ranks that find each other in a store, and collectives between them by Gloo.
+ * Names and semantics are PyTorch's. N ranks.
+ */
+import { call } from "./call.ts";
+import { ConfigError, UserError } from "./errors.ts";
+import { tensor } from "./factories.ts";
+import { noGrad } from "./modes.ts";
+import { native } from "./native.ts";
+import { scope } from "./scope.ts";
+import { Tensor } from "./tensor.ts";
+
+export interface ProcessGroupOptions {
+  /** Position of this process, 0 … N - 1. */
+  rank: number;
+  /** N. */
+  worldSize: number;
+  /** Address and port of the store; port 0 lets the rank that serves it choose. */
+  host: string;
+  port: number;
+  /** This process serves the store; one does. */
+  serves: boolean;
+  /** Part of the store that this group uses: another one after each restart. */
+  prefix?: string | undefined;
+  /** Seconds that a rank waits for the others, in a collective and at the start. */
+  timeout?: number | undefined;
+}
+
+export type ReduceOp = "sum" | "avg" | "max" | "min" | "product";
+
+/** A collective that did not come about: which, on which rank, of what, and why. */
+export class CollectiveError extends UserError {
+  override readonly name = "CollectiveError";
+}
+
+const defaultTimeout = 600;
+let opened = 0;
+
+export class ProcessGroup implements Disposable {
+  readonly rank: number;
+  readonly worldSize: number;
+  /** Where the store is served. */
+  readonly port: number;
+  readonly #name: string;
+  readonly #timeout: number;
+
+  /**
+   * Connects to all other ranks, which must do so too.
+   * @throws ConfigError for an addon without process groups; CollectiveError when the store cannot be reached or served, or a rank does not come in time
+   */
+  constructor({ rank, worldSize, host, port, serves, prefix = "", timeout = defaultTimeout }: ProcessGroupOptions) {
+    if (typeof native.openStore !== "function") {
+      throw new ConfigError("the addon was built without process groups: run `npx hub-pathway setup --distributed`");
+    }
+    this.rank = rank;
+    this.worldSize = worldSize;
+    this.#timeout = timeout;
+    this.#name = `hub-pathway-${opened++}`;
+    const milliseconds = Math.ceil(timeout * 1000);
+    this.port = this.#explained(`the store at ${host}:${port}`, () =>
+      native.openStore(this.#name, host, port, serves, prefix, milliseconds),
+    );
+    try {
+      this.#explained("the start", () => native.openGroup(this.#name, rank, worldSize, milliseconds));
+    } catch (error) {
+      native.closeGroup(this.#name);
+      throw error;
+    }
+  }
+
+  /** Each element reduced over all ranks, without a gradient; the same on each. */
+  allReduce(values: Tensor, op: ReduceOp = "sum"): Tensor {
+    return this.#plain("all_reduce", values, op);
+  }
+
+  /** The tensor of one rank, on all of them, without a gradient; all give one of its shape. */
+  broadcast(values: Tensor, source: number): Tensor {
+    return this.#plain("broadcast", values, source);
+  }
+
+  /** The tensors [n, …] of all ranks, one after the other, [N n, …]; its gradient is reduced and scattered. */
+  allGather(values: Tensor): Tensor {
+    return this.#collective("all_gather", values, () => new Tensor(native.allGather(this.#name, values.handle)));
+  }
+
+  /** This rank's part [n, …] of the sum over all ranks of [N n, …]; its gradient is gathered. */
+  reduceScatter(values: Tensor): Tensor {
+    return this.#collective(
+      "reduce_scatter",
+      values,
+      () => new Tensor(native.reduceScatter(this.#name, values.handle)),
+    );
+  }
+
+  /**
+   * Rows for every rank and from every rank: the first `sent[0]` rows go to rank 0, and the first `received[0]` of the result
+   * come from it. Its gradient goes back the same way.
+   */
+  allToAll(values: Tensor, received: readonly number[], sent: readonly number[]): Tensor {
+    return this.#collective("all_to_all", values, () => {
+      return new Tensor(native.allToAll(this.#name, values.handle, received, sent));
+    });
+  }
+
+  /** Waits until all ranks have come here. */
+  barrier(): void {
+    scope(() => void this.allReduce(tensor([0])).item());
+  }
+
+  /** Leaves a text in the store for all ranks. */
+  set(key: string, text: string): void {
+    this.#explained(`"${key}" in the store`, () => native.storeSet(this.#name, key, text));
+  }
+
+  /** A text that some rank leaves in the store; waits for it. */
+  get(key: string): string {
+    return this.#explained(`"${key}" in the store`, () => native.storeGet(this.#name, key));
+  }
+
+  /** Closes the connections. The rank that serves the store should be the last one. */
+  [Symbol.dispose](): void {
+    native.closeGroup(this.#name);
+  }
+
+  #plain(name: string, values: Tensor, how: ReduceOp | number): Tensor {
+    return this.#collective(name, values, () =>
+      noGrad(() => {
+        const started = call(`_c10d_functional::${name}`, [values.detach(), how, this.#name]);
+        return call("_c10d_functional::wait_tensor", [started]) as Tensor;
+      }),
+    );
+  }
+
+  #collective(name: string, values: Tensor, fn: () => Tensor): Tensor {
+    return this.#explained(`${name} of ${values.dtype}[${values.shape.join(", ")}]`, () => scope(fn));
+  }
+
+  #explained<T>(what: string, fn: () => T): T {
+    try {
+      return fn();
+    } catch (error) {
+      const [reason = ""] = (error instanceof Error ? error.message : String(error)).split("\n");
+      const isLate = /time[d ]*out|Socket Timeout/i.test(reason);
+      const why = isLate
+        ? `no answer within ${this.#timeout} s: another rank ended, hangs, or does something else`
+        : reason;
+      throw new CollectiveError(`rank ${this.rank} of ${this.worldSize}: ${what} failed: ${why}`, { cause: error });
+    }
+  }
+}

@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { text } from "node:stream/consumers";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { typescript } from "../../support/typescript.ts";
+
+const program = fileURLToPath(new URL("../../support/rank.ts", import.meta.url));
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+interface Group {
+  ranks?: readonly number[];
+  timeout?: number;
+  port?: number;
+}
+
+/** What test/support/rank.ts writes. */
+interface Found {
+  [name: string]: unknown;
+  error: string;
+}
+
+/** What each of three ranks came to. */
+async function ranks(job: string, { ranks: started = [0, 1, 2], timeout = 60, port }: Group = {}): Promise<Found[]> {
+  const common = { MASTER_ADDR: "127.0.0.1", MASTER_PORT: String(port ?? (await freePort())), WORLD_SIZE: "3" };
+  return Promise.all(
+    started.map(async (rank) => {
+      const env = { ...process.env, ...common, OMP_NUM_THREADS: "1", RANK: String(rank) };
+      const child = spawn(process.execPath, [...typescript, program, job, String(timeout)], { env });
+      const [out, errors] = await Promise.all([text(child.stdout), text(child.stderr)]);
+      assert.equal(errors, "", `rank ${rank}`);
+      return out === "" ? { error: "" } : JSON.parse(out);
+    }),
+  );
+}
+
+test("collectives are PyTorch's, with the gradients of those that have one", async () => {
+  const all = await ranks("collectives");
+  for (const [rank, found] of all.entries()) {
+    const { sum, largest, gathered, gradient, scattered, exchanged, broadcast, empty, told, handles } = found;
+    assert.deepEqual(sum, [30, 33, 36, 39], "0 + 10 + 20, and three times 0 to 3");
+    assert.deepEqual(largest, [20, 21, 22, 23]);
+    assert.deepEqual(gathered, [0, 1, 1, 2, 2, 3]);
+    assert.deepEqual(gradient, [6, 6], "the factors 1, 2 and 3 of all ranks");
+    assert.deepEqual(scattered, [3 + 6 * rank, 6 + 6 * rank], "sums over the ranks of rows that begin with the rank");
+    assert.deepEqual(broadcast, [10, 11, 12, 13]);
+    assert.deepEqual(empty, [0, 2]);
+    // Rank f sends its rows to ranks f, f + 1, ...: of rank f comes the row at this rank less f.
+    const rows = Array.from({ length: rank + 1 }, (_, from) => [
+      100 * from + 2 * (rank - from),
+      100 * from + 2 * (rank - from) + 1,
+    ]);
+    assert.deepEqual(exchanged, rows.flat());
+    assert.equal(told, `rank ${(rank + 1) % 3}`);
+    assert.equal(handles, 0, "no tensor is left");
+  }
+});
+
+test("settings that differ are named on every rank", async () => {
+  for (const { error } of await ranks("differ")) {
+    assert.equal(error, "ranks differ in k: rank 0 has 2, rank 1 has 3");
+  }
+  for (const { shape } of await ranks("agree")) assert.deepEqual(shape, [2]);
+});
+
+test("a rank that ends, or never comes, is an error of the others that says what waited", async () => {
+  const [first, , third] = await ranks("absent", { timeout: 3 });
+  for (const found of [first, third]) {
+    const { error = "" } = found ?? {};
+    assert.match(error, /^rank [02] of 3: all_reduce of float32\[2\] failed: /);
+    assert.equal(error.includes("\n"), false);
+  }
+  const [alone] = await ranks("collectives", { ranks: [1], timeout: 1 });
+  assert.match(alone?.error ?? "", /^rank 1 of 3: the store at 127\.0\.0\.1:\d+ failed: /);
+});
+
+test("a port in use is an error that names it", async () => {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  const [found] = await ranks("collectives", { ranks: [0], timeout: 1, port });
+  server.close();
+  assert.match(found?.error ?? "", new RegExp(`^rank 0 of 3: the store at 127\\.0\\.0\\.1:${port} failed: .*in use`));
+});
