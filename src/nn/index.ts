@@ -19,6 +19,7 @@ export {
   SiLU,
   Tanh,
 } from "./activation.ts";
+export { type BatchPart, batchCounts, batchMean, drawRows, meanOfMeans } from "./batch-part.ts";
 export { Conv2d, type Conv2dOptions, MaxPool2d } from "./conv.ts";
 export * from "./functional.ts";
 export type { InitOptions, ModuleOptions } from "./init.ts";
@@ -41,6 +42,7 @@ export {
   LayerNorm2d,
   type NormOptions,
   setBatchNormPolicy,
+  synchronizeBatchNorm,
 } from "./norm.ts";
 export { Sequential } from "./sequential.ts";
 export { Standardize } from "./standardize.ts";

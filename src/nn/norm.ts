@@ -1,5 +1,5 @@
 /** Normalisations: BatchNorm2d with a choice of statistics, and LayerNorm, also over the channels of images. */
-import { noGrad, ones, ops, scope, type Tensor, zeros } from "../torch/index.ts";
+import { cat, noGrad, ones, ops, type ProcessGroup, scope, type Tensor, tensor, zeros } from "../torch/index.ts";
 import type { ModuleOptions } from "./init.ts";
 import { Module } from "./module.ts";
 
@@ -31,6 +31,8 @@ export class BatchNorm2d extends Module {
   readonly running_mean: Tensor;
   readonly running_var: Tensor;
   readonly num_batches_tracked: Tensor;
+  /** Ranks whose rows have statistics together; all of them run this layer, some on no rows. */
+  group: ProcessGroup | undefined;
 
   constructor(channels: number, options: BatchNormOptions = {}) {
     super();
@@ -49,10 +51,48 @@ export class BatchNorm2d extends Module {
   }
 
   override forward(x: Tensor): Tensor {
+    if (this.group && this.training && this.policy === "batch") return this.#forwardTogether(x, this.group);
     const batch = this.training && this.policy === "batch" && x.size(0) >= this.minimumRows;
     if (batch) this.num_batches_tracked.add_(1);
     const { weight, bias, running_mean, running_var, momentum, eps } = this;
     return ops.batch_norm(x, weight, bias, running_mean, running_var, batch, momentum, eps, true);
+  }
+
+  /**
+   * Means and sums of squares of each rank are joined by the formula of Chan, Golub and LeVeque (1979), so that no digits are
+   * lost where the mean is large.
+   */
+  #forwardTogether(x: Tensor, group: ProcessGroup): Tensor {
+    const channels = x.size(1);
+    const place = { dtype: x.dtype, device: x.device };
+    const own = x.numel() / channels;
+    const shape = [1, channels, 1, 1];
+    const mean = x.sum([0, 2, 3]).div(Math.max(own, 1));
+    const squares = x.sub(mean.reshape(shape)).square().sum([0, 2, 3]);
+    const counts = tensor([own, x.size(0)]).to(place);
+    const all = group.allGather(cat([mean, squares, counts]).unsqueeze(0));
+    const [means, sums] = [all.narrow(1, 0, channels), all.narrow(1, channels, channels)];
+    const weights = all.narrow(1, 2 * channels, 1).detach();
+    const [total, rows] = [
+      weights.sum().item(),
+      all
+        .select(1, 2 * channels + 1)
+        .sum()
+        .item(),
+    ];
+    const { weight, bias, running_mean, running_var, momentum, eps } = this;
+    if (rows < this.minimumRows) {
+      return ops.batch_norm(x, weight, bias, running_mean, running_var, false, momentum, eps, true);
+    }
+    const joint = means.mul(weights).sum(0).div(total);
+    const variance = sums.sum(0).add(means.sub(joint).square().mul(weights).sum(0)).div(total);
+    noGrad(() => {
+      this.num_batches_tracked.add_(1);
+      running_mean.mul_(1 - momentum).add_(joint.detach().mul(momentum));
+      running_var.mul_(1 - momentum).add_(variance.detach().mul((momentum * total) / (total - 1)));
+    });
+    const scale = variance.add(eps).rsqrt().mul(weight);
+    return x.sub(joint.reshape(shape)).mul(scale.reshape(shape)).add(bias.reshape(shape));
   }
 }
 
@@ -63,6 +103,11 @@ export function setBatchNormPolicy(module: Module, policy: BatchNormPolicy, mini
     part.policy = policy;
     if (minimumRows !== undefined) part.minimumRows = minimumRows;
   }
+}
+
+/** Lets every BatchNorm under a module take the statistics of all ranks' rows together; alone again without a group. */
+export function synchronizeBatchNorm(module: Module, group: ProcessGroup | undefined): void {
+  for (const part of module.modules()) if (part instanceof BatchNorm2d) part.group = group;
 }
 
 /**

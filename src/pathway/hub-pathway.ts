@@ -13,14 +13,13 @@
  * project's reading: only the abstract was at hand.
  */
 
-import { Linear, Module, Standardize } from "../nn/index.ts";
+import { type BatchPart, batchCounts, batchMean, Linear, Module, meanOfMeans, Standardize } from "../nn/index.ts";
 import {
   ConfigError,
   full,
   type Generator,
   int64,
   noGrad,
-  ops,
   type RandomStreams,
   scope,
   type Tensor,
@@ -52,10 +51,8 @@ export interface HubPathwayOptions {
   streams: RandomStreams;
   /** Prior of the exploration loss over the m models; uniform when left out. */
   prior?: readonly number[] | undefined;
-  /** Training rows N whose losses are remembered, for the credit "losses". */
-  rows?: number | undefined;
-  /** Channels of the inputs: 3 of images (default), or those of an environment's observations. */
-  channels?: number | undefined;
+  rows?: number | undefined; // training rows N whose losses are remembered, for the credit "losses"
+  channels?: number | undefined; // of the inputs: 3 of images (default), or those of an environment's observations
   device?: string | undefined;
 }
 
@@ -82,6 +79,7 @@ export class HubPathway extends Module {
   /** The own loss of each model on each training row, [N, m]: -1 where unknown. */
   readonly memory: Tensor | undefined;
   credit: PathwayConfig["credit"]; // what teaches: the choice, unless models start equal and have no losses to compare
+  part: BatchPart | undefined; // of the batch of a training step, where several ranks share it
   readonly #prior: readonly number[] | undefined;
   #standardizers: readonly Standardize[] = [];
   #temperature: Tensor | undefined;
@@ -127,7 +125,7 @@ export class HubPathway extends Module {
     if (progress < this.config.warmup) return this.#byChance(images, k, this.#allowedMembers(progress), "noise");
     const { scores, noiseScale: learned } = this.generator.score(images);
     const noiseScale = learned ?? this.noiseScale(progress);
-    const noisy = addNoise(scores, noiseScale, this.#streams.stream("noise"));
+    const noisy = addNoise(scores, noiseScale, this.#streams.stream("noise"), this.part);
     const noisyScores = restrict(noisy, this.#allowedMembers(progress));
     return this.#routing({ scores, noisyScores, noiseScale }, k, this.config.tau, noisyScores);
   }
@@ -137,7 +135,7 @@ export class HubPathway extends Module {
     const [rows, m] = [images.size(0), this.members.length];
     const zeroes = () => zeros([rows, m], { device: images.device });
     const scores = this.isRandom ? zeroes() : noGrad(() => this.generator.forward(images));
-    return this.along(scores, randomRoutes(rows, m, k, this.#streams.stream(stream), allowed));
+    return this.along(scores, randomRoutes(rows, m, k, this.#streams.stream(stream), allowed, this.part));
   }
 
   /** Routes of known scores [B, m], as in evaluation. @param order what decides instead of them, where models have a price */
@@ -163,8 +161,9 @@ export class HubPathway extends Module {
    */
   execute(images: Tensor, routing: Routing, stored?: StoredFeatures): PathwayOutput {
     const members: MemberOutput[] = [];
+    const counts = batchCounts(routing.rows, this.part);
     for (const [index, rows] of routing.rows.entries()) {
-      if (rows.length > 0) members.push(this.#run(index, rows, images, routing, stored));
+      if (counts[index]) members.push(this.#run(index, rows, images, routing, stored));
     }
     const logits = this.aggregation.join(members, images.size(0), this.config.beta);
     return { logits, routing, members };
@@ -185,10 +184,10 @@ export class HubPathway extends Module {
   losses(output: PathwayOutput, l: RowLoss, progress: number, credit?: Tensor): PathwayLosses {
     const { logits, routing, members } = output;
     if (this.credit === "losses" && !credit) throw new ConfigError("credit is losses: it needs a memory of rows");
-    const task = l(logits).mean();
-    const exploration = klExploration(routing.scores, this.#prior);
+    const task = batchMean(l(logits), this.part);
+    const exploration = klExploration(routing.scores, this.#prior, this.part);
     const own = members.map((i) => l(i.logits, i.rowIndex));
-    const exploitation = ops.stack(own.map((loss) => loss.mean())).mean();
+    const exploitation = meanOfMeans(own, this.part);
     const total = (credit ? task.add(credit) : task)
       .add(exploration.mul(this.explorationWeight(progress)))
       .add(exploitation.mul(this.config.exploitationWeight));
@@ -288,8 +287,7 @@ export class HubPathway extends Module {
 }
 
 function stemOf(members: readonly PathwayMember[]): Stem {
-  for (const member of members) {
-    if (member.copyStem && member.stemWidth) return { width: member.stemWidth, network: member.copyStem() };
-  }
+  const member = members.find((own) => own.copyStem && own.stemWidth);
+  if (member?.copyStem && member.stemWidth) return { width: member.stemWidth, network: member.copyStem() };
   throw new ConfigError('no model of this hub has first stages to share: use the generator kind "light"');
 }

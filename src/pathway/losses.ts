@@ -1,17 +1,15 @@
 /** Losses of the generator: one keeps every model explored, one learns what models are worth. B batch, m models. */
+import { type BatchPart, batchMean } from "../nn/index.ts";
 import { type Tensor, tensor } from "../torch/index.ts";
 
 /**
  * KL(mean over the batch of p || prior), p = softmax(u): zero when all models together are used as the prior says.
  * @param prior probabilities of the m models; uniform when left out
  */
-export function klExploration(scores: Tensor, prior?: readonly number[]): Tensor {
-  const m = scores.size(1);
-  const mean = scores.softmax(1).mean(0);
-  const target = tensor([...(prior ?? new Array<number>(m).fill(1 / m))], {
-    dtype: scores.dtype,
-    device: scores.device,
-  });
+export function klExploration(scores: Tensor, prior?: readonly number[], part?: BatchPart): Tensor {
+  const [m, { dtype, device }] = [scores.size(1), scores];
+  const mean = batchMean(scores.softmax(1), part);
+  const target = tensor([...(prior ?? new Array<number>(m).fill(1 / m))], { dtype, device });
   return mean.mul(mean.clamp(1e-12).log().sub(target.log())).sum();
 }
 

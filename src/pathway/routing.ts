@@ -2,7 +2,8 @@
  * Routes and weights: which models an input activates, and how much each counts.
  * B batch, m models, k activated models.
  */
-import { drawInto, type Generator, noGrad, ops, scope, type Tensor, tensor, zeros } from "../torch/index.ts";
+import { type BatchPart, drawRows } from "../nn/index.ts";
+import { type Generator, noGrad, scope, type Tensor, tensor, zeros } from "../torch/index.ts";
 
 export interface Routing {
   /** u, [B, m]. */
@@ -18,9 +19,9 @@ export interface Routing {
 }
 
 /** u~ = u + s e with e ~ N(0, 1) from the run's own stream; u itself when the scale is zero. */
-export function addNoise(scores: Tensor, scale: Tensor | number, generator: Generator): Tensor {
+export function addNoise(scores: Tensor, scale: Tensor | number, generator: Generator, part?: BatchPart): Tensor {
   if (scale === 0) return scores;
-  const noise = drawInto(ops.empty_like(scores), generator, (own) => own.normal_(0, 1, { generator }));
+  const noise = drawRows(scores, generator, (place) => place.normal_(0, 1, { generator }), part);
   return scores.add(noise.mul(scale));
 }
 
@@ -45,8 +46,10 @@ export function randomRoutes(
   k: number,
   generator: Generator,
   allowed?: readonly number[],
+  part?: BatchPart,
 ): number[][] {
-  return scope(() => topRoutes(restrict(zeros([rows, m]).uniform_(0, 1, { generator }), allowed), k));
+  const draw = () => drawRows(zeros([rows, m]), generator, (place) => place.uniform_(0, 1, { generator }), part);
+  return scope(() => topRoutes(restrict(draw(), allowed), k));
 }
 
 /** Scores with the members that are not allowed in this step at -inf. */

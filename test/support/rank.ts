@@ -2,7 +2,9 @@
 import { agreeOn, initProcessGroup } from "../../src/distributed/index.ts";
 import { memory, ones, type ProcessGroup, scope, tensor } from "../../src/torch/index.ts";
 
-const [job = "", timeout = "30"] = process.argv.slice(2);
+import { type Setup, trainToy } from "./parallel-training.ts";
+
+const [job = "", timeout = "30", setup = "{}"] = process.argv.slice(2);
 
 const matrix = (rows: number, first: number) =>
   tensor(
@@ -48,6 +50,7 @@ function work(): unknown {
   using group = initProcessGroup({ timeout: Number(timeout) });
   if (!group) return { alone: true };
   if (job === "collectives") return collectives(group);
+  if (job === "train") return trainToy(JSON.parse(setup) as Setup, group);
   if (job === "differ") agreeOn(group, "settings", { method: "hub-pathway", k: String(group.rank === 1 ? 3 : 2) });
   if (job === "agree") agreeOn(group, "settings", { method: "hub-pathway", k: "2" });
   if (job === "absent" && group.rank === 1) process.exit(0);

@@ -1,48 +1,8 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
-import { text } from "node:stream/consumers";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { typescript } from "../../support/typescript.ts";
-
-const program = fileURLToPath(new URL("../../support/rank.ts", import.meta.url));
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
-interface Group {
-  ranks?: readonly number[];
-  timeout?: number;
-  port?: number;
-}
-
-/** What test/support/rank.ts writes. */
-interface Found {
-  [name: string]: unknown;
-  error: string;
-}
-
-/** What each of three ranks came to. */
-async function ranks(job: string, { ranks: started = [0, 1, 2], timeout = 60, port }: Group = {}): Promise<Found[]> {
-  const common = { MASTER_ADDR: "127.0.0.1", MASTER_PORT: String(port ?? (await freePort())), WORLD_SIZE: "3" };
-  return Promise.all(
-    started.map(async (rank) => {
-      const env = { ...process.env, ...common, OMP_NUM_THREADS: "1", RANK: String(rank) };
-      const child = spawn(process.execPath, [...typescript, program, job, String(timeout)], { env });
-      const [out, errors] = await Promise.all([text(child.stdout), text(child.stderr)]);
-      assert.equal(errors, "", `rank ${rank}`);
-      return out === "" ? { error: "" } : JSON.parse(out);
-    }),
-  );
-}
+import { ranks } from "../../support/ranks.ts";
 
 test("collectives are PyTorch's, with the gradients of those that have one", async () => {
   const all = await ranks("collectives");

@@ -1,0 +1,51 @@
+/** Gradients of parameters that all ranks hold: after the ranks' backward passes each rank has the sum of them. */
+import { cat, noGrad, type ProcessGroup, scope, type Tensor, tensor, zeros } from "../torch/index.ts";
+
+/** Numbers of one message: many small parameters go together, and no copy of all gradients is made. */
+const bucket = 4 * 2 ** 20;
+
+/**
+ * Adds the gradients up over the ranks. Parameters that no rank has touched stay without one; where another rank has, this
+ * rank's is zero. Every rank gives the same parameters in the same order.
+ */
+export function reduceGradients(parameters: readonly Tensor[], group: ProcessGroup): void {
+  scope(() =>
+    noGrad(() => {
+      const own = tensor(
+        parameters.map(({ grad }) => Number(grad !== undefined)),
+        { dtype: "int64" },
+      );
+      const touched = group.allReduce(own, "max").toNumbers();
+      for (const part of buckets(parameters.filter((_, i) => touched[i]))) scope(() => reduceTogether(part, group));
+    }),
+  );
+}
+
+function reduceTogether(parameters: readonly Tensor[], group: ProcessGroup): void {
+  const gradients = parameters.map((p) => p.grad ?? zeros(p.shape, { dtype: p.dtype, device: p.device }));
+  const sum = group.allReduce(cat(gradients.map((gradient) => gradient.flatten())));
+  let at = 0;
+  for (const [i, parameter] of parameters.entries()) {
+    const gradient = gradients[i] as Tensor;
+    gradient.copy_(sum.narrow(0, at, gradient.numel()).reshape(gradient.shape));
+    parameter.grad ??= gradient;
+    at += gradient.numel();
+  }
+}
+
+/** Runs of parameters of one type and device, of a message each. */
+function buckets(parameters: readonly Tensor[]): Tensor[][] {
+  const all: Tensor[][] = [];
+  let size = 0;
+  for (const parameter of parameters) {
+    const last = all.at(-1);
+    const isLike = last?.[0]?.dtype === parameter.dtype && last[0].device === parameter.device;
+    if (last && isLike && size + parameter.numel() <= bucket) last.push(parameter);
+    else {
+      all.push([parameter]);
+      size = 0;
+    }
+    size += parameter.numel();
+  }
+  return all;
+}
