@@ -3,13 +3,12 @@
  * as it takes until the answer is sure. Scores are nats of loss, so that a price has a unit (this project's choice).
  * m models.
  */
+import type { BudgetChoice, ModelChoice } from "../runtime/index.ts";
 import {
   argmaxAt,
   type BatchSource,
-  type BudgetChoice,
   type EvaluationOptions,
   forEachPrediction,
-  type ModelChoice,
   type Predictor,
 } from "../train/index.ts";
 
@@ -82,7 +81,7 @@ function measured(
 }
 
 /** Those that are more accurate than all cheaper ones, the cheapest first. */
-function front<T extends { choice: BudgetChoice }>(all: readonly T[]): T[] {
+export function front<T extends { choice: BudgetChoice }>(all: readonly T[]): T[] {
   const sorted = [...all].sort((a, b) => a.choice.flops - b.choice.flops || b.choice.accuracy - a.choice.accuracy);
   let best = -1;
   return sorted.filter(({ choice: { accuracy } }) => {

@@ -3,6 +3,7 @@ import { HubMember } from "../hub/index.ts";
 import { evaluating } from "../models/index.ts";
 import { countParameters, type Linear, type Module, type Standardize } from "../nn/index.ts";
 import { HubPathway, type PathwayConfig, type PathwayMember, type StoredFeatures } from "../pathway/index.ts";
+import type { BudgetChoice, ModelChoice, Rule } from "../runtime/index.ts";
 import {
   ConfigError,
   countFlops,
@@ -12,18 +13,15 @@ import {
   RandomStreams,
   scope,
   type Tensor,
-  tensor,
   zeros,
 } from "../torch/index.ts";
 import {
   type BatchSource,
-  type BudgetChoice,
   type EvaluationOptions,
   forEachBatch,
   type Kept,
   type Learner,
   layersOf,
-  type ModelChoice,
   type Prediction,
   type StepResult,
   type Task,
@@ -33,7 +31,7 @@ import {
 import { budgetSettings, measureChoices } from "./budget-choices.ts";
 import { GeneratorLessons } from "./generator-lessons.ts";
 import { headFlops } from "./member-learner.ts";
-import { predictUntilSure } from "./until-sure.ts";
+import { AskedBatch, predictByRule } from "./until-sure.ts";
 
 export interface PathwayLearnerOptions {
   members: readonly PathwayMember[];
@@ -107,7 +105,11 @@ export class PathwayLearner implements Learner {
     if (this.module.memory)
       this.#lessons = new GeneratorLessons(this.module, options.task, this.streams, options.items ?? []);
     this.k = this.module.config.k;
-    this.#budgets = (options.budgets ?? []).map((choice) => ({ choice, models: [] }));
+    // Choices of all models name those of training, of which a run may have kept fewer.
+    const most = this.#present.length;
+    this.#budgets = (options.budgets ?? []).map((choice) => {
+      return { choice: { ...choice, k: Math.min(choice.k, most) }, models: [] };
+    });
     this.module.temperature();
     this.#imageSize = options.imageSize;
   }
@@ -123,21 +125,33 @@ export class PathwayLearner implements Learner {
 
   /** Mean over the members: what is really used depends on the routes, which `pathwayFlops` counts. */
   get inferenceFlops(): number {
+    return this.#meanFlops(this.k);
+  }
+
+  get isOrdered(): boolean {
+    return !this.module.isRandom;
+  }
+
+  get flopsByK(): number[] {
+    return Array.from({ length: this.largestK }, (_, i) => this.#meanFlops(i + 1));
+  }
+
+  #meanFlops(k: number): number {
     const shares = this.#members.map((_, i) => (this.#present.includes(i) ? 1 / this.#present.length : 0));
-    return this.pathwayFlops(shares);
+    return this.pathwayFlops(shares, k);
   }
 
   pathwayFlops(shares: readonly number[], k = this.k): number {
-    const { generator, members } = this.#costs();
+    const { generator, members } = this.costs;
     return generator + k * shares.reduce((sum, p, i) => sum + (p > 0 ? p * (members[i] ?? 0) : 0), 0);
   }
 
-  #costs(): { generator: number; members: number[] } {
+  /** FLOPs of one image in the generator, and in each member with its head, [m]. */
+  get costs(): { generator: number; members: number[] } {
     this.#flops ??= this.#measure();
     return this.#flops;
   }
 
-  /** FLOPs of one blank image in the generator, and in each member with its head. */
   #measure(): { generator: number; members: number[] } {
     const { generator, heads, isRandom } = this.module;
     const side = this.#imageSize;
@@ -205,7 +219,7 @@ export class PathwayLearner implements Learner {
 
   answerBy({ k = this.k, confidence, price }: ModelChoice): void {
     if (this.module.isRandom) throw new ConfigError("random routes have no order in which models could answer");
-    this.#choice = { ...(confidence === undefined ? {} : { confidence }), ...(price ? { price } : {}) };
+    this.#choice = { confidence, price };
     this.k = k;
   }
 
@@ -216,7 +230,7 @@ export class PathwayLearner implements Learner {
   /** Only scores in nats can be set against a price: those of a generator that losses teach, of models that differ. */
   async measureBudgets(batches: BatchSource, options: EvaluationOptions): Promise<void> {
     if (this.#lessons?.comparesModels !== true) return;
-    this.#budgets = await measureChoices(this, budgetSettings(this.#costs().members), batches, options);
+    this.#budgets = await measureChoices(this, budgetSettings(this.costs.members), batches, options);
   }
 
   /** Members that are kept, among the named ones if some are, and not left out. */
@@ -283,26 +297,35 @@ export class PathwayLearner implements Learner {
     };
   }
 
+  /** How models are chosen in evaluation, and how much they count. */
+  get rule(): Rule {
+    return this.#ruleOf(this.#choiceOf({}));
+  }
+
+  #ruleOf({ k, allowed, confidence, price }: Choice): Rule {
+    const { tau: temperature, k: trainedK } = this.module.config;
+    const larger = this.module.temperature().item();
+    const weights = { trainedK, temperature, ...(larger > 0 ? { larger } : {}) };
+    const members = allowed.map((index) => ({ index, flops: this.costs.members[index] }));
+    return { k, weights, members, confidence, price };
+  }
+
+  /** A batch with the generator's scores, whose models are asked one by one. */
+  ask(images: Tensor, scores: Tensor, stored?: StoredFeatures): AskedBatch {
+    return new AskedBatch(this.module, this.#task, images, scores, stored);
+  }
+
   #predict(images: Tensor, choice: Choice, scores?: Tensor, stored?: StoredFeatures): Prediction {
     const { module } = this;
     const { k, allowed, confidence, price } = choice;
-    const worth = price && scores ? scores.sub(this.#prices(price)) : scores;
-    if (confidence !== undefined && scores)
-      return predictUntilSure(module, this.#task, images, { k, allowed, confidence, scores, worth, stored });
+    if (scores && (confidence !== undefined || price))
+      return predictByRule(this.ask(images, scores, stored), this.#ruleOf(choice));
     const routing = scores
-      ? module.routeBy(scores, k, module.tau(k), allowed, worth)
+      ? module.routeBy(scores, k, module.tau(k), allowed)
       : module.route(images, undefined, k, allowed);
     const output = module.execute(images, routing, stored);
     const probabilities = this.#task.probabilities(output.logits);
     return { probabilities, weights: routing.weights, ...(scores ? { scores } : {}) };
-  }
-
-  /** Nats that each model has to save at a price for each GFLOP, [m]. */
-  #prices(price: number): Tensor {
-    return tensor(
-      this.#costs().members.map((flops) => (price * flops) / 1e9),
-      { device: this.module.heads[0]?.weight.device },
-    );
   }
 
   /** Random routes may take any member, and budgets those that they were measured with; the generator's first stages are made from a member's, and then loaded. */

@@ -1,111 +1,65 @@
 /**
- * Inference that stops: models answer one after the other, in the order of their scores, until what they say together is
- * sure enough. Cascades by confidence are well known; here each input has its own order (this project's choice).
- * B batch, n rows that still go on, m models, C classes, d_i feature width of model i.
+ * Models that are asked by a rule, as src/runtime/choice.ts has it: those worth most first, and one after the other until what they
+ * say together is sure enough. Cascades by confidence are well known; here each input has its own order (this project's choice).
+ * B batch, m models, C classes.
  */
-import { type HubPathway, type MemberOutput, restrict, type StoredFeatures, topRoutes } from "../pathway/index.ts";
-import { int64, ops, type Tensor, zeros } from "../torch/index.ts";
+import type { HubPathway, MemberOutput, Routing, StoredFeatures } from "../pathway/index.ts";
+import { Asking, type Rule } from "../runtime/index.ts";
+import { type Tensor, tensor } from "../torch/index.ts";
 import type { Prediction, Task } from "../train/index.ts";
 
-export interface UntilSure {
-  /** Probability of the likeliest class at which no further model is asked, 0 … 1. */
-  confidence: number;
-  /** Models that an input activates at most. */
-  k: number;
-  /** Models that may be activated; all when left out. */
-  allowed?: readonly number[] | undefined;
+/** A batch with what models said about it so far. */
+export class AskedBatch {
   /** u, [B, m]. */
-  scores: Tensor;
-  /** The same less what models cost, [B, m]: the order in which they are asked; u when left out. */
-  worth?: Tensor | undefined;
-  /** Features that are known already. */
-  stored?: StoredFeatures | undefined;
-}
+  readonly scores: Tensor;
+  readonly images: Tensor;
+  readonly found: MemberOutput[] = [];
+  readonly #module: HubPathway;
+  readonly #task: Task;
+  readonly #stored: StoredFeatures | undefined;
 
-/** What models have found of the batch: features [B, d_i] and logits [B, C], zero where they did not run. */
-type Found = Map<number, Pick<MemberOutput, "features" | "logits">>;
-
-/** Answers to images [B, 3, H, W]. */
-export function predictUntilSure(
-  module: HubPathway,
-  task: Task,
-  images: Tensor,
-  { confidence, k, allowed, scores, worth = scores, stored }: UntilSure,
-): Prediction {
-  const batch = images.size(0);
-  const order = topRoutes(restrict(worth, allowed), k);
-  const probabilities = zeros([batch, task.outputs], { device: images.device });
-  const weights = zeros([batch, module.members.length], { device: images.device });
-  const found: Found = new Map();
-  let open = order.map((_, row) => row);
-  for (let count = 1; open.length > 0; count++) {
-    const rows = int64(open, images.device);
-    const next = open.map((row) => [order[row]?.[count - 1] ?? 0]);
-    ask(module, found, { images, rows, open, next, stored });
-    const of = (table: Tensor) => table.index_select(0, rows);
-    const routing = module.routeBy(of(scores), count, module.tau(count), allowed, of(worth));
-    const members = routing.rows.flatMap((own, index) => outputOf(found, index, own, open, routing.weights));
-    const answer = task.probabilities(module.aggregation.join(members, open.length, 1));
-    ops.index_copy_(probabilities, 0, rows, answer.to({ dtype: "float32" }));
-    ops.index_copy_(weights, 0, rows, routing.weights.to({ dtype: "float32" }));
-    const sure = ops.amax(answer, [1]).toNumbers();
-    open = count === k ? [] : open.filter((_, i) => (sure[i] ?? 0) < confidence);
+  constructor(module: HubPathway, task: Task, images: Tensor, scores: Tensor, stored?: StoredFeatures) {
+    this.#module = module;
+    this.#task = task;
+    this.images = images;
+    this.scores = scores;
+    this.#stored = stored;
   }
-  return { probabilities, weights, scores };
-}
 
-interface Question {
-  images: Tensor;
-  /** Rows of the batch, [n], as a tensor and as numbers. */
-  rows: Tensor;
-  open: readonly number[];
-  /** The model that each of them asks, [n][1]. */
-  next: number[][];
-  stored?: StoredFeatures | undefined;
-}
+  /** Runs models on rows of the batch, [m][rows]; a later run on other rows adds to it. @returns what they said */
+  run(rows: number[][]): MemberOutput[] {
+    const { scores } = this;
+    const routing: Routing = { scores, noisyScores: scores, noiseScale: 0, weights: scores, rows };
+    const { members } = this.#module.execute(this.images, routing, this.#stored);
+    this.found.push(...members);
+    return members;
+  }
 
-/** Runs each model on the rows that ask it, and keeps what it found. */
-function ask(module: HubPathway, found: Found, { images, rows, open, next, stored }: Question): void {
-  const known: StoredFeatures | undefined =
-    stored &&
-    ((name, own) =>
-      stored(
-        name,
-        (own ?? [...open.keys()]).map((i) => open[i] ?? 0),
-      ));
-  const routing = module.along(zeros([open.length, module.members.length], { device: images.device }), next);
-  const { members } = module.execute(images.index_select(0, rows), routing, known);
-  for (const { index, rows: own, features, logits } of members) {
-    const batch = images.size(0);
-    const empty = (like: Tensor) => zeros([batch, like.size(1)], { dtype: like.dtype, device: like.device });
-    const tables = found.get(index) ?? { features: empty(features), logits: empty(logits) };
-    const places = placesOf(own, open, images.device);
-    ops.index_copy_(tables.features, 0, places, features);
-    ops.index_copy_(tables.logits, 0, places, logits);
-    found.set(index, tables);
+  /** Probabilities [B, C] under weights [B, m]; a row that no model ran on means nothing. */
+  join(weights: Tensor): Tensor {
+    const weighed = this.found.map((output) => {
+      return { ...output, weights: weights.select(1, output.index).index_select(0, output.rowIndex).unsqueeze(1) };
+    });
+    return this.#task.probabilities(this.#module.aggregation.join(weighed, this.images.size(0), 1));
   }
 }
 
-/** What a model found of those open rows that it has run on. */
-function outputOf(
-  found: Found,
-  index: number,
-  rows: number[],
-  open: readonly number[],
-  routed: Tensor,
-): MemberOutput[] {
-  const tables = found.get(index);
-  if (!tables || rows.length === 0) return [];
-  const rowIndex = int64(rows, routed.device);
-  const places = placesOf(rows, open, routed.device);
-  const of = (table: Tensor) => table.index_select(0, places);
-  const weights = routed.select(1, index).index_select(0, rowIndex).unsqueeze(1);
-  return [{ index, rows, rowIndex, features: of(tables.features), logits: of(tables.logits), weights }];
-}
-
-function placesOf(rows: readonly number[], open: readonly number[], device: string): Tensor {
-  return int64(
-    rows.map((i) => open[i] ?? 0),
-    device,
-  );
+/** Answers of a batch by a rule. */
+export function predictByRule(batch: AskedBatch, rule: Rule): Prediction {
+  const { scores } = batch;
+  const [size, m] = [scores.size(0), scores.size(1)];
+  const values = scores.to({ dtype: "float32", device: "cpu" }).toTypedArray() as Float32Array;
+  const rows = Array.from({ length: size }, (_, row) => new Asking(rule, values.slice(row * m, (row + 1) * m)));
+  const table = new Float32Array(size * m);
+  for (;;) {
+    const asking = Array.from({ length: m }, (_, index) => [...rows.keys()].filter((row) => rows[row]?.asks(index)));
+    batch.run(asking);
+    for (const [row, { weights }] of rows.entries()) table.set(weights, row * m);
+    const weights = tensor(table, { shape: [size, m] }).to({ device: scores.device });
+    const probabilities = batch.join(weights);
+    const numbers = probabilities.to({ dtype: "float32", device: "cpu" }).toTypedArray() as Float32Array;
+    const width = numbers.length / size;
+    for (const [row, one] of rows.entries()) if (one.isOpen) one.take(numbers.subarray(row * width, (row + 1) * width));
+    if (!rows.some((row) => row.isOpen)) return { probabilities, weights, scores };
+  }
 }

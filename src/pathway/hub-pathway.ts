@@ -138,9 +138,9 @@ export class HubPathway extends Module {
     return this.along(scores, randomRoutes(rows, m, k, this.#streams.stream(stream), allowed, this.part));
   }
 
-  /** Routes of known scores [B, m], as in evaluation. @param order what decides instead of them, where models have a price */
-  routeBy(scores: Tensor, k: number, tau: number | "equal", allowed?: readonly number[], order = scores): Routing {
-    return this.#routing({ scores, noisyScores: scores, noiseScale: 0 }, k, tau, restrict(order, allowed));
+  /** Routes of known scores [B, m], as in evaluation. */
+  routeBy(scores: Tensor, k: number, tau: number | "equal", allowed?: readonly number[]): Routing {
+    return this.#routing({ scores, noisyScores: scores, noiseScale: 0 }, k, tau, restrict(scores, allowed));
   }
 
   /**

@@ -1,14 +1,9 @@
-/** How a bundle answers, in plain TypeScript: routes, weights, and the weighted sum of the activated models' logits. */
+/** How a bundle answers, in plain TypeScript: models run on the images that ask them, and their answers are joined. */
+import { Asking, type ModelChoice, type Rule, softmaxRows } from "./choice.ts";
 import { type Bundle, placesOf } from "./manifest.ts";
 
 /** Runs a file of the bundle on images [n, 3, S, S] and gives its one result, row by row. */
 export type RunFile = (file: string, images: Float32Array, rows: number) => Promise<Float32Array>;
-
-/** Which models are activated, and how much each counts. */
-export interface Rule extends Pick<Bundle, "k" | "weights" | "shares"> {
-  /** Those that may be activated, by their places among the scores. */
-  readonly members: readonly { readonly index: number }[];
-}
 
 /** n images, m models, C classes. */
 export interface Answers {
@@ -20,79 +15,90 @@ export interface Answers {
   readonly probabilities: Float32Array;
 }
 
-/** Answers for n images; each model runs once, on the images that activate it. */
-export async function answer(bundle: Bundle, images: Float32Array, n: number, run: RunFile): Promise<Answers> {
-  const { router, members } = bundle;
-  const m = placesOf(bundle);
-  const scores = router && (await run(router.file, images, n));
-  const weights = new Float32Array(n * m);
-  for (let row = 0; row < n; row++) weights.set(weightsOf(bundle, scores?.subarray(row * m, (row + 1) * m)), row * m);
-  const join = new Join(bundle, n);
-  for (const { file, index } of members) {
-    const rows = Array.from({ length: n }, (_, row) => row).filter((row) => (weights[row * m + index] ?? 0) > 0);
-    if (rows.length === 0) continue;
-    join.add(await run(file, taken(images, n, rows), rows.length), rows, (row) => weights[row * m + index] ?? 0);
-  }
-  return { scores, weights, probabilities: join.probabilities };
+/** A bundle's rule, with another choice of models than its own where one is given. */
+export function ruleOf(bundle: Bundle, choice?: ModelChoice): Rule {
+  const { weights, shares, members } = bundle;
+  const { k = bundle.k, confidence, price } = choice ?? bundle;
+  return { k, weights, shares, members, confidence, price };
 }
 
-/** What the activated models say, joined: [n, C]. */
-export class Join {
-  readonly #bundle: Pick<Bundle, "aggregation" | "labels">;
-  readonly #sums: Float32Array;
+/** Answers for n images; each model runs once on the images that ask it at a time. @param choice in place of the bundle's own */
+export async function answer(
+  bundle: Bundle,
+  images: Float32Array,
+  n: number,
+  run: RunFile,
+  choice?: ModelChoice,
+): Promise<Answers> {
+  const { members, labels } = bundle;
+  const [m, width, rule] = [placesOf(bundle), labels.length, ruleOf(bundle, choice)];
+  const batch = await BundleBatch.open(bundle, images, n, run);
+  const rows = Array.from({ length: n }, (_, row) => new Asking(rule, batch.scores?.slice(row * m, (row + 1) * m)));
+  const weights = new Float32Array(n * m);
+  for (;;) {
+    for (const { index } of members) {
+      const asking = [...rows.keys()].filter((row) => rows[row]?.asks(index));
+      if (asking.length > 0) await batch.run(index, asking);
+    }
+    for (const [row, { weights: own }] of rows.entries()) weights.set(own, row * m);
+    const probabilities = await batch.join(weights);
+    for (const [row, one] of rows.entries())
+      if (one.isOpen) one.take(probabilities.subarray(row * width, (row + 1) * width));
+    if (!rows.some((row) => row.isOpen)) return { scores: batch.scores, weights, probabilities };
+  }
+}
 
-  constructor(bundle: Pick<Bundle, "aggregation" | "labels">, n: number) {
+/** Images with what the models said about them so far. */
+export class BundleBatch {
+  /** [n, m]; nothing where there is no router. */
+  readonly scores: Float32Array | undefined;
+  readonly #bundle: Bundle;
+  readonly #images: Float32Array;
+  readonly #n: number;
+  readonly #run: RunFile;
+  readonly #found: { readonly member: number; readonly rows: readonly number[]; readonly values: Float32Array }[] = [];
+
+  private constructor(bundle: Bundle, images: Float32Array, n: number, run: RunFile, scores: Float32Array | undefined) {
     this.#bundle = bundle;
-    this.#sums = new Float32Array(n * bundle.labels.length);
+    this.#images = images;
+    this.#n = n;
+    this.#run = run;
+    this.scores = scores;
   }
 
-  /** Adds a model's logits [rows, C], each times its weight, to the rows that they belong to. */
-  add(logits: Float32Array, rows: readonly number[], weightOf: (row: number) => number): void {
+  static async open(bundle: Bundle, images: Float32Array, n: number, run: RunFile): Promise<BundleBatch> {
+    const { router } = bundle;
+    return new BundleBatch(bundle, images, n, run, router && (await run(router.file, images, n)));
+  }
+
+  /** Runs a model, by its place among the scores, on some rows; a later run on other rows adds to it. */
+  async run(member: number, rows: readonly number[]): Promise<void> {
+    const { members, labels } = this.#bundle;
+    const { file = "" } = members.find(({ index }) => index === member) ?? {};
+    const logits = await this.#run(file, taken(this.#images, this.#n, rows), rows.length);
+    this.#found.push({ member, rows, values: this.#addsLogits ? logits : softmaxRows(logits, labels.length) });
+  }
+
+  /** What the models say, joined under weights [n, m]: probabilities [n, C]. */
+  async join(weights: Float32Array): Promise<Float32Array> {
     const width = this.#bundle.labels.length;
-    const own = this.#addsLogits ? logits : softmaxRows(logits, width);
-    for (const [i, row] of rows.entries()) {
-      const weight = weightOf(row);
-      for (let c = 0; c < width; c++) {
-        const at = row * width + c;
-        this.#sums[at] = (this.#sums[at] ?? 0) + weight * (own[i * width + c] ?? 0);
+    const m = placesOf(this.#bundle);
+    const sums = new Float32Array(this.#n * width);
+    for (const { member, rows, values } of this.#found) {
+      for (const [i, row] of rows.entries()) {
+        const weight = weights[row * m + member] ?? 0;
+        for (let c = 0; c < width; c++) {
+          const at = row * width + c;
+          sums[at] = (sums[at] ?? 0) + weight * (values[i * width + c] ?? 0);
+        }
       }
     }
-  }
-
-  get probabilities(): Float32Array {
-    return this.#addsLogits ? softmaxRows(this.#sums, this.#bundle.labels.length) : this.#sums;
+    return this.#addsLogits ? softmaxRows(sums, width) : sums;
   }
 
   get #addsLogits(): boolean {
     return this.#bundle.aggregation === "weighted-logits";
   }
-}
-
-/** The k models of the largest scores, ties to the lower index. */
-export function routeOf({ members, k }: Rule, scores: ArrayLike<number>): number[] {
-  const order = members.map(({ index }) => index);
-  order.sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b);
-  return order.slice(0, k);
-}
-
-/** Weights of all models for the scores of an image, zero for those that are not activated; they sum to one. */
-export function weightsOf(rule: Rule, scores: Float32Array | undefined): Float32Array {
-  const { k, weights, shares: fixed } = rule;
-  if (!scores) return fixed ? fixedWeights(rule, fixed) : Float32Array.of(1);
-  const route = routeOf(rule, scores);
-  const temperature = k > weights.trainedK ? (weights.larger ?? weights.temperature) : weights.temperature;
-  const chosen = Float32Array.from(route, (i) => (temperature === "equal" ? 0 : (scores[i] ?? 0) / temperature));
-  const shares = softmaxRows(chosen, route.length);
-  const all = new Float32Array(scores.length);
-  for (const [i, index] of route.entries()) all[index] = shares[i] ?? 0;
-  return all;
-}
-
-/** The same for every image: those of the k models that count most. */
-function fixedWeights(rule: Rule, fixed: readonly number[]): Float32Array {
-  const route = routeOf(rule, fixed);
-  const sum = route.reduce((total, index) => total + (fixed[index] ?? 0), 0);
-  return Float32Array.from(fixed, (share, index) => (route.includes(index) ? share / sum : 0));
 }
 
 /** Some of n images, in the order of `rows`. */
@@ -102,20 +108,4 @@ export function taken(images: Float32Array, n: number, rows: readonly number[]):
   const own = new Float32Array(rows.length * size);
   for (const [i, row] of rows.entries()) own.set(images.subarray(row * size, (row + 1) * size), i * size);
   return own;
-}
-
-/** Each row of `width` values as probabilities. */
-export function softmaxRows(values: Float32Array, width: number): Float32Array {
-  const result = new Float32Array(values.length);
-  for (let start = 0; start < values.length; start += width) {
-    const row = values.subarray(start, start + width);
-    const largest = row.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
-    const powers = Array.from(row, (value) => Math.exp(value - largest));
-    const sum = powers.reduce((a, b) => a + b, 0);
-    result.set(
-      powers.map((power) => power / sum),
-      start,
-    );
-  }
-  return result;
 }

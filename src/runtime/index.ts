@@ -1,20 +1,23 @@
 /**
- * Bundles answer in Node, browsers and workers: no libtorch, no native code but the caller's ONNX runtime. answer.ts has the routes,
+ * Bundles answer in Node, browsers and workers: no libtorch, no native code but the caller's ONNX runtime. choice.ts has the routes,
  * manifest.ts what a bundle is, resample.ts how images become squares. Read model.ts first.
  * It imports nothing: neither folders of src nor packages; node.ts alone may use Node.
  */
+export { type Answers, answer, BundleBatch, type RunFile, ruleOf, taken } from "./answer.ts";
+export { BundleError } from "./check.ts";
 export {
-  type Answers,
-  answer,
-  Join,
+  Asking,
+  type BudgetChoice,
+  ChoiceError,
+  type Choices,
+  chosenBy,
+  type ModelChoice,
   type Rule,
-  type RunFile,
   routeOf,
   softmaxRows,
-  taken,
+  type Wish,
   weightsOf,
-} from "./answer.ts";
-export { BundleError } from "./check.ts";
+} from "./choice.ts";
 export { BundleFiles } from "./files.ts";
 export { type ImageInput, type ImageTensor, planes } from "./images.ts";
 export { type Bundle, bundleVersion, manifestName, parseBundle, placesOf } from "./manifest.ts";
@@ -22,6 +25,7 @@ export {
   type BundleModel,
   type BundlePrediction,
   type ClassProbability,
+  choicesOf,
   filesToRun,
   type OpenOptions,
   openBundle,

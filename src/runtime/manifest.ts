@@ -27,7 +27,7 @@ export const manifestName = "bundle.json";
 
 const filePath = matching(/^(?:[a-z0-9][\w-]*\/)?[a-z0-9][\w.-]*$/i, "a file of the bundle");
 
-const member = record({
+const memberFields = {
   name: text,
   file: filePath,
   /** Its place among the router's scores. */
@@ -44,6 +44,15 @@ const member = record({
   licence: text,
   source: text,
   pretraining: text,
+};
+
+const count = number(0);
+const share = number(0, 1);
+const confidence = number(Number.MIN_VALUE, 1);
+
+const member = record(memberFields, {
+  /** Of one image, its head among them; nothing in older bundles. */
+  flops: count,
 });
 
 const accuracy = record({ accuracy: number() }, { items: whole(0), time: text });
@@ -58,7 +67,7 @@ const bundle = record(
     labels: list(text, 1),
     /** What all files take: squares [n, 3, size, size] of red, green and blue in [0, 1]. */
     images: record({ size: whole(1), range: pair(constant(0), constant(1)) }),
-    /** Models that are activated for each image: those with the largest scores. */
+    /** Models that are activated for each image, at most where there is a confidence: those with the largest scores. */
     k: whole(1),
     /** Sum of the activated models' logits, or of their probabilities, each times its weight. */
     aggregation: either(constant("weighted-logits"), constant("weighted-probabilities")),
@@ -72,7 +81,13 @@ const bundle = record(
     files: table(filePath, record({ bytes: whole(0), sha256: matching(/^[0-9a-f]{64}$/, "64 hexadecimal digits") })),
   },
   {
-    router: record({ file: filePath, scores: whole(1) }),
+    router: record({ file: filePath, scores: whole(1) }, { flops: count }),
+    /** Where an image asks models one after the other: the probability at which it stops. */
+    confidence,
+    /** Nats that a model has to save for each GFLOP, where the order is not that of the scores alone. */
+    price: count,
+    /** Choices of models that were measured on the run's validation images, from the cheapest to the most accurate. */
+    budgets: list(record({ k: whole(1), price: count, accuracy: share, flops: count }, { confidence }), 1),
     /** Weights of the models for every image, where no router chooses: by their places, summing to 1. */
     shares: list(number(0, 1), 1),
     /** Models that were not exported since few validation images activate them, and what that cost there. */
@@ -136,5 +151,10 @@ function requireParts(bundle: Bundle): void {
   const scores = placesOf(bundle);
   if (members.some(({ index }) => index >= scores))
     throw new BundleError(`members: places below ${scores} are expected`);
+  if (
+    (bundle.price || bundle.budgets?.some(({ price }) => price > 0)) &&
+    members.some(({ flops }) => flops === undefined)
+  )
+    throw new BundleError("members: the flops of each are expected, since choices have a price");
   if (k > members.length) throw new BundleError(`k: at most ${members.length} is expected`);
 }

@@ -1,6 +1,6 @@
 /** A bundle that answers. */
 import { answer, type RunFile } from "./answer.ts";
-import { BundleError } from "./check.ts";
+import { type Choices, chosenBy, type Wish } from "./choice.ts";
 import { BundleFiles, type BundleSource, sourceAt } from "./files.ts";
 import { type ImageInput, planesOf } from "./images.ts";
 import { type Bundle, placesOf } from "./manifest.ts";
@@ -17,9 +17,13 @@ export interface OpenOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface PredictOptions {
-  /** Activated models, from 1 to all (default: the bundle's). */
+export interface PredictOptions extends Wish {
+  /** Activated models, from 1 to all (default: the bundle's); with a confidence, at most so many (default: all). */
   readonly k?: number | undefined;
+  /** Probability of the answer at which no further model is asked, 0 … 1: one after the other, in the order of the scores. */
+  readonly confidence?: number | undefined;
+  /** Instead of k: FLOPs that an image may cost, on average. The most accurate choice within them that was measured answers. */
+  readonly flops?: number | undefined;
   /** Number of classes in `top` (default 5). */
   readonly top?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -66,7 +70,7 @@ export interface BundlePrediction extends ClassProbability {
 /** What a page needs of a bundle; a model in a worker has the same. */
 export interface BundleModel {
   readonly bundle: Bundle;
-  /** @throws BundleError for an image or a k that cannot be, or a file that is missing or damaged */
+  /** @throws BundleError for an image or a choice that cannot be, or a file that is missing or damaged */
   predict(image: ImageInput, options?: PredictOptions): Promise<BundlePrediction>;
   /** The router runs once on all images, each model once on those that activate it. */
   predictAll(images: readonly ImageInput[], options?: PredictOptions): Promise<BundlePrediction[]>;
@@ -146,8 +150,8 @@ class LocalModel implements BundleModel {
 
   async #predict(images: readonly ImageInput[], options: PredictOptions): Promise<BundlePrediction[]> {
     const { bundle } = this;
-    const { k = bundle.k, signal } = options;
-    requireK(bundle, k);
+    const { signal } = options;
+    const choice = chosenBy(choicesOf(bundle), options);
     const [started, before] = [performance.now(), this.#files.fetched];
     const { size } = bundle.images;
     const all = new Float32Array(images.length * 3 * size * size);
@@ -157,7 +161,7 @@ class LocalModel implements BundleModel {
     }
     const prepared = performance.now();
     const times = { fetch: 0, open: 0 };
-    const answers = await answer({ ...bundle, k }, all, images.length, this.#runner(times, signal));
+    const answers = await answer(bundle, all, images.length, this.#runner(times, signal), choice);
     const call = {
       bytesFetched: this.#files.fetched - before,
       milliseconds: {
@@ -179,11 +183,13 @@ export function filesToRun({ router, members }: Bundle): string[] {
   return [...(router ? [router.file] : []), ...members.map(({ file }) => file)];
 }
 
-function requireK({ members }: Bundle, k: number): void {
-  if (Number.isInteger(k) && k >= 1 && k <= members.length) return;
-  throw new BundleError(
-    `k is ${k}: this bundle has ${members.length} models, so it must be a whole number from 1 to ${members.length}`,
-  );
+/** What a caller may choose from. */
+export function choicesOf({ router, members, budgets }: Bundle): Choices {
+  const costs = members.map(({ flops = Number.NaN }) => flops);
+  const mean = costs.reduce((sum, flops) => sum + flops, 0) / costs.length;
+  const byK = costs.map((_, i) => (router?.flops ?? Number.NaN) + (i + 1) * mean);
+  const flops = byK.some(Number.isNaN) ? undefined : byK;
+  return { largestK: members.length, isOrdered: router !== undefined, budgets, flops };
 }
 
 type Answered = Omit<BundlePrediction, "bytesFetched" | "milliseconds">;

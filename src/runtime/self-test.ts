@@ -1,6 +1,7 @@
 /** Images with the answers that a bundle must give, which travel with it. n images, m models, C classes, S pixels a side. */
-import { type Answers, answer, type RunFile, routeOf } from "./answer.ts";
+import { type Answers, answer, type RunFile, ruleOf } from "./answer.ts";
 import { BundleError } from "./check.ts";
+import { routeOf } from "./choice.ts";
 import { unit } from "./images.ts";
 import type { Bundle } from "./manifest.ts";
 
@@ -32,7 +33,8 @@ export async function runSelfTest(
   if (images.length !== n * 3 * bundle.images.size ** 2) {
     throw new BundleError(`${where}: ${bundle.selfTest.file} has no ${n} images: export the run again`);
   }
-  const answers = await answer(bundle, images, n, run);
+  // The k models of the largest scores, whatever the bundle's own choice: rounding decides no answer's last model then.
+  const answers = await answer(bundle, images, n, run, { k: bundle.k });
   const result = {
     images: n,
     scores: largestDifference(answers.scores, stored.get("scores")),
@@ -84,7 +86,7 @@ function otherRoutes(bundle: Bundle, { scores }: Answers, expected: Values | und
   if (!scores || !expected) return 0;
   const m = scores.length / n;
   const route = (of: Values, row: number): string =>
-    routeOf(bundle, of.subarray(row * m, (row + 1) * m))
+    routeOf(ruleOf(bundle, { k: bundle.k }), of.subarray(row * m, (row + 1) * m))
       .sort()
       .join();
   return Array.from({ length: n }, (_, row) => row).filter((row) => route(scores, row) !== route(expected, row)).length;

@@ -21,6 +21,8 @@ export const page = `<!doctype html>
   <label>Image <input type="file" name="image" accept="image/*" required></label>
   <label>Model <select name="model"></select></label>
   <label>Members <input type="number" name="k" min="1" placeholder="as trained"></label>
+  <label>FLOPs <input type="number" name="flops" min="1" step="any" placeholder="any"></label>
+  <label>Sure enough at <input type="number" name="confidence" min="0.01" max="1" step="any" placeholder="never"></label>
   <label>Token <input type="password" name="token" autocomplete="off"></label>
   <button>Predict</button>
 </form>
@@ -45,7 +47,7 @@ export const page = `<!doctype html>
     event.preventDefault();
     const query = new URLSearchParams({ top: "5", explain: "1" });
     if (form.model.value) query.set("model", form.model.value);
-    if (form.k.value) query.set("k", form.k.value);
+    for (const name of ["k", "flops", "confidence"]) if (form[name].value) query.set(name, form[name].value);
     const [file] = form.image.files;
     picture.src = URL.createObjectURL(file);
     picture.hidden = false;

@@ -1,7 +1,9 @@
 /** From encoded images to answers as clients read them. */
 import { decodeImage, UnreadableImage } from "../data/index.ts";
 import { mostProbable } from "../library/index.ts";
+import { ChoiceError, chosenBy, type ModelChoice } from "../runtime/index.ts";
 import type { SentImage } from "./body.ts";
+import type { RowRequest } from "./engine/answer-batch.ts";
 import type { ModelInfo } from "./engine/parts.ts";
 import { EngineGone } from "./engine-process.ts";
 import { Problem } from "./problem.ts";
@@ -10,7 +12,7 @@ import type { PredictAnswer, PredictQuery, ServedPrediction } from "./schemas.ts
 import type { ServedModel, Surroundings } from "./served-model.ts";
 
 /** Choices of a request. */
-export type Choices = Pick<PredictQuery, "k" | "flops" | "top" | "explain" | "deadline">;
+export type Choices = Pick<PredictQuery, "k" | "confidence" | "flops" | "top" | "explain" | "deadline">;
 
 /**
  * Calls `work` with images let into a model's queue, under a deadline.
@@ -63,11 +65,11 @@ export async function answersOf(
   request: OpenRequest,
   around: Surroundings,
 ): Promise<(Answered | Problem)[]> {
-  const k = chosenK(model.info, choices);
+  const choice = choiceOf(model.info, choices);
   request.grow(images.length - 1);
   return Promise.all(
     images.map((image) =>
-      answerOf(model, image, { k, explain: choices.explain }, request, around).catch((error: unknown) => {
+      answerOf(model, image, { choice, explain: choices.explain }, request, around).catch((error: unknown) => {
         if (error instanceof Problem) return error;
         if (error instanceof EngineGone)
           return new Problem(503, "engine-gone", "the engine died: try again", { retryAfter: 1 });
@@ -80,7 +82,7 @@ export async function answersOf(
 async function answerOf(
   model: ServedModel,
   image: SentImage,
-  request: { k: number | undefined; explain: boolean | undefined },
+  request: RowRequest,
   { deadline, signal }: OpenRequest,
   around: Surroundings,
 ): Promise<Answered> {
@@ -106,26 +108,14 @@ async function decoded({ field, bytes }: SentImage, size: number, { limits }: Su
   }
 }
 
-/** @throws Problem 422 for a number of members that the model cannot have */
-function chosenK({ largestK, flops: known }: ModelInfo, { k, flops }: Choices): number | undefined {
-  const refuse = (field: string, detail: string) => new Problem(422, "invalid", detail, { field });
-  const field = k === undefined ? "flops" : "k";
-  if (k === undefined && flops === undefined) return undefined;
-  if (k !== undefined && flops !== undefined) {
-    throw refuse("flops", "k and flops both choose the number of activated members: leave one of them out");
+/** @throws Problem 422 for a choice that the model does not have */
+function choiceOf({ choices }: ModelInfo, wish: Choices): ModelChoice | undefined {
+  try {
+    return chosenBy(choices, wish);
+  } catch (error) {
+    if (!(error instanceof ChoiceError)) throw error;
+    throw new Problem(422, "invalid", error.message, { field: error.field });
   }
-  if (largestK === undefined) throw refuse(field, `the model does not choose members: leave ${field} out`);
-  if (flops === undefined) {
-    if (k !== undefined && k <= largestK) return k;
-    throw refuse("k", `k is ${k}: it must be a whole number from 1 to ${largestK}`);
-  }
-  if (!known) throw refuse("flops", "the FLOPs of this model's members are not known: choose by k");
-  const within = known.filter((cost) => cost <= flops).length;
-  if (within > 0) return within;
-  throw refuse(
-    "flops",
-    `flops is ${flops}: one member costs ${Math.ceil(known[0] ?? 0)} for an image, give at least that`,
-  );
 }
 
 /** An answer as the client reads it, counted in the metrics. */

@@ -151,11 +151,16 @@ export class BatchQueue {
     if (rows.length === 0) return;
     this.#window.sent(rows.length === maxBatch, now);
     for (const { since } of rows) this.#events.onDispatched(now - since);
-    const isBusy = this.#load > busy && engine.info.largestK !== undefined;
-    const lowered = rows.map(
-      ({ request }) => isBusy && degrade !== undefined && (request.k ?? engine.info.rule.k) > degrade,
-    );
-    const requests = rows.map(({ request }, i) => (lowered[i] ? { ...request, k: degrade } : request));
+    const { rule, choices } = engine.info;
+    const isBusy = this.#load > busy && choices.largestK !== undefined;
+    const requests = rows.map(({ request }) => {
+      const choice = request.choice ?? rule;
+      const isLowered = isBusy && degrade !== undefined && (choice.k ?? rule.k) > degrade;
+      return isLowered
+        ? { ...request, choice: { confidence: choice.confidence, price: choice.price, k: degrade } }
+        : request;
+    });
+    const lowered = rows.map(({ request }, i) => request !== requests[i]);
     engine.answer(joined(rows), requests).then(
       (answer) => {
         this.#measure(now);

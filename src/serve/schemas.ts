@@ -10,12 +10,21 @@ const flag = z.enum(["", "0", "1", "false", "true"]).transform((text) => !["0", 
 /** Choices of a request, as query parameters. */
 export const predictQuery = z.strictObject({
   model: z.string().optional().meta({ description: "Name of the model; the first one when left out." }),
-  k: z.coerce.number().int().min(1).max(10_000).optional().meta({ description: "Activated members for each image." }),
-  flops: z.coerce
+  k: z.coerce
     .number()
-    .positive()
+    .int()
+    .min(1)
+    .max(10_000)
     .optional()
-    .meta({ description: "Instead of k: the largest k whose mean cost of an image is within so many FLOPs." }),
+    .meta({ description: "Activated members for each image; with a confidence, at most so many." }),
+  confidence: z.coerce.number().gt(0).max(1).optional().meta({
+    description:
+      "Members are asked one after the other, in the order of their scores, until the answer is this probable: of k at most, or within flops.",
+  }),
+  flops: z.coerce.number().positive().optional().meta({
+    description:
+      "Instead of k: FLOPs that an image may cost, on average. The most accurate choice that was measured within them answers; without such choices the largest k.",
+  }),
   top: z.coerce.number().int().min(1).max(10_000).default(1).meta({ description: "Classes for each image." }),
   explain: flag
     .optional()
@@ -87,8 +96,13 @@ export const modelDescription = z.object({
   labels: z.array(z.string()),
   members: z.array(z.string()),
   imageSize: z.int(),
-  k: z.int(),
+  k: z.int().meta({ description: "Activated members of an image, at most where there is a confidence." }),
+  confidence: share.optional().meta({ description: "Probability at which no further member is asked." }),
   largestK: z.int().optional(),
+  budgets: z
+    .array(z.object({ flops: z.number(), accuracy: share }))
+    .optional()
+    .meta({ description: "What `flops` chooses from: mean cost of an image, and accuracy on validation images." }),
 });
 export const modelList = z.object({ models: z.array(modelDescription) });
 

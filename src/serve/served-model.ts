@@ -75,9 +75,15 @@ export class ServedModel {
   }
 
   get description(): ModelDescription {
-    const { kind, labels, members, size, rule, largestK } = this.info;
+    const { kind, labels, members, size, rule, choices } = this.info;
+    const { largestK, budgets = [] } = choices;
     const known = { name: this.name, kind, ready: this.isReady, imageSize: size, k: rule.k };
-    return { ...known, labels: [...labels], members: [...members], ...(largestK === undefined ? {} : { largestK }) };
+    const choice = {
+      ...(rule.confidence === undefined ? {} : { confidence: rule.confidence }),
+      ...(largestK === undefined ? {} : { largestK }),
+      ...(budgets.length === 0 ? {} : { budgets: budgets.map(({ flops, accuracy }) => ({ flops, accuracy })) }),
+    };
+    return { ...known, labels: [...labels], members: [...members], ...choice };
   }
 
   /** Loads another model beside this one and puts it in its place; what was sent to the old one is answered by it. @throws as `start` */

@@ -99,8 +99,8 @@ function namedModels({ models, watch }: ServeOptions): Pick<Named, "name" | "pat
 }
 
 function engineOptions(options: ServeOptions, path: string, limits: Limits): EngineOptions {
-  const { k, hubMemory, trust, device, threads, slowMs = limits.deadlineMs / 2 } = options;
-  return { path, k, hubMemory, trust, device, threads, slowMs };
+  const { k, confidence, flops, hubMemory, trust, device, threads, slowMs = limits.deadlineMs / 2 } = options;
+  return { path, k, confidence, flops, hubMemory, trust, device, threads, slowMs };
 }
 
 function withoutUndefined<T extends object>(values: T, names: readonly string[]): Partial<T> {

@@ -5,7 +5,7 @@ const parameters = z.record(z.string(), z.union([z.string(), z.number(), z.boole
 
 export const inferRequest = z.object({
   id: z.string().max(1000).optional(),
-  /** k or flops, as in the query of /predict. */
+  /** k, confidence or flops, as in the query of /predict. */
   parameters: parameters.optional(),
   inputs: z
     .array(

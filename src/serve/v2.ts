@@ -129,9 +129,8 @@ async function infer(
 }
 
 function choicesOf({ parameters = {} }: InferRequest): Choices {
-  const { k, flops } = parameters;
-  const given = { ...(k === undefined ? {} : { k }), ...(flops === undefined ? {} : { flops }) };
-  return checked(predictQuery, given);
+  const given = ["k", "confidence", "flops"].filter((name) => parameters[name] !== undefined);
+  return checked(predictQuery, Object.fromEntries(given.map((name) => [name, parameters[name]])));
 }
 
 async function imagesOf({ inputs }: InferRequest, binary: Buffer, pixelLimit: number): Promise<SentImage[]> {

@@ -51,11 +51,9 @@ export {
   saveModel,
 } from "./kept-model.ts";
 export type {
-  BudgetChoice,
   EvaluationOptions,
   FitResult,
   Learner,
-  ModelChoice,
   Prediction,
   Predictor,
   StepResult,

@@ -50,7 +50,7 @@ const memberPlan = z.object({
 
 const budgetChoice = z.object({
   k: z.int().min(1),
-  confidence: z.number().gt(0).max(1).exactOptional(),
+  confidence: z.number().gt(0).max(1).optional(),
   price: z.number().min(0),
   accuracy: z.number().min(0).max(1),
   flops: z.number().min(0),

@@ -2,6 +2,7 @@
 
 import type { Module, Standardize } from "../nn/index.ts";
 import type { StoredFeatures } from "../pathway/index.ts";
+import type { BudgetChoice, ModelChoice } from "../runtime/index.ts";
 import type { RandomStreams, Tensor } from "../torch/index.ts";
 import type { BatchSource } from "./data.ts";
 import type { Kept } from "./kept-model.ts";
@@ -41,30 +42,12 @@ export interface EvaluationOptions {
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** How many models an input activates, and which first. */
-export interface ModelChoice {
-  k?: number;
-  /** Probability of the answer at which an input activates no further model, 0 … 1; it always activates k when left out. */
-  confidence?: number;
-  /** Nats of loss that a model has to save for each GFLOP that it costs, at least 0: cheap models come first. */
-  price?: number;
-}
-
 /** Another choice of models than a predictor was trained for. */
 export interface Variant extends ModelChoice {
   /** Position of a model that is left out. */
   without?: number;
   /** The only models that may be activated: k of them make routes the same for every input. */
   models?: readonly number[];
-}
-
-/** A choice of models with what it was worth and what it cost on validation images. */
-export interface BudgetChoice extends ModelChoice {
-  k: number;
-  price: number;
-  accuracy: number;
-  /** Of an image, on average. */
-  flops: number;
 }
 
 /** Whatever answers with probabilities: a learner, or several together. */
@@ -86,6 +69,10 @@ export interface Predictor {
   /** Activated models for each image, for a predictor that has the choice: a whole number from 1 to `largestK`. */
   k?: number;
   readonly largestK?: number;
+  /** Forward FLOPs of one image with 1, 2, … activated models, on average; `largestK` of them. */
+  readonly flopsByK?: readonly number[];
+  /** True when there is an order in which models can be asked. */
+  readonly isOrdered?: boolean;
   /** From now on models are chosen so. @throws ConfigError when there is no order in which they could be */
   answerBy?(choice: ModelChoice): void;
   /** Choices for budgets, from the cheapest to the most accurate; none where they were not measured. */

@@ -2,6 +2,7 @@
 import { tmpdir } from "node:os";
 import { Residency } from "../hub/index.ts";
 import { sweepTemporaries, temporaryPath } from "../io/index.ts";
+import { ChoiceError, chosenBy } from "../runtime/index.ts";
 import { ConfigError } from "../torch/index.ts";
 import { type KeptSource, loadModel } from "./kept-model.ts";
 import type { Predictor } from "./learner.ts";
@@ -23,7 +24,7 @@ export interface OpenRunOptions {
    * scores, k of them at most (all when k is left out).
    */
   confidence?: number | undefined;
-  /** FLOPs that an image may cost, on average: the best choice of models within them. */
+  /** FLOPs that an image may cost, on average: the best choice of models within them; a confidence can only stop earlier. */
   flops?: number | undefined;
 }
 
@@ -75,50 +76,15 @@ export function refuseMemoryOn(device: string | undefined, hubMemory: number | u
   throw new ConfigError(`--hub-memory limits main memory, and the run computes on ${device}: leave one of them out`);
 }
 
-function choose(predictor: Predictor, { k, flops, confidence }: OpenRunOptions): void {
-  for (const [flag, value] of [
-    ["--k", k],
-    ["--confidence", confidence],
-  ]) {
-    if (value === undefined || flops === undefined) continue;
-    throw new ConfigError(`${flag} and --flops both choose the number of activated models: leave one of them out`);
+function choose(predictor: Predictor, wish: OpenRunOptions): void {
+  // Its message knows which members the run did not keep.
+  if (wish.k !== undefined) requireK(predictor, wish.k);
+  const { largestK, isOrdered = false, budgets, flopsByK: flops } = predictor;
+  try {
+    const choice = chosenBy({ largestK, isOrdered, budgets, flops }, wish);
+    if (choice && (choice.confidence !== undefined || choice.price)) predictor.answerBy?.(choice);
+    else if (choice) predictor.k = choice.k;
+  } catch (error) {
+    throw error instanceof ChoiceError ? new ConfigError(error.message, { cause: error }) : error;
   }
-  if (confidence !== undefined) setConfidence(predictor, confidence);
-  if (k !== undefined) {
-    requireK(predictor, k);
-    predictor.k = k;
-  }
-  if (flops !== undefined) setBudget(predictor, flops);
-}
-
-function setConfidence(predictor: Predictor, confidence: number): void {
-  if (!(confidence > 0 && confidence <= 1)) {
-    throw new ConfigError(`the confidence is ${confidence}: it must be above 0 and at most 1`);
-  }
-  if (!predictor.answerBy || predictor.largestK === undefined)
-    throw new ConfigError("the method of this run does not choose models: there is no confidence to stop at");
-  predictor.answerBy({ k: predictor.largestK, confidence });
-}
-
-/** The most accurate choice that was measured within the budget; where none was, the largest k whose mean cost is. */
-function setBudget(predictor: Predictor, flops: number): void {
-  if (predictor.largestK === undefined)
-    throw new ConfigError("the method of this run does not choose models: leave --flops out");
-  const { budgets = [] } = predictor;
-  const choice = budgets.findLast((one) => one.flops <= flops);
-  if (choice) predictor.answerBy?.(choice);
-  if (choice) return;
-  if (budgets[0]) throw tooLittle(flops, budgets[0].flops);
-  for (let k = predictor.largestK ?? 0; k >= 1; k--) {
-    predictor.k = k;
-    if (predictor.inferenceFlops <= flops) return;
-  }
-  throw tooLittle(flops, predictor.inferenceFlops);
-}
-
-function tooLittle(flops: number, cost: number): ConfigError {
-  const least = Math.ceil(cost);
-  return new ConfigError(
-    `--flops is ${flops}: even one model costs ${least} FLOPs for an image; give at least --flops ${least}`,
-  );
 }

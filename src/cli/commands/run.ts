@@ -46,12 +46,10 @@ export function addRunCommands(program: Command, output: () => Output): void {
       const { report } = await import("../report-command.ts");
       await report(path, flags, output());
     });
-  program
-    .command("export <run>")
+  choosing(program.command("export <run>"))
     .description("write a finished run as ONNX files that answer without this program, or as a page")
     .option("--out <dir>", "folder of the bundle; it must not exist")
     .option("--web <dir>", "folder of a static site that answers in browsers; it must not exist")
-    .option("--k <n>", "activated models, when another cost than trained for is wanted", count)
     .option("--data <dir|name>", "where the run's images are now: the files are measured on those of validation")
     .addOption(
       new Option(
@@ -100,6 +98,14 @@ function measuring(command: Command): Command {
 }
 
 function opening(command: Command): Command {
+  return choosing(command)
+    .option("--hub-memory <amount>", hubMemoryHelp, bytes)
+    .option("--threads <n>", "threads inside one operator", threads)
+    .option("--trust", trustHelp)
+    .option("--device <name>", deviceHelp, "cpu");
+}
+
+function choosing(command: Command): Command {
   return command
     .option("--k <n>", "activated models, when another cost than trained for is wanted", count)
     .option(
@@ -107,9 +113,5 @@ function opening(command: Command): Command {
       "ask models one after the other until the answer is this sure, 0 to 1; k of them at most (default: all)",
       probability,
     )
-    .option("--flops <n>", "FLOPs that an image may cost, on average: the best choice of models within them", positive)
-    .option("--hub-memory <amount>", hubMemoryHelp, bytes)
-    .option("--threads <n>", "threads inside one operator", threads)
-    .option("--trust", trustHelp)
-    .option("--device <name>", deviceHelp, "cpu");
+    .option("--flops <n>", "FLOPs that an image may cost, on average: the best choice of models within them", positive);
 }

@@ -31,6 +31,8 @@ export function addServeCommand(program: Command, output: () => Output): void {
     .option("--watch <dir>", "folder of runs and bundles, or links to them: what it names anew is swapped in")
     .option("--check", "load and test the models, say what would be served, and end")
     .option("--k <n>", "activated models, when another cost than trained for is wanted; runs only", count)
+    .option("--confidence <p>", "ask models one after the other until an answer is this sure; runs only", probability)
+    .option("--flops <n>", "FLOPs that an image may cost, on average; runs only", positive)
     .option("--reject-below <p>", 'mark answers as rejected ("I don\'t know") below this probability', probability)
     .option("--hub-memory <amount>", hubMemoryHelp, bytes)
     .option("--trust", trustHelp)

@@ -175,7 +175,7 @@ function runOf(bundle: Bundle, { router, members }: BundleParts): RunFile {
         const x = tensor(images, { shape: [n, 3, size, size] });
         const place = bundle.members.findIndex((one) => one.file === file);
         const part = members[place];
-        const result = part ? memberForward(part.member, x, part.layers) : router?.forward(x);
+        const result = part ? memberForward(part.member, x, part.layers) : router?.network.forward(x);
         if (!result) throw new RangeError(`no part for ${file}`);
         return result.to({ dtype: "float32" }).toTypedArray() as Float32Array;
       }),

@@ -1,7 +1,8 @@
 /** Models that are activated too seldom to be carried along. N images, m models. */
-import type { Bundle } from "../../runtime/index.ts";
+import { front } from "../../methods/index.ts";
+import type { BudgetChoice, Bundle } from "../../runtime/index.ts";
 import { UserError } from "../../torch/index.ts";
-import { evaluate, evaluateVariants, type OpenedRun, type Predictor } from "../../train/index.ts";
+import { evaluate, evaluateVariants, type OpenedRun, type Predictor, type Variant } from "../../train/index.ts";
 import { type GateOptions, validationImages } from "./gate.ts";
 import { type BundleParts, partsOf } from "./parts.ts";
 
@@ -13,7 +14,8 @@ export interface Selection {
 }
 
 /**
- * A run without the models that less than a share of its validation images activate, which is measured.
+ * A run without the models that less than a share of its validation images activate, by its own choice of models and by those for
+ * budgets; both are measured again without them.
  * @param minShare 0 … 1; nothing is left out when it is undefined
  * @throws UserError when the run cannot be exported, or its validation images are not there; Interrupted after the signal
  */
@@ -27,16 +29,22 @@ export async function selected(run: OpenedRun, minShare: number | undefined, opt
     const { batches } = images;
     const [classes, { signal }] = [config.classes.length, options];
     const whole = await evaluate(predictor, batches, classes, { signal });
-    const shares = imageShares(whole.weights, whole.members);
-    const shareOf = (index: number): number => shares[index] ?? 0;
+    const wishes = parts.budgets.map(({ accuracy: _, flops: __, ...choice }) => choice);
+    const others = await evaluateVariants(predictor, batches, classes, wishes, { signal });
+    const shares = [whole.weights, ...others.map((other) => other?.weights ?? whole.weights)].map((weights) =>
+      imageShares(weights, whole.members),
+    );
+    const shareOf = (index: number): number => Math.max(...shares.map((own) => own[index] ?? 0));
     const most = Math.max(...parts.members.map(({ index }) => shareOf(index)));
     // At least one has to answer, whatever share is asked for.
     const kept = parts.members.filter(({ index }) => shareOf(index) >= Math.min(minShare, most));
     const rare = parts.members.filter((part) => !kept.includes(part));
     if (rare.length === 0) return { run, parts };
-    const k = Math.min(parts.k, kept.length);
+    const { confidence, price } = parts;
+    const own = { k: Math.min(parts.k, kept.length), confidence, price };
     const models = kept.map(({ index }) => index);
-    const [rest] = await evaluateVariants(predictor, batches, classes, [{ k, models }], { signal });
+    const again = [own, ...wishes].map((choice) => ({ ...choice, models }));
+    const [rest, ...measured] = await evaluateVariants(predictor, batches, classes, again, { signal });
     if (!rest) throw new UserError(`${folder.path} does not answer without its rare models: leave out --min-share`);
     const leftOut = {
       minShare,
@@ -45,8 +53,8 @@ export async function selected(run: OpenedRun, minShare: number | undefined, opt
       runAccuracy: whole.metrics.accuracy,
     };
     return {
-      run: { ...run, predictor: restricted(predictor, k, models) },
-      parts: { ...parts, members: kept, k },
+      run: { ...run, predictor: restricted(predictor, { ...own, models }) },
+      parts: { ...parts, members: kept, k: own.k, budgets: budgetsOf(wishes, measured) },
       leftOut,
     };
   } finally {
@@ -61,12 +69,23 @@ function imageShares(weights: Float32Array, m: number): number[] {
   return counts.map((count) => (count * m) / weights.length);
 }
 
+type Measured = Awaited<ReturnType<typeof evaluateVariants>>;
+
+function budgetsOf(choices: readonly Omit<BudgetChoice, "accuracy" | "flops">[], measured: Measured): BudgetChoice[] {
+  const all = choices.flatMap((choice, i): { choice: BudgetChoice }[] => {
+    const { metrics, inferenceFlops: flops } = measured[i] ?? {};
+    return metrics && flops !== undefined ? [{ choice: { ...choice, accuracy: metrics.accuracy, flops } }] : [];
+  });
+  return front(all).map(({ choice }) => choice);
+}
+
 /** The same predictor with some of its models. */
-function restricted(predictor: Predictor, k: number, models: readonly number[]): Predictor {
+function restricted(predictor: Predictor, own: Variant & { models: readonly number[] }): Predictor {
   const { memberNames, parameters, inferenceFlops } = predictor;
   return {
     ...{ memberNames, parameters, inferenceFlops },
-    predict: (images, features) => predictor.predict(images, features, { k, models }),
+    predict: (images, features, other) =>
+      predictor.predict(images, features, other ? { ...other, models: own.models } : own),
     eval: () => predictor.eval(),
     dispose: () => predictor.dispose(),
   };

@@ -2,7 +2,7 @@
 import type { HubMember } from "../../hub/index.ts";
 import { EnsemblePredictor, MemberLearner, PathwayLearner, ZooLearner } from "../../methods/index.ts";
 import type { PathwayGenerator } from "../../pathway/index.ts";
-import type { Bundle } from "../../runtime/index.ts";
+import type { BudgetChoice, Bundle } from "../../runtime/index.ts";
 import { UserError } from "../../torch/index.ts";
 import type { Predictor } from "../../train/index.ts";
 import type { MemberHead } from "../parts.ts";
@@ -12,16 +12,16 @@ export interface BundleMember {
   readonly layers: MemberHead;
   /** Place among the router's scores. */
   readonly index: number;
+  /** Of one image, with the head. */
+  readonly flops: number;
 }
 
-export interface BundleParts {
-  readonly router: PathwayGenerator | undefined;
+export interface BundleParts extends Pick<Bundle, "k" | "weights" | "aggregation" | "shares" | "confidence" | "price"> {
+  readonly router: { readonly network: PathwayGenerator; readonly flops: number } | undefined;
   readonly scores: number;
   readonly members: readonly BundleMember[];
-  readonly k: number;
-  readonly weights: Bundle["weights"];
-  readonly aggregation: Bundle["aggregation"];
-  readonly shares?: number[];
+  /** Choices for budgets, from the cheapest to the most accurate. */
+  readonly budgets: readonly BudgetChoice[];
 }
 
 /** @throws UserError for a predictor that no bundle can hold */
@@ -46,26 +46,26 @@ function ensembleParts({ parts, weights }: EnsemblePredictor, run: string): Bund
   const k = members.length;
   return {
     ...{ router: undefined, scores: k, members, k, shares: [...weights] },
-    ...{ weights: { trainedK: k, temperature: "equal" }, aggregation: "weighted-probabilities" },
+    ...{ weights: { trainedK: k, temperature: "equal" }, aggregation: "weighted-probabilities", budgets: [] },
   };
 }
 
 function singleParts(learner: MemberLearner): BundleParts {
   const weights = { trainedK: 1, temperature: "equal" } as const;
   const members = [{ ...memberOf(learner), index: 0 }];
-  return { router: undefined, scores: 1, members, k: 1, weights, aggregation: "weighted-logits" };
+  return { router: undefined, scores: 1, members, k: 1, weights, aggregation: "weighted-logits", budgets: [] };
 }
 
 function memberOf(learner: MemberLearner): Omit<BundleMember, "index"> {
   const { module } = learner;
   const [member] = learner.keep().members as [HubMember];
   const layers = { head: module.head, standardize: module.isStandardized ? module.standardizer() : undefined };
-  return { member, layers };
+  return { member, layers, flops: learner.inferenceFlops };
 }
 
 function pathwayParts(learner: PathwayLearner, run: string): BundleParts {
-  const { module, k } = learner;
-  const { aggregation, tau, k: trainedK } = module.config;
+  const { module, costs, budgets } = learner;
+  const { aggregation } = module.config;
   if (module.isRandom)
     throw new UserError(`${run} cannot be exported: it leaves its routes to chance; train with --method hub-pathway`);
   if (aggregation !== "logits") {
@@ -79,18 +79,16 @@ function pathwayParts(learner: PathwayLearner, run: string): BundleParts {
     const member = kept.find((own) => own.name === name);
     const head = module.heads[index];
     if (!member || !head) return [];
-    return [
-      { member, index, layers: { head, standardize: isStandardized ? module.standardizers()[index] : undefined } },
-    ];
+    const layers = { head, standardize: isStandardized ? module.standardizers()[index] : undefined };
+    return [{ member, index, layers, flops: costs.members[index] ?? 0 }];
   });
-  const larger = module.temperature().item();
-  const weights = { trainedK, temperature: tau, ...(larger > 0 ? { larger } : {}) };
+  const { members: _, ...rule } = learner.rule;
   return {
-    router: module.generator,
+    router: { network: module.generator, flops: costs.generator },
     scores: module.members.length,
     members,
-    k,
-    weights,
+    ...rule,
     aggregation: "weighted-logits",
+    budgets,
   };
 }

@@ -14,7 +14,7 @@ export const selfTestImages = 16;
 export function writeSelfTest(path: string, predictor: Predictor, size: number, k: number): void {
   scope(() => {
     const images = patches(size);
-    const { probabilities, scores, weights } = inferenceMode(() => predictor.predict(unit(images)));
+    const { probabilities, scores, weights } = inferenceMode(() => predictor.predict(unit(images), undefined, { k }));
     write(path, k, { images, probabilities, scores, weights });
   });
 }
@@ -25,7 +25,7 @@ export async function rewriteSelfTest(path: string, bundle: Bundle, run: RunFile
   const images = patches(bundle.images.size);
   try {
     const floats = scope(() => unit(images).toTypedArray() as Float32Array);
-    const { probabilities, scores, weights } = await answer(bundle, floats, n, run);
+    const { probabilities, scores, weights } = await answer(bundle, floats, n, run, { k: bundle.k });
     scope(() => {
       const rows = (values: Float32Array): Tensor => tensor(values, { shape: [n, values.length / n] });
       const routed = scores ? { scores: rows(scores), weights: rows(weights) } : {};

@@ -21,7 +21,7 @@ import { modelCard } from "./card.ts";
 import { Conversion } from "./conversion.ts";
 import { type GateOptions, passGate } from "./gate.ts";
 import { selected } from "./min-share.ts";
-import type { BundleMember } from "./parts.ts";
+import type { BundleMember, BundleParts } from "./parts.ts";
 import { rewriteSelfTest, selfTestFile, selfTestImages, writeSelfTest } from "./self-test.ts";
 import { findRuntime, openFiles } from "./verify.ts";
 
@@ -96,7 +96,7 @@ export async function fillBundle(
   const ort = await findRuntime();
   using conversion = await Conversion.open(run, precision, ort, options);
   if (router) {
-    const bytes = exportRouter(router, sides);
+    const bytes = exportRouter(router.network, sides);
     placed(routerFile, (path) => fs.writeFileSync(path, precision === "float16" ? withFloat16(bytes) : bytes));
   }
   for (const { member, layers } of parts.members) {
@@ -110,11 +110,10 @@ export async function fillBundle(
     method: config.method,
     labels: [...config.classes],
     images: { size, range: [0, 1] },
-    ...(router ? { router: { file: routerFile, scores: parts.scores } } : {}),
-    k: parts.k,
+    ...(router ? { router: { file: routerFile, scores: parts.scores, flops: router.flops } } : {}),
+    ...choiceOf(parts),
     aggregation: parts.aggregation,
     weights: parts.weights,
-    ...(parts.shares ? { shares: parts.shares } : {}),
     members: parts.members.map(entryOf),
     measured: measuredOf(run),
     selfTest: {
@@ -146,7 +145,26 @@ export async function fillBundle(
 
 const fileOf = (member: string): string => `members/${member}.onnx`;
 
-function entryOf({ member, index }: BundleMember): Bundle["members"][number] {
+function choiceOf({
+  k,
+  confidence,
+  price,
+  shares,
+  budgets,
+  members,
+}: BundleParts): Pick<Bundle, "k" | "confidence" | "price" | "shares" | "budgets"> {
+  // Rare models may have been left out.
+  const within = budgets.map((choice) => ({ ...choice, k: Math.min(choice.k, members.length) }));
+  return {
+    k,
+    confidence,
+    price,
+    shares,
+    budgets: within.length > 0 ? within : undefined,
+  };
+}
+
+function entryOf({ member, index, flops }: BundleMember): Bundle["members"][number] {
   const { entry, name, featureWidth } = member;
   const { size, sides = [size, size], mean, std, interpolation, channelOrder } = entry.input;
   return {
@@ -154,6 +172,7 @@ function entryOf({ member, index }: BundleMember): Bundle["members"][number] {
     file: fileOf(name),
     index,
     featureWidth,
+    flops,
     preprocessing: { sides, mean, std, interpolation, channelOrder },
     licence: entry.licence,
     source: entry.source,

@@ -3,14 +3,14 @@
  * member that fails or is too slow is left out; the others' weights are renormalised, and the answer says so.
  * n rows, m members, C classes.
  */
-import { weightsOf } from "../../runtime/index.ts";
+import { Asking, type ModelChoice } from "../../runtime/index.ts";
 import type { MemberHealth } from "./member-health.ts";
 import type { ModelParts, OpenBatch, Pixels } from "./parts.ts";
 
 /** What one image asks for. */
 export interface RowRequest {
-  /** Activated members; the model's own number when left out. */
-  readonly k?: number | undefined;
+  /** Members that are activated; as the model itself chooses them when left out. */
+  readonly choice?: ModelChoice | undefined;
   /** Each activated member's own opinion is wanted. */
   readonly explain?: boolean | undefined;
 }
@@ -46,14 +46,15 @@ export async function answerBatch(
   const batch = await parts.open(pixels);
   try {
     const route = lap();
-    const chosen = requests.map(({ k }, row) => new RoutedRow(parts, batch, row, k));
+    const chosen = requests.map(({ choice }, row) => new RoutedRow(parts, batch, row, choice));
     const resting = health.resting();
     // Where all rest, one has to be tried.
     let failed = new Set(resting.length < parts.info.rule.members.length ? resting : []);
-    // A row whose members all fail is routed once more through the others, until there are none.
+    // Some rows are not done: their answers are not sure yet, or their members all failed and others have to be asked.
     for (let open = chosen; open.length > 0; ) {
       failed = await runMembers(parts, batch, open, failed, health);
       for (const row of open) row.settle(failed);
+      await tellAnswers(parts, batch, chosen);
       open = open.filter((row) => row.isOpen);
     }
     const member = lap();
@@ -82,47 +83,69 @@ async function runMembers(
   return failed;
 }
 
+/** Tells rows that stop when they are sure what their members answer together. */
+async function tellAnswers({ info }: ModelParts, batch: OpenBatch, rows: readonly RoutedRow[]): Promise<void> {
+  const waiting = rows.filter((row) => row.waits);
+  if (waiting.length === 0) return;
+  const [m, classes] = [info.members.length, info.labels.length];
+  const weights = new Float32Array(rows.length * m);
+  for (const { row, weights: own } of waiting) weights.set(own, row * m);
+  const answers = await batch.join(weights);
+  for (const one of waiting) one.hear(answers.subarray(one.row * classes, (one.row + 1) * classes));
+}
+
 /** A row with the members that it activates. */
 class RoutedRow {
   readonly row: number;
   readonly scores: Float32Array | undefined;
-  weights: Float32Array;
   /** Members that were left out. */
   readonly without: number[] = [];
-  isOpen = true;
-  readonly #k: number;
-  readonly #parts: ModelParts;
+  /** True when it has to know what its members answer before it asks another, or is done. */
+  waits = false;
+  /** Weights of what is left, where members were left out. */
+  #rest: Float32Array | undefined;
+  readonly #stops: boolean;
+  readonly #asking: Asking;
 
-  constructor(parts: ModelParts, batch: OpenBatch, row: number, k: number | undefined) {
-    const { rule, members, largestK = 1 } = parts.info;
+  constructor({ info }: ModelParts, batch: OpenBatch, row: number, choice: ModelChoice | undefined) {
+    const { rule, members } = info;
     const m = members.length;
     this.row = row;
     this.scores = batch.scores?.slice(row * m, (row + 1) * m);
-    this.#k = Math.min(k ?? rule.k, largestK);
-    this.#parts = parts;
-    this.weights = weightsOf({ ...rule, k: this.#k }, this.scores);
+    const { k = rule.k, confidence, price } = choice ?? rule;
+    this.#stops = confidence !== undefined;
+    this.#asking = new Asking({ ...rule, k, confidence, price }, this.scores);
+  }
+
+  get weights(): Float32Array {
+    return this.#rest ?? this.#asking.weights;
+  }
+
+  get isOpen(): boolean {
+    return this.#asking.isOpen;
   }
 
   activates(member: number): boolean {
-    return this.isOpen && (this.weights[member] ?? 0) > 0;
+    return this.#asking.asks(member);
   }
 
-  /** Leaves out what failed; where nothing is left, the next members are activated, and the row stays open. */
+  /** Leaves out what failed. Where nothing is left, or a sure answer is wanted, others take its place, and the row stays open. */
   settle(failed: ReadonlySet<number>): void {
-    const { rule } = this.#parts.info;
-    const lost = [...failed].filter((member) => (this.weights[member] ?? 0) > 0);
+    const lost = [...failed].filter((member) => this.activates(member));
     this.without.push(...lost);
-    for (const member of lost) this.weights[member] = 0;
-    const sum = this.weights.reduce((a, b) => a + b, 0);
-    this.isOpen = false;
-    if (sum > 0) {
-      this.weights = this.weights.map((weight) => weight / sum);
-      return;
-    }
-    const members = rule.members.filter(({ index }) => !failed.has(index));
-    if (members.length === 0) return;
-    this.weights = weightsOf({ ...rule, members, k: Math.min(this.#k, members.length) }, this.scores);
-    this.isOpen = true;
+    this.waits = this.#stops && lost.length === 0;
+    if (this.waits) return;
+    const rest = this.weights.map((weight, member) => (lost.includes(member) ? 0 : weight));
+    const sum = rest.reduce((a, b) => a + b, 0);
+    if ((this.#stops || sum === 0) && this.#asking.without(failed)) return;
+    if (lost.length > 0) this.#rest = sum === 0 ? rest : rest.map((weight) => weight / sum);
+    this.#asking.end();
+  }
+
+  /** Takes the joined answer [C] of its members. */
+  hear(probabilities: Float32Array): void {
+    this.waits = false;
+    this.#asking.take(probabilities);
   }
 
   get isAnswered(): boolean {

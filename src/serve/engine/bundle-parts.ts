@@ -1,6 +1,6 @@
 /** An exported run's parts, computed by onnxruntime-node. n rows, m members, C classes, S pixels a side. */
 import { openVerified } from "../../export/index.ts";
-import { Join, placesOf, planes, taken } from "../../runtime/index.ts";
+import { BundleBatch, choicesOf, placesOf, planes, ruleOf } from "../../runtime/index.ts";
 import type { ModelInfo, ModelParts, OpenBatch, Pixels } from "./parts.ts";
 
 /**
@@ -10,33 +10,22 @@ import type { ModelInfo, ModelParts, OpenBatch, Pixels } from "./parts.ts";
 export async function openBundleParts(folder: string, memoryBytes?: number): Promise<ModelParts> {
   const opened = await openVerified(folder, memoryBytes);
   const { bundle, run } = opened;
-  const { labels, members, router, k, weights, shares, images, rejection } = bundle;
+  const { labels, members, images, rejection } = bundle;
   const m = placesOf(bundle);
   const names = Array.from(
     { length: m },
     (_, index) => members.find((one) => one.index === index)?.name ?? `#${index}`,
   );
   const info: ModelInfo = {
-    ...{ kind: "bundle", labels, members: names, size: images.size, rule: { k, weights, members, shares } },
-    ...(router ? { largestK: members.length } : {}),
+    ...{ kind: "bundle", labels, members: names, size: images.size, rule: ruleOf(bundle), choices: choicesOf(bundle) },
     ...(rejection ? { rejectBelow: rejection.threshold } : {}),
   };
   const open = async (pixels: Pixels): Promise<OpenBatch> => {
-    const { rows: n } = pixels;
-    const batch = batchOf(pixels);
-    const scores = router && (await run(router.file, batch, n));
-    const found: { member: number; rows: readonly number[]; logits: Float32Array }[] = [];
+    const batch = await BundleBatch.open(bundle, batchOf(pixels), pixels.rows, run);
     return {
-      scores,
-      run: async (member, rows) => {
-        const { file = "" } = members.find(({ index }) => index === member) ?? {};
-        found.push({ member, rows, logits: await run(file, taken(batch, n, rows), rows.length) });
-      },
-      join: async (all) => {
-        const join = new Join(bundle, n);
-        for (const { member, rows, logits } of found) join.add(logits, rows, (row) => all[row * m + member] ?? 0);
-        return join.probabilities;
-      },
+      scores: batch.scores,
+      run: (member, rows) => batch.run(member, rows),
+      join: (weights) => batch.join(weights),
       dispose: () => {},
     };
   };

@@ -21,7 +21,8 @@ function say(message: FromEngine): void {
 async function open({ path, threads, device, ...options }: EngineOptions): Promise<ModelParts> {
   ownProcess();
   if (existsSync(join(path, "bundle.json"))) {
-    if (options.k !== undefined) throw new UserError(`${path} is a bundle, whose k is its own: leave --k out`);
+    const given = (["k", "confidence", "flops"] as const).find((name) => options[name] !== undefined);
+    if (given) throw new UserError(`${path} is a bundle, whose ${given} is its own: leave --${given} out`);
     const { openBundleParts } = await import("./bundle-parts.ts");
     return openBundleParts(path, options.hubMemory);
   }

@@ -1,6 +1,6 @@
 /** What an engine computes with, behind one small interface: score rows, run a member on rows, join. n rows, m members, C classes. */
 
-import type { Rule } from "../../runtime/index.ts";
+import type { Choices, Rule } from "../../runtime/index.ts";
 
 /** A model as the server describes it. */
 export interface ModelInfo {
@@ -13,12 +13,10 @@ export interface ModelInfo {
   readonly size: number;
   /** Models activated for each image, those that may be, and their weights. */
   readonly rule: Rule;
-  /** Largest k of a model that routes; nothing where there is no choice. */
-  readonly largestK?: number;
+  /** What a request may choose from. */
+  readonly choices: Choices;
   /** Probability below which an answer is none; nothing where the model has no threshold. */
   readonly rejectBelow?: number;
-  /** FLOPs of one image with 1, 2, … activated models, on average; nothing where they are not known. */
-  readonly flops?: readonly number[];
 }
 
 /** Images as they were decoded: bytes [n, size, size, 3]. */

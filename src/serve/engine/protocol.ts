@@ -7,6 +7,8 @@ export interface EngineOptions {
   /** Folder of a run or of a bundle. */
   readonly path: string;
   readonly k?: number | undefined;
+  readonly confidence?: number | undefined;
+  readonly flops?: number | undefined;
   /** Members' weights that are kept in memory, bytes. */
   readonly hubMemory?: number | undefined;
   readonly trust?: boolean | undefined;

@@ -1,10 +1,9 @@
 /** A finished run's parts, computed by libtorch. n rows, m members, C classes. */
 
 import { PathwayLearner, restorePredictor } from "../../methods/index.ts";
-import type { MemberOutput } from "../../pathway/index.ts";
 import type { Rule } from "../../runtime/index.ts";
 import { disposeTree, inferenceMode, scope, type Tensor, tensor } from "../../torch/index.ts";
-import { ClassificationTask, type OpenedRun, type OpenRunOptions, openRun, type Predictor } from "../../train/index.ts";
+import { type OpenedRun, type OpenRunOptions, openRun, type Predictor } from "../../train/index.ts";
 import type { ModelInfo, ModelParts, OpenBatch, Pixels } from "./parts.ts";
 
 /** @throws UserError when the folder holds no finished run; ConfigError for a k that it cannot have */
@@ -47,57 +46,38 @@ function described({ config }: OpenedRun): Pick<ModelInfo, "kind" | "labels" | "
 class RoutedRun extends RunParts implements ModelParts {
   readonly info: ModelInfo;
   readonly #learner: PathwayLearner;
-  readonly #task: ClassificationTask;
 
   constructor(run: OpenedRun, learner: PathwayLearner, options: OpenRunOptions) {
     super(run, options);
-    const { module, memberNames, largestK, k } = learner;
+    const { memberNames, largestK, budgets, flopsByK: flops, rule } = learner;
     this.#learner = learner;
-    this.#task = new ClassificationTask(run.config.classes.length);
-    const kept = new Set(learner.keep(new Set()).members.map(({ name }) => name));
-    const members = memberNames.flatMap((name, index) => (kept.has(name) ? [{ index }] : []));
-    const larger = module.temperature().item();
-    const { tau: temperature, k: trainedK } = module.config;
-    const weights = { trainedK, temperature, ...(larger > 0 ? { larger } : {}) };
-    const flops = Array.from({ length: largestK }, (_, i) => learner.pathwayFlops(evenly(members, memberNames), i + 1));
-    this.info = { ...described(run), members: memberNames, rule: { k, weights, members }, largestK, flops };
+    const choices = { largestK, isOrdered: true, budgets, flops };
+    this.info = { ...described(run), members: memberNames, rule, choices };
   }
 
   async open(pixels: Pixels): Promise<OpenBatch> {
-    const { module } = this.#learner;
+    const { module, memberNames } = this.#learner;
     const { images, scores } = inScope(() => {
       const images = this.images(pixels);
       return { images, scores: module.generator.forward(images) };
     });
-    const [m, device] = [module.members.length, images.device];
-    const found: MemberOutput[] = [];
+    const batch = this.#learner.ask(images, scores);
+    const [m, device] = [memberNames.length, images.device];
     return {
       scores: scores.toTypedArray() as Float32Array,
       run: async (member, rows) => {
         const own = Array.from({ length: m }, (_, i) => (i === member ? [...rows] : []));
-        const routing = { scores, noisyScores: scores, noiseScale: 0, weights: scores, rows: own };
-        found.push(...inScope(() => module.execute(images, routing).members));
+        inScope(() => batch.run(own));
       },
       join: async (weights) =>
-        inScope(() => {
-          const all = tensor(weights, { shape: [pixels.rows, m] }).to({ device });
-          const weighed = found.map((output) => {
-            const own = all.select(1, output.index).index_select(0, output.rowIndex).unsqueeze(1);
-            return { ...output, weights: own };
-          });
-          return this.#task.probabilities(module.aggregation.join(weighed, pixels.rows, 1));
-        }, numbersOf),
-      dispose: () => disposeTree([images, scores, found]),
+        inScope(() => batch.join(tensor(weights, { shape: [pixels.rows, m] }).to({ device })), numbersOf),
+      dispose: () => disposeTree([images, scores, batch.found]),
     };
   }
 
   resident(): number {
     return this.#learner.largestK;
   }
-}
-
-function evenly(members: readonly { index: number }[], names: readonly string[]): number[] {
-  return names.map((_, i) => (members.some(({ index }) => index === i) ? 1 / members.length : 0));
 }
 
 /** Any other run: one model, or several that only answer together. */
@@ -110,7 +90,12 @@ class WholeRun extends RunParts implements ModelParts {
     const { predictor } = run;
     this.#predictor = predictor;
     const rule: Rule = { k: 1, weights: { trainedK: 1, temperature: "equal" }, members: [{ index: 0 }] };
-    this.info = { ...described(run), members: [predictor.memberNames.join(" + ")], rule };
+    this.info = {
+      ...described(run),
+      members: [predictor.memberNames.join(" + ")],
+      rule,
+      choices: { isOrdered: false },
+    };
   }
 
   async open(pixels: Pixels): Promise<OpenBatch> {

@@ -64,9 +64,8 @@ test("a run keeps its choices for budgets, and answers by the one within a budge
     opened.dispose();
   }
   const least = Math.floor(budgets[0]?.flops ?? 0);
-  await assert.rejects(measured(folder.path, { flops: least - 1 }), /even one model costs .* give at least --flops/);
-  for (const other of [{ k: 1 }, { confidence: 0.5 }])
-    await assert.rejects(measured(folder.path, { flops: 1e12, ...other }), ConfigError);
+  await assert.rejects(measured(folder.path, { flops: least - 1 }), /even one model costs .* give at least/);
+  await assert.rejects(measured(folder.path, { flops: 1e12, k: 1 }), ConfigError);
   const file = join(folder.path, "model", "model.json");
   const model = JSON.parse(readFileSync(file, "utf8"));
   delete model.plan.budgets;

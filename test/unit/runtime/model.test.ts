@@ -196,7 +196,7 @@ test("in a worker it answers the same", async () => {
   const pending = model.predict(image, { signal: late.signal });
   late.abort(new Error("too late"));
   await assert.rejects(pending, /too late/);
-  await assert.rejects(model.predict(image, { k: 9 }), refused(/k is 9: this bundle has \d models/));
+  await assert.rejects(model.predict(image, { k: 9 }), refused(/k is 9: it must be a whole number from 1 to \d/));
   const drawn = { width: 1, height: 1, data: () => 0 } as never;
   await assert.rejects(model.predict(drawn), refused(/cannot be sent to a worker: give ImageData/));
   await model.close();

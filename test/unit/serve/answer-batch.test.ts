@@ -25,7 +25,7 @@ function fake(fails: (member: number) => boolean | "late" = () => false): Fake {
     labels: ["a", "b", "c"],
     members: ["0", "1", "2", "3"],
     size: 1,
-    largestK: m,
+    choices: { largestK: m, isOrdered: true },
     rule,
   };
   const parts: ModelParts = {
@@ -93,7 +93,7 @@ test("each row has its own k, and each member runs once, on its rows", async () 
   const { rows } = await answerBatch(
     parts,
     pixels(ks.length),
-    ks.map((k) => ({ k })),
+    ks.map((k) => ({ choice: k === undefined ? undefined : { k } })),
     patient(),
   );
   for (const [row, k = 2] of ks.entries()) assertRoute(rows[row], row, routeOf(row, Math.min(k, m)));

@@ -25,7 +25,14 @@ class ManualEngine implements BatchEngine {
       weights: { trainedK: 2, temperature: 1 },
       members: [{ index: 0 }, { index: 1 }, { index: 2 }],
     };
-    this.info = { kind: "run", labels: ["a"], members: ["x", "y", "z"], size, largestK: 3, rule };
+    this.info = {
+      kind: "run",
+      labels: ["a"],
+      members: ["x", "y", "z"],
+      size,
+      choices: { largestK: 3, isOrdered: true },
+      rule,
+    };
   }
 
   answer(bytes: Uint8Array, requests: readonly RowRequest[]): Promise<BatchAnswer> {
@@ -130,9 +137,9 @@ test("under load fewer members are activated, where the request asks for more, a
   queue.admit(4);
   const calm = queue.push(row(0));
   queue.admit(1);
-  const busy = [queue.push(row(1)), queue.push(row(2, { request: { k: 1 } }))];
+  const busy = [queue.push(row(1)), queue.push(row(2, { request: { choice: { k: 1 } } }))];
   assert.deepEqual(
-    engine.batches.map(({ requests }) => requests.map(({ k }) => k)),
+    engine.batches.map(({ requests }) => requests.map(({ choice }) => choice?.k)),
     [[undefined], [1, 1]],
   );
   for (const { done } of engine.batches) done();
