@@ -1,9 +1,9 @@
 /**
- * Layers whose parameters are aggregated from those of the same layer in several networks of one architecture: the adaptive
- * aggregation of Zoo-Tuning. B batch, m networks, c channels of the layer's input, o of its output, p elements of a filter
- * bank [o, c / groups, k, k].
+ * Convolutions whose filters are aggregated from those of the same layer in several networks of one architecture: the
+ * adaptive aggregation of Zoo-Tuning. B batch, m networks, c channels of the layer's input, o of its output, p elements of a
+ * filter bank [o, c / groups, k, k].
  */
-import { type BatchNorm2d, type Conv2d, Linear, Module } from "../nn/index.ts";
+import { type Conv2d, init, Linear, Module } from "../nn/index.ts";
 import {
   cat,
   conv2d,
@@ -20,6 +20,8 @@ import {
 
 /** Part of a batch's mean gates in their running mean, as BatchNorm's momentum. */
 const momentum = 0.1;
+/** Channels of the input over those between the two layers of a gate. */
+const narrowing = 4;
 
 export interface ZooOptions {
   /** Gates that do not depend on the input: the batch's mean in training, its running mean in evaluation. */
@@ -27,8 +29,9 @@ export interface ZooOptions {
   generator: Generator;
 }
 
-/** Shares of the networks in one layer, from its input. */
+/** Shares of the networks in one layer, each 0 … 1, from the mean of its input over the pixels. */
 class Gate extends Module {
+  readonly #narrow: Linear;
   readonly #score: Linear;
   readonly #lite: boolean;
   /** Running mean of the gates, [m]. */
@@ -36,22 +39,21 @@ class Gate extends Module {
 
   constructor(channels: number, m: number, options: ZooOptions) {
     super();
-    this.#lite = options.lite;
-    this.#score = this.module("score", new Linear(channels, m, options));
-    // Every network has the same share to begin with.
-    noGrad(() => {
-      for (const parameter of this.#score.parameters()) parameter.zero_();
-    });
-    this.average = this.buffer("average", full([m], 1 / m));
+    const { lite, generator } = options;
+    const width = Math.floor(channels / narrowing) + 1;
+    this.#lite = lite;
+    this.#narrow = this.module("narrow", new Linear(channels, width, { ...options, bias: false }));
+    this.#score = this.module("score", new Linear(width, m, options));
+    for (const { weight } of [this.#narrow, this.#score]) init.kaimingNormalFanOut_(weight, generator);
+    if (this.#score.bias) init.constant_(this.#score.bias, 0);
+    this.average = this.buffer("average", full([m], 1 / 2));
   }
 
   /** Gates of an input [B, c, h, w]: [B, m], or [1, m] where all images share them. */
   override forward(x: Tensor): Tensor {
     if (this.#lite && !this.training) return this.average.unsqueeze(0);
-    const gates = this.#score
-      .forward(x.mean([2, 3]))
-      .to({ dtype: "float32" })
-      .softmax(1);
+    const narrow = this.#narrow.forward(x.mean([2, 3])).relu();
+    const gates = this.#score.forward(narrow).to({ dtype: "float32" }).sigmoid();
     if (!this.#lite) return gates;
     const mean = gates.mean(0, true);
     noGrad(() => ops.lerp_(this.average, mean.detach().squeeze(0), momentum));
@@ -59,38 +61,27 @@ class Gate extends Module {
   }
 }
 
-/** One layer's place in all networks. The first network's forward pass comes here instead of to its own layer. */
-export abstract class ZooLayer extends Module {
-  readonly gate: Gate;
-
-  protected constructor(channels: number, m: number, options: ZooOptions) {
-    super();
-    this.gate = this.module("gate", new Gate(channels, m, options));
-  }
-
-  /** Parameters of the layer for given gates [1, m], by their names in a network. */
-  abstract merged(gates: Tensor): Map<string, Tensor>;
-
-  /** Forgets what evaluation keeps of parameters that may change. */
-  forget(): void {}
-}
-
 /**
  * Σ_i g_i T_i(W_i) as the filters of a convolution; T_i, [groups, o / groups, o / groups], mixes the output channels of
- * network i's filters, within each group.
+ * network i's filters, within each group. Filters of one pixel, which mix channels themselves, are not aligned. The first
+ * network's forward pass comes here instead of to its own layer.
  */
-export class ZooConv2d extends ZooLayer {
+export class ZooConv2d extends Module {
+  readonly gate: Gate;
+  /** T_i, one for each network; none where filters have one pixel. */
+  readonly alignments: readonly Tensor[];
   readonly #parts: readonly Conv2d[];
-  readonly #alignments: readonly Tensor[];
   #aligned: Tensor | undefined;
 
   constructor(parts: readonly Conv2d[], options: ZooOptions) {
-    const [out = 0, perGroup = 0] = parts[0]?.weight.shape ?? [];
+    super();
+    const [out = 0, perGroup = 0, height = 1, width = 1] = parts[0]?.weight.shape ?? [];
     const groups = parts[0]?.groups ?? 1;
-    super(perGroup * groups, parts.length, options);
+    this.gate = this.module("gate", new Gate(perGroup * groups, parts.length, options));
     this.#parts = parts;
     const identity = () => scope(() => ops.repeat(eye(out / groups), [groups, 1, 1]));
-    this.#alignments = parts.map((_, i) => this.parameter(`alignments.${i}`, identity()));
+    const aligned = height * width > 1 ? parts : [];
+    this.alignments = aligned.map((_, i) => this.parameter(`alignments.${i}`, identity()));
   }
 
   override forward(x: Tensor): Tensor {
@@ -100,7 +91,8 @@ export class ZooConv2d extends ZooLayer {
     });
   }
 
-  override merged(gates: Tensor): Map<string, Tensor> {
+  /** Parameters of the layer for given gates [1, m], by their names in a network. */
+  merged(gates: Tensor): Map<string, Tensor> {
     return scope(() => {
       const { filters, bias } = this.#split(gates.matmul(this.#align()));
       const weight = filters.squeeze(0);
@@ -115,7 +107,8 @@ export class ZooConv2d extends ZooLayer {
     });
   }
 
-  override forget(): void {
+  /** Forgets what evaluation keeps of parameters that may change. */
+  forget(): void {
     this.#aligned?.dispose();
     this.#aligned = undefined;
   }
@@ -140,7 +133,8 @@ export class ZooConv2d extends ZooLayer {
     const rows = this.#parts.map(({ weight, bias }, i) => {
       const flat = weight.reshape([weight.size(0), -1]);
       const whole = bias ? cat([flat, bias.unsqueeze(1)], 1) : flat;
-      const alignment = this.#alignments[i] as Tensor;
+      const alignment = this.alignments[i];
+      if (!alignment) return whole.to({ dtype: "float32" }).flatten();
       const grouped = whole.view([alignment.size(0), alignment.size(1), -1]);
       return alignment.bmm(grouped).to({ dtype: "float32" }).flatten();
     });
@@ -175,58 +169,5 @@ export class ZooConv2d extends ZooLayer {
     const { stride, padding, dilation, groups } = this.#parts[0] as Conv2d;
     if (padding === "same") return ops.conv2dPadding(x, weight, bias, stride, "same", dilation, groups * images);
     return conv2d(x, weight, bias, stride, padding, dilation, groups * images);
-  }
-}
-
-/**
- * Scale and shift of a BatchNorm aggregated, without alignment; one set of running statistics, in the first network's
- * layer, begins with the networks' mean.
- */
-export class ZooBatchNorm2d extends ZooLayer {
-  readonly #parts: readonly BatchNorm2d[];
-
-  constructor(parts: readonly BatchNorm2d[], options: ZooOptions) {
-    const channels = parts[0]?.weight.numel() ?? 0;
-    super(channels, parts.length, options);
-    this.#parts = parts;
-    const first = parts[0] as BatchNorm2d;
-    scope(() =>
-      noGrad(() => {
-        first.running_mean.copy_(stack(parts.map((part) => part.running_mean)).mean(0));
-        first.running_var.copy_(stack(parts.map((part) => part.running_var)).mean(0));
-      }),
-    );
-  }
-
-  override forward(x: Tensor): Tensor {
-    return scope(() => {
-      const first = this.#parts[0] as BatchNorm2d;
-      const { running_mean, running_var, policy, minimumRows, eps } = first;
-      const batch = first.training && policy === "batch" && x.size(0) >= minimumRows;
-      if (batch) first.num_batches_tracked.add_(1);
-      const gates = this.gate.forward(x);
-      const [scale, shift] = [this.#mixed(gates, "weight"), this.#mixed(gates, "bias")];
-      const normal = ops.batch_norm(x, null, null, running_mean, running_var, batch, first.momentum, eps, true);
-      const wide = (rows: Tensor) => rows.to({ dtype: normal.dtype }).unsqueeze(2).unsqueeze(3);
-      return normal.mul(wide(scale)).add(wide(shift));
-    });
-  }
-
-  override merged(gates: Tensor): Map<string, Tensor> {
-    const { running_mean, running_var, num_batches_tracked } = this.#parts[0] as BatchNorm2d;
-    const own = (name: "weight" | "bias") => scope(() => this.#mixed(gates, name).squeeze(0));
-    return new Map([
-      ["weight", own("weight")],
-      ["bias", own("bias")],
-      ["running_mean", running_mean],
-      ["running_var", running_var],
-      ["num_batches_tracked", num_batches_tracked],
-    ]);
-  }
-
-  /** Mixed parameters [B, c] for gates [B, m]; no matrix product, which autocast would round. */
-  #mixed(gates: Tensor, name: "weight" | "bias"): Tensor {
-    const table = stack(this.#parts.map((part) => part[name]));
-    return gates.unsqueeze(2).mul(table).sum(1);
   }
 }

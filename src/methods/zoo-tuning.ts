@@ -8,17 +8,19 @@
  * Everything is trained. In the lite form the gates are their mean over time, so that after training the aggregation is
  * done once and the network costs what one member costs.
  *
- * Only the frame is the paper's for certain; this project's choices: T_i is a matrix over the output channels of a filter bank
- * (and its bias), within each group of a grouped convolution; g is the softmax of a linear layer, zero to begin with, on the mean of the input over its pixels;
- * BatchNorm's scale and shift are aggregated without alignment, with one set of statistics, so that the policy `frozen`
- * has none to keep and is refused; images are prepared as the first member's; the lite form trains with the batch's
- * mean gates, as BatchNorm does with means, and keeps their running mean.
+ * Gates are sigmoids of two layers with a bottleneck; only filters of more than a pixel are aligned. BatchNorm is not
+ * aggregated: its scale and shift begin with the networks' mean, its statistics anew. All that is aggregated learns at one rate,
+ * and alignments do not decay.
+ *
+ * This project's choices: T_i is a matrix over the output channels, within each group of a grouped convolution; the head has
+ * the rate of every method's head; there are no statistics for the policy `frozen` to keep, which is refused; images are
+ * prepared as the first member's; the lite form trains with the batch's mean gates and keeps their running mean.
  */
 import { z } from "zod";
 import type { HubManifest, HubMember } from "../hub/index.ts";
 import { loadMembers } from "../hub/index.ts";
 import { evaluating } from "../models/index.ts";
-import { BatchNorm2d, Conv2d, countParameters, Linear, Module } from "../nn/index.ts";
+import { BatchNorm2d, Conv2d, countParameters, init, Linear, Module } from "../nn/index.ts";
 import {
   ConfigError,
   countFlops,
@@ -26,6 +28,7 @@ import {
   noGrad,
   RandomStreams,
   scope,
+  stack,
   type Tensor,
   zeros,
 } from "../torch/index.ts";
@@ -43,13 +46,15 @@ import {
 import { methodOf, requireMembers } from "./choices.ts";
 import { memberLearner } from "./fine-tune.ts";
 import type { MemberLearner } from "./member-learner.ts";
-import { ZooBatchNorm2d, ZooConv2d, type ZooLayer, type ZooOptions } from "./zoo-layers.ts";
+import { ZooConv2d, type ZooOptions } from "./zoo-layers.ts";
 
 /** Networks of one architecture as one, with a head: images [B, 3, H, W] in [0, 1] to logits [B, C]. */
 export class ZooNetwork extends Module {
   readonly head: Linear;
-  /** By the position of the layer among the modules of a network. */
-  readonly layers: ReadonlyMap<number, ZooLayer>;
+  /** By the position of the convolution among the modules of a network. */
+  readonly layers: ReadonlyMap<number, ZooConv2d>;
+  /** The first network's, which serve all. */
+  readonly norms: ReadonlyMap<number, BatchNorm2d>;
   readonly #members: readonly HubMember[];
 
   constructor(members: readonly HubMember[], outputs: number, options: ZooOptions) {
@@ -57,8 +62,10 @@ export class ZooNetwork extends Module {
     this.#members = members;
     const first = members[0] as HubMember;
     for (const member of members) this.module(`members.${member.name}`, member.backbone);
-    this.layers = new Map(aggregated(members).map(([position, parts]) => [position, layerOf(parts, options)]));
+    const convolutions = partsOf(members, Conv2d);
+    this.layers = new Map(convolutions.map(([position, parts]) => [position, new ZooConv2d(parts, options)]));
     const modules = first.backbone.modules();
+    this.norms = new Map(partsOf([first], BatchNorm2d).map(([position, [part]]) => [position, part as BatchNorm2d]));
     for (const [position, layer] of this.layers) {
       this.module(`layers.${position}`, layer);
       (modules[position] as Module).replace(layer);
@@ -85,23 +92,33 @@ export class ZooNetwork extends Module {
   }
 }
 
-function layerOf(parts: readonly Module[], options: ZooOptions): ZooLayer {
-  if (parts.every((part) => part instanceof Conv2d)) return new ZooConv2d(parts, options);
-  if (parts.every((part) => part instanceof BatchNorm2d)) return new ZooBatchNorm2d(parts, options);
-  throw new RangeError("the networks differ");
-}
-
-/** The layers to aggregate, by position, of each network. */
-function aggregated(members: readonly HubMember[]): [number, Module[]][] {
+/** The modules of a class in each network, by position. */
+function partsOf<T extends Module>(members: readonly HubMember[], kind: new (...args: never[]) => T): [number, T[]][] {
   const networks = members.map((member) => member.backbone.modules());
-  return [...(networks[0] ?? []).entries()].flatMap(([position, part]): [number, Module[]][] =>
-    isAggregated(part) ? [[position, networks.map((modules) => modules[position] as Module)]] : [],
-  );
+  return [...(networks[0] ?? []).keys()].flatMap((position): [number, T[]][] => {
+    const parts = networks.map((modules) => modules[position]).filter((part): part is T => part instanceof kind);
+    return parts.length === members.length ? [[position, parts]] : [];
+  });
 }
 
-function isAggregated(part: Module): boolean {
-  return part instanceof Conv2d || part instanceof BatchNorm2d;
+/** Gives each BatchNorm of the first network the mean scale and shift of all, and statistics of nothing yet. */
+export function meanNorms(members: readonly HubMember[]): void {
+  for (const [, parts] of partsOf(members, BatchNorm2d)) {
+    const [first] = parts as [BatchNorm2d];
+    const mean = (of: (part: BatchNorm2d) => Tensor) => stack(parts.map(of)).mean(0);
+    scope(() =>
+      noGrad(() => {
+        first.weight.copy_(mean((part) => part.weight));
+        first.bias.copy_(mean((part) => part.bias));
+      }),
+    );
+    init.constant_(first.running_mean, 0);
+    init.constant_(first.running_var, 1);
+    init.constant_(first.num_batches_tracked, 0);
+  }
 }
+
+const isAggregated = (part: Module): boolean => part instanceof Conv2d || part instanceof BatchNorm2d;
 
 /** @throws ConfigError when a network has parameters that are not of a convolution or a BatchNorm */
 function refuseOthers(member: HubMember): void {
@@ -119,6 +136,8 @@ export class ZooLearner implements Learner {
   readonly streams: RandomStreams;
   readonly backbones: readonly Module[];
   readonly memberNames: readonly string[];
+  /** The alignments, which would lose the filters. */
+  readonly undecayed: ReadonlySet<Tensor>;
   #inferenceFlops: number | undefined;
   readonly #members: readonly HubMember[];
   readonly #task: Task;
@@ -131,6 +150,7 @@ export class ZooLearner implements Learner {
     const first = members[0] as HubMember;
     this.backbones = [first.backbone];
     this.memberNames = members.map((member) => member.name);
+    this.undecayed = new Set([...this.module.layers.values()].flatMap(({ alignments }) => alignments));
   }
 
   /** FLOPs of one more image: alignment, and in the lite form aggregation, is done once for all images. */
@@ -150,13 +170,19 @@ export class ZooLearner implements Learner {
   }
 
   get parameters(): number {
-    return countParameters(this.module.parameters());
+    return countParameters(this.#used());
+  }
+
+  /** All but the BatchNorm of the other networks. */
+  #used(): Tensor[] {
+    const norms = this.#members.slice(1).flatMap(({ backbone }) => backbone.modules());
+    const unused = new Set(norms.flatMap((part) => (part instanceof BatchNorm2d ? part.parameters() : [])));
+    return this.module.parameters().filter((parameter) => !unused.has(parameter));
   }
 
   parameterGroups(): { backbone: Tensor[]; newLayers: Tensor[]; generator: Tensor[] } {
-    const backbone = this.#members.flatMap((member) => member.backbone.parameters());
-    const own = new Set(backbone);
-    return { backbone, newLayers: this.module.parameters().filter((parameter) => !own.has(parameter)), generator: [] };
+    const newLayers = this.module.head.parameters();
+    return { backbone: this.#used().filter((parameter) => !newLayers.includes(parameter)), newLayers, generator: [] };
   }
 
   features(_backbone: number, images: Tensor): Tensor {
@@ -176,21 +202,12 @@ export class ZooLearner implements Learner {
     return { probabilities: this.#task.probabilities(this.module.forward(images)) };
   }
 
-  /** The shared statistics, in the first network's buffers, are kept with the layers: a new network begins with the mean. */
   keep(): Kept {
-    const [first] = this.#members as [HubMember];
-    const shared = [...first.backbone.namedBuffers()].map(
-      ([name, tensor]) => [`members.${first.name}.${name}`, tensor] as const,
-    );
     const layers = layersOf(
       this.module,
       this.#members.map((member) => member.backbone),
     );
-    return {
-      plan: { kind: "zoo", members: [...this.memberNames] },
-      members: this.#members,
-      layers: new Map([...layers, ...shared]),
-    };
+    return { plan: { kind: "zoo", members: [...this.memberNames] }, members: this.#members, layers };
   }
 
   eval(): void {
@@ -212,6 +229,7 @@ export function mergeInto(plain: MemberLearner, zoo: ZooNetwork): void {
       for (const [position, layer] of zoo.layers) {
         (modules[position] as Module).loadStateDict(layer.merged(layer.gate.average.unsqueeze(0)));
       }
+      for (const [position, part] of zoo.norms) (modules[position] as Module).loadStateDict(part.stateDict());
       plain.module.head.loadStateDict(zoo.head.stateDict());
     }),
   );
@@ -238,7 +256,7 @@ function zooNames(name: string, named: readonly string[] | undefined, hub: HubMa
 }
 
 function zooMethod(name: string, lite: boolean): Method {
-  return methodOf({ name }, choices, ({ members }, hub, { batchNorm }) => {
+  return methodOf({ name, version: 2 }, choices, ({ members }, hub, { batchNorm }) => {
     const names = zooNames(name, members, hub);
     if (batchNorm === "frozen") {
       throw new ConfigError(
@@ -264,6 +282,7 @@ function zooLearner(context: MethodContext, names: readonly string[], lite: bool
   const members = loadMembers(context.hub, { names });
   try {
     refuseOthers(members[0] as HubMember);
+    meanNorms(members);
     return new ZooLearner(members, context.task, context.options.seed, lite);
   } catch (error) {
     for (const member of members) member.dispose();

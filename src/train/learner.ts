@@ -105,6 +105,8 @@ export interface Learner extends Predictor {
   parameterGroups(): { backbone: Tensor[]; newLayers: Tensor[]; generator: Tensor[] };
   /** Weight decay of the backbones, for a learner that holds them in another way; the run's when left out. */
   readonly backboneDecay?: number;
+  /** Parameters that do not decay, beside vectors. */
+  readonly undecayed?: ReadonlySet<Tensor>;
   /** Computations on the training images before the first step of a session; returns their FLOPs. */
   prepare?(batches: BatchSource, signal?: AbortSignal): Promise<number>;
   /** Settles on validation data what training leaves open, once the weights are final; part of the state. */

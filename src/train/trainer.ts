@@ -169,9 +169,10 @@ function createOptimizer(learner: Learner, options: TrainOptions): Optimizer {
     [groups.newLayers, lr * options.newLayerFactor, weightDecay],
     [groups.generator, lr * options.generatorFactor, weightDecay],
   ];
+  const decays = (p: Tensor) => p.dim() > 1 && learner.undecayed?.has(p) !== true;
   const all = rated.flatMap(([parameters, lr, weight_decay]) => [
-    { params: parameters.filter((p) => p.dim() > 1), lr, weight_decay },
-    { params: parameters.filter((p) => p.dim() <= 1), lr, weight_decay: 0 },
+    { params: parameters.filter(decays), lr, weight_decay },
+    { params: parameters.filter((p) => !decays(p)), lr, weight_decay: 0 },
   ]);
   if (options.optimizer !== "sgd") return new AdamW(all);
   return new SGD(all.map((group) => ({ ...group, momentum, nesterov: true })));

@@ -5,8 +5,8 @@ import { type Hub, type HubMember, loadMembers, openHub } from "../../../src/hub
 import { MemberLearner } from "../../../src/methods/index.ts";
 import { averageState } from "../../../src/methods/soup.ts";
 import { ZooConv2d } from "../../../src/methods/zoo-layers.ts";
-import { mergeInto, ZooLearner, zooTuning, zooTuningLite } from "../../../src/methods/zoo-tuning.ts";
-import { Conv2d, Linear } from "../../../src/nn/index.ts";
+import { meanNorms, mergeInto, ZooLearner, zooTuning, zooTuningLite } from "../../../src/methods/zoo-tuning.ts";
+import { BatchNorm2d, Conv2d, Linear } from "../../../src/nn/index.ts";
 import {
   ConfigError,
   countFlops,
@@ -37,17 +37,40 @@ function zoo(lite = false): ZooLearner {
   return new ZooLearner(loadMembers(hub), task, 5, lite);
 }
 
-function gateScores(learner: ZooLearner): Linear[] {
-  return [...learner.module.layers.values()].map((layer) => {
-    const [score] = layer.gate.children().values();
-    assert.ok(score instanceof Linear);
-    return score;
-  });
+/** The two layers of a gate. */
+function gateOf(layer: ZooConv2d): [narrow: Linear, score: Linear] {
+  const [narrow, score] = layer.gate.children().values();
+  assert.ok(narrow instanceof Linear && score instanceof Linear);
+  return [narrow, score];
+}
+
+const layersOf = (learner: ZooLearner): ZooConv2d[] => [...learner.module.layers.values()];
+
+/** Gates by their definition: sigmoids of two layers with a rectifier between them. */
+function gatesOf(layer: ZooConv2d, x: Tensor): Tensor {
+  const [narrow, score] = gateOf(layer);
+  const hidden = x.mean([2, 3]).matmul(narrow.weight.t()).clamp(0);
+  const scores = hidden.matmul(score.weight.t()).add(score.bias as Tensor);
+  return scores.neg().exp().add(1).pow(-1);
 }
 
 /** Sets every layer's gates, whatever its input. */
-function setGates(learner: ZooLearner, bias: readonly number[]): void {
-  for (const score of gateScores(learner)) noGrad(() => score.bias?.copyFrom(Float32Array.from(bias)));
+function setGates(learner: ZooLearner, gates: readonly number[]): void {
+  const bias = gates.map((gate) => Math.log(gate / (1 - gate)));
+  for (const layer of layersOf(learner)) {
+    const [, score] = gateOf(layer);
+    noGrad(() => {
+      score.weight.fill_(0);
+      score.bias?.copyFrom(Float32Array.from(bias));
+    });
+  }
+}
+
+/** Gates that depend on the input. */
+function randomGates(learner: ZooLearner, seed: number): void {
+  const generator = new Generator(seed);
+  for (const layer of layersOf(learner))
+    for (const { weight } of gateOf(layer)) noGrad(() => weight.normal_(0, 3, { generator }));
 }
 
 function images(n: number, seed = 1): Tensor {
@@ -62,41 +85,95 @@ function load(name: string): HubMember {
 
 for (const lite of [false, true]) {
   for (const [i, name] of zooNames.entries()) {
-    test(`one-hot gates give exactly the member ${name}${lite ? " (lite)" : ""}`, () => {
+    test(`one-hot gates give exactly the filters of ${name}${lite ? " (lite)" : ""}`, () => {
       const learner = zoo(lite);
-      // Training, where BatchNorm uses the batch's own statistics: exp(-1000) is zero.
+      // In training BatchNorm uses the batch's own statistics; its scale and shift are the first network's.
       setGates(
         learner,
-        zooNames.map((_, j) => (i === j ? 0 : -1000)),
+        zooNames.map((_, j) => (i === j ? 1 : 0)),
       );
-      const member = load(name);
+      const [member, first] = [load(name), load("first")];
+      scope(() => noGrad(() => copyNorms(first, member)));
       const x = images(9);
       scope(() => noGrad(() => assertClose(learner.features(0, x), member.features(x), 1e-5)));
-      x.dispose();
-      member.dispose();
-      learner.dispose();
+      for (const part of [x, member, first, learner]) part.dispose();
     });
   }
 }
 
-test("equal gates give the network of the mean weights", () => {
+const norms = ({ backbone }: HubMember) => backbone.modules().filter((part) => part instanceof BatchNorm2d);
+
+function copyNorms(from: HubMember, to: HubMember): void {
+  const sources = norms(from);
+  for (const [i, norm] of norms(to).entries()) norm.loadStateDict((sources[i] as BatchNorm2d).stateDict());
+}
+
+test("gates of a third give the network of the mean filters; training begins with the mean BatchNorm and no statistics", () => {
   const learner = zoo();
-  const mean = load("first");
-  const all = loadMembers(hub);
+  setGates(
+    learner,
+    zooNames.map(() => 1 / 3),
+  );
+  const [mean, all] = [load("first"), loadMembers(hub)];
+  // Members of the hub have norms that are all alike: make them differ.
+  const generator = new Generator(9);
+  noGrad(() => {
+    for (const part of all.flatMap(norms)) for (const own of part.parameters()) own.normal_(1, 0.5, { generator });
+  });
   scope(() => mean.backbone.loadStateDict(averageState(all.map((member) => member.backbone.stateDict()))));
+  meanNorms(all);
+  const [first] = all as [HubMember];
+  for (const [i, norm] of norms(first).entries()) {
+    const expected = norms(mean)[i] as BatchNorm2d;
+    assertClose(norm.weight, expected.weight.toNumbers(), 1e-6);
+    assertClose(norm.bias, expected.bias.toNumbers(), 1e-6);
+    assert.ok(norm.running_mean.toNumbers().every((value) => value === 0));
+    assert.ok(norm.running_var.toNumbers().every((value) => value === 1));
+  }
   const x = images(9);
-  scope(() => noGrad(() => assertClose(learner.features(0, x), mean.features(x), 1e-5)));
+  const plain = load("first");
+  scope(() =>
+    noGrad(() => {
+      copyNorms(plain, mean);
+      assertClose(learner.features(0, x), mean.features(x), 1e-5);
+    }),
+  );
   learner.eval();
   mean.backbone.eval();
   // After the same training step both have the same running statistics too.
   scope(() => inferenceMode(() => assertClose(learner.features(0, x), mean.features(x), 1e-5)));
-  for (const part of [x, learner, mean, ...all]) part.dispose();
+  for (const part of [x, learner, mean, plain, ...all]) part.dispose();
+});
+
+test("what is aggregated learns at one rate, alignments do not decay, and the other networks' BatchNorm is left out", () => {
+  const learner = zoo();
+  const { backbone, newLayers, generator } = learner.parameterGroups();
+  const head = learner.module.head.parameters();
+  assert.deepEqual([newLayers, generator], [head, []]);
+  const convolutions = layersOf(learner).flatMap((layer) => layer.parameters());
+  assert.ok(convolutions.every((own) => backbone.includes(own)));
+  const alignments = layersOf(learner).flatMap(({ alignments }) => alignments);
+  assert.deepEqual([...learner.undecayed], alignments);
+  assert.ok(alignments.length > 0 && alignments.length < layersOf(learner).length * zooNames.length);
+  const [first, second] = zooNames.map((name) => learner.module.children().get(`members.${name}`));
+  const of = (module: typeof first) => module?.modules().filter((part) => part instanceof BatchNorm2d) ?? [];
+  assert.ok(
+    of(first)
+      .flatMap((part) => part.parameters())
+      .every((own) => backbone.includes(own)),
+  );
+  assert.ok(
+    of(second)
+      .flatMap((part) => part.parameters())
+      .every((own) => !backbone.includes(own)),
+  );
+  assert.equal(new Set(backbone).size, backbone.length);
+  learner.dispose();
 });
 
 test("gates of its own for each image: every image is as if alone, and depends on its input", () => {
   const learner = zoo();
-  const generator = new Generator(3);
-  for (const score of gateScores(learner)) noGrad(() => score.weight.normal_(0, 3, { generator }));
+  randomGates(learner, 3);
   learner.eval();
   const x = images(4);
   const [together, alone] = scope(() =>
@@ -107,7 +184,7 @@ test("gates of its own for each image: every image is as if alone, and depends o
   );
   assertClose(tensor(together ?? []), alone ?? [], 1e-5);
   const before = together ?? [];
-  setGates(learner, [9, -9, -9]);
+  setGates(learner, [0.9, 0.1, 0.1]);
   learner.eval();
   const after = scope(() => inferenceMode(() => learner.features(0, x).toNumbers()));
   assert.ok(Math.max(...after.map((value, i) => Math.abs(value - (before[i] ?? 0)))) > 1e-3);
@@ -116,33 +193,37 @@ test("gates of its own for each image: every image is as if alone, and depends o
   learner.dispose();
 });
 
-for (const groups of [1, 2]) {
-  test(`a layer is Σ g_i conv(x, T_i W_i), with biases and ${groups} groups`, () => {
+for (const [size, groups] of [
+  [3, 1],
+  [3, 2],
+  [1, 1],
+] as const) {
+  test(`a layer is Σ g_i conv(x, T_i W_i), with biases, filters of ${size} pixels a side and ${groups} groups`, () => {
     const generator = new Generator(4);
-    const parts = [0, 1, 2].map(() => new Conv2d(4, 6, 3, { padding: 1, stride: 2, groups, generator }));
+    const parts = [0, 1, 2].map(() => new Conv2d(4, 6, size, { padding: size >> 1, stride: 2, groups, generator }));
     const layer = new ZooConv2d(parts, { lite: false, generator });
-    const [score] = layer.gate.children().values();
-    assert.ok(score instanceof Linear);
-    const alignments = [0, 1, 2].map((i) => layer.stateDict().get(`alignments.${i}`) as Tensor);
+    const [narrow, score] = gateOf(layer);
+    const { alignments } = layer;
+    assert.equal(alignments.length, size > 1 ? 3 : 0);
     noGrad(() => {
       score.weight.normal_(0, 2, { generator });
       for (const alignment of alignments) alignment.add_(randn(alignment.shape, { generator }).mul(0.2));
     });
     const x = randn([5, 4, 7, 7], { generator });
     scope(() => {
-      const gates = score.forward(x.mean([2, 3])).softmax(1);
+      const gates = gatesOf(layer, x);
       const outputs = parts.map((part, i) => {
-        const alignment = alignments[i] as Tensor;
+        const alignment = alignments[i];
         // Aligning filters and biases is aligning what they give.
         const given = part.forward(x);
         const grouped = given.view([5, groups, 6 / groups, -1]);
-        const aligned = alignment.matmul(grouped).view(given.shape);
+        const aligned = alignment ? alignment.matmul(grouped).view(given.shape) : given;
         return aligned.mul(gates.select(1, i).view([5, 1, 1, 1]));
       });
       const expected = outputs.reduce((sum, next) => sum.add(next));
       assertClose(layer.forward(x), expected, 1e-5);
       layer.forward(x).square().sum().backward();
-      const own = [...alignments, ...parts.map((part) => part.weight), score.weight];
+      const own = [...alignments, ...parts.map((part) => part.weight), narrow.weight, score.weight];
       const gradients = own.map((parameter) => parameter.grad?.toNumbers() ?? []);
       for (const parameter of own) parameter.grad = undefined;
       expected.square().sum().backward();
@@ -166,24 +247,13 @@ for (const groups of [1, 2]) {
 
 test("the lite form keeps a running mean of its gates, in evaluation alone", () => {
   const learner = zoo(true);
-  const generator = new Generator(6);
-  for (const score of gateScores(learner)) noGrad(() => score.weight.normal_(0, 3, { generator }));
-  const [layer] = learner.module.layers.values();
+  randomGates(learner, 6);
+  const [layer] = layersOf(learner);
   assert.ok(layer);
-  const x = randn([6, 3, 5, 5], { generator });
-  const [score] = gateScores(learner);
-  assert.ok(score);
-  const mean = scope(() =>
-    noGrad(() =>
-      score
-        .forward(x.mean([2, 3]))
-        .softmax(1)
-        .mean(0)
-        .toNumbers(),
-    ),
-  );
+  const x = randn([6, 3, 5, 5], { generator: new Generator(7) });
+  const mean = scope(() => noGrad(() => gatesOf(layer, x).mean(0).toNumbers()));
   scope(() => noGrad(() => assertClose(layer.gate.forward(x).squeeze(0), mean, 1e-6)));
-  const expected = mean.map((value) => 0.9 / 3 + 0.1 * value);
+  const expected = mean.map((value) => 0.9 / 2 + 0.1 * value);
   assertClose(layer.gate.average, expected, 1e-6);
   learner.eval();
   scope(() => noGrad(() => assertClose(layer.gate.forward(x).squeeze(0), expected, 1e-6)));
@@ -197,7 +267,7 @@ test("the lite form merges into one plain network with the same answers, at the 
   scope(() =>
     noGrad(() => {
       for (const layer of learner.module.layers.values()) {
-        layer.gate.average.copy_(rand([3], { generator }).softmax(0));
+        layer.gate.average.copy_(rand([3], { generator }));
         for (const [name, tensor] of layer.stateDict()) {
           if (name.startsWith("alignments")) tensor.add_(randn(tensor.shape, { generator }).mul(0.1));
         }
@@ -227,12 +297,12 @@ test("FLOPs count gates and filters for each image, alignment once a step", () =
   const flops = scope(() => countFlops(() => learner.step({ images: x, targets })));
   let [image, step] = [member.flops + 2 * member.featureWidth * 3, 0];
   for (const part of member.backbone.modules()) {
-    const weight = part.stateDict().get("weight");
-    if (part.children().size > 0 || !weight) continue;
-    const convolution = weight.dim() === 4;
-    const channels = convolution ? weight.size(1) : weight.numel();
-    image += 2 * channels * 3 + (convolution ? 2 * 3 * weight.numel() : 0);
-    if (convolution) step += 2 * 3 * weight.size(0) * weight.numel();
+    if (!(part instanceof Conv2d)) continue;
+    const { weight } = part;
+    const [out = 0, channels = 0, side = 0] = weight.shape;
+    const width = Math.floor(channels / 4) + 1;
+    image += 2 * channels * width + 2 * width * 3 + 2 * 3 * weight.numel();
+    if (side > 1) step += 2 * 3 * out * weight.numel();
   }
   assert.equal(flops, 9 * image + step);
   assert.equal(learner.inferenceFlops, image);
