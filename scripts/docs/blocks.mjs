@@ -49,6 +49,21 @@ function difference(results, page, rival, column = mean) {
   }
 }
 
+/** Fewest seeds of a rival over the hubs; pages that do not tell have five. */
+function seedsOf(results, rival) {
+  const known = hubs.flatMap(({ page }) => {
+    try {
+      return [Number(results.cell(page, ours, rival, "seeds"))];
+    } catch {
+      return [];
+    }
+  });
+  return Math.min(5, ...known);
+}
+
+/** Names of numbers of seeds that are too few to say that a method is above another. */
+const few = ["no", "one seed", "two seeds", "three seeds", "four seeds"];
+
 const isAbove = (figure) => interval(figure).low > 0;
 const isBelow = (figure) => interval(figure).high < 0;
 
@@ -80,7 +95,10 @@ function amountOf(text) {
 
 function claims(results) {
   const of = (rival) => hubs.map(({ page }) => difference(results, page, rival));
-  const row = (claim, figures, held) => [claim, ...figures.map((figure) => figure ?? "-"), held];
+  const row = (claim, figures, held, rival) => {
+    const seeds = few[seedsOf(results, rival)];
+    return [claim, ...figures.map((figure) => figure ?? "-"), seeds ? `${held} (${seeds})` : held];
+  };
   const single = of("best member by validation");
   const all = of("ensemble of all");
   const distilled = of("distillation");
@@ -94,23 +112,27 @@ function claims(results) {
       "1. better than the best single member, which only training all of them finds",
       single,
       answers[verdict(single)],
+      "best member by validation",
     ),
     row(
       "2. as good as the ensemble of all members ...",
       all,
       { yes: "**held**, above", "in part": "**held**", level: "**held**: level", no: "**not held**" }[verdict(all)],
+      "ensemble of all",
     ),
     row("... at less than half of its FLOPs an image", shares.map(shareText), isCheap ? "**held**" : "**not held**"),
     row(
       "3. better than other uses of a hub: distillation into the best member",
       distilled,
       answers[verdict(distilled)],
+      "distillation",
     ),
-    row("... Zoo-Tuning", zoo, answers[verdict(zoo)]),
+    row("... Zoo-Tuning", zoo, answers[verdict(zoo)], zooTuning),
     row(
       "4. by routes that depend on the image: better than one gate for all images",
       gate,
       verdict(gate) === "level" ? "**not held**: level" : answers[verdict(gate)],
+      "one gate for all images",
     ),
   ];
   return markdownTable(["claim", ...hubs.map(({ title }) => title), "held?"], rows, ["left", "right", "right", "left"]);
@@ -229,8 +251,8 @@ function otherResults(results) {
     plain(results.cell(specialists.page, `Hub-Pathway, k = ${k} minus its rivals`, rival, mean));
   return [
     `- **Four specialists that stay frozen**, letters and emoji (\`--credit losses\`): with k = 1 ${routed(1, "one gate for all images, k = 1")} points against one gate for all images, ${routed(1, "best member, whole compute")} against the best member with the whole compute; with k = 2 ${routed(2, "one gate for all images, k = 2")}, ${routed(2, "best static pair by validation")} against the best pair, ${routed(2, "ensemble of all")} against the ensemble of all four.`,
-    `- **Eight published networks that stay frozen** (\`npm run javascript-hub\`): ${frozen("best member by validation")} points against the best member, ${frozen("ensemble of all")} against the ensemble of all eight, ${frozen("one gate for all images")} against one gate for all images.`,
-    `- **10 to 300 labels a class** of Fashion-MNIST: ${labels("best member by validation")} against the best member, ${labels("ensemble of all")} against the ensemble, ${labels("best member, whole compute")} against the best member with the whole compute.`,
+    `- **Eight published networks that stay frozen** (\`npm run javascript-hub\`; three seeds, which are hints): ${frozen("best member by validation")} points against the best member, ${frozen("ensemble of all")} against the ensemble of all eight, ${frozen("one gate for all images")} against one gate for all images.`,
+    `- **10 to 300 labels a class** of Fashion-MNIST (three seeds each): ${labels("best member by validation")} against the best member, ${labels("ensemble of all")} against the ensemble, ${labels("best member, whole compute")} against the best member with the whole compute.`,
     `- **Reinforcement learning**: a hub of agents of three MinAtar games, two other games. Return in units of learning from scratch: ${game("Hub-Pathway")}; the best agent fine-tuned, known after training all, ${game("best agent fine-tuned")}; random routes ${game("random routes")}; distillation ${game("distillation")}.`,
   ].join("\n");
 }

@@ -53,11 +53,14 @@ export class ResultPages {
   }
 }
 
-/** A figure such as "+2.1 (+0.9 to +3.5)" or "1.78 [1.57, 1.97]" in numbers. */
+/**
+ * A figure such as "+2.1 (+0.9 to +3.5)" or "1.78 [1.57, 1.97]" in numbers; of two intervals, as in
+ * "+2.1 (+0.9 to +3.5; t +0.6 to +3.6)", the widest ends.
+ */
 export function interval(text) {
-  const [mean, low, high] = [...text.matchAll(/[-+]?\d+(?:\.\d+)?/g)].map(Number);
+  const [mean, low, high, ...student] = [...text.matchAll(/[-+]?\d+(?:\.\d+)?/g)].map(Number);
   if (high === undefined) throw new Error(`"${text}" is no figure with an interval`);
-  return { mean, low, high };
+  return { mean, low: Math.min(low, ...student.slice(0, 1)), high: Math.max(high, ...student.slice(1)) };
 }
 
 /** @param {string[]} align "left" or "right" for each column */

@@ -8,11 +8,15 @@ import type { Plan } from "./protocol.ts";
 import {
   crossFittedBest,
   type Difference,
+  holm,
   type MeanInterval,
   mean,
   meanInterval,
   type PairedSeed,
   pairedBootstrap,
+  type StudentTest,
+  seedDifferences,
+  studentTest,
 } from "./statistics.ts";
 
 export type Split = "validation" | "test";
@@ -152,6 +156,11 @@ export function crossFittedRemark({ plans }: TargetCells): string[] {
   ];
 }
 
+/** Seeds that it takes to say that a method is above another. */
+const enoughSeeds = 5;
+/** Mark of a difference that stands after correction. */
+const mark = "†";
+
 /** One of our plans minus each rival, on every target and on their average. */
 export function differenceSection(
   name: string,
@@ -160,37 +169,72 @@ export function differenceSection(
   split: Split,
 ): ReportSection {
   const rivals = [...new Set(targets.flatMap(({ plans }) => plans.map(({ plan }) => plan.name)))].filter(isRival);
-  const rows = rivals.flatMap((rival) => {
+  const compared = rivals.flatMap((rival) => {
     const pairs = targets.map(({ plans }) => pairsOf(cellsNamed(plans, name), cellsNamed(plans, rival), split));
     const known = pairs.filter((seeds) => seeds.length > 0);
     if (known.length === 0) return [];
-    const cells = pairs.map((seeds) => (seeds.length > 0 ? differenceText(pairedBootstrap([seeds])) : ""));
-    const average = known.length === targets.length ? differenceText(pairedBootstrap(known)) : "";
-    return [[rival, ...cells, average]];
+    const all = known.length === targets.length ? known : [];
+    const seeds = Math.min(...known.map((own) => own.length));
+    return [{ rival, seeds, columns: [...pairs.map((own) => compare(own.length > 0 ? [own] : [])), compare(all)] }];
   });
-  const columns = [{ title: "rival" }, ...targets.map(({ target }) => right(target)), right("mean of targets")];
-  const text = ["Points of accuracy above the rival, with the 95 % interval, over the seeds that both have."];
-  return { title: `${name} minus its rivals`, text, table: { columns, rows } };
+  const corrected = compared[0]?.columns.map((_, column) => stand(compared.map(({ columns }) => columns[column])));
+  const rows = compared.map(({ rival, seeds, columns }, row) => {
+    const texts = columns.map((one, column) => (one ? comparedText(one, corrected?.[column]?.[row] ?? false) : ""));
+    return [rival, String(seeds), ...texts];
+  });
+  const titles = ["seeds", ...targets.map(({ target }) => target), "mean of targets"];
+  const text = ["Points of accuracy above the rival over the seeds that both have, with two 95 % intervals."];
+  const remarks = [
+    "The first interval is of a paired bootstrap over seeds and images, the one after t is Student's over seeds.",
+    `${mark}: stands after Holm's correction for all rivals of its column (Student's t test, 5 % in all). ` +
+      `From fewer than ${enoughSeeds} seeds nothing is said to be above.`,
+  ];
+  return {
+    title: `${name} minus its rivals`,
+    text,
+    table: { columns: [{ title: "rival" }, ...titles.map(right)], rows },
+    remarks: rows.length > 0 ? remarks : [],
+  };
 }
+
+/** A difference with both of its intervals. */
+interface Compared extends Difference {
+  student: StudentTest | undefined;
+}
+
+function compare(targets: readonly (readonly PairedSeed[])[]): Compared | undefined {
+  if (targets.length === 0) return undefined;
+  return { ...pairedBootstrap(targets), student: studentTest(seedDifferences(targets)) };
+}
+
+/** True for each comparison of a column that stands after Holm's correction. */
+function stand(column: readonly (Compared | undefined)[]): boolean[] {
+  const known = column.flatMap((one, row) => (one?.student ? [{ row, p: one.student.p }] : []));
+  const corrected = holm(known.map(({ p }) => p));
+  return column.map((_, row) => (corrected[known.findIndex((one) => one.row === row)] ?? 1) < 0.05);
+}
+
+function comparedText({ value, low, high, student }: Compared, stands: boolean): string {
+  const second = student ? `; t ${points(student.low)} to ${points(student.high)}` : "";
+  return `${points(value)} (${points(low)} to ${points(high)}${second})${stands ? ` ${mark}` : ""}`;
+}
+
+const points = (part: number): string => `${part >= 0 ? "+" : "-"}${Math.abs(100 * part).toFixed(1)}`;
 
 function cellsNamed(plans: TargetCells["plans"], name: string): readonly MethodCell[] {
   return plans.find(({ plan }) => plan.name === name)?.cells ?? [];
 }
 
-export function pairsOf(ours: readonly MethodCell[], rival: readonly MethodCell[], split: Split): PairedSeed[] {
+function pairsOf(ours: readonly MethodCell[], rival: readonly MethodCell[], split: Split): PairedSeed[] {
   return ours.flatMap((cell): PairedSeed[] => {
     const other = rival.find(({ seed }) => seed === cell.seed);
-    return other ? [{ ours: bitsOf(figuresOf(cell, split)), rival: bitsOf(figuresOf(other, split)) }] : [];
+    if (!other) return [];
+    return [{ seed: cell.seed, ours: bitsOf(figuresOf(cell, split)), rival: bitsOf(figuresOf(other, split)) }];
   });
 }
 
 function bitsOf({ right: bits, items }: SplitFigures): boolean[] {
   return unpackBits(bits, items);
-}
-
-export function differenceText({ value, low, high }: Difference): string {
-  const points = (part: number) => `${part >= 0 ? "+" : "-"}${Math.abs(100 * part).toFixed(1)}`;
-  return `${points(value)} (${points(low)} to ${points(high)})`;
 }
 
 export function paretoSection(target: string, lines: readonly Line[], split: Split): ReportSection {

@@ -221,10 +221,7 @@ function splitText(split: string, { seeds, quick }: ExperimentRequest): string {
     split === "validation"
       ? " Members, pairs, ensembles and soups were chosen on these very images, which flatters them; what Hub-Pathway is set to was chosen on emoji's."
       : "";
-  return (
-    `${split} split, up to ${seeds.length} seeds: mean ± half the 95 % interval over seeds. Differences have the interval of a ` +
-    `paired bootstrap over seeds and images.${chosen}${quickRemark(quick)}`
-  );
+  return `${split} split, up to ${seeds.length} seeds: mean ± half the 95 % interval (Student's t) over seeds.${chosen}${quickRemark(quick)}`;
 }
 
 /** An experiment that is a comparison and nothing else. */

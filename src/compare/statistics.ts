@@ -21,18 +21,73 @@ export function meanInterval(values: readonly number[]): MeanInterval {
   const n = values.length;
   const center = mean(values);
   if (n < 2) return { mean: center, half: null };
-  const variance = values.reduce((sum, value) => sum + (value - center) ** 2, 0) / (n - 1);
-  return { mean: center, half: studentT(n - 1) * Math.sqrt(variance / n) };
+  return { mean: center, half: studentQuantile(0.975, n - 1) * standardError(values) };
 }
 
-/** 97.5 % quantile of Student's t by degrees of freedom. */
-function studentT(degrees: number): number {
-  const table = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
-  return table[degrees - 1] ?? 1.96 + 2.4 / (degrees - 1);
+function standardError(values: readonly number[]): number {
+  const [n, center] = [values.length, mean(values)];
+  return Math.sqrt(values.reduce((sum, value) => sum + (value - center) ** 2, 0) / (n - 1) / n);
+}
+
+/** Probability that Student's t is farther from zero than `t` on either side (Abramowitz & Stegun, 26.7.3 and 26.7.4). */
+export function studentTails(t: number, degrees: number): number {
+  const angle = Math.atan(Math.abs(t) / Math.sqrt(degrees));
+  const isOdd = degrees % 2 === 1;
+  const square = Math.cos(angle) ** 2;
+  let [sum, term] = [0, isOdd ? Math.cos(angle) : 1];
+  for (let i = isOdd ? 1 : 0; i < degrees - 1; i += 2) {
+    sum += term;
+    term *= (square * (i + 1)) / (i + 2);
+  }
+  const within = isOdd ? (2 / Math.PI) * (angle + Math.sin(angle) * sum) : Math.sin(angle) * sum;
+  return Math.max(0, 1 - within);
+}
+
+/** Value that Student's t is below with a probability of more than a half, by whole degrees of freedom. */
+export function studentQuantile(probability: number, degrees: number): number {
+  const tails = 2 * (1 - probability);
+  let [low, high] = [0, 1];
+  while (studentTails(high, degrees) > tails) high *= 2;
+  for (let i = 0; i < 60; i++) {
+    const middle = (low + high) / 2;
+    if (studentTails(middle, degrees) > tails) low = middle;
+    else high = middle;
+  }
+  return high;
+}
+
+export interface StudentTest {
+  /** 95 % interval of the mean. */
+  low: number;
+  high: number;
+  /** Probability of a mean that far from zero, were the true one zero. */
+  p: number;
+}
+
+/** Student's t test that values have a mean of zero; undefined for fewer than two. */
+export function studentTest(values: readonly number[]): StudentTest | undefined {
+  const { mean: center, half } = meanInterval(values);
+  if (half === null) return undefined;
+  const error = standardError(values);
+  const p = error > 0 ? studentTails(center / error, values.length - 1) : Number(center === 0);
+  return { low: center - half, high: center + half, p };
+}
+
+/** Probabilities corrected for their number (Holm 1979): below 5 % for those that stand when all together may err that often. */
+export function holm(probabilities: readonly number[]): number[] {
+  const order = [...probabilities.keys()].sort((a, b) => (probabilities[a] ?? 0) - (probabilities[b] ?? 0));
+  const corrected = probabilities.map(() => 0);
+  let largest = 0;
+  for (const [rank, i] of order.entries()) {
+    largest = Math.max(largest, Math.min(1, (probabilities.length - rank) * (probabilities[i] ?? 0)));
+    corrected[i] = largest;
+  }
+  return corrected;
 }
 
 /** Items of one seed's split, the same for both methods: true where the method's prediction is right. */
 export interface PairedSeed {
+  seed: number;
   ours: readonly boolean[];
   rival: readonly boolean[];
 }
@@ -47,8 +102,8 @@ export interface Difference {
 
 /**
  * Difference of accuracies with the interval of a paired bootstrap nested over seeds and items: each draw takes as many
- * seeds, and as many items within each of them, with replacement. With few seeds it is somewhat narrow, as percentile
- * intervals are. Of several targets the mean is taken within each draw.
+ * seeds, and as many items within each of them, with replacement. With few seeds it is too narrow, as percentile intervals
+ * are: `studentTest` of `seedDifferences` stands beside it. Of several targets the mean is taken within each draw.
  * @param targets the seeds of each target
  * @throws RangeError without seeds, or when two methods were measured on different numbers of items
  */
@@ -68,6 +123,15 @@ export function pairedBootstrap(targets: readonly (readonly PairedSeed[])[], dra
   const at = (part: number) => sorted[Math.min(draws - 1, Math.floor(part * draws))] as number;
   const value = mean(parts.map((seeds) => mean(seeds.map((own) => mean([...own])))));
   return { value, low: at(0.025), high: at(0.975) };
+}
+
+/** Difference of accuracies of each seed that all targets have, as the mean of the targets. */
+export function seedDifferences(targets: readonly (readonly PairedSeed[])[]): number[] {
+  const seeds = targets[0]?.map(({ seed }) => seed) ?? [];
+  return seeds.flatMap((seed) => {
+    const own = targets.flatMap((pairs) => pairs.find((pair) => pair.seed === seed) ?? []);
+    return own.length < targets.length ? [] : [mean(own.map((pair) => mean([...differencesOf(pair)])))];
+  });
 }
 
 function differencesOf({ ours, rival }: PairedSeed): Int8Array {

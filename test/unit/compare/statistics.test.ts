@@ -2,7 +2,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { packBits, unpackBits } from "../../../src/compare/bits.ts";
-import { crossFittedBest, meanInterval, pairedBootstrap, weightedTau } from "../../../src/compare/statistics.ts";
+import {
+  crossFittedBest,
+  holm,
+  meanInterval,
+  pairedBootstrap,
+  seedDifferences,
+  studentQuantile,
+  studentTails,
+  studentTest,
+  weightedTau,
+} from "../../../src/compare/statistics.ts";
 import { keyedRandom } from "../../../src/torch/index.ts";
 
 test("intervals over seeds are Student's", () => {
@@ -10,6 +20,50 @@ test("intervals over seeds are Student's", () => {
   const { mean, half } = meanInterval([0.5, 0.52, 0.47, 0.55]);
   assert.ok(Math.abs(mean - 0.51) < 1e-12 && Math.abs((half ?? 0) - 0.0535686) < 1e-4, `${mean} ${half}`);
   assert.deepEqual(meanInterval([0.3]), { mean: 0.3, half: null });
+});
+
+test("quantiles and tails of Student's t are scipy's", () => {
+  // scipy.stats.t.ppf(0.975, degrees), and 2 * scipy.stats.t.sf(t, degrees) of t = 0.5, 2, 5 and 20.
+  const known: [degrees: number, quantile: number, tails: number[]][] = [
+    [1, 12.706204736174694, [0.7048327646991335, 0.2951672353008665, 0.1256659163780024, 0.03180450251235275]],
+    [2, 4.302652729749462, [0.6666666666666667, 0.18350341907227397, 0.037749551350623724, 0.002490663892367097]],
+    [3, 3.1824463052837078, [0.651447964848151, 0.13932596855884305, 0.015392438073302294, 0.0002732032502473116]],
+    [4, 2.7764451051977934, [0.6433299631818633, 0.11611652351681556, 0.007490433881274525, 3.688310580299731e-5]],
+    [9, 2.262157162798205, [0.6290712998260263, 0.07655282377070101, 0.0007389679098032426, 9.079521299916546e-9]],
+    [30, 2.0422724563012378, [0.6207230048851272, 0.054625044962983094, 2.32966854670078e-5, 0]],
+  ];
+  for (const [degrees, quantile, tails] of known) {
+    assert.ok(Math.abs(studentQuantile(0.975, degrees) - quantile) < 1e-9, `${degrees} degrees`);
+    for (const [i, t] of [0.5, 2, 5, 20].entries())
+      assert.ok(Math.abs(studentTails(t, degrees) - (tails[i] ?? 0)) < 1e-12, `${t} of ${degrees} degrees`);
+  }
+});
+
+test("a t test over seeds is scipy's, and Holm's correction follows its definition", () => {
+  // scipy.stats.ttest_1samp and scipy.stats.t.interval of these values.
+  const { low = 0, high = 0, p = 0 } = studentTest([0, 0.02, -0.03, 0.05, -0.01]) ?? {};
+  for (const [value, expected] of [
+    [low, -0.031865662816394545],
+    [high, 0.043865662816394556],
+    [p, 0.6827060250409898],
+  ] as const)
+    assert.ok(Math.abs(value - expected) < 1e-9, `${value} and ${expected}`);
+  assert.equal(studentTest([0.1]), undefined);
+  assert.equal(studentTest([0, 0, 0])?.p, 1);
+  assert.equal(studentTest([1, 1])?.p, 0);
+  // 5, 4, 3 … times the probabilities in their order, never below the one before.
+  const corrected = holm([0.01, 0.04, 0.03, 0.005, 0.2]);
+  for (const [i, expected] of [0.04, 0.09, 0.09, 0.025, 0.2].entries())
+    assert.ok(Math.abs((corrected[i] ?? 0) - expected) < 1e-12, `${corrected}`);
+  assert.deepEqual(holm([0.5, 0.9]), [1, 1]);
+});
+
+test("differences of a seed are means of the targets, of the seeds that all targets have", () => {
+  const pair = (seed: number, ours: boolean[]) => ({ seed, ours, rival: ours.map(() => false) });
+  const one = [pair(0, [true, true]), pair(1, [true, false]), pair(2, [false, false])];
+  const other = [pair(1, [true, true, true, true]), pair(0, [false, false, true, false])];
+  assert.deepEqual(seedDifferences([one, other]), [0.625, 0.75]);
+  assert.deepEqual(seedDifferences([one]), [1, 0.5, 0]);
 });
 
 test("weighted tau is scipy's", () => {
@@ -32,11 +86,11 @@ const rights = (seed: number, count: number, share: number): boolean[] => {
 
 test("a method differs from itself by nothing", () => {
   const own = rights(1, 50, 0.6);
-  assert.deepEqual(pairedBootstrap([[{ ours: own, rival: own }]]), { value: 0, low: 0, high: 0 });
+  assert.deepEqual(pairedBootstrap([[{ seed: 0, ours: own, rival: own }]]), { value: 0, low: 0, high: 0 });
 });
 
 test("within one seed the interval is that of the mean of paired differences", () => {
-  const pair = { ours: rights(2, 2000, 0.7), rival: rights(3, 2000, 0.6) };
+  const pair = { seed: 0, ours: rights(2, 2000, 0.7), rival: rights(3, 2000, 0.6) };
   const differences = pair.ours.map((right, i) => Number(right) - Number(pair.rival[i]));
   const mean = differences.reduce((sum, d) => sum + d, 0) / 2000;
   const error = Math.sqrt(differences.reduce((sum, d) => sum + (d - mean) ** 2, 0) / 2000 / 2000);
@@ -48,8 +102,8 @@ test("within one seed the interval is that of the mean of paired differences", (
 });
 
 test("seeds that differ widen the interval, targets are averaged", () => {
-  const better = { ours: new Array<boolean>(400).fill(true), rival: rights(4, 400, 0.5) };
-  const worse = { ours: better.rival, rival: better.ours };
+  const better = { seed: 0, ours: new Array<boolean>(400).fill(true), rival: rights(4, 400, 0.5) };
+  const worse = { seed: 0, ours: better.rival, rival: better.ours };
   const spread = pairedBootstrap([[better, worse, better, worse]]);
   assert.ok(spread.low < -0.2 && spread.high > 0.2 && Math.abs(spread.value) < 1e-12);
   const twoTargets = pairedBootstrap([[better], [worse]]);
@@ -58,7 +112,7 @@ test("seeds that differ widen the interval, targets are averaged", () => {
 
 test("what cannot be compared is refused", () => {
   assert.throws(() => pairedBootstrap([]), /no seeds/);
-  assert.throws(() => pairedBootstrap([[{ ours: [true], rival: [true, false] }]]), /1 and 2 items/);
+  assert.throws(() => pairedBootstrap([[{ seed: 0, ours: [true], rival: [true, false] }]]), /1 and 2 items/);
 });
 
 test("bits come back as they were packed", () => {
