@@ -1,4 +1,7 @@
 /** hub-pathway export and verify: a finished run as files that answer with nothing but an ONNX runtime. */
+import { rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import {
   type Bundle,
   type Precision,
@@ -8,9 +11,10 @@ import {
   writeSite,
   writeWeights,
 } from "../export/index.ts";
-import { counted } from "../io/index.ts";
+import { type Pushed, type PushTarget, pushFolder, pushTarget } from "../fetch/index.ts";
+import { counted, temporaryPath } from "../io/index.ts";
 import { percent } from "../report/index.ts";
-import { ConfigError } from "../torch/index.ts";
+import { ConfigError, UserError } from "../torch/index.ts";
 import type { OpenedRun } from "../train/index.ts";
 import type { Output } from "./context.ts";
 import { type OpenFlags, openFinished } from "./eval-command.ts";
@@ -24,39 +28,80 @@ export interface ExportFlags extends OpenFlags {
   precision?: Precision;
   minShare?: number;
   format?: "onnx" | "safetensors";
+  push?: string;
+  private?: boolean;
+  message?: string;
 }
 
 export async function exportRun(path: string, flags: ExportFlags, output: Output): Promise<void> {
   const { out, web, data, maxDrop, precision, minShare } = flags;
-  if (out === undefined && web === undefined) {
+  const target = flags.push === undefined ? undefined : pushTarget(flags.push);
+  if (out === undefined && web === undefined && !target) {
     throw new ConfigError("what should be written? --out FOLDER for a bundle, --web FOLDER for a page that answers");
   }
   const run = openFinished(path, flags);
+  const folder = out ?? (target && join(temporaryPath(tmpdir(), "export"), target.source.repo.split("/")[1] ?? ""));
   try {
-    if (flags.format === "safetensors") return await exportWeights(run, out, output);
+    if (flags.format === "safetensors") return await exportWeights(run, folder, flags, target, output);
     await withInterrupt(async (signal) => {
       const options = { data, maxDrop, precision, minShare, signal, onNote: (text: string) => output.warn(text) };
       const site = web === undefined ? undefined : await writeSite(run, web, options);
       if (site) sayWritten(site, web ?? "", `serve ${web} from any static host, over https or from localhost`, output);
-      const bundle = out === undefined ? undefined : await writeBundle(run, out, options);
+      const bundle = folder === undefined ? undefined : await writeBundle(run, folder, options);
       if (bundle)
-        sayWritten(bundle, out ?? "", `compare its answers with the run's: hub-pathway verify ${out}`, output);
+        sayWritten(bundle, folder ?? "", `compare its answers with the run's: hub-pathway verify ${folder}`, output);
+      if (bundle && target) requireMeasured(bundle, target);
+      const pushed = await published(folder, flags, target, output, signal);
       const { members, k, gate, leftOut, files } = (bundle ?? site) as Bundle;
-      output.result({ out, web, members: members.map(({ name }) => name), k, bytes: bytesOf(files), gate, leftOut });
+      const names = members.map(({ name }) => name);
+      output.result({ out, web, members: names, k, bytes: bytesOf(files), gate, leftOut, pushed });
     }, stopping);
   } finally {
     run.dispose();
+    if (folder !== undefined && out === undefined) rmSync(dirname(folder), { recursive: true, force: true });
   }
 }
 
-async function exportWeights(run: OpenedRun, out: string | undefined, output: Output): Promise<void> {
-  if (out === undefined) throw new ConfigError("weights need a folder: --out FOLDER");
-  const members = await writeWeights(run, out);
-  output.say(`${out} has the weights of ${counted(members.length, "model")} for timm's and torchvision's classes`);
+async function exportWeights(
+  run: OpenedRun,
+  folder: string | undefined,
+  flags: ExportFlags,
+  target: PushTarget | undefined,
+  output: Output,
+): Promise<void> {
+  if (folder === undefined) throw new ConfigError("weights need a folder: --out FOLDER");
+  const members = await writeWeights(run, folder);
+  output.say(`${folder} has the weights of ${counted(members.length, "model")} for timm's and torchvision's classes`);
   if (members.length > 1)
     output.say("which model answers for which image is no part of them: that has a bundle of ONNX");
-  output.result({ out, members });
+  const pushed = await withInterrupt((signal) => published(folder, flags, target, output, signal), stopping);
+  output.result({ out: flags.out, members, pushed });
 }
+
+/** @throws UserError for files that nobody compared with their run */
+function requireMeasured({ gate }: Bundle, { source }: PushTarget): void {
+  if (gate && !("skipped" in gate)) return;
+  throw new UserError(
+    `hf:${source.repo} was not published: the files' answers were not measured (${gate?.skipped ?? "no reason is noted"}); name the run's images with --data`,
+  );
+}
+
+async function published(
+  folder: string | undefined,
+  { push, private: isPrivate, message = "Export by hub-pathway" }: ExportFlags,
+  target: PushTarget | undefined,
+  output: Output,
+  signal: AbortSignal,
+): Promise<Pushed | undefined> {
+  if (folder === undefined || !target) return undefined;
+  const pushed = await pushFolder(folder, target, { isPrivate, message, replaces: isOfBundle, signal });
+  output.say(`published as ${push}: ${pushed.url}, commit ${pushed.commit.slice(0, 7)}`);
+  return pushed;
+}
+
+/** Files that an earlier export may have left in a repository. */
+const isOfBundle = (path: string): boolean =>
+  /^(members\/[^/]+\.onnx|(router|bundle)\.(onnx|json)|selftest\/.*)$/.test(path);
 
 const bytesOf = (files: Bundle["files"]): number => Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
 

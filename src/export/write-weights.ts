@@ -4,6 +4,7 @@ import { writeFileAtomic, writeSafetensors } from "../io/index.ts";
 import { presets } from "../models/index.ts";
 import { eye, inferenceMode, scope, type Tensor, UserError, zeros } from "../torch/index.ts";
 import type { OpenedRun } from "../train/index.ts";
+import { weightsCard } from "./bundle/card.ts";
 import { type BundleMember, partsOf } from "./bundle/parts.ts";
 import { newFolder } from "./bundle/write-bundle.ts";
 import type { MemberHead } from "./parts.ts";
@@ -11,19 +12,23 @@ import type { MemberHead } from "./parts.ts";
 /**
  * Writes NAME.safetensors and NAME.json of each model into a new folder, which appears complete or not at all: weights under the
  * architecture's own key names, with the run's head in the classifier's place; input and class names as timm's config.json has
- * them. A router is no part of it.
+ * them. README.md is a model card. A router is no part of it.
  * @returns the models' names
  * @throws UserError when the folder exists or cannot be written, or a model has no such names
  */
 export function writeWeights(run: OpenedRun, out: string): Promise<string[]> {
   const { classes } = run.config;
   const { members } = partsOf(run.predictor, run.folder.path);
-  return newFolder(out, "--out", async (folder) => {
+  return newFolder(out, "--out", async (folder, named) => {
     for (const part of members) {
       const { name } = part.member;
       scope(() => inferenceMode(() => writeSafetensors(join(folder, `${name}.safetensors`), stateOf(part))));
       writeFileAtomic(join(folder, `${name}.json`), `${JSON.stringify(configOf(part, classes), null, 2)}\n`);
     }
+    const origins = members.map(({ member: { name, entry } }) => {
+      return { name, licence: entry.licence, source: entry.source, pretraining: entry.pretraining.data };
+    });
+    writeFileAtomic(join(folder, "README.md"), weightsCard(named, origins, classes));
     return members.map(({ member }) => member.name);
   });
 }

@@ -1,9 +1,10 @@
 /**
- * Files from elsewhere, only on the user's request: models of the Hugging Face Hub, of addresses, and data packages. One
+ * Files from elsewhere, only on the user's request: models of the Hugging Face Hub, of addresses, and data packages; and folders
+ * published on the Hub (push.ts). One
  * resumable download serves the first two (download.ts: read it first); npm and apt fetch packages (package-source.ts).
  * Whatever comes is checked by its hash before anybody reads it. Networks and hubs are not known here: the caller says which
  * further files a model needs (`PartsOf`). It may import torch, nn, optim, io and pathway, and uses torch's errors and io.
- * Why not @huggingface/hub: docs/architecture.md, "Fetching".
+ * Why not @huggingface/hub for downloads: docs/architecture.md, "Fetching".
  */
 import { fetchHub } from "./hub-source.ts";
 import type { RemoteSource } from "./parse.ts";
@@ -22,6 +23,7 @@ export {
   type Source,
   type UrlSource,
 } from "./parse.ts";
+export { type Pushed, type PushOptions, type PushTarget, pushFolder, pushTarget } from "./push.ts";
 export type { FetchedFile, FetchedSource, FetchOptions, PartsOf } from "./types.ts";
 
 /**

@@ -15,13 +15,15 @@ export interface RetryOptions {
   readonly signal?: AbortSignal | undefined;
   /** Name of the thing that is fetched, for messages. */
   readonly what: string;
+  /** What is done with it (default "fetched"). */
+  readonly done?: string;
   /** Bytes so far. */
   readonly progress?: () => number;
 }
 
 /** Calls `fn` until it does not throw an Interruption. @throws UserError with the last one's reason after too many */
 export async function retry<T>(options: RetryOptions, fn: () => Promise<T>): Promise<T> {
-  const { timing, signal, what, progress = () => 0 } = options;
+  const { timing, signal, what, done = "fetched", progress = () => 0 } = options;
   let failures = 0;
   let reached = progress();
   for (let attempt = 1; ; attempt++) {
@@ -34,22 +36,23 @@ export async function retry<T>(options: RetryOptions, fn: () => Promise<T>): Pro
         reached = progress();
       }
       failures++;
-      if (failures >= timing.attempts || attempt >= maximumAttempts) throw givenUp(what, attempt, error);
+      if (failures >= timing.attempts || attempt >= maximumAttempts)
+        throw givenUp(`${what} could not be ${done}`, attempt, error);
       const ms = error.retryAfterMs ?? timing.backoffMs * 2 ** (failures - 1);
       await pause(Math.min(ms, maximumPauseMs), undefined, signal ? { signal } : {}).catch((cause: unknown) => {
-        throw new UserError(`fetching ${what} was stopped`, { cause });
+        throw new UserError(`${what} was not ${done}: it was stopped`, { cause });
       });
     }
   }
 }
 
-function givenUp(what: string, attempts: number, error: Interruption): UserError {
+function givenUp(failure: string, attempts: number, error: Interruption): UserError {
   const proxied = process.env["HTTPS_PROXY"] || process.env["https_proxy"] || process.env["HTTP_PROXY"];
   const hint = proxied
     ? "; HTTPS_PROXY is set, but this program does not use proxies: fetch the file by other means"
     : "";
   const times = attempts === 1 ? "once" : `${attempts} times`;
-  return new UserError(`${what} could not be fetched (tried ${times}): ${error.message}; try again later${hint}`, {
+  return new UserError(`${failure} (tried ${times}): ${error.message}; try again later${hint}`, {
     cause: error,
   });
 }

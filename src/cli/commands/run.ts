@@ -69,8 +69,17 @@ export function addRunCommands(program: Command, output: () => Output): void {
     )
     .option("--min-share <p>", "leave models out that less than this share of validation images activate", probability)
     .option("--max-drop <points>", "accuracy that the files may lose against the run", factor, 0.5)
+    .option(
+      "--push <hf:owner/name>",
+      "publish it on the Hugging Face Hub too, as one commit (HF_TOKEN; @branch after the name)",
+    )
+    .option("--private", "a repository that --push makes is seen by its owner alone")
+    .option("--message <text>", "title of the commit of --push")
     .option("--trust", trustHelp)
-    .addHelpText("after", "\nExample:\n  hub-pathway export runs/photos --out bundle")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  hub-pathway export runs/photos --out bundle\n  hub-pathway export runs/photos --push hf:me/photos --private",
+    )
     .action(async (path: string, flags: Omit<ExportFlags, "device">) => {
       const { exportRun } = await import("../export-command.ts");
       await exportRun(path, { ...flags, device: "cpu" }, output());

@@ -1,5 +1,50 @@
 /** The README of a bundle: what it is, what is in it and whose, and how good it was. */
+import { stringify } from "yaml";
 import type { Bundle } from "../../runtime/index.ts";
+
+/** Licences under the names that the Hub has for them. */
+const hubLicences =
+  /^(apache-2\.0|mit|cc0-1\.0|cc-by-4\.0|cc-by-sa-4\.0|cc-by-nc-4\.0|bsd-[23]-clause|unlicense|mpl-2\.0|gpl-3\.0)$/;
+
+/** What the Hub reads on top of a card, in YAML: one licence where all models have the same. */
+export function frontMatter(licences: readonly string[], tags: readonly string[]): string {
+  const names = new Set(licences.map((licence) => licence.toLowerCase()));
+  const [only = ""] = names;
+  const isKnown = names.size === 1 && hubLicences.test(only);
+  const licence = isKnown
+    ? { license: only }
+    : { license: "other", license_name: "of-each-model", license_link: "README.md" };
+  const about = { library_name: "hub-pathway", pipeline_tag: "image-classification", ...licence, tags: [...tags] };
+  return `---\n${stringify(about)}---\n`;
+}
+
+/** The card of weights alone. */
+export function weightsCard(name: string, members: readonly Origin[], labels: readonly string[]): string {
+  const rows = members.map(
+    (one) => `| ${[one.name, one.pretraining, one.licence, one.source].map(cell).join(" | ")} |`,
+  );
+  return [
+    frontMatter(
+      members.map(({ licence }) => licence),
+      ["hub-pathway", "safetensors", "transfer-learning"],
+    ),
+    `# ${cell(name)}`,
+    "",
+    `Weights of ${members.length === 1 ? "a model" : `${members.length} models`} with heads for ${labels.length} classes, under the names of the`,
+    "classes that load them, timm's or torchvision's. NAME.json has architecture, input and class names.",
+    "",
+    "| model | pre-trained on | licence | origin |",
+    "|---|---|---|---|",
+    ...rows,
+    "",
+    `Classes: ${labels.map(cell).join(", ")}.`,
+    "",
+  ].join("\n");
+}
+
+type Origin = Pick<Bundle["members"][number], "name" | "pretraining" | "licence" | "source">;
+
+const cell = (text: string): string => text.replaceAll(/[|\r\n]+/g, " ");
 
 /** A model card in Markdown. */
 export function modelCard(bundle: Bundle): string {
@@ -18,7 +63,6 @@ export function modelCard(bundle: Bundle): string {
     leftOut,
   } = bundle;
   const bytes = (file: string): string => `${((files[file]?.bytes ?? 0) / 1e6).toFixed(2)} MB`;
-  const cell = (text: string): string => text.replaceAll(/[|\r\n]+/g, " ");
   const total = (Object.values(files).reduce((sum, file) => sum + file.bytes, 0) / 1e6).toFixed(2);
   const { validation, test } = measured;
   const figures = [
@@ -34,6 +78,10 @@ export function modelCard(bundle: Bundle): string {
     return `| ${[member, bytes(file), pretraining, licence, source].map(cell).join(" | ")} |`;
   });
   return [
+    frontMatter(
+      members.map(({ licence }) => licence),
+      ["hub-pathway", "onnx", "transfer-learning"],
+    ),
     `# ${name}`,
     "",
     `Labels images with one of ${labels.length} classes. Trained by Hub-Pathway (\`${method}\`); nothing but an ONNX runtime is needed.`,
