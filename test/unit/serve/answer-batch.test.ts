@@ -149,9 +149,41 @@ for (const how of [true, "late"] as const) {
   });
 }
 
+test("rows ask one member after the other until they are sure, and another one in place of one that fails", async () => {
+  const [broken, n] = [2, 12];
+  const { parts, runs } = fake((member) => member === broken);
+  const confidences = Array.from({ length: n }, (_, row) => [0.4, 0.6, 0.9][row % 3] ?? 1);
+  const requests = confidences.map((confidence) => ({ choice: { k: m, confidence } }));
+  // Beside a row that asks for a fixed number, in the same batch.
+  const { rows } = await answerBatch(parts, pixels(n + 1), [...requests, { choice: { k: 2 } }], patient());
+  const allowed = members.map(({ index }) => index).filter((index) => index !== broken);
+  const counts = new Set<number>();
+  for (const [row, confidence] of confidences.entries()) {
+    const routes = [1, 2, 3].map((count) => routeOf(row, count, allowed));
+    const sure = routes.findIndex((route) => {
+      const sums = Array.from({ length: classes }, (_, c) =>
+        [...route].reduce((sum, [member, weight]) => sum + weight * logit(row, member, c), 0),
+      );
+      return Math.max(...softmax(sums)) >= confidence;
+    });
+    const route = routes[sure < 0 ? 2 : sure] as Map<number, number>;
+    assertRoute(rows[row], row, route);
+    const rank = [...routeOf(row, m).keys()].indexOf(broken);
+    const isLeftOut = rank < route.size || (rank === route.size && sure < 0);
+    assert.deepEqual((rows[row] as RowAnswer).without, isLeftOut ? [broken] : [], `row ${row}`);
+    counts.add(route.size);
+    for (const member of allowed) {
+      const times = runs.filter((run) => run.member === member && run.rows.includes(row)).length;
+      assert.equal(times, route.has(member) ? 1 : 0, `row ${row} runs ${member}`);
+    }
+  }
+  assert.ok(counts.size > 1);
+  assert.ok("weights" in (rows[n] as RowAnswer));
+});
+
 test("where no member of a route is left, the next ones answer; where none is, the row says so", async () => {
   const { parts } = fake((member) => member !== 1);
-  const { rows } = await answerBatch(parts, pixels(6), Array(6).fill({ k: 1 }), patient());
+  const { rows } = await answerBatch(parts, pixels(6), Array(6).fill({ choice: { k: 1 } }), patient());
   for (const [row, answer] of rows.entries()) assertRoute(answer, row, new Map([[1, 1]]));
   const none = fake(() => true);
   const health = patient();
