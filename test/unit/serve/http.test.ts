@@ -48,9 +48,11 @@ const json = (value: unknown) => post("/predict", JSON.stringify(value), "applic
 test("choices that a model does not have", async () => {
   await refused(image("?k=0"), 422, "k", /k: /);
   await refused(image("?k=many"), 422, "k", /k: /);
+  await refused(image("?confidence=0"), 422, "confidence", /confidence: /);
+  await refused(image("?model=single&confidence=0.5"), 422, "confidence", /does not choose members/);
   await refused(image("?k=9"), 422, "k", /k is 9: it must be a whole number from 1 to \d/);
   await refused(image("?k=1&flops=1e9"), 422, "flops", /leave one of them out/);
-  await refused(image("?flops=10"), 422, "flops", /one member costs \d+ for an image/);
+  await refused(image("?flops=10"), 422, "flops", /even one model costs \d+ FLOPs for an image/);
   await refused(image("?model=single&k=1"), 422, "k", /does not choose members/);
   await refused(image("?explain=perhaps"), 422, "explain", /explain/);
   await refused(image("?kk=1"), 422, "kk", /kk/);
@@ -185,6 +187,7 @@ test("OpenAPI describes the routes with the schemas, and the page needs no other
   assert.match(spec.openapi, /^3\.1/);
   const predict = spec.paths["/predict"]?.["post"];
   assert.deepEqual(predict?.parameters?.map(({ name }) => name).sort(), [
+    "confidence",
     "deadline",
     "explain",
     "flops",
