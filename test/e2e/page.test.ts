@@ -159,7 +159,26 @@ test("it can be used by keyboard, by ear and on small screens, light and dark", 
     await page.keyboard.press("Tab");
     reached.push(await page.evaluate<string>("document.activeElement.id"));
   }
-  assert.deepEqual(reached, ["camera", "k", "keep", "verify"]);
+  assert.deepEqual(reached, ["camera", "choice", "keep", "verify"]);
+});
+
+test("where costs were measured, the slider chooses among them", { skip }, async () => {
+  const path = join(folder, "site/bundle/bundle.json");
+  const manifest = readFileSync(path);
+  const budgets = [{ k: 1, price: 0, accuracy: 0.625, flops: 3_210_000 }];
+  writeFileSync(path, JSON.stringify({ ...bundle, budgets }));
+  const other = await context.newPage();
+  await openPage(other, server.address);
+  const slider = other.getByRole("slider", { name: /^Cost of an image/ });
+  const file = image("circle/1.png");
+  await assertAnswer(await answerOf(other, file), await predictor.predict(file));
+  await slider.focus();
+  await other.keyboard.press("ArrowRight");
+  await other.locator("#pathway tr").nth(1).waitFor({ state: "detached" });
+  assert.equal(await other.locator("#choice").getAttribute("aria-valuetext"), "3.2 MFLOPs, 62.5 % right");
+  await assertAnswer(await shownAnswer(other), await predictor.predict(file, { k: 1 }));
+  await other.close();
+  writeFileSync(path, manifest);
 });
 
 test("it answers without a network after the first visit", { skip }, async () => {
