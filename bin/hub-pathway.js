@@ -15,6 +15,9 @@ function isCheckout() {
 
 async function importMain() {
   if (!isCheckout()) return import("../dist/cli/main.js");
+  const { compiledSources } = await import("../scripts/compiled.mjs");
+  const compiled = await compiledSources();
+  if (compiled !== undefined) return import(`${compiled}cli/main.js`);
   await import("../scripts/typescript.mjs");
   return import("../src/cli/main.ts");
 }

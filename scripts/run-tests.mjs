@@ -11,8 +11,8 @@ import { endOfFile } from "./run-together.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const processTimeout = 60 * 60 * 1000;
-/** Files that share a process at most: a start takes longer than the tests of most files. */
-const together = 12;
+/** Files that share a process at least, where so many are left: a start takes longer than the tests of most files. */
+const together = 4;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -32,13 +32,13 @@ function placeOf(path) {
   return /^(?:before|after)Each\(/m.test(text) ? "last" : "any";
 }
 
-/** Lists of files that share a process, in the order of their first files. */
+/** Lists of files that share a process: a sixth of what is left each time, so that both processes end at about the same time. */
 function grouped(paths) {
   const at = (place) => paths.filter((path) => placeOf(path) === place);
-  const [any, last] = [at("any"), at("last")];
-  const shared = Array.from({ length: Math.ceil(any.length / together) }, (_, i) =>
-    any.slice(i * together, (i + 1) * together),
-  );
+  const [any, last, shared] = [at("any"), at("last"), []];
+  for (let rest = any; rest.length > 0; rest = rest.slice(shared.at(-1).length)) {
+    shared.push(rest.slice(0, Math.max(together, Math.ceil(rest.length / 6))));
+  }
   for (const [i, path] of last.entries()) shared[i] = [...(shared[i] ?? []), path];
   return [...at("alone").map((path) => [path]), ...shared];
 }

@@ -10,7 +10,13 @@ const json = (name) => JSON.parse(readFileSync(new URL(name, root), "utf8"));
 const { paths } = json("tsconfig.json").compilerOptions;
 
 /** What changes the compiled text beside the file itself. */
-const options = { target: "ES2022", module: "ESNext", verbatimModuleSyntax: true, inlineSourceMap: true };
+const options = {
+  target: "ES2022",
+  module: "ESNext",
+  verbatimModuleSyntax: true,
+  inlineSourceMap: true,
+  rewriteRelativeImportExtensions: true,
+};
 const version = JSON.stringify([options, json("package.json").devDependencies.typescript]);
 
 async function compile(text, name) {
@@ -48,7 +54,8 @@ function keep(file, output) {
   }
 }
 
-async function compiled(path) {
+/** A file's text as JavaScript, which names files beside it as JavaScript too. */
+export async function compiled(path) {
   const [text, name] = [readFileSync(path, "utf8"), basename(path)];
   const key = createHash("sha1").update(version).update(name).update(text).digest("hex");
   const file = `${kept}${name}.${key}.js`;
@@ -61,8 +68,11 @@ async function compiled(path) {
   }
 }
 
-/** The package's own name means its sources, as tsconfig.json says. */
+/** Files that compiled texts name are TypeScript; the package's own name means its sources, as tsconfig.json says. */
 export function resolve(specifier, context, next) {
+  if (/^\.{1,2}\/.*\.js$/.test(specifier) && context.parentURL?.endsWith(".ts")) {
+    return next(specifier.replace(/\.js$/, ".ts"), context);
+  }
   if (!/^hub-pathway(\/|$)/.test(specifier)) return next(specifier, context);
   const [name, folder] = specifier.split("/");
   const [target] = paths[folder === undefined ? name : `${name}/*`];

@@ -12,7 +12,7 @@ import type { OpenedRun } from "../train/index.ts";
 import { type BundleOptions, fillBundle, newFolder } from "./bundle/write-bundle.ts";
 
 const sources = fileURLToPath(new URL("../../src/", import.meta.url));
-const isCheckout = import.meta.url.endsWith(".ts");
+const isCheckout = !import.meta.url.endsWith("/dist/export/site.js");
 
 /** Files of onnxruntime-web that the page's worker loads: one build with WebGPU, and a smaller one without. */
 const runtimeFiles = [

@@ -52,14 +52,16 @@ export class EngineProcess {
   }
 
   /** @throws UserError, ConfigError when the model cannot be opened; EngineGone when the process dies meanwhile */
-  static start(options: EngineOptions, events: EngineEvents, signal?: AbortSignal): Promise<EngineProcess> {
+  static async start(options: EngineOptions, events: EngineEvents, signal?: AbortSignal): Promise<EngineProcess> {
+    const { entry, execArgv } = await program();
     const child = fork(entry, [JSON.stringify(options)], {
-      execArgv: [...loader],
+      execArgv,
       serialization: "advanced",
       stdio: ["ignore", "ignore", "inherit", "ipc"],
     });
     return new Promise((resolve, reject) => {
       const stop = () => child.kill("SIGKILL");
+      if (signal?.aborted) stop();
       signal?.addEventListener("abort", stop, { once: true });
       const ended = (code: number | null, by: string | null) => {
         settle();
@@ -119,10 +121,18 @@ export class EngineProcess {
   }
 }
 
-/** A checkout runs its TypeScript, an installed package what was compiled. */
-const isSource = import.meta.url.endsWith(".ts");
-const entry = fileURLToPath(new URL(`./engine/main.${isSource ? "ts" : "js"}`, import.meta.url));
-const loader = isSource ? ["--import", new URL("../../scripts/typescript.mjs", import.meta.url).href] : [];
+/** The engine's program: an installed package has it compiled, a checkout compiles it where it can keep what was compiled. */
+async function program(): Promise<{ entry: string; execArgv: string[] }> {
+  const at = (url: string, base = import.meta.url) => fileURLToPath(new URL(url, base));
+  if (!import.meta.url.endsWith(".ts")) return { entry: at("./engine/main.js"), execArgv: [] };
+  const script = (name: string) => new URL(`../../scripts/${name}`, import.meta.url).href;
+  const { compiledSources } = (await import(script("compiled.mjs"))) as {
+    compiledSources(): Promise<string | undefined>;
+  };
+  const compiled = await compiledSources();
+  if (compiled !== undefined) return { entry: at("serve/engine/main.js", compiled), execArgv: [] };
+  return { entry: at("./engine/main.ts"), execArgv: ["--import", script("typescript.mjs")] };
+}
 
 function refusal({ message, exitCode }: { message: string; exitCode: number }): Error {
   if (exitCode === 2) return new ConfigError(message);

@@ -158,9 +158,9 @@ for (const [name, plan] of plans) {
 
 test("the best policy is kept while an agent trains, and training is the same as without", async () => {
   const network = { kind: "new", architecture: "minatar-network", config: { channels: 4 } } as const;
-  const evaluation = { every: 128, episodes: 4 };
-  const measured = { network, totalSteps: 512, evaluation };
-  await trainAgent(request("unmeasured", { network, totalSteps: 512 }));
+  const evaluation = { every: 64, episodes: 4 };
+  const measured = { network, totalSteps: 256, evaluation };
+  await trainAgent(request("unmeasured", { network, totalSteps: 256 }));
   const outcome = await trainAgent(request("measured", measured));
   assert.deepEqual(weightsOf("measured"), weightsOf("unmeasured"));
   const evaluations = (out: string) =>
@@ -172,14 +172,14 @@ test("the best policy is kept while an agent trains, and training is the same as
   const all = evaluations("measured");
   assert.deepEqual(
     all.map(({ steps, returns }) => [steps, returns.length]),
-    [128, 256, 384, 512].map((steps) => [steps, 4]),
+    [64, 128, 192, 256].map((steps) => [steps, 4]),
   );
   const top = Math.max(...all.map(({ meanReturn }) => meanReturn));
   const best = all.find(({ meanReturn }) => meanReturn === top);
   assert.deepEqual(outcome.best, { steps: best?.steps, meanReturn: top });
   for (const [last, steps] of [
     [false, best?.steps],
-    [true, 512],
+    [true, 256],
   ] as const) {
     const opened = await openAgent(inDir("measured"), { copies: 1, seed: 0, last });
     assert.deepEqual([opened.steps, opened.finished], [steps, true]);
@@ -187,7 +187,7 @@ test("the best policy is kept while an agent trains, and training is the same as
   }
   const abort = new AbortController();
   const emit: AgentRequest["emit"] = ({ type, steps }) => {
-    if (type === "evaluation" && steps > 200) abort.abort();
+    if (type === "evaluation" && steps > 100) abort.abort();
   };
   await assert.rejects(trainAgent(request("cut", { ...measured, signal: abort.signal, emit })), Interrupted);
   const resumed = await trainAgent(request("cut", { ...measured, resume: true }));
@@ -468,7 +468,7 @@ test("a student learns to act as the hub's agents do, and leaves nothing behind"
   const network = usualNetwork(form, "policy-and-value") as Extract<NetworkPlan, { kind: "new" }>;
   const { handles } = memory();
   const divergences: number[] = [];
-  for (const steps of [20, 2000]) {
+  for (const steps of [20, 1000]) {
     const student = await distil({ hub: openAgents(hub), form, network, steps, copies: 4, seed: 0, lr: 3e-3 });
     assert.deepEqual(student.network.inputShape, [10, 10, 10]);
     divergences.push(student.divergence);

@@ -182,9 +182,9 @@ test("live tensors stay constant while both algorithms learn, alone and over a h
       const algorithm = kind === "policy-and-value" ? ppo() : dqn();
       algorithm.observations = await task.environment.reset();
       // The first updates make the optimizer's moments, of each agent when it is first activated.
-      for (let i = 0; i < 4; i++) await algorithm.advance();
+      for (let i = 0; i < 2; i++) await algorithm.advance();
       const { handles } = memory();
-      for (let i = 0; i < 6; i++) await algorithm.advance();
+      for (let i = 0; i < 3; i++) await algorithm.advance();
       assert.equal(memory().handles, handles, kind);
       algorithm.dispose();
       for (const one of [network, target]) one.dispose();

@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { Agent, request as httpRequest } from "node:http";
 import { join } from "node:path";
-import { before, test } from "node:test";
+import { after, before, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import type {
   PredictAnswer,
@@ -16,10 +16,16 @@ import type {
 import { type ServedPlace, send, served, servedPlace } from "../../support/served.ts";
 
 let place: ServedPlace;
+/** What the first tests ask, until one closes it. */
+let server: RunningServer;
+/** Images that it lets in. */
+const room = 12;
 
 before(async () => {
   place = await servedPlace();
+  server = await served([place.routed], { queue: room, maxBatch: 2 });
 });
+after(() => server?.close());
 
 async function withServer(
   options: Partial<ServeOptions> & { models?: string[] },
@@ -59,51 +65,58 @@ const metric = async ({ url }: RunningServer, pattern: string): Promise<number> 
 };
 
 test("an engine that is killed gives 503 meanwhile, is started again, and answers", async () => {
-  await withServer({}, async (server) => {
-    assert.equal(await statusOf(send(server, place.photo)), 200);
-    const [engine = 0] = engines();
-    const waiting = Array.from({ length: 8 }, () => statusOf(send(server, place.photo)));
-    process.kill(engine, "SIGKILL");
-    for (const status of await Promise.all(waiting)) assert.ok(status === 200 || status === 503, String(status));
-    await until(async () => (await metric(server, 'engine_restarts_total\\{model="routed"\\}')) === 1);
-    const health = await fetch(`${server.url}/healthz`);
-    assert.equal(health.status, 200);
-    const statuses: number[] = [];
-    await until(async () => {
-      const response = await send(server, place.photo);
-      if (response.status !== 200) assert.ok(Number(response.headers.get("retry-after")) >= 1);
-      await response.arrayBuffer();
-      statuses.push(response.status);
-      return response.status === 200;
-    });
-    assert.ok(statuses.every((status) => status === 200 || status === 503));
-    assert.equal((await fetch(`${server.url}/readyz`)).status, 200);
-    assert.ok(!engines().includes(engine));
+  assert.equal(await statusOf(send(server, place.photo)), 200);
+  const [engine = 0] = engines();
+  const waiting = Array.from({ length: 8 }, () => statusOf(send(server, place.photo)));
+  process.kill(engine, "SIGKILL");
+  for (const status of await Promise.all(waiting)) assert.ok(status === 200 || status === 503, String(status));
+  await until(async () => (await metric(server, 'engine_restarts_total\\{model="routed"\\}')) === 1);
+  const health = await fetch(`${server.url}/healthz`);
+  assert.equal(health.status, 200);
+  const statuses: number[] = [];
+  await until(async () => {
+    const response = await send(server, place.photo);
+    if (response.status !== 200) assert.ok(Number(response.headers.get("retry-after")) >= 1);
+    await response.arrayBuffer();
+    statuses.push(response.status);
+    return response.status === 200;
   });
-  assert.deepEqual(engines(), []);
+  assert.ok(statuses.every((status) => status === 200 || status === 503));
+  assert.equal((await fetch(`${server.url}/readyz`)).status, 200);
+  assert.ok(!engines().includes(engine));
 });
 
 test("more than the queue holds gets 503 with Retry-After, and everything that was let in is answered", async () => {
-  await withServer({ queue: 4, maxBatch: 2 }, async (server) => {
-    const responses = await Promise.all(Array.from({ length: 40 }, () => send(server, place.photo)));
-    const statuses = responses.map(({ status }) => status);
-    assert.ok(
-      statuses.every((status) => status === 200 || status === 503),
-      statuses.join(),
-    );
-    assert.ok(statuses.filter((status) => status === 200).length >= 4);
-    const shed = responses.filter(({ status }) => status === 503);
-    assert.ok(shed.length > 0);
-    for (const response of shed) {
-      assert.ok(Number(response.headers.get("retry-after")) >= 1);
-      assert.equal(((await response.json()) as ProblemDetails).code, "overloaded");
-    }
-    const images = JSON.stringify({ images: Array(5).fill(readFileSync(place.photo).toString("base64")) });
-    const headers = { "content-type": "application/json" };
-    assert.equal(await statusOf(fetch(`${server.url}/predict`, { method: "POST", body: images, headers })), 503);
-    assert.equal(await metric(server, 'queue_depth\\{model="routed"\\}'), 0);
-    assert.equal(await statusOf(send(server, place.photo)), 200);
-  });
+  const responses = await Promise.all(Array.from({ length: 80 }, () => send(server, place.photo)));
+  const statuses = responses.map(({ status }) => status);
+  assert.ok(
+    statuses.every((status) => status === 200 || status === 503),
+    statuses.join(),
+  );
+  assert.ok(statuses.filter((status) => status === 200).length >= room);
+  const shed = responses.filter(({ status }) => status === 503);
+  assert.ok(shed.length > 0);
+  for (const response of shed) {
+    assert.ok(Number(response.headers.get("retry-after")) >= 1);
+    assert.equal(((await response.json()) as ProblemDetails).code, "overloaded");
+  }
+  const images = JSON.stringify({ images: Array(room + 1).fill(readFileSync(place.photo).toString("base64")) });
+  const headers = { "content-type": "application/json" };
+  assert.equal(await statusOf(fetch(`${server.url}/predict`, { method: "POST", body: images, headers })), 503);
+  assert.equal(await metric(server, 'queue_depth\\{model="routed"\\}'), 0);
+  assert.equal(await statusOf(send(server, place.photo)), 200);
+});
+
+test("close answers what is open, takes nothing new, and leaves no process", async () => {
+  const answered = 'requests_total\\{route="/predict",status="200"\\}';
+  const before = await metric(server, answered);
+  const open = Array.from({ length: room }, () => statusOf(send(server, place.photo)));
+  const depth = 'queue_depth\\{model="routed"\\}';
+  await until(async () => (await metric(server, answered)) - before + (await metric(server, depth)) === open.length);
+  await server.close();
+  for (const status of await Promise.all(open)) assert.equal(status, 200);
+  await assert.rejects(send(server, place.photo));
+  assert.deepEqual(engines(), []);
 });
 
 test("a request whose deadline passes gets 504, and one client's open requests have a limit", async () => {
@@ -170,16 +183,4 @@ test("a folder that names another model has it swapped in without a failed reque
     assert.equal(await asked(), 2);
     await until(() => engines().length === 1);
   });
-});
-
-test("close answers what is open, takes nothing new, and leaves no process", async () => {
-  const server = await served([place.routed]);
-  const open = Array.from({ length: 12 }, () => statusOf(send(server, place.photo)));
-  const answered = 'requests_total\\{route="/predict",status="200"\\}';
-  const depth = 'queue_depth\\{model="routed"\\}';
-  await until(async () => ((await metric(server, answered)) || 0) + (await metric(server, depth)) === open.length);
-  await server.close();
-  for (const status of await Promise.all(open)) assert.equal(status, 200);
-  await assert.rejects(send(server, place.photo));
-  assert.deepEqual(engines(), []);
 });

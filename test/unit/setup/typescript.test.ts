@@ -1,7 +1,7 @@
-/** The loader of TypeScript: what it keeps goes when it is old, and it works where it can keep nothing. */
+/** TypeScript in a checkout: what is compiled is kept and renewed, and everything works where nothing can be kept. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, readdirSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { root, temporaryFolder } from "./support.ts";
@@ -45,4 +45,44 @@ test("where nothing can be written, files are compiled each time", () => {
   checkout(folder.path);
   writeFileSync(join(folder.path, "build"), "no folder");
   run(folder.path);
+});
+
+/** A checkout whose program prints what two sources say. */
+function withSources(path: string): () => string {
+  checkout(path);
+  cpSync(join(root, "scripts/compiled.mjs"), join(path, "scripts/compiled.mjs"));
+  mkdirSync(join(path, "src/deep"), { recursive: true });
+  writeFileSync(join(path, "src/index.ts"), 'import { word } from "./deep/word.ts";\nconsole.log(word as string);\n');
+  writeFileSync(join(path, "src/deep/word.ts"), 'export const word: string = "first";\n');
+  const program = `import { compiledSources } from "./scripts/compiled.mjs";
+const compiled = await compiledSources();
+if (compiled === undefined) console.log("nothing is kept");
+else await import(compiled + "index.js").catch((error) => console.log(error.stack));`;
+  return () => {
+    const args = ["--input-type=module", "--eval", program];
+    const { stdout, stderr } = spawnSync(process.execPath, args, { cwd: path, encoding: "utf8" });
+    assert.equal(stderr, "");
+    return stdout;
+  };
+}
+
+test("compiled sources are kept, follow their sources, and name them in errors", () => {
+  using folder = temporaryFolder();
+  const said = withSources(folder.path);
+  const [kept, word] = [join(folder.path, ".compiled"), join(folder.path, "src/deep/word.ts")];
+  assert.equal(said(), "first\n");
+  writeFileSync(join(kept, "deep/word.js"), 'export const word = "kept";');
+  assert.equal(said(), "kept\n", "an unchanged source is not compiled again");
+  writeFileSync(word, 'interface Unused {}\n\nthrow new Error("third line");\nexport const word: string = "";\n');
+  assert.match(said(), /src\/deep\/word\.ts:3:7/);
+  rmSync(word);
+  assert.match(said(), /Cannot find module .*deep\/word\.js/);
+  assert.deepEqual(readdirSync(join(kept, "deep")), []);
+});
+
+test("where compiled sources cannot be kept, that is said", () => {
+  using folder = temporaryFolder();
+  const said = withSources(folder.path);
+  writeFileSync(join(folder.path, ".compiled"), "no folder");
+  assert.equal(said(), "nothing is kept\n");
 });

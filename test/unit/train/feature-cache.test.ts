@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { before, beforeEach, test } from "node:test";
+import { after, before, beforeEach, test } from "node:test";
 import { viewOf } from "../../../src/data/index.ts";
 import { HubMember } from "../../../src/hub/index.ts";
 import { readSafetensors } from "../../../src/io/index.ts";
@@ -53,6 +53,16 @@ function release(run: RunOutcome): void {
   run.predictor.dispose();
   run.data.dispose();
 }
+
+let whole: RunOutcome | undefined;
+
+/** The usual run, which nothing interrupts. */
+async function wholeRun(): Promise<RunOutcome> {
+  whole ??= await trainRun(request("whole"));
+  return whole;
+}
+
+after(() => whole && release(whole));
 
 function cacheFiles(): string[] {
   const path = join(process.env["HUB_PATHWAY_CACHE"] ?? "", "features");
@@ -114,8 +124,8 @@ for (const [i, { method, fit, choices, augment }] of cases.entries()) {
 }
 
 test("members stay exactly as the hub has them, BatchNorm statistics included", async () => {
-  release(await trainRun(request("untouched")));
-  const trained = checkpoint("untouched");
+  await wholeRun();
+  const trained = checkpoint("whole");
   for (const name of readdirSync(hub).filter((file) => file.endsWith(".safetensors"))) {
     const { tensors } = readSafetensors(join(hub, name));
     for (const [key, tensor] of tensors) {
@@ -263,16 +273,15 @@ test("an interruption while features are computed leaves whole files only, and t
   const rows = await rowsComputed((emit) => trainRun(request("stopped", { emit })));
   const { validation } = await counts();
   assert.ok(rows < members * (views * train + validation), "what was finished is not computed again");
-  const whole = await trainRun(request("never-stopped"));
-  const [a, b] = [checkpoint("stopped"), checkpoint("never-stopped")];
+  await wholeRun();
+  const [a, b] = [checkpoint("stopped"), checkpoint("whole")];
   for (const [key, tensor] of a) assert.deepEqual(tensor.toNumbers(), b.get(key)?.toNumbers(), key);
   disposeTree([...a.values(), ...b.values()]);
-  release(whole);
 });
 
 for (const stopAt of [2, 5]) {
   test(`resuming from step ${stopAt} equals the uninterrupted run bit for bit`, async () => {
-    const whole = await trainRun(request(`whole-${stopAt}`));
+    const whole = await wholeRun();
     const abort = new AbortController();
     let steps = 0;
     const emit = (event: RunEvent) => {
@@ -284,19 +293,16 @@ for (const stopAt of [2, 5]) {
     const resumed = await trainRun(request(`cut-${stopAt}`, { resume: true }));
     assert.deepEqual(resumed.validation.probabilities, whole.validation.probabilities);
     assert.equal(resumed.trainingFlops, whole.trainingFlops);
-    release(whole);
     release(resumed);
   });
 }
 
 test("kept features and members in bounded memory go together", async () => {
-  const whole = await trainRun(request("unbounded"));
-  emptyCache();
+  const whole = await wholeRun();
   const bounded = await trainRun(request("bounded", { hubMemory: 1 }));
   assert.deepEqual(bounded.validation.probabilities, whole.validation.probabilities);
   release(bounded);
   bounded.hub.residency?.dispose();
-  release(whole);
 });
 
 test("kept features leave no handles behind", async () => {
