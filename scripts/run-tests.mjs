@@ -2,7 +2,8 @@
  * Runs the tests: `node scripts/run-tests.mjs [part of a file name ...] [--slowest N]`.
  * Two processes at a time, with one OpenMP thread each, so that results do not depend on load.
  */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { freemem } from "node:os";
 import { dirname, join, relative, sep } from "node:path";
 import { run } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -13,6 +14,9 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const processTimeout = 60 * 60 * 1000;
 /** Files that share a process at least, where so many are left: a start takes longer than the tests of most files. */
 const together = 4;
+
+/** Bytes of memory that temporary files may need, and the rest of the machine. */
+const room = 8 * 2 ** 30;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -55,6 +59,30 @@ function entryOf(paths, i) {
   mkdirSync(join(root, dirname(entry)), { recursive: true });
   writeFileSync(join(root, entry), `${lines.join("\n")}\n`);
   return entry;
+}
+
+/** A folder in memory, where no test waits for a disk; undefined where there is too little room, or programs may not run in it. */
+function memoryFolder() {
+  const place = "/dev/shm";
+  try {
+    const mount = readFileSync("/proc/mounts", "utf8")
+      .split("\n")
+      .find((line) => line.split(" ")[1] === place);
+    const { bavail, bsize } = statfsSync(place);
+    if (!mount || /\bnoexec\b/.test(mount) || Math.min(bavail * bsize, freemem()) < room) return undefined;
+    return mkdtempSync(`${place}/hub-pathway-tests-`);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Has temporary files made in memory, and removed at the end however it comes. */
+function useMemory() {
+  const folder = process.env.TMPDIR === undefined ? memoryFolder() : undefined;
+  if (folder === undefined) return;
+  process.env.TMPDIR = folder;
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(1));
 }
 
 function milliseconds(duration) {
@@ -164,6 +192,7 @@ async function main() {
     return 1;
   }
   process.env.OMP_NUM_THREADS = "1";
+  useMemory();
   // Test processes inherit these arguments: they read TypeScript.
   process.execArgv.push("--import", import.meta.resolve("./typescript.mjs"));
   const started = performance.now();

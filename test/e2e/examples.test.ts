@@ -19,7 +19,7 @@ const runs = [
   ["pathway-of-own-modules", "200"],
   ["new-method", "images", "hub", "humble"],
   ["onnx-model", "images", "net.onnx", "onnx-hub"],
-  ["hub-of-agents", "agents", "2048"],
+  ["hub-of-agents", "agents", "1024"],
   ["predict-from-a-buffer", "run", "0"],
 ];
 

@@ -65,8 +65,8 @@ async function printed(t: TestContext, ...args: string[]): Promise<string> {
 }
 
 test("--format may be repeated", async (t) => {
-  const text = await printed(t, "--format", "tfjs", "--format", "safetensors", "--minutes", "0.001");
-  assert.deepEqual(text.match(/^\w+(?=: \d+ executions)/gm), ["tfjs", "safetensors"]);
+  const text = await printed(t, "--format", "manifest", "--format", "safetensors", "--minutes", "0.001");
+  assert.deepEqual(text.match(/^\w+(?=: \d+ executions)/gm), ["manifest", "safetensors"]);
 });
 
 test("--case runs one case", async (t) => {

@@ -77,13 +77,13 @@ describe("networks give what onnxruntime gives", () => {
       const path = fileOf(name);
       const side = sideOf(name);
       const isFixed = name.endsWith("-fixed");
-      using images = seeded("image", [3, 3, side, side], "float32");
+      using images = seeded("image", [2, 3, side, side], "float32");
       using model = openOnnx(path, { size: side });
       model.eval();
       assert.deepEqual(model.input.sides, [side, side]);
-      for (let i = 0; i < 3; i++) {
-        // A file for one image is asked about each of the three; the reader takes them all at once.
-        const [first, count] = isFixed ? [i, 1] : [0, 3];
+      for (let i = 0; i < 2; i++) {
+        // A file for one image is asked about both; the reader takes them all at once.
+        const [first, count] = isFixed ? [i, 1] : [0, 2];
         using part = images.narrow(0, first, count);
         const [expected] = (await runtime(path, part)).values();
         assert.ok(expected);

@@ -95,7 +95,7 @@ for (const name of resumed) {
       const abort = new AbortController();
       let steps = 0;
       const emit = (event: RunEvent) => {
-        if (event.type === "step" && ++steps === 5) abort.abort();
+        if (event.type === "step" && ++steps === 7) abort.abort();
       };
       const more = { choices: own, emit, signal: abort.signal, resume: cut > 0 };
       try {

@@ -57,7 +57,7 @@ const samples = fc
   })
   .map(({ seed, n, d, sources, classes }) => draw(seed, n, d, sources, classes));
 
-function holds(property: (sample: Sample) => void, runs = 30): void {
+function holds(property: (sample: Sample) => void, runs = 20): void {
   fc.assert(fc.property(samples, property), { numRuns: runs, seed: 7 });
 }
 

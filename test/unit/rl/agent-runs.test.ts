@@ -116,7 +116,7 @@ const plans: [string, Partial<AgentRequest> & Pick<AgentRequest, "network">][] =
 
 for (const [name, plan] of plans) {
   test(`a ${name} run ends the same, whether it is left alone, interrupted, or killed after its last checkpoint`, async () => {
-    const totalSteps = 4 * 16 * (plan.algorithm === dqn ? 12 : 8);
+    const totalSteps = 4 * 16 * (plan.algorithm === dqn ? 12 : 6);
     const start = memory().handles;
     // Files that a kill leaves: a checkpoint of some time ago, a log that goes further, and half a line.
     let copied = false;

@@ -152,7 +152,7 @@ test("over a hub, PPO routes each observation to the agent that knows it, and le
 
 test("over a hub, DQN learns with every agent active", async () => {
   const [network, target] = [halves("action-values", 2, 1), halves("action-values", 2, 1)];
-  const task = setting(toy(signs, { n: 8 }), network, 4000);
+  const task = setting(toy(signs, { n: 8 }), network, 3000);
   const options = { lr: 5e-3, capacity: 2000, learningStarts: 200, targetEvery: 200, epsilonFall: 0.3 };
   const dqn = new Dqn(task, target, { ...defaultDqnOptions, ...options });
   await run(dqn, task);
