@@ -70,7 +70,7 @@ function memoryFolder() {
       .find((line) => line.split(" ")[1] === place);
     const { bavail, bsize } = statfsSync(place);
     if (!mount || /\bnoexec\b/.test(mount) || Math.min(bavail * bsize, freemem()) < room) return undefined;
-    return mkdtempSync(`${place}/hub-pathway-tests-`);
+    return mkdtempSync(`${place}/tests-`);
   } catch {
     return undefined;
   }

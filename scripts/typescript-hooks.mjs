@@ -70,7 +70,7 @@ export async function compiled(path) {
 
 /** Files that compiled texts name are TypeScript; the package's own name means its sources, as tsconfig.json says. */
 export function resolve(specifier, context, next) {
-  if (/^\.{1,2}\/.*\.js$/.test(specifier) && context.parentURL?.endsWith(".ts")) {
+  if (/^\.{1,2}\/.*\.js$/.test(specifier) && /\.m?ts$/.test(context.parentURL ?? "")) {
     return next(specifier.replace(/\.js$/, ".ts"), context);
   }
   if (!/^hub-pathway(\/|$)/.test(specifier)) return next(specifier, context);
