@@ -92,7 +92,9 @@ export function saveReport(
   command: string,
 ): ReportFiles {
   const split = request.final || selfContained ? "" : "-validation";
-  const stem = proposeName(`${name}${subjectOf(request)}${split}${request.quick ? "-quick" : ""}`);
+  const kind = `${request.frozen ? "-frozen" : ""}${split}${request.quick ? "-quick" : ""}`;
+  // A long subject is cut, and what kind of page this is must stay.
+  const stem = `${proposeName(`${name}${subjectOf(request)}`)}${kind}`;
   mkdirSync(folder, { recursive: true });
   sweepTemporaries(folder);
   const path = (ending: string) => join(folder, `${stem}.${ending}`);
@@ -113,8 +115,8 @@ export function saveReport(
 }
 
 /** Suffix of files for another hub, other data or frozen members, so that they are not the experiment's usual ones. */
-function subjectOf({ hub, data, frozen }: ExperimentRequest): string {
-  const parts = [hub && basename(resolve(hub)), data && targetName(data), frozen && "frozen"];
+function subjectOf({ hub, data }: ExperimentRequest): string {
+  const parts = [hub && basename(resolve(hub)), data && targetName(data)];
   return parts.flatMap((part) => (part ? [`-${part}`] : [])).join("");
 }
 

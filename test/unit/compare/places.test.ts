@@ -91,6 +91,20 @@ test("reports of experiments on anybody's hub and data lie in their folder", asy
   );
 });
 
+test("however long the path of the data is, each kind of page has a file of its own", () => {
+  const data = "a-long-way/".repeat(20);
+  const stems = [true, false].flatMap((frozen) =>
+    [true, false].map((final) => {
+      const request: ExperimentRequest = {
+        ...{ seeds: [0], quick: true, frozen, final, data, cells: new CellStore(root), cache: root, say: () => {} },
+      };
+      const { markdown } = saveReport({ name: "x" }, { title: "x", sections: [], data: {} }, request, root, "command");
+      return markdown.replace(/^.*a-long-way(?=-frozen|-validation|-quick)/, "");
+    }),
+  );
+  assert.deepEqual(stems, ["-frozen-quick.md", "-frozen-validation-quick.md", "-quick.md", "-validation-quick.md"]);
+});
+
 test("a member joins under a safe name or not at all", async () => {
   const about = {
     ...{ architecture: "mlp", config: { channels: 1, hidden: [2] }, featureWidth: 2, licence: "x", source: "x" },
