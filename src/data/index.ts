@@ -25,7 +25,7 @@ export { type IdxHeader, idxItems, readIdxHeader } from "./idx.ts";
 export { imageFolder } from "./image-folder.ts";
 export { ImageStore, type StoreOptions, type StoreParts } from "./image-store.ts";
 export { listEnding } from "./labelled-list.ts";
-export { LoadedBatch, Loader, type LoaderOptions, viewOf } from "./loader.ts";
+export { LoadedBatch, Loader, type LoaderOptions, type Rank, type RowsOfBatch, viewOf } from "./loader.ts";
 export type { PrintFile } from "./prints.ts";
 export { publishedDatasets } from "./published/index.ts";
 export { fetchDataset, findDataset, isFetched, knownDatasets, openDataset } from "./registry.ts";

@@ -18,6 +18,27 @@ export interface LoaderOptions {
   views?: number | undefined;
   /** Device of the batches; they are made on the CPU. */
   device?: string | undefined;
+  /** The rank that gets its rows of each batch; all rows when left out. */
+  rank?: Rank | undefined;
+}
+
+/** One of several processes that share each batch. */
+export interface Rank {
+  rank: number;
+  worldSize: number;
+}
+
+/** Place of a rank's rows in a batch. */
+export interface RowsOfBatch {
+  /** Rows of the batch on all ranks. */
+  rows: number;
+  /** Position of this rank's first row. */
+  first: number;
+}
+
+/** The rows of a batch that a rank has: runs that follow each other, as long as each other or longer by one. */
+function rowsOf(rows: number, { rank, worldSize }: Rank): [first: number, end: number] {
+  return [Math.floor((rows * rank) / worldSize), Math.floor((rows * (rank + 1)) / worldSize)];
 }
 
 /** The view of every image that an epoch shows; of fixed views, 0 is the image itself and the epochs go round them. */
@@ -32,12 +53,15 @@ export class LoadedBatch {
   readonly targets: Tensor;
   readonly labels: number[];
   readonly indices: number[];
+  /** Set where several ranks share the batch. */
+  readonly part: RowsOfBatch | undefined;
 
-  constructor(images: Tensor, targets: Tensor, labels: number[], indices: number[]) {
+  constructor(images: Tensor, targets: Tensor, labels: number[], indices: number[], part?: RowsOfBatch) {
     this.images = images;
     this.targets = targets;
     this.labels = labels;
     this.indices = indices;
+    this.part = part;
   }
 
   dispose(): void {
@@ -75,8 +99,11 @@ export class Loader {
   /** Batches of an epoch from a step on; whoever takes a batch disposes it. */
   async *epoch(epoch: number, startStep = 0): AsyncGenerator<LoadedBatch> {
     const order = this.order(epoch);
-    const { batchSize, store } = this.#options;
-    const chunk = (step: number) => order.slice(step * batchSize, (step + 1) * batchSize);
+    const { batchSize, store, rank } = this.#options;
+    const whole = (step: number) => order.slice(step * batchSize, (step + 1) * batchSize);
+    const chunk = (step: number) => (rank ? whole(step).slice(...rowsOf(whole(step).length, rank)) : whole(step));
+    const part = (step: number): RowsOfBatch | undefined =>
+      rank && { rows: whole(step).length, first: rowsOf(whole(step).length, rank)[0] };
     const pending: { step: number; pixels: Promise<Tensor> }[] = [];
     let next = startStep;
     const fill = (): void => {
@@ -92,7 +119,7 @@ export class Loader {
         const { step, pixels } = pending.shift() as { step: number; pixels: Promise<Tensor> };
         using raw = await pixels;
         fill();
-        yield this.#prepare(raw, chunk(step), epoch, step);
+        yield this.#prepare(raw, chunk(step), { epoch, step, part: part(step) });
       }
     } finally {
       for (const { pixels } of pending) {
@@ -104,7 +131,11 @@ export class Loader {
     }
   }
 
-  #prepare(raw: Tensor, indices: number[], epoch: number, step: number): LoadedBatch {
+  #prepare(
+    raw: Tensor,
+    indices: number[],
+    { epoch, step, part }: { epoch: number; step: number; part: RowsOfBatch | undefined },
+  ): LoadedBatch {
     const { labels, classes, augment: options, seed, views } = this.#options;
     const view = viewOf(epoch, views);
     const plain = views !== undefined && view === 0;
@@ -116,7 +147,7 @@ export class Loader {
       if (!options || options.mixup === 0) return { images: changed, targets: target };
       return mixup(changed, target, classes, options.mixup, seed, epoch, step);
     });
-    return this.#placed(new LoadedBatch(images, targets, own, indices));
+    return this.#placed(new LoadedBatch(images, targets, own, indices, part));
   }
 
   #placed(batch: LoadedBatch): LoadedBatch {
@@ -127,6 +158,6 @@ export class Loader {
       images: made.images.to({ device }),
       targets: made.targets.to({ device }),
     }));
-    return new LoadedBatch(images, targets, made.labels, made.indices);
+    return new LoadedBatch(images, targets, made.labels, made.indices, made.part);
   }
 }

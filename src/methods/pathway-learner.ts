@@ -189,7 +189,12 @@ export class PathwayLearner implements Learner {
     return (await this.#lessons?.prepare(batches, signal)) ?? 0;
   }
 
+  get mixesRows(): boolean {
+    return this.#lessons !== undefined;
+  }
+
   step(batch: TrainBatch, progress: number): StepResult {
+    this.module.part = batch.shared;
     const routing = this.module.route(batch.images, progress);
     const output = this.module.execute(batch.images, routing, batch.features);
     const credit = this.#lessons?.loss(progress);
@@ -202,6 +207,7 @@ export class PathwayLearner implements Learner {
     this.#lessons?.record(batch, output.members, losses.own);
     return {
       loss: losses.total,
+      isWhole: true,
       rows: routing.rows.map((own) => own.length),
       logs: {
         task: losses.task.item(),

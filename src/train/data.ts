@@ -11,12 +11,14 @@ import {
   Loader,
   openDataset,
   type Progress,
+  type RowsOfBatch,
   type Split,
   type SplitOptions,
   splitUsable,
 } from "../data/index.ts";
 import type { StoredFeatures } from "../pathway/index.ts";
-import { keyedRandom, shuffled, type Tensor, UserError } from "../torch/index.ts";
+import { keyedRandom, type ProcessGroup, shuffled, type Tensor, UserError } from "../torch/index.ts";
+import { firstRankFirst, requireRowsForAll } from "./ranks.ts";
 import type { Targets } from "./task.ts";
 
 export interface Batch {
@@ -28,6 +30,8 @@ export interface Batch {
   indices: number[];
   /** Features of these images that frozen members computed before. */
   features?: StoredFeatures | undefined;
+  /** Place of these rows in the batch, where several ranks share it. */
+  part?: RowsOfBatch | undefined;
   dispose(): void;
 }
 
@@ -74,6 +78,8 @@ export interface DataRequest {
   duplicates?: DuplicatesPolicy | undefined;
   /** Device of the batches (default "cpu"). */
   device?: string | undefined;
+  /** Ranks that share each training batch. */
+  group?: ProcessGroup | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -125,9 +131,11 @@ export interface TaskData {
  * @throws UserError when it is not usable, naming the file; Interrupted after the signal
  */
 export async function prepareData(request: DataRequest): Promise<TaskData> {
+  const { group } = request;
   const dataset = await openDataset(request.source);
   const { imageSize: size, skipBad = false, onProgress, seed, signal } = request;
-  const store = await ImageStore.open(dataset, { size, skipBad, onProgress, signal });
+  // What the first rank decodes, the others find.
+  const store = await firstRankFirst(group, () => ImageStore.open(dataset, { size, skipBad, onProgress, signal }));
   try {
     const duplicates = request.duplicates === "keep" ? undefined : duplicatesIn(dataset, store);
     const { split, notes } = splitUsable(dataset, store, duplicates, {
@@ -136,6 +144,7 @@ export async function prepareData(request: DataRequest): Promise<TaskData> {
       policy: request.duplicates,
     });
     for (const note of notes) request.onNote?.(note);
+    if (group) requireRowsForAll(group, split.train.length, request);
     return taskData(request, dataset, store, split);
   } catch (error) {
     store.dispose();
@@ -144,7 +153,7 @@ export async function prepareData(request: DataRequest): Promise<TaskData> {
 }
 
 function taskData(
-  { imageSize: size, skipBad = false, onProgress, signal, seed, batchSize, device, ...request }: DataRequest,
+  { imageSize: size, skipBad = false, onProgress, signal, seed, batchSize, device, group, ...request }: DataRequest,
   dataset: Dataset,
   store: ImageStore,
   split: Split,
@@ -170,7 +179,7 @@ function taskData(
     ids: dataset.items.map((item) => item.id),
     pixelsKey: store.key,
     items: (name, limit) => (limit === undefined ? split[name] : chosen(name, limit)),
-    train: new Loader({ ...common, ...training, shuffle: true }),
+    train: new Loader({ ...common, ...training, shuffle: true, rank: group }),
     trainInOrder: new Loader({ ...common, ...training, batchSize: 64, shuffle: false }),
     open(name, limit) {
       return new Loader({ ...common, indices: chosen(name, limit), batchSize: 64, shuffle: false });

@@ -1,5 +1,5 @@
 /** Predictions over a split, and what they are worth. N items, C classes, m models. */
-import type { Tensor } from "../torch/index.ts";
+import { type ProcessGroup, scope, type Tensor, tensor } from "../torch/index.ts";
 import type { BatchSource } from "./data.ts";
 import type { EvaluationOptions, Predictor, Variant } from "./learner.ts";
 import { computeMetrics, type Metrics, rightItems } from "./metrics.ts";
@@ -25,42 +25,53 @@ export interface Evaluation extends Predictions {
 }
 
 /**
- * Runs a predictor over all batches once.
+ * Runs a predictor over all batches once; the ranks of a group share them, and each has all results.
  * @throws Interrupted after the signal
  */
 export async function evaluate(
   predictor: Predictor,
   batches: BatchSource,
   classes: number,
-  { signal, onProgress }: EvaluationOptions = {},
+  { signal, onProgress, group }: EvaluationOptions & { group?: ProcessGroup | undefined } = {},
 ): Promise<Evaluation> {
   const probabilities: Float32Array[] = [];
   const weights: Float32Array[] = [];
   const scores: Float32Array[] = [];
   const labels: number[] = [];
   const indices: number[] = [];
+  const members = predictor.memberNames.length;
   const loop = { work: "evaluation", signal };
   const seconds = await forEachPrediction(predictor, batches.epoch(0, 0), loop, (batch) => {
-    const prediction = predictor.predict(batch.images, batch.features);
-    probabilities.push(floats(prediction.probabilities));
-    if (prediction.weights) weights.push(floats(prediction.weights));
-    if (prediction.scores) scores.push(floats(prediction.scores));
+    // Each rank computes some batches, and zeros stand for the others; the first one says what there is.
+    const isOwn = !group || probabilities.length % group.worldSize === group.rank;
+    const table = (values: Tensor | undefined, width: number) =>
+      isOwn && values ? floats(values) : new Float32Array(batch.labels.length * width);
+    const isFirst = probabilities.length === 0;
+    const prediction = isOwn || isFirst ? predictor.predict(batch.images, batch.features) : undefined;
+    probabilities.push(table(prediction?.probabilities, classes));
+    if (isFirst ? prediction?.weights : weights.length > 0) weights.push(table(prediction?.weights, members));
+    if (isFirst ? prediction?.scores : scores.length > 0) scores.push(table(prediction?.scores, members));
     labels.push(...batch.labels);
     indices.push(...batch.indices);
     onProgress?.(probabilities.length, batches.stepsPerEpoch);
   });
-  const table = joined(probabilities);
+  const whole = (parts: readonly Float32Array[]) => (group ? summed(joined(parts), group) : joined(parts));
+  const table = whole(probabilities);
   return {
     probabilities: table,
     labels,
     indices,
     classes,
-    weights: joined(weights),
-    scores: joined(scores),
-    members: predictor.memberNames.length,
+    weights: whole(weights),
+    scores: whole(scores),
+    members,
     secondsPerImage: seconds / labels.length,
     metrics: computeMetrics(table, labels, classes),
   };
+}
+
+function summed(table: Float32Array, group: ProcessGroup): Float32Array {
+  return scope(() => group.allReduce(tensor(table)).toTypedArray() as Float32Array);
 }
 
 /** Metrics and cost with another choice of models. */

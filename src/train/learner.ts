@@ -1,6 +1,6 @@
 /** The interfaces between the loop and what it trains. B batch, C outputs, m models. */
 
-import type { Module, Standardize } from "../nn/index.ts";
+import type { BatchPart, Module, Standardize } from "../nn/index.ts";
 import type { StoredFeatures } from "../pathway/index.ts";
 import type { BudgetChoice, ModelChoice } from "../runtime/index.ts";
 import type { RandomStreams, Tensor } from "../torch/index.ts";
@@ -16,11 +16,15 @@ export interface TrainBatch {
   indices?: readonly number[];
   /** Features of these images that frozen backbones computed before. */
   features?: StoredFeatures | undefined;
+  /** Place of these rows in the batch, and the ranks that share it. */
+  shared?: BatchPart | undefined;
 }
 
 export interface StepResult {
   /** Loss to minimise; the loop calls backward on it after the step's scope is left. */
   loss: Tensor;
+  /** The loss is that of all ranks' rows already, where they share the batch; else it is a mean over these rows. */
+  isWhole?: boolean;
   /** Figures to log. */
   logs: Record<string, number>;
   /** Rows that each model computed, when the learner routes. */
@@ -93,6 +97,8 @@ export interface Predictor {
 export interface Learner extends Predictor {
   readonly module: Module;
   readonly streams: RandomStreams;
+  /** The loss is no mean over rows, so that ranks cannot share a batch. */
+  readonly mixesRows?: boolean;
   /** Pre-trained parts, in the order of `memberNames`: BatchNorm policy and freezing concern these alone. */
   readonly backbones: readonly Module[];
   /** Features of images by one of the backbones. */

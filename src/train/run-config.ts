@@ -188,7 +188,7 @@ export function identityOf(config: RunConfig): unknown {
 }
 
 /** Values by the words that messages use for them. */
-function namedValues(config: RunConfig): Record<string, unknown> {
+export function namedValues(config: RunConfig): Record<string, unknown> {
   const { method, methodVersion, choices, options, data, splitHash, classes, hub, prior } = config;
   const { split, ...form } = data.form;
   const members = hub.members.map((member) => member.name);

@@ -4,6 +4,7 @@
  */
 import type { Hub } from "../hub/index.ts";
 import type { RankingScore } from "../ranking/index.ts";
+import type { ProcessGroup } from "../torch/index.ts";
 import { type BatchSource, type DataRequest, reordered, type TaskData } from "./data.ts";
 import { evaluate } from "./evaluate.ts";
 import type { Emit } from "./events.ts";
@@ -42,6 +43,8 @@ export interface ContextParts {
   isMeasured?: ((epoch: number, epochs: number) => boolean) | undefined;
   emit: Emit;
   signal?: AbortSignal | undefined;
+  /** Ranks that train together. */
+  group?: ProcessGroup | undefined;
 }
 
 export class RunContext implements Disposable {
@@ -110,12 +113,14 @@ export class RunContext implements Disposable {
   }
 
   #validate(predictor: Predictor): ReturnType<MethodContext["validate"]> {
-    const { data, signal } = this.#parts;
-    return evaluate(predictor, this.open("validation"), data.classes.length, { signal });
+    const { data, signal, group } = this.#parts;
+    // Ranks stop together, after a step.
+    const options = group ? { group } : { signal };
+    return evaluate(predictor, this.open("validation"), data.classes.length, options);
   }
 
   async #fit(name: string, learner: Learner, changes: FitChanges = {}): Promise<FitResult> {
-    const { hub, data, options: usual, splits, place, isMeasured, emit, signal } = this.#parts;
+    const { hub, data, options: usual, splits, place, isMeasured, emit, signal, group } = this.#parts;
     const { epochs = usual.epochs, rate = 1, order = 0, shared = false } = changes;
     const options = { ...withEpochs(usual, epochs), lr: usual.lr * rate };
     // A learner is known by what it starts from, before it gets constants of the features.
@@ -140,6 +145,7 @@ export class RunContext implements Disposable {
       validation: () => this.open("validation"),
       signal,
       residency: hub.residency,
+      group,
     });
     this.#seconds += result.seconds;
     this.trainingFlops += scaling + result.trainingFlops + (this.#features?.trainingFlops(learner) ?? 0);

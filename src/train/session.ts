@@ -1,7 +1,9 @@
 /** One run from start to end: data, hub, method, folder; and the continuation of one. */
 
 import { mkdirSync } from "node:fs";
+import { agreeOn } from "../distributed/index.ts";
 import { type Hub, openHub, Residency } from "../hub/index.ts";
+import type { ProcessGroup } from "../torch/index.ts";
 import { type DataRequest, prepareData, type TaskData } from "./data.ts";
 import { type Evaluation, evaluate } from "./evaluate.ts";
 import { loggedEmit } from "./event-log.ts";
@@ -19,6 +21,7 @@ import {
   identityOf,
   imageRun,
   membersOfRun,
+  namedValues,
   placeOf,
   type RunConfig,
   requestOf,
@@ -45,6 +48,8 @@ export interface SessionOptions {
   device?: string | undefined;
   /** Keep the features of frozen members (default); otherwise they are computed anew in every step. */
   cacheFeatures?: boolean | undefined;
+  /** Ranks that train the run together, each in a folder of its own. */
+  group?: ProcessGroup | undefined;
 }
 
 export interface TrainRequest extends SessionOptions {
@@ -83,8 +88,9 @@ export async function trainRun(given: TrainRequest): Promise<RunOutcome> {
   const method = given.method.configure(given.choices, hub.manifest, given.options);
   checkFrozen(given.options, given.data.augment, given.method);
   checkPatience(given.options);
-  const { device, signal, onProgress = given.data.onProgress } = given;
-  const data = await prepareData({ ...given.data, views: given.options.frozenViews, device, onProgress, signal });
+  const { device, signal, group, onProgress = given.data.onProgress } = given;
+  const asked = { ...given.data, views: given.options.frozenViews, device, group, onProgress, signal };
+  const data = await prepareData(asked);
   try {
     return await run(given, { folder, before, hub, data, method });
   } catch (error) {
@@ -111,9 +117,10 @@ interface Opened {
 
 async function run(given: TrainRequest, opened: Opened): Promise<RunOutcome> {
   const { folder, hub, data, method } = opened;
-  const { hubMemory, signal, cacheFeatures } = given;
+  const { hubMemory, signal, cacheFeatures, group } = given;
   const ready = await settled(given, opened);
   const { config } = ready;
+  if (group) agreeOn(group, "settings", agreed(config));
   if (hubMemory !== undefined)
     hub.residency = new Residency({ budget: hubMemory, folder: folder.file("training/members") });
   const emit = loggedEmit(folder.file("events.jsonl"), (event) => {
@@ -122,7 +129,16 @@ async function run(given: TrainRequest, opened: Opened): Promise<RunOutcome> {
   });
   start(emit, ready);
   const { augment } = given.data;
-  using context = new RunContext({ hub, data, augment, emit, signal, cacheFeatures, ...partsOf(config, folder) });
+  using context = new RunContext({
+    hub,
+    data,
+    augment,
+    emit,
+    signal,
+    cacheFeatures,
+    group,
+    ...partsOf(config, folder),
+  });
   const predictor = await context.train(method);
   try {
     const classes = data.classes.length;
@@ -142,6 +158,13 @@ async function run(given: TrainRequest, opened: Opened): Promise<RunOutcome> {
     predictor.dispose();
     throw error;
   }
+}
+
+/** Whatever all ranks must have alike, by the words that messages use. */
+function agreed(config: RunConfig): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(namedValues(config)).map(([name, value]) => [name, String(JSON.stringify(value))]),
+  );
 }
 
 /** Parts of the run's context that its settings and its folder give. */

@@ -1,8 +1,18 @@
 /** The loop: one learner, one optimizer, batches in order; checkpoints, events and resumption. */
+import { agreeOn, reduceGradients } from "../distributed/index.ts";
 import { type Residency, setMemberBatchNorm } from "../hub/index.ts";
-import { BatchNormRecalibration, type Module } from "../nn/index.ts";
+import { BatchNormRecalibration, type Module, synchronizeBatchNorm } from "../nn/index.ts";
 import { AdamW, clipGradNorm, type Optimizer, SGD } from "../optim/index.ts";
-import { autocast, ConfigError, FlopMeter, Interrupted, scope, type Tensor, UserError } from "../torch/index.ts";
+import {
+  autocast,
+  ConfigError,
+  FlopMeter,
+  Interrupted,
+  type ProcessGroup,
+  scope,
+  type Tensor,
+  UserError,
+} from "../torch/index.ts";
 import { eventLoopTurn, forEachBatch, throwIfAborted } from "./batches.ts";
 import {
   checkpointFiles,
@@ -22,6 +32,7 @@ import type { FitResult, Learner, StepResult } from "./learner.ts";
 import { Meter } from "./meter.ts";
 import { isBetter, type Metrics } from "./metrics.ts";
 import type { RequestedOptions, TrainOptions } from "./options.ts";
+import { onAnyRank, requireShareable, summedStep } from "./ranks.ts";
 
 export interface FitRequest {
   /** Name of this fit inside its run. */
@@ -44,6 +55,8 @@ export interface FitRequest {
   signal?: AbortSignal | undefined;
   /** Residency that keeps the hub's weights in bounded memory. */
   residency?: Residency | undefined;
+  /** Ranks that train together: each has its rows of every batch. */
+  group?: ProcessGroup | undefined;
 }
 
 /** A backward pass computes gradients for inputs and for weights: twice a forward pass. */
@@ -73,13 +86,18 @@ export async function fit(request: FitRequest): Promise<FitResult> {
 }
 
 async function train(request: FitRequest, before: WeightsInfo | undefined): Promise<FitResult> {
-  const { learner, batches, options, residency, fit } = request;
+  const { learner, batches, options, residency, fit, group } = request;
+  if (group) {
+    requireShareable(learner, options);
+    synchronizeBatchNorm(learner.module, group);
+  }
   if (options.frozenViews !== undefined) freeze(learner);
   const optimizer = createOptimizer(learner, options);
   residency?.attach(optimizer);
   try {
     const start = resume(request, optimizer, before);
     const { position } = start;
+    if (group) agreeOn(group, `start of ${fit}`, { epoch: String(position.epoch), step: String(position.step) });
     const steps = batches.stepsPerEpoch;
     request.emit({
       type: "fit",
@@ -224,20 +242,20 @@ async function epochs(run: Run): Promise<void> {
 /** Remaining steps of an epoch. */
 async function steps(run: Run, baseRates: readonly number[], saving: { last: number }): Promise<void> {
   const { request, optimizer, position, meter } = run;
-  const { learner, batches, options, signal } = request;
+  const { learner, batches, options, signal, group } = request;
   const perEpoch = batches.stepsPerEpoch;
   const total = Math.min(options.epochs * perEpoch, options.iterations ?? Number.POSITIVE_INFINITY);
   learner.module.train();
   // Frozen members compute as in evaluation: no dropout, and BatchNorm with its own statistics.
   if (options.frozenViews !== undefined) for (const backbone of learner.backbones) backbone.eval();
-  throwIfAborted(signal, request.fit);
+  if (!group) throwIfAborted(signal, request.fit);
   for await (const batch of upTo(total, batches, position)) {
     const began = performance.now();
     const progress = (position.epoch * perEpoch + position.step) / total;
     const factor = learningRateFactor(progress, options.warmup);
     for (const [i, group] of optimizer.groups.entries()) group.lr = (baseRates[i] ?? 0) * factor;
     try {
-      const result = trainStep(learner, optimizer, batch, progress, options);
+      const result = trainStep(request, optimizer, batch, progress);
       request.residency?.settle();
       position.step += 1;
       const seconds = (performance.now() - began) / 1000;
@@ -246,14 +264,15 @@ async function steps(run: Run, baseRates: readonly number[], saving: { last: num
       if (result.skipped) {
         skip(run, result, seconds);
       } else {
-        meter.add({ loss: result.loss, images: batch.images.size(0), seconds, rows: result.rows });
+        const images = batch.part?.rows ?? batch.images.size(0);
+        meter.add({ loss: result.loss, images, seconds, rows: result.rows });
         request.emit(meter.event(request.fit, position, perEpoch, result.logs));
       }
     } finally {
       batch.dispose();
     }
     await eventLoopTurn();
-    throwIfAborted(signal, request.fit);
+    if (onAnyRank(signal?.aborted === true, group)) throw new Interrupted(request.fit);
     if (performance.now() - saving.last < options.checkpointSeconds * 1000) continue;
     save(run);
     saving.last = performance.now();
@@ -348,30 +367,35 @@ interface StepOutcome extends Omit<StepResult, "loss"> {
 
 /** Forward in a scope of its own, so that no handle keeps activations alive during backward. */
 function trainStep(
-  learner: Learner,
+  { learner, options, group }: FitRequest,
   optimizer: Optimizer,
   batch: Batch,
   progress: number,
-  options: TrainOptions,
 ): StepOutcome {
   const enabled = options.precision === "bfloat16";
   const device = batch.images.device.split(":")[0] ?? "cpu";
-  const forward = () => learner.step(batch, progress);
+  const shared = group && batch.part && { group, ...batch.part };
+  const forward = () => learner.step(shared ? { ...batch, shared } : batch, progress);
   const meter = new FlopMeter(trainingFactor);
-  const { loss, ...rest } = meter.count(() =>
+  const { loss, isWhole, ...rest } = meter.count(() =>
     scope(() => (enabled ? autocast({ device, dtype: "bfloat16" }, forward) : forward())),
   );
   using owned = loss;
   return scope(() => {
-    owned.backward();
+    const parameters = learner.module.parameters();
+    const part = shared && !isWhole ? batch.images.size(0) / shared.rows : 1;
+    (part === 1 ? owned : owned.mul(part)).backward();
+    if (shared) reduceGradients(parameters, shared.group);
     const limit = options.clipNorm > 0 ? options.clipNorm : Number.POSITIVE_INFINITY;
-    const norm = clipGradNorm(learner.module.parameters(), limit);
-    const value = owned.item();
+    const norm = clipGradNorm(parameters, limit);
+    const own = { ...rest, loss: owned.item(), flops: meter.total };
+    const sums = shared ? summedStep({ ...own, loss: own.loss * part }, shared.group) : own;
+    const value = isWhole ? own.loss : sums.loss;
     const skipped = !Number.isFinite(norm) || !Number.isFinite(value);
     const broken = skipped ? brokenMember(learner) : undefined;
     if (!skipped) optimizer.step();
     optimizer.zeroGrad();
-    return { ...rest, loss: value, flops: meter.total, skipped, broken };
+    return { ...own, ...sums, loss: value, skipped, broken };
   });
 }
 
