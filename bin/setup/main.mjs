@@ -98,19 +98,20 @@ async function setUp(root, options) {
   const packages = dependenciesAreCurrent(root) ? Promise.resolve() : installDependencies(root);
   packages.catch(() => {});
   if (force || folder !== undefined || !addonSuffices(root, options)) {
-    const isDistributed = options.distributed || lastIsDistributed(root);
-    await setUpAddon(root, { force, folder, packages, isDistributed });
+    const distributed = options.distributed || lastIsDistributed(root);
+    await setUpAddon(root, { force, folder, packages, distributed });
   }
   await packages;
 }
 
-async function setUpAddon(root, { force, folder, packages, isDistributed }) {
+async function setUpAddon(root, { force, folder, packages, distributed }) {
   checkPlatform();
   if (!isTried) note(`${platform} is untried: libtorch exists for it; please report how set-up and tests end`);
   const { prebuilt, reason } = findPrebuilt(root, folder);
   if (reason) note(`addon: ${reason}; compiling`);
   // Before anything large is fetched.
   if (prebuilt === undefined) await checkCompiler();
+  const isDistributed = distributed || prebuilt?.isDistributed === true;
   const build = (candidate, loads) => {
     removeStamp(root);
     return buildAddon(root, candidate, loads, prebuilt, isDistributed);

@@ -2,12 +2,20 @@
 import { existsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
+import { initProcessGroup, readContract } from "../distributed/index.ts";
 import { findHub, readManifest } from "../hub/index.ts";
 import { shown as shownName, writeFileAtomic } from "../io/index.ts";
 import { freeRunFolder } from "../library/index.ts";
 import { findMethod } from "../methods/index.ts";
 import { amount, duration, routingVerdict, runReport } from "../report/index.ts";
-import { ConfigError, findDevice, getNumThreads, Interrupted, setNumThreads } from "../torch/index.ts";
+import {
+  ConfigError,
+  findDevice,
+  getNumThreads,
+  Interrupted,
+  type ProcessGroup,
+  setNumThreads,
+} from "../torch/index.ts";
 import {
   type Emit,
   type RequestedOptions,
@@ -25,6 +33,7 @@ import { memberBytes } from "./hub-list.ts";
 import { sayInterrupted, withInterrupt } from "./interrupt.ts";
 import { type PlanContext, sayPlan, usualPictureSide } from "./plan.ts";
 import { countProgress } from "./progress.ts";
+import { firstRankSpeaks, inRankFolder, type RankPlace, Silent, startRanks } from "./ranks.ts";
 import { resolveSettings } from "./settings.ts";
 import { commandLine } from "./shell.ts";
 import { TrainProgress } from "./train-progress.ts";
@@ -32,7 +41,7 @@ import { methodChoices, type TrainSettings, trainShape } from "./train-settings.
 import { verdictLines } from "./verdict.ts";
 
 /** Flags that were given on the command line; everything else has its default. */
-export type TrainFlags = Partial<TrainSettings> & { resume?: string | true; config?: string };
+export type TrainFlags = Partial<TrainSettings> & { resume?: string | true; config?: string; nproc?: number };
 
 /** Fixed views of each image with frozen members. */
 const defaultViews = 4;
@@ -41,20 +50,49 @@ const defaultViews = 4;
 type Ready = TrainSettings & { data: string; out: string };
 
 export async function train(images: string | undefined, flags: TrainFlags, output: Output): Promise<void> {
-  const { resume, config, ...line } = flags;
+  const { resume, config, nproc, ...line } = flags;
   const written = config === undefined ? line : { ...readConfig(config), ...line };
   if (images !== undefined && line.data !== undefined && images !== line.data) {
     throw new ConfigError(`the images are ${images}, and --data is ${line.data}: leave one of them out`);
   }
   const given = images === undefined ? written : { ...written, data: images };
+  const out = resume === undefined ? settled(given).out : resumedFolder(resume, given);
+  const place = { out, resumes: resume !== undefined };
+  const isAlone = (nproc ?? 1) <= 1 && readContract() === undefined;
+  if (!isAlone && given.out === undefined && !place.resumes) {
+    throw new ConfigError("several ranks train one run: name its folder with --out, so that all mean the same");
+  }
+  if (nproc !== undefined && nproc > 1) {
+    const { code, ended } = await startRanks(nproc);
+    if (ended) output.warn(`${ended}; go on with: ${commandLine("train", "--resume", out, "--nproc", String(nproc))}`);
+    process.exitCode = code;
+    return;
+  }
   if (given.threads !== undefined) setNumThreads(given.threads);
-  if (resume === undefined) return start(settled(given), output);
+  using group = initProcessGroup();
+  if (!group) return begun(given, place, output);
+  const own = group.rank === 0 ? output : new Silent(output.json);
+  await firstRankSpeaks(group, () => inRankFolder(group, place, (rank) => begun(given, rank, own, group)));
+}
+
+/** @throws ConfigError when no folder is named, or two */
+function resumedFolder(resume: string | true, given: Partial<TrainSettings>): string {
   const out = resume === true ? given.out : resume;
   if (out === undefined) throw new ConfigError("which run is to be resumed? Name its folder: --resume RUN");
   if (given.out !== undefined && given.out !== out) {
     throw new ConfigError(`--resume names ${out}, and --out ${given.out}: leave --out out`);
   }
-  await goOn(out, given, output);
+  return out;
+}
+
+function begun(
+  given: Partial<TrainSettings>,
+  { out, resumes, ...places }: RankPlace,
+  output: Output,
+  group?: ProcessGroup,
+): Promise<void> {
+  if (resumes) return goOn(out, { ...places, ...given }, output, group);
+  return start({ ...settled(given), out }, output, group);
 }
 
 /** @throws ConfigError for settings that contradict each other */
@@ -73,7 +111,7 @@ function settled(given: Partial<TrainSettings>): Ready {
   return { ...settings, data, out: settings.out ?? freeRunFolder(data) };
 }
 
-async function start(settings: Ready, output: Output): Promise<void> {
+async function start(settings: Ready, output: Output, group: ProcessGroup | undefined): Promise<void> {
   const { method, hub, data, out, hubMemory, trust, batchSize, augment, imageSize } = settings;
   const device = findDevice(settings.device);
   requireRoom(hub, hubMemory);
@@ -88,6 +126,7 @@ async function start(settings: Ready, output: Output): Promise<void> {
     hubMemory,
     trust,
     device,
+    group,
   };
   const pictureSide = await usualPictureSide(data);
   const shown = { sizeIsChosen: imageSize !== undefined, pictureSide, device, out, source: data };
@@ -123,7 +162,12 @@ function requireRoom(hub: string, hubMemory: number | undefined): void {
 }
 
 /** Continues a run; what was written beside its folder must be as the run has it, and --epochs may be more. */
-async function goOn(out: string, given: Partial<TrainSettings>, output: Output): Promise<void> {
+async function goOn(
+  out: string,
+  given: Partial<TrainSettings>,
+  output: Output,
+  group: ProcessGroup | undefined,
+): Promise<void> {
   const { method, hub, data, epochs, hubMemory, trust } = given;
   const device = findDevice(given.device ?? "cpu");
   const { trainPerClass, validationFraction, testFraction, imageSize, augment, skipBad, duplicates } = given;
@@ -144,6 +188,7 @@ async function goOn(out: string, given: Partial<TrainSettings>, output: Output):
     hubMemory,
     trust,
     device,
+    group,
   };
   const shown = { sizeIsChosen: undefined, pictureSide: undefined, device, out, source: data };
   await watched(shown, output, (session) => resumeRun(out, { ...request, ...session }));

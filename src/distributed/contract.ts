@@ -17,8 +17,8 @@ export interface Contract {
   port: number;
   /** The launcher serves the store itself; else rank 0 does. */
   isServed: boolean;
-  /** Times that the processes were started anew. */
-  restarts: number;
+  /** Times that the processes were started anew; undefined for a launcher that does not say it. */
+  restarts: number | undefined;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -110,7 +110,7 @@ const kubernetes: Dialect = {
     host: variables.needed("MASTER_ADDR", "set it to JOB-0.SERVICE in the manifest"),
     port: variables.count("MASTER_PORT", usualPort),
     isServed: false,
-    restarts: 0,
+    restarts: undefined,
   }),
 };
 
@@ -132,7 +132,7 @@ const kubeflow: Dialect = {
       host: variables.needed("PET_MASTER_ADDR", "set it to the address of the machine of rank 0"),
       port: variables.count("PET_MASTER_PORT", usualPort),
       isServed: false,
-      restarts: 0,
+      restarts: undefined,
     };
   },
 };

@@ -14,7 +14,7 @@ export function initProcessGroup(
   if (!contract) return undefined;
   const { rank, worldSize, host, port, isServed, restarts } = contract;
   // Keys of processes that died must not be found by those that took their place.
-  const prefix = `hub-pathway/${restarts}`;
+  const prefix = `hub-pathway/${restarts ?? 0}`;
   return new ProcessGroup({ rank, worldSize, host, port, prefix, serves: !isServed && rank === 0, ...options });
 }
 

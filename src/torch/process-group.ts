@@ -140,10 +140,10 @@ export class ProcessGroup implements Disposable {
       return fn();
     } catch (error) {
       const [reason = ""] = (error instanceof Error ? error.message : String(error)).split("\n");
-      const isLate = /time[d ]*out|Socket Timeout/i.test(reason);
-      const why = isLate
-        ? `no answer within ${this.#timeout} s: another rank ended, hangs, or does something else`
-        : reason;
+      const isLate = /time[d ]*out/i.test(reason);
+      const isBroken = /connection (reset|closed|refused)|(read|write) error|broken pipe|closed by peer/i.test(reason);
+      const late = `no answer within ${this.#timeout} s: another rank ended, hangs, or does something else`;
+      const why = isLate ? late : isBroken ? "another rank ended" : reason;
       throw new CollectiveError(`rank ${this.rank} of ${this.worldSize}: ${what} failed: ${why}`, { cause: error });
     }
   }

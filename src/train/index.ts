@@ -91,7 +91,7 @@ export {
   rankingPrior,
   softPrior,
 } from "./ranking.ts";
-export { type ImageRunFolder, imageRun, type RunConfig, runVersion } from "./run-config.ts";
+export { type ImageRunFolder, imageRun, placeOf, type RunConfig, runVersion } from "./run-config.ts";
 export { type AskedFit, type ContextParts, RunContext, requestedPrior } from "./run-context.ts";
 export { openRunData, type RunData, type RunDataRequest } from "./run-data.ts";
 export { fingerprint, RunFolder, type RunKind } from "./run-folder.ts";

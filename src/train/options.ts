@@ -71,7 +71,11 @@ export const requestedOptionShape = {
     help: "statistics of the models' BatchNorm",
   }),
   /** Seconds between checkpoints; one is always written at the end and on interruption. */
-  checkpointSeconds: z.number().gt(0).default(60),
+  checkpointSeconds: z.number().gt(0).default(60).register(settings, {
+    group: "Training",
+    value: "<s>",
+    help: "seconds between checkpoints; one is always written at the end and on interruption",
+  }),
   seed: z.int().min(0).default(0).register(settings, {
     group: "Training",
     value: "<n>",

@@ -36,13 +36,14 @@ export function requireRowsForAll(
   throw new ConfigError(`--augment ${augment} mixes images that are on other ranks: choose another`);
 }
 
+/** @throws ConfigError for settings under which one process does what several would */
+export function refuseFrozen({ frozenViews }: Pick<TrainOptions, "frozenViews">): void {
+  if (frozenViews === undefined) return;
+  throw new ConfigError("--freeze-members computes each image once and then trains heads alone: one process is enough");
+}
+
 /** @throws ConfigError for training that several ranks cannot share */
-export function requireShareable(learner: Learner, { frozenViews }: TrainOptions): void {
-  if (frozenViews !== undefined) {
-    throw new ConfigError(
-      "--freeze-members computes each image once and then trains heads alone: one process is enough",
-    );
-  }
+export function requireShareable(learner: Learner): void {
   if (!learner.mixesRows) return;
   throw new ConfigError(
     "this method's loss is no mean over images (bss, zoo-tuning, --credit losses): ranks cannot share its batches",

@@ -15,6 +15,7 @@ import type { Choices, ConfiguredMethod, Method } from "./method.ts";
 import { refuseMemoryOn } from "./open-run.ts";
 import type { RequestedOptions } from "./options.ts";
 import { planRun, type RunPlan } from "./plan.ts";
+import { refuseFrozen } from "./ranks.ts";
 import {
   grows,
   type ImageRunFolder,
@@ -88,6 +89,7 @@ export async function trainRun(given: TrainRequest): Promise<RunOutcome> {
   const method = given.method.configure(given.choices, hub.manifest, given.options);
   checkFrozen(given.options, given.data.augment, given.method);
   checkPatience(given.options);
+  if (given.group) refuseFrozen(given.options);
   const { device, signal, group, onProgress = given.data.onProgress } = given;
   const asked = { ...given.data, views: given.options.frozenViews, device, group, onProgress, signal };
   const data = await prepareData(asked);

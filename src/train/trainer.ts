@@ -88,7 +88,7 @@ export async function fit(request: FitRequest): Promise<FitResult> {
 async function train(request: FitRequest, before: WeightsInfo | undefined): Promise<FitResult> {
   const { learner, batches, options, residency, fit, group } = request;
   if (group) {
-    requireShareable(learner, options);
+    requireShareable(learner);
     synchronizeBatchNorm(learner.module, group);
   }
   if (options.frozenViews !== undefined) freeze(learner);

@@ -71,7 +71,7 @@ test("each launcher is understood", () => {
         host: "train-0.train",
         port: 29_500,
         isServed: false,
-        restarts: 0,
+        restarts: undefined,
       },
     ],
     [
@@ -84,7 +84,7 @@ test("each launcher is understood", () => {
         host: "m",
         port: 23_456,
         isServed: false,
-        restarts: 0,
+        restarts: undefined,
       },
     ],
   ];

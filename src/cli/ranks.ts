@@ -1,0 +1,137 @@
+/** Several ranks that train one run: starting them on this machine, and the folder and the voice of all but the first. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { readContract } from "../distributed/index.ts";
+import { CollectiveError, ConfigError, type ProcessGroup, UserError } from "../torch/index.ts";
+import { imageRun, placeOf, RunFolder } from "../train/index.ts";
+import { Output } from "./context.ts";
+import { interruptedCode } from "./interrupt.ts";
+import { terminal } from "./terminal.ts";
+
+/** Of the rank whose words count for all. */
+export class Silent extends Output {
+  override say(): void {}
+  override note(): void {}
+  override warn(): void {}
+  override result(): void {}
+}
+
+/** What is wrong on all ranks is said by the first one; what fails between them, by each. */
+export async function firstRankSpeaks(group: ProcessGroup, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (group.rank === 0 || !(error instanceof UserError) || error instanceof CollectiveError) throw error;
+    process.exitCode = error.exitCode;
+  }
+}
+
+/** What a rank trains in. */
+export interface RankPlace {
+  /** Folder of its run. */
+  out: string;
+  /** The run is there already, and goes on. */
+  resumes: boolean;
+  /** Places of images and hub, as they are seen from here, of a run that goes on. */
+  data?: string;
+  hub?: string;
+}
+
+/**
+ * Gives each rank a folder: the first one has the run's, and the others have copies elsewhere which end with them.
+ * @param out the run's folder
+ * @param resumes the run is to go on; processes that a launcher started anew go on with what they had begun
+ */
+export async function inRankFolder<T>(
+  group: ProcessGroup,
+  { out, resumes }: RankPlace,
+  work: (place: RankPlace) => Promise<T>,
+): Promise<T> {
+  const run = new RunFolder(out, imageRun);
+  const goesOn = resumes || (readContract()?.restarts !== 0 && run.exists);
+  const config = goesOn ? run.config() : undefined;
+  const places = config && { data: placeOf(out, config.data.at), hub: placeOf(out, config.hub.at) };
+  if (group.rank === 0) {
+    group.barrier();
+    return work({ out, resumes: goesOn, ...places });
+  }
+  terminal.quiet = true;
+  const copy = mkdtempSync(join(tmpdir(), "hub-pathway-rank-"));
+  try {
+    const own = join(copy, "run");
+    const parts = goesOn ? ["run.json", "split.json", "training"] : [];
+    for (const part of parts) {
+      if (existsSync(join(out, part))) cpSync(join(out, part), join(own, part), { recursive: true });
+    }
+    // The first rank goes on writing when all have read.
+    group.barrier();
+    return await work({ out: own, resumes: goesOn, ...places });
+  } finally {
+    rmSync(copy, { recursive: true, force: true });
+  }
+}
+
+/** The first rank that failed: its exit code, and what ended it where that was a signal. */
+interface RanksEnd {
+  code: number;
+  ended: string | undefined;
+}
+
+/**
+ * Starts so many ranks of this very command on this machine, and waits for them; where one fails, the others are ended.
+ * Whatever is more is a launcher's work.
+ */
+export async function startRanks(count: number): Promise<RanksEnd> {
+  if (process.env["RANK"] !== undefined) {
+    throw new ConfigError("--nproc starts ranks, and this is one already (RANK is set): leave --nproc out");
+  }
+  const port = await freePort();
+  const threads = String(Math.max(1, Math.floor(availableParallelism() / count)));
+  const [, ...args] = process.argv;
+  const children = Array.from({ length: count }, (_, rank) => {
+    const own = { RANK: rank, LOCAL_RANK: rank, WORLD_SIZE: count, MASTER_ADDR: "127.0.0.1", MASTER_PORT: port };
+    const variables = Object.entries(own).map(([name, value]) => [name, String(value)]);
+    const env = { OMP_NUM_THREADS: threads, ...process.env, ...Object.fromEntries(variables) };
+    const stdio = ["ignore", rank === 0 ? "inherit" : "ignore", "inherit"] as const;
+    return spawn(process.execPath, [...process.execArgv, ...withoutNproc(args)], { env, stdio: [...stdio] });
+  });
+  const forward = (signal: NodeJS.Signals) => () => {
+    for (const child of children) child.kill(signal);
+  };
+  // A terminal's Ctrl-C reaches the ranks by itself.
+  const handlers = { SIGINT: () => {}, SIGTERM: forward("SIGTERM"), SIGHUP: forward("SIGHUP") };
+  for (const [signal, handler] of Object.entries(handlers)) process.on(signal, handler);
+  let first: RanksEnd | undefined;
+  try {
+    const ends = children.map(async (child, rank) => {
+      const [code, signal] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
+      if (code === 0 || first) return;
+      const ended = signal === null ? undefined : `rank ${rank} was ended by ${signal}, and the others with it`;
+      first = { code: code ?? 1, ended };
+      // Ranks that were interrupted save and end by themselves, after the same step.
+      if (code !== interruptedCode) for (const other of children) other.kill("SIGKILL");
+    });
+    await Promise.all(ends);
+    return first ?? { code: 0, ended: undefined };
+  } finally {
+    for (const [signal, handler] of Object.entries(handlers)) process.off(signal, handler);
+  }
+}
+
+/** The command line of a rank. */
+function withoutNproc(args: readonly string[]): string[] {
+  return args.filter((arg, i) => !arg.startsWith("--nproc") && args[i - 1] !== "--nproc");
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, "close");
+  return port;
+}

@@ -1,0 +1,64 @@
+/** One run by several processes: the same as by one, and no process left waiting. */
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { before, test } from "node:test";
+import { runHere, runProgram } from "../support/program.ts";
+import { temporaryFolder, writeShapeImages, writeSmallHub } from "../support/small-hub.ts";
+
+const folder = temporaryFolder();
+const cache = join(folder, "cache");
+before(async () => {
+  writeSmallHub(folder);
+  await writeShapeImages(folder, 8);
+});
+
+const args = (out: string, ...more: string[]) => {
+  const size = ["--epochs", "2", "--batch-size", "6", "--image-size", "24", "--checkpoint-seconds", "0.001"];
+  return ["train", "images", "--hub", "hub", "--out", out, ...size, ...more];
+};
+
+interface Event {
+  type: string;
+  epoch: number;
+  loss: number;
+  shares: number[];
+}
+
+/** The last that was said of each epoch. */
+function epochsOf(out: string): Event[] {
+  const lines = readFileSync(join(folder, out, "events.jsonl"), "utf8").trimEnd().split("\n");
+  const events = lines.map((line) => JSON.parse(line) as Event).filter(({ type }) => type === "epoch");
+  return [...new Map(events.map((event) => [event.epoch, event])).values()];
+}
+
+test("two processes train the run that one trains; one of them killed, both go on", async () => {
+  const alone = await runHere(args("alone"), cache, { cwd: folder });
+  assert.equal(alone.code, 0, alone.stderr);
+  // Every step is saved; the first rank sends itself the signal when it has said what the first epoch brought.
+  const kill = { at: /epoch 1\/2 /, signal: "SIGKILL" } as const;
+  const cut = await runProgram(args("shared", "--nproc", "2"), cache, { cwd: folder, kill });
+  assert.notEqual(cut.code, 0);
+  assert.match(
+    cut.stderr,
+    /rank \d was ended by SIGKILL, and the others with it; go on with: .*--resume shared --nproc 2/,
+  );
+  const resumed = await runProgram(["train", "--resume", "shared", "--nproc", "2"], cache, { cwd: folder });
+  assert.equal(resumed.code, 0, resumed.stderr);
+  const [expected, found] = [epochsOf("alone"), epochsOf("shared")];
+  assert.deepEqual(
+    found.map(({ epoch }) => epoch),
+    [1, 2],
+  );
+  for (const [i, { loss, shares }] of expected.entries()) {
+    assert.ok(Math.abs(loss - (found[i]?.loss ?? Number.NaN)) < 1e-3 * loss, `loss of epoch ${i + 1}`);
+    assert.deepEqual(found[i]?.shares, shares);
+  }
+});
+
+test("what ranks cannot share is refused in one line, and nothing is left", async () => {
+  const frozen = await runProgram(args("frozen", "--nproc", "2", "--freeze-members"), cache, { cwd: folder });
+  assert.equal(frozen.code, 2);
+  assert.match(frozen.stderr, /^error: --freeze-members computes each image once .*: one process is enough\n$/);
+  assert.equal(existsSync(join(folder, "frozen")), false);
+});

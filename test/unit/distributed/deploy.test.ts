@@ -1,0 +1,81 @@
+/** The launchers' files against the program: its flags, and the variables that it reads. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { parseAllDocuments } from "yaml";
+import { buildProgram } from "../../../src/cli/main.ts";
+import { readContract } from "../../../src/distributed/index.ts";
+
+const root = fileURLToPath(new URL("../../..", import.meta.url));
+const read = (path: string) => readFileSync(join(root, path), "utf8");
+
+/** Asserts that `train` takes these arguments, and names its folder. */
+function assertTrains(args: readonly string[]): void {
+  const train = buildProgram([]).commands.find((command) => command.name() === "train");
+  assert.ok(train && args[0] === "train");
+  let out: unknown;
+  train.exitOverride().action((_images: string, flags: Record<string, unknown>) => {
+    out = flags["out"];
+  });
+  train.parse(args.slice(1), { from: "user" });
+  assert.ok(out, "ranks need a folder that all mean");
+}
+
+interface Manifest {
+  kind: string;
+  metadata: { name: string };
+  spec: {
+    clusterIP?: string;
+    selector?: Record<string, string>;
+    ports?: { port: number }[];
+    completionMode?: string;
+    completions?: number;
+    parallelism?: number;
+    template?: {
+      spec: { subdomain: string; containers: { args: string[]; env: { name: string; value: string }[] }[] };
+    };
+  };
+}
+
+test("the Indexed Job's pods are ranks that find the first one", () => {
+  const [service, job] = parseAllDocuments(read("deploy/train-kubernetes.yaml")).map((one) => one.toJS() as Manifest);
+  const { completionMode, completions, parallelism, template } = job?.spec ?? {};
+  const [container] = template?.spec.containers ?? [];
+  assert.ok(service && job && container && template);
+  assert.deepEqual([completionMode, parallelism], ["Indexed", completions]);
+  assertTrains(container.args);
+  const env = Object.fromEntries(container.env.map(({ name, value }) => [name, value]));
+  const last = readContract({ ...env, JOB_COMPLETION_INDEX: String((completions ?? 0) - 1) });
+  assert.ok(last);
+  assert.equal(last.worldSize, completions);
+  assert.equal(last.host, `${job.metadata.name}-0.${service.metadata.name}`);
+  assert.equal(template.spec.subdomain, service.metadata.name);
+  assert.equal(service.spec.clusterIP, "None");
+  assert.deepEqual(service.spec.selector, { "job-name": job.metadata.name });
+  assert.deepEqual(
+    service.spec.ports?.map(({ port }) => port),
+    [last.port],
+  );
+});
+
+test("Slurm's script starts a rank for each task", () => {
+  const text = read("deploy/train-slurm.sbatch");
+  const [, line = ""] = /^srun .*? npx hub-pathway (.*)$/m.exec(text) ?? [];
+  assertTrains(line.replaceAll('"', "").split(" "));
+  for (const name of ["IMAGES", "HUB", "RUN"]) assert.ok(text.includes(`${name}=...`), name);
+  const [nodes, tasks] = ["nodes", "ntasks-per-node"].map((name) =>
+    Number(new RegExp(`--${name}=(\\d+)`).exec(text)?.[1]),
+  );
+  const env = { SLURM_PROCID: "1", SLURM_NTASKS: String((nodes ?? 0) * (tasks ?? 0)), SLURM_NODELIST: "n[1-2]" };
+  assert.equal(readContract(env)?.worldSize, 2);
+});
+
+test("the page's commands are the program's", () => {
+  const commands = [...read("docs/cluster.md").matchAll(/npx hub-pathway (train [^`\n]+)/g)].map(
+    ([, line = ""]) => line,
+  );
+  assert.equal(commands.length, 2);
+  for (const line of commands) assertTrains(line.trim().split(/ +/));
+});
