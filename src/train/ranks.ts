@@ -1,7 +1,6 @@
 /** What ranks that train one run together do beside their rows: who decodes first, when to stop, sums of a step. */
 import { type AugmentName, augmentations } from "../data/index.ts";
 import { ConfigError, type ProcessGroup, scope, tensor } from "../torch/index.ts";
-import type { Learner } from "./learner.ts";
 import type { TrainOptions } from "./options.ts";
 
 /** Runs a function on rank 0, and then on the others, which find what it left. */
@@ -43,8 +42,8 @@ export function refuseFrozen({ frozenViews }: Pick<TrainOptions, "frozenViews">)
 }
 
 /** @throws ConfigError for training that several ranks cannot share */
-export function requireShareable(learner: Learner): void {
-  if (!learner.mixesRows) return;
+export function requireShareable({ mixesRows = false }: { readonly mixesRows?: boolean }): void {
+  if (!mixesRows) return;
   throw new ConfigError(
     "this method's loss is no mean over images (bss, zoo-tuning, --credit losses): ranks cannot share its batches",
   );

@@ -27,7 +27,9 @@ interface Event {
 
 /** The last that was said of each epoch. */
 function epochsOf(out: string): Event[] {
-  const lines = readFileSync(join(folder, out, "events.jsonl"), "utf8").trimEnd().split("\n");
+  const lines = readFileSync(join(folder, out, "events.jsonl"), "utf8")
+    .trimEnd()
+    .split("\n");
   const events = lines.map((line) => JSON.parse(line) as Event).filter(({ type }) => type === "epoch");
   return [...new Map(events.map((event) => [event.epoch, event])).values()];
 }
