@@ -13,8 +13,8 @@ const hosts = [
 ].map((parts) => parts.join("."));
 const folders = ["work", "root"].map((name) => `/${name}/`);
 
-/** Set-up names libtorch's released archives by their address: a download, beside the index of the same host. */
-const allowed = "(?!/libtorch/)";
+/** Addresses of released files, beside the index of the same host: libtorch's archives, and weights of torchvision. */
+const allowed = "(?!/(?:libtorch|models)/)";
 
 const literally = (text) => text.replaceAll(/[.*+?^${}()|[\]\\/]/g, "\\$&");
 const pattern = new RegExp(

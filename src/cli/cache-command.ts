@@ -1,7 +1,7 @@
 /** hub-pathway cache: what lies in the cache folder, and its removal. */
 import { join } from "node:path";
 import { readDecodedIndex } from "../data/index.ts";
-import { type CacheEntry, cacheDirectory, cacheEntries, cleanCache, counted, shown } from "../io/index.ts";
+import { type CacheEntry, cacheDirectory, cacheEntries, cleanCache, counted, megabytes, shown } from "../io/index.ts";
 import { textTable } from "../report/index.ts";
 import type { Output } from "./context.ts";
 
@@ -42,5 +42,4 @@ function aboutOf({ kind, name }: CacheEntry): string {
 }
 
 const sum = (entries: readonly CacheEntry[]) => entries.reduce((total, { bytes }) => total + bytes, 0);
-const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
 const timeOf = ({ lastUsed }: CacheEntry) => new Date(lastUsed).toISOString();

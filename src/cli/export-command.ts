@@ -12,7 +12,7 @@ import {
   writeWeights,
 } from "../export/index.ts";
 import { type Pushed, type PushTarget, pushFolder, pushTarget } from "../fetch/index.ts";
-import { counted, temporaryPath } from "../io/index.ts";
+import { counted, megabytes, temporaryPath } from "../io/index.ts";
 import { percent } from "../report/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
 import type { OpenedRun } from "../train/index.ts";
@@ -108,7 +108,7 @@ const bytesOf = (files: Bundle["files"]): number => Object.values(files).reduce(
 function sayWritten(bundle: Bundle, folder: string, next: string, output: Output): void {
   const { members, router, files, leftOut } = bundle;
   const parts = `${counted(members.length, "model")}${router ? " and a router" : ""}`;
-  output.say(`${folder} has ${parts}, ${(bytesOf(files) / 1e6).toFixed(1)} MB`);
+  output.say(`${folder} has ${parts}, ${megabytes(bytesOf(files))}`);
   if (leftOut) output.say(`left out: ${leftOut.members.map(({ name }) => name).join(", ")}`);
   output.say(spokenGate(bundle));
   output.say(next);

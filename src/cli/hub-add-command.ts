@@ -5,6 +5,7 @@ import {
   addMember,
   type ImageInput,
   type MemberInput,
+  type MemberReport,
   removeMember,
   type Wishes,
 } from "../hub/index.ts";
@@ -49,11 +50,14 @@ export async function add(name: string, source: string, flags: AddFlags, output:
   const { entry, notes, report } = await (isAgentRun(source) ? addAgent : addModel)(name, source, flags, output);
   for (const note of notes) output.note(`  ${note}`);
   for (const [field, value] of unknowns(entry)) output.warn(`${field} is not known: say it with --${value}`);
-  output.say(
-    `added ${name} to ${hub}: ${report.architecture}, ${amount(report.parameters)} parameters, ${amount(report.flops)}FLOPs at ` +
-      `${report.input}, features ${report.featureWidth} wide`,
-  );
+  output.say(`added ${name} to ${hub}: ${networkLine(report)}`);
   output.result({ hub, member: entry, notes, ...report });
+}
+
+/** A member's network in one line. */
+export function networkLine({ architecture, parameters, flops, input, featureWidth }: MemberReport): string {
+  const size = `${amount(parameters)} parameters, ${amount(flops)}FLOPs at ${input}`;
+  return `${architecture}, ${size}, features ${featureWidth} wide`;
 }
 
 async function addModel(name: string, source: string, flags: AddFlags, output: Output): Promise<AddedMember> {
@@ -141,8 +145,8 @@ function parsedConfig(text: string | undefined): Record<string, unknown> | undef
 }
 
 function checkedHash(text: string | undefined): string | undefined {
-  if (text === undefined || /^[0-9a-f]{64}$/i.test(text)) return text?.toLowerCase();
-  throw new ConfigError("--sha256 needs 64 hexadecimal digits");
+  if (text === undefined || /^[0-9a-f]{8,64}$/i.test(text)) return text?.toLowerCase();
+  throw new ConfigError("--sha256 needs 64 hexadecimal digits, or the first ones (8 at least)");
 }
 
 /** Answers of the person at the terminal to the questions that neither the file nor the options answer. */

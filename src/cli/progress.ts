@@ -1,5 +1,5 @@
 /** Progress of whatever takes longer than some seconds: at a terminal a line that changes, in a log file a line now and then. */
-import { shown } from "../io/quoted.ts";
+import { megabytes, shown } from "../io/quoted.ts";
 import { type Terminal, terminal } from "./terminal.ts";
 
 /** Shorter work says nothing in a log file. */
@@ -101,10 +101,6 @@ export function transferProgress(): {
     else pace.show(() => `${amount} of ${megabytes(total)}${left(pace.seconds, done, total)}`);
   };
   return { update, stop: () => terminal.status("") };
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 const barWidth = 20;

@@ -1,5 +1,5 @@
 /** One file from one address, resumed where it was interrupted and checked before anybody sees it. */
-import { statfs } from "node:fs/promises";
+import { freeBytes } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 import { Digest, type Expected, type Identity, mismatch } from "./digest.ts";
 import { refuseStatus, type Subject } from "./explain.ts";
@@ -99,8 +99,8 @@ class Transfer {
   }
 
   #isVerifiable(): boolean {
-    const { sha256, gitSha1 } = this.#file.expected;
-    return sha256 !== undefined || gitSha1 !== undefined;
+    const { sha256, md5, gitSha1 } = this.#file.expected;
+    return sha256 !== undefined || md5 !== undefined || gitSha1 !== undefined;
   }
 
   #requestHeaders(): Record<string, string> {
@@ -172,7 +172,7 @@ class Transfer {
     const { maximumBytes } = this.#options;
     const size = this.#total ?? 0;
     if (size > maximumBytes) await refuse(`it has ${size} bytes, more than the ${maximumBytes} that are allowed`);
-    const room = await freeBytes(this.#file.folder);
+    const room = freeBytes(this.#file.folder);
     const missing = size - this.#partial.size;
     if (missing > room) {
       await refuse(`it needs ${missing} more bytes and the disk of ${this.#file.folder} has ${room}: free some space`);
@@ -198,7 +198,7 @@ class Transfer {
   /** The hashes of what an earlier process, or an earlier attempt that failed while writing, left. */
   async #resumeDigest(): Promise<void> {
     if (this.#digest) return;
-    this.#digest = new Digest(this.#total);
+    this.#digest = new Digest(this.#total, this.#expected);
     if (this.#partial.size > 0) this.#resumed = true;
     for await (const chunk of this.#partial.chunks()) this.#digest.update(chunk);
   }
@@ -255,9 +255,4 @@ function numberOf(text: string | null | undefined): number | undefined {
 function strongEtag(headers: Headers): string | undefined {
   const etag = headers.get("etag");
   return etag?.startsWith('"') && plainEtag(etag) ? etag : undefined;
-}
-
-async function freeBytes(folder: string): Promise<number> {
-  const { bavail, bsize } = await statfs(folder).catch(() => ({ bavail: Number.POSITIVE_INFINITY, bsize: 1 }));
-  return bavail * bsize;
 }

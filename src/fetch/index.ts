@@ -12,6 +12,8 @@ import { isOffline } from "./settings.ts";
 import type { FetchedSource, FetchOptions, PartsOf } from "./types.ts";
 import { fetchUrl } from "./url-source.ts";
 
+export { bytesThere, sourceFolder } from "./cached.ts";
+export type { Stated } from "./digest.ts";
 export { checkedPath } from "./names.ts";
 export { fetchPackage, packageFolder } from "./package-source.ts";
 export { type DataPackage, findPackage, packages } from "./packages.ts";

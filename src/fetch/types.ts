@@ -1,7 +1,9 @@
 /** Requests to a source, and its answers. */
+import type { Stated } from "./digest.ts";
 import type { Timing } from "./http.ts";
 
-export interface FetchOptions {
+/** The hash is that of the model's main file; MD5 is only looked at for addresses. */
+export interface FetchOptions extends Stated {
   /** Only what was fetched before; also by HF_HUB_OFFLINE=1. */
   readonly offline?: boolean | undefined;
   /** For private and gated repositories (default HF_TOKEN, else the stored one); goes to the Hub's endpoint alone. */
@@ -12,8 +14,6 @@ export interface FetchOptions {
   readonly cacheDir?: string | undefined;
   readonly onProgress?: ((done: number, total: number | undefined, file: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** SHA-256 that the model's main file must have. */
-  readonly sha256?: string | undefined;
   /** No file may be larger (default 50 GB). */
   readonly maximumBytes?: number | undefined;
   readonly timing?: Partial<Timing> | undefined;

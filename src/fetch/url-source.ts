@@ -11,7 +11,7 @@ import { dirname, join } from "node:path";
 import { z } from "zod";
 import { readJsonFile, sweepTemporaries, writeFileAtomic } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
-import { identify } from "./digest.ts";
+import { type Identity, identify, mismatch, type Stated } from "./digest.ts";
 import { download } from "./download.ts";
 import { type Credentials, defaultTiming } from "./http.ts";
 import { safeRelativePath, shownUrl } from "./names.ts";
@@ -30,6 +30,9 @@ const knownSchema = z.object({
 });
 type Known = z.infer<typeof knownSchema>;
 
+/** A file that is in the cache. */
+type Found = Known & Identity;
+
 /** Fetches a model's file and those it names, or only looks for them in the cache. */
 export async function fetchUrl(
   source: UrlSource,
@@ -37,14 +40,18 @@ export async function fetchUrl(
   options: FetchOptions,
   offline: boolean,
 ): Promise<FetchedSource> {
-  const folder = join(options.cacheDir ?? downloadDirectory(), hashed(source.url).slice(0, 32));
-  const place = new Place(folder, options, offline);
-  const main = await place.get(source.url, fileName(source.url), options.sha256);
+  const place = new Place(addressFolder(source, options), options, offline);
+  const main = await place.get(source.url, fileName(source.url), options);
   const parts: FetchedFile[] = [];
   for (const name of partsOf(main.path)) {
-    parts.push(await place.get(beside(source.url, name), name, undefined));
+    parts.push(await place.get(beside(source.url, name), name, {}));
   }
   return { main, parts };
+}
+
+/** Place of an address's files in the cache. */
+export function addressFolder({ url }: UrlSource, { cacheDir }: FetchOptions): string {
+  return join(cacheDir ?? downloadDirectory(), hashed(url).slice(0, 32));
 }
 
 function hashed(text: string): string {
@@ -77,26 +84,28 @@ class Place {
     this.#offline = offline;
   }
 
-  async get(url: string, name: string, sha256: string | undefined): Promise<FetchedFile> {
+  async get(url: string, name: string, { sha256, md5 }: Stated): Promise<FetchedFile> {
     const path = join(this.#folder, "files", ...name.split("/"));
-    const known = await this.#known(name, path);
-    if (known && (this.#offline || known.sha256 === sha256)) return checked({ ...known, path, name }, sha256);
+    const stated = { sha256, md5 };
+    const known = await this.#known(name, path, stated);
+    const isStated = (sha256 ?? md5) !== undefined && known && mismatch(known, stated) === undefined;
+    if (known && (this.#offline || isStated)) return checked({ ...known, path, name }, stated);
     if (this.#offline) {
       throw new UserError(
         `${shownUrl(url)} was not fetched before (it is not in ${this.#folder}), and fetching is off (--offline or HF_HUB_OFFLINE)`,
       );
     }
-    return this.#fetch(url, name, path, known, sha256);
+    return this.#fetch(url, name, path, known, stated);
   }
 
-  async #fetch(url: string, name: string, path: string, known: Known | undefined, sha256: string | undefined) {
+  async #fetch(url: string, name: string, path: string, known: Found | undefined, stated: Stated) {
     const { timing, maximumBytes = defaultMaximumBytes, signal, onProgress } = this.#options;
     const request = {
       what: shownUrl(url),
       url,
       folder: join(this.#folder, "partial"),
       stem: hashed(name).slice(0, 32),
-      expected: { sha256 },
+      expected: stated,
       known,
     };
     const done = await download(request, {
@@ -106,7 +115,7 @@ class Place {
       signal,
       onProgress: (bytes, total) => onProgress?.(bytes, total, name),
     });
-    if (!done) return checked({ ...(known as Known), path, name }, sha256);
+    if (!done) return checked({ ...(known as Found), path, name }, stated);
     if (/^text\/html\b/i.test(done.contentType ?? "")) {
       await done.partial.discard();
       throw new UserError(
@@ -136,9 +145,10 @@ class Place {
   }
 
   /** A file that was fetched before and still is what it was. */
-  async #known(name: string, path: string): Promise<Known | undefined> {
+  async #known(name: string, path: string, stated: Stated): Promise<Found | undefined> {
     const known = noteAt(this.#note(name));
-    return known && (await identify(path))?.sha256 === known.sha256 ? known : undefined;
+    const identity = known && (await identify(path, stated));
+    return identity?.sha256 === known?.sha256 && known && identity ? { ...known, ...identity } : undefined;
   }
 
   /** The Hub's files have addresses too. */
@@ -149,11 +159,11 @@ class Place {
   }
 }
 
-function checked({ path, name, sha256, bytes, url }: FetchedFile, expected: string | undefined): FetchedFile {
-  if (expected === undefined || sha256 === expected) return { path, name, sha256, bytes, url };
-  throw new UserError(
-    `${path} is refused: its sha256 is ${sha256} instead of ${expected}; was ${shownUrl(url)} replaced?`,
-  );
+function checked({ path, name, ...found }: Found & { path: string; name: string }, stated: Stated): FetchedFile {
+  const { sha256, bytes, url } = found;
+  const problem = mismatch(found, stated);
+  if (problem === undefined) return { path, name, sha256, bytes, url };
+  throw new UserError(`${path} is refused: ${problem}; was ${shownUrl(url)} replaced?`);
 }
 
 function hint(url: string): string {

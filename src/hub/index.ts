@@ -8,6 +8,7 @@
 
 export { type AddedMember, type AddRequest, addMember, addTrained, type TrainedNetwork } from "./adding/add-member.ts";
 export { removeMember } from "./adding/change.ts";
+export { type CreateRequest, createHub, type HubPlan, type Outcome, planHub } from "./adding/create-hub.ts";
 export type { Wishes } from "./adding/propose.ts";
 export { fileOf, filesOf } from "./files.ts";
 export { findHub, starterHub } from "./find-hub.ts";
@@ -45,5 +46,14 @@ export {
 } from "./manifest.ts";
 export { HubMember, type MemberBatchNorm, type NetworkOf, setMemberBatchNorm } from "./member.ts";
 export { preprocess } from "./preprocessing.ts";
+export {
+  chooseMembers,
+  forbidsCommercialUse,
+  type HubPreset,
+  type MemberChoice,
+  type PresetMember,
+  presetNames,
+  readPreset,
+} from "./presets.ts";
 export { Residency, type ResidencyOptions } from "./residency.ts";
 export { verifyHub } from "./verify.ts";

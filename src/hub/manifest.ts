@@ -17,7 +17,7 @@ const manifestName = "hub.json";
 /** A manifest is a page of text a member; anything near this is no manifest. */
 const maximumBytes = 16e6;
 
-const imageInput = z.strictObject({
+export const imageInput = z.strictObject({
   kind: z.literal("image"),
   /** Side of the square input, or the larger side of another, pixels. */
   size: z.number().int().min(8).max(4096),

@@ -21,7 +21,7 @@ export { appendJsonLine, readJsonLines, readNewJsonLines, repairJsonLines } from
 export { LazyTensor } from "./lazy-tensor.ts";
 export { acquireLock, Lock, type LockOptions, withLock } from "./lock.ts";
 export { newTag, tagPattern } from "./process-tag.ts";
-export { counted, listed, printable, quoted, reasonOf, shellQuoted, shown } from "./quoted.ts";
+export { counted, listed, megabytes, printable, quoted, reasonOf, shellQuoted, shown } from "./quoted.ts";
 export {
   kindOf,
   type OpenRegularOptions,
@@ -33,6 +33,7 @@ export {
 } from "./regular-file.ts";
 export { isSafeName, proposeName, safeName } from "./safe-name.ts";
 export { type LazyWeights, readSafetensors, streamSafetensors, type Weights, writeSafetensors } from "./safetensors.ts";
+export { similarNames } from "./similar.ts";
 export { explainRead, explainSystem, explainWrite, systemCode } from "./system-errors.ts";
 export { isAbandoned, isTemporary, sweepTemporaries, temporaryPath } from "./temporary.ts";
 export {
@@ -45,4 +46,4 @@ export {
   type TorchArchive,
   type TorchValue,
 } from "./torch-archive/index.ts";
-export { requireWritableFolder } from "./writable.ts";
+export { diskOf, freeBytes, requireWritableFolder } from "./writable.ts";

@@ -1,5 +1,5 @@
 /** Places that will be written to, tried before long work begins. */
-import { accessSync, constants, existsSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, statfsSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { UserError } from "../torch/index.ts";
 import { explainWrite } from "./system-errors.ts";
@@ -16,6 +16,21 @@ export function requireWritableFolder(path: string): void {
   } catch (error) {
     throw explainWrite(error, path);
   }
+}
+
+/** Bytes that are free on the disk of a folder, which may be yet to be made; infinite where the system does not tell. */
+export function freeBytes(folder: string): number {
+  try {
+    const { bavail, bsize } = statfsSync(nearest(resolve(folder)));
+    return bavail * bsize;
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
+}
+
+/** Number of the disk that a folder is on, or will be. */
+export function diskOf(folder: string): number {
+  return statSync(nearest(resolve(folder))).dev;
 }
 
 /** The path itself, or the nearest folder above it that exists. */

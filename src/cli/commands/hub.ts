@@ -4,15 +4,17 @@ import { starterHub } from "../../hub/find-hub.ts";
 import { scoreNames } from "../../ranking/score-names.ts";
 import { ConfigError } from "../../torch/errors.ts";
 import type { Output } from "../context.ts";
-import { imageSide, normalisations, trustHelp } from "../flags.ts";
+import { bytes, imageSide, normalisations, trustHelp } from "../flags.ts";
 import type { AddFlags } from "../hub-add-command.ts";
 import type { HubFlags } from "../hub-command.ts";
+import type { CreateFlags } from "../hub-create-command.ts";
 import type { RankFlags } from "../rank-command.ts";
 import { addSettings } from "../settings.ts";
 import { rankShape } from "../train-settings.ts";
 
 const actions = () => import("../hub-command.ts");
 const changes = () => import("../hub-add-command.ts");
+const making = () => import("../hub-create-command.ts");
 
 /** The hub that a command of `hub` is about: the first argument, or --hub as everywhere else. */
 interface Place {
@@ -58,8 +60,43 @@ export function addHubCommand(program: Command, output: () => Output): void {
     .action(async (dir: string | undefined, flags: HubFlags & Place) =>
       (await actions()).verify(placeOf(dir, flags), flags, output()),
     );
+  addPresetCommands(hub, output);
   addMemberCommands(hub, output);
   addRankCommand(hub, output);
+}
+
+const createHelp = `
+A preset lists published networks in the order of their worth; hub presets shows them. Each is fetched, checked against the hash
+that its publishers state, and added as hub add does. What fails is left out; the same command goes on with what is missing.
+With --budget each network of the list is taken that still fits into the bytes.
+
+Examples:
+  hub-pathway hub create my-hub --preset photos-small --budget 300MB
+  hub-pathway hub create hubs/paper --preset paper --accept-licence`;
+
+function addPresetCommands(hub: Command, output: () => Output): void {
+  hub
+    .command("presets [name]")
+    .description("list the presets of hub create: networks, sizes and licences; of one also data, papers and addresses")
+    .addHelpText("after", "\nExample:\n  hub-pathway hub presets photos-small")
+    .action(async (name: string | undefined) => (await making()).presets(name, output()));
+  hub
+    .command("create <dir>")
+    .description("make a hub of published networks, which are fetched, or go on with what it lacks")
+    .requiredOption("--preset <name>", "list of networks (hub presets)")
+    .option("--only <members>", "names of the only members to take, with commas between", commaSeparated)
+    .option("--budget <bytes>", "bytes that may be fetched in all, such as 500MB", bytes)
+    .option("--accept-licence", "take networks whose licence forbids commercial use")
+    .option("--alternative", "fetch from the other address of each network that has one")
+    .option("--offline", "only what was fetched before")
+    .addHelpText("after", createHelp)
+    .action(async (dir: string, flags: CreateFlags) => (await making()).create(dir, flags, output()));
+}
+
+function commaSeparated(text: string): string[] {
+  const names = text.split(",").map((name) => name.trim());
+  if (names.some((name) => name === "")) throw new InvalidArgumentError("not names with commas between");
+  return names;
 }
 
 const addHelp = `
@@ -114,7 +151,7 @@ function addMemberCommands(hub: Command, output: () => Output): void {
     .option("--paradigm <text>", "how it was pre-trained")
     .option("--licence <text>", "licence of the weights")
     .option("--agent <name>", "which agent of a run over a hub of agents (default: the one that was activated most)")
-    .option("--sha256 <hash>", "what the model's main file must hash to")
+    .option("--sha256 <hash>", "what the model's main file must hash to: 64 digits, or the first ones")
     .option("--offline", "only what was fetched before")
     .option("--trust", trustHelp)
     .addHelpText("after", addHelp)

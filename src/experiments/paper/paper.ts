@@ -236,7 +236,7 @@ function missingSection(missing: readonly Need[], folder: string, hub: string): 
   const rows = missing.map(({ name, what, place, origin, command }) => [name, what, place, origin, command]);
   const text = [
     `Data sets lie in ${folder}, a folder for each (or give their folder with --data); unpack them there, then check them with ` +
-      `the command. Weights are downloaded by you and added to ${hub} by theirs; the file's address can stand in place of the file.`,
+      `the command. Weights are fetched and added to ${hub} by theirs; without --only the command brings all of them.`,
     "The network in DeepLabV3 is dilated: it costs 38 GFLOPs an image at 224 px, the others 8, and Zoo-Tuning leaves it out. " +
       `Without "dilated" in its entry of ${join(hub, "hub.json")} it is a plain ResNet-50 with the same weights.`,
   ];

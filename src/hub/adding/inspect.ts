@@ -67,7 +67,7 @@ function localFiles(main: string, expected: string | undefined): Files {
   if (!existsSync(main)) throw new UserError(`there is no file ${main}`);
   if (statSync(main).isDirectory()) throw new UserError(`${main} is a folder: name the model's file in it`);
   const sha256 = hashFile(main);
-  if (expected !== undefined && expected !== sha256) {
+  if (expected !== undefined && !sha256.startsWith(expected)) {
     throw new UserError(`${main} is refused: its sha256 is ${sha256} instead of ${expected}; was it replaced?`);
   }
   const beside = (name: string): string | undefined => {

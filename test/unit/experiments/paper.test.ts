@@ -144,7 +144,10 @@ test("without hub and data the report says what is missing, where it comes from 
   for (const name of ["imagenet", "moco", "mask-rcnn", "deeplab-v3", "keypoint-rcnn"]) {
     assert.match(
       text,
-      new RegExp(`hub-pathway hub add ${name} \\S+\\.pth\\S* --hub \\S+no-hub --data \\S+ --licence \\S+`),
+      new RegExp(
+        `https://\\S+\\.pth.* hub-pathway hub create \\S+no-hub --preset paper --only ${name}( --accept-licence)?$`,
+        "m",
+      ),
     );
   }
   assert.equal((report.data as { missing: unknown[] }).missing.length, 12);
