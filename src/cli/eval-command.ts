@@ -1,9 +1,10 @@
 /** hub-pathway eval: how often a finished run is right, and which models it takes. */
 
 import { reasonOf, shown } from "../io/index.ts";
-import { restorePredictor } from "../methods/index.ts";
+import type { InferenceMode } from "../methods/catalog.ts";
+import { evaluateMode, restorePredictor } from "../methods/index.ts";
 import { amount, percent } from "../report/index.ts";
-import { findDevice, setNumThreads } from "../torch/index.ts";
+import { ConfigError, findDevice, setNumThreads } from "../torch/index.ts";
 import {
   type Evaluation,
   type EvaluationOptions,
@@ -13,7 +14,6 @@ import {
   type OpenedRun,
   openRun,
   openRunData,
-  type Predictor,
   type RunData,
   type SplitName,
   summarise,
@@ -40,6 +40,7 @@ export interface EvalFlags extends OpenFlags {
   split: SplitName;
   data?: string;
   tenCrop?: boolean;
+  mode?: InferenceMode;
 }
 
 /** Classes that a terminal shows. */
@@ -61,19 +62,47 @@ export function openImages(run: OpenedRun, { split, data, device }: EvalFlags, o
 }
 
 export async function evalRun(path: string, flags: EvalFlags, output: Output): Promise<void> {
+  const { mode = "routes" } = flags;
+  if (mode === "routes") return evalBy(path, flags, output, flags.tenCrop ? byTenCrops : byRoutes);
+  for (const flag of ["k", "confidence", "tenCrop"] as const) {
+    if (flags[flag] === undefined) continue;
+    const name = flag === "tenCrop" ? "ten-crop" : flag;
+    throw new ConfigError(`--mode ${mode} does not use the run's routes: leave out --${name}`);
+  }
+  // The run is opened without a budget for its routes.
+  const { flops: _, ...rest } = flags;
+  await evalBy(path, rest, output, (run, images, options) => byMode(run, images, { ...flags, mode }, options));
+}
+
+interface Measured {
+  evaluation: Evaluation;
+  /** What its cost is counted by. */
+  predictor: Parameters<typeof summarise>[2];
+  /** Lines after the accuracy. */
+  lines?: string[];
+  /** Entries of the ledger and of the result. */
+  note?: Record<string, unknown>;
+}
+
+async function evalBy(
+  path: string,
+  flags: EvalFlags,
+  output: Output,
+  measure: (run: OpenedRun, images: RunData, options: EvaluationOptions) => Promise<Measured>,
+): Promise<void> {
   const run = openFinished(path, flags);
   try {
     const images = await openImages(run, flags, output);
     try {
-      const { evaluation, predictor } = await withInterrupt(
-        (signal) => measure(run, images, flags.tenCrop ?? false, { signal, onProgress: countProgress("measuring") }),
+      const { evaluation, predictor, lines, note } = await withInterrupt(
+        (signal) => measure(run, images, { signal, onProgress: countProgress("measuring") }),
         stopping,
       );
       const summary = summarise(flags.split, evaluation, predictor, run.config.classes);
-      for (const line of spoken(summary)) output.say(line);
-      const note = flags.tenCrop ? { tenCrop: true } : {};
+      const [first = "", ...rest] = spoken(summary);
+      for (const line of [first, ...(lines ?? []), ...rest]) output.say(line);
       recordReading(run, images, { evaluation, summary }, output, note);
-      output.result({ ...summary, data: images.name, remarks: images.remarks });
+      output.result({ ...summary, ...note, data: images.name, remarks: images.remarks });
     } finally {
       images.dispose();
     }
@@ -82,21 +111,65 @@ export async function evalRun(path: string, flags: EvalFlags, output: Output): P
   }
 }
 
-async function measure(
+async function byRoutes(
   { config, predictor }: OpenedRun,
   images: RunData,
-  tenCrop: boolean,
   options: EvaluationOptions,
-): Promise<{ evaluation: Evaluation; predictor: Predictor }> {
-  const classes = config.classes.length;
-  if (!tenCrop) return { evaluation: await evaluate(predictor, images.batches, classes, options), predictor };
+): Promise<Measured> {
+  return { evaluation: await evaluate(predictor, images.batches, config.classes.length, options), predictor };
+}
+
+async function byTenCrops(
+  { config, predictor }: OpenedRun,
+  images: RunData,
+  options: EvaluationOptions,
+): Promise<Measured> {
   const cropped = new TenCrop(predictor, images.imageSize);
   const batches = await images.openAt(tenCropSide(images.imageSize));
   try {
-    return { evaluation: await evaluate(cropped, batches, classes, options), predictor: cropped };
+    const evaluation = await evaluate(cropped, batches, config.classes.length, options);
+    return { evaluation, predictor: cropped, note: { tenCrop: true } };
   } finally {
     batches.dispose();
   }
+}
+
+/** By a mode whose setting is chosen on the run's validation images. */
+async function byMode(
+  run: OpenedRun,
+  images: RunData,
+  { split, mode, ...flags }: EvalFlags & { mode: Exclude<InferenceMode, "routes"> },
+  options: EvaluationOptions,
+): Promise<Measured> {
+  const { predictor, config } = run;
+  const isSame = split === "validation" && images.isRecorded;
+  const known = isSame ? images : await validationOf(run, flags);
+  try {
+    const request = { mode, flops: flags.flops, known: known.batches, asked: images.batches };
+    const measured = await evaluateMode(predictor, { ...request, classes: config.classes.length }, options);
+    const { settings, expectedFlops, inferenceFlops, ...evaluation } = measured;
+    const { memberNames, parameters } = predictor;
+    const where = isSame ? "on the other half of these images" : "on validation images";
+    return {
+      evaluation,
+      predictor: { memberNames, parameters, inferenceFlops },
+      lines: [
+        `  ${shown(settings.join("; "))}: chosen ${where}, where it takes ${amount(expectedFlops)}FLOPs an image`,
+      ],
+      note: { mode, settings, expectedFlops },
+    };
+  } finally {
+    if (!isSame) known.dispose();
+  }
+}
+
+/** The run's own validation images: where it is told that its images are, or where they were. */
+async function validationOf(run: OpenedRun, { data, device }: Pick<EvalFlags, "data" | "device">): Promise<RunData> {
+  const request = { split: "validation", device: findDevice(device), onProgress: countProgress("decoding") } as const;
+  const there = await openRunData(run.folder, run.config, { ...request, data });
+  if (there.isRecorded) return there;
+  there.dispose();
+  return openRunData(run.folder, run.config, request);
 }
 
 /** Notes a reading of the test split in the run's ledger; the result counts also where that cannot be written. */

@@ -31,3 +31,8 @@ export const methodSummaries = {
 } as const;
 
 export type MethodName = keyof typeof methodSummaries;
+
+/** Ways in which a finished run may answer: by the routes that it was trained for, or by others of `inference/modes.ts`. */
+export const inferenceModes = ["routes", "cascade", "agreement", "knora", "meta-des", "stacking"] as const;
+
+export type InferenceMode = (typeof inferenceModes)[number];

@@ -12,6 +12,22 @@ export { combinations, EnsemblePredictor, meanProbabilities } from "./ensemble-p
 export { bestByValidation, fineTune, fitEach, keepBest, memberLearner, plainFit } from "./fine-tune.ts";
 export { freshMembers } from "./from-scratch.ts";
 export { greedyWeights } from "./greedy-ensemble.ts";
+export {
+  type Answers,
+  type Candidate,
+  type Cost,
+  evaluateMode,
+  Frontier,
+  halves,
+  knownCandidate,
+  type ModeEvaluation,
+  meanReached,
+  type Outcome,
+  policyCandidates,
+  type Reached,
+  type Split,
+  sideOf,
+} from "./inference/index.ts";
 export { linearProbeLearner } from "./linear-probe.ts";
 export { MemberLearner, type MemberStep, type Penalty } from "./member-learner.ts";
 export { type OracleRouting, oracleRouting } from "./oracle-routing.ts";

@@ -146,6 +146,12 @@ export class PathwayLearner implements Learner {
     return generator + k * shares.reduce((sum, p, i) => sum + (p > 0 ? p * (members[i] ?? 0) : 0), 0);
   }
 
+  /** Members that can answer alone, and FLOPs of each with its head, for an image. */
+  alone(): { places: number[]; costs: number[] } {
+    const { members } = this.costs;
+    return { places: [...this.#present], costs: this.#present.map((i) => members[i] ?? 0) };
+  }
+
   /** FLOPs of one image in the generator, and in each member with its head, [m]. */
   get costs(): { generator: number; members: number[] } {
     this.#flops ??= this.#measure();

@@ -86,6 +86,9 @@ export interface VariantEvaluation {
   probabilities: Float32Array;
   /** Weights of the activated models, row-major [N, m]; empty when the predictor does not route. */
   weights: Float32Array;
+  labels: number[];
+  /** Positions of the items in their dataset. */
+  indices: number[];
 }
 
 /**
@@ -102,6 +105,7 @@ export async function evaluateVariants(
   const tables = variants.map((): Float32Array[] => []);
   const weights = variants.map((): Float32Array[] => []);
   const labels: number[] = [];
+  const indices: number[] = [];
   let done = 0;
   if (!predictor.predictVariants) return variants.map(() => undefined);
   const loop = { work: "evaluation of other choices", signal };
@@ -112,6 +116,7 @@ export async function evaluateVariants(
       if (prediction?.weights) weights[i]?.push(floats(prediction.weights));
     }
     labels.push(...batch.labels);
+    indices.push(...batch.indices);
     done += 1;
     onProgress?.(done, batches.stepsPerEpoch);
   });
@@ -121,13 +126,13 @@ export async function evaluateVariants(
     const metrics = computeMetrics(probabilities, labels, classes);
     const right = rightItems(probabilities, labels, classes);
     const routed = joined(weights[i] ?? []);
-    return { metrics, right, probabilities, weights: routed, ...costOf(predictor, routed) };
+    return { metrics, right, probabilities, weights: routed, labels, indices, ...costOf(predictor, routed) };
   });
 }
 
 /** Cost of an image, on average, by the weights [N, m] of the activated models. */
 export function costOf(
-  predictor: Predictor,
+  predictor: Pick<Predictor, "memberNames" | "inferenceFlops" | "pathwayFlops">,
   weights: Float32Array,
 ): Pick<VariantEvaluation, "inferenceFlops" | "activatedModels"> {
   const { inferenceFlops, memberNames } = predictor;

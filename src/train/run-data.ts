@@ -22,6 +22,8 @@ export interface RunData {
   imageSize: number;
   /** Names of all images of the data set. */
   ids: readonly string[];
+  /** True where these are images that the run recorded, false for others. */
+  isRecorded: boolean;
   /** Differences between the images and the run that a reader should know; empty when there are none. */
   remarks: string[];
   /** Batches of the images to measure. */
@@ -66,6 +68,7 @@ export async function openRunData(
     classes: config.classes,
     imageSize: form.imageSize,
     ids: dataset.items.map((item) => item.id),
+    isRecorded: match.indices.length > 0,
     remarks,
     batches,
     openAt: open,

@@ -36,11 +36,14 @@ export interface EvaluationSummary {
   classes: ClassAccuracy[];
 }
 
+/** What a summary needs of a predictor. */
+type Costed = Pick<Predictor, "memberNames" | "parameters" | "inferenceFlops" | "pathwayFlops">;
+
 /** The figures of an evaluation in one object; without the classes' names, without figures of classes. */
 export function summarise(
   split: string,
   evaluation: Evaluation,
-  predictor: Predictor,
+  predictor: Costed,
   classes: readonly string[] = [],
 ): EvaluationSummary {
   const { weights, labels, metrics, secondsPerImage } = evaluation;

@@ -89,6 +89,25 @@ test("report prints its numbers and writes the page; reading the test split is n
   assert.equal(readFileSync(join(out, "ledger.jsonl"), "utf8").trim().split("\n").length, 1);
 });
 
+test("eval answers by other rules than the run's routes, within a budget that validation images keep to", async () => {
+  const out = join(folder, "reported");
+  const { code, stdout, stderr } = await run(["eval", out, "--split", "test", "--mode", "cascade", "--json"]);
+  assert.equal(code, 0, stderr);
+  const { mode, settings, expectedFlops, inferenceFlops, accuracy } = lastLine(stdout);
+  assert.equal(mode, "cascade");
+  assert.match(String(settings), /sure/);
+  assert.ok(Number(expectedFlops) > 0 && Number(inferenceFlops) > 0 && Number(accuracy) >= 0, stdout);
+  const noted = JSON.parse(readFileSync(join(out, "ledger.jsonl"), "utf8").trim().split("\n").at(-1) ?? "");
+  assert.deepEqual([noted.mode, noted.accuracy], [mode, accuracy]);
+  const refused = async (flags: string[], pattern: RegExp) => {
+    const { code, stderr } = await run(["eval", out, ...flags]);
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, pattern);
+  };
+  await refused(["--mode", "stacking", "--flops", "1"], /no setting of --mode stacking answers within --flops 1/);
+  await refused(["--mode", "knora", "--k", "1"], /leave out --k/);
+});
+
 test("export writes what verify finds to answer as the run does", async () => {
   const [reported, bundle] = [join(folder, "reported"), join(folder, "bundle")];
   const { code, stdout, stderr } = await run(["export", reported, "--out", bundle]);

@@ -1,5 +1,6 @@
 /** Options of `hub-pathway eval`, `predict`, `report`, `export` and `verify`. */
 import { type Command, Option } from "commander";
+import { inferenceModes } from "../../methods/catalog.ts";
 import type { Output } from "../context.ts";
 import type { EvalFlags } from "../eval-command.ts";
 import type { ExportFlags } from "../export-command.ts";
@@ -19,8 +20,21 @@ import type { PredictFlags } from "../predict-command.ts";
 export function addRunCommands(program: Command, output: () => Output): void {
   measuring(program.command("eval <run>"))
     .description("measure a finished run; reading the test split is noted in the run's ledger")
+    .addOption(
+      new Option(
+        "--mode <name>",
+        "answer by other rules than the run's routes, with settings chosen on validation images; --flops bounds what they cost",
+      )
+        .choices([...inferenceModes])
+        .default("routes"),
+    )
     .option("--ten-crop", "mean over ten crops of each image, taken from images 256/224 times as large as the run's")
-    .addHelpText("after", "\nExample:\n  hub-pathway eval runs/photos --split test --json")
+    .addHelpText(
+      "after",
+      "\nModes ask members one after the other until one is sure (cascade) or some agree (agreement), choose them by what they know\n" +
+        "of similar validation images (knora, meta-des), or weigh what all say (stacking).\n\n" +
+        "Examples:\n  hub-pathway eval runs/photos --split test --json\n  hub-pathway eval runs/photos --mode cascade --flops 50e6",
+    )
     .action(async (path: string, flags: EvalFlags) => {
       const { evalRun } = await import("../eval-command.ts");
       await evalRun(path, flags, output());

@@ -16,14 +16,13 @@ import {
   targetsOf,
 } from "../../compare/index.ts";
 import { type Hub, openHub, withMembers } from "../../hub/index.ts";
-import { budgetSettings } from "../../methods/index.ts";
+import { budgetSettings, type Reached } from "../../methods/index.ts";
 import { pathwayVersion } from "../../pathway/index.ts";
 import { amount, lineChart, percent, points } from "../../report/index.ts";
 import { UserError } from "../../torch/index.ts";
 import { fingerprint } from "../../train/index.ts";
 import { lettersAndEmoji } from "../routing/ceilings.ts";
-import { type BudgetCell, budgetCells, kinds, parts } from "./cell.ts";
-import type { Reached } from "./frontier.ts";
+import { type BudgetCell, budgetCells, furtherRivals, kinds, parts } from "./cell.ts";
 
 const cellVersion = 1;
 /** Sides of the images that each member is given, pixels: the same weights at another cost. */
@@ -63,12 +62,13 @@ function groups(request: ExperimentRequest): CellGroup[] {
     name: nameOf(setting),
     async run() {
       await using own = setting;
-      await request.cells.cell(nameOf(own), keyOf(own), async () => {
-        const { validation, test } = await budgetCells(request, own);
-        await request.cells.cell(`test/${nameOf(own)}`, keyOf(own), async () => test);
-        request.say(`${nameOf(own)}: ${validation.rows.length} budgets`);
-        return validation;
-      });
+      const [name, key] = [nameOf(own), keyOf(own)];
+      const isMeasured = !request.final || request.cells.read(`test/${name}`, key) !== undefined;
+      if (isMeasured && request.cells.read(name, key) !== undefined) return;
+      const { validation, test } = await budgetCells(request, own);
+      if (test) await request.cells.cell(`test/${name}`, key, async () => test);
+      await request.cells.cell(name, key, async () => validation);
+      request.say(`${name}: ${validation.rows.length} budgets`);
     },
   }));
 }
@@ -93,12 +93,19 @@ function difference({ mean, half }: MeanInterval): string {
   return half === null ? points(mean) : `${points(mean)} (${points(mean - half)} to ${points(mean + half)})`;
 }
 
+/** Ways to answer that every cell has. */
+const shownKinds = (cells: readonly BudgetCell[]): string[] => [
+  ...kinds,
+  ...furtherRivals.filter((kind) => cells.every(({ rows }) => rows.some(({ reached }) => find(reached, kind)))),
+];
+
 const find = (reached: readonly Reached[] | undefined, kind: string) => reached?.find((one) => one.kind === kind);
 
 function frontierSection(cells: readonly BudgetCell[]): ReportSection {
+  const shownHere = shownKinds(cells);
   const row = (at: number, label: string): string[] => {
     const budget = over(cells, ({ rows }) => rows[at]?.budget);
-    const entries = kinds.map((kind) => {
+    const entries = shownHere.map((kind) => {
       const accuracy = over(cells, ({ rows }) => find(rows[at]?.reached, kind)?.accuracy);
       const flops = over(cells, ({ rows }) => find(rows[at]?.reached, kind)?.flops);
       return accuracy && flops && accuracy.count === cells.length ? `${shown(accuracy)}, ${amount(flops.mean)}` : "";
@@ -117,7 +124,7 @@ function frontierSection(cells: readonly BudgetCell[]): ReportSection {
         "Each entry is an accuracy with half its 95 % interval, and the mean FLOPs that it took.",
     ],
     table: {
-      columns: columnsOf(["budget", "FLOPs", ...kinds, "routes over the best rival"], 1),
+      columns: columnsOf(["budget", "FLOPs", ...shownHere, "routes over the best rival"], 1),
       rows: [...parts.map((part, at) => row(at, percent(part))), row(last, "40 % of the best member")],
     },
     picture: "budget-frontier",
@@ -127,7 +134,7 @@ function frontierSection(cells: readonly BudgetCell[]): ReportSection {
 
 /** Accuracy against the FLOPs that were spent, both as means over the seeds. */
 function frontierChart(cells: readonly BudgetCell[]): string {
-  const series = kinds.map((kind) => ({
+  const series = shownKinds(cells).map((kind) => ({
     name: kind,
     points: parts.flatMap((_, at): (readonly [number, number])[] => {
       const accuracy = over(cells, ({ rows }) => find(rows[at]?.reached, kind)?.accuracy);
@@ -171,7 +178,7 @@ function timeSection(cells: readonly BudgetCell[]): ReportSection {
   const whole = over(cells, ({ ensemble }) => ensemble.milliseconds);
   const rows = parts.map((part, at) => [
     percent(part),
-    ...kinds.map((kind) => {
+    ...shownKinds(cells).map((kind) => {
       const time = over(cells, ({ rows }) => find(rows[at]?.reached, kind)?.milliseconds);
       return time && whole && time.count === cells.length ? percent(time.mean / whole.mean) : "";
     }),
@@ -179,7 +186,7 @@ function timeSection(cells: readonly BudgetCell[]): ReportSection {
   return {
     title: "Measured time",
     text: ["Milliseconds of an image in batches, generator included, as a part of what all members take together."],
-    table: { columns: columnsOf(["budget", ...kinds], 1), rows },
+    table: { columns: columnsOf(["budget", ...shownKinds(cells)], 1), rows },
   };
 }
 
@@ -208,7 +215,8 @@ async function report(request: ExperimentRequest): Promise<ExperimentReport> {
             "activates k of them, or as many as it takes until the answer is sure.",
           "One gate is the same recipe with the same models for every image, trained with k = 1 and with k = 2. The other rivals " +
             "need no generator. Each has its heads from the run of Hub-Pathway or heads that were trained alone on all images, " +
-            "whichever was better. They are any one to three members or all, KNORA-E, and cascades by agreement and by confidence. " +
+            "whichever was better. They are any one to three members or all, KNORA-E, cascades by agreement and by confidence, and in " +
+            "later cells META-DES and stacking. " +
             "Cascades go through all members in three orders, or through any two or three of rising cost.",
           `${on} One number sees all validation images: the temperature of weights over more models than in training. ` +
             `Mean ± half the 95 % interval (Student's t) over ${cells.length} seeds.${quickRemark(request.quick)}`,

@@ -1,31 +1,25 @@
 /** One seed of the experiment on budgets: runs that are trained, and what each way to answer reaches within each budget. */
 import { CellTraining, type ExperimentRequest, median, plan, type Setting } from "../../compare/index.ts";
-import { budgetSettings, fineTune, PathwayLearner, stops } from "../../methods/index.ts";
-import { activeModels } from "../../report/index.ts";
-import { inferenceMode, scope, zeros } from "../../torch/index.ts";
-import { evaluate, evaluateVariants, type Variant, type VariantEvaluation } from "../../train/index.ts";
 import {
+  type Answers,
+  budgetSettings,
   type Candidate,
   type Cost,
   Frontier,
+  fineTune,
   halves,
   knownCandidate,
   meanReached,
-  policyCandidate,
+  type Outcome,
+  PathwayLearner,
+  policyCandidates,
   type Reached,
   type Split,
-} from "./frontier.ts";
-import {
-  type Answers,
-  agreementCascade,
-  allSets,
-  confidenceCascade,
-  fixedSet,
-  knoraEliminate,
-  type Outcome,
-  type Policy,
-  risingOrders,
-} from "./policies.ts";
+  sideOf,
+} from "../../methods/index.ts";
+import { activeModels } from "../../report/index.ts";
+import { inferenceMode, scope, zeros } from "../../torch/index.ts";
+import { evaluate, evaluateVariants, type Variant, type VariantEvaluation } from "../../train/index.ts";
 
 /** Ways to answer, ours first; each of the others is a rival. */
 export const kinds = [
@@ -37,6 +31,8 @@ export const kinds = [
   "KNORA-E",
 ] as const;
 export const rivals = kinds.slice(1);
+/** Rivals that came later: cells of before lack them, and the best of all rivals is taken without them. */
+export const furtherRivals = ["META-DES", "stacking"] as const;
 
 /** Parts of the cost of all members together. */
 export const parts = [0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.4, 0.6, 1] as const;
@@ -60,14 +56,20 @@ export interface BudgetCell {
   bestMember: Reached;
 }
 
-const neighbours = [3, 7, 15];
 const byLosses = { choices: { k: 1, credit: "losses" }, options: { generatorFactor: 10 } };
 
-type Measured = Record<Split, VariantEvaluation[]>;
-type Tables = Record<Split, Answers>;
+/** Of the splits that are measured: the test split for a final request alone. */
+type BySplit<T> = { validation: T } & Partial<Record<Split, T>>;
+type Measured = BySplit<VariantEvaluation[]>;
+type Tables = BySplit<Answers>;
 
-/** The figures on validation data, of settings chosen on the other half of them, and on test data. */
-export async function budgetCells(request: ExperimentRequest, setting: Setting): Promise<Record<Split, BudgetCell>> {
+async function measuredOn<T>({ final }: ExperimentRequest, measure: (split: Split) => Promise<T>): Promise<BySplit<T>> {
+  const validation = await measure("validation");
+  return final ? { validation, test: await measure("test") } : { validation };
+}
+
+/** The figures on validation data, of settings chosen on the other half of them, and for a final request on test data. */
+export async function budgetCells(request: ExperimentRequest, setting: Setting): Promise<BySplit<BudgetCell>> {
   const { epochs } = setting.protocol;
   const routed = await trained(
     request,
@@ -84,16 +86,20 @@ export async function budgetCells(request: ExperimentRequest, setting: Setting):
   const candidates = [
     ...candidatesOf("routes by input", routed),
     ...gates.flatMap((gate) => candidatesOf("one gate", gate)),
-    ...rivalCandidates("heads of the run", routed.tables, routed.costs),
-    ...rivalCandidates("heads alone", alone, routed.costs),
+    ...policyCandidates(routed.tables, routed.costs, "heads of the run"),
+    ...policyCandidates(alone, routed.costs, "heads alone"),
   ];
   const { members, costs } = routed;
   const figures = { members, costs };
-  const count = alone.validation.labels.length;
-  const all = (split: Split) => ({ split, items: alone[split].labels.map((_, i) => i) });
-  const validation = halves("validation", count).map(([known, asked]) => new Frontier(candidates, costs, known, asked));
-  const test = [new Frontier(candidates, costs, all("validation"), all("test"))];
-  return { validation: { ...figures, ...rowsOf(validation, costs) }, test: { ...figures, ...rowsOf(test, costs) } };
+  const all = (split: Split) => sideOf(split, alone[split]?.labels.length ?? 0);
+  const { items } = all("validation");
+  const chosen = halves("validation", items.length).map(
+    ([known, asked]) => new Frontier(candidates, costs, known, asked),
+  );
+  const validation = { ...figures, ...rowsOf(chosen, costs) };
+  if (!alone.test) return { validation };
+  const test = new Frontier(candidates, costs, all("validation"), all("test"));
+  return { validation, test: { ...figures, ...rowsOf([test], costs) } };
 }
 
 function rowsOf(
@@ -114,7 +120,7 @@ function rowsOf(
   const budgets = [...parts.map((part) => part * whole), 0.4 * bestMember.flops];
   const rows = budgets.map((budget) => ({
     budget,
-    reached: kinds.flatMap((kind) => best([kind], budget) ?? []),
+    reached: [...kinds, ...furtherRivals].flatMap((kind) => best([kind], budget) ?? []),
     rival: best(rivals, budget),
   }));
   return { rows, ensemble: named("ensemble of all"), bestMember };
@@ -150,14 +156,14 @@ async function trained(request: ExperimentRequest, setting: Setting, line: Retur
       const tables = measured.slice(variants.length).map(({ probabilities }) => probabilities);
       return { measured: measured.slice(0, variants.length), answers: { tables, labels, classes } };
     };
-    const [validation, test] = [await measure("validation"), await measure("test")];
+    const { validation, test } = await measuredOn(request, measure);
     return {
       name: line.name,
       members,
       ...spent,
       variants,
-      measured: { validation: validation.measured, test: test.measured },
-      tables: { validation: validation.answers, test: test.answers },
+      measured: { validation: validation.measured, ...(test ? { test: test.measured } : {}) },
+      tables: { validation: validation.answers, ...(test ? { test: test.answers } : {}) },
     };
   } finally {
     predictor.dispose();
@@ -185,7 +191,7 @@ async function probes(request: ExperimentRequest, setting: Setting): Promise<Tab
       }
       return { tables, labels, classes: data.classes.length };
     };
-    return { validation: await answers("validation"), test: await answers("test") };
+    return await measuredOn(request, answers);
   } finally {
     for (const learner of learners) learner.dispose();
     training.clean();
@@ -234,11 +240,12 @@ function candidatesOf(
   { name, variants, measured, generator, members: { length: m } }: Trained,
 ): Candidate[] {
   return variants.map((variant, i) => {
-    const outcome = (split: Split): Outcome => {
-      const one = measured[split][i] as VariantEvaluation;
+    const outcome = (all: readonly VariantEvaluation[]): Outcome => {
+      const one = all[i] as VariantEvaluation;
       return { right: one.right, used: one.right.map((_, item) => activeModels(one.weights, m, item)) };
     };
-    const outcomes = { validation: outcome("validation"), test: outcome("test") };
+    const { validation, test } = measured;
+    const outcomes = { validation: outcome(validation), ...(test ? { test: outcome(test) } : {}) };
     return knownCandidate({ kind, name: `${name}, ${described(variant)}`, overhead: generator }, outcomes);
   });
 }
@@ -246,63 +253,4 @@ function candidatesOf(
 function described({ k, confidence, price }: Variant): string {
   const count = confidence === undefined ? `k = ${k}` : `until ${confidence} sure`;
   return price ? `${count}, ${price.toFixed(1)} nats/GFLOP` : count;
-}
-
-/** Everything that needs no generator, through the given heads. */
-function rivalCandidates(heads: string, tables: Tables, spent: readonly Cost[]): Candidate[] {
-  const costs = spent.map(({ flops }) => flops);
-  const m = costs.length;
-  const all = costs.map((_, i) => i);
-  const make = (kind: string, name: string, policy: Policy) =>
-    policyCandidate(kind, `${name}, ${heads}`, policy, tables);
-  const orders = {
-    "cheapest first": (known: Answers) => byValue(costs.map((cost, i) => -cost + accuracyOf(known, i))),
-    "best first": (known: Answers) => byValue(all.map((i) => accuracyOf(known, i))),
-    "best for its cost first": (known: Answers) => byValue(all.map((i) => accuracyOf(known, i) / (costs[i] ?? 1))),
-  };
-  const inOrder = (of: (order: readonly number[]) => Policy) =>
-    Object.entries(orders).map(([name, order]): [string, Policy] => [
-      name,
-      (known, asked) => of(order(known))(known, asked),
-    ]);
-  const firsts = byValue(costs.map((cost) => -cost)).slice(0, 3);
-  return [
-    ...allSets(m).map((set) => make("fixed members", `members ${set.join(" ")}`, fixedSet(set))),
-    ...all.map((i) => make("best member", `member ${i}`, fixedSet([i]))),
-    make("ensemble of all", "all", fixedSet(all)),
-    ...stops.flatMap((stop) =>
-      inOrder((order) => confidenceCascade(order, stop)).map(([name, policy]) =>
-        make("confidence cascade", `${name}, until ${stop} sure`, policy),
-      ),
-    ),
-    ...risingOrders(costs).flatMap((order) =>
-      stops.flatMap((stop) =>
-        [false, true].map((isLast) => {
-          const name = `members ${order.join(" ")}, until ${isLast ? "the last" : "their mean"} is ${stop} sure`;
-          return make("confidence cascade", name, confidenceCascade(order, stop, isLast));
-        }),
-      ),
-    ),
-    ...[2, 3, 4].flatMap((votes) =>
-      inOrder((order) => agreementCascade(order, votes)).map(([name, policy]) =>
-        make("agreement cascade", `${name}, until ${votes} agree`, policy),
-      ),
-    ),
-    ...firsts.flatMap((first) =>
-      neighbours.map((count) =>
-        make("KNORA-E", `${count} neighbours in member ${first}`, knoraEliminate(first, count)),
-      ),
-    ),
-  ];
-}
-
-const byValue = (values: readonly number[]): number[] =>
-  values.map((_, i) => i).sort((a, b) => (values[b] ?? 0) - (values[a] ?? 0) || a - b);
-
-function accuracyOf({ tables, labels, classes }: Answers, i: number): number {
-  const { right } = fixedSet([0])(
-    { tables, labels, classes },
-    { tables: [tables[i] as Float32Array], labels, classes },
-  );
-  return right.filter(Boolean).length / right.length;
 }

@@ -2,24 +2,23 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { allSets, risingOrders } from "../../../../src/methods/inference/candidates.ts";
 import {
   Frontier,
   halves,
   knownCandidate,
   policyCandidate,
   type Side,
-} from "../../../../src/experiments/budget/frontier.ts";
+} from "../../../../src/methods/inference/frontier.ts";
 import {
   type Answers,
   agreementCascade,
-  allSets,
   confidenceCascade,
   fixedSet,
   knoraEliminate,
   type Outcome,
   partOf,
-  risingOrders,
-} from "../../../../src/experiments/budget/policies.ts";
+} from "../../../../src/methods/inference/policies.ts";
 
 /** Rows of probabilities of each member. */
 function answersOf(labels: number[], ...members: number[][][]): Answers {
@@ -51,7 +50,11 @@ const asked = answersOf(
 );
 
 test("fixed members answer by the mean of their probabilities, the first class among equals", () => {
-  assert.deepEqual(fixedSet([0])(asked, asked), { right: [true, false, true, false], used: [[0], [0], [0], [0]] });
+  assert.deepEqual(fixedSet([0])(asked, asked), {
+    right: [true, false, true, false],
+    used: [[0], [0], [0], [0]],
+    probabilities: asked.tables[0],
+  });
   // Means of the first two: 0.7 0.3; 0.35 0.65; class 2; 0.45 0.55.
   assert.deepEqual(fixedSet([0, 1])(asked, asked).right, [true, true, true, false]);
 });

@@ -2,7 +2,7 @@
  * The frontier of accuracy and cost of each way to answer. Its setting is chosen on known items, and measured on others.
  * N items, m members.
  */
-import { type Answers, type Outcome, type Policy, partOf } from "./policies.ts";
+import { type Answered, type Answers, type Outcome, type Policy, partOf } from "./policies.ts";
 
 export const splits = ["validation", "test"] as const;
 export type Split = (typeof splits)[number];
@@ -19,13 +19,18 @@ export interface Cost {
   milliseconds: number;
 }
 
-/** One setting of one way to answer. */
-export interface Candidate {
+/** All items of a split. */
+export function sideOf(split: Split, count: number): Side {
+  return { split, items: Array.from({ length: count }, (_, i) => i) };
+}
+
+/** One setting of one way to answer, and what it came to. */
+export interface Candidate<T extends Outcome = Outcome> {
   kind: string;
   name: string;
   /** Cost of every answer beside the members that it activates. */
   overhead: Cost;
-  on(known: Side, asked: Side): Outcome;
+  on(known: Side, asked: Side): T;
 }
 
 /** What the chosen setting of a kind came to, as means over the asked items. */
@@ -43,9 +48,9 @@ export function policyCandidate(
   kind: string,
   name: string,
   policy: Policy,
-  answers: Readonly<Record<Split, Answers>>,
-): Candidate {
-  const part = ({ split, items }: Side) => partOf(answers[split], items);
+  answers: Readonly<Partial<Record<Split, Answers>>>,
+): Candidate<Answered> {
+  const part = ({ split, items }: Side) => partOf(answers[split] ?? unmeasured(split), items);
   return {
     kind,
     name,
@@ -60,21 +65,26 @@ export function policyCandidate(
 /** Answers that are the same whatever is known: those of a trained run. */
 export function knownCandidate(
   { kind, name, overhead }: Omit<Candidate, "on">,
-  outcomes: Readonly<Record<Split, Outcome>>,
+  outcomes: Readonly<Partial<Record<Split, Outcome>>>,
 ): Candidate {
   return {
     kind,
     name,
     overhead,
     on(_, { split, items }) {
-      const { right, used } = outcomes[split];
+      const { right, used } = outcomes[split] ?? unmeasured(split);
       return { right: items.map((i) => right[i] ?? false), used: items.map((i) => used[i] ?? []) };
     },
   };
 }
 
-interface Found {
-  candidate: Candidate;
+function unmeasured(split: Split): never {
+  throw new RangeError(`the ${split} split was not measured`);
+}
+
+interface Found<T extends Outcome> {
+  candidate: Candidate<T>;
+  /** On the known items. */
   reached: Reached;
 }
 
@@ -82,33 +92,39 @@ interface Found {
  * The best setting of each kind within each budget, by accuracy on the known items (the cheaper of equals), measured on the
  * asked ones; a kind that no setting keeps within a budget is absent.
  */
-export class Frontier {
+export class Frontier<T extends Outcome = Outcome> {
   readonly #known: Side;
   readonly #asked: Side;
   readonly #costs: readonly Cost[];
-  readonly #found: readonly Found[];
-  readonly #measured = new Map<Candidate, Reached>();
+  readonly #found: readonly Found<T>[];
+  readonly #measured = new Map<Candidate<T>, Reached>();
 
-  constructor(candidates: readonly Candidate[], costs: readonly Cost[], known: Side, asked: Side) {
+  constructor(candidates: readonly Candidate<T>[], costs: readonly Cost[], known: Side, asked: Side) {
     this.#known = known;
     this.#asked = asked;
     this.#costs = costs;
     this.#found = candidates.map((candidate) => ({ candidate, reached: this.#reached(candidate, known) }));
   }
 
-  /** @param kinds those among which the best is taken as one */
-  best(kinds: readonly string[], budget: number): Reached | undefined {
+  /**
+   * The best setting by the known items.
+   * @param kinds those among which the best is taken as one
+   */
+  choose(kinds: readonly string[], budget: number): Found<T> | undefined {
     const affordable = this.#found.filter(({ reached }) => kinds.includes(reached.kind) && reached.flops <= budget);
-    const [best] = affordable.sort(
-      (a, b) => b.reached.accuracy - a.reached.accuracy || a.reached.flops - b.reached.flops,
-    );
+    return affordable.sort((a, b) => b.reached.accuracy - a.reached.accuracy || a.reached.flops - b.reached.flops)[0];
+  }
+
+  /** What the best setting comes to on the asked items. */
+  best(kinds: readonly string[], budget: number): Reached | undefined {
+    const best = this.choose(kinds, budget);
     if (!best) return undefined;
     const before = this.#measured.get(best.candidate) ?? this.#reached(best.candidate, this.#asked);
     this.#measured.set(best.candidate, before);
     return before;
   }
 
-  #reached(candidate: Candidate, asked: Side): Reached {
+  #reached(candidate: Candidate<T>, asked: Side): Reached {
     const { kind, name, overhead } = candidate;
     const { right, used } = candidate.on(this.#known, asked);
     const uses = this.#costs.map((_, i) => used.filter((set) => set.includes(i)).length / used.length);
@@ -122,7 +138,7 @@ export class Frontier {
 
 /** Both halves of the items, each known once and asked once. */
 export function halves(split: Split, count: number): [known: Side, asked: Side][] {
-  const items = Array.from({ length: count }, (_, i) => i);
+  const { items } = sideOf(split, count);
   const sides = [0, 1].map((half): Side => ({ split, items: items.filter((i) => i % 2 === half) }));
   const [even, odd] = sides as [Side, Side];
   return [

@@ -2,9 +2,8 @@
  * Ways to answer within a budget that need no routes of a trained generator: fixed members, cascades, and dynamic ensemble
  * selection. They see what each member answers alone. N items, m members, C classes, n neighbours.
  */
-import { combinations } from "../../methods/index.ts";
 import { taken } from "../../runtime/index.ts";
-import { argmaxAt } from "../../train/index.ts";
+import { argmaxAt, rightItems } from "../../train/index.ts";
 
 /** Answers of all members to the same items. */
 export interface Answers {
@@ -21,12 +20,20 @@ export interface Outcome {
   used: number[][];
 }
 
+export interface Answered extends Outcome {
+  /** Row-major [N, C]. */
+  probabilities: Float32Array;
+}
+
 /** Answers to the asked items; known ones, with their labels, may be looked at. */
-export type Policy = (known: Answers, asked: Answers) => Outcome;
+export type Policy = (known: Answers, asked: Answers) => Answered;
+
+/** Members that an item activates, and its answer: the mean of some of them, or probabilities of its own, [C]. */
+type ItemAnswer = { used: number[] } & ({ by: readonly number[] } | { probabilities: Float32Array });
 
 /** The same members for every item, by the mean of their probabilities. */
 export function fixedSet(set: readonly number[]): Policy {
-  return (_, asked) => outcome(asked, (item) => ({ used: [...set], answer: likeliest(asked, item, set) }));
+  return (_, asked) => outcome(asked, () => ({ used: [...set], by: set }));
 }
 
 /**
@@ -38,24 +45,28 @@ export function confidenceCascade(order: readonly number[], confidence: number, 
     outcome(asked, (item) => {
       for (let count = 1; ; count++) {
         const used = order.slice(0, count);
-        const said = meanOf(asked, item, isLastAlone ? used.slice(-1) : used);
-        const answer = argmaxAt(said, 0, said.length);
-        if (count === order.length || (said[answer] ?? 0) >= confidence) return { used, answer };
+        const by = isLastAlone ? used.slice(-1) : used;
+        const said = meanOf(asked, item, by);
+        if (count === order.length || (said[argmaxAt(said, 0, said.length)] ?? 0) >= confidence) return { used, by };
       }
     });
 }
 
-/** Members in one order for every item, until so many name the same class; the mean of all decides where they do not. */
+/**
+ * Members in one order for every item, until so many name the same class, whose mean answers; that of all where they do
+ * not.
+ */
 export function agreementCascade(order: readonly number[], votes: number): Policy {
   return (_, asked) =>
     outcome(asked, (item) => {
-      const named = new Map<number, number>();
+      const named = new Map<number, number[]>();
       for (const [count, i] of order.entries()) {
-        const answer = likeliest(asked, item, [i]);
-        named.set(answer, (named.get(answer) ?? 0) + 1);
-        if (named.get(answer) === votes) return { used: order.slice(0, count + 1), answer };
+        const answer = likeliest(asked, item, i);
+        const by = [...(named.get(answer) ?? []), i];
+        named.set(answer, by);
+        if (by.length === votes) return { used: order.slice(0, count + 1), by };
       }
-      return { used: [...order], answer: likeliest(asked, item, order) };
+      return { used: [...order], by: order };
     });
 }
 
@@ -65,13 +76,18 @@ export function agreementCascade(order: readonly number[], votes: number): Polic
  */
 export function knoraEliminate(first: number, neighbours: number): Policy {
   return (known, asked) => {
-    const isRight = known.tables.map((_, i) => known.labels.map((label, j) => likeliest(known, j, [i]) === label));
+    const isRight = rightBy(known);
     return outcome(asked, (item) => {
       const near = nearest(known, asked, { first, item, neighbours });
       const chosen = eliminate(isRight, near);
-      return { used: [...new Set([first, ...chosen])], answer: likeliest(asked, item, chosen) };
+      return { used: [...new Set([first, ...chosen])], by: chosen };
     });
   };
+}
+
+/** True for each member and item that it is right on, [m][N]. */
+export function rightBy(known: Answers): boolean[][] {
+  return known.tables.map((_, i) => known.labels.map((label, j) => likeliest(known, j, i) === label));
 }
 
 /** Members that are right on the nearest items, as many of them as some member is right on; all where none is. */
@@ -85,7 +101,7 @@ function eliminate(isRight: readonly (readonly boolean[])[], near: readonly numb
 }
 
 /** Known items by the distance of the first member's probabilities; an item is no neighbour of itself. */
-function nearest(
+export function nearest(
   known: Answers,
   asked: Answers,
   { first, item, neighbours }: { first: number; item: number; neighbours: number },
@@ -100,28 +116,20 @@ function nearest(
   return order.slice(0, Math.min(neighbours, known === asked ? order.length - 1 : order.length));
 }
 
-/** Cascades of two and of three members, each dearer than the one before or as dear. */
-export function risingOrders(costs: readonly number[]): number[][] {
-  const rising = costs.map((_, i) => i).sort((a, b) => (costs[a] ?? 0) - (costs[b] ?? 0) || a - b);
-  return [2, 3].flatMap((size) => combinations(costs.length, size).map((set) => set.map((at) => rising[at] ?? 0)));
-}
-
-/** Sets of one to three members, and all together. */
-export function allSets(m: number): number[][] {
-  const sizes = [1, 2, 3].filter((size) => size < m);
-  return [...sizes.flatMap((size) => combinations(m, size)), Array.from({ length: m }, (_, i) => i)];
-}
-
 /** Outcome of an answer to each item. */
-function outcome({ labels }: Answers, answer: (item: number) => { used: number[]; answer: number }): Outcome {
-  const answers = labels.map((_, item) => answer(item));
-  return {
-    right: answers.map((one, item) => one.answer === labels[item]),
-    used: answers.map(({ used }) => used),
-  };
+export function outcome(asked: Answers, answer: (item: number) => ItemAnswer): Answered {
+  const { labels, classes } = asked;
+  const probabilities = new Float32Array(labels.length * classes);
+  const used = labels.map((_, item) => {
+    const one = answer(item);
+    probabilities.set("by" in one ? meanOf(asked, item, one.by) : one.probabilities, item * classes);
+    return one.used;
+  });
+  return { probabilities, used, right: rightItems(probabilities, labels, classes) };
 }
 
-function rowOf({ tables, classes }: Answers, i: number, item: number): Float32Array {
+/** What a member says of an item, [C]. */
+export function rowOf({ tables, classes }: Answers, i: number, item: number): Float32Array {
   return tables[i]?.subarray(item * classes, (item + 1) * classes) ?? new Float32Array();
 }
 
@@ -131,8 +139,8 @@ function meanOf(answers: Answers, item: number, set: readonly number[]): Float32
   return sum.map((value) => value / set.length);
 }
 
-function likeliest(answers: Answers, item: number, set: readonly number[]): number {
-  return argmaxAt(meanOf(answers, item, set), 0, answers.classes);
+function likeliest(answers: Answers, item: number, i: number): number {
+  return argmaxAt(rowOf(answers, i, item), 0, answers.classes);
 }
 
 /** Some of the items, or all in their order. */

@@ -1,0 +1,125 @@
+/**
+ * Ways to join or choose members that learn from known items how: stacking, and selection by learned competence.
+ * N items, m members, C classes.
+ */
+import { ridgeHead } from "../../ranking/index.ts";
+import { inferenceMode, int64, scope, type Tensor, tensor } from "../../torch/index.ts";
+import { type Answers, nearest, outcome, type Policy, rightBy, rowOf } from "./policies.ts";
+
+/** Probabilities below it count as this: their logarithms are features. */
+const least = 1e-6;
+
+/**
+ * Stacking (Wolpert 1992): ridge regression of class membership on what all members say, its strength and its factor from
+ * scores to logits by leaving one known item out. An item that is known is answered by a fit without it.
+ */
+export const stacking: Policy = (known, asked) => {
+  const probabilities = stackedProbabilities(known, asked);
+  const all = known.tables.map((_, i) => i);
+  return outcome(asked, (item) => {
+    const { classes } = asked;
+    return { used: all, probabilities: probabilities.subarray(item * classes, (item + 1) * classes) };
+  });
+};
+
+/** Row-major [N, C] of the asked items. */
+export function stackedProbabilities(known: Answers, asked: Answers): Float32Array {
+  return computing(() => {
+    const { weight, bias, leftOut } = linear(logarithms(known), known.labels, known.classes);
+    const logits = known === asked ? leftOut : logarithms(asked).matmul(weight.t()).add(bias);
+    return floats(logits.softmax(1));
+  });
+}
+
+/**
+ * Selection by learned competence, after META-DES (Cruz, Sabourin, Cavalcanti & Ren 2015): a classifier says of each member
+ * whether it will be right. Its features are those of the paper that need no answer of that member: whether it was right on each
+ * of the nearest known items, how probable it held their classes, and its accuracy there.
+ *
+ * This project's choices: neighbours are those in what the first member answers, whose confidence is a feature in place of the
+ * member's own, so that only members that are chosen run; the classifier is ridge regression. Those that are rather right than
+ * wrong answer by their mean, all where none is.
+ */
+export function metaDes(first: number, neighbours: number): Policy {
+  return (known, asked) => {
+    const all = known.tables.map((_, i) => i);
+    const able = ableMembers(known, asked, { first, neighbours });
+    return outcome(asked, (item) => {
+      const chosen = all.filter((i) => able[item * all.length + i]);
+      const by = chosen.length > 0 ? chosen : all;
+      return { used: [...new Set([first, ...by])], by };
+    });
+  };
+}
+
+/** True for each member that is held to be right, row-major [N, m]. */
+function ableMembers(known: Answers, asked: Answers, near: Neighbourhood): boolean[] {
+  const isRight = rightBy(known);
+  const m = known.tables.length;
+  return computing(() => {
+    const labels = known.labels.flatMap((_, j) => isRight.map((right) => Number(right[j])));
+    const own = metaFeatures(known, known, isRight, near);
+    const { weight, bias, leftOut } = linear(own, labels, 2);
+    const logits = known === asked ? leftOut : metaFeatures(known, asked, isRight, near).matmul(weight.t()).add(bias);
+    const scores = floats(logits);
+    return Array.from({ length: asked.labels.length * m }, (_, row) => {
+      return (scores[2 * row + 1] ?? 0) > (scores[2 * row] ?? 0);
+    });
+  });
+}
+
+interface Neighbourhood {
+  first: number;
+  neighbours: number;
+}
+
+/** Features of each asked item and member, [N m, 2 n + 2]. */
+function metaFeatures(
+  known: Answers,
+  asked: Answers,
+  isRight: readonly (readonly boolean[])[],
+  { first, neighbours }: Neighbourhood,
+): Tensor {
+  const width = 2 * neighbours + 2;
+  const rows = asked.labels.flatMap((_, item) => {
+    const near = nearest(known, asked, { first, item, neighbours });
+    const sure = rowOf(asked, first, item).reduce((most, value) => Math.max(most, value), 0);
+    return isRight.map((right, i) => {
+      const hits = near.map((j) => Number(right[j]));
+      const held = near.map((j) => rowOf(known, i, j)[known.labels[j] ?? -1] ?? 0);
+      const row = new Float64Array(width);
+      row.set(hits);
+      row.set(held, neighbours);
+      row.set([hits.reduce((sum, hit) => sum + hit, 0) / Math.max(1, near.length), sure], 2 * neighbours);
+      return row;
+    });
+  });
+  const table = new Float64Array(rows.length * width);
+  for (const [i, row] of rows.entries()) table.set(row, i * width);
+  return tensor(table, { shape: [rows.length, width] });
+}
+
+/** Logarithms of what all members say of each item, [N, m C]. */
+function logarithms({ tables, labels, classes }: Answers): Tensor {
+  const width = tables.length * classes;
+  const table = new Float64Array(labels.length * width);
+  for (const [i, own] of tables.entries()) {
+    for (const [at, value] of own.entries()) {
+      const [item, c] = [Math.floor(at / classes), at % classes];
+      table[item * width + i * classes + c] = Math.log(Math.max(least, value));
+    }
+  }
+  return tensor(table, { shape: [labels.length, width] });
+}
+
+/** The linear classifier of least loss on items that are left out. */
+function linear(features: Tensor, labels: readonly number[], classes: number) {
+  const targets = int64([...labels])
+    .one_hot(classes)
+    .to({ dtype: "float64" });
+  return ridgeHead(features, targets, (logits) => -logits.log_softmax(1).mul(targets).sum().item() / labels.length);
+}
+
+const computing = <T>(fn: () => T): T => scope(() => inferenceMode(fn));
+
+const floats = (table: Tensor): Float32Array => table.to({ dtype: "float32" }).toTypedArray() as Float32Array;
