@@ -2,6 +2,7 @@
 import { findMethod } from "../methods/index.ts";
 import type { Plan } from "./protocol.ts";
 import { bestMemberLonger, bestPairLonger, onBestMember, successiveHalving } from "./rivals.ts";
+import { stacking } from "./stacking.ts";
 
 /** Seeds of the rivals and controls that the claims do not rest on. */
 export const tailSeeds = 3;
@@ -95,6 +96,7 @@ export function tailPlans(size: PlanSize): Plan[] {
       ...few,
       choices: ourChoices,
     }),
+    { ...plan("stacking", "ensemble", "several fits", epochs, few), method: stacking, choices: { folds: 2 } },
     plan("B-Tuning", "b-tuning", "equal epochs", epochs, few),
     plan("Knowledge Flow", "knowledge-flow", "equal epochs", epochs, few),
     plan("uniform soup", "soup", "several fits", epochs, { ...few, choices: { recipe: "uniform" } }),

@@ -15,8 +15,8 @@ import {
 import { ConfigError } from "../torch/index.ts";
 import { isBetter, type Method, type MethodContext, type Quality } from "../train/index.ts";
 
-/** A rival with choices that the plans alone give. */
-function rivalOf<S extends z.ZodObject>(
+/** A rival whose choices the plans alone give. */
+export function rivalOf<S extends z.ZodObject>(
   name: string,
   schema: S,
   train: (context: MethodContext, choices: z.output<S>) => ReturnType<ReturnType<Method["configure"]>["train"]>,

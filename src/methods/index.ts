@@ -14,6 +14,7 @@ export { freshMembers } from "./from-scratch.ts";
 export { greedyWeights } from "./greedy-ensemble.ts";
 export {
   type Answers,
+  boundedLog,
   type Candidate,
   type Cost,
   evaluateMode,
@@ -27,6 +28,7 @@ export {
   type Reached,
   type Split,
   sideOf,
+  stackedHead,
 } from "./inference/index.ts";
 export { linearProbeLearner } from "./linear-probe.ts";
 export { MemberLearner, type MemberStep, type Penalty } from "./member-learner.ts";

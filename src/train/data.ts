@@ -107,6 +107,8 @@ export interface TaskData {
   items(split: SplitName, limit?: number): readonly number[];
   /** Shuffled and augmented. */
   train: BatchSource;
+  /** The same of some of the images, by their positions. */
+  trainOn(rows: readonly number[]): BatchSource;
   /** The same images in order, augmented as in the same epoch of `train`. */
   trainInOrder: BatchSource;
   /**
@@ -180,6 +182,7 @@ function taskData(
     pixelsKey: store.key,
     items: (name, limit) => (limit === undefined ? split[name] : chosen(name, limit)),
     train: new Loader({ ...common, ...training, shuffle: true, rank: group }),
+    trainOn: (rows) => new Loader({ ...common, ...training, indices: rows, shuffle: true, rank: group }),
     trainInOrder: new Loader({ ...common, ...training, batchSize: 64, shuffle: false }),
     open(name, limit) {
       return new Loader({ ...common, indices: chosen(name, limit), batchSize: 64, shuffle: false });

@@ -15,6 +15,8 @@ export interface FitChanges {
   rate?: number | undefined;
   /** Another order and other augmented views of the training images for each number; the run's own is 0. */
   order?: number | undefined;
+  /** Positions of the training images that it passes, for a fit that is not shared; all when left out. */
+  rows?: readonly number[] | undefined;
   /** The fit is plain fine-tuning of what it starts from, the same in every method: cells of a comparison share it. */
   shared?: boolean | undefined;
 }

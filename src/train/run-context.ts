@@ -121,7 +121,7 @@ export class RunContext implements Disposable {
 
   async #fit(name: string, learner: Learner, changes: FitChanges = {}): Promise<FitResult> {
     const { hub, data, options: usual, splits, place, isMeasured, emit, signal, group } = this.#parts;
-    const { epochs = usual.epochs, rate = 1, order = 0, shared = false } = changes;
+    const { epochs = usual.epochs, rate = 1, order = 0, shared = false, rows } = changes;
     const options = { ...withEpochs(usual, epochs), lr: usual.lr * rate };
     // A learner is known by what it starts from, before it gets constants of the features.
     const files = place({ name, learner, options, rate, order, shared });
@@ -130,7 +130,8 @@ export class RunContext implements Disposable {
     if (frozen) learner.standardizers?.();
     if (hub.device !== undefined) learner.module.to({ device: hub.device });
     for (const split of splits) await this.#features?.prepare(split, learner);
-    const batches = reordered((await this.#features?.train(learner)) ?? data.train, order);
+    const images = rows ? data.trainOn(rows) : data.train;
+    const batches = reordered((await this.#features?.train(learner, images)) ?? images, order);
     const scaling = frozen ? await scaleFeatures(learner, batches, signal) : 0;
     const measured = async (epoch: number) =>
       isMeasured?.(epoch, epochs) === false ? undefined : (await this.#validate(learner)).metrics;

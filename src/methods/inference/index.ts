@@ -11,5 +11,6 @@ export {
   type Split,
   sideOf,
 } from "./frontier.ts";
+export { boundedLog, stackedHead } from "./learned.ts";
 export { evaluateMode, type ModeEvaluation } from "./modes.ts";
 export type { Answers, Outcome } from "./policies.ts";

@@ -3,7 +3,7 @@
  * N items, m members, C classes.
  */
 import { ridgeHead } from "../../ranking/index.ts";
-import { inferenceMode, int64, scope, type Tensor, tensor } from "../../torch/index.ts";
+import { inferenceMode, int64, keep, scope, type Tensor, tensor } from "../../torch/index.ts";
 import { type Answers, nearest, outcome, type Policy, rightBy, rowOf } from "./policies.ts";
 
 /** Probabilities below it count as this: their logarithms are features. */
@@ -21,6 +21,17 @@ export const stacking: Policy = (known, asked) => {
     return { used: all, probabilities: probabilities.subarray(item * classes, (item + 1) * classes) };
   });
 };
+
+/** Layer of stacking, for the logarithms of what all members say, [n, m C]: weight [C, m C], bias [C]. The caller disposes them. */
+export function stackedHead(known: Answers): { weight: Tensor; bias: Tensor } {
+  return computing(() => {
+    const { weight, bias } = linear(logarithms(known), known.labels, known.classes);
+    return { weight: keep(weight.to({ dtype: "float32" })), bias: keep(bias.to({ dtype: "float32" })) };
+  });
+}
+
+/** Logarithms as they are features of stacking. */
+export const boundedLog = (probabilities: Tensor): Tensor => probabilities.clamp(least).log();
 
 /** Row-major [N, C] of the asked items. */
 export function stackedProbabilities(known: Answers, asked: Answers): Float32Array {

@@ -103,7 +103,7 @@ export class FeatureCache {
    * The training batches, with the features of the learner's backbones at hand.
    * @throws Interrupted after the signal; UserError when a file cannot be written
    */
-  async train(learner: Learner): Promise<BatchSource> {
+  async train(learner: Learner, batches: BatchSource): Promise<BatchSource> {
     const { data, options, augment } = this.#options;
     const { precision, seed, frozenViews } = options;
     const views = Array.from({ length: this.#distinctViews() }, (_, v): View => {
@@ -116,7 +116,7 @@ export class FeatureCache {
     });
     const tables = await this.#tablesOf(learner, views, "training");
     const ofEpoch = (epoch: number) => tables[viewOf(epoch, frozenViews) % tables.length] ?? new Map();
-    return withFeatures(data.train, data.items("train"), ofEpoch);
+    return withFeatures(batches, data.items("train"), ofEpoch);
   }
 
   /** Computes the features of held-out images by the learner's backbones; `open` has them from then on. */

@@ -16,6 +16,7 @@ import { plan } from "../../../src/compare/plans.ts";
 import { type Protocol, protocolOf, Setting } from "../../../src/compare/protocol.ts";
 import { bestMemberLonger, bestPairLonger, onBestMember, successiveHalving } from "../../../src/compare/rivals.ts";
 import { recordTestReading, reportText, runGroups, saveReport } from "../../../src/compare/runner.ts";
+import { stacking } from "../../../src/compare/stacking.ts";
 import { mixedHub } from "../../../src/experiments/mixed-hub.ts";
 import { ceiling } from "../../../src/experiments/routing/ceiling.ts";
 import { openHub } from "../../../src/hub/index.ts";
@@ -217,6 +218,39 @@ test("the test split is measured for a final run alone", async () => {
   assert.equal(finishedCell(final, setting, { ...own, choices }), undefined);
   assert.deepEqual(await methodCell(final, setting, { ...own, choices }), cell, "made again only to be measured");
   assert.ok((finishedCell(final, setting, { ...own, choices })?.test?.items ?? 0) > 0);
+});
+
+test("stacking trains each member once more for each fold, on the other images, and joins by what it said of the fold", async () => {
+  const request = requestOf();
+  await using setting = new Setting(protocol, 0);
+  await opened(setting);
+  const all = await methodCell(request, setting, plan("all", "ensemble", "all members", 2));
+  const before = memory().handles;
+  const line = { ...plan("stacking", "ensemble", "several fits", 2), method: stacking, choices: { folds: 2 } };
+  const cell = await methodCell(request, setting, line);
+  assert.equal(memory().handles - before, 0, "live tensors");
+  // Two halves are one whole pass more.
+  assert.ok(Math.abs(cell.trainingFlops / all.trainingFlops - 2) < 0.02, `${cell.trainingFlops / all.trainingFlops}`);
+  assert.equal(cell.inferenceFlops, all.inferenceFlops);
+  assert.notDeepEqual(plainFigures(cell).validation, plainFigures(all).validation);
+  assert.ok(cell.validation.logLoss < Math.log(3) + 0.2, `${cell.validation.logLoss}`);
+});
+
+test("a fit of some training images passes these alone", async () => {
+  await using setting = new Setting(protocol, 0);
+  const data = await setting.data();
+  const rows = data.items("train").filter((_, i) => i % 3 === 0);
+  for (const epoch of [0, 1]) {
+    const seen: number[] = [];
+    for await (const batch of data.trainOn(rows).epoch(epoch, 0)) {
+      seen.push(...batch.indices);
+      batch.dispose();
+    }
+    assert.deepEqual(
+      [...seen].sort((a, b) => a - b),
+      [...rows],
+    );
+  }
 });
 
 test("a rival on the best member trains the member that plain fine-tuning prefers", async () => {
