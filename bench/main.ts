@@ -8,6 +8,7 @@ import { textTable } from "../src/report/index.ts";
 import { findDevice, getNumThreads, loadedLibrary, ownProcess } from "../src/torch/index.ts";
 import { noBrowser } from "../test/support/site.ts";
 import { callOverhead } from "./call-overhead.ts";
+import { coldStarts } from "./cold-start.ts";
 import type { Figure } from "./figure.ts";
 import { largeHub } from "./large-hub.ts";
 import { loaderEpoch } from "./loader-epoch.ts";
@@ -17,6 +18,7 @@ import { resnetStep } from "./resnet-step.ts";
 import { rlEnvironments } from "./rl-environments.ts";
 import { rlPpo } from "./rl-ppo.ts";
 import { serveRequests } from "./serve.ts";
+import { serveMemory } from "./serve-memory.ts";
 import { underLoad } from "./under-load.ts";
 
 const { values: flags } = parseArgs({
@@ -40,7 +42,9 @@ const parts: Record<string, () => Promise<Figure[] | undefined>> = {
   environments: async () => rlEnvironments(rounds, flags.quick ? 1000 : 4000),
   rl: () => rlPpo(flags.python, flags.quick ? 3 : 7),
   loader: () => loaderEpoch(flags.quick ? 3 : 7),
-  serve: () => serveRequests(rounds, flags.quick ? 3 : 10),
+  serve: () => serveRequests(flags.quick ? 1 : 3, flags.quick ? 2 : 5),
+  "serve-memory": () => serveMemory(flags.quick ? 10_000 : 100_000),
+  "serve-cold": () => coldStarts(flags.quick ? 1 : 3),
   page: () => pageAgreement(flags.quick ? 60 : 500),
   "under-load": () => underLoad(flags.quick ? 1 : 3),
 };

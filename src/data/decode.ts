@@ -50,6 +50,17 @@ export async function decodeImage(item: Item, options: DecodeOptions): Promise<U
   }
 }
 
+/** Pixels [height, width, 3] as `decodeImage` shapes those of a file. @returns the same bytes where they have the size already */
+export async function squarePixels(
+  bytes: Uint8Array,
+  { width, height }: { width: number; height: number },
+  options: DecodeOptions & { channels: 3 },
+): Promise<Uint8Array> {
+  if (width === options.size && height === options.size) return bytes;
+  const image = sharp(bytes, { raw: { width, height, channels: 3 }, limitInputPixels: options.pixelLimit });
+  return squared({ image, fit: "cover" }, options);
+}
+
 /** Why an image cannot be read, in words that do not name its file once more. */
 export function reasonWithout(source: ImageSource, error: unknown): string {
   const path = "path" in source ? source.path : "";
@@ -244,12 +255,14 @@ function interleaved(planes: Buffer, channels: number): Buffer {
 
 /** Runs a function on the encoded bytes, whose memory is counted meanwhile. */
 async function withBytes<T>(source: Encoded, fn: (bytes: Buffer) => Promise<T>): Promise<T> {
-  if (source.kind === "bytes") return fn(Buffer.from(source.bytes));
+  if (source.kind === "bytes") return fn(viewOf(source.bytes));
   const [offset, length] = source.kind === "part" ? [source.offset, source.length] : [0, await sizeOf(source.path)];
   if (length > files.limit)
     refuse(`the file has ${megapixels(length)} MB, more than the ${megapixels(files.limit)} that are read`);
   return files.run(length, async () => fn(await bytesAt(source.path, offset, length)));
 }
+
+const viewOf = ({ buffer, byteOffset, byteLength }: Uint8Array) => Buffer.from(buffer, byteOffset, byteLength);
 
 const sizeOf = (path: string): Promise<number> => withFile(path, async (file) => (await file.stat()).size);
 

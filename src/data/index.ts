@@ -17,7 +17,7 @@ export {
 export { checkDataset, type DatasetReport } from "./check-dataset.ts";
 export { forEachConcurrently, type Progress, type Watched } from "./concurrent.ts";
 export { type ContentHash, contentHashes, type HashOptions } from "./content-hash.ts";
-export { type DecodeOptions, decodeImage, defaultPixelLimit, UnreadableImage } from "./decode.ts";
+export { type DecodeOptions, decodeImage, defaultPixelLimit, squarePixels, UnreadableImage } from "./decode.ts";
 export { readIndex as readDecodedIndex } from "./decoded-set.ts";
 export type { Duplicates } from "./duplicates.ts";
 export { kindOfName } from "./formats.ts";

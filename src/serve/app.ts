@@ -1,17 +1,18 @@
 /** The routes of the server. Nothing allows other origins, and no route follows an address that a client names. */
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import { routePath } from "hono/route";
 import { describeRoute, openAPIRouteHandler, resolver, validator } from "hono-openapi";
 import type { z } from "zod";
 import { ClientLimit, tokenCheck } from "./access.ts";
 import { imagesIn, invalid } from "./body.ts";
-import { type AppOptions, type Bindings, goneSignal, isAllReady, modelOf } from "./context.ts";
+import { type AppOptions, isAllReady, modelOf, onGone } from "./context.ts";
 import { page } from "./page.ts";
 import { answersOf, predictAnswerOf, withDeadline } from "./predict.ts";
-import { Problem, problemResponse } from "./problem.ts";
+import { Problem, sendProblem } from "./problem.ts";
 import { modelList, predictAnswer, predictBody, predictQuery, problemSchema, readiness } from "./schemas.ts";
+import { type Bindings, sendJson, statusOf } from "./send.ts";
 import type { Surroundings } from "./served-model.ts";
-import { addV2, v2Problem } from "./v2.ts";
+import { addV2 } from "./v2.ts";
 
 /** Routes that probes ask, and that say nothing about models. */
 const open = new Set(["/", "/openapi.json", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"]);
@@ -30,34 +31,33 @@ export function buildApp(options: AppOptions): Hono<Bindings> {
   const { models, around, token, version } = options;
   const { log, metrics, limits } = around;
   const app = new Hono<Bindings>();
-  const check = token === undefined ? undefined : tokenCheck(token);
   const clients = limits.perClient === undefined ? undefined : new ClientLimit(limits.perClient);
   metrics.watchQueue(() => [...models].map(([name, { queue }]) => [name, queue.depth]));
 
   app.use("*", async (c, next) => {
     const began = performance.now();
     await next();
-    const [route, status] = [routePath(c, -1), c.res.status];
+    const [route, status] = [routePath(c, -1), statusOf(c)];
     metrics.requests.inc({ route, status });
     const line = { method: c.req.method, path: c.req.path, status, ms: Math.round(performance.now() - began) };
     if (status >= 500) log.warn(line, "request");
     else log.debug(line, "request");
   });
-  app.use("*", async (c, next) => {
-    if (!open.has(c.req.path)) check?.(c.req.header("authorization"));
-    await next();
-  });
-  app.onError((error, c) => {
-    const problem = error instanceof Problem ? error : fault(error, around);
-    return c.req.path.startsWith("/v2") ? v2Problem(problem) : problemResponse(problem);
-  });
+  if (token !== undefined) {
+    const check = tokenCheck(token);
+    app.use("*", async (c, next) => {
+      if (!open.has(c.req.path)) check(c.req.header("authorization"));
+      await next();
+    });
+  }
+  app.onError((error, c) => refuse(c, error instanceof Problem ? error : fault(error, around)));
   app.notFound((c) => {
     const problem = new Problem(
       404,
       "not-found",
       `there is no ${c.req.method} ${c.req.path.slice(0, 200)}: see /openapi.json`,
     );
-    return c.req.path.startsWith("/v2") ? v2Problem(problem) : problemResponse(problem);
+    return refuse(c, problem);
   });
 
   app.get("/", describeRoute({ hide: true }), (c) => {
@@ -98,11 +98,11 @@ export function buildApp(options: AppOptions): Hono<Bindings> {
       const model = modelOf(models, choices.model);
       const leave = clients?.enter(c.env.incoming.socket.remoteAddress ?? "");
       try {
-        const answer = await withDeadline(model, around, choices, goneSignal(c), async (request) => {
-          const images = await imagesIn(c.env.incoming, limits);
+        const answer = await withDeadline(model, around, choices, onGone(c), async (request) => {
+          const images = await imagesIn(c.env.incoming, limits, request.over);
           return predictAnswerOf(model.name, await answersOf(model, images, choices, request, around), choices, around);
         });
-        return c.json(answer);
+        return sendJson(c, answer);
       } finally {
         leave?.();
       }
@@ -150,6 +150,11 @@ const predictRoute: Parameters<typeof describeRoute>[0] = {
     }),
   },
 };
+
+/** The v2 protocol asks for a member `error`. */
+function refuse(c: Context<Bindings>, problem: Problem): Response {
+  return sendProblem(c, problem, c.req.path.startsWith("/v2") ? { error: problem.message } : {});
+}
 
 function fault(error: Error, { log }: Surroundings): Problem {
   log.error({ err: error }, "fault of the program");

@@ -4,16 +4,26 @@ import type { Limits } from "./limits.ts";
 import { Problem } from "./problem.ts";
 import { predictBody } from "./schemas.ts";
 
-/** An encoded image, and the part of the request that brought it. */
+/** An image, and the part of the request that brought it. */
 export interface SentImage {
   readonly field: string;
+  /** A file's, or pixels where they have a size. */
   readonly bytes: Uint8Array;
+  /** Of pixels [height, width, 3]. */
+  readonly size?: { readonly width: number; readonly height: number };
 }
 
 type BodyLimits = Pick<Limits, "maxBody" | "maxImages">;
 
-/** @throws Problem 413 as soon as the body is larger than the limit; 400 when the client breaks off */
-export async function readBody(incoming: IncomingMessage, { maxBody }: BodyLimits): Promise<Buffer> {
+/**
+ * @param over rejects when the body is of no use any more: Node says nothing of a body that goes on behind an answer
+ * @throws Problem 413 as soon as the body is larger than the limit; 400 when the client breaks off; what `over` rejects with
+ */
+export async function readBody(
+  incoming: IncomingMessage,
+  { maxBody }: BodyLimits,
+  over: Promise<never>,
+): Promise<Buffer> {
   const tooLarge = () =>
     new Problem(
       413,
@@ -24,21 +34,37 @@ export async function readBody(incoming: IncomingMessage, { maxBody }: BodyLimit
   if (Number(incoming.headers["content-length"] ?? 0) > maxBody) throw tooLarge();
   const parts: Buffer[] = [];
   let length = 0;
-  try {
-    for await (const part of incoming as AsyncIterable<Buffer>) {
+  // Listeners: an async iterator costs several times as much for a body of one part.
+  return new Promise((resolve, reject) => {
+    const settle = (settled: () => void) => {
+      incoming.off("data", take).off("end", end).off("close", cut).off("error", cut);
+      settled();
+    };
+    const take = (part: Buffer) => {
       length += part.length;
-      if (length > maxBody) throw tooLarge();
       parts.push(part);
-    }
-  } catch (error) {
-    if (error instanceof Problem) throw error;
-    throw new Problem(400, "body-cut-off", "the body ended before it was complete: send it again", { field: "body" });
-  }
-  return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
+      if (length <= maxBody) return;
+      incoming.pause();
+      settle(() => reject(tooLarge()));
+    };
+    const end = () => settle(() => resolve(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)));
+    const cut = () => settle(() => reject(cutOff()));
+    if (incoming.destroyed && !incoming.readableEnded) return reject(cutOff());
+    incoming.on("data", take).on("end", end).on("close", cut).on("error", cut);
+    over.catch((error: unknown) => settle(() => reject(error)));
+  });
+}
+
+function cutOff(): Problem {
+  return new Problem(400, "body-cut-off", "the body ended before it was complete: send it again", { field: "body" });
 }
 
 /** @throws Problem 415 for a kind of body that brings no images; 400, 413 or 422 for one that is not as it should be */
-export async function imagesIn(incoming: IncomingMessage, limits: BodyLimits): Promise<SentImage[]> {
+export async function imagesIn(
+  incoming: IncomingMessage,
+  limits: BodyLimits,
+  over: Promise<never>,
+): Promise<SentImage[]> {
   const type = incoming.headers["content-type"] ?? "";
   const kind = type.split(";")[0]?.trim().toLowerCase() ?? "";
   const read = kinds.find(({ pattern }) => pattern.test(kind))?.read;
@@ -47,7 +73,7 @@ export async function imagesIn(incoming: IncomingMessage, limits: BodyLimits): P
     const detail = `the body has ${sent}: send an image (image/…), multipart/form-data, or JSON with base64`;
     throw new Problem(415, "media-type", detail, { field: "content-type" });
   }
-  const images = await read(await readBody(incoming, limits), type);
+  const images = await read(await readBody(incoming, limits, over), type);
   if (images.length === 0 || images.some(({ bytes }) => bytes.length === 0)) {
     throw new Problem(422, "no-image", "there is no image, or an empty one: send at least one", {
       field: images[0]?.field ?? "body",

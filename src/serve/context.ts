@@ -1,7 +1,7 @@
 /** What all routes share: the models, and whether somebody still waits. */
-import type { HttpBindings } from "@hono/node-server";
 import type { Context } from "hono";
 import { Problem } from "./problem.ts";
+import type { Bindings } from "./send.ts";
 import type { ServedModel, Surroundings } from "./served-model.ts";
 
 export interface AppOptions {
@@ -14,8 +14,6 @@ export interface AppOptions {
   /** True from the first signal on: no new requests are wanted. */
   readonly isDraining: () => boolean;
 }
-
-export type Bindings = { Bindings: HttpBindings };
 
 /** @throws Problem 404 for a name that no model has */
 export function modelOf(models: AppOptions["models"], name?: string): ServedModel {
@@ -31,12 +29,13 @@ export function isAllReady({ models, isDraining }: Pick<AppOptions, "models" | "
   return !isDraining() && models.size > 0 && [...models.values()].every(({ isReady }) => isReady);
 }
 
-/** Aborted when the client leaves before its answer. */
-export function goneSignal(c: Context<Bindings>): AbortSignal {
-  const gone = new AbortController();
+/** Calls a function when the client leaves before its answer. */
+export type OnGone = (leave: () => void) => void;
+
+export function onGone(c: Context<Bindings>): OnGone {
   const { outgoing } = c.env;
-  outgoing.once("close", () => {
-    if (!outgoing.writableFinished) gone.abort();
-  });
-  return gone.signal;
+  return (leave) =>
+    outgoing.once("close", () => {
+      if (!outgoing.writableFinished) leave();
+    });
 }

@@ -1,13 +1,14 @@
 /** From encoded images to answers as clients read them. */
-import { decodeImage, UnreadableImage } from "../data/index.ts";
+import { decodeImage, squarePixels, UnreadableImage } from "../data/index.ts";
 import { mostProbable } from "../library/index.ts";
 import { ChoiceError, chosenBy, type ModelChoice } from "../runtime/index.ts";
 import type { SentImage } from "./body.ts";
+import type { OnGone } from "./context.ts";
 import type { RowRequest } from "./engine/answer-batch.ts";
 import type { ModelInfo } from "./engine/parts.ts";
 import { EngineGone } from "./engine-process.ts";
 import { Problem } from "./problem.ts";
-import { type Answered, OtherSize, tooLate } from "./queue.ts";
+import { type Answered, OtherSize, tooLate, type Wanted } from "./queue.ts";
 import type { PredictAnswer, PredictQuery, ServedPrediction } from "./schemas.ts";
 import type { ServedModel, Surroundings } from "./served-model.ts";
 
@@ -15,46 +16,48 @@ import type { ServedModel, Surroundings } from "./served-model.ts";
 export type Choices = Pick<PredictQuery, "k" | "confidence" | "flops" | "top" | "explain" | "deadline">;
 
 /**
- * Calls `work` with images let into a model's queue, under a deadline.
- * @param signal aborted when the client is gone
- * @throws Problem 503 when the queue is full; 504 when the deadline passes
+ * Calls `work` with images let into a model's queue, under a deadline. They keep their places until `work` ends, which may be
+ * after the deadline: what is still decoded or computed is still to be paid for.
+ * @throws Problem 503 when the queue is full; 504 when the deadline passes, or the client leaves
  */
 export async function withDeadline<T>(
   model: ServedModel,
   { limits }: Surroundings,
   choices: Pick<Choices, "deadline">,
-  signal: AbortSignal,
+  onGone: OnGone,
   work: (request: OpenRequest) => Promise<T>,
 ): Promise<T> {
   const leases = [model.queue.admit(1)];
   const ms = Math.min(choices.deadline ?? limits.deadlineMs, limits.deadlineMs);
-  const gone = new AbortController();
-  const deadline = performance.now() + ms;
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(tooLate()), ms);
-  });
-  const leave = () => gone.abort();
-  signal.addEventListener("abort", leave, { once: true });
-  try {
-    const grow = (images: number) => {
-      if (images > 0) leases.push(model.queue.admit(images));
+  const wanted = { deadline: performance.now() + ms, isWanted: true };
+  const over = new Promise<never>((_, reject) => {
+    const end = () => {
+      wanted.isWanted = false;
+      reject(tooLate());
     };
-    return await Promise.race([work({ deadline, signal: gone.signal, grow }), late]);
+    timer = setTimeout(end, ms);
+    onGone(end);
+  });
+  const grow = (images: number) => {
+    if (images > 0) leases.push(model.queue.admit(images));
+  };
+  const working = work(Object.assign(wanted, { over, grow })).finally(() => {
+    for (const leave of leases) leave();
+  });
+  try {
+    return await Promise.race([working, over]);
   } finally {
     clearTimeout(timer);
-    signal.removeEventListener("abort", leave);
-    gone.abort();
-    for (const leave of leases) leave();
   }
 }
 
 /** A request that is let in, with one image. */
-export interface OpenRequest {
-  readonly deadline: number;
-  readonly signal: AbortSignal;
+export interface OpenRequest extends Wanted {
   /** Lets so many further images in. @throws Problem 503 */
   grow(images: number): void;
+  /** Rejects when the deadline passes or the client leaves. */
+  readonly over: Promise<never>;
 }
 
 /** Outcomes of images, in their order; what is wrong with one concerns no other. */
@@ -83,7 +86,7 @@ async function answerOf(
   model: ServedModel,
   image: SentImage,
   request: RowRequest,
-  { deadline, signal }: OpenRequest,
+  open: OpenRequest,
   around: Surroundings,
 ): Promise<Answered> {
   for (;;) {
@@ -91,16 +94,18 @@ async function answerOf(
     const bytes = await decoded(image, model.info.size, around);
     around.metrics.stages.observe({ model: model.name, stage: "decode" }, performance.now() - began);
     try {
-      return await model.queue.push({ bytes, request, deadline, signal });
+      return await model.queue.push({ bytes, request, open });
     } catch (error) {
       if (!(error instanceof OtherSize)) throw error;
     }
   }
 }
 
-async function decoded({ field, bytes }: SentImage, size: number, { limits }: Surroundings): Promise<Uint8Array> {
+async function decoded(image: SentImage, size: number, { limits }: Surroundings): Promise<Uint8Array> {
+  const { field, bytes } = image;
   const options = { size, channels: 3, pixelLimit: limits.maxPixels } as const;
   try {
+    if (image.size) return await squarePixels(bytes, image.size, options);
     return await decodeImage({ id: field, label: -1, source: { kind: "bytes", bytes } }, options);
   } catch (error) {
     if (!(error instanceof UnreadableImage)) throw error;

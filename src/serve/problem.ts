@@ -1,5 +1,7 @@
 /** Refusals as RFC 9457 has them: what is wrong, in which field, and what to do. */
+import type { Context } from "hono";
 import type { ProblemDetails } from "./schemas.ts";
+import { type Bindings, sendJson } from "./send.ts";
 
 const titles = {
   400: "Bad Request",
@@ -47,12 +49,13 @@ export class Problem extends Error {
   }
 }
 
-/** The answer that says a problem. @param more members beside those of RFC 9457 */
-export function problemResponse(problem: Problem, more: Record<string, unknown> = {}): Response {
-  const headers = new Headers({ "content-type": "application/problem+json" });
-  if (problem.retryAfter !== undefined) headers.set("retry-after", String(Math.max(1, Math.ceil(problem.retryAfter))));
-  if (problem.status === 401) headers.set("www-authenticate", "Bearer");
+/** Answers with a problem. @param more members beside those of RFC 9457 */
+export function sendProblem(c: Context<Bindings>, problem: Problem, more: Record<string, unknown> = {}): Response {
+  const { status, retryAfter } = problem;
+  const headers: Record<string, string> = { "content-type": "application/problem+json" };
+  if (retryAfter !== undefined) headers["retry-after"] = String(Math.max(1, Math.ceil(retryAfter)));
+  if (status === 401) headers["www-authenticate"] = "Bearer";
   // Its body may not have been read: the connection cannot carry another request.
-  if (problem.status === 413) headers.set("connection", "close");
-  return new Response(JSON.stringify({ ...problem.details, ...more }), { status: problem.status, headers });
+  if (status === 413) headers["connection"] = "close";
+  return sendJson(c, { ...problem.details, ...more }, status, headers);
 }

@@ -21,10 +21,15 @@ export interface Row {
   /** [size, size, 3]. */
   readonly bytes: Uint8Array;
   readonly request: RowRequest;
-  /** Time (performance.now) after which its answer is of no use. */
+  /** The request that it is of, which may end before it is computed. */
+  readonly open: Wanted;
+}
+
+export interface Wanted {
+  /** Time (performance.now) after which an answer is of no use. */
   readonly deadline: number;
-  /** Aborted when nobody waits for it any more. */
-  readonly signal: AbortSignal;
+  /** False when nobody waits for it any more. */
+  readonly isWanted: boolean;
 }
 
 export interface Answered {
@@ -198,7 +203,7 @@ export class BatchQueue {
   #dropLate(): void {
     const now = performance.now();
     this.#rows = this.#rows.filter((row) => {
-      const isWanted = row.deadline > now && !row.signal.aborted;
+      const isWanted = row.open.isWanted && row.open.deadline > now;
       if (!isWanted) row.reject(tooLate());
       return isWanted;
     });

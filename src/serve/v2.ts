@@ -4,21 +4,16 @@
  */
 import type { Hono } from "hono";
 import { describeRoute, resolver } from "hono-openapi";
-import sharp from "sharp";
 import { checked, parseJson, readBody, type SentImage } from "./body.ts";
-import { type AppOptions, type Bindings, goneSignal, isAllReady, modelOf } from "./context.ts";
+import { type AppOptions, isAllReady, modelOf, onGone } from "./context.ts";
 import { answersOf, type Choices, predictionOf, withDeadline } from "./predict.ts";
-import { Problem, problemResponse } from "./problem.ts";
+import { Problem } from "./problem.ts";
 import { predictQuery } from "./schemas.ts";
+import { type Bindings, sendJson } from "./send.ts";
 import type { ServedModel } from "./served-model.ts";
 import { type InferRequest, inferRequest, inferResponse } from "./v2-schemas.ts";
 
 const outputs = ["label", "probability", "probabilities"] as const;
-
-/** A problem with the member `error` that the protocol asks for. */
-export function v2Problem(problem: Problem): Response {
-  return problemResponse(problem, { error: problem.message });
-}
 
 export function addV2(app: Hono<Bindings>, options: AppOptions): void {
   const { models, version } = options;
@@ -47,9 +42,10 @@ export function addV2(app: Hono<Bindings>, options: AppOptions): void {
   app.post("/v2/models/:name/infer", described, async (c) => {
     const model = modelOf(models, c.req.param("name"));
     const length = c.req.header("inference-header-content-length");
-    return c.json(
-      await withDeadline(model, options.around, {}, goneSignal(c), async (open) => {
-        const body = await readBody(c.env.incoming, options.around.limits);
+    return sendJson(
+      c,
+      await withDeadline(model, options.around, {}, onGone(c), async (open) => {
+        const body = await readBody(c.env.incoming, options.around.limits, open.over);
         return infer(model, body, length, open, options);
       }),
     );
@@ -87,11 +83,8 @@ async function infer(
   }
   const request = checked(inferRequest, parseJson(body.subarray(0, header)));
   const choices = choicesOf(request);
-  const images = await imagesOf(request, body.subarray(header), around.limits.maxPixels);
-  if (images.length > around.limits.maxImages) {
-    const detail = `${images.length} images at a time, at most ${around.limits.maxImages}: send them in several requests`;
-    throw new Problem(413, "too-many-images", detail, { field: "inputs" });
-  }
+  requireFew(request, around.limits.maxImages);
+  const images = imagesOf(request, body.subarray(header), around.limits.maxPixels);
   const outcomes = await answersOf(model, images, choices, open, around);
   // The protocol has no outcome for one element alone.
   const answered = outcomes.map((outcome) => {
@@ -133,7 +126,16 @@ function choicesOf({ parameters = {} }: InferRequest): Choices {
   return checked(predictQuery, Object.fromEntries(given.map((name) => [name, parameters[name]])));
 }
 
-async function imagesOf({ inputs }: InferRequest, binary: Buffer, pixelLimit: number): Promise<SentImage[]> {
+/** @throws Problem 413, before an image is touched */
+function requireFew({ inputs }: InferRequest, most: number): void {
+  const { datatype, shape = [] } = inputs[0] ?? {};
+  const images = datatype === "BYTES" ? shape.reduce((a, b) => a * b, 1) : (shape[0] ?? 0);
+  if (images <= most) return;
+  const detail = `${images} images at a time, at most ${most}: send them in several requests`;
+  throw new Problem(413, "too-many-images", detail, { field: "inputs" });
+}
+
+function imagesOf({ inputs }: InferRequest, binary: Buffer, pixelLimit: number): SentImage[] {
   const [input] = inputs;
   if (!input) return [];
   const { datatype, shape, data, parameters } = input;
@@ -155,15 +157,10 @@ async function imagesOf({ inputs }: InferRequest, binary: Buffer, pixelLimit: nu
   const values = raw ?? bytesIn(flat(data));
   if (values.length !== n * each)
     throw wrong("inputs[0].data", `${values.length} values where the shape asks for ${n * each}`);
-  return Promise.all(
-    Array.from({ length: n }, async (_, i) => {
-      const pixels = values.subarray(i * each, (i + 1) * each);
-      const png = sharp(pixels, { raw: { width, height, channels: 3 }, limitInputPixels: pixelLimit }).png({
-        compressionLevel: 0,
-      });
-      return { field: `inputs[0].data[${i}]`, bytes: await png.toBuffer() };
-    }),
-  );
+  return Array.from({ length: n }, (_, i) => {
+    const bytes = values.subarray(i * each, (i + 1) * each);
+    return { field: `inputs[0].data[${i}]`, bytes, size: { width, height } };
+  });
 }
 
 /** Elements of a BYTES tensor: in JSON base64, in binary each behind its length in four bytes, little-endian. */

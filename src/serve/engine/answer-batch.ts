@@ -4,6 +4,7 @@
  * n rows, m members, C classes.
  */
 import { Asking, type ModelChoice } from "../../runtime/index.ts";
+import { eventLoopTurn } from "../../train/index.ts";
 import type { MemberHealth } from "./member-health.ts";
 import type { ModelParts, OpenBatch, Pixels } from "./parts.ts";
 
@@ -65,7 +66,10 @@ export async function answerBatch(
   }
 }
 
-/** Runs each member on the rows that activate it, and says which failed. */
+/**
+ * Runs each member on the rows that activate it, and says which failed. Between members the process reads what has come of the
+ * next batch, which is larger than what a pipe holds.
+ */
 async function runMembers(
   { info }: ModelParts,
   batch: OpenBatch,
@@ -79,6 +83,7 @@ async function runMembers(
     if (own.length === 0 || failed.has(index)) continue;
     const places = own.map(({ row }) => row);
     if (!(await health.watch(index, () => batch.run(index, places)))) failed.add(index);
+    await eventLoopTurn();
   }
   return failed;
 }

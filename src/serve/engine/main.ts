@@ -5,11 +5,12 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { explainSystem } from "../../io/index.ts";
-import { findDevice, ownProcess, setNumThreads, UserError } from "../../torch/index.ts";
+import { findDevice, getNumThreads, ownProcess, setNumThreads, UserError } from "../../torch/index.ts";
 import { answerBatch } from "./answer-batch.ts";
 import { MemberHealth } from "./member-health.ts";
 import type { ModelParts } from "./parts.ts";
 import type { EngineOptions, FromEngine, ToEngine } from "./protocol.ts";
+import { fasterOfTwo, worthwhileThreads } from "./threads.ts";
 
 /** Rows of the batch that shows that a model computes before it is said to be ready. */
 const trialRows = 16;
@@ -32,10 +33,10 @@ async function open({ path, threads, device, ...options }: EngineOptions): Promi
 }
 
 /** Computes images of soft noise, so that the first request finds a warm model. @throws UserError when the answers are no probabilities */
-async function tryOut(parts: ModelParts, path: string): Promise<void> {
+async function tryOut(parts: ModelParts, { path, threads, device }: EngineOptions): Promise<void> {
   const bytes = Uint8Array.from({ length: trialRows * parts.info.size ** 2 * 3 }, (_, i) => (i * 2654435761) >>> 24);
   const health = new MemberHealth({ slowMs: 2 ** 30, onFailure: refuse(parts, path) });
-  for (const rows of [trialRows, 1]) {
+  const answer = async (rows: number): Promise<void> => {
     const part = { bytes: bytes.subarray(0, (bytes.length / trialRows) * rows), rows };
     const { rows: answers } = await answerBatch(parts, part, Array(rows).fill({}), health);
     for (const answer of answers) {
@@ -43,7 +44,17 @@ async function tryOut(parts: ModelParts, path: string): Promise<void> {
       if (!(Math.abs(sum - 1) < 1e-3))
         throw new UserError(`${path} does not answer with probabilities: train it again`);
     }
+  };
+  await answer(trialRows);
+  // onnxruntime has threads of its own.
+  if (threads === undefined && device === undefined && parts.info.kind === "run") {
+    const time = (count: number): Promise<number> => {
+      setNumThreads(count);
+      return fasterOfTwo(() => answer(trialRows));
+    };
+    setNumThreads(await worthwhileThreads(getNumThreads(), time));
   }
+  await answer(1);
 }
 
 const refuse =
@@ -56,7 +67,7 @@ async function main(options: EngineOptions): Promise<void> {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
   process.on("disconnect", () => process.exit(0));
   const parts = await open(options);
-  await tryOut(parts, options.path);
+  await tryOut(parts, options);
   const { members } = parts.info;
   const health = new MemberHealth({
     slowMs: options.slowMs,

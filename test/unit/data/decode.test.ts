@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import sharp from "sharp";
 import { ByteGate } from "../../../src/data/concurrent.ts";
-import { decodeImage, type Item, UnreadableImage } from "../../../src/data/index.ts";
+import { decodeImage, type Item, squarePixels, UnreadableImage } from "../../../src/data/index.ts";
 import { holdsItsPixels } from "../../../src/data/tiff.ts";
 import { hugePng, noise, png, temporaryFolder } from "./support.ts";
 
@@ -197,4 +197,15 @@ test("tasks behind a gate never hold more than its bytes, and come in order", as
     gate.run(11, async () => {}),
     RangeError,
   );
+});
+
+test("pixels become the square that a file of them becomes, and stay as they are where they have its size", async () => {
+  const [width, height] = [9, 6];
+  const pixels = Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * 37) % 256);
+  const file = await sharp(pixels, { raw: { width, height, channels: 3 } })
+    .png()
+    .toBuffer();
+  assert.deepEqual(await squarePixels(pixels, { width, height }, options), await decodeImage(inMemory(file), options));
+  const square = pixels.subarray(0, 48);
+  assert.equal(await squarePixels(square, { width: 4, height: 4 }, options), square);
 });

@@ -139,9 +139,31 @@ test("a request whose deadline passes gets 504, and one client's open requests h
     if (beside.status !== 200) assert.deepEqual([beside.status, beside.headers.get("retry-after")], [429, "1"]);
     await beside.arrayBuffer();
     assert.equal(await answered, 504);
+    // The client goes on, and has its place back all the same.
+    await until(async () => (await metric(server, 'queue_depth\\{model="routed"\\}')) === 0);
     agent.destroy();
     await until(async () => (await metric(server, 'queue_depth\\{model="routed"\\}')) === 0);
     await until(async () => (await statusOf(send(server, place.photo))) === 200);
+  });
+});
+
+test("clients that leave in the middle of a body, or before their answer, give their places back", async () => {
+  await withServer({ queue: 4 }, async (server) => {
+    const depth = () => metric(server, 'queue_depth\\{model="routed"\\}');
+    const photo = readFileSync(place.photo);
+    for (const part of [10, photo.length]) {
+      const headers = { "content-type": "image/png", "content-length": String(photo.length) };
+      const leaving = Array.from({ length: 4 }, () => {
+        const asked = httpRequest(`${server.url}/predict`, { method: "POST", headers, agent: false });
+        asked.on("error", () => {});
+        asked.write(photo.subarray(0, part));
+        return asked;
+      });
+      if (part < photo.length) await until(async () => (await depth()) === 4);
+      for (const asked of leaving) asked.destroy();
+      await until(async () => (await depth()) === 0);
+    }
+    assert.equal(await statusOf(send(server, place.photo)), 200);
   });
 });
 

@@ -74,8 +74,7 @@ const row = (value: number, more: Partial<Row> = {}): Row => {
   return {
     bytes: Uint8Array.of(value, 0, 0),
     request: {},
-    deadline: Number.POSITIVE_INFINITY,
-    signal: new AbortController().signal,
+    open: { deadline: Number.POSITIVE_INFINITY, isWanted: true },
     ...more,
   };
 };
@@ -104,14 +103,14 @@ test("what comes while the engine works is one batch, and a full one lies ready 
 test("a row that nobody waits for, and one that is late, are not computed", async () => {
   const { queue, engine } = opened({ maxBatch: 4 });
   const first = queue.push(row(0));
-  const gone = new AbortController();
+  const gone = { deadline: Number.POSITIVE_INFINITY, isWanted: true };
   const [left, late, last] = [
-    queue.push(row(1, { signal: gone.signal })),
-    queue.push(row(2, { deadline: performance.now() - 1 })),
+    queue.push(row(1, { open: gone })),
+    queue.push(row(2, { open: { deadline: performance.now() - 1, isWanted: true } })),
     queue.push(row(3)),
   ];
   const refused = [assert.rejects(left, problem(504)), assert.rejects(late, problem(504))];
-  gone.abort();
+  gone.isWanted = false;
   engine.batches[0]?.done();
   await Promise.all([first, ...refused]);
   await turn();
