@@ -8,9 +8,9 @@ import { imagesIn, invalid } from "./body.ts";
 import { type AppOptions, isAllReady, modelOf, onGone } from "./context.ts";
 import { page } from "./page.ts";
 import { answersOf, predictAnswerOf, withDeadline } from "./predict.ts";
-import { Problem, sendProblem } from "./problem.ts";
+import { Problem } from "./problem.ts";
 import { modelList, predictAnswer, predictBody, predictQuery, problemSchema, readiness } from "./schemas.ts";
-import { type Bindings, sendJson, statusOf } from "./send.ts";
+import { type Bindings, sendJson, sendProblem, statusOf } from "./send.ts";
 import type { Surroundings } from "./served-model.ts";
 import { addV2 } from "./v2.ts";
 

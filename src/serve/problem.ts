@@ -1,7 +1,5 @@
 /** Refusals as RFC 9457 has them: what is wrong, in which field, and what to do. */
-import type { Context } from "hono";
 import type { ProblemDetails } from "./schemas.ts";
-import { type Bindings, sendJson } from "./send.ts";
 
 const titles = {
   400: "Bad Request",
@@ -47,15 +45,4 @@ export class Problem extends Error {
     const known = { type: "about:blank", title: titles[status], status, detail, code };
     return field === undefined ? known : { ...known, field };
   }
-}
-
-/** Answers with a problem. @param more members beside those of RFC 9457 */
-export function sendProblem(c: Context<Bindings>, problem: Problem, more: Record<string, unknown> = {}): Response {
-  const { status, retryAfter } = problem;
-  const headers: Record<string, string> = { "content-type": "application/problem+json" };
-  if (retryAfter !== undefined) headers["retry-after"] = String(Math.max(1, Math.ceil(retryAfter)));
-  if (status === 401) headers["www-authenticate"] = "Bearer";
-  // Its body may not have been read: the connection cannot carry another request.
-  if (status === 413) headers["connection"] = "close";
-  return sendJson(c, { ...problem.details, ...more }, status, headers);
 }
