@@ -207,8 +207,12 @@ async function hasTransparency(image: Sharp): Promise<boolean> {
   return alpha.some((value) => value < 255);
 }
 
-async function glyph({ text, fontFile }: Extract<ImageSource, { kind: "glyph" }>): Promise<Sharp> {
-  const input = { text: escapeMarkup(text), fontfile: fontFile, font: fontName(fontFile), rgba: true, dpi: 300 };
+async function glyph({
+  text,
+  fontFile,
+  font = fontName(fontFile),
+}: Extract<ImageSource, { kind: "glyph" }>): Promise<Sharp> {
+  const input = { text: escapeMarkup(text), fontfile: fontFile, font, rgba: true, dpi: 300 };
   const margin = 8;
   const transparent = { r: 0, g: 0, b: 0, alpha: 0 };
   const rendered = await sharp({ text: input })

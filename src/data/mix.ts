@@ -3,8 +3,8 @@ import { UserError } from "../torch/index.ts";
 import type { Dataset } from "./types.ts";
 
 /**
- * Joins data sets: classes and items carry their data set's name, groups stay apart. Published splits are dropped, since not all
- * parts have one.
+ * Joins data sets: classes and items carry their data set's name, groups stay apart. A part that publishes all three sides of
+ * its split keeps them; a published test side alone is dropped, since other parts have none.
  * @throws UserError when a part comes twice
  */
 export function mixDatasets(parts: readonly Dataset[]): Dataset {
@@ -15,8 +15,10 @@ export function mixDatasets(parts: readonly Dataset[]): Dataset {
   const items = parts.flatMap(({ name, classes, items: own }) => {
     const first = offset;
     offset += classes.length;
-    return own.map(({ split: _, ...item }) => ({
+    const isWhole = own.some(({ split }) => split === "validation") && own.some(({ split }) => split === "test");
+    return own.map(({ split, ...item }) => ({
       ...item,
+      ...(isWhole && split !== undefined ? { split } : {}),
       id: `${name}/${item.id}`,
       label: item.label < 0 ? -1 : first + item.label,
       ...(item.group === undefined ? {} : { group: `${name}/${item.group}` }),

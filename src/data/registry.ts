@@ -8,6 +8,7 @@ import { fashionMnist } from "./datasets/fashion-mnist.ts";
 import { glyphs, greekCharacters, latinCharacters } from "./datasets/glyphs.ts";
 import { desktopIcons, mdiIcons } from "./datasets/icons.ts";
 import { openclipart } from "./datasets/openclipart.ts";
+import { scripts, scriptsSource } from "./datasets/scripts.ts";
 import { imageFolder } from "./image-folder.ts";
 import { isLabelledList, labelledList } from "./labelled-list.ts";
 import { mixDatasets } from "./mix.ts";
@@ -23,11 +24,16 @@ export const knownDatasets: readonly KnownDataset[] = [
   glyphs,
   latinCharacters,
   greekCharacters,
+  scripts,
+  scriptsSource,
 ];
+
+/** Each known data set with its parts. */
+const openable = knownDatasets.flatMap((known) => [known, ...(known.parts ?? [])]);
 
 /** @throws UserError for a name that is not listed. */
 export function findDataset(name: string): KnownDataset {
-  const found = knownDatasets.find((candidate) => candidate.name === name);
+  const found = openable.find((candidate) => candidate.name === name);
   if (found) return found;
   throw new UserError(`no data set "${name}"; known are: ${knownDatasets.map((known) => known.name).join(", ")}`);
 }
@@ -50,9 +56,9 @@ export async function fetchDataset(name: string, onProgress?: (text: string) => 
  * @throws UserError when there is none of them, the data set was not fetched, or its files are damaged
  */
 export async function openDataset(nameOrFolder: string): Promise<Dataset> {
-  const known = knownDatasets.find((candidate) => candidate.name === nameOrFolder);
+  const known = openable.find((candidate) => candidate.name === nameOrFolder);
   const parts = nameOrFolder.split("+");
-  if (parts.length > 1 && parts.every((part) => knownDatasets.some(({ name }) => name === part))) {
+  if (parts.length > 1 && parts.every((part) => openable.some(({ name }) => name === part))) {
     return mixDatasets(await Promise.all(parts.map(openDataset)));
   }
   if (!known && isLabelledList(nameOrFolder)) return labelledList(nameOrFolder);

@@ -38,11 +38,13 @@ export function splitDataset(
   duplicates?: readonly number[],
 ): Split {
   const sides: Record<Side, number[]> = { train: [], validation: [], test: [] };
-  const published = dataset.items.some((item) => item.split !== undefined);
-  const hasValidation = dataset.items.some((item) => item.split === "validation");
+  const isValidated = dataset.items.some((item) => item.split === "validation");
   const groups = groupsByClass(dataset, usable, duplicates);
   for (const [label, name] of dataset.classes.entries()) {
     const own = shuffled(groups.get(label) ?? [], keyedRandom(options.seed, label, 0x5917));
+    // In a mix, some parts publish their split and others do not.
+    const published = own.some(({ split }) => split !== undefined);
+    const hasValidation = published && isValidated;
     const { trainPerClass = Number.POSITIVE_INFINITY } = options;
     const made = quotaSides(own, quotasOf(own, options, published, hasValidation));
     const isWhole = made.train.length > 0 && made.validation.length > 0;

@@ -13,8 +13,8 @@ export type ImageSource =
   | { kind: "part"; path: string; offset: number; length: number }
   /** An encoded image in memory. */
   | { kind: "bytes"; bytes: Uint8Array }
-  /** Text rendered with a font file. */
-  | { kind: "glyph"; text: string; fontFile: string };
+  /** Text rendered with a font file, by its name as Pango takes it; left out, that follows from the file's. */
+  | { kind: "glyph"; text: string; fontFile: string; font?: string };
 
 export interface Item {
   /** Unique in its data set; shown in reports and errors. */
@@ -61,6 +61,8 @@ export interface KnownDataset {
   origin: string;
   /** Packages that `data fetch` brings, by their names in packages.ts. */
   packages: readonly string[];
+  /** Parts that can be opened alone. */
+  parts?: readonly KnownDataset[];
   /** Opens it from unpacked package folders, in the order of `packages`. */
   open(folders: readonly string[]): Promise<Dataset>;
 }

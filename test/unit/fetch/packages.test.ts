@@ -99,7 +99,12 @@ test("every known data set has a licence, an origin and pinned packages, and is 
   const used = (role: string) =>
     new Set(knownDatasets.filter((known) => known.role === role).flatMap((known) => known.packages));
   const shared = [...used("target")].filter((name) => used("source").has(name));
-  assert.deepEqual(shared, findDataset("greek").packages, "a package serves a source and a target, but for the fonts");
+  const fonts = ["greek", "scripts"].flatMap((name) => findDataset(name).packages);
+  assert.deepEqual(
+    shared.filter((name) => !fonts.includes(name)),
+    [],
+    "a package serves a source and a target, but for the fonts",
+  );
 });
 
 test("Greek letters are none of the Latin characters, though both come out of the same fonts", async () => {
