@@ -63,9 +63,10 @@ async function pretrain(recipe: Recipe): Promise<MemberRecord> {
   const began = performance.now();
   const streams = new RandomStreams(seed);
   const generator = streams.stream(recipe.name);
-  const batches = await SourceBatches.open(recipe.data, imageSize, seed);
+  const { size = imageSize } = recipe;
+  const batches = await SourceBatches.open(recipe.data, size, seed);
   const backbone = createBackbone(recipe.architecture, recipe.config, { generator });
-  const objective = createObjective(recipe.objective, backbone.featureWidth, batches.classes, imageSize, generator);
+  const objective = createObjective(recipe.objective, backbone.featureWidth, batches.classes, size, generator);
   backbone.to({ memory_format: "channels_last" });
   const parameters = [...backbone.parameters(), ...objective.head.parameters()];
   const optimizer = new AdamW([
@@ -137,6 +138,7 @@ async function measure(
   backbone.eval();
   objective.head.eval();
   const entries = batches.heldOutEntries(recipe.objective === "classification");
+  if (entries.length === 0) return `${objective.measure}: not measured, no image is held out`;
   let score = 0;
   for (let start = 0; start < entries.length; start += recipe.batchSize) {
     const views = await batches.views(entries.slice(start, start + recipe.batchSize), objective.paired, 1e6 + start);
@@ -177,7 +179,7 @@ function manifest(records: readonly MemberRecord[]): unknown {
         config: recipe.config,
         weights: { file: `${recipe.name}.safetensors`, format: "safetensors", sha256: record.sha256 },
         featureWidth: record.featureWidth,
-        input: { kind: "image", size: imageSize, ...normalisation },
+        input: { kind: "image", size: recipe.size ?? imageSize, ...normalisation },
         pretraining: {
           data: sources.map((source) => source.name).join(", "),
           paradigm: recipe.paradigm,

@@ -1,5 +1,5 @@
 /** One cell of a comparison: a method with its choices, one target, one seed, trained and measured. */
-import { meanWeightEntropy } from "../report/index.ts";
+import { meanWeightEntropy, routingVerdict } from "../report/index.ts";
 import { UserError } from "../torch/index.ts";
 import {
   type Evaluation,
@@ -36,6 +36,8 @@ export interface RoutingFigures {
   information: number;
   /** Mean entropy of the weights of the activated models, nats. */
   weightEntropy: number;
+  /** Expected accuracy along the routes of an image at random; not in older cells, nor where nothing is chosen. */
+  permuted?: number;
 }
 
 export interface MethodCell {
@@ -175,7 +177,7 @@ async function compute(
       inferenceFlops: summarise("validation", validation, predictor).inferenceFlops,
       trainingFlops: training.run.trainingFlops,
       trainingSeconds: training.run.seconds,
-      ...routingOf(validation, predictor),
+      ...(await routingOf(validation, predictor, training)),
       ...(sweep.length > 0 ? { byK: sweep.map(({ test: _, ...one }) => one) } : {}),
       decisions: training.decisions,
     };
@@ -191,14 +193,21 @@ function figures(evaluation: Evaluation): SplitFigures {
   return { ...metrics, items: labels.length, secondsPerImage, right };
 }
 
-function routingOf({ weights, members }: Evaluation, predictor: Predictor): { routing?: RoutingFigures } {
+async function routingOf(
+  evaluation: Evaluation,
+  predictor: Predictor,
+  { run }: CellTraining,
+): Promise<{ routing?: RoutingFigures }> {
+  const { weights, members } = evaluation;
   if (weights.length === 0) return {};
+  const verdict = await routingVerdict(predictor, run.open("validation"), evaluation);
   return {
     routing: {
       members: predictor.memberNames,
       shares: pathwayShares(weights, members),
       information: routeInformation(weights, members),
       weightEntropy: meanWeightEntropy(weights, members),
+      ...(verdict ? { permuted: verdict.permuted } : {}),
     },
   };
 }

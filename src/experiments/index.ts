@@ -61,6 +61,11 @@ export const experiments: Readonly<Record<string, ExperimentEntry>> = {
     hubs: ["hubs/specialists"],
     load: async () => (await import("./budget/budget.ts")).budget,
   },
+  diversity: {
+    summary: "a map of where routes by input pay, predicted before it is trained",
+    hubs: ["hubs/scripts", "hubs/specialists"],
+    load: async () => (await import("./diversity/diversity.ts")).diversity,
+  },
   routing: {
     summary: "what routes that depend on the input can win, and what they do win",
     hubs: ["hubs/specialists"],

@@ -1,6 +1,6 @@
 /**
  * Recipes of the members of the repository's hubs: network and source data. Targets (emoji, Fashion-MNIST, desktop
- * icons; for the specialists Greek letters) never appear.
+ * icons; for the specialists Greek letters, for the members that know scripts the fonts of `scripts`) never appear.
  */
 import type { ObjectiveName } from "./objectives.ts";
 
@@ -17,9 +17,11 @@ export interface Recipe {
   batchSize: number;
   lr: number;
   precision: "float32" | "bfloat16";
+  /** Side of the input, pixels. */
+  size?: number;
 }
 
-/** Side of all members' inputs, pixels. */
+/** Side of the inputs of members that do not say another, pixels. */
 export const imageSize = 48;
 
 const resnet = { layers: [2, 2, 2, 2], width: 20, stem: "small", stemStride: 2 };
@@ -151,9 +153,41 @@ const specialists: readonly Recipe[] = [
   ...starterMember("resnet-icons-supervised"),
 ];
 
+/** Scripts that members know, two each; epochs by the number of their images, so that all learn equally long. */
+const knownScripts: readonly (readonly [string, string, number])[] = [
+  ["latin", "cyrillic", 84],
+  ["greek", "hebrew", 93],
+  ["arabic", "thai", 117],
+  ["devanagari", "bengali", 466],
+  ["georgian", "malayalam", 170],
+];
+
+/** Members that know two writing systems each, in two capacities; `scripts` has the same characters in other fonts. */
+const scriptMembers: readonly Recipe[] = [
+  { capacity: "narrow", width: 6 },
+  { capacity: "wide", width: 20 },
+].flatMap(({ capacity, width }) =>
+  knownScripts.map(
+    ([first, second, epochs]): Recipe => ({
+      name: `${capacity}-${first}-${second}`,
+      architecture: "resnet",
+      config: { layers: [1, 1, 1], width, stem: "small", stemStride: 2 },
+      objective: "classification",
+      data: [first, second].map((script) => `scripts-source-${script}`),
+      paradigm: `supervised classification of rendered ${first} and ${second} characters`,
+      epochs,
+      batchSize: 64,
+      lr: 3e-3,
+      precision: "float32",
+      size: 32,
+    }),
+  ),
+);
+
 /** The hubs of this repository by name; those with a recipe in common have the same weights. */
 export const hubRecipes: Readonly<Record<string, readonly Recipe[]>> = {
   starter,
   "same-architecture": sameArchitecture,
   specialists,
+  scripts: scriptMembers,
 };

@@ -55,8 +55,8 @@ interface Entry {
   mirrored: boolean;
 }
 
-const characterSets = ["glyphs", "latin"];
-const monochromeSets = [...characterSets, "mdi-icons"];
+const isCharacters = (name: string) => ["glyphs", "latin"].includes(name) || name.startsWith("scripts-source");
+const isMonochrome = (name: string) => isCharacters(name) || name === "mdi-icons";
 
 export class SourceBatches {
   readonly classes: number;
@@ -83,7 +83,7 @@ export class SourceBatches {
       for (const [position, item] of dataset.items.entries()) {
         if (store.skipped.has(position)) continue;
         const label = item.label < 0 ? -1 : parts.classes + item.label;
-        const [monochrome, mirrored] = [monochromeSets.includes(name), !characterSets.includes(name)];
+        const [monochrome, mirrored] = [isMonochrome(name), !isCharacters(name)];
         const entry = { store, position, label, monochrome, mirrored };
         const held = hashKeys(...Buffer.from(item.group ?? item.id)) % heldOutOf === 0;
         (held ? parts.held : parts.entries).push(entry);

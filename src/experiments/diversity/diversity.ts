@@ -1,0 +1,257 @@
+/** Where routes by input pay: a map that is predicted first, and then trained. */
+import {
+  type CellGroup,
+  columnsOf,
+  type Experiment,
+  type ExperimentReport,
+  type ExperimentRequest,
+  figuresOf,
+  finishedCell,
+  type MeanInterval,
+  type MethodCell,
+  mainPlans,
+  meanInterval,
+  methodCell,
+  optionsKey,
+  ourChoices,
+  type Plan,
+  plan,
+  quickRemark,
+  type ReportSection,
+  type Setting,
+  targetKey,
+} from "../../compare/index.ts";
+import { percent, points } from "../../report/index.ts";
+import { UserError } from "../../torch/index.ts";
+import { type Place, placesOf, settingsOf } from "./places.ts";
+import { type Prediction, predict } from "./prediction.ts";
+
+/** Raised when predictions of the same request would be others. */
+const predictionVersion = 1;
+/** A gap that routes should win, and a difference that counts as level. */
+const [worthwhile, level, wanted] = [0.03, 0.005, 0.8];
+
+const sizes = [1, 2] as const;
+type Size = (typeof sizes)[number];
+
+/** The rival of k models that need no generator, trained as long as all members together. */
+const longer: Record<Size, string> = { 1: "best member, whole compute", 2: "best static pair, whole compute" };
+const [ours, gate, whole] = ["Hub-Pathway", "one gate", "ensemble of all"];
+
+function plansOf({ hub, protocol: { epochs } }: Setting): Plan[] {
+  const members = hub.manifest.members.map(({ name }) => name);
+  const lines = sizes.flatMap((k) => {
+    const choices = { ...ourChoices, k, credit: "losses" };
+    return [
+      plan(`${ours}, k = ${k}`, "hub-pathway", "equal epochs", epochs, { choices }),
+      plan(`${gate}, k = ${k}`, "global-gate", "equal epochs", epochs, { choices }),
+    ];
+  });
+  const rivals = [...Object.values(longer), whole];
+  return [...lines, ...mainPlans({ members, epochs }).filter(({ name }) => rivals.includes(name))];
+}
+
+const nameOf = ({ hub, protocol, seed }: Setting) => `diversity/${hub.manifest.name}-${protocol.target.name}-s${seed}`;
+
+function keyOf({ hub, protocol, seed }: Setting): unknown {
+  const { target, options } = protocol;
+  return { version: predictionVersion, hub: hub.fingerprint, ...targetKey(target), options: optionsKey(options), seed };
+}
+
+function groups(request: ExperimentRequest): CellGroup[] {
+  return placesOf(request).flatMap((place) =>
+    settingsOf(request, place).map((setting) => ({
+      name: `${setting.protocol.target.name}, ${place.capacity}, seed ${setting.seed}`,
+      async run() {
+        await using own = setting;
+        await request.cells.cell(nameOf(own), keyOf(own), () => predict(own));
+        for (const line of place.isTrained ? plansOf(own) : []) await methodCell(request, own, line);
+      },
+    })),
+  );
+}
+
+interface Found {
+  place: Place;
+  settings: readonly Setting[];
+  predictions: readonly Prediction[];
+}
+
+function finished(request: ExperimentRequest): Found[] {
+  return placesOf(request).flatMap((place) => {
+    const settings = settingsOf(request, place);
+    const predictions = settings.flatMap((own) => request.cells.read<Prediction>(nameOf(own), keyOf(own)) ?? []);
+    return predictions.length > 0 ? [{ place, settings, predictions }] : [];
+  });
+}
+
+const over = (values: readonly number[]): MeanInterval => meanInterval(values);
+const shown = ({ mean, half }: MeanInterval) => `${percent(mean)}${half === null ? "" : ` ± ${percent(half)}`}`;
+
+function difference({ mean, half }: MeanInterval): string {
+  return half === null ? points(mean) : `${points(mean)} (${points(mean - half)} to ${points(mean + half)})`;
+}
+
+/** Above zero, its interval too. */
+const isAbove = ({ mean, half }: MeanInterval) => half !== null && mean - half > 0;
+
+const gapOf = (size: Size, prediction: Prediction) =>
+  size === 1 ? prediction.oracleSingle - prediction.single : prediction.oraclePair - prediction.pair;
+
+const aboutPlace = ({ place, predictions }: Found): string[] => {
+  const [first] = predictions;
+  return [place.target.name, place.capacity, String(first?.kinds.length ?? 0), String(first?.images ?? 0)];
+};
+
+function mapSection(found: readonly Found[]): ReportSection {
+  const mean = (predictions: readonly Prediction[], of: (one: Prediction) => number) =>
+    shown(over(predictions.map(of)));
+  const gap = (predictions: readonly Prediction[], of: (one: Prediction) => number) =>
+    difference(over(predictions.map(of)));
+  const rows = found.map((one) => {
+    const { predictions } = one;
+    return [
+      ...aboutPlace(one),
+      String(predictions.length),
+      mean(predictions, ({ told }) => told),
+      mean(predictions, ({ single }) => single),
+      gap(predictions, (own) => gapOf(1, own)),
+      gap(predictions, ({ toldSingle, single }) => toldSingle - single),
+      mean(predictions, ({ pair }) => pair),
+      gap(predictions, ({ oracleSingle, pair }) => oracleSingle - pair),
+      gap(predictions, (own) => gapOf(2, own)),
+      gap(predictions, ({ toldPair, pair }) => toldPair - pair),
+      mean(predictions, ({ ensemble }) => ensemble),
+    ];
+  });
+  const titles = [
+    "kinds",
+    "training images",
+    "seeds",
+    "kind named",
+    "one member",
+    "routes by kind, k = 1",
+    "by named kind, k = 1",
+    "one pair",
+    "k = 1 over the pair",
+    "routes by kind, k = 2",
+    "by named kind, k = 2",
+    "ensemble of all",
+  ];
+  return {
+    title: "What is predicted",
+    text: [
+      "Accuracies of heads in closed form on members that stay as they are, on validation images. Routes by kind give each kind to the member (k = 1) or pair " +
+        "(k = 2) that is best for it, under heads of its own classes: points over one member, or one pair, with heads of all classes. " +
+        "Members, pairs and owners are chosen on training images that the heads were fitted without. By named kind: the same along the kinds that a generator names that was told them.",
+    ],
+    table: { columns: columnsOf(["target", "members", ...titles], 2), rows },
+  };
+}
+
+interface Trained {
+  ours: MethodCell;
+  gate: MethodCell;
+  longer: MethodCell;
+  gap: number;
+}
+
+/** What is finished of a place for k models, by seed. */
+function trainedOf(request: ExperimentRequest, { settings, predictions }: Found, k: Size): Trained[] {
+  return settings.flatMap((setting, i) => {
+    const cells = plansOf(setting).map((line) => [line.name, finishedCell(request, setting, line)] as const);
+    const find = (name: string) => cells.find(([own]) => own === name)?.[1];
+    const [own, one, long] = [find(`${ours}, k = ${k}`), find(`${gate}, k = ${k}`), find(longer[k])];
+    const prediction = predictions[i];
+    return own && one && long && prediction ? [{ ours: own, gate: one, longer: long, gap: gapOf(k, prediction) }] : [];
+  });
+}
+
+function trainedSection(request: ExperimentRequest, found: readonly Found[], k: Size): ReportSection {
+  const split = request.final ? "test" : "validation";
+  const accuracy = (cell: MethodCell) => figuresOf(cell, split).accuracy;
+  const rows = found.flatMap((one) => {
+    const cells = trainedOf(request, one, k);
+    if (cells.length === 0) return [];
+    const gap = over(cells.map((own) => own.gap));
+    const gain = over(cells.map((own) => accuracy(own.ours) - accuracy(own.gate)));
+    const longGain = over(cells.map((own) => accuracy(own.ours) - accuracy(own.longer)));
+    const permuted = over(
+      cells.flatMap(({ ours: { routing, validation } }) =>
+        routing?.permuted === undefined ? [] : validation.accuracy - routing.permuted,
+      ),
+    );
+    return [
+      [
+        one.place.target.name,
+        one.place.capacity,
+        String(cells.length),
+        difference(gap),
+        shown(over(cells.map((own) => accuracy(own.ours)))),
+        difference(gain),
+        difference(longGain),
+        gap.mean > worthwhile ? percent(gain.mean / gap.mean) : "",
+        difference(permuted),
+        verdict(gap, [gain, longGain], permuted),
+      ],
+    ];
+  });
+  const titles = [
+    "seeds",
+    "predicted gap",
+    `${ours}, k = ${k}`,
+    `over ${gate}`,
+    `over the ${longer[k]}`,
+    "part of the gap",
+    "over routes of other images",
+    "verdict",
+  ];
+  return {
+    title: `What is won with k = ${k}`,
+    text: [
+      `${ours} and ${gate} have the same recipe: credit by losses, heads in closed form first, k = ${k}. The ${longer[k]} was chosen among all, and then trained for as long as all members together. ` +
+        `It is also the ensemble at k of m of its cost. A gap of more than ${points(worthwhile)} points is won where at least ${percent(wanted)} of it is gained over ${gate}, and all intervals are above zero; ` +
+        `a smaller one is level within ${points(level)}.`,
+    ],
+    table: { columns: columnsOf(["target", "members", ...titles], 2), rows },
+  };
+}
+
+function verdict(gap: MeanInterval, gains: readonly MeanInterval[], permuted: MeanInterval): string {
+  const [overGate] = gains;
+  if (!overGate) return "";
+  if (gap.mean <= worthwhile) return Math.abs(overGate.mean) <= level ? "level" : overGate.mean > 0 ? "above" : "below";
+  if (![...gains, permuted].every(isAbove)) return "not shown";
+  return overGate.mean >= wanted * gap.mean ? "won" : "won in part";
+}
+
+async function report(request: ExperimentRequest): Promise<ExperimentReport> {
+  const found = finished(request);
+  if (found.length === 0) throw new UserError("no cell is finished yet: run the experiment first");
+  return {
+    title: "Where routes by input pay",
+    sections: [
+      {
+        title: "The question",
+        text: [
+          "Does it pay to give different kinds of input to different members? For each number of kinds, labels a class and capacity of a member, what routes by kind win is " +
+            "predicted before anything is trained, and then trained. All members stay as they are.",
+          "scripts-N-kinds: characters of N writing systems in Debian's fonts, with families of fonts of their own on each side of the split; five members know two scripts each " +
+            "from other families, of 6 (narrow) or 20 (wide) channels. pictures-N-kinds: emoji, Greek letters, clothes, desktop icons; four members, one of which knows Latin letters and three drawings or icons.",
+          `Mean, with the 95 % interval (Student's t over the means of seeds).${quickRemark(request.quick)}`,
+        ],
+      },
+      mapSection(found),
+      ...sizes.map((k) => trainedSection(request, found, k)),
+    ],
+    data: {
+      places: found.map(({ place, predictions }) => ({
+        target: place.target.name,
+        capacity: place.capacity,
+        predictions,
+      })),
+    },
+  };
+}
+
+export const diversity: Experiment = { name: "diversity", seeds: 5, groups, report };

@@ -1,0 +1,92 @@
+/** The map of experiment diversity: kinds of input in the target, labels a class, and capacity of a member. */
+import { type ExperimentRequest, images, protocolOf, Setting, type Target, targetsOf } from "../../compare/index.ts";
+import { type Hub, openHub, withMembers } from "../../hub/index.ts";
+
+export interface Place {
+  target: Target;
+  hub: Hub;
+  /** Labels a class, at most. */
+  labels: number;
+  capacity: string;
+  /** Everything is trained here, and not only predicted. */
+  isTrained: boolean;
+}
+
+/** Epochs of heads and generator. */
+const epochs = 16;
+/** Seeds of predictions where nothing is trained. */
+const predictedSeeds = 1;
+
+/** Two of the ten scripts, five of them, one for each member, and all. */
+const mixes: readonly (readonly [kinds: number, source: string])[] = [
+  [2, mixOf("thai", "georgian")],
+  [5, mixOf("latin", "hebrew", "thai", "devanagari", "georgian")],
+  [10, "scripts"],
+];
+
+function mixOf(...scripts: readonly string[]): string {
+  return scripts.map((script) => `scripts-${script}`).join("+");
+}
+
+const pictures: readonly (readonly [kinds: number, source: string])[] = [
+  [2, "emoji+greek"],
+  [3, "emoji+greek+fashion-mnist"],
+  [4, "emoji+greek+fashion-mnist+desktop-icons"],
+];
+
+/** Places where everything is trained: those of a predicted gap, and some of none. */
+const trained = new Set(["scripts-10-kinds-4-labels-narrow"]);
+
+function allPlaces(): Place[] {
+  const scripts = openHub("hubs/scripts");
+  const ofCapacity = (capacity: string) =>
+    withMembers(
+      scripts,
+      scripts.manifest.members.filter(({ name }) => name.startsWith(capacity)),
+    );
+  const characters = ["narrow", "wide"].flatMap((capacity) =>
+    mixes.flatMap(([kinds, source]) =>
+      [4, 8].map((labels) => {
+        const data = { ...images, augment: "none" as const, imageSize: 32, source, split: { trainPerClass: labels } };
+        return { name: `scripts-${kinds}-kinds-${labels}-labels`, data, labels, capacity, hub: ofCapacity(capacity) };
+      }),
+    ),
+  );
+  const specialists = openHub("hubs/specialists");
+  const drawn = pictures.flatMap(([kinds, source]) =>
+    [10, 40].map((labels) => {
+      const split = { trainPerClass: labels, validationPerClass: 40, validationFraction: 0.2, testFraction: 0.2 };
+      const data = { ...images, source, split };
+      return {
+        name: `pictures-${kinds}-kinds-${labels}-labels`,
+        data,
+        labels,
+        capacity: "specialists",
+        hub: specialists,
+      };
+    }),
+  );
+  return [...characters, ...drawn].map(({ name, data, ...place }) => ({
+    ...place,
+    target: { name, data },
+    isTrained: trained.has(`${name}-${place.capacity}`),
+  }));
+}
+
+/** The map, or the user's own hub and images as one place. */
+export function placesOf(request: ExperimentRequest): Place[] {
+  const { hub, data } = request;
+  if (hub === undefined && data === undefined) return allPlaces();
+  const opened = openHub(hub ?? "hubs/starter");
+  const targets = targetsOf(request);
+  return targets.map((target) => ({ target, hub: opened, labels: 0, capacity: opened.manifest.name, isTrained: true }));
+}
+
+/** Settings of a place, one for each seed that it takes. */
+export function settingsOf(request: ExperimentRequest, { target, hub, isTrained }: Place): Setting[] {
+  const { quick, seeds } = request;
+  const { target: sized, ...protocol } = protocolOf(hub, target, { quick, frozen: true });
+  const limited = quick ? sized : { ...sized, limits: { validation: 1000, test: 1000 } };
+  const own = { ...protocol, target: limited, epochs: quick ? 1 : epochs };
+  return seeds.filter((seed) => isTrained || seed < predictedSeeds).map((seed) => new Setting(own, seed, hub));
+}
