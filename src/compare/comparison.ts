@@ -21,6 +21,7 @@ import {
   type Experiment,
   type ExperimentReport,
   type ExperimentRequest,
+  isAsked,
   quickRemark,
   type ReportSection,
 } from "./experiment.ts";
@@ -59,10 +60,6 @@ function plansOf({ plans }: Comparison, { manifest }: Hub, { options, epochs }: 
 /** True when a plan is computed for a seed. */
 const takes = (plan: Plan, seed: number) => plan.seeds === undefined || seed < plan.seeds;
 
-/** True when the target or the name of the plan has each of the texts that were asked for. */
-const isAsked = ({ only = [] }: ExperimentRequest, target: Target, plan: Plan) =>
-  only.every((text) => target.name.includes(text) || plan.name.includes(text));
-
 /** One group for each seed and target; the plans that all seeds take come before those for which few are enough. */
 export function comparisonGroups(comparison: Comparison, request: ExperimentRequest): CellGroup[] {
   const { hub, targets } = subject(comparison, request);
@@ -71,7 +68,7 @@ export function comparisonGroups(comparison: Comparison, request: ExperimentRequ
       targets.flatMap((target): CellGroup[] => {
         const protocol = protocolOf(hub, target, request);
         const all = plansOf(comparison, hub, protocol).filter(
-          (plan) => takes(plan, seed) && isAsked(request, target, plan),
+          (plan) => takes(plan, seed) && isAsked(request, target.name, plan.name),
         );
         const plans = all.filter((plan) => (plan.seeds !== undefined) === tail);
         if (plans.length === 0) return [];

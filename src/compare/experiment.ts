@@ -65,6 +65,10 @@ export interface ReportTable {
   rows: readonly (readonly string[])[];
 }
 
+/** True when the names of a line and its target together have each of the texts that were asked for. */
+export const isAsked = ({ only = [] }: ExperimentRequest, ...names: readonly string[]): boolean =>
+  only.every((text) => names.some((name) => name.includes(text)));
+
 /** A column of numbers. */
 export const right = (title: string) => ({ title, right: true });
 

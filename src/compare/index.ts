@@ -30,6 +30,7 @@ export {
   type Experiment,
   type ExperimentReport,
   type ExperimentRequest,
+  isAsked,
   quickRemark,
   type ReportSection,
   right,

@@ -162,27 +162,20 @@ const knownScripts: readonly (readonly [string, string, number])[] = [
   ["georgian", "malayalam", 170],
 ];
 
-/** Members that know two writing systems each, in two capacities; `scripts` has the same characters in other fonts. */
-const scriptMembers: readonly Recipe[] = [
-  { capacity: "narrow", width: 6 },
-  { capacity: "wide", width: 20 },
-].flatMap(({ capacity, width }) =>
-  knownScripts.map(
-    ([first, second, epochs]): Recipe => ({
-      name: `${capacity}-${first}-${second}`,
-      architecture: "resnet",
-      config: { layers: [1, 1, 1], width, stem: "small", stemStride: 2 },
-      objective: "classification",
-      data: [first, second].map((script) => `scripts-source-${script}`),
-      paradigm: `supervised classification of rendered ${first} and ${second} characters`,
-      epochs,
-      batchSize: 64,
-      lr: 3e-3,
-      precision: "float32",
-      size: 32,
-    }),
-  ),
-);
+/** Small members that know two writing systems each; `scripts` has the same characters in other fonts. */
+const scriptMembers: readonly Recipe[] = knownScripts.map(([first, second, epochs]) => ({
+  name: `narrow-${first}-${second}`,
+  architecture: "resnet",
+  config: { layers: [1, 1, 1], width: 6, stem: "small", stemStride: 2 },
+  objective: "classification",
+  data: [first, second].map((script) => `scripts-source-${script}`),
+  paradigm: `supervised classification of rendered ${first} and ${second} characters`,
+  epochs,
+  batchSize: 64,
+  lr: 3e-3,
+  precision: "float32",
+  size: 32,
+}));
 
 /** The hubs of this repository by name; those with a recipe in common have the same weights. */
 export const hubRecipes: Readonly<Record<string, readonly Recipe[]>> = {

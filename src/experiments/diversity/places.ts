@@ -1,6 +1,6 @@
 /** The map of experiment diversity: kinds of input in the target, labels a class, and capacity of a member. */
 import { type ExperimentRequest, images, protocolOf, Setting, type Target, targetsOf } from "../../compare/index.ts";
-import { type Hub, openHub, withMembers } from "../../hub/index.ts";
+import { type Hub, openHub } from "../../hub/index.ts";
 
 export interface Place {
   target: Target;
@@ -13,7 +13,7 @@ export interface Place {
 }
 
 /** Epochs of heads and generator. */
-const epochs = 16;
+const epochs = 8;
 /** Seeds of predictions where nothing is trained. */
 const predictedSeeds = 1;
 
@@ -35,41 +35,35 @@ const pictures: readonly (readonly [kinds: number, source: string])[] = [
 ];
 
 /** Places where everything is trained: those of a predicted gap, and some of none. */
-const trained = new Set(["scripts-10-kinds-4-labels-narrow"]);
+const trained = new Set([
+  "scripts-5-kinds-8-labels narrow",
+  "pictures-2-kinds-40-labels wide",
+  "scripts-2-kinds-8-labels narrow",
+]);
 
 function allPlaces(): Place[] {
-  const scripts = openHub("hubs/scripts");
-  const ofCapacity = (capacity: string) =>
-    withMembers(
-      scripts,
-      scripts.manifest.members.filter(({ name }) => name.startsWith(capacity)),
-    );
-  const characters = ["narrow", "wide"].flatMap((capacity) =>
+  const hubs = { narrow: openHub("hubs/scripts"), wide: openHub("hubs/specialists") };
+  const characters = (["narrow", "wide"] as const).flatMap((capacity) =>
     mixes.flatMap(([kinds, source]) =>
       [4, 8].map((labels) => {
         const data = { ...images, augment: "none" as const, imageSize: 32, source, split: { trainPerClass: labels } };
-        return { name: `scripts-${kinds}-kinds-${labels}-labels`, data, labels, capacity, hub: ofCapacity(capacity) };
+        return { name: `scripts-${kinds}-kinds-${labels}-labels`, data, labels, capacity };
       }),
     ),
   );
-  const specialists = openHub("hubs/specialists");
   const drawn = pictures.flatMap(([kinds, source]) =>
     [10, 40].map((labels) => {
       const split = { trainPerClass: labels, validationPerClass: 40, validationFraction: 0.2, testFraction: 0.2 };
-      const data = { ...images, source, split };
-      return {
-        name: `pictures-${kinds}-kinds-${labels}-labels`,
-        data,
-        labels,
-        capacity: "specialists",
-        hub: specialists,
-      };
+      const data = { ...images, augment: "none" as const, source, split };
+      return { name: `pictures-${kinds}-kinds-${labels}-labels`, data, labels, capacity: "wide" as const };
     }),
   );
-  return [...characters, ...drawn].map(({ name, data, ...place }) => ({
-    ...place,
+  return [...characters, ...drawn].map(({ name, data, capacity, labels }) => ({
     target: { name, data },
-    isTrained: trained.has(`${name}-${place.capacity}`),
+    hub: hubs[capacity],
+    labels,
+    capacity,
+    isTrained: trained.has(`${name} ${capacity}`),
   }));
 }
 

@@ -16,8 +16,10 @@ import {
   Generator,
   inferenceMode,
   int64,
+  keep,
   keyedRandom,
   noGrad,
+  ops,
   scope,
   shuffled,
   type Tensor,
@@ -30,22 +32,24 @@ export interface Prediction {
   kinds: string[];
   /** Rows whose kind a generator names that is told the kinds of the training rows. */
   told: number;
-  /** Heads on all kinds. */
+  /** The same members for every row. */
   single: number;
   pair: number;
   ensemble: number;
-  /** Each kind by the member, or the pair, that is best for it, with heads of its own classes. */
+  /** Rows of a kind by the members that own it, whose heads learn from the kinds that they own. */
   oracleSingle: number;
   oraclePair: number;
-  /** The same along the kinds that the generator names: a wrong one is a wrong answer. */
+  /** The same along the kinds that the generator names. */
   toldSingle: number;
   toldPair: number;
-  /** Member of each kind. */
+  /** Rows of a kind by the member that is best for it, with heads that learn from all kinds. */
+  sharedSingle: number;
+  /** Member that owns each kind where one is activated. */
   owners: string[];
 }
 
 /** Logits of a head in closed form: of training rows by a head that was fitted without them, and of validation rows. */
-interface Fitted {
+interface Head {
   leftOut: Tensor;
   held: Tensor;
 }
@@ -55,12 +59,6 @@ interface Rows {
   /** [n, d] of each member. */
   features: Tensor[];
   labels: readonly number[];
-}
-
-/** Members that answer together, and whether they are right on each validation row. */
-interface Chosen {
-  set: number[];
-  right: boolean[];
 }
 
 /** Kind of each class: the part of a mix that it comes from. */
@@ -73,62 +71,152 @@ export function kindsOf(classes: readonly string[]): { kinds: string[]; kindOf: 
 export async function predict(setting: Setting): Promise<Prediction> {
   const data = await setting.data();
   const { kinds, kindOf } = kindsOf(data.classes);
-  const held = () => data.open("validation", Math.min(limitOf(setting), data.counts.validation));
+  const limit = setting.protocol.target.limits?.validation ?? data.counts.validation;
+  const held = () => data.open("validation", Math.min(limit, data.counts.validation));
+  const named = await toldKinds(setting, data.open("train"), held(), kindOf);
   const known = await rowsOf(setting, data.open("train"));
   const asked = await rowsOf(setting, held());
+  const routes = new KnownKinds(known, asked, kindOf, kinds.length);
   try {
-    const all = bestSets(
-      fitAll(
-        known,
-        asked,
-        kindOf.map((_, label) => label),
-      ),
-      known.labels,
-      asked.labels,
-    );
-    const own = kinds.map((_, kind) => {
-      const classes = kindOf.flatMap((one, label) => (one === kind ? [label] : []));
-      const rows = known.labels.flatMap((label, row) => (kindOf[label] === kind ? [row] : []));
-      const part = scope(() => known.features.map((own) => own.index_select(0, int64(rows))));
-      const knownPart: Rows = { features: part, labels: rows.map((row) => known.labels[row] ?? -1) };
-      try {
-        return bestSets(
-          fitAll(knownPart, asked, classes),
-          local(knownPart.labels, classes),
-          local(asked.labels, classes),
-        );
-      } finally {
-        disposeTree(part);
-      }
-    });
+    const members = known.features.map((_, i) => i);
+    const fixed = (size: number) => {
+      const sets = combinations(members.length, Math.min(size, members.length));
+      return routes.best(sets.map((set) => kinds.map(() => set)));
+    };
     const kindOfRow = asked.labels.map((label) => kindOf[label] ?? -1);
-    const named = await toldKinds(setting, data.open("train"), held(), kindOf);
-    const along = (routes: readonly number[], size: "single" | "pair") =>
-      share(routes.map((kind, row) => own[kind]?.[size].right[row] ?? false));
+    const [single, pair, ensemble] = [fixed(1), fixed(2), fixed(members.length)];
+    const [ownSingle, ownPair] = [routes.best(routes.owners(1)), routes.best(routes.owners(2))];
     return {
       images: known.labels.length,
       kinds,
       told: share(named.map((kind, row) => kind === kindOfRow[row])),
-      single: share(all.single.right),
-      pair: share(all.pair.right),
-      ensemble: share(all.all.right),
-      oracleSingle: along(kindOfRow, "single"),
-      oraclePair: along(kindOfRow, "pair"),
-      toldSingle: along(named, "single"),
-      toldPair: along(named, "pair"),
-      owners: own.map(({ single }) => setting.hub.manifest.members[single.set[0] ?? 0]?.name ?? ""),
+      single: routes.accuracy(single, kindOfRow),
+      pair: routes.accuracy(pair, kindOfRow),
+      ensemble: routes.accuracy(ensemble, kindOfRow),
+      oracleSingle: routes.accuracy(ownSingle, kindOfRow),
+      oraclePair: routes.accuracy(ownPair, kindOfRow),
+      toldSingle: routes.accuracy(ownSingle, named),
+      toldPair: routes.accuracy(ownPair, named),
+      sharedSingle: routes.accuracy(routes.freeOwners(1), kindOfRow, true),
+      owners: ownSingle.map(([i = 0]) => setting.hub.manifest.members[i]?.name ?? ""),
     };
   } finally {
+    routes.dispose();
     disposeTree([known.features, asked.features]);
   }
 }
 
-const limitOf = ({ protocol }: Setting) => protocol.target.limits?.validation ?? Number.POSITIVE_INFINITY;
-
-/** Positions in a list of classes; -1 for what is not in it. */
-const local = (labels: readonly number[], classes: readonly number[]) => labels.map((label) => classes.indexOf(label));
-
 const share = (right: readonly boolean[]): number => right.filter(Boolean).length / Math.max(1, right.length);
+
+/** Members of each kind: what routes by kind give its rows to. */
+type Owners = readonly (readonly number[])[];
+
+/** Answers along routes by kind, with heads in closed form that learn from the kinds that their member owns. */
+class KnownKinds {
+  readonly #known: Rows;
+  readonly #asked: Rows;
+  readonly #kindOf: readonly number[];
+  readonly #kinds: number;
+  /** Heads by member and kinds. */
+  readonly #heads = new Map<string, Head>();
+
+  constructor(known: Rows, asked: Rows, kindOf: readonly number[], kinds: number) {
+    this.#known = known;
+    this.#asked = asked;
+    this.#kindOf = kindOf;
+    this.#kinds = kinds;
+  }
+
+  /** Each kind by those that are best for it, under heads of all kinds. */
+  freeOwners(size: number): Owners {
+    return this.#ranked(size).map(([first]) => first?.set ?? []);
+  }
+
+  /** Candidates: each kind by those that are best for it, and so that no member owns more kinds than it has to. */
+  owners(size: number): Owners[] {
+    const ranked = this.#ranked(size);
+    const members = this.#known.features.length;
+    const most = Math.ceil((size * this.#kinds) / members);
+    const load = new Array<number>(members).fill(0);
+    const spread: (readonly number[])[] = ranked.map(() => []);
+    const all = ranked.flatMap((own, kind) => own.map((one) => ({ ...one, kind })));
+    for (const { set, kind } of all.sort((a, b) => b.score - a.score)) {
+      if (spread[kind]?.length || set.some((i) => (load[i] ?? 0) >= most)) continue;
+      spread[kind] = set;
+      for (const i of set) load[i] = (load[i] ?? 0) + 1;
+    }
+    return [this.freeOwners(size), spread.map((set, kind) => (set.length > 0 ? set : (ranked[kind]?.[0]?.set ?? [])))];
+  }
+
+  /** The owners that are right on most left-out training rows. */
+  best(candidates: readonly Owners[]): Owners {
+    const kinds = this.#known.labels.map((label) => this.#kindOf[label] ?? 0);
+    const scores = candidates.map((owners) => share(this.#right("leftOut", owners, kinds)));
+    return candidates[scores.indexOf(Math.max(...scores))] ?? [];
+  }
+
+  /** On validation rows of the given kinds. @param isShared heads learn from all kinds */
+  accuracy(owners: Owners, kinds: readonly number[], isShared = false): number {
+    return share(this.#right("held", owners, kinds, isShared));
+  }
+
+  dispose(): void {
+    disposeTree([...this.#heads.values()]);
+  }
+
+  /** For each kind the sets of so many members, best first, by left-out rows under heads of all kinds. */
+  #ranked(size: number): { set: number[]; score: number }[][] {
+    const sets = combinations(this.#known.features.length, Math.min(size, this.#known.features.length));
+    const kinds = this.#known.labels.map((label) => this.#kindOf[label] ?? 0);
+    const right = sets.map((set) => this.#right("leftOut", kinds.map(() => set).slice(0, this.#kinds), kinds, true));
+    return Array.from({ length: this.#kinds }, (_, kind) =>
+      sets
+        .map((set, i) => ({ set, score: share((right[i] ?? []).filter((_, row) => kinds[row] === kind)) }))
+        .sort((a, b) => b.score - a.score),
+    );
+  }
+
+  #right(side: "leftOut" | "held", owners: Owners, kinds: readonly number[], isShared = false): boolean[] {
+    const labels = side === "held" ? this.#asked.labels : this.#known.labels;
+    const all = owners.map((_, kind) => kind);
+    const ownKinds = (i: number) => (isShared ? all : all.filter((kind) => owners[kind]?.includes(i)));
+    const answers = owners.map((set) =>
+      scope(() => {
+        const logits = set.map((i) => this.#head(i, ownKinds(i))[side]);
+        return logits
+          .reduce((sum, own) => sum.add(own))
+          .argmax(1)
+          .toNumbers();
+      }),
+    );
+    return labels.map((label, row) => answers[kinds[row] ?? 0]?.[row] === label);
+  }
+
+  /** Head of a member over all classes, from rows of some kinds; rows of others are not left out, but never seen. */
+  #head(i: number, kinds: readonly number[]): Head {
+    const name = `${i} ${kinds.join(" ")}`;
+    const found = this.#heads.get(name) ?? keep(this.#fit(i, kinds));
+    this.#heads.set(name, found);
+    return found;
+  }
+
+  #fit(i: number, kinds: readonly number[]): Head {
+    const [known, asked] = [this.#known.features[i] as Tensor, this.#asked.features[i] as Tensor];
+    const rows = this.#known.labels.flatMap((label, row) => (kinds.includes(this.#kindOf[label] ?? -1) ? [row] : []));
+    return scope(() =>
+      noGrad(() => {
+        const own = int64(rows);
+        const targets = int64(rows.map((row) => this.#known.labels[row] ?? 0));
+        const features = known.index_select(0, own).to({ dtype: "float64" });
+        const hot = targets.one_hot(this.#kindOf.length).to({ dtype: "float64" });
+        const loss = (logits: Tensor) => crossEntropy(logits, targets).item();
+        const { weight, bias, leftOut } = ridgeHead(features, hot, loss);
+        const logits = (of: Tensor) => of.to({ dtype: "float64" }).matmul(weight.t()).add(bias);
+        return { leftOut: ops.index_copy_(logits(known), 0, own, leftOut), held: logits(asked) };
+      }),
+    );
+  }
+}
 
 async function rowsOf({ hub }: Setting, batches: BatchSource): Promise<Rows> {
   const features: Tensor[] = [];
@@ -147,54 +235,6 @@ async function rowsOf({ hub }: Setting, batches: BatchSource): Promise<Rows> {
     throw error;
   } finally {
     for (const member of members) member.dispose();
-  }
-}
-
-/** A head of each member over some classes. */
-function fitAll(known: Rows, asked: Rows, classes: readonly number[]): Fitted[] {
-  const targets = int64(local(known.labels, classes));
-  try {
-    return known.features.map((features, i) =>
-      scope(() =>
-        noGrad(() => {
-          const hot = targets.one_hot(classes.length).to({ dtype: "float64" });
-          const loss = (logits: Tensor) => crossEntropy(logits, targets).item();
-          const { weight, bias, leftOut } = ridgeHead(features.to({ dtype: "float64" }), hot, loss);
-          const held = (asked.features[i] as Tensor).to({ dtype: "float64" }).matmul(weight.t()).add(bias);
-          return { leftOut, held };
-        }),
-      ),
-    );
-  } finally {
-    targets.dispose();
-  }
-}
-
-/** One member, a pair, and all: those whose joined logits are right on most left-out rows. Disposes the logits. */
-function bestSets(
-  fits: readonly Fitted[],
-  known: readonly number[],
-  asked: readonly number[],
-): Record<"single" | "pair" | "all", Chosen> {
-  const joined = (set: readonly number[], side: keyof Fitted, labels: readonly number[]): boolean[] =>
-    scope(() => {
-      const [first, ...rest] = set.map((i) => (fits[i] as Fitted)[side]);
-      const sum = rest.reduce((all, own) => all.add(own), first as Tensor);
-      return sum
-        .argmax(1)
-        .toNumbers()
-        .map((label, row) => label === labels[row]);
-    });
-  try {
-    const best = (size: number): Chosen => {
-      const sets = combinations(fits.length, Math.min(size, fits.length));
-      const scores = sets.map((set) => share(joined(set, "leftOut", known)));
-      const set = sets[scores.indexOf(Math.max(...scores))] ?? [];
-      return { set, right: joined(set, "held", asked) };
-    };
-    return { single: best(1), pair: best(2), all: best(fits.length) };
-  } finally {
-    disposeTree(fits);
   }
 }
 
