@@ -1,6 +1,6 @@
 /**
- * What routes by kind of input will win, before anything is trained for it: heads in closed form on members that stay as they
- * are, and a generator that is told the kinds. n training rows, v validation rows, d features, C classes, q kinds, m members.
+ * What routes by kind of input will win, before anything is trained for it: heads on members that stay as they are, and a
+ * generator that is told the kinds. n training rows, v validation rows, d features, C classes, q kinds, m members.
  */
 import type { Setting } from "../../compare/index.ts";
 import { augment, augmentations } from "../../data/index.ts";
@@ -25,6 +25,7 @@ import {
   type Tensor,
 } from "../../torch/index.ts";
 import { type BatchSource, forEachBatch, passOf } from "../../train/index.ts";
+import { convergedHead, headLogits } from "../routing/converged-head.ts";
 
 /** Accuracies on validation rows. Members, pairs and owners of kinds are those of the best left-out training rows. */
 export interface Prediction {
@@ -46,12 +47,6 @@ export interface Prediction {
   sharedSingle: number;
   /** Member that owns each kind where one is activated. */
   owners: string[];
-}
-
-/** Logits of a head in closed form: of training rows by a head that was fitted without them, and of validation rows. */
-interface Head {
-  leftOut: Tensor;
-  held: Tensor;
 }
 
 /** Rows of one split. */
@@ -76,7 +71,7 @@ export async function predict(setting: Setting): Promise<Prediction> {
   const named = await toldKinds(setting, data.open("train"), held(), kindOf);
   const known = await rowsOf(setting, data.open("train"));
   const asked = await rowsOf(setting, held());
-  const routes = new KnownKinds(known, asked, kindOf, kinds.length);
+  const routes = new KnownKinds(known, asked, kindOf, kinds.length, setting.seed);
   try {
     const members = known.features.map((_, i) => i);
     const fixed = (size: number) => {
@@ -111,16 +106,21 @@ const share = (right: readonly boolean[]): number => right.filter(Boolean).lengt
 /** Members of each kind: what routes by kind give its rows to. */
 type Owners = readonly (readonly number[])[];
 
-/** Answers along routes by kind, with heads in closed form that learn from the kinds that their member owns. */
+/** Training rows that heads were fitted without, or validation rows. */
+type Side = "leftOut" | "held";
+
+/** Answers along routes by kind, with heads that learn from the kinds that their member owns. */
 class KnownKinds {
   readonly #known: Rows;
   readonly #asked: Rows;
   readonly #kindOf: readonly number[];
   readonly #kinds: number;
-  /** Heads by member and kinds. */
-  readonly #heads = new Map<string, Head>();
+  readonly #seed: number;
+  /** Log-probabilities by side, member and kinds. */
+  readonly #answers = new Map<string, Tensor>();
 
-  constructor(known: Rows, asked: Rows, kindOf: readonly number[], kinds: number) {
+  constructor(known: Rows, asked: Rows, kindOf: readonly number[], kinds: number, seed: number) {
+    this.#seed = seed;
     this.#known = known;
     this.#asked = asked;
     this.#kindOf = kindOf;
@@ -161,7 +161,7 @@ class KnownKinds {
   }
 
   dispose(): void {
-    disposeTree([...this.#heads.values()]);
+    disposeTree([...this.#answers.values()]);
   }
 
   /** For each kind the sets of so many members, best first, by left-out rows under heads of all kinds. */
@@ -176,13 +176,13 @@ class KnownKinds {
     );
   }
 
-  #right(side: "leftOut" | "held", owners: Owners, kinds: readonly number[], isShared = false): boolean[] {
+  #right(side: Side, owners: Owners, kinds: readonly number[], isShared = false): boolean[] {
     const labels = side === "held" ? this.#asked.labels : this.#known.labels;
     const all = owners.map((_, kind) => kind);
     const ownKinds = (i: number) => (isShared ? all : all.filter((kind) => owners[kind]?.includes(i)));
     const answers = owners.map((set) =>
       scope(() => {
-        const logits = set.map((i) => this.#head(i, ownKinds(i))[side]);
+        const logits = set.map((i) => this.#logits(side, i, ownKinds(i)));
         return logits
           .reduce((sum, own) => sum.add(own))
           .argmax(1)
@@ -192,29 +192,46 @@ class KnownKinds {
     return labels.map((label, row) => answers[kinds[row] ?? 0]?.[row] === label);
   }
 
-  /** Head of a member over all classes, from rows of some kinds; rows of others are not left out, but never seen. */
-  #head(i: number, kinds: readonly number[]): Head {
-    const name = `${i} ${kinds.join(" ")}`;
-    const found = this.#heads.get(name) ?? keep(this.#fit(i, kinds));
-    this.#heads.set(name, found);
+  /** Log-probabilities of all classes by a member whose head learned from rows of some kinds. */
+  #logits(side: Side, i: number, kinds: readonly number[]): Tensor {
+    const name = `${side} ${i} ${kinds.join(" ")}`;
+    const fit = side === "held" ? this.#converged : this.#closedForm;
+    const found = this.#answers.get(name) ?? keep(fit.call(this, i, kinds));
+    this.#answers.set(name, found);
     return found;
   }
 
-  #fit(i: number, kinds: readonly number[]): Head {
-    const [known, asked] = [this.#known.features[i] as Tensor, this.#asked.features[i] as Tensor];
+  /** Training rows of some kinds, and their labels. */
+  #rowsOf(kinds: readonly number[]): { rows: number[]; labels: number[] } {
     const rows = this.#known.labels.flatMap((label, row) => (kinds.includes(this.#kindOf[label] ?? -1) ? [row] : []));
+    return { rows, labels: rows.map((row) => this.#known.labels[row] ?? 0) };
+  }
+
+  /** Of training rows by a head in closed form; those of its kinds by a head that was fitted without them. */
+  #closedForm(i: number, kinds: readonly number[]): Tensor {
+    const known = this.#known.features[i] as Tensor;
+    const { rows, labels } = this.#rowsOf(kinds);
     return scope(() =>
       noGrad(() => {
-        const own = int64(rows);
-        const targets = int64(rows.map((row) => this.#known.labels[row] ?? 0));
+        const [own, targets] = [int64(rows), int64(labels)];
         const features = known.index_select(0, own).to({ dtype: "float64" });
         const hot = targets.one_hot(this.#kindOf.length).to({ dtype: "float64" });
         const loss = (logits: Tensor) => crossEntropy(logits, targets).item();
         const { weight, bias, leftOut } = ridgeHead(features, hot, loss);
-        const logits = (of: Tensor) => of.to({ dtype: "float64" }).matmul(weight.t()).add(bias);
-        return { leftOut: ops.index_copy_(logits(known), 0, own, leftOut), held: logits(asked) };
+        const all = known.to({ dtype: "float64" }).matmul(weight.t()).add(bias);
+        return ops.index_copy_(all, 0, own, leftOut).log_softmax(1);
       }),
     );
+  }
+
+  /** Of validation rows by a head that was trained to convergence. */
+  #converged(i: number, kinds: readonly number[]): Tensor {
+    const [known, asked] = [this.#known.features[i] as Tensor, this.#asked.features[i] as Tensor];
+    const { rows, labels } = this.#rowsOf(kinds);
+    return scope(() => {
+      const head = convergedHead(known.index_select(0, int64(rows)), labels, this.#kindOf.length, this.#seed);
+      return noGrad(() => headLogits(head, asked).log_softmax(1));
+    });
   }
 }
 

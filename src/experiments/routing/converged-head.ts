@@ -36,12 +36,12 @@ export function convergedHead(features: Tensor, labels: readonly number[], class
   });
 }
 
+/** Logits [n, C] of features [n, d]. */
+export function headLogits({ center, scale, weight, bias }: FixedHead, features: Tensor): Tensor {
+  return scope(() => ops.linear(features.sub(center).div(scale), weight, bias));
+}
+
 /** Probabilities [n, C] of features [n, d]. */
-export function headProbabilities({ center, scale, weight, bias }: FixedHead, features: Tensor): Float32Array {
-  return scope(() =>
-    inferenceMode(() => {
-      const logits = ops.linear(features.sub(center).div(scale), weight, bias);
-      return logits.softmax(1).toTypedArray() as Float32Array;
-    }),
-  );
+export function headProbabilities(head: FixedHead, features: Tensor): Float32Array {
+  return scope(() => inferenceMode(() => headLogits(head, features).softmax(1).toTypedArray() as Float32Array));
 }
