@@ -8,14 +8,14 @@ import { LoadProcess, ServerProcess } from "./server-process.ts";
 const side = 24;
 const connections = 64;
 
-/** @param requests after as many a fifth again, in which heaps find their size */
+/** @param requests after half as many, in which heaps find their size */
 export async function serveMemory(requests: number): Promise<Figure[]> {
   const { routed } = await servedPlace();
   const server = await ServerProcess.start(routed, "--threads", "1");
   const load = new LoadProcess();
   try {
     const ask = { ...pixelRequest(`${server.url}/v2/models/routed/infer`, side), kind: "closed", connections } as const;
-    await load.run({ ...ask, until: { requests: requests / 5 } });
+    await load.run({ ...ask, until: { requests: requests / 2 } });
     const samples = [server.memory()];
     for (let part = 0; part < 10; part++) {
       const { answered } = await load.run({ ...ask, until: { requests: requests / 10 } });
