@@ -2,21 +2,13 @@
  * A page that labels images, and an example for pages of your own: everything that is about the models is `openInWorker`, `predict`,
  * `fetchAll` and `verify`; the rest is buttons.
  */
-import {
-  type Bundle,
-  type BundleModel,
-  type BundlePrediction,
-  openInWorker,
-  type PredictOptions,
-} from "../runtime/index.ts";
+import { type BundleModel, type BundlePrediction, openInWorker, type PredictOptions } from "../runtime/index.ts";
 
 /** The element of an id that index.html has. */
 const element = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
 
-const status = element("status");
-const drop = element("drop");
-const file = element<HTMLInputElement>("file");
-const slider = element<HTMLInputElement>("choice");
+const [status, drop] = [element("status"), element("drop")];
+const [file, slider] = [element<HTMLInputElement>("file"), element<HTMLInputElement>("choice")];
 const video = element<HTMLVideoElement>("video");
 const [camera, take] = [element<HTMLButtonElement>("camera"), element<HTMLButtonElement>("take")];
 const [keep, verify] = [element<HTMLButtonElement>("keep"), element<HTMLButtonElement>("verify")];
@@ -24,8 +16,8 @@ const [keep, verify] = [element<HTMLButtonElement>("keep"), element<HTMLButtonEl
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 2 : 1)} MB`;
 const percent = (part: number): string => `${(100 * part).toFixed(1)} %`;
 
-/** What the slider chooses from: how many models answer, or what they may cost. */
-let choices: { readonly text: string; readonly options: PredictOptions }[] = [];
+/** What the slider offers, in words and for `predict`: what the run answers by, then costs that were measured, or numbers of models. */
+let choices: (readonly [string, PredictOptions])[] = [];
 /** The image whose answer is shown, or is on its way. */
 let image: Blob | undefined;
 /** Ends the prediction before, when there is a newer one. */
@@ -55,37 +47,22 @@ opened.then(ready, (error: unknown) => say(error));
 
 function ready({ bundle }: BundleModel): void {
   const models = bundle.members.length;
-  choices = choicesOf(bundle);
-  if (bundle.budgets) element("choice-name").textContent = "Cost of an image";
+  const costs = bundle.budgets?.map(({ flops, accuracy }) => {
+    return [`${(flops / 1e6).toFixed(1)} MFLOPs, ${percent(accuracy)} right`, { flops }] as const;
+  });
+  choices = [["as exported", {}], ...(costs ?? bundle.members.map((_, i) => [`${i + 1}`, { k: i + 1 }] as const))];
   document.title = bundle.name;
   element("title").textContent = bundle.name;
   element("about").textContent =
     `One of ${bundle.labels.length} classes for each image, by ${bundle.k} of ${models} models. Images stay in this browser.`;
   slider.max = String(choices.length - 1);
-  slider.value = String(choices.findIndex(({ options }) => Object.keys(options).length === 0));
-  slider.disabled = choices.length === 1;
   showChoice();
-  keep.disabled = false;
-  verify.disabled = false;
+  [keep.disabled, verify.disabled, slider.disabled] = [false, false, models === 1];
   if (!image) status.textContent = "Ready.";
 }
 
-/** Each number of models; or, where costs were measured, the bundle's own choice and each of them, the cheapest first. */
-function choicesOf({ members, k, confidence, budgets }: Bundle): typeof choices {
-  const own = { text: confidence === undefined ? String(k) : `asked until ${percent(confidence)} sure`, options: {} };
-  if (budgets) {
-    own.text = `as trained (${own.text})`;
-    const measured = budgets.map(({ flops, accuracy }) => {
-      return { text: `${(flops / 1e6).toFixed(1)} MFLOPs, ${percent(accuracy)} right`, options: { flops } };
-    });
-    return [own, ...measured];
-  }
-  const byNumber = members.map((_, i) => ({ text: String(i + 1), options: { k: i + 1 } }));
-  return confidence === undefined ? byNumber.map((one, i) => (i + 1 === k ? own : one)) : [own, ...byNumber];
-}
-
 function showChoice(): void {
-  const { text = "" } = choices[Number(slider.value)] ?? {};
+  const [text = ""] = choices[Number(slider.value)] ?? [];
   element("choice-shown").textContent = text;
   slider.setAttribute("aria-valuetext", text);
 }
@@ -104,7 +81,7 @@ async function label(next: Blob): Promise<void> {
   status.textContent = "Looking …";
   try {
     const model = await opened;
-    const prediction = await model.predict(next, { ...choices[Number(slider.value)]?.options, signal });
+    const prediction = await model.predict(next, { ...choices[Number(slider.value)]?.[1], signal });
     if (signal.aborted) return;
     answered(model, prediction);
     status.textContent = "Done.";

@@ -64,9 +64,9 @@ async function assertAnswer(shown: Awaited<ReturnType<typeof shownAnswer>>, expe
 
 test("only the models that an image activates are requested", { skip }, async () => {
   assert.deepEqual(requestedModels(), []);
-  const slider = page.getByRole("slider", { name: /^Models for each image/ });
+  const slider = page.getByRole("slider", { name: /^Models or cost for each image/ });
   await slider.focus();
-  await page.keyboard.press("ArrowLeft");
+  await page.keyboard.press("ArrowRight");
   const file = image("circle/1.png");
   const one = await answerOf(page, file);
   await assertAnswer(one, await predictor.predict(file, { k: 1 }));
@@ -169,7 +169,7 @@ test("where costs were measured, the slider chooses among them", { skip }, async
   writeFileSync(path, JSON.stringify({ ...bundle, budgets }));
   const other = await context.newPage();
   await openPage(other, server.address);
-  const slider = other.getByRole("slider", { name: /^Cost of an image/ });
+  const slider = other.getByRole("slider", { name: /^Models or cost for each image/ });
   const file = image("circle/1.png");
   await assertAnswer(await answerOf(other, file), await predictor.predict(file));
   await slider.focus();

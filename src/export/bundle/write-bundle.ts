@@ -11,7 +11,7 @@ import {
   temporaryPath,
   writeFileAtomic,
 } from "../../io/index.ts";
-import { type Bundle, bundleVersion, manifestName } from "../../runtime/index.ts";
+import { type Bundle, bundleVersion, manifestName, parseBundle } from "../../runtime/index.ts";
 import { UserError } from "../../torch/index.ts";
 import type { OpenedRun } from "../../train/index.ts";
 import { exportMember, exportRouter, type Sides } from "../parts.ts";
@@ -125,8 +125,9 @@ export async function fillBundle(
     files,
   };
   const finish = (bundle: Bundle): Bundle => {
-    writeFileAtomic(join(folder, manifestName), `${JSON.stringify(bundle, null, 2)}\n`);
-    return bundle;
+    const text = `${JSON.stringify(bundle, null, 2)}\n`;
+    writeFileAtomic(join(folder, manifestName), text);
+    return parseBundle(text, manifestName);
   };
   finish(described);
   if (ort && precision !== "float32") {
