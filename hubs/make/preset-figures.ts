@@ -35,10 +35,11 @@ function figuresOf({ network, config, input, about }: PresetMember, state: Shape
 }
 
 const path = fileURLToPath(new URL("../presets/networks.json", import.meta.url));
-const networks = JSON.parse(readFileSync(path, "utf8")) as Record<string, object>;
+let text = readFileSync(path, "utf8");
 const known = outlines();
 const members = new Map(presetNames().flatMap((name) => readPreset(name).members.map((one) => [one.network, one])));
-let text = readFileSync(path, "utf8");
+const unused = Object.keys(JSON.parse(text)).filter((name) => !members.has(name));
+if (unused.length > 0) throw new UserError(`no preset has ${unused.join(", ")}`);
 for (const [network, member] of members) {
   const { name, state } = known[network] ?? { state: {} };
   const figures = figuresOf(member, state, name);
@@ -49,6 +50,4 @@ for (const [network, member] of members) {
   for (const [key, value] of Object.entries(figures)) block = block.replace(RegExp(`("${key}": )\\d+`), `$1${value}`);
   text = text.slice(0, start) + block + text.slice(end);
 }
-const unused = Object.keys(networks).filter((name) => !members.has(name));
-if (unused.length > 0) throw new UserError(`no preset has ${unused.join(", ")}`);
 writeFileAtomic(path, text);
