@@ -15,9 +15,9 @@ export type DataSettings = z.output<z.ZodObject<typeof dataShape>> & { data: str
 export function dataRequest(
   flags: DataSettings,
   hub: string,
-  loading: Pick<DataRequest, "augment" | "batchSize">,
+  loading: Pick<DataRequest, "augment" | "batchSize" | "cropScale" | "cropFrom">,
 ): DataRequest {
-  const { validationFraction, testFraction, trainPerClass, seed, duplicates } = flags;
+  const { validationFraction, testFraction, trainPerClass, seed, duplicates, fit } = flags;
   const imageSize = flags.imageSize ?? largestInput(readManifest(findHub(hub)));
   return {
     ...loading,
@@ -27,10 +27,14 @@ export function dataRequest(
     seed,
     skipBad: flags.skipBad,
     duplicates,
+    fit: squashed(fit),
     onNote: (text) => terminal.line(text),
     onProgress: countProgress("decoding"),
   };
 }
+
+/** The usual one is not recorded, so that runs of before stay the same. */
+export const squashed = (fit: DataSettings["fit"] | undefined) => (fit === "squash" ? fit : undefined);
 
 /** @throws ConfigError when a value is no whole number of at least 1, naming its option */
 export function requireCounts(values: Readonly<Record<string, number | undefined>>): void {

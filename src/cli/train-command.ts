@@ -28,7 +28,7 @@ import {
 } from "../train/index.ts";
 import { readConfig, writeConfig } from "./config-file.ts";
 import type { Output } from "./context.ts";
-import { dataRequest } from "./data-flags.ts";
+import { dataRequest, squashed } from "./data-flags.ts";
 import { memberBytes } from "./hub-list.ts";
 import { sayInterrupted, withInterrupt } from "./interrupt.ts";
 import { type PlanContext, sayPlan, usualPictureSide } from "./plan.ts";
@@ -112,14 +112,14 @@ function settled(given: Partial<TrainSettings>): Ready {
 }
 
 async function start(settings: Ready, output: Output, group: ProcessGroup | undefined): Promise<void> {
-  const { method, hub, data, out, hubMemory, trust, batchSize, augment, imageSize } = settings;
+  const { method, hub, data, out, hubMemory, trust, batchSize, augment, cropScale, cropFrom, imageSize } = settings;
   const device = findDevice(settings.device);
   requireRoom(hub, hubMemory);
   const request = {
     method: findMethod(method),
     choices: methodChoices(settings),
     hub,
-    data: dataRequest(settings, hub, { augment, batchSize }),
+    data: dataRequest(settings, hub, { augment, cropScale, cropFrom, batchSize }),
     options: trainOptions(settings),
     out,
     resume: false,
@@ -171,6 +171,7 @@ async function goOn(
   const { method, hub, data, epochs, hubMemory, trust } = given;
   const device = findDevice(given.device ?? "cpu");
   const { trainPerClass, validationFraction, testFraction, imageSize, augment, skipBad, duplicates } = given;
+  const { cropScale, cropFrom } = given;
   const { epochs: _own, ...options } = optionsOf(given);
   const request = {
     method: findMethod,
@@ -181,7 +182,7 @@ async function goOn(
       method,
       choices: methodChoices(given),
       options,
-      data: present({ imageSize, augment, skipBad, duplicates }),
+      data: present({ imageSize, fit: squashed(given.fit), augment, cropScale, cropFrom, skipBad, duplicates }),
       split: present({ trainPerClass, validationFraction, testFraction }),
     },
     onProgress: countProgress("decoding"),

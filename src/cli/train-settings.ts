@@ -51,6 +51,11 @@ export const dataShape = {
     value: "<part>",
     help: "part of each class for the final figure, where no folder is for it",
   }),
+  fit: z.enum(["crop", "squash"]).default("crop").register(settings, {
+    group: "Images",
+    value: "<how>",
+    help: "how photographs become squares: by their middle, or with another aspect ratio",
+  }),
   skipBad: z.boolean().default(false).register(settings, {
     group: "Images",
     help: "leave unreadable images out and count them",
@@ -164,6 +169,18 @@ const augmentShape = {
     group: "Images",
     value: "<recipe>",
     help: "augmentation",
+  }),
+  cropScale: z.number().gt(0).max(1).optional().register(settings, {
+    group: "Images",
+    value: "<part>",
+    help: "smallest part of an image's area that a random crop keeps",
+    usually: "the recipe's",
+  }),
+  cropFrom: z.int().min(8).max(4096).optional().register(settings, {
+    group: "Images",
+    value: "<pixels>",
+    help: "side of the images that random crops are taken from",
+    usually: "--image-size",
   }),
 };
 

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { augmentationOf } from "../data/index.ts";
 import { sweepTemporaries } from "../io/index.ts";
 import { scope } from "../torch/index.ts";
 import {
@@ -86,7 +87,7 @@ export class CellTraining implements Disposable {
     this.run = new RunContext({
       ...parts,
       hub: setting.hub,
-      augment: setting.protocol.target.data.augment,
+      augmentation: augmentationOf(setting.protocol.target.data),
       splits: request.final ? ["validation", "test"] : ["validation"],
       limits: { validation: this.#limit("validation"), test: this.#limit("test") },
       place: (fit) => this.#place(plan.method, plan.choices, fit),

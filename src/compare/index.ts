@@ -44,6 +44,8 @@ export {
 } from "./method-cell.ts";
 export {
   computeEpochs,
+  literal,
+  literalChoices,
   mainPlans,
   ourChoices,
   ours,

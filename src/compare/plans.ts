@@ -15,6 +15,10 @@ export const ours = {
   equalCompute: "Hub-Pathway, equal compute",
 } as const;
 
+/** The most literal reading of the abstract (src/pathway/config.ts), with the same k. */
+export const literal = "Hub-Pathway, preset paper";
+export const literalChoices = { preset: "paper", k: ourChoices.k };
+
 /** The line whose training cost is that of fine-tuning every member once. */
 export const allMembers = "ensemble of all";
 
@@ -91,6 +95,7 @@ export function tailPlans(size: PlanSize): Plan[] {
     }),
     plan("random routes", "random-routing", "equal compute", routed, { ...few, choices: { k, beta } }),
     plan("one gate for all images", "global-gate", "equal compute", routed, { ...few, choices: { k, beta } }),
+    plan(literal, "hub-pathway", "equal compute", routed, { ...few, choices: literalChoices }),
     plan("dense, all models", "dense", "equal compute", epochs, { ...few, choices: { beta } }),
     plan("Hub-Pathway, members of new weights", "random-members", "equal compute", routed, {
       ...few,

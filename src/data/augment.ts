@@ -72,24 +72,40 @@ export const augmentations = {
     cutout: 0.3,
   },
   mixup: { ...standard, mixup: 0.2 },
-  /** The usual change of papers on fine-tuning: a crop, resized, and a flip. */
+  /** The usual change of papers on fine-tuning: a crop, resized, and a flip; `cropScale` widens its range. */
   crops: { ...none, minimumArea: 0.25, aspect: 4 / 3, flip: 0.5 },
 } satisfies Record<string, AugmentOptions>;
 
 export type AugmentName = keyof typeof augmentations;
 
+export interface AugmentRequest {
+  augment: AugmentName;
+  /** Smallest part of an image's area that a random crop keeps; the recipe's when left out. */
+  cropScale?: number | undefined;
+}
+
+/** A recipe's changes, with another smallest area of its crops where that is given. */
+export function augmentationOf({ augment, cropScale }: AugmentRequest): AugmentOptions {
+  const recipe = augmentations[augment];
+  return cropScale === undefined ? recipe : { ...recipe, minimumArea: cropScale };
+}
+
 const purpose = { geometry: 1, colour: 2, cutout: 3, mixup: 4 };
 
-/** float32 images [B, C, S, S] in [0, 1]; `keys` are the samples' positions in their data set. */
+/**
+ * float32 images [B, C, R, R] in [0, 1] become [B, C, S, S]; `keys` are the samples' positions in their data set.
+ * @param side S; that of the images when left out
+ */
 export function augment(
   images: Tensor,
   keys: readonly number[],
   options: AugmentOptions,
   seed: number,
   epoch: number,
+  side?: number,
 ): Tensor {
   return scope(() => {
-    let x = geometry(images, keys, options, seed, epoch);
+    let x = geometry(images, keys, options, seed, epoch, side);
     x = colour(x, keys, options, seed, epoch);
     if (options.cutout > 0) x = cutout(x, keys, options.cutout, seed, epoch);
     return x;
@@ -102,13 +118,16 @@ function geometry(
   options: AugmentOptions,
   seed: number,
   epoch: number,
+  side: number | undefined,
 ): Tensor {
   const { minimumArea, flip, rotation, shear } = options;
-  if (minimumArea >= 1 && flip === 0 && rotation === 0 && shear === 0) return images;
+  const wanted = side ?? images.size(2);
+  if (wanted === images.size(2) && minimumArea >= 1 && flip === 0 && rotation === 0 && shear === 0) return images;
   const theta = new Float32Array(keys.length * 6);
   for (const [i, key] of keys.entries())
     theta.set(affine(options, keyedRandom(seed, epoch, key, purpose.geometry)), i * 6);
-  const grid = ops.affine_grid_generator(tensor(theta, { shape: [keys.length, 2, 3] }), [...images.shape], false);
+  const shape = side === undefined ? [...images.shape] : [keys.length, images.size(1), side, side];
+  const grid = ops.affine_grid_generator(tensor(theta, { shape: [keys.length, 2, 3] }), shape, false);
   return ops.grid_sampler(images, grid, gridSampling.bilinear, gridSampling.border, false);
 }
 

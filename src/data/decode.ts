@@ -18,6 +18,8 @@ export interface DecodeOptions {
   channels: 3 | 4;
   /** Largest width x height that is decoded. */
   pixelLimit: number;
+  /** `squash` changes the aspect ratio to the square's; left out, see `decodeImage`. */
+  fit?: "squash" | undefined;
 }
 
 export const defaultPixelLimit = 100_000_000;
@@ -38,7 +40,7 @@ export class UnreadableImage extends UserError {
 
 /**
  * One image as interleaved bytes [size, size, channels]. Photographs are cropped to the square, drawings with transparent
- * parts are fitted into it (this project's choice).
+ * parts are fitted into it (this project's choice), unless the options say otherwise.
  * @throws UnreadableImage naming the file when it is missing, damaged, or larger than the limits
  */
 export async function decodeImage(item: Item, options: DecodeOptions): Promise<Uint8Array> {
@@ -160,7 +162,9 @@ function decodeBytes(metadata: Metadata, source: Encoded): number {
   return width * height * each;
 }
 
-async function squared({ image, fit }: Opened, { size, channels }: DecodeOptions): Promise<Uint8Array> {
+async function squared({ image, fit: usual }: Opened, options: DecodeOptions): Promise<Uint8Array> {
+  const { size, channels } = options;
+  const fit = options.fit === "squash" ? "fill" : usual;
   const background = { r: 255, g: 255, b: 255, alpha: channels === 4 ? 0 : 1 };
   const square = image.resize(size, size, { fit, background }).toColourspace("srgb");
   const shaped = channels === 4 ? square.ensureAlpha() : square.flatten({ background: "#fff" }).removeAlpha();

@@ -21,6 +21,7 @@ export interface StoreOptions extends Watched {
   size: number;
   channels?: 3 | 4;
   pixelLimit?: number;
+  fit?: DecodeOptions["fit"];
   /** Leave out what cannot be read, and count it, instead of stopping. */
   skipBad?: boolean;
   /** Largest cache file; a larger data set is decoded anew for each batch. */
@@ -97,8 +98,8 @@ export abstract class ImageStore {
    */
   static async open(dataset: Dataset, options: StoreOptions): Promise<ImageStore> {
     const { skipBad = false, signal, onProgress, budgetBytes = defaultBudget } = options;
-    const { size, channels = 3, pixelLimit = defaultPixelLimit } = options;
-    const decoding: DecodeOptions = { size, channels, pixelLimit };
+    const { size, channels = 3, pixelLimit = defaultPixelLimit, fit } = options;
+    const decoding: DecodeOptions = { size, channels, pixelLimit, ...(fit ? { fit } : {}) };
     const unreadable = new Map<number, string>();
     const hashes = (await contentHashes(dataset.items, { signal, onProgress })).map((found, position) => {
       if ("hash" in found) return found.hash;

@@ -7,8 +7,10 @@
 export {
   type AugmentName,
   type AugmentOptions,
+  type AugmentRequest,
   affine,
   augment,
+  augmentationOf,
   augmentations,
   composite,
   hueSaturation,

@@ -1,6 +1,6 @@
 /** Batches of one split, in an order that seed and epoch alone decide. B batch, S side. */
 import { int64, keyedRandom, scope, shuffled, type Tensor } from "../torch/index.ts";
-import { type AugmentOptions, augment, mixup } from "./augment.ts";
+import { type AugmentOptions, augment, augmentations, mixup } from "./augment.ts";
 import type { ImageStore } from "./image-store.ts";
 
 export interface LoaderOptions {
@@ -14,6 +14,8 @@ export interface LoaderOptions {
   seed: number;
   shuffle: boolean;
   augment?: AugmentOptions | undefined;
+  /** Side S of the images, where those of the store are larger: crops are then taken from these. */
+  side?: number | undefined;
   /** Fixed views of each image: see `viewOf`. Every epoch has its own when left out. */
   views?: number | undefined;
   /** Device of the batches; they are made on the CPU. */
@@ -136,16 +138,16 @@ export class Loader {
     indices: number[],
     { epoch, step, part }: { epoch: number; step: number; part: RowsOfBatch | undefined },
   ): LoadedBatch {
-    const { labels, classes, augment: options, seed, views } = this.#options;
+    const { labels, classes, augment: recipe, seed, views, side } = this.#options;
     const view = viewOf(epoch, views);
-    const plain = views !== undefined && view === 0;
+    const isPlain = recipe === undefined || (views !== undefined && view === 0);
     const own = indices.map((index) => labels[index] ?? -1);
     const { images, targets } = scope(() => {
       const floats = raw.to({ dtype: "float32" }).mul_(1 / 255);
-      const changed = options && !plain ? augment(floats, indices, options, seed, view) : floats;
+      const changed = augment(floats, indices, isPlain ? augmentations.none : recipe, seed, view, side);
       const target = int64(own);
-      if (!options || options.mixup === 0) return { images: changed, targets: target };
-      return mixup(changed, target, classes, options.mixup, seed, epoch, step);
+      if (!recipe || recipe.mixup === 0) return { images: changed, targets: target };
+      return mixup(changed, target, classes, recipe.mixup, seed, epoch, step);
     });
     return this.#placed(new LoadedBatch(images, targets, own, indices, part));
   }

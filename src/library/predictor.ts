@@ -141,7 +141,8 @@ export class Predictor implements Disposable {
   /** Bytes [S, S, 3] of each image, or the error. */
   async #decode(images: readonly ImageInput[]): Promise<(Uint8Array | Error)[]> {
     const results: (Uint8Array | Error)[] = [];
-    const options = { size: this.imageSize, channels: 3, pixelLimit: defaultPixelLimit } as const;
+    const { imageSize: size, fit } = this.#run.config.data.form;
+    const options = { size, channels: 3, pixelLimit: defaultPixelLimit, fit } as const;
     await forEachConcurrently(images, async (image, i) => {
       const source: ImageSource =
         typeof image === "string" ? { kind: "file", path: image } : { kind: "bytes", bytes: image };

@@ -174,7 +174,7 @@ export class HubPathway extends Module {
    *
    *   L = mean over x of l(F(x))                          F(x) = join over i in S(x) of a_i(x) h_i(f_i(x))
    *     + w_explore(t) KL(mean over x of softmax(u(x)) || prior)
-   *     + w_exploit mean over i of (mean over x with i in S(x) of l(h_i(f_i(x))))
+   *     + w_exploit mean over i of (mean over x with i in S(x) of l(h_i(f_i(x))))      or the sum over i: "each"
    *     + lossRegression(u, memory) on rows of its own      with credit "losses", where a_i has no gradient
    *
    * The members' gradient of the first term is scaled by beta (`scaleGradient`). The third is a mean of means over the
@@ -183,6 +183,7 @@ export class HubPathway extends Module {
    */
   losses(output: PathwayOutput, l: RowLoss, progress: number, credit?: Tensor): PathwayLosses {
     const { logits, routing, members } = output;
+    const { exploitationWeight } = this.config;
     if (this.credit === "losses" && !credit) throw new ConfigError("credit is losses: it needs a memory of rows");
     const task = batchMean(l(logits), this.part);
     const exploration = klExploration(routing.scores, this.#prior, this.part);
@@ -190,7 +191,7 @@ export class HubPathway extends Module {
     const exploitation = meanOfMeans(own, this.part);
     const total = (credit ? task.add(credit) : task)
       .add(exploration.mul(this.explorationWeight(progress)))
-      .add(exploitation.mul(this.config.exploitationWeight));
+      .add(exploitation.mul(exploitationWeight === "each" ? own.length : exploitationWeight));
     return { total, task, exploration, exploitation, own };
   }
 

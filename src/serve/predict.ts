@@ -91,7 +91,7 @@ async function answerOf(
 ): Promise<Answered> {
   for (;;) {
     const began = performance.now();
-    const bytes = await decoded(image, model.info.size, around);
+    const bytes = await decoded(image, model.info, around);
     around.metrics.stages.observe({ model: model.name, stage: "decode" }, performance.now() - began);
     try {
       return await model.queue.push({ bytes, request, open });
@@ -101,9 +101,9 @@ async function answerOf(
   }
 }
 
-async function decoded(image: SentImage, size: number, { limits }: Surroundings): Promise<Uint8Array> {
+async function decoded(image: SentImage, { size, fit }: ModelInfo, { limits }: Surroundings): Promise<Uint8Array> {
   const { field, bytes } = image;
-  const options = { size, channels: 3, pixelLimit: limits.maxPixels } as const;
+  const options = { size, channels: 3, pixelLimit: limits.maxPixels, fit } as const;
   try {
     if (image.size) return await squarePixels(bytes, image.size, options);
     return await decodeImage({ id: field, label: -1, source: { kind: "bytes", bytes } }, options);

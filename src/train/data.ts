@@ -1,9 +1,10 @@
 /** The target's data as the loop sees it: batches of each split of one data set. B batch, H, W image sides. */
 import { createHash } from "node:crypto";
 import {
-  type AugmentName,
-  augmentations,
+  type AugmentRequest,
+  augmentationOf,
   type Dataset,
+  type DecodeOptions,
   type DuplicatesPolicy,
   duplicatesIn,
   ImageStore,
@@ -58,13 +59,16 @@ export interface OwnedBatches extends BatchSource {
 
 export type SplitName = "train" | "validation" | "test";
 
-export interface DataRequest {
+export interface DataRequest extends AugmentRequest {
   /** Name of a known data set, or a folder of images. */
   source: string;
   /** Side of the square images, pixels. */
   imageSize: number;
   split: Omit<SplitOptions, "seed">;
-  augment: AugmentName;
+  /** Shape of photographs as squares: cropped when left out, or `squash`, which changes their aspect ratio. */
+  fit?: DecodeOptions["fit"];
+  /** Side of the images that random crops are taken from, pixels; that of the images when left out. */
+  cropFrom?: number | undefined;
   /** Fixed augmented views of each training image, the first of which is the image itself; new ones in every epoch when left out. */
   views?: number | undefined;
   batchSize: number;
@@ -135,9 +139,11 @@ export interface TaskData {
 export async function prepareData(request: DataRequest): Promise<TaskData> {
   const { group } = request;
   const dataset = await openDataset(request.source);
-  const { imageSize: size, skipBad = false, onProgress, seed, signal } = request;
+  const { imageSize: size, cropFrom, fit, skipBad = false, onProgress, seed, signal } = request;
   // What the first rank decodes, the others find.
-  const store = await firstRankFirst(group, () => ImageStore.open(dataset, { size, skipBad, onProgress, signal }));
+  const open = (side: number) =>
+    firstRankFirst(group, () => ImageStore.open(dataset, { size: side, fit, skipBad, onProgress, signal }));
+  const store = await open(size);
   try {
     const duplicates = request.duplicates === "keep" ? undefined : duplicatesIn(dataset, store);
     const { split, notes } = splitUsable(dataset, store, duplicates, {
@@ -147,22 +153,42 @@ export async function prepareData(request: DataRequest): Promise<TaskData> {
     });
     for (const note of notes) request.onNote?.(note);
     if (group) requireRowsForAll(group, split.train.length, request);
-    return taskData(request, dataset, store, split);
+    const larger = cropFrom === undefined || cropFrom === size ? undefined : await open(cropFrom);
+    return taskData(request, dataset, { store, larger }, split);
   } catch (error) {
     store.dispose();
     throw error;
   }
 }
 
+interface Stores {
+  /** Of the images' side. */
+  store: ImageStore;
+  /** Images that training crops, where they are larger. */
+  larger: ImageStore | undefined;
+}
+
 function taskData(
-  { imageSize: size, skipBad = false, onProgress, signal, seed, batchSize, device, group, ...request }: DataRequest,
+  {
+    imageSize: size,
+    fit,
+    skipBad = false,
+    onProgress,
+    signal,
+    seed,
+    batchSize,
+    device,
+    group,
+    ...request
+  }: DataRequest,
   dataset: Dataset,
-  store: ImageStore,
+  { store, larger }: Stores,
   split: Split,
 ): TaskData {
   const labels = dataset.items.map((item) => item.label);
   const common = { store, labels, classes: dataset.classes.length, batchSize, seed, device };
-  const training = { indices: split.train, augment: augmentations[request.augment], views: request.views };
+  const crops = larger ? { store: larger, side: size } : {};
+  const training = { ...crops, indices: split.train, augment: augmentationOf(request), views: request.views };
   const counts = { train: split.train.length, validation: split.validation.length, test: split.test.length };
   const chosen = (name: SplitName, limit = counts[name]): number[] => {
     if (counts[name] === 0) throw new UserError(`${dataset.name} has no ${name} images`);
@@ -179,7 +205,7 @@ function taskData(
     counts,
     skipped: store.skipped.size,
     ids: dataset.items.map((item) => item.id),
-    pixelsKey: store.key,
+    pixelsKey: larger ? `${store.key} ${larger.key}` : store.key,
     items: (name, limit) => (limit === undefined ? split[name] : chosen(name, limit)),
     train: new Loader({ ...common, ...training, shuffle: true, rank: group }),
     trainOn: (rows) => new Loader({ ...common, ...training, indices: rows, shuffle: true, rank: group }),
@@ -188,10 +214,13 @@ function taskData(
       return new Loader({ ...common, indices: chosen(name, limit), batchSize: 64, shuffle: false });
     },
     async openAt(imageSize, name, limit) {
-      return ownedBatches(dataset, chosen(name, limit), { size: imageSize, skipBad, onProgress, signal }, common);
+      return ownedBatches(dataset, chosen(name, limit), { size: imageSize, fit, skipBad, onProgress, signal }, common);
     },
     pixels: (indices) => store.batch(indices),
-    dispose: () => store.dispose(),
+    dispose() {
+      store.dispose();
+      larger?.dispose();
+    },
   };
 }
 

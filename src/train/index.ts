@@ -115,4 +115,4 @@ export {
 } from "./summary.ts";
 export { ClassificationTask, type Targets, type Task } from "./task.ts";
 export { TenCrop, tenCropSide } from "./ten-crop.ts";
-export { type FitRequest, fit, learningRateFactor } from "./trainer.ts";
+export { type FitRequest, fit, learningRateFactor, scheduledFactor } from "./trainer.ts";

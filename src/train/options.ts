@@ -36,8 +36,17 @@ export const requestedOptionShape = {
     help: "learning rate of pre-trained weights",
   }),
   /** Factors of that rate for new layers, and for the generator: left out, the method says it. */
-  newLayerFactor: factor.default(4),
-  generatorFactor: factor.optional(),
+  newLayerFactor: factor.default(4).register(settings, {
+    group: "Training",
+    value: "<factor>",
+    help: "learning rate of new layers, in that of pre-trained weights",
+  }),
+  generatorFactor: factor.optional().register(settings, {
+    group: "Training",
+    value: "<factor>",
+    help: "learning rate of the generator, in that of pre-trained weights",
+    usually: "2; 10 with --credit losses",
+  }),
   weightDecay: z.number().min(0).max(10).default(0.01).register(settings, {
     group: "Training",
     value: "<w>",
@@ -51,9 +60,30 @@ export const requestedOptionShape = {
     usually: "adamw",
   }),
   /** Largest norm of the gradient; 0 switches clipping off. */
-  clipNorm: z.number().min(0).max(1e6).default(5),
+  clipNorm: z.number().min(0).max(1e6).default(5).register(settings, {
+    group: "Training",
+    value: "<norm>",
+    help: "largest norm of the gradient; 0 for any",
+  }),
   /** Part of the steps over which the rate rises, before it falls by a half cosine. */
-  warmup: part.lt(1).default(0.15),
+  warmup: part.lt(1).default(0.15).register(settings, {
+    group: "Training",
+    value: "<part>",
+    help: "part of the steps over which the learning rate rises; 0 for none",
+  }),
+  /** Steps from which the rate is a tenth of what it was before, instead of the half cosine. */
+  decaySteps: z
+    .array(z.int().min(1).max(1e9))
+    .min(1)
+    .optional()
+    .register(settings, {
+      group: "Training",
+      value: "<n,n>",
+      help: "steps from which the learning rate is a tenth of what it was, instead of a half cosine",
+      usually: "the half cosine",
+      must: "whole numbers of at least 1, with commas between them",
+      read: (text) => text.split(",").map(Number),
+    }),
   labelSmoothing: part.lt(1).default(0.1).register(settings, {
     group: "Training",
     value: "<part>",
@@ -151,7 +181,12 @@ function epochsOf({ iterations, epochs }: RequestedOptions, needs: OptionNeeds):
 
 /** Options of a fit of another length: its steps keep their proportion to its epochs. */
 export function withEpochs(options: TrainOptions, epochs: number): TrainOptions {
-  const { iterations } = options;
-  if (iterations === undefined) return { ...options, epochs };
-  return { ...options, epochs, iterations: Math.round((iterations * epochs) / options.epochs) };
+  const { iterations, decaySteps } = options;
+  const scaled = (step: number) => Math.max(1, Math.round((step * epochs) / options.epochs));
+  return {
+    ...options,
+    epochs,
+    ...(iterations === undefined ? {} : { iterations: scaled(iterations) }),
+    ...(decaySteps === undefined ? {} : { decaySteps: decaySteps.map(scaled) }),
+  };
 }

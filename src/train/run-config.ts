@@ -23,7 +23,10 @@ const priorSchema = z.object({
 /** Decoding, split and augmentation of the data: a data request apart from place, seed and batches. */
 const formSchema = z.object({
   imageSize: z.int().min(1).max(4096),
+  fit: z.literal("squash").optional(),
   augment: z.enum(Object.keys(augmentations) as [AugmentName, ...AugmentName[]]),
+  cropScale: z.number().gt(0).max(1).optional(),
+  cropFrom: z.int().min(1).max(4096).optional(),
   split: z.object({
     testFraction: z.number().min(0).max(1).optional(),
     validationFraction: z.number().min(0).max(1).optional(),

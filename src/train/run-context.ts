@@ -2,10 +2,11 @@
  * Context of a run for its method: fits that go on where they stopped, measurements, decisions, and the sum of their
  * costs. A run's folder and a cell of a comparison differ in where they keep fits and decisions, which they say here.
  */
+import type { AugmentOptions } from "../data/index.ts";
 import type { Hub } from "../hub/index.ts";
 import type { RankingScore } from "../ranking/index.ts";
 import type { ProcessGroup } from "../torch/index.ts";
-import { type BatchSource, type DataRequest, reordered, type TaskData } from "./data.ts";
+import { type BatchSource, reordered, type TaskData } from "./data.ts";
 import { evaluate } from "./evaluate.ts";
 import type { Emit } from "./events.ts";
 import { FeatureCache, type FeatureCacheOptions, type HeldOutSplit } from "./frozen/feature-cache.ts";
@@ -28,7 +29,7 @@ export interface AskedFit extends Required<Pick<FitChanges, "rate" | "order">> {
 export interface ContextParts {
   hub: Hub;
   data: TaskData;
-  augment: DataRequest["augment"];
+  augmentation: AugmentOptions;
   options: TrainOptions;
   prior: RankingPrior | undefined;
   /** Keep the features of frozen members (default); otherwise they are computed anew in every step. */
@@ -155,10 +156,10 @@ export class RunContext implements Disposable {
 }
 
 function featureCache(parts: ContextParts): FeatureCache | undefined {
-  const { hub, data, augment, emit, signal, options, limits, cacheFeatures = true } = parts;
+  const { hub, data, augmentation, emit, signal, options, limits, cacheFeatures = true } = parts;
   const { frozenViews } = options;
   if (frozenViews === undefined || !cacheFeatures) return undefined;
-  return new FeatureCache({ hub, data, augment, limits, options: { ...options, frozenViews }, emit, signal });
+  return new FeatureCache({ hub, data, augmentation, limits, options: { ...options, frozenViews }, emit, signal });
 }
 
 /** A request for the prior of a score; the uniform one without it. */

@@ -59,7 +59,7 @@ export async function openRunData(
     ownedBatches(
       dataset,
       labelled,
-      { size, skipBad: form.skipBad, onProgress },
+      { size, fit: form.fit, skipBad: form.skipBad, onProgress },
       { labels, classes: config.classes.length, device },
     );
   const batches = await open(form.imageSize);

@@ -1,6 +1,7 @@
 /** One run from start to end: data, hub, method, folder; and the continuation of one. */
 
 import { mkdirSync } from "node:fs";
+import { augmentationOf } from "../data/index.ts";
 import { agreeOn } from "../distributed/index.ts";
 import { type Hub, openHub, Residency } from "../hub/index.ts";
 import type { ProcessGroup } from "../torch/index.ts";
@@ -130,11 +131,11 @@ async function run(given: TrainRequest, opened: Opened): Promise<RunOutcome> {
     given.emit(event);
   });
   start(emit, ready);
-  const { augment } = given.data;
+  const augmentation = augmentationOf(given.data);
   using context = new RunContext({
     hub,
     data,
-    augment,
+    augmentation,
     emit,
     signal,
     cacheFeatures,

@@ -220,6 +220,18 @@ export function learningRateFactor(progress: number, warmup: number): number {
   return 0.5 * (1 + Math.cos((Math.PI * (progress - warmup)) / (1 - warmup)));
 }
 
+/** Factor on the learning rate in a step of `total`: the half cosine, or a tenth from each of the given steps on. */
+export function scheduledFactor(
+  step: number,
+  total: number,
+  { warmup, decaySteps }: Pick<TrainOptions, "warmup" | "decaySteps">,
+): number {
+  const progress = step / total;
+  if (decaySteps === undefined) return learningRateFactor(progress, warmup);
+  const risen = progress < warmup ? learningRateFactor(progress, warmup) : 1;
+  return risen * 0.1 ** decaySteps.filter((from) => step >= from).length;
+}
+
 async function epochs(run: Run): Promise<void> {
   const { request, position } = run;
   const { learner, options } = request;
@@ -251,8 +263,9 @@ async function steps(run: Run, baseRates: readonly number[], saving: { last: num
   if (!group) throwIfAborted(signal, request.fit);
   for await (const batch of upTo(total, batches, position)) {
     const began = performance.now();
-    const progress = (position.epoch * perEpoch + position.step) / total;
-    const factor = learningRateFactor(progress, options.warmup);
+    const step = position.epoch * perEpoch + position.step;
+    const progress = step / total;
+    const factor = scheduledFactor(step, total, options);
     for (const [i, group] of optimizer.groups.entries()) group.lr = (baseRates[i] ?? 0) * factor;
     try {
       const result = trainStep(request, optimizer, batch, progress);

@@ -1,6 +1,7 @@
 /**
- * FGVC Aircraft (Maji et al. 2013): variants of aircraft, with the published train, validation and test split. The 20 rows
- * at the bottom of every image name its owner and are cut off, as its authors ask.
+ * FGVC Aircraft (Maji et al. 2013): variants of aircraft. The published train and validation lists are the training images,
+ * as papers on fine-tuning have it. The 20 rows at the bottom of every image name its owner and are cut off, as its
+ * authors ask.
  */
 import { join } from "node:path";
 import { quoted } from "../../io/index.ts";
@@ -9,11 +10,11 @@ import type { Dataset, Item, PublishedDataset } from "../types.ts";
 import { readClasses, readLines, requireImages, rootWith } from "./files.ts";
 
 const banner = 20;
-const lists = { train: "train", validation: "val", test: "test" } as const;
+const lists = { train: "train", val: "train", test: "test" } as const;
 
 export const aircraft: PublishedDataset = {
   name: "aircraft",
-  summary: "10,000 photographs of 100 variants of aircraft; train, validation and test are a third each",
+  summary: "10,000 photographs of 100 variants of aircraft; train and validation, two thirds, are for training",
   licence: "for non-commercial research only",
   origin: "https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft/",
   layout:
@@ -22,14 +23,15 @@ export const aircraft: PublishedDataset = {
     const { name, licence, origin } = aircraft;
     const root = rootWith(folder, ["data", "fgvc-aircraft-2013b/data", ""], "images_variant_train.txt", aircraft);
     const classes = readClasses(join(root, "variants.txt"), aircraft);
-    const items = (["train", "validation", "test"] as const).flatMap((split) => partOf(root, split, classes));
+    const items = (["train", "val", "test"] as const).flatMap((list) => partOf(root, list, classes));
     return { name, classes, items, licence, origin };
   },
 };
 
 /** Lines of a number and a variant's name, which may have spaces. */
-function partOf(root: string, split: keyof typeof lists, classes: readonly string[]): Item[] {
-  const list = join(root, `images_variant_${lists[split]}.txt`);
+function partOf(root: string, name: keyof typeof lists, classes: readonly string[]): Item[] {
+  const list = join(root, `images_variant_${name}.txt`);
+  const split = lists[name];
   const items = readLines(list, aircraft).map((line): Item => {
     const [, id = "", variant = ""] = /^(\S+)\s+(.+)$/.exec(line) ?? [];
     const label = classes.indexOf(variant);

@@ -1,5 +1,5 @@
 /** The sections of the experiment: which settings are compared, and which of their figures are shown. */
-import type { PathwayConfig } from "../../pathway/index.ts";
+import { type PathwayConfig, presets } from "../../pathway/index.ts";
 import { defaultTrainOptions, fingerprint } from "../../train/index.ts";
 import type { Setting } from "./cell.ts";
 import { blindView, imageSide, type World } from "./world.ts";
@@ -223,6 +223,7 @@ const choices: readonly (readonly [string, Partial<PathwayConfig>])[] = [
   ["learned noise", { noise: "learned" }],
   ["learned noise alone", { noise: "learned", explorationWeight: 0, warmup: 0 }],
   ["exploration constant, weight 0.3", { explorationFade: "constant", explorationWeight: 0.3 }],
+  ["preset paper", presets.paper(4)],
 ];
 
 /** Variants that are tried with members that learn too, whose training takes longer. */
@@ -232,6 +233,7 @@ const forLearning = [
   "none of the three",
   "learned noise alone",
   "exploration constant, weight 0.3",
+  "preset paper",
 ];
 
 const collapse: SectionPlan = {

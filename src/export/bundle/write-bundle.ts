@@ -82,7 +82,9 @@ export async function fillBundle(
 ): Promise<Bundle> {
   const { run, parts, leftOut } = await selected(whole, options.minShare, options);
   const { config, predictor } = run;
-  const { imageSize: size } = config.data.form;
+  const { imageSize: size, fit } = config.data.form;
+  if (fit)
+    throw new UserError(`${run.folder.path} squashes its images, and exported models crop them: train without --fit`);
   const sides: Sides = [size, size];
   const files: Bundle["files"] = {};
   const placed = (file: string, write: (path: string) => void): void => {

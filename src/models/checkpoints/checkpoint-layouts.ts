@@ -379,8 +379,8 @@ function describeFound(found: Found, shapes: Shapes, hints: Hints): Proposal | u
   const told = { ...methodOf(shapes, prefix, undefined)?.config?.[architecture], ...hints.config };
   const preset = presets()[presetOf(architecture, outline) ?? ""];
   const config = { ...(preset?.config ?? found.config), ...layout?.config, ...told };
-  if (isDilated(shapes, prefix)) {
-    // The weights of a dilated network fit the plain one, but its features would be others.
+  if (isDilated(shapes, prefix) && told["dilated"] === undefined) {
+    // The weights of a dilated network fit the plain one, but its features would be others: that is the user's choice.
     Object.assign(config, { dilated: 2 });
     if (!outlineOf(architecture, config)) return undefined;
   }

@@ -11,6 +11,8 @@ export interface ModelInfo {
   readonly members: readonly string[];
   /** Side of the squares that images are decoded to, pixels. */
   readonly size: number;
+  /** Shape of photographs as squares, where they are not cropped. */
+  readonly fit?: "squash";
   /** Models activated for each image, those that may be, and their weights. */
   readonly rule: Rule;
   /** What a request may choose from. */

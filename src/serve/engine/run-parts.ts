@@ -38,8 +38,9 @@ abstract class RunParts {
   }
 }
 
-function described({ config }: OpenedRun): Pick<ModelInfo, "kind" | "labels" | "size"> {
-  return { kind: "run", labels: config.classes, size: config.data.form.imageSize };
+function described({ config }: OpenedRun): Pick<ModelInfo, "kind" | "labels" | "size" | "fit"> {
+  const { imageSize: size, fit } = config.data.form;
+  return { kind: "run", labels: config.classes, size, ...(fit ? { fit } : {}) };
 }
 
 /** A run that routes by scores: each member is a part of its own. */

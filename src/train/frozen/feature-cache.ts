@@ -8,7 +8,8 @@
  */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { type AugmentName, augmentations, viewOf } from "../../data/index.ts";
+import { isDeepStrictEqual } from "node:util";
+import { type AugmentName, type AugmentOptions, augmentations, viewOf } from "../../data/index.ts";
 import { computationOf, type Hub, memberEntry } from "../../hub/index.ts";
 import { ensureCacheDirectory, holdCached, trimCache } from "../../io/index.ts";
 import type { StoredFeatures } from "../../pathway/index.ts";
@@ -43,7 +44,8 @@ export interface FeatureCacheOptions {
   data: TaskData;
   /** Images of a held-out split that are looked at: see `TaskData.open`. */
   limits?: { [split in HeldOutSplit]?: number | undefined } | undefined;
-  augment: AugmentName;
+  /** Changes of the training images. */
+  augmentation: AugmentOptions;
   options: Pick<TrainOptions, "seed" | "precision"> & { frozenViews: number };
   emit: Emit;
   signal?: AbortSignal | undefined;
@@ -104,14 +106,14 @@ export class FeatureCache {
    * @throws Interrupted after the signal; UserError when a file cannot be written
    */
   async train(learner: Learner, batches: BatchSource): Promise<BatchSource> {
-    const { data, options, augment } = this.#options;
+    const { data, options, augmentation } = this.#options;
     const { precision, seed, frozenViews } = options;
     const views = Array.from({ length: this.#distinctViews() }, (_, v): View => {
       return {
         items: data.items("train"),
         batches: () => data.trainInOrder.epoch(v, 0),
         precision,
-        augmentation: v === 0 ? undefined : [augmentations[augment], seed, v],
+        augmentation: v === 0 ? undefined : [augmentation, seed, v],
       };
     });
     const tables = await this.#tablesOf(learner, views, "training");
@@ -148,7 +150,7 @@ export class FeatureCache {
 
   /** Without augmentation all views are the first. */
   #distinctViews(): number {
-    return this.#options.augment === "none" ? 1 : this.#options.options.frozenViews;
+    return isDeepStrictEqual(this.#options.augmentation, augmentations.none) ? 1 : this.#options.options.frozenViews;
   }
 
   /** By view, the features of each backbone; one backbone after the other, so that each is brought to memory once. */

@@ -50,6 +50,12 @@ const outOfRange: [string, string, string][] = [
   ["--optimizer", "adam", "one of adamw, sgd"],
   ["--hub-memory", "lots", "an amount of memory such as 800MB or 2GiB"],
   ["--tau", "cold", "a number of at least 0.001 or equal"],
+  ["--decay-steps", "6000,many", "whole numbers of at least 1, with commas between them"],
+  ["--warmup", "1", "a number of at least 0 and below 1"],
+  ["--fit", "stretch", "one of crop, squash"],
+  ["--crop-scale", "0", "a number above 0 and at most 1"],
+  ["--crop-from", "7", "a whole number from 8 to 4096"],
+  ["--exploitation-weight", "all", "a number of at least 0 or each"],
 ];
 
 test("a value out of range ends with 2, naming option, value and range; with --json in one line too", async () => {

@@ -4,6 +4,7 @@ import {
   type AugmentOptions,
   affine,
   augment,
+  augmentationOf,
   augmentations,
   composite,
   hueSaturation,
@@ -78,6 +79,37 @@ test("a crop never leaves the image and keeps at least its share of the area", (
     assert.ok(Math.abs(dx) + width <= 1 + 1e-9 && Math.abs(dy) + height <= 1 + 1e-9);
     assert.ok(width * height <= 1 && width * height >= 0.3 * 0.86 - 1e-9, `${width * height}`);
   }
+});
+
+test("crops of 8 % on: areas are even, aspect ratios even in the logarithm, half are mirrored, and nothing else", () => {
+  const recipe = augmentationOf({ augment: "crops", cropScale: 0.08 });
+  assert.deepEqual(recipe, { ...augmentations.crops, minimumArea: 0.08 });
+  assert.equal(augmentationOf({ augment: "crops" }), augmentations.crops);
+  const draws = Array.from({ length: 8000 }, (_, key) => affine(recipe, keyedRandom(11, key)));
+  const crops = draws.map(([across = 0, , , , height = 0]) => ({
+    area: Math.abs(across) * height,
+    ratio: Math.abs(across) / height,
+    mirrored: across < 0,
+  }));
+  const near = (value: number, wanted: number, deviation: number, count: number) =>
+    assert.ok(Math.abs(value - wanted) < (4 * deviation) / Math.sqrt(count), `${value}, wanted ${wanted}`);
+  // Below three quarters of the area no side of the crop can be cut.
+  for (const area of [0.2, 0.4, 0.6, 0.74]) {
+    const share = (area - 0.08) / 0.92;
+    near(crops.filter((crop) => crop.area < area).length / crops.length, share, Math.sqrt(share * (1 - share)), 8000);
+  }
+  const free = crops.filter(({ area }) => area < 0.74).map(({ ratio }) => Math.log(ratio) / Math.log(4 / 3));
+  assert.ok(free.every((value) => Math.abs(value) <= 1 + 1e-9));
+  near(free.reduce((sum, value) => sum + value, 0) / free.length, 0, Math.sqrt(1 / 3), free.length);
+  near(free.reduce((sum, value) => sum + value ** 2, 0) / free.length, 1 / 3, Math.sqrt(4 / 45), free.length);
+  near(crops.filter(({ mirrored }) => mirrored).length / 8000, 0.5, 0.5, 8000);
+  assert.ok(draws.every(([, slant, , turn]) => slant === 0 && Math.abs(turn ?? 1) === 0));
+});
+
+test("images of another side: pixels lie where their middles are", () => {
+  const ramp = Float32Array.from({ length: 64 }, (_, i) => (i % 8) / 8);
+  const smaller = scope(() => augment(imagesOf(ramp, 1, 1, 8), [0], only({}), 1, 0, 4).toNumbers());
+  for (const [i, value] of smaller.entries()) assert.ok(Math.abs(value - (2 * (i % 4) + 0.5) / 8) < 1e-6, `${value}`);
 });
 
 test("the crop of a ramp is the ramp of the crop", () => {

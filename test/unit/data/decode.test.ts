@@ -160,6 +160,25 @@ test("every reason says what the file is", async () => {
   assert.match(await reasonOf(file(join(folder, "pipe.png"))), /a pipe/);
 });
 
+test("a wide image loses its sides, or is squashed when that is asked for", async () => {
+  const raw = new Uint8Array(8 * 4 * 3);
+  for (let p = 0; p < 32; p++) raw.fill([0, 80, 160, 240][(p % 8) >> 1] ?? 0, 3 * p, 3 * p + 3);
+  const wide = await sharp(raw, { raw: { width: 8, height: 4, channels: 3 } })
+    .png()
+    .toBuffer();
+  const row = async (fit?: "squash") => {
+    const bytes = await decodeImage(inMemory(wide), { ...options, size: 2, fit });
+    return [bytes[0], bytes[3]];
+  };
+  const near = (found: (number | undefined)[], wanted: number[]) =>
+    assert.ok(
+      found.every((value, i) => Math.abs((value ?? -1) - (wanted[i] ?? 0)) < 25),
+      String(found),
+    );
+  near(await row(), [80, 160]);
+  near(await row("squash"), [40, 200]);
+});
+
 test("an encoded image in memory decodes as its file does", async () => {
   const bytes = await png(9, 7, 3, noise(9 * 7 * 3, 5));
   const path = join(folder, "same.png");

@@ -95,6 +95,19 @@ test("augmentation differs from epoch to epoch", async () => {
   assert.notDeepEqual(first[0]?.images, second[0]?.images);
 });
 
+test("crops come out of larger images, and a view without changes is the whole image", async () => {
+  const augment = { ...augmentations.none, minimumArea: 0.08 };
+  const sized = (changes: Partial<LoaderOptions>) => all(loader({ side: 4, shuffle: false, ...changes }), 0);
+  const [whole, crops, plain] = [await sized({}), await sized({ augment }), await sized({ augment, views: 2 })];
+  for (const batches of [whole, crops]) assert.equal(batches[0]?.images.length, 6 * 3 * 4 * 4);
+  assert.deepEqual(plain, whole);
+  assert.notDeepEqual(crops, whole);
+  // Middles of pairs of pixels: the mean of four.
+  const first = pixels[whole[0]!.indices[0]!]!;
+  const four = [0, 1, 8, 9].reduce((sum, p) => sum + (first[3 * p] ?? 0), 0) / 4 / 255;
+  assert.ok(Math.abs((whole[0]?.images[0] ?? 0) - four) < 1e-6);
+});
+
 test("mixup gives soft targets that sum to one", async () => {
   const batches = await all(loader({ augment: augmentations.mixup }), 0);
   for (const { targets, indices: own } of batches) {

@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from "node:util";
 import { CellStore, type ExperimentRequest, reportText, runGroups, saveReport } from "../../../src/compare/index.ts";
 import type { MethodCell, SplitFigures } from "../../../src/compare/method-cell.ts";
 import { paper } from "../../../src/experiments/paper/paper.ts";
+import { readPreset } from "../../../src/hub/index.ts";
 import { memory, UserError } from "../../../src/torch/index.ts";
 import { writePaperHub } from "../../support/paper-hub.ts";
 import { publishedWriters } from "../../support/published-data.ts";
@@ -66,12 +67,19 @@ test("every target is trained by every method, a rate is chosen on validation da
   assert.equal(memory().handles, handles);
   for (const target of targets) {
     const cells = cellsIn(request, target);
-    assert.equal(cells.length, 7 * 2, target);
+    assert.equal(cells.length, 9 * 2, target);
     for (const cell of cells) {
       assert.ok(cell.test.items > 0 && cell.test.items <= 12 && cell.validation.items > 0);
       assert.ok(cell.trainingFlops > 0);
     }
     assert.ok(cells.every((cell) => cell.protocol.target.tenCrop && cell.protocol.options.optimizer === "sgd"));
+    const [first] = cells;
+    assert.deepEqual([first?.protocol.options.decaySteps, first?.protocol.options.warmup], [[1, 2], 0]);
+    const { fit, cropScale, cropFrom } = first?.protocol.target.data ?? {};
+    assert.deepEqual({ fit, cropScale, cropFrom }, { fit: "squash", cropScale: 0.08, cropFrom: 64 });
+    assert.ok(
+      cells.some(({ plan }) => plan.choices["preset"] === "paper" && plan.choices["exploitationWeight"] === "each"),
+    );
     // Crops of 56 px come from test images of 64.
     const decoded = readdirSync(join(folder, "cache", "decoded"));
     const sizes = decoded.map((file) => statSync(join(folder, "cache", "decoded", file)).size);
@@ -84,7 +92,7 @@ test("every target is trained by every method, a rate is chosen on validation da
     overview?.table?.columns.map((column) => column.title),
     ["method", ...targets, "mean"],
   );
-  assert.equal(overview?.table?.rows.length, 7);
+  assert.equal(overview?.table?.rows.length, 9);
   assert.ok(overview?.table?.rows.every((row) => row.every((text) => text !== "")));
   assert.deepEqual(
     sections.map((section) => section.title),
@@ -151,6 +159,7 @@ test("without hub and data the report says what is missing, where it comes from 
     );
   }
   assert.equal((report.data as { missing: unknown[] }).missing.length, 12);
+  assert.deepEqual(readPreset("paper").members.find(({ name }) => name === "deeplab-v3")?.config, { dilated: 0 });
 });
 
 test("the project's own places are used when none are given, and a part of the hub is not enough", async () => {

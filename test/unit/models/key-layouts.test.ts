@@ -304,6 +304,7 @@ test("segmentation backbones are dilated, and refused where the architecture can
   for (const [key, shape] of Object.entries(head)) shapes.set(key, shape);
   const proposal = proposeArchitecture(shapes);
   assert.equal(proposal?.config["dilated"], 2);
+  assert.equal(proposeArchitecture(shapes, { config: { dilated: 0 } })?.config["dilated"], 0, "as the user says");
   assert.equal(proposal?.paradigm, "semantic segmentation (FCN)");
   assert.equal(proposal?.classifier, undefined);
   const mobile = prefixed(outline("mobilenet-v2", {}), "model.backbone.");

@@ -1,9 +1,9 @@
 /** Sources of learning of the method over time: warm-up, exploration, exploitation, and weights at another k. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { AdamW } from "../../../src/optim/index.ts";
+import { AdamW, SGD } from "../../../src/optim/index.ts";
 import { HubPathway, type PathwayConfig } from "../../../src/pathway/index.ts";
-import { int64, RandomStreams, scope, zeros } from "../../../src/torch/index.ts";
+import { int64, RandomStreams, scope, type Tensor, zeros } from "../../../src/torch/index.ts";
 import { assertClose } from "../../support/numeric.ts";
 import { build, classes, crossEntropy, freezeStatistics, images } from "../../support/toy-pathway.ts";
 
@@ -66,6 +66,37 @@ test("exploitation is the mean over activated models of their own means; its gra
     weight.detach().copyFrom(values);
     assert.ok(Math.abs(difference - (gradient[j] ?? 0)) < 1e-6 * (1 + Math.abs(difference)));
   }
+});
+
+test("with the exploitation weight each, a model's step of SGD is that of one which is fine-tuned on its rows", () => {
+  const routes = [[0], [1], [1], [1], [1], [1]];
+  const labels = int64([0, 1, 2, 3, 0, 1]);
+  const x = images(6);
+  const moved = (weight: number | "each", train: (built: ReturnType<typeof build>) => Tensor) => {
+    const built = build(3, { k: 1, beta: 0, exploitationWeight: weight, explorationWeight: 0 });
+    freezeStatistics(built.members);
+    const own = built.members.map(({ backbone }, i) => [
+      ...backbone.parameters(),
+      ...built.model.heads[i]!.parameters(),
+    ]);
+    using optimizer = new SGD([{ params: own.flat(), lr: 0.1, momentum: 0.9, nesterov: true, weight_decay: 5e-4 }]);
+    train(built).backward();
+    optimizer.step();
+    return own.map((parameters) => parameters.map((parameter) => parameter.toNumbers()));
+  };
+  const pathway = ({ model }: ReturnType<typeof build>) =>
+    model.losses(model.execute(x, model.along(zeros([6, 3], float64), routes)), crossEntropy(labels), 0.9).total;
+  const alone = (i: number, rows: Tensor) =>
+    moved(1, ({ model, members }) => {
+      const logits = model.heads[i]!.forward(members[i]!.features(x.index_select(0, rows)));
+      return crossEntropy(labels)(logits, rows).mean();
+    })[i];
+  const each = moved("each", pathway);
+  const near = (found: number[][] | undefined, wanted: number[][] | undefined) =>
+    found?.every((values, p) => values.every((value, j) => Math.abs(value - (wanted?.[p]?.[j] ?? 9)) < 1e-12)) ?? false;
+  for (const [i, rows] of [int64([0]), int64([1, 2, 3, 4, 5])].entries())
+    assert.ok(near(each[i], alone(i, rows)), `${i}`);
+  assert.ok(!near(moved(1, pathway)[1], alone(1, int64([1, 2, 3, 4, 5]))), "the mean over models is slower");
 });
 
 test("weights of more models than in training have the fitted temperature, of fewer the configured one", () => {

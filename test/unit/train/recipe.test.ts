@@ -3,10 +3,14 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
+import sharp from "sharp";
+import { writeBundle } from "../../../src/export/index.ts";
 import { openHub, starterHub } from "../../../src/hub/index.ts";
+import { Predictor } from "../../../src/library/index.ts";
 import { findMethod, restorePredictor } from "../../../src/methods/index.ts";
 import { arange, full, Interrupted, memory, scope, type Tensor, tensor } from "../../../src/torch/index.ts";
 import {
+  type Predictor as AnyPredictor,
   type Choices,
   defaultTrainOptions,
   evaluate,
@@ -14,9 +18,9 @@ import {
   learningRateFactor,
   openRun,
   openRunData,
-  type Predictor,
   type RunEvent,
   resolveOptions,
+  scheduledFactor,
   TenCrop,
   type TrainRequest,
   tenCropSide,
@@ -88,6 +92,31 @@ test("a fit ends after its steps, in the middle of an epoch, with the rate falli
   assert.equal(memory().handles, handles);
 });
 
+test("steps of a tenth: the rate is what they say, with a warm-up and without, and longer fits move them along", async () => {
+  const learner = new LineLearner();
+  await fitLine(learner, { optimizer: "sgd", epochs: 3, warmup: 0, decaySteps: [2, 5] });
+  const falling = (lr: number) => [1, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.01].map((factor) => lr * factor);
+  assertClose(learner.module.weight, [nesterov(2, (w) => slope + 0.2 * w, falling(0.1))], 1e-5);
+  assertClose(learner.module.bias, [nesterov(1, () => 1, falling(0.2))], 1e-5);
+  learner.dispose();
+  const published = { warmup: 0, decaySteps: [6000, 12_000] };
+  const at = (step: number) => scheduledFactor(step, 15_000, published);
+  for (const [step, factor] of [
+    [0, 1],
+    [5999, 1],
+    [6000, 0.1],
+    [11_999, 0.1],
+    [12_000, 0.01],
+    [14_999, 0.01],
+  ] as const) {
+    assert.ok(Math.abs(at(step) - factor) < 1e-12, `${step}: ${at(step)}`);
+  }
+  assert.equal(scheduledFactor(100, 1000, { warmup: 0.2, decaySteps: [50] }), 0.5 * 0.1);
+  assert.equal(scheduledFactor(30, 100, { warmup: 0.1 }), learningRateFactor(0.3, 0.1));
+  const options = { ...defaultTrainOptions, ...published, epochs: 4, iterations: 15_000 };
+  assert.deepEqual(withEpochs(options, 2), { ...options, epochs: 2, iterations: 7500, decaySteps: [3000, 6000] });
+});
+
 const needs = (stepsPerEpoch: number) => ({ stepsPerEpoch, images: 250, epochsOfOnePass: 3 });
 
 test("steps and epochs follow from each other; options from before stay what they were", () => {
@@ -118,7 +147,9 @@ test("epochs are usual for the number of images, and longer where each model see
 function request(out: string, more: Partial<TrainRequest> = {}): TrainRequest {
   const usual = trainRequest({ folder, hub, images }, out);
   const sgd = { ...defaultTrainOptions, batchSize: 12, seed: 3, lr: 1e-2, optimizer: "sgd", iterations: 7 } as const;
-  return { ...usual, data: { ...usual.data, augment: "crops" }, options: sgd, ...more };
+  const crops = { fit: "squash", augment: "crops", cropScale: 0.08, cropFrom: 32 } as const;
+  const options: TrainRequest["options"] = { ...sgd, warmup: 0, decaySteps: [3, 5] };
+  return { ...usual, data: { ...usual.data, ...crops }, options, ...more };
 }
 
 test("a run of so many steps resumes to the same weights, is finished, and is measured over ten crops", async () => {
@@ -165,12 +196,28 @@ test("a run of so many steps resumes to the same weights, is finished, and is me
   assert.notDeepEqual(evaluation.probabilities, plain.probabilities);
   assert.equal(cropped.inferenceFlops, 10 * run.predictor.inferenceFlops);
   assert.equal(cropped.pathwayFlops?.([1, 0, 0], 1), 10 * (run.predictor.pathwayFlops?.([1, 0, 0], 1) ?? 0));
+  await assert.rejects(writeBundle(run, join(folder, "bundle")), /squashes its images/);
   run.dispose();
   images.dispose();
+
+  using predictor = await Predictor.open(join(folder, "whole"));
+  const wide = await noisePng(48, 24);
+  const squashed = await sharp(wide).resize(24, 24, { fit: "fill" }).png().toBuffer();
+  const cropped24 = await sharp(wide).resize(24, 24, { fit: "cover" }).png().toBuffer();
+  const [asItIs, same, other] = await predictor.predict([wide, squashed, cropped24]);
+  assert.deepEqual(asItIs?.probability, same?.probability);
+  assert.notDeepEqual(asItIs?.probability, other?.probability);
 });
 
+function noisePng(width: number, height: number): Promise<Buffer> {
+  const pixels = Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * 2654435761) >>> 24);
+  return sharp(pixels, { raw: { width, height, channels: 3 } })
+    .png()
+    .toBuffer();
+}
+
 /** Probabilities that are no linear function of the pixels, so that no crop can stand for another. */
-class Weighing implements Predictor {
+class Weighing implements AnyPredictor {
   readonly memberNames = ["one", "two"];
   readonly parameters = 0;
   readonly inferenceFlops = 5;
