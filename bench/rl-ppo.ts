@@ -43,10 +43,17 @@ function bits(): VectorEnvironment {
 
 async function learner(environment: VectorEnvironment): Promise<Ppo> {
   const form = observationForm(environment);
-  const actions = actionNames(environment).length;
+  const names = actionNames(environment);
   const kind = "policy-and-value";
-  const network = buildNetwork(usualNetwork(form, kind), { form, outputs: actions + 1, kind, seed: 0, hub: undefined });
-  const setting = { environment, form, actions, network, episodes: new EpisodeMeter(copies), totalSteps: 1e9 };
+  const network = buildNetwork(usualNetwork(form, kind), { form, actions: names, kind, seed: 0, hub: undefined });
+  const setting = {
+    environment,
+    form,
+    actions: names.length,
+    network,
+    episodes: new EpisodeMeter(copies),
+    totalSteps: 1e9,
+  };
   const ppo = new Ppo(setting, { ...defaultPpoOptions, rollout, epochs, minibatches });
   ppo.observations = await environment.reset();
   return ppo;

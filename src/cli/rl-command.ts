@@ -38,6 +38,7 @@ export interface TrainFlags {
   choice?: Record<string, unknown>;
   memberRate?: number;
   randomRoutes?: boolean;
+  keepHeads?: boolean;
   network?: string;
   config?: Record<string, unknown>;
   set?: Record<string, unknown>;
@@ -55,6 +56,7 @@ export interface EvalFlags {
   greedy?: boolean;
   video?: string;
   last?: boolean;
+  game?: string;
   hub?: string;
   seed: number;
   python?: string;
@@ -115,7 +117,7 @@ function usePython(path: string | undefined): void {
 
 /** Form of the observations, which decides the usual network and settings. */
 async function formOf(id: string): Promise<ObservationForm> {
-  const environment = await makeEnvironment(id, { n: 1 });
+  const environment = await makeEnvironment(id);
   try {
     return observationForm(environment);
   } finally {
@@ -157,6 +159,7 @@ function isPair(value: unknown): boolean {
 /** @throws ConfigError for options that contradict each other */
 function networkPlan(flags: TrainFlags, form: ObservationForm): NetworkPlan {
   const { hub, agent, k, network, config = {}, choice: choices = {}, memberRate = 1, randomRoutes = false } = flags;
+  const heads = flags.keepHeads ? ({ heads: "own" } as const) : {};
   const routes = {
     "--k": k,
     "--choice": flags.choice,
@@ -171,7 +174,10 @@ function networkPlan(flags: TrainFlags, form: ObservationForm): NetworkPlan {
       `${foreign} is about routes over a hub: ${agent ? "leave out --agent" : "name one with --hub"}`,
     );
   }
-  if (agent !== undefined) return { kind: "agent", name: agent };
+  if (flags.keepHeads && hub === undefined) {
+    throw new ConfigError("--keep-heads is about the heads of a hub's agents: name one with --hub");
+  }
+  if (agent !== undefined) return { kind: "agent", name: agent, ...heads };
   if (hub === undefined) {
     const usual = usualNetwork(form, outputKind(flags.algorithm)) as Extract<NetworkPlan, { kind: "new" }>;
     if (network === undefined || network === usual.architecture) {
@@ -183,13 +189,14 @@ function networkPlan(flags: TrainFlags, form: ObservationForm): NetworkPlan {
   }
   if (k !== undefined && Object.hasOwn(choices, "k")) throw new ConfigError("k is given by --k and by --choice");
   const pathway = { ...choices, ...(k === undefined ? {} : { k }) };
-  return { kind: "pathway", config: pathway, memberRate, randomRoutes };
+  return { kind: "pathway", config: pathway, memberRate, randomRoutes, ...heads };
 }
 
 export async function evaluateRun(path: string, flags: EvalFlags, output: Output): Promise<void> {
   const { episodes, copies, seed, greedy = false, maxSteps } = flags;
   usePython(flags.python);
-  const opened = await openAgent(path, { copies: Math.min(copies, episodes), seed, hub: flags.hub, last: flags.last });
+  const { hub, last, game } = flags;
+  const opened = await openAgent(path, { copies: Math.min(copies, episodes), seed, hub, last, only: game });
   const { environment, network, run, form, actions } = opened;
   const { memberNames } = network;
   try {

@@ -79,6 +79,10 @@ export const experiments: Readonly<Record<string, ExperimentEntry>> = {
     summary: "Hub-Pathway over agents of three games, against scratch, fine-tuning and distillation in two others",
     load: async () => (await import("./rl/transfer.ts")).rlTransfer,
   },
+  "rl-mix": {
+    summary: "one policy for a mix of three games: Hub-Pathway over their agents, against one gate and the best agent",
+    load: async () => (await import("./rl/mix.ts")).rlMix,
+  },
   "rl-games": {
     summary: "what PPO and DQN reach alone in CartPole and the MinAtar games",
     load: async () => (await import("./rl/games.ts")).rlGames,

@@ -44,7 +44,7 @@ export {
   trainingOf,
   writeManifest,
 } from "./manifest.ts";
-export { HubMember, type MemberBatchNorm, type NetworkOf, setMemberBatchNorm } from "./member.ts";
+export { type Classifier, HubMember, type MemberBatchNorm, type NetworkOf, setMemberBatchNorm } from "./member.ts";
 export { preprocess } from "./preprocessing.ts";
 export {
   chooseMembers,

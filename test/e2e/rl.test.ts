@@ -43,6 +43,15 @@ test("agents are trained, form a hub, and Hub-Pathway plays another game over th
   assert.equal(verified.code, 0, verified.stderr);
   const routed = await run(train("asterix", "routed", 512, ["--hub", inFolder("games"), "--k", "1"]));
   assert.equal(routed.code, 0, routed.stderr);
+  const mixed = ["--hub", inFolder("games"), "--k", "1", "--choice", "aggregation=logits", "--keep-heads"];
+  const both = await run(train("breakout+freeway", "both", 256, mixed));
+  assert.equal(both.code, 0, both.stderr);
+  const one = await run(["rl", "eval", inFolder("both"), "--game", "breakout", "--episodes", "2", "--json"]);
+  assert.equal(one.code, 0, one.stderr);
+  assert.equal((lastLine(one.stdout)["returns"] as number[]).length, 2);
+  const none = await run(train("breakout", "none", 256, ["--keep-heads"]));
+  assert.equal(none.code, 2);
+  assert.match(none.stderr, /--keep-heads is about the heads of a hub's agents/);
   const video = inFolder("asterix.gif");
   const played = await run(["rl", "eval", inFolder("routed"), "--episodes", "3", "--video", video, "--json"]);
   assert.equal(played.code, 0, played.stderr);

@@ -11,7 +11,8 @@ const actions = () => import("../rl-command.ts");
 const pythonHelp = "Python interpreter of gym: environments (default: HUB_PATHWAY_PYTHON, else python3)";
 
 const environments = `
-Environments: ${localIds.join(", ")}, and gym:ID for any of Gymnasium (needs Python).`;
+Environments: ${localIds.join(", ")}, minatar:A+B+… for a mix of grid games, and gym:ID for any of
+Gymnasium (needs Python).`;
 
 const trainExamples = `${environments}
 
@@ -39,6 +40,7 @@ export function addRlCommand(program: Command, output: () => Output): void {
       factor,
     )
     .option("--random-routes", "control: routes at random instead of the generator's")
+    .option("--keep-heads", "the hub's agents begin with their own heads: for the actions that they know")
     .option("--network <name>", "architecture of a new agent (default: the usual one for what is seen)")
     .option("--config <name=value>", "a choice of that architecture; may be repeated", choice)
     .option("--set <name=value>", "a setting of the algorithm, such as lr=0.0005; may be repeated", choice)
@@ -61,6 +63,7 @@ export function addRlCommand(program: Command, output: () => Output): void {
     .option("--greedy", "always the most likely action, instead of one drawn by the policy")
     .option("--video <file>", "film the first episode as .gif or .webp, with the return and the active agents")
     .option("--last", "the policy at the end of training, instead of the best measured one")
+    .option("--game <name>", "the game of a mix to play, such as breakout (default: all of them)")
     .option("--hub <dir>", "where the hub moved to")
     .option("--seed <n>", "of the environment; training has others", seed, 1_000_000)
     .option("--python <path>", pythonHelp)

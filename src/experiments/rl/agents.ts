@@ -18,7 +18,10 @@ import {
   type NetworkPlan,
   type ObservationForm,
   observationForm,
+  openAgent,
   outputKind,
+  type PlayResult,
+  playEpisodes,
   trainAgent,
   usualNetwork,
 } from "../../rl/index.ts";
@@ -36,6 +39,23 @@ export function transferFolder({ cache }: ExperimentRequest, protocol: Protocol)
 export async function run(request: Omit<AgentRequest, "resume" | "emit" | "environmentOptions">): Promise<void> {
   mkdirSync(dirname(request.out), { recursive: true });
   await trainAgent({ ...request, environmentOptions: {}, resume: isAgentRun(request.out), emit: () => {} });
+}
+
+/** Episodes that a finished run's policy plays, as it is. @param only of a mix: the game that is played */
+export async function playedEpisodes(
+  out: string,
+  { episodes, copies, seed, only }: { episodes: number; copies: number; seed: number; only?: string | undefined },
+): Promise<PlayResult> {
+  const place = { copies: Math.min(copies, episodes), seed: 2_000_000 + 1000 * seed, only };
+  const { actions, form, network, environment, run: own } = await openAgent(out, place);
+  try {
+    const kind = outputKind(own.algorithm.name);
+    const play = { environment, network, form, actions: actions.length, kind, episodes, greedy: false };
+    return await playEpisodes(play);
+  } finally {
+    network.dispose();
+    await environment.close();
+  }
 }
 
 /** Form of a game's observations. */
@@ -87,7 +107,8 @@ function sourceCell(protocol: Protocol, game: string): [string, unknown] {
   ];
 }
 
-const sourceRun = (request: ExperimentRequest, protocol: Protocol, game: string) =>
+/** Folder of a source agent's run. */
+export const sourceRun = (request: ExperimentRequest, protocol: Protocol, game: string) =>
   join(transferFolder(request, protocol), "sources", agentName(game));
 
 /** Folder of the hub of all source agents. */

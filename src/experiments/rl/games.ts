@@ -18,16 +18,14 @@ import {
   defaultDqnOptions,
   gridIds,
   makeEnvironment,
-  openAgent,
   outputKind,
-  playEpisodes,
   RandomStream,
   usualNetwork,
   usualPpoOptions,
 } from "../../rl/index.ts";
 import { UserError } from "../../torch/index.ts";
 import { fingerprint } from "../../train/index.ts";
-import { formOf, run } from "./agents.ts";
+import { formOf, playedEpisodes, run } from "./agents.ts";
 import { curveSeries, type LearningCurve, learningCurve } from "./curve.ts";
 import { agentName, algorithmKey } from "./protocol.ts";
 import { bootstrapInterval, intervalText } from "./statistics.ts";
@@ -102,20 +100,8 @@ async function gameCell(request: ExperimentRequest, task: Task, training: Traini
     const { plan: algorithm, network } = training;
     await run({ environment, algorithm, network, hub: undefined, copies, totalSteps, seed, out });
   }
-  return { ...learningCurve(out), played: await playedReturn(out, task, seed) };
-}
-
-async function playedReturn(out: string, { algorithm, episodes }: Task, seed: number): Promise<number> {
-  const opened = await openAgent(out, { copies: Math.min(10, episodes), seed: 2_000_000 + 1000 * seed });
-  const { actions, form, network, environment } = opened;
-  try {
-    const kind = outputKind(algorithm);
-    const play = { environment, network, form, actions: actions.length, kind, episodes, greedy: false };
-    return mean((await playEpisodes(play)).returns);
-  } finally {
-    network.dispose();
-    await environment.close();
-  }
+  const { returns } = await playedEpisodes(out, { episodes: task.episodes, copies: 10, seed });
+  return { ...learningCurve(out), played: mean(returns) };
 }
 
 async function randomReturn({ environment: id, episodes }: Task): Promise<number> {

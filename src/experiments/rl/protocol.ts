@@ -57,9 +57,9 @@ export interface TransferMethod {
 /** Seeds of the variants that the claims do not rest on. */
 const tailSeeds = 3;
 
-type PathwayPlan = Extract<NetworkPlan, { kind: "pathway" }>;
+export type PathwayPlan = Extract<NetworkPlan, { kind: "pathway" }>;
 
-const pathway = (config: PathwayPlan["config"], changes: Partial<PathwayPlan> = {}): NetworkPlan => ({
+export const pathway = (config: PathwayPlan["config"], changes: Partial<PathwayPlan> = {}): NetworkPlan => ({
   kind: "pathway",
   config,
   memberRate: 1,

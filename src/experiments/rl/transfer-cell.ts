@@ -28,7 +28,8 @@ function identity(protocol: Protocol, method: TransferMethod, place: Place): [st
   return [`rl-transfer/${groupName(place)}-${slug(method.name)}`, key];
 }
 
-function planKey(plan: NetworkPlan | undefined): object | undefined {
+/** Parts of a plan that decide a cell. */
+export function planKey(plan: NetworkPlan | undefined): object | undefined {
   if (plan?.kind !== "pathway") return plan;
   return { ...plan, version: pathwayVersion, config: changesFrom(defaultPathwayConfig, plan.config) };
 }

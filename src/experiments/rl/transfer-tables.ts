@@ -64,7 +64,8 @@ function meanOf(values: readonly number[]): Interval | undefined {
   return values.length > 0 ? bootstrapInterval([values], mean) : undefined;
 }
 
-function meanShares(cells: readonly LearningCurve[]): number[] | undefined {
+/** Mean over the cells that have shares. */
+export function meanShares(cells: readonly Pick<LearningCurve, "shares">[]): number[] | undefined {
   const known = cells.flatMap(({ shares }) => (shares ? [shares] : []));
   return known[0]?.map((_, i) => mean(known.map((own) => own[i] ?? 0)));
 }

@@ -1,9 +1,10 @@
 /** From what a run says to the network that it trains. */
-import { memberEntry } from "../../hub/index.ts";
+import { type Classifier, memberEntry } from "../../hub/index.ts";
 import { createObservationNetwork } from "../../models/index.ts";
+import type { Linear } from "../../nn/index.ts";
 import type { PathwayConfig } from "../../pathway/index.ts";
-import { RandomStreams } from "../../torch/index.ts";
-import { type AgentHub, loadAgent, loadAgents } from "./channels.ts";
+import { disposeTree, noGrad, RandomStreams, UserError } from "../../torch/index.ts";
+import { type Agent, type AgentHub, loadAgent, loadAgents } from "./channels.ts";
 import { type OutputKind, PlainNetwork, type TrainedNetwork } from "./network.ts";
 import type { ObservationForm } from "./observations.ts";
 import { PathwayNetwork } from "./pathway-network.ts";
@@ -11,15 +12,19 @@ import { PathwayNetwork } from "./pathway-network.ts";
 /** Plan of the network that is trained. */
 export type NetworkPlan =
   | { readonly kind: "new"; readonly architecture: string; readonly config: Readonly<Record<string, unknown>> }
-  /** A hub's agent goes on, with a new head. */
-  | { readonly kind: "agent"; readonly name: string }
+  /** A hub's agent goes on. */
+  | { readonly kind: "agent"; readonly name: string; readonly heads?: Heads }
   | {
       readonly kind: "pathway";
       readonly config: Partial<PathwayConfig>;
       /** Factor on the learning rate of the agents' networks. */
       readonly memberRate: number;
       readonly randomRoutes: boolean;
+      readonly heads?: Heads;
     };
+
+/** Heads that a hub's agents begin with: new ones when left out, or their own, which needs the same actions. */
+export type Heads = "own";
 
 /** The usual network for such observations: layers for vectors, Atari's for large pictures, MinAtar's for small ones. */
 export function usualNetwork(form: ObservationForm, kind: OutputKind): NetworkPlan {
@@ -46,7 +51,8 @@ export function plainArchitecture(
 
 export interface BuildSetting {
   form: ObservationForm;
-  outputs: number;
+  /** Names of the actions, by index. */
+  actions: readonly string[];
   kind: OutputKind;
   seed: number;
   /** Needed for everything but new networks. */
@@ -54,6 +60,9 @@ export interface BuildSetting {
   /** Names of the agents that routes lead to; all of the hub when left out. */
   agents?: readonly string[] | undefined;
 }
+
+/** One output for each action, and one for the value beside a policy. */
+const outputsOf = ({ actions, kind }: BuildSetting): number => actions.length + (kind === "policy-and-value" ? 1 : 0);
 
 /**
  * A network of the plan, with its own random streams of the seed.
@@ -71,26 +80,63 @@ export function buildNetwork(plan: NetworkPlan, setting: BuildSetting): TrainedN
 
 function alone(
   plan: Exclude<NetworkPlan, { kind: "pathway" }>,
-  { form, outputs, kind, hub }: BuildSetting,
+  setting: BuildSetting,
   streams: RandomStreams,
 ): TrainedNetwork {
+  const { form, kind, hub } = setting;
+  const outputs = outputsOf(setting);
   if (plan.kind === "new") {
     const network = createObservationNetwork(plan.architecture, plan.config, { generator: streams.stream("init") });
     return new PlainNetwork(network, { outputs, kind, streams });
   }
-  const { backbone } = loadAgent(hub as AgentHub, memberEntry(hub as AgentHub, plan.name), form);
-  return new PlainNetwork(backbone, { outputs, kind, streams, pretrained: true });
+  const agent = loadAgent(hub as AgentHub, memberEntry(hub as AgentHub, plan.name), form);
+  try {
+    const own = plan.heads && ownHead(agent, setting);
+    const network = new PlainNetwork(agent.backbone, { outputs, kind, streams, pretrained: true });
+    if (own) copyHead(network.module.head, own);
+    disposeTree({ ...own });
+    return network;
+  } catch (error) {
+    agent.dispose();
+    throw error;
+  }
+}
+
+/** The head that an agent has learned with. @throws UserError when its outputs mean something else here */
+function ownHead(agent: Agent, { actions, kind, form }: BuildSetting): Classifier {
+  const { policy } = agent.entry;
+  const layer = agent.classifierLayer();
+  if (!layer || policy?.outputs !== kind || String(policy.actions) !== String(actions)) {
+    throw new UserError(
+      `the agent "${agent.name}" cannot keep its head: it has ${policy ? `${policy.outputs} of ${policy.actions.join(", ")}` : "none"}, ` +
+        `and ${form.environment} is learned with ${kind} of ${actions.join(", ")}`,
+    );
+  }
+  return layer;
+}
+
+function copyHead(head: Linear, { weight, bias }: Classifier): void {
+  noGrad(() => {
+    head.weight.copy_(weight);
+    if (bias) head.bias?.copy_(bias);
+  });
 }
 
 function overHub(
-  { config, memberRate, randomRoutes }: Extract<NetworkPlan, { kind: "pathway" }>,
-  { form, outputs, kind, hub, agents }: BuildSetting,
+  { config, memberRate, randomRoutes, heads }: Extract<NetworkPlan, { kind: "pathway" }>,
+  setting: BuildSetting,
   streams: RandomStreams,
 ): TrainedNetwork {
+  const { form, kind, hub, agents } = setting;
   const members = loadAgents(hub as AgentHub, form, agents);
   try {
     const choices = randomRoutes ? { ...config, generatorKind: "random" as const } : config;
-    return new PathwayNetwork({ members, shape: form.shape, outputs, kind, streams, config: choices, memberRate });
+    const own = heads ? members.map((member) => ownHead(member, setting)) : [];
+    const outputs = outputsOf(setting);
+    const options = { members, shape: form.shape, outputs, kind, streams, config: choices, memberRate };
+    const network = new PathwayNetwork(options);
+    for (const [i, layer] of own.entries()) copyHead(network.module.heads[i] as Linear, layer);
+    return network;
   } catch (error) {
     for (const member of members) member.dispose();
     throw error;

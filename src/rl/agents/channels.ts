@@ -5,7 +5,8 @@
  * A channel of the agent shows, of the game at hand, the channel of the same name; else, if its name stands in the table
  * below, all channels of the same meaning that have no namesake in the agent, together; else nothing: it stays zero. The
  * first layer's weights go to the channels that mean what they have learned to see. On these the agent computes what it
- * computed before; weights of channels that mean nothing to it start at zero, and training may change them.
+ * computed before; weights of channels that mean nothing to it start at zero, and training may change them. In a mix of
+ * games it shows what it shows in each of them, so that its answer to a game is that of the agent in that game alone.
  */
 import { type Hub, HubMember, loadEach, loadMember, memberEntries, type ObservationInput } from "../../hub/index.ts";
 import { createObservationNetwork, type ObservationNetwork } from "../../models/index.ts";
@@ -34,6 +35,15 @@ export function matchChannels(agent: readonly string[], game: readonly string[])
     if (same >= 0) return [same];
     const alike = meanings.find((names) => names.includes(name)) ?? [];
     return game.flatMap((other, i) => (alike.includes(other) && !agent.includes(other) ? [i] : []));
+  });
+}
+
+/** The same in a game, or in all games of a mix. */
+function matchesIn(agent: readonly string[], { channels, games = [channels] }: ObservationForm): number[][] {
+  const inGames = games.map((game) => matchChannels(agent, game).map((own) => own.map((i) => game[i] as string)));
+  return agent.map((_, i) => {
+    const shown = inGames.flatMap((matches) => matches[i] ?? []);
+    return [...new Set(shown)].map((name) => channels.indexOf(name)).sort((a, b) => a - b);
   });
 }
 
@@ -97,7 +107,7 @@ function checkedMatches({ name, input: observation }: Agent["entry"], form: Obse
         `${form.environment} shows ${height}x${width}`,
     );
   }
-  const matches = matchChannels(observation.channels, form.channels);
+  const matches = matchesIn(observation.channels, form);
   if (matches.some((shown) => shown.length > 0)) return matches;
   throw new UserError(
     `nothing that ${form.environment} shows (${form.channels.join(", ")}) means anything to the agent "${name}" of ` +

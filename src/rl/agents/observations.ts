@@ -5,7 +5,7 @@
  * pixel, [C, 1, 1]. Bytes are divided by their space's largest value.
  */
 import { type Tensor, tensor, UserError } from "../../torch/index.ts";
-import type { Box, Observations, VectorEnvironment } from "../environments/index.ts";
+import { type Box, MixedGrids, type Observations, type VectorEnvironment } from "../environments/index.ts";
 
 /** Form of one observation of an environment. */
 export interface ObservationForm {
@@ -14,6 +14,8 @@ export interface ObservationForm {
   readonly shape: readonly [number, number, number];
   /** Name of each channel. */
   readonly channels: readonly string[];
+  /** Of a mix of games: the channels of each. */
+  readonly games?: readonly (readonly string[])[];
   /** Elements are divided by it. */
   readonly scale: number;
   /** C · H · W. */
@@ -37,8 +39,11 @@ export function observationForm(environment: VectorEnvironment): ObservationForm
   const [channels, height, width] = shape;
   const scale = space.dtype === "uint8" && typeof space.high === "number" ? Math.max(1, space.high) : 1;
   const elements = channels * height * width;
-  return { environment: id, shape, channels: channelNames(environment, channels, space), scale, elements };
+  const games = environment instanceof MixedGrids ? { games: environment.games.map(namesOf) } : {};
+  return { environment: id, shape, channels: channelNames(environment, channels, space), ...games, scale, elements };
 }
+
+const namesOf = ({ channels }: Pick<MixedGrids, "channels">) => channels.map(({ name }) => name);
 
 function pictureShape(id: string, { shape }: Box): readonly [number, number, number] {
   const [a = 1, b = 1, c = 1] = shape;

@@ -1,6 +1,7 @@
 /** Reinforcement-learning environments: the five MinAtar games, classic control, and any of Gymnasium through a bridge. */
 export { type Ending, LocalEnvironment, type LocalOptions, type Rules } from "./local-environment.ts";
 export { type Channel, GridEnvironment, type GridGame, type Key, keys, type MinAtarOptions } from "./minatar/grid.ts";
+export { MixedGrids } from "./minatar/mixed-grid.ts";
 export { type Random, RandomStream } from "./random-stream.ts";
 export {
   type EnvironmentOptions,

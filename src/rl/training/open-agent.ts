@@ -21,17 +21,16 @@ export function openAgentHub({ hub, network }: Pick<AgentRun, "hub" | "network">
   return openHub(hub, { inputs: ["observation"] });
 }
 
-/** Initial network of the run. @param actions number of them */
+/** Initial network of the run. @param actions names of them */
 export function networkOf(
   run: AgentRun,
   form: ObservationForm,
-  actions: number,
+  actions: readonly string[],
   hub: AgentHub | undefined,
 ): TrainedNetwork {
   const kind = outputKind(run.algorithm.name);
-  const outputs = kind === "policy-and-value" ? actions + 1 : actions;
   const agents = run.agents?.map(({ name }) => name);
-  return buildNetwork(run.network, { form, outputs, kind, seed: run.seed, hub, agents });
+  return buildNetwork(run.network, { form, actions, kind, seed: run.seed, hub, agents });
 }
 
 /** The agents that a plan needs of a hub. */
@@ -75,7 +74,13 @@ export interface OpenedAgent {
  */
 export async function openAgent(
   out: string,
-  options: { copies: number; seed: number; hub?: string | undefined; last?: boolean | undefined },
+  options: {
+    copies: number;
+    seed: number;
+    hub?: string | undefined;
+    last?: boolean | undefined;
+    only?: string | undefined;
+  },
 ): Promise<OpenedAgent & { environment: VectorEnvironment }> {
   const folder = agentFolder(out);
   const run = folder.config();
@@ -85,11 +90,12 @@ export async function openAgent(
     ...withWholeRewards(run.environmentOptions),
     n: options.copies,
     seed: options.seed,
+    only: options.only,
   });
   try {
     const form = observationForm(environment);
     const actions = actionNames(environment);
-    const network = networkOf(run, form, actions.length, hub);
+    const network = networkOf(run, form, actions, hub);
     try {
       const best = !options.last && existsSync(bestOf(folder));
       const steps = loadModel(best ? bestOf(folder) : checkpointOf(folder), network.module);

@@ -84,15 +84,15 @@ async function evaluationEnvironment(request: AgentRequest): Promise<VectorEnvir
 /** A second network, for a target, is a further call. */
 function settingOf(run: AgentRun, environment: VectorEnvironment, hub: AgentHub | undefined, into: TrainedNetwork[]) {
   const form = observationForm(environment);
-  const actions = actionNames(environment).length;
+  const names = actionNames(environment);
   const another = (): TrainedNetwork => {
-    const network = networkOf(run, form, actions, hub);
+    const network = networkOf(run, form, names, hub);
     into.push(network);
     return network;
   };
   const episodes = new EpisodeMeter(environment.n);
   const { totalSteps } = run;
-  return { environment, form, actions, network: another(), episodes, totalSteps, another };
+  return { environment, form, actions: names.length, network: another(), episodes, totalSteps, another };
 }
 
 async function createAlgorithm(
