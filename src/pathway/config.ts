@@ -48,7 +48,7 @@ export const pathwayShape = {
     "<part|constant>",
     "part of training over which it falls to zero",
   ),
-  exploitationWeight: flag(orWord(weight, "each").default(1), "<w|each>", "weight of own losses' mean; each: of their sum, 1"),
+  exploitationWeight: flag(orWord(weight, "each").default(1), "<w|each>", "weight of own losses' mean, or their sum"),
   /** None keeps the members complementary (docs/results/choices.md). */
   beta: flag(part.default(0), "<part>", "part of the aggregate's loss that reaches the models"),
   /** Their weights are equal, and the generator does not learn from them. */

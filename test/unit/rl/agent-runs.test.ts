@@ -17,9 +17,7 @@ import {
 import { readSafetensors } from "../../../src/io/index.ts";
 import {
   type AgentRequest,
-  actionNames,
   addAgentOfRun,
-  buildNetwork,
   defaultDqnOptions,
   defaultPpoOptions,
   distil,
@@ -403,71 +401,6 @@ test("an agent in another game computes what it computed of the channels that me
     });
   });
   for (const owned of [own, adopted]) owned.dispose();
-});
-
-test("in a mix of games an agent answers each game as it does in that game alone", async () => {
-  const opened = openAgents(hub);
-  const [entry] = memberEntries(opened, ["asterix"]);
-  const names = ["asterix", "space-invaders", "seaquest"];
-  const mixId = `minatar:${names.join("+")}`;
-  const form = await formOf(mixId);
-  const mixed = loadAgent(opened, entry!, form);
-  for (const name of names) {
-    const alone = await makeEnvironment(`minatar:${name}`, { n: 3, seed: 5 });
-    const together = await makeEnvironment(mixId, { n: 3, seed: 5, only: name });
-    const own = loadAgent(opened, entry!, observationForm(alone));
-    const actions = Int32Array.of(3, 5, 1);
-    for (let step = 0; step < 30; step++) {
-      const [seen, all] = [(await alone.step(actions)).observations, (await together.step(actions)).observations];
-      const off = scope(() =>
-        noGrad(() =>
-          own
-            .features(encode(seen, observationForm(alone)))
-            .sub(mixed.features(encode(all, form)))
-            .abs()
-            .max()
-            .item(),
-        ),
-      );
-      assert.ok(off < 1e-5, `${name}: ${off}`);
-    }
-    own.dispose();
-  }
-  mixed.dispose();
-});
-
-test("agents that keep their heads begin with the policy that they have; other actions and outputs are refused", async () => {
-  const { handles } = memory();
-  const opened = openAgents(hub);
-  const environment = await makeEnvironment("minatar:breakout", { n: 5, seed: 2 });
-  const form = observationForm(environment);
-  const setting = { form, actions: actionNames(environment), kind: "policy-and-value", seed: 1, hub: opened } as const;
-  const x = encode((await environment.step(Int32Array.of(1, 1, 3, 3, 5))).observations, form);
-  const outputs = (plan: NetworkPlan) => {
-    const network = buildNetwork(plan, setting);
-    const found = scope(() => noGrad(() => network.act(x).outputs.toNumbers()));
-    network.dispose();
-    return found;
-  };
-  const [entry] = memberEntries(opened, ["breakout"]);
-  const member = loadMember(hub, entry!);
-  const expected = scope(() => noGrad(() => member.classify(x)?.toNumbers() ?? []));
-  member.dispose();
-  const near = (found: number[]) => found.every((value, i) => Math.abs(value - (expected[i] ?? 9)) < 1e-5);
-  assert.ok(near(outputs({ kind: "agent", name: "breakout", heads: "own" })));
-  assert.ok(!near(outputs({ kind: "agent", name: "breakout" })));
-  const alone = pathway({ k: 1, aggregation: "logits" }, { heads: "own" });
-  const network = buildNetwork(alone, { ...setting, agents: ["breakout"] });
-  assert.ok(near(scope(() => noGrad(() => network.act(x).outputs.toNumbers()))));
-  network.dispose();
-  for (const [plan, changes, pattern] of [
-    [alone, { actions: ["left", "right"] }, /cannot keep its head: it has policy-and-value of noop, left/],
-    [{ kind: "agent", name: "breakout", heads: "own" }, { kind: "action-values" }, /is learned with action-values/],
-  ] as const) {
-    assert.throws(() => buildNetwork(plan, { ...setting, ...changes }), refusal(pattern));
-  }
-  x.dispose();
-  assert.equal(memory().handles, handles);
 });
 
 test("damaged agents are refused by name and file, and removing one leaves the others", async () => {
