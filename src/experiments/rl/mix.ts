@@ -2,7 +2,8 @@
  * One policy for a mix of three games, of which a hub has an agent each; what is seen tells the game. Here routes by input
  * have something to win by construction: each game has the agent that knows it.
  *
- * All agents begin with their own heads, since the games of a mix have the same actions, and outputs are joined.
+ * All agents begin with their own heads, since the games of a mix have the same actions, and outputs are joined; but for a
+ * variant with new heads and joined features, as in the transfer to other games.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -87,6 +88,9 @@ function methodsOf({ sources }: MixProtocol): MixMethod[] {
     { name: scratch },
     ...sources.map((game) => ({ name: tuning(game), plan: agentPlan(game) })),
     ...ks.map((k) => routed(named.random, k, {}, { randomRoutes: true })),
+    // Nothing but the generator learns: without random routes, which would teach it nothing.
+    ...ks.map((k) => routed(`${named.ours}, agents kept`, k, { warmup: 0 }, { memberRate: 0 })),
+    { name: withK(`${named.ours}, new heads, features`, 2), plan: pathway({ k: 2 }) },
   ];
 }
 

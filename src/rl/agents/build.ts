@@ -133,8 +133,8 @@ function overHub(
     const choices = randomRoutes ? { ...config, generatorKind: "random" as const } : config;
     const own = heads ? members.map((member) => ownHead(member, setting)) : [];
     const outputs = outputsOf(setting);
-    const options = { members, shape: form.shape, outputs, kind, streams, config: choices, memberRate };
-    const network = new PathwayNetwork(options);
+    const about = { members, shape: form.shape, outputs, kind, streams, memberRate };
+    const network = new PathwayNetwork({ ...about, config: choices, ownHeads: heads === "own" });
     for (const [i, layer] of own.entries()) copyHead(network.module.heads[i] as Linear, layer);
     return network;
   } catch (error) {

@@ -35,6 +35,8 @@ export interface PathwayNetworkOptions {
   streams: RandomStreams;
   /** Factor on the learning rate of the agents' networks. */
   memberRate: number;
+  /** The agents begin with their own heads, which then learn at their rate. */
+  ownHeads?: boolean;
 }
 
 /**
@@ -53,6 +55,7 @@ export class PathwayNetwork implements TrainedNetwork {
   readonly memberNames: readonly string[];
   readonly #members: readonly OwnedMember[];
   readonly #memberRate: number;
+  readonly #ownHeads: boolean;
 
   /** @throws ConfigError for choices that do not fit */
   constructor(options: PathwayNetworkOptions) {
@@ -61,6 +64,7 @@ export class PathwayNetwork implements TrainedNetwork {
     this.streams = streams;
     this.#members = members;
     this.#memberRate = options.memberRate;
+    this.#ownHeads = options.ownHeads ?? false;
     this.memberNames = members.map((member) => member.name);
     const side = Math.max(height, width);
     const choices = { ...agentPathwayConfig(side), ...options.config };
@@ -68,7 +72,7 @@ export class PathwayNetwork implements TrainedNetwork {
     const config = resolvePathwayConfig(choices, members.length);
     this.module = new HubPathway({ members, outputs, config, streams, channels });
     // Without gradients: they would count in the norm that is clipped.
-    if (options.memberRate === 0) for (const { backbone } of members) backbone.requiresGrad_(false);
+    if (options.memberRate === 0) for (const parameter of this.#agents()) parameter.requires_grad = false;
     prepareGenerator(this.module.generator, streams.stream("init"));
     if (kind === "action-values") return;
     for (const head of this.#heads()) policyHead(head, streams.stream("init"));
@@ -87,10 +91,11 @@ export class PathwayNetwork implements TrainedNetwork {
   }
 
   parameterGroups(): { params: Tensor[]; factor: number }[] {
-    const { backbone, newLayers, generator } = this.module.parameterGroups();
+    const agents = this.#agents();
+    const { newLayers, generator } = this.module.parameterGroups();
     return [
-      { params: backbone, factor: this.#memberRate },
-      { params: [...newLayers, ...generator], factor: 1 },
+      { params: agents, factor: this.#memberRate },
+      { params: [...newLayers.filter((layer) => !agents.includes(layer)), ...generator], factor: 1 },
     ];
   }
 
@@ -105,6 +110,12 @@ export class PathwayNetwork implements TrainedNetwork {
     this.module.dispose();
     for (const member of this.#members) member.dispose();
     this.streams.dispose();
+  }
+
+  /** What the agents brought along. */
+  #agents(): Tensor[] {
+    const { backbone } = this.module.parameterGroups();
+    return this.#ownHeads ? [...backbone, ...this.module.heads.flatMap((head) => head.parameters())] : backbone;
   }
 
   #heads(): { weight: Tensor; bias: Tensor | undefined }[] {

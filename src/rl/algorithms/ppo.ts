@@ -249,6 +249,8 @@ export class Ppo implements Algorithm {
     });
     finiteLoss(loss);
     scope(() => {
+      // Random routes of agents that stay as they are teach nothing.
+      if (!loss.requires_grad) return;
       loss.backward();
       clipGradNorm(network.module.parameters(), this.#options.maxGradNorm);
       this.#optimizer.step();

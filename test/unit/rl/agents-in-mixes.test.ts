@@ -90,6 +90,18 @@ test("agents that keep their heads begin with the policy that they have; other a
   const network = buildNetwork(alone, { ...setting, agents: ["breakout"] });
   assert.ok(near(scope(() => noGrad(() => network.act(x).outputs.toNumbers()))));
   network.dispose();
+  // Heads that were kept belong to what an agent brought along, and learn at its rate.
+  for (const memberRate of [0, 0.1]) {
+    const kept = buildNetwork({ ...alone, memberRate }, setting);
+    const [agents, rest] = kept.parameterGroups();
+    assert.equal(agents?.factor, memberRate);
+    assert.ok(agents?.params.every((parameter) => parameter.requires_grad === memberRate > 0));
+    const own = new Set(agents?.params);
+    const named = [...kept.module.namedParameters()];
+    for (const [name, parameter] of named) assert.equal(own.has(parameter), !name.startsWith("generator."), name);
+    assert.equal((agents?.params.length ?? 0) + (rest?.params.length ?? 0), named.length);
+    kept.dispose();
+  }
   for (const [plan, changes, pattern] of [
     [alone, { actions: ["left", "right"] }, /cannot keep its head: it has policy-and-value of noop, left/],
     [{ kind: "agent", name: "breakout", heads: "own" }, { kind: "action-values" }, /is learned with action-values/],
