@@ -36,7 +36,7 @@ test("a table over several processes, in the terminal, as Markdown, HTML and JSO
   const [table = ""] = readdirSync(results).filter((file) => /^ranking-\S+-validation-quick\.md$/.test(file));
   assert.match(readFileSync(join(results, table), "utf8"), /hub-pathway experiment ranking --quick/);
   assert.ok(!existsSync(join(results, "ledger.jsonl")));
-  const final = await run(["ranking", ...subject, "--seeds", "2", "--tables", "--final", "--json", "--cache", cache]);
+  const final = await run(["ranking", ...subject, "--seeds", "2", "--final", "--json", "--cache", cache]);
   assert.equal(final.code, 0, final.stderr);
   const { experiment, markdown } = lastLine(final.stdout);
   assert.deepEqual([experiment, existsSync(String(markdown))], ["ranking", true]);
