@@ -5,7 +5,17 @@
  * They may import train and what it may.
  */
 export { bestByRanking } from "./best-by-ranking.ts";
-export { budgetSettings, front, stops } from "./budget-choices.ts";
+export {
+  answerBy,
+  type BudgetSetting,
+  budgetSettings,
+  cascadeSettings,
+  front,
+  logarithms,
+  routeSettings,
+  type Said,
+  stops,
+} from "./budget-choices.ts";
 export { type Configure, type MethodTraits, methodOf, refuseUnknown } from "./choices.ts";
 export { bestSet, validationTables } from "./ensemble.ts";
 export { combinations, EnsemblePredictor, meanProbabilities } from "./ensemble-predictor.ts";

@@ -229,9 +229,9 @@ export class PathwayLearner implements Learner {
     return this.#predict(images, this.#choiceOf(variant), this.#scores(images), stored);
   }
 
-  answerBy({ k = this.k, confidence, price }: ModelChoice): void {
+  answerBy({ k = this.k, confidence, price, models }: ModelChoice): void {
     if (this.module.isRandom) throw new ConfigError("random routes have no order in which models could answer");
-    this.#choice = { confidence, price };
+    this.#choice = { confidence, price, models };
     this.k = k;
   }
 
@@ -239,10 +239,19 @@ export class PathwayLearner implements Learner {
     return this.#budgets.map(({ choice }) => choice);
   }
 
-  /** Only scores in nats can be set against a price: those of a generator that losses teach, of models that differ. */
+  /**
+   * Only scores in nats can be set against a price: those of a generator that losses teach, of models that differ. What models
+   * say together has to follow from what each says alone.
+   */
   async measureBudgets(batches: BatchSource, options: EvaluationOptions): Promise<void> {
-    if (this.#lessons?.comparesModels !== true) return;
-    this.#budgets = await measureChoices(this, budgetSettings(this.costs.members), batches, options);
+    if (this.#lessons?.comparesModels !== true || this.module.config.aggregation !== "logits") return;
+    const settings = budgetSettings(this.costs.members, this.#present);
+    this.#budgets = await measureChoices(this, settings, batches, options);
+  }
+
+  /** The rule of a choice of models. */
+  ruleBy(choice: ModelChoice): Rule {
+    return this.#ruleOf(this.#choiceOf(choice));
   }
 
   /** Members that are kept, among the named ones if some are, and not left out. */

@@ -11,7 +11,6 @@ import {
   evaluateVariants,
   type Predictor,
   rightItems,
-  type Variant,
   type VariantEvaluation,
 } from "../train/index.ts";
 import { activeModels, useOf } from "./routing-statistics.ts";
@@ -62,7 +61,7 @@ export async function routingVerdict(
   return verdictOf(predictor, evaluation, sets, measured);
 }
 
-type FixedSet = Required<Pick<Variant, "models">>;
+type FixedSet = { models: readonly number[] };
 
 /** The same models for every input, to be measured for a verdict: none where there is nothing to choose. */
 export function fixedSets(predictor: Predictor, evaluation: Evaluation): FixedSet[] {

@@ -1,5 +1,5 @@
 /** How a bundle answers, in plain TypeScript: models run on the images that ask them, and their answers are joined. */
-import { Asking, type ModelChoice, type Rule, softmaxRows } from "./choice.ts";
+import { Asking, type ModelChoice, type Rule, ruleBy, softmaxRows } from "./choice.ts";
 import { type Bundle, placesOf } from "./manifest.ts";
 
 /** Runs a file of the bundle on images [n, 3, S, S] and gives its one result, row by row. */
@@ -17,9 +17,9 @@ export interface Answers {
 
 /** A bundle's rule, with another choice of models than its own where one is given. */
 export function ruleOf(bundle: Bundle, choice?: ModelChoice): Rule {
-  const { weights, shares, members } = bundle;
-  const { k = bundle.k, confidence, price } = choice ?? bundle;
-  return { k, weights, shares, members, confidence, price };
+  const { k, weights, shares, members, confidence, price } = bundle;
+  const rule = { k, weights, shares, members, confidence, price };
+  return choice ? ruleBy(rule, choice) : rule;
 }
 
 /** Answers for n images; each model runs once on the images that ask it at a time. @param choice in place of the bundle's own */

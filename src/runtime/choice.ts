@@ -13,6 +13,8 @@ export interface ModelChoice {
   readonly confidence?: number | undefined;
   /** Nats of loss that a model has to save for each GFLOP that it costs, at least 0: cheap models come first. */
   readonly price?: number | undefined;
+  /** Places of the only models that may be asked; all when left out. */
+  readonly models?: readonly number[] | undefined;
 }
 
 /** A choice of models with what it was worth and what it cost on validation images. */
@@ -90,8 +92,8 @@ export function chosenBy(choices: Choices, { k, confidence, flops }: Wish): (Mod
 function within({ budgets = [], flops: byK }: Choices, flops: number): ModelChoice & { k: number } {
   const measured = budgets.findLast((one) => one.flops <= flops);
   if (measured) {
-    const { k, price, confidence } = measured;
-    return { k, price, confidence };
+    const { k, price, confidence, models } = measured;
+    return { k, price, confidence, models };
   }
   if (!byK) throw new ChoiceError("flops", "the FLOPs of this model's members are not known: choose by k");
   const k = budgets.length > 0 ? 0 : byK.filter((cost) => cost <= flops).length;
@@ -101,6 +103,12 @@ function within({ budgets = [], flops: byK }: Choices, flops: number): ModelChoi
     "flops",
     `flops is ${flops}: even one model costs ${least} FLOPs for an image; give at least ${least}`,
   );
+}
+
+/** A rule with another choice of models than its own. */
+export function ruleBy(rule: Rule, { k = rule.k, confidence, price, models }: ModelChoice): Rule {
+  const members = models ? rule.members.filter(({ index }) => models.includes(index)) : rule.members;
+  return { ...rule, k, confidence, price, members };
 }
 
 /** The k models of the largest worth, ties to the lower index. */

@@ -14,6 +14,7 @@ export {
   type ModelChoice,
   type Rule,
   routeOf,
+  ruleBy,
   softmaxRows,
   type Wish,
   weightsOf,

@@ -87,7 +87,10 @@ const bundle = record(
     /** Nats that a model has to save for each GFLOP, where the order is not that of the scores alone. */
     price: count,
     /** Choices of models that were measured on the run's validation images, from the cheapest to the most accurate. */
-    budgets: list(record({ k: whole(1), price: count, accuracy: share, flops: count }, { confidence }), 1),
+    budgets: list(
+      record({ k: whole(1), price: count, accuracy: share, flops: count }, { confidence, models: list(whole(0), 1) }),
+      1,
+    ),
     /** Weights of the models for every image, where no router chooses: by their places, summing to 1. */
     shares: list(number(0, 1), 1),
     /** Models that were not exported since few validation images activate them, and what that cost there. */
@@ -149,6 +152,9 @@ function requireParts(bundle: Bundle): void {
   const missing = named.find((file) => !Object.hasOwn(files, file));
   if (missing !== undefined) throw new BundleError(`files: ${missing} is expected`);
   const scores = placesOf(bundle);
+  const places = new Set(members.map(({ index }) => index));
+  if (bundle.budgets?.some(({ models = [] }) => models.some((index) => !places.has(index))))
+    throw new BundleError("budgets: places of models that are members are expected");
   if (members.some(({ index }) => index >= scores))
     throw new BundleError(`members: places below ${scores} are expected`);
   if (

@@ -52,6 +52,7 @@ const budgetChoice = z.object({
   k: z.int().min(1),
   confidence: z.number().gt(0).max(1).optional(),
   price: z.number().min(0),
+  models: z.array(z.int().min(0)).min(1).readonly().optional(),
   accuracy: z.number().min(0).max(1),
   flops: z.number().min(0),
 });

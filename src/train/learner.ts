@@ -50,8 +50,6 @@ export interface EvaluationOptions {
 export interface Variant extends ModelChoice {
   /** Position of a model that is left out. */
   without?: number;
-  /** The only models that may be activated: k of them make routes the same for every input. */
-  models?: readonly number[];
 }
 
 /** Whatever answers with probabilities: a learner, or several together. */

@@ -24,7 +24,7 @@ import { fingerprint } from "../../train/index.ts";
 import { lettersAndEmoji } from "../routing/ceilings.ts";
 import { type BudgetCell, budgetCells, furtherRivals, kinds, parts } from "./cell.ts";
 
-const cellVersion = 1;
+const cellVersion = 2;
 /** Sides of the images that each member is given, pixels: the same weights at another cost. */
 const sides = [48, 32, 20];
 /** Epochs of the heads and of the generator. */
@@ -212,7 +212,9 @@ async function report(request: ExperimentRequest): Promise<ExperimentReport> {
         text: [
           `${target.join(", ")}, and ${members.length} members that stay as they are, of ${cheapest} to ${dearest} FLOPs an image.${sized} ` +
             "One run of Hub-Pathway (k = 1, credit by losses) serves every budget. Models pay nats for each GFLOP, and an input " +
-            "activates k of them, or as many as it takes until the answer is sure.",
+            "activates k of them, or as many as it takes until the answer is sure: routes by input. What a run does within a budget " +
+            "(`--flops`) is the best of these and of cascades of its own, the same two or three models for every input, the cheaper " +
+            "ones first, until it is sure.",
           "One gate is the same recipe with the same models for every image, trained with k = 1 and with k = 2. The other rivals " +
             "need no generator. Each has its heads from the run of Hub-Pathway or heads that were trained alone on all images, " +
             "whichever was better. They are any one to three members or all, KNORA-E, cascades by agreement and by confidence, and in " +

@@ -2,27 +2,34 @@
 import { CellTraining, type ExperimentRequest, median, plan, type Setting } from "../../compare/index.ts";
 import {
   type Answers,
-  budgetSettings,
+  answerBy,
+  type BudgetSetting,
   type Candidate,
   type Cost,
+  cascadeSettings,
   Frontier,
   fineTune,
   halves,
   knownCandidate,
+  logarithms,
   meanReached,
   type Outcome,
   PathwayLearner,
   policyCandidates,
   type Reached,
+  routeSettings,
+  type Said,
   type Split,
   sideOf,
 } from "../../methods/index.ts";
 import { activeModels } from "../../report/index.ts";
+import type { Rule } from "../../runtime/index.ts";
 import { inferenceMode, scope, zeros } from "../../torch/index.ts";
 import { evaluate, evaluateVariants, type Variant, type VariantEvaluation } from "../../train/index.ts";
 
-/** Ways to answer, ours first; each of the others is a rival. */
+/** Ways to answer: what a run does within a budget, its routes alone, and rivals. */
 export const kinds = [
+  "routes or a cascade",
   "routes by input",
   "one gate",
   "fixed members",
@@ -30,7 +37,7 @@ export const kinds = [
   "agreement cascade",
   "KNORA-E",
 ] as const;
-export const rivals = kinds.slice(1);
+export const rivals = kinds.slice(2);
 /** Rivals that came later: cells of before lack them, and the best of all rivals is taken without them. */
 export const furtherRivals = ["META-DES", "stacking"] as const;
 
@@ -84,6 +91,8 @@ export async function budgetCells(request: ExperimentRequest, setting: Setting):
   }
   const alone = await probes(request, setting);
   const candidates = [
+    ...candidatesOf("routes or a cascade", routed),
+    ...cascadeCandidates("routes or a cascade", routed),
     ...candidatesOf("routes by input", routed),
     ...gates.flatMap((gate) => candidatesOf("one gate", gate)),
     ...policyCandidates(routed.tables, routed.costs, "heads of the run"),
@@ -135,6 +144,10 @@ interface Trained {
   measured: Measured;
   /** What each member answers alone through this run's heads. */
   tables: Tables;
+  /** The generator's scores, [N, m]. */
+  scores: BySplit<Float32Array>;
+  /** Cascades that a run tries for its budgets. */
+  cascades: readonly { rule: Rule; setting: BudgetSetting }[];
 }
 
 async function trained(request: ExperimentRequest, setting: Setting, line: ReturnType<typeof plan>): Promise<Trained> {
@@ -145,16 +158,17 @@ async function trained(request: ExperimentRequest, setting: Setting, line: Retur
     if (!(predictor instanceof PathwayLearner)) throw new TypeError(`${line.name} does not route`);
     const members = [...predictor.memberNames];
     const spent = costsOf(predictor, setting.protocol.target.data.imageSize);
-    const variants = budgetSettings(spent.costs.map(({ flops }) => flops));
+    const costs = spent.costs.map(({ flops }) => flops);
+    const variants = routeSettings(costs);
     const singles = members.map((_, i) => ({ k: 1, models: [i] }));
     const classes = data.classes.length;
     const measure = async (split: Split) => {
       const batches = training.run.open(split);
-      const { labels } = await evaluate(predictor, batches, classes);
+      const { labels, scores } = await evaluate(predictor, batches, classes);
       const found = await evaluateVariants(predictor, batches, classes, [...variants, ...singles]);
       const measured = found.map((one) => one ?? missing(line.name));
       const tables = measured.slice(variants.length).map(({ probabilities }) => probabilities);
-      return { measured: measured.slice(0, variants.length), answers: { tables, labels, classes } };
+      return { measured: measured.slice(0, variants.length), answers: { tables, labels, classes }, scores };
     };
     const { validation, test } = await measuredOn(request, measure);
     return {
@@ -164,6 +178,11 @@ async function trained(request: ExperimentRequest, setting: Setting, line: Retur
       variants,
       measured: { validation: validation.measured, ...(test ? { test: test.measured } : {}) },
       tables: { validation: validation.answers, ...(test ? { test: test.answers } : {}) },
+      scores: { validation: validation.scores, ...(test ? { test: test.scores } : {}) },
+      cascades: cascadeSettings(costs, [...costs.keys()]).map((setting) => ({
+        rule: predictor.ruleBy(setting),
+        setting,
+      })),
     };
   } finally {
     predictor.dispose();
@@ -248,6 +267,29 @@ function candidatesOf(
     const outcomes = { validation: outcome(validation), ...(test ? { test: outcome(test) } : {}) };
     return knownCandidate({ kind, name: `${name}, ${described(variant)}`, overhead: generator }, outcomes);
   });
+}
+
+/** The cascades that a run tries within a budget, answered as it would. */
+function cascadeCandidates(kind: string, { name, generator, cascades, tables, scores }: Trained): Candidate[] {
+  const said = (split: Split): Said | undefined => {
+    const [own, table] = [scores[split], tables[split]];
+    return own && table && { logProbabilities: table.tables.map(logarithms), scores: own, classes: table.classes };
+  };
+  const all = { validation: said("validation"), test: said("test") };
+  return cascades.map(({ rule, setting: { models = [], confidence } }) => ({
+    kind,
+    name: `${name}, models ${models.join(" ")} until ${confidence} sure`,
+    overhead: generator,
+    on(_, { split, items }) {
+      const known = all[split];
+      if (!known) throw new RangeError(`the ${split} split was not measured`);
+      const answers = items.map((item) => answerBy(rule, known, item));
+      return {
+        right: items.map((item, i) => answers[i]?.answer === tables[split]?.labels[item]),
+        used: answers.map(({ used }) => used),
+      };
+    },
+  }));
 }
 
 function described({ k, confidence, price }: Variant): string {

@@ -43,7 +43,7 @@ export async function selected(run: OpenedRun, minShare: number | undefined, opt
     const { confidence, price } = parts;
     const own = { k: Math.min(parts.k, kept.length), confidence, price };
     const models = kept.map(({ index }) => index);
-    const again = [own, ...wishes].map((choice) => ({ ...choice, models }));
+    const again = [own, ...wishes].map((choice) => among(choice, models));
     const [rest, ...measured] = await evaluateVariants(predictor, batches, classes, again, { signal });
     if (!rest) throw new UserError(`${folder.path} does not answer without its rare models: leave out --min-share`);
     const leftOut = {
@@ -60,6 +60,11 @@ export async function selected(run: OpenedRun, minShare: number | undefined, opt
   } finally {
     images.dispose();
   }
+}
+
+/** A choice of models without those that are left out. */
+function among(choice: Variant, kept: readonly number[]): Variant & { models: readonly number[] } {
+  return { ...choice, models: choice.models?.filter((index) => kept.includes(index)) ?? kept };
 }
 
 /** Share of the images on which each model runs, from weights [N, m]. */
@@ -84,8 +89,7 @@ function restricted(predictor: Predictor, own: Variant & { models: readonly numb
   const { memberNames, parameters, inferenceFlops } = predictor;
   return {
     ...{ memberNames, parameters, inferenceFlops },
-    predict: (images, features, other) =>
-      predictor.predict(images, features, other ? { ...other, models: own.models } : own),
+    predict: (images, features, other) => predictor.predict(images, features, other ? among(other, own.models) : own),
     eval: () => predictor.eval(),
     dispose: () => predictor.dispose(),
   };

@@ -157,7 +157,9 @@ function choiceOf({
   members,
 }: BundleParts): Pick<Bundle, "k" | "confidence" | "price" | "shares" | "budgets"> {
   // Rare models may have been left out.
-  const within = budgets.map((choice) => ({ ...choice, k: Math.min(choice.k, members.length) }));
+  const within = budgets.map(({ models, ...choice }) => {
+    return { ...choice, k: Math.min(choice.k, members.length), ...(models ? { models: [...models] } : {}) };
+  });
   return {
     k,
     confidence,

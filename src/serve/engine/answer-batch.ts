@@ -3,7 +3,7 @@
  * member that fails or is too slow is left out; the others' weights are renormalised, and the answer says so.
  * n rows, m members, C classes.
  */
-import { Asking, type ModelChoice } from "../../runtime/index.ts";
+import { Asking, type ModelChoice, ruleBy } from "../../runtime/index.ts";
 import { eventLoopTurn } from "../../train/index.ts";
 import type { MemberHealth } from "./member-health.ts";
 import type { ModelParts, OpenBatch, Pixels } from "./parts.ts";
@@ -117,9 +117,9 @@ class RoutedRow {
     const m = members.length;
     this.row = row;
     this.scores = batch.scores?.slice(row * m, (row + 1) * m);
-    const { k = rule.k, confidence, price } = choice ?? rule;
-    this.#stops = confidence !== undefined;
-    this.#asking = new Asking({ ...rule, k, confidence, price }, this.scores);
+    const own = choice ? ruleBy(rule, choice) : rule;
+    this.#stops = own.confidence !== undefined;
+    this.#asking = new Asking(own, this.scores);
   }
 
   get weights(): Float32Array {

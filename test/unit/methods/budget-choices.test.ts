@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { experts } from "../../../src/experiments/synthetic/members.ts";
 import { SampleBatches } from "../../../src/experiments/synthetic/training.ts";
 import { blindView, draw, imageSide, type World } from "../../../src/experiments/synthetic/world.ts";
-import { budgetSettings, PathwayLearner } from "../../../src/methods/index.ts";
+import { budgetSettings, cascadeSettings, PathwayLearner, routeSettings, stops } from "../../../src/methods/index.ts";
 import { defaultPathwayConfig } from "../../../src/pathway/index.ts";
 import { inferenceMode, memory, scope } from "../../../src/torch/index.ts";
 import { ClassificationTask, defaultTrainOptions, evaluate, evaluateVariants, fit } from "../../../src/train/index.ts";
@@ -12,12 +12,26 @@ import { ClassificationTask, defaultTrainOptions, evaluate, evaluateVariants, fi
 const world: World = { members: 3, classes: 3, good: 1, signal: 3, cue: 8, reliability: 0.6 };
 
 test("models that cost the same have no price; others pay up to 2.5 nats between the cheapest and the dearest", () => {
-  assert.deepEqual(new Set(budgetSettings([2e9, 2e9]).map(({ price }) => price)), new Set([0]));
-  assert.deepEqual(budgetSettings([5e6]), [{ k: 1, price: 0 }]);
-  const settings = budgetSettings([1e9, 4e9, 6e9, 2e9, 3e9]);
+  assert.deepEqual(new Set(routeSettings([2e9, 2e9]).map(({ price }) => price)), new Set([0]));
+  assert.deepEqual(routeSettings([5e6]), [{ k: 1, price: 0 }]);
+  const settings = routeSettings([1e9, 4e9, 6e9, 2e9, 3e9]);
   assert.equal(Math.max(...settings.map(({ price }) => price)), 2.5 / 5);
   assert.deepEqual(new Set(settings.map(({ k, confidence }) => (confidence ? 0 : k))), new Set([0, 1, 2, 3, 4]));
   assert.ok(settings.every(({ k, confidence }) => confidence === undefined || k === 5));
+});
+
+test("cascades are two or three models of different cost, whose price puts the cheaper ones first", () => {
+  const costs = [4e6, 1e6, 4e6, 2e6];
+  const cascades = cascadeSettings(costs, [0, 1, 3]);
+  const sets = new Set(cascades.map(({ models = [] }) => models.join(" ")));
+  assert.deepEqual(sets, new Set(["0 1", "0 3", "1 3", "0 1 3"]));
+  assert.equal(cascades.length, sets.size * stops.length);
+  for (const { models = [], price, k } of cascades) {
+    assert.equal(k, models.length);
+    const worth = models.map((i) => -(price * (costs[i] ?? 0)) / 1e9).sort((a, b) => b - a);
+    for (const [i, value] of worth.slice(1).entries()) assert.ok((worth[i] ?? 0) - value >= 1000 - 1e-6);
+  }
+  assert.deepEqual(cascadeSettings([2e6, 2e6], [0, 1]), [], "none is cheaper");
 });
 
 test("a run's budgets rise in cost and accuracy, none that was tried beats them, and it answers by the one it is told", async () => {
@@ -56,7 +70,12 @@ test("a run's budgets rise in cost and accuracy, none that was tried beats them,
     const answered = await evaluate(learner, measured, world.classes);
     assert.equal(answered.metrics.accuracy, budget.accuracy);
     const [same] = await evaluateVariants(learner, measured, world.classes, [
-      { k: budget.k, price: budget.price, ...(budget.confidence ? { confidence: budget.confidence } : {}) },
+      {
+        k: budget.k,
+        price: budget.price,
+        ...(budget.confidence ? { confidence: budget.confidence } : {}),
+        ...(budget.models ? { models: budget.models } : {}),
+      },
     ]);
     assert.deepEqual(same?.weights, answered.weights);
   }
