@@ -1,4 +1,4 @@
-/** Splits into train, validation and test: stratified by class, whole groups on one side, decided by the seed alone. */
+/** Splits into train, validation and test: stratified by class, whole groups on one side, decided by seeds alone. */
 import { createHash } from "node:crypto";
 import { counted, quoted } from "../io/index.ts";
 import { keyedRandom, shuffled, UserError } from "../torch/index.ts";
@@ -6,6 +6,8 @@ import type { Dataset, Item } from "./types.ts";
 
 export interface SplitOptions {
   seed: number;
+  /** Seed that draws the test side alone, so that no other seed moves it; `seed` draws all sides when left out. */
+  testSeed?: number | undefined;
   /** Parts of each class, 0 … 1, where the data set does not fix the split itself. */
   testFraction?: number | undefined;
   validationFraction?: number | undefined;
@@ -41,14 +43,16 @@ export function splitDataset(
   const isValidated = dataset.items.some((item) => item.split === "validation");
   const groups = groupsByClass(dataset, usable, duplicates);
   for (const [label, name] of dataset.classes.entries()) {
-    const own = shuffled(groups.get(label) ?? [], keyedRandom(options.seed, label, 0x5917));
+    const all = groups.get(label) ?? [];
     // In a mix, some parts publish their split and others do not.
-    const published = own.some(({ split }) => split !== undefined);
+    const published = all.some(({ split }) => split !== undefined);
     const hasValidation = published && isValidated;
+    const own = published ? ordered(all, label, options.seed) : drawn(all, label, options);
     const { trainPerClass = Number.POSITIVE_INFINITY } = options;
     const made = quotaSides(own, quotasOf(own, options, published, hasValidation));
     const isWhole = made.train.length > 0 && made.validation.length > 0;
-    const chosen = isWhole ? made : smallSides(own, published, hasValidation);
+    const few = options.testSeed === undefined ? own : ordered(all, label, options.testSeed);
+    const chosen = isWhole ? made : smallSides(few, published, hasValidation);
     if (!chosen) throw tooFew(dataset, name, own, published, hasValidation);
     const limits = { train: trainPerClass, validation: undefined, test: undefined };
     for (const side of ["train", "validation", "test"] as const) {
@@ -63,6 +67,19 @@ export function splitDataset(
     .slice(0, 16);
   return { ...sides, hash };
 }
+
+/** The groups of a class in the order in which they are dealt out, test first. */
+function drawn(groups: readonly Group[], label: number, { seed, testSeed, testFraction = 0.2 }: SplitOptions): Group[] {
+  if (testSeed === undefined) return ordered(groups, label, seed);
+  const fixed = ordered(groups, label, testSeed);
+  const quota = Math.round(imagesIn(fixed.filter(isOpen)) * testFraction);
+  let count = 0;
+  for (let taken = 0; count < fixed.length && taken < quota; count++) taken += fixed[count]?.items.length ?? 0;
+  return [...fixed.slice(0, count), ...ordered(fixed.slice(count), label, seed)];
+}
+
+const ordered = (groups: readonly Group[], label: number, seed: number): Group[] =>
+  shuffled(groups, keyedRandom(seed, label, 0x5917));
 
 interface Quotas {
   test: number;

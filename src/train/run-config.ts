@@ -28,6 +28,7 @@ const formSchema = z.object({
   cropScale: z.number().gt(0).max(1).optional(),
   cropFrom: z.int().min(1).max(4096).optional(),
   split: z.object({
+    testSeed: z.int().min(0).optional(),
     testFraction: z.number().min(0).max(1).optional(),
     validationFraction: z.number().min(0).max(1).optional(),
     trainPerClass: z.int().min(1).optional(),

@@ -32,6 +32,43 @@ const grouped = fc
 
 const fractions = { testFraction: 0.2, validationFraction: 0.2 };
 
+test("with a seed of its own the test side stays while others move; without one all move", () => {
+  let moved = 0;
+  fc.assert(
+    fc.property(grouped, fc.integer({ min: 0, max: 9 }), ({ seed, dataset }, testSeed) => {
+      const of = (own: number, more = {}) => splitDataset(dataset, { seed: own, ...fractions, ...more });
+      const [one, other] = [of(seed, { testSeed }), of(seed + 1, { testSeed })];
+      assert.deepEqual(one.test, other.test);
+      assert.notDeepEqual(one.train, other.train);
+      const sides = [...one.train, ...one.validation, ...one.test].sort((a, b) => a - b);
+      assert.deepEqual(
+        sides,
+        dataset.items.map((_, i) => i),
+      );
+      assert.ok(Math.abs(one.test.length - of(seed).test.length) <= 2 * dataset.classes.length);
+      if (JSON.stringify(of(seed, { testSeed: testSeed + 1 }).test) !== JSON.stringify(one.test)) moved += 1;
+      assert.notDeepEqual(of(seed).test, of(seed + 1).test);
+    }),
+    { numRuns: 30 },
+  );
+  assert.ok(moved > 25, `${moved}`);
+});
+
+test("a class of few images keeps its test image too, and published splits are drawn as ever", () => {
+  const few = syntheticDataset(
+    [0, 1, 2, 3].map((i) => item(i, 0)),
+    1,
+  );
+  const tests = [0, 1, 2, 3, 4, 5].map((seed) => splitDataset(few, { seed, testSeed: 3, ...fractions }).test);
+  assert.equal(new Set(tests.map(String)).size, 1);
+  const published = syntheticDataset(
+    Array.from({ length: 40 }, (_, i) => item(i, 0, undefined, i < 30 ? "train" : "test")),
+    1,
+  );
+  const of = (more: object) => splitDataset(published, { seed: 1, ...fractions, ...more });
+  assert.deepEqual(of({ testSeed: 7 }), of({}));
+});
+
 test("the three sides are disjoint, sorted, and hold every item once", () => {
   fc.assert(
     fc.property(grouped, ({ seed, dataset }) => {
