@@ -179,7 +179,8 @@ export function differenceSection(
   });
   const corrected = compared[0]?.columns.map((_, column) => stand(compared.map(({ columns }) => columns[column])));
   const rows = compared.map(({ rival, seeds, columns }, row) => {
-    const texts = columns.map((one, column) => (one ? comparedText(one, corrected?.[column]?.[row] ?? false) : ""));
+    const stands = (column: number) => seeds >= enoughSeeds && corrected?.[column]?.[row] === true;
+    const texts = columns.map((one, column) => (one ? comparedText(one, stands(column)) : ""));
     return [rival, String(seeds), ...texts];
   });
   const titles = ["seeds", ...targets.map(({ target }) => target), "mean of targets"];
@@ -187,7 +188,7 @@ export function differenceSection(
   const remarks = [
     "The first interval is of a paired bootstrap over seeds and images, the one after t is Student's over seeds.",
     `${mark}: stands after Holm's correction for all rivals of its column (Student's t test, 5 % in all). ` +
-      `From fewer than ${enoughSeeds} seeds nothing is said to be above.`,
+      `Fewer than ${enoughSeeds} seeds are a hint, and are never marked.`,
   ];
   return {
     title: `${name} minus its rivals`,
