@@ -6,27 +6,37 @@ import { evaluateMode, restorePredictor } from "../methods/index.ts";
 import { amount, percent } from "../report/index.ts";
 import { ConfigError, findDevice, setNumThreads } from "../torch/index.ts";
 import {
+  atThreshold,
+  checkRule,
+  confidencesOf,
   type Evaluation,
   type EvaluationOptions,
   type EvaluationSummary,
   evaluate,
+  isAsked,
   itemsHash,
   type OpenedRun,
   openRun,
   openRunData,
+  type RejectionRule,
   type RunData,
+  rightItems,
   type SplitName,
   summarise,
   TenCrop,
   tenCropSide,
+  wilsonInterval,
+  withRejection,
+  withTemperature,
   worstClasses,
 } from "../train/index.ts";
 import type { Output } from "./context.ts";
 import { stopping, withInterrupt } from "./interrupt.ts";
 import { countProgress } from "./progress.ts";
+import { kebab } from "./settings.ts";
 
 /** Options that eval, report and predict share. */
-export interface OpenFlags {
+export interface OpenFlags extends RejectionRule {
   k?: number;
   flops?: number;
   confidence?: number;
@@ -43,6 +53,17 @@ export interface EvalFlags extends OpenFlags {
   mode?: InferenceMode;
 }
 
+/** What a threshold came to on a split. */
+interface Selective {
+  threshold: number;
+  answered: number;
+  wrong: number;
+  coverage: number;
+  error: number;
+  /** 95 % interval of the error (Wilson). */
+  errorInterval: [low: number, high: number];
+}
+
 /** Classes that a terminal shows. */
 const mostClasses = 5;
 
@@ -50,6 +71,26 @@ export function openFinished(path: string, flags: OpenFlags): OpenedRun {
   if (flags.threads !== undefined) setNumThreads(flags.threads);
   const { k, flops, confidence, hubMemory, trust } = flags;
   return openRun(path, restorePredictor, { k, flops, confidence, hubMemory, trust, device: findDevice(flags.device) });
+}
+
+/**
+ * A run that has the threshold that was asked for, which is measured on its validation images where its folder does not have it.
+ * @param isNeeded true when the calibration is needed without a threshold too
+ */
+export async function calibratedRun(
+  run: OpenedRun,
+  flags: RejectionRule & { data?: string | undefined; device?: string },
+  output: Output,
+  { signal, isNeeded = false }: { signal: AbortSignal; isNeeded?: boolean },
+): Promise<OpenedRun> {
+  checkRule(flags);
+  if (!isAsked(flags) && !isNeeded) return run;
+  const { coverage, maxError, data, device = "cpu" } = flags;
+  return withRejection(run, {
+    ...{ coverage, maxError, data, signal, device: findDevice(device) },
+    onProgress: countProgress("measuring thresholds"),
+    onUnstored: (error) => output.warn(`the thresholds are not stored in the run's folder: ${reasonOf(error)}`),
+  });
 }
 
 /** The images that a run is to be measured on. */
@@ -63,11 +104,14 @@ export function openImages(run: OpenedRun, { split, data, device }: EvalFlags, o
 
 export async function evalRun(path: string, flags: EvalFlags, output: Output): Promise<void> {
   const { mode = "routes" } = flags;
+  if (flags.tenCrop && isAsked(flags))
+    throw new ConfigError(
+      "--ten-crop gives other probabilities than the thresholds are measured with: leave one of them out",
+    );
   if (mode === "routes") return evalBy(path, flags, output, flags.tenCrop ? byTenCrops : byRoutes);
-  for (const flag of ["k", "confidence", "tenCrop"] as const) {
+  for (const flag of ["k", "confidence", "tenCrop", "coverage", "maxError"] as const) {
     if (flags[flag] === undefined) continue;
-    const name = flag === "tenCrop" ? "ten-crop" : flag;
-    throw new ConfigError(`--mode ${mode} does not use the run's routes: leave out --${name}`);
+    throw new ConfigError(`--mode ${mode} does not use the run's routes: leave out --${kebab(flag)}`);
   }
   // The run is opened without a budget for its routes.
   const { flops: _, ...rest } = flags;
@@ -90,8 +134,9 @@ async function evalBy(
   output: Output,
   measure: (run: OpenedRun, images: RunData, options: EvaluationOptions) => Promise<Measured>,
 ): Promise<void> {
-  const run = openFinished(path, flags);
+  const opened = openFinished(path, flags);
   try {
+    const run = await withInterrupt((signal) => calibratedRun(opened, flags, output, { signal }), stopping);
     const images = await openImages(run, flags, output);
     try {
       const { evaluation, predictor, lines, note } = await withInterrupt(
@@ -99,24 +144,53 @@ async function evalBy(
         stopping,
       );
       const summary = summarise(flags.split, evaluation, predictor, run.config.classes);
+      const selective = selectiveOf(run, evaluation);
       const [first = "", ...rest] = spoken(summary);
       for (const line of [first, ...(lines ?? []), ...rest]) output.say(line);
+      if (selective) output.say(spokenSelective(selective, summary));
       recordReading(run, images, { evaluation, summary }, output, note);
-      output.result({ ...summary, ...note, data: images.name, remarks: images.remarks });
+      const more = selective ? { selective } : {};
+      output.result({ ...summary, ...note, ...more, data: images.name, remarks: images.remarks });
     } finally {
       images.dispose();
     }
   } finally {
-    run.dispose();
+    opened.dispose();
   }
 }
 
+function selectiveOf({ rejection }: OpenedRun, evaluation: Evaluation): Selective | undefined {
+  if (!rejection) return undefined;
+  const { threshold } = rejection;
+  const { probabilities, labels, classes } = evaluation;
+  const { answered, wrong } = atThreshold(
+    threshold,
+    confidencesOf(evaluation),
+    rightItems(probabilities, labels, classes),
+  );
+  const error = answered === 0 ? 0 : wrong / answered;
+  const coverage = answered / labels.length;
+  return { threshold, answered, wrong, coverage, error, errorInterval: wilsonInterval(wrong, answered) };
+}
+
+function spokenSelective(
+  { threshold, answered, coverage, error, errorInterval }: Selective,
+  { items }: EvaluationSummary,
+) {
+  const [low, high] = errorInterval.map(percent);
+  return (
+    `answers ${percent(coverage)} of the images (${answered} of ${items}) by the threshold ${threshold.toPrecision(4)}; ` +
+    `${percent(error)} of these answers are wrong (95 % interval ${low} to ${high})`
+  );
+}
+
 async function byRoutes(
-  { config, predictor }: OpenedRun,
+  { config, predictor, calibration }: OpenedRun,
   images: RunData,
   options: EvaluationOptions,
 ): Promise<Measured> {
-  return { evaluation: await evaluate(predictor, images.batches, config.classes.length, options), predictor };
+  const raw = await evaluate(predictor, images.batches, config.classes.length, options);
+  return { evaluation: withTemperature(raw, calibration?.temperature), predictor };
 }
 
 async function byTenCrops(

@@ -15,9 +15,9 @@ import { type Pushed, type PushTarget, pushFolder, pushTarget } from "../fetch/i
 import { counted, megabytes, temporaryPath } from "../io/index.ts";
 import { percent } from "../report/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
-import type { OpenedRun } from "../train/index.ts";
+import { isAsked, type OpenedRun } from "../train/index.ts";
 import type { Output } from "./context.ts";
-import { type OpenFlags, openFinished } from "./eval-command.ts";
+import { calibratedRun, type OpenFlags, openFinished } from "./eval-command.ts";
 import { stopping, withInterrupt } from "./interrupt.ts";
 
 export interface ExportFlags extends OpenFlags {
@@ -39,11 +39,14 @@ export async function exportRun(path: string, flags: ExportFlags, output: Output
   if (out === undefined && web === undefined && !target) {
     throw new ConfigError("what should be written? --out FOLDER for a bundle, --web FOLDER for a page that answers");
   }
-  const run = openFinished(path, flags);
+  if (flags.format === "safetensors" && isAsked(flags))
+    throw new ConfigError("weights have no threshold: leave out --coverage and --max-error");
+  const opened = openFinished(path, flags);
   const folder = out ?? (target && join(temporaryPath(tmpdir(), "export"), target.source.repo.split("/")[1] ?? ""));
   try {
-    if (flags.format === "safetensors") return await exportWeights(run, folder, flags, target, output);
+    if (flags.format === "safetensors") return await exportWeights(opened, folder, flags, target, output);
     await withInterrupt(async (signal) => {
+      const run = await calibratedRun(opened, flags, output, { signal });
       const options = { data, maxDrop, precision, minShare, signal, onNote: (text: string) => output.warn(text) };
       const site = web === undefined ? undefined : await writeSite(run, web, options);
       if (site) sayWritten(site, web ?? "", `serve ${web} from any static host, over https or from localhost`, output);
@@ -52,12 +55,12 @@ export async function exportRun(path: string, flags: ExportFlags, output: Output
         sayWritten(bundle, folder ?? "", `compare its answers with the run's: hub-pathway verify ${folder}`, output);
       if (bundle && target) requireMeasured(bundle, target);
       const pushed = await published(folder, flags, target, output, signal);
-      const { members, k, gate, leftOut, files } = (bundle ?? site) as Bundle;
+      const { members, k, gate, leftOut, rejection, files } = (bundle ?? site) as Bundle;
       const names = members.map(({ name }) => name);
-      output.result({ out, web, members: names, k, bytes: bytesOf(files), gate, leftOut, pushed });
+      output.result({ out, web, members: names, k, bytes: bytesOf(files), gate, leftOut, rejection, pushed });
     }, stopping);
   } finally {
-    run.dispose();
+    opened.dispose();
     if (folder !== undefined && out === undefined) rmSync(dirname(folder), { recursive: true, force: true });
   }
 }
@@ -111,6 +114,8 @@ function sayWritten(bundle: Bundle, folder: string, next: string, output: Output
   output.say(`${folder} has ${parts}, ${megabytes(bytesOf(files))}`);
   if (leftOut) output.say(`left out: ${leftOut.members.map(({ name }) => name).join(", ")}`);
   output.say(spokenGate(bundle));
+  if (bundle.rejection)
+    output.say(`an answer of a probability below ${bundle.rejection.threshold.toPrecision(4)} is rejected`);
   output.say(next);
 }
 

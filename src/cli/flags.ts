@@ -1,5 +1,5 @@
 /** Values of options that several commands share. */
-import { InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { z } from "zod";
 import { mostThreads } from "../torch/environment.ts";
 import type { Choice, Choices } from "../train/method.ts";
@@ -19,7 +19,23 @@ export const factor = reader(z.number().min(0).max(1e6));
 export const seed = reader(z.int().min(0));
 export const threads = reader(z.int().min(1).max(mostThreads));
 export const probability = reader(z.number().gt(0).max(1));
+const openShare = reader(z.number().gt(0).lt(1));
 export const imageSide = reader(z.int().min(8).max(4096));
+
+/** Adds the two ways to choose a threshold of rejection. */
+export function addRejection(command: Command): Command {
+  return command
+    .option(
+      "--coverage <p>",
+      'answer this share of images; the least sure ones are rejected ("I don\'t know")',
+      probability,
+    )
+    .option(
+      "--max-error <p>",
+      "answer as many as have at most this share of wrong answers; reject the rest",
+      openShare,
+    );
+}
 
 /**
  * name=value, gathered over repetitions. A value is read as JSON, or taken as text where it is none.

@@ -3,6 +3,7 @@ import { reasonOf, shown } from "../io/index.ts";
 import { type ImageInput, type ImagePrediction, Predictor } from "../library/index.ts";
 import { percent } from "../report/index.ts";
 import { setNumThreads } from "../torch/index.ts";
+import { isAsked } from "../train/index.ts";
 import type { Output } from "./context.ts";
 import type { OpenFlags } from "./eval-command.ts";
 import { imagesOf } from "./image-arguments.ts";
@@ -21,7 +22,7 @@ const block = 32;
 export async function predict(path: string, args: string[], flags: PredictFlags, output: Output): Promise<void> {
   const { top, csv, threads, ...options } = flags;
   if (threads !== undefined) setNumThreads(threads);
-  using table = csv === undefined ? undefined : new PredictionTable(csv, top);
+  using table = csv === undefined ? undefined : new PredictionTable(csv, top, isAsked(options));
   using predictor = await Predictor.open(path, options);
   const all: Answer[] = [];
   let lines: Answer[] = [];
@@ -54,7 +55,7 @@ function nameOf(image: ImageInput): string {
   return typeof image === "string" ? image : "-";
 }
 
-/** Image, label, probability, models; further classes below. */
+/** Image, label, probability, rejection, models; further classes below. */
 function aligned(answers: readonly Answer[]): string[] {
   const width = (texts: readonly string[]) => texts.reduce((most, text) => Math.max(most, text.length), 0);
   const first = width(answers.map(({ image }) => shown(image)));
@@ -65,7 +66,8 @@ function aligned(answers: readonly Answer[]): string[] {
     const image = shown(answer.image).padEnd(first);
     if ("error" in answer) return [`${image}  error: ${answer.error}`];
     return answer.top.map(({ label, probability }, i) => {
-      const models = i > 0 ? "" : `  by ${answer.pathway.map(partText).join(", ")}`;
+      const models =
+        i > 0 ? "" : `${answer.rejected ? "  rejected" : ""}  by ${answer.pathway.map(partText).join(", ")}`;
       const name = i > 0 ? " ".repeat(first) : image;
       return `${name}  ${shown(label).padEnd(second)}  ${percent(probability).padStart(7)}${models}`;
     });

@@ -8,18 +8,23 @@ export class PredictionTable implements Disposable {
   readonly #path: string;
   readonly #draft: string;
   readonly #top: number;
+  readonly #rejects: boolean;
   #file: number | undefined;
 
-  /** @throws UserError when the file cannot be written, before any work */
-  constructor(path: string, top: number) {
+  /**
+   * @param rejects true for a column that says which answers are rejected
+   * @throws UserError when the file cannot be written, before any work
+   */
+  constructor(path: string, top: number, rejects: boolean) {
     this.#path = path;
     this.#draft = temporaryPath(dirname(path), basename(path));
     this.#top = top;
+    this.#rejects = rejects;
     this.#attempt(() => {
       this.#file = fs.openSync(this.#draft, "wx");
     });
     const further = Array.from({ length: top - 1 }, (_, i) => [`label_${i + 2}`, `probability_${i + 2}`]).flat();
-    this.#row(["image", "label", "probability", ...further, "members", "error"]);
+    this.#row(["image", "label", "probability", ...further, ...this.#mark("rejected"), "members", "error"]);
   }
 
   add(image: string, prediction: ImagePrediction): void {
@@ -27,11 +32,16 @@ export class PredictionTable implements Disposable {
       const one = prediction.top[i];
       return one ? [one.label, one.probability.toFixed(6)] : ["", ""];
     }).flat();
-    this.#row([image, ...classes, prediction.pathway.map(({ member }) => member).join(" "), ""]);
+    const members = prediction.pathway.map(({ member }) => member).join(" ");
+    this.#row([image, ...classes, ...this.#mark(String(prediction.rejected)), members, ""]);
   }
 
   addError(image: string, reason: string): void {
-    this.#row([image, ...new Array<string>(2 * this.#top).fill(""), "", reason]);
+    this.#row([image, ...new Array<string>(2 * this.#top).fill(""), ...this.#mark(""), "", reason]);
+  }
+
+  #mark(value: string): string[] {
+    return this.#rejects ? [value] : [];
   }
 
   /** The file is complete. */

@@ -2,34 +2,42 @@
 import { join } from "node:path";
 import { acquireLock, sweepTemporaries, writeFileAtomic } from "../io/index.ts";
 import { analyseVariants, percent, type RunAnalysis, runReport, verdictSentence } from "../report/index.ts";
-import { evaluate, type OpenedRun, summarise } from "../train/index.ts";
+import { evaluate, type OpenedRun, summarise, withTemperature } from "../train/index.ts";
 import type { Output } from "./context.ts";
-import { type EvalFlags, openFinished, openImages, recordReading } from "./eval-command.ts";
+import { calibratedRun, type EvalFlags, openFinished, openImages, recordReading } from "./eval-command.ts";
 import { stopping, withInterrupt } from "./interrupt.ts";
 import { countProgress } from "./progress.ts";
 
 export async function report(path: string, flags: EvalFlags, output: Output): Promise<void> {
-  const run = openFinished(path, flags);
+  const opened = openFinished(path, flags);
+  // Where the run's own validation images are not what is measured, a threshold is optional.
+  const isNeeded = flags.split === "validation" && flags.data === undefined;
   try {
-    using _lock = acquireLock(join(path, ".lock"), "hub-pathway report");
-    sweepTemporaries(path);
-    await withInterrupt((signal) => write(run, flags, output, signal), stopping);
+    await withInterrupt(async (signal) => {
+      const run = await calibratedRun(opened, flags, output, { signal, isNeeded });
+      using _lock = acquireLock(join(path, ".lock"), "hub-pathway report");
+      sweepTemporaries(path);
+      await write(run, flags, output, signal);
+    }, stopping);
   } finally {
-    run.dispose();
+    opened.dispose();
   }
 }
 
 async function write(run: OpenedRun, flags: EvalFlags, output: Output, signal: AbortSignal): Promise<void> {
-  const { predictor, config, folder } = run;
+  const { predictor, config, folder, calibration, rejection } = run;
   const images = await openImages(run, flags, output);
   try {
     const classes = config.classes.length;
     const onProgress = countProgress("measuring");
-    const evaluation = await evaluate(predictor, images.batches, classes, { signal, onProgress });
+    const raw = await evaluate(predictor, images.batches, classes, { signal, onProgress });
+    const temperature = calibration?.temperature;
+    const evaluation = withTemperature(raw, temperature);
     const summary = summarise(flags.split, evaluation, predictor, config.classes);
     recordReading(run, images, { evaluation, summary }, output);
     const { variants, verdict } = await analyseVariants(predictor, images.batches, evaluation, {
       signal,
+      temperature,
       onProgress: countProgress("measuring other choices of models"),
     });
     const { html, analysis } = await runReport({
@@ -41,6 +49,7 @@ async function write(run: OpenedRun, flags: EvalFlags, output: Output, signal: A
       eventsPath: folder.file("events.jsonl"),
       variants,
       verdict,
+      confidence: calibration && { calibration, rejection, rawError: raw.metrics.calibrationError },
     });
     const target = folder.file("report.html");
     writeFileAtomic(target, [html]);

@@ -25,6 +25,7 @@ import {
   type TaskData,
   type TrainRequest,
   trainRun,
+  withTemperature,
 } from "../train/index.ts";
 import { readConfig, writeConfig } from "./config-file.ts";
 import type { Output } from "./context.ts";
@@ -238,7 +239,8 @@ async function finish(
   { courses }: TrainProgress,
   output: Output,
 ): Promise<void> {
-  const { folder, data, predictor, summary, validation: evaluation } = outcome;
+  const { folder, data, predictor, summary, calibration } = outcome;
+  const evaluation = withTemperature(outcome.validation, calibration.temperature);
   const { method, options } = folder.config();
   const report = folder.file("report.html");
   try {
@@ -247,7 +249,17 @@ async function finish(
     const title = `${method} on ${data.name}`;
     const onProgress = countProgress("measuring the same models for every image");
     const verdict = await routingVerdict(predictor, data.open("validation"), evaluation, { signal, onProgress });
-    const { html } = await runReport({ title, summary, evaluation, data, memberNames, eventsPath, verdict });
+    const confidence = { calibration, rawError: calibration.calibrationErrors[0] };
+    const { html } = await runReport({
+      title,
+      summary,
+      evaluation,
+      data,
+      memberNames,
+      eventsPath,
+      verdict,
+      confidence,
+    });
     writeFileAtomic(report, [html]);
     if (data.skipped > 0) output.warn(`${data.skipped} images could not be read and were left out`);
     const { keep = "best" } = options;

@@ -1,6 +1,7 @@
 /** A finished run as something that labels images. */
 import { decodeImage, defaultPixelLimit, forEachConcurrently, type ImageSource } from "../data/index.ts";
 import { restorePredictor } from "../methods/index.ts";
+import { isRejected, tempered } from "../runtime/index.ts";
 import { ConfigError, findDevice, inferenceMode, scope, tensor } from "../torch/index.ts";
 import { type OpenedRun, type OpenRunOptions, openRun, type Prediction, requireK } from "../train/index.ts";
 
@@ -31,6 +32,8 @@ export interface ImagePrediction extends ClassProbability {
   top: ClassProbability[];
   /** Models that were activated, by weight. */
   pathway: PathwayPart[];
+  /** True for "I don't know": less probable than the threshold. Present where one was asked for. */
+  rejected?: boolean | undefined;
 }
 
 /** Outcome of one image of many. */
@@ -45,6 +48,9 @@ const batchSize = 32;
  * @example
  * using predictor = await Predictor.open("runs/photos-1");
  * const { label, probability } = await predictor.predict("cat.jpg");
+ * @example
+ * using predictor = await Predictor.open("runs/photos-1", { coverage: 0.9 });
+ * const { label, rejected } = await predictor.predict("cat.jpg");
  */
 export class Predictor implements Disposable {
   readonly #run: OpenedRun;
@@ -55,7 +61,7 @@ export class Predictor implements Disposable {
     this.#device = device;
   }
 
-  /** @throws UserError when the folder holds no finished run, or is damaged; ConfigError for a k that the run cannot have */
+  /** @throws UserError when the folder holds no finished run, or is damaged; ConfigError for a k or a threshold that the run cannot have */
   static async open(run: string, options: OpenRunOptions = {}): Promise<Predictor> {
     const device = options.device === undefined ? undefined : findDevice(options.device);
     return new Predictor(openRun(run, restorePredictor, { ...options, device }), device);
@@ -64,6 +70,11 @@ export class Predictor implements Disposable {
   /** Class names, as trained. */
   get classes(): readonly string[] {
     return this.#run.config.classes;
+  }
+
+  /** Probability below which answers are rejected, where a coverage or a largest error was asked for. */
+  get threshold(): number | undefined {
+    return this.#run.rejection?.threshold;
   }
 
   /** Names of the models that it chooses from. */
@@ -180,7 +191,10 @@ export class Predictor implements Disposable {
 
   #answers({ probabilities, weights }: Prediction, count: number, top: number): ImagePrediction[] {
     const [classes, members] = [this.classes.length, this.members.length];
-    const table = probabilities.toNumbers();
+    const { calibration } = this.#run;
+    const raw = probabilities.to({ dtype: "float32" }).toTypedArray() as Float32Array;
+    const table = [...tempered(raw, classes, calibration?.temperature)];
+    const { threshold } = this;
     const used = weights?.toNumbers();
     return Array.from({ length: count }, (_, i) => {
       const best = mostProbable(table.slice(i * classes, (i + 1) * classes), top).map(({ index, value }) => {
@@ -189,7 +203,9 @@ export class Predictor implements Disposable {
       const row = used?.slice(i * members, (i + 1) * members) ?? this.members.map(() => 1 / members);
       const pathway = row.flatMap((weight, j) => (weight > 0 ? [{ member: this.members[j] ?? "", weight }] : []));
       pathway.sort((a, b) => b.weight - a.weight);
-      return { ...(best[0] as ClassProbability), top: best, pathway };
+      const first = best[0] as ClassProbability;
+      const mark = threshold === undefined ? {} : { rejected: isRejected(first.probability, threshold) };
+      return { ...first, top: best, pathway, ...mark };
     });
   }
 }

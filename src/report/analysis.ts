@@ -5,15 +5,16 @@
 import {
   type BatchSource,
   type Evaluation,
-  type EvaluationOptions,
   type EvaluationSummary,
   evaluateVariants,
   type Predictor,
   type RunEvent,
   rightItems,
   type VariantEvaluation,
+  type VariantOptions,
   wilsonInterval,
 } from "../train/index.ts";
+import { analyseConfidence, type ConfidenceAnalysis, type ConfidenceRequest } from "./confidence-section.ts";
 import { analyseMistakes, frequentClass, type JudgedImage, judge, type MistakeAnalysis } from "./mistakes.ts";
 import type { ReportData } from "./report-data.ts";
 import {
@@ -100,6 +101,8 @@ export interface RunAnalysis {
   /** Accuracy of the same answer to every image: the most frequent class. */
   baseline: { name: string; share: number };
   mistakes: MistakeAnalysis;
+  /** Absent for a run without a calibration. */
+  confidence?: ConfidenceAnalysis;
   models: string[];
   classes: GroupAnalysis[];
   slices: { name: string; parts: GroupAnalysis[] }[];
@@ -121,10 +124,11 @@ export interface AnalysisRequest {
   events: readonly RunEvent[];
   variants?: VariantAnalysis | undefined;
   verdict?: RoutingVerdict | undefined;
+  confidence?: ConfidenceRequest | undefined;
 }
 
 export async function analyseRun(request: AnalysisRequest): Promise<RunAnalysis> {
-  const { summary, evaluation, data, memberNames, events, variants, verdict } = request;
+  const { summary, evaluation, data, memberNames, events, variants, verdict, confidence } = request;
   const right = rightItems(evaluation.probabilities, evaluation.labels, evaluation.classes);
   const group = (name: string, items: readonly number[]) => groupAnalysis(evaluation, right, name, items);
   const ofClass = itemsByClass(evaluation.labels, data.classes.length);
@@ -134,6 +138,7 @@ export async function analyseRun(request: AnalysisRequest): Promise<RunAnalysis>
     interval: wilsonInterval(right.filter(Boolean).length, right.length),
     baseline: frequentClass(evaluation.labels, data.classes),
     mistakes: analyseMistakes(evaluation, data),
+    ...(confidence ? { confidence: analyseConfidence(evaluation, confidence) } : {}),
     models: [...memberNames],
     classes: data.classes.map((name, c) => group(name, ofClass[c] ?? [])),
     slices: slices.map(({ name, parts }) => ({ name, parts: parts.map((part) => group(part.name, part.items)) })),
@@ -156,7 +161,7 @@ export async function analyseVariants(
   predictor: Predictor,
   batches: BatchSource,
   evaluation: Evaluation,
-  options: EvaluationOptions = {},
+  options: VariantOptions = {},
 ): Promise<{ variants: VariantAnalysis; verdict: RoutingVerdict | undefined }> {
   const { accuracy } = evaluation.metrics;
   const m = predictor.memberNames.length;

@@ -1,6 +1,7 @@
 /** The report of one run as a page: whether it can be used, what it gets wrong, how it was trained, which models do what. */
 import { argmaxAt, type Evaluation, type RunEvent, readEvents } from "../train/index.ts";
 import { type AnalysisRequest, analyseRun, type GroupAnalysis, itemsByClass, type RunAnalysis } from "./analysis.ts";
+import { confidenceSection } from "./confidence-section.ts";
 import { heatMap } from "./heat-map.ts";
 import { lineChart, type Series } from "./line-chart.ts";
 import { htmlPage, htmlTable } from "./page.ts";
@@ -25,6 +26,7 @@ export async function runReport(report: RunReport): Promise<{ html: string; anal
   const html = htmlPage(report.title, [
     verdictSection(analysis, events),
     await mistakesSection(analysis, evaluation, data),
+    analysis.confidence ? confidenceSection(analysis.confidence, analysis.summary.items) : "",
     "<h2>Training</h2>",
     `<div class="charts">${curves(events, report.memberNames).join("")}</div>`,
     "<h2>Cost and single models</h2>",

@@ -4,6 +4,7 @@
  * It imports nothing: neither folders of src nor packages; node.ts alone may use Node.
  */
 export { type Answers, answer, BundleBatch, type RunFile, ruleOf, taken } from "./answer.ts";
+export { isRejected, logsOf, tempered } from "./calibration.ts";
 export { BundleError } from "./check.ts";
 export {
   Asking,

@@ -100,14 +100,26 @@ const bundle = record(
       accuracy: number(0, 1),
       runAccuracy: number(0, 1),
     }),
-    /** An answer less probable than the threshold is none. */
-    rejection: record({ threshold: number(0, 1) }),
+    /** Temperature of the probabilities: see `tempered`. */
+    calibration: record({ temperature: above0 }),
+    /**
+     * Answers below the threshold are "I don't know": see `isRejected`. On the run's validation images so many are answered, and so many
+     * of these answers are wrong; `errorLimit` is the upper end of the error's one-sided 95 % interval.
+     */
+    rejection: record(
+      { threshold: number(0, 1) },
+      { coverage: number(0, 1), error: number(0, 1), errorLimit: number(0, 1), items: whole(1) },
+    ),
     /** How the models' weights are stored; "int8" ones compute with whole numbers (default "float32"). */
     precision: either(constant("float32"), either(constant("float16"), constant("int8"))),
     /** Answers of the files on the run's validation images, beside the run's own; the reason where they were not compared. */
     gate: either(
       record({ skipped: text }),
-      record({ items: whole(1), accuracy: number(0, 1), runAccuracy: number(0, 1), otherLabels: whole(0) }),
+      record(
+        { items: whole(1), accuracy: number(0, 1), runAccuracy: number(0, 1), otherLabels: whole(0) },
+        /** With the threshold of `rejection`: answers that are given, and wrong ones among them. */
+        { answered: whole(0), wrong: whole(0) },
+      ),
     ),
   },
 );

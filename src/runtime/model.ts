@@ -1,5 +1,6 @@
 /** A bundle that answers. */
 import { answer, type RunFile } from "./answer.ts";
+import { isRejected, tempered } from "./calibration.ts";
 import { type Choices, chosenBy, type Wish } from "./choice.ts";
 import { BundleFiles, type BundleSource, sourceAt } from "./files.ts";
 import { type ImageInput, planesOf } from "./images.ts";
@@ -57,7 +58,7 @@ export interface BundlePrediction extends ClassProbability {
   readonly top: readonly ClassProbability[];
   /** Of all classes, in the order of `labels`. */
   readonly probabilities: Float32Array;
-  /** True when the answer is less sure than the bundle asks for; undefined for a bundle that asks for nothing. */
+  /** True when the answer is less sure than the bundle asks for ("I don't know"); undefined for a bundle without a threshold. */
   readonly rejected: boolean | undefined;
   /** Models that were activated, by weight. */
   readonly pathway: readonly PathwayPart[];
@@ -200,9 +201,10 @@ function predictionOf(
   row: number,
   count: number,
 ): Answered {
-  const { labels, members, rejection } = bundle;
+  const { labels, members, calibration, rejection } = bundle;
   const m = placesOf(bundle);
-  const probabilities = all.slice(row * labels.length, (row + 1) * labels.length);
+  const own = all.slice(row * labels.length, (row + 1) * labels.length);
+  const probabilities = tempered(own, labels.length, calibration?.temperature);
   const classes = labels.map((label, i) => ({ label, probability: probabilities[i] ?? 0 }));
   // Sorting keeps the order of equal ones.
   const top = classes.sort((a, b) => b.probability - a.probability).slice(0, Math.max(1, count));
@@ -211,5 +213,6 @@ function predictionOf(
     .filter(({ weight }) => weight > 0)
     .sort((a, b) => b.weight - a.weight);
   const best = top[0] as ClassProbability;
-  return { ...best, top, probabilities, rejected: rejection && best.probability < rejection.threshold, pathway };
+  const rejected = rejection && isRejected(best.probability, rejection.threshold);
+  return { ...best, top, probabilities, rejected, pathway };
 }

@@ -20,7 +20,7 @@ export interface Limits {
   perClient?: number | undefined;
   /** Activated members under load, before requests are refused; as asked for when left out. */
   degrade?: number | undefined;
-  /** Probability below which an answer is marked as rejected; the model's own, where it has one, when left out. */
+  /** Probability below which an answer is marked as rejected; the model's own threshold, where it has one, when left out. */
   rejectBelow?: number | undefined;
 }
 

@@ -1,7 +1,7 @@
 /** From encoded images to answers as clients read them. */
 import { decodeImage, squarePixels, UnreadableImage } from "../data/index.ts";
 import { mostProbable } from "../library/index.ts";
-import { ChoiceError, chosenBy, type ModelChoice } from "../runtime/index.ts";
+import { ChoiceError, chosenBy, isRejected, type ModelChoice, tempered } from "../runtime/index.ts";
 import type { SentImage } from "./body.ts";
 import type { OnGone } from "./context.ts";
 import type { RowRequest } from "./engine/answer-batch.ts";
@@ -123,20 +123,26 @@ function choiceOf({ choices }: ModelInfo, wish: Choices): ModelChoice | undefine
   }
 }
 
+/** Probabilities of an answer as the client reads them, [C]. */
+export function probabilitiesOf({ answer, info }: Answered): Float32Array {
+  return tempered(answer.probabilities, info.labels.length, info.temperature);
+}
+
 /** An answer as the client reads it, counted in the metrics. */
 export function predictionOf(
   model: string,
-  { answer, info, loweredTo }: Answered,
+  answered: Answered,
   { top, explain }: Choices,
   { metrics, limits }: Surroundings,
 ): ServedPrediction {
+  const { answer, info, loweredTo } = answered;
   const { labels, members } = info;
   const named = (values: Float32Array, count: number) =>
     mostProbable(Array.from(values), count).map(({ index, value }) => ({
       label: labels[index] ?? "",
       probability: value,
     }));
-  const best = named(answer.probabilities, top);
+  const best = named(probabilitiesOf(answered), top);
   const [first = { label: "", probability: 0 }] = best;
   const pathway = [...answer.weights.entries()]
     .filter(([, weight]) => weight > 0)
@@ -150,14 +156,14 @@ export function predictionOf(
   for (const _ of without) metrics.degraded.inc({ model, why: "member" });
   if (loweredTo !== undefined) metrics.degraded.inc({ model, why: "load" });
   const { rejectBelow = info.rejectBelow } = limits;
-  const isRejected = rejectBelow !== undefined && first.probability < rejectBelow;
-  if (isRejected) metrics.rejected.inc({ model });
+  const rejected = rejectBelow === undefined ? undefined : isRejected(first.probability, rejectBelow);
+  if (rejected) metrics.rejected.inc({ model });
   const isDegraded = without.length > 0 || loweredTo !== undefined;
   return {
     ...first,
     top: best,
     pathway,
-    ...(rejectBelow === undefined ? {} : { rejected: isRejected }),
+    ...(rejected === undefined ? {} : { rejected }),
     ...(isDegraded ? { degraded: { without, ...(loweredTo === undefined ? {} : { k: loweredTo }) } } : {}),
     ...(explain ? { explanation: explanationOf(answer, info, first.label, named) } : {}),
   };
@@ -167,12 +173,16 @@ type Named = (values: Float32Array, count: number) => { label: string; probabili
 
 function explanationOf(
   { scores, opinions = [], weights }: Answered["answer"],
-  { members }: ModelInfo,
+  { members, labels, temperature }: ModelInfo,
   label: string,
   named: Named,
 ): NonNullable<ServedPrediction["explanation"]> {
   const own = opinions.map(({ member, probabilities }) => {
-    return { member: members[member] ?? "", weight: weights[member] ?? 0, top: named(probabilities, 3) };
+    return {
+      member: members[member] ?? "",
+      weight: weights[member] ?? 0,
+      top: named(tempered(probabilities, labels.length, temperature), 3),
+    };
   });
   const agreeing = own.filter(({ top }) => top[0]?.label === label);
   return {

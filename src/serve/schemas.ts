@@ -76,7 +76,10 @@ const prediction = z.object({
   pathway: z
     .array(z.object({ member: z.string(), weight: share }))
     .meta({ description: "Members that were activated, by weight." }),
-  rejected: z.boolean().optional().meta({ description: "True: the probability is too low to be an answer." }),
+  rejected: z
+    .boolean()
+    .optional()
+    .meta({ description: 'True: "I don\'t know". Present where the model has a threshold of the probability.' }),
   degraded: degradation.optional().meta({ description: "Present where the answer is not all that was asked for." }),
   explanation: explanation.optional(),
 });

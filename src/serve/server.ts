@@ -6,6 +6,7 @@ import { createAdaptorServer } from "@hono/node-server";
 import { type Logger, pino } from "pino";
 import { shown } from "../io/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
+import { checkRule, isAsked } from "../train/index.ts";
 import { buildApp } from "./app.ts";
 import type { EngineOptions } from "./engine/protocol.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
@@ -52,6 +53,9 @@ export interface RunningServer {
 export async function serve(options: ServeOptions): Promise<RunningServer> {
   const limits: Limits = { ...defaultLimits, ...withoutUndefined(options, Object.keys(defaultLimits)) };
   const { perClient, degrade, rejectBelow } = options;
+  checkRule(options);
+  if (rejectBelow !== undefined && isAsked(options))
+    throw new ConfigError("--reject-below is a threshold, and another one is to be chosen: leave one of them out");
   const log = options.log ?? pino({ level: "silent" });
   const around: Surroundings = { limits: { ...limits, perClient, degrade, rejectBelow }, metrics: new Metrics(), log };
   const named = namedModels(options);
@@ -99,8 +103,9 @@ function namedModels({ models, watch }: ServeOptions): Pick<Named, "name" | "pat
 }
 
 function engineOptions(options: ServeOptions, path: string, limits: Limits): EngineOptions {
-  const { k, confidence, flops, hubMemory, trust, device, threads, slowMs = limits.deadlineMs / 2 } = options;
-  return { path, k, confidence, flops, hubMemory, trust, device, threads, slowMs };
+  const { k, confidence, flops, coverage, maxError, hubMemory, trust, device, threads } = options;
+  const { slowMs = limits.deadlineMs / 2 } = options;
+  return { path, k, confidence, flops, coverage, maxError, hubMemory, trust, device, threads, slowMs };
 }
 
 function withoutUndefined<T extends object>(values: T, names: readonly string[]): Partial<T> {

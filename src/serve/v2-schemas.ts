@@ -3,6 +3,9 @@ import { z } from "zod";
 
 const parameters = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]));
 
+/** Outputs; `rejected` is among them unasked where the model has a threshold. */
+export const outputNames = ["label", "probability", "probabilities", "rejected"] as const;
+
 export const inferRequest = z.object({
   id: z.string().max(1000).optional(),
   /** k, confidence or flops, as in the query of /predict. */
@@ -21,7 +24,7 @@ export const inferRequest = z.object({
       }),
     )
     .length(1),
-  outputs: z.array(z.object({ name: z.enum(["label", "probability", "probabilities"]) })).optional(),
+  outputs: z.array(z.object({ name: z.enum(outputNames) })).optional(),
 });
 
 export type InferRequest = z.output<typeof inferRequest>;
@@ -30,7 +33,7 @@ const tensor = z.object({
   name: z.string(),
   shape: z.array(z.int()),
   datatype: z.string(),
-  data: z.array(z.union([z.string(), z.number()])),
+  data: z.array(z.union([z.string(), z.number(), z.boolean()])),
 });
 
 export const inferResponse = z.object({

@@ -6,14 +6,13 @@ import type { Hono } from "hono";
 import { describeRoute, resolver } from "hono-openapi";
 import { checked, parseJson, readBody, type SentImage } from "./body.ts";
 import { type AppOptions, isAllReady, modelOf, onGone } from "./context.ts";
-import { answersOf, type Choices, predictionOf, withDeadline } from "./predict.ts";
+import type { Limits } from "./limits.ts";
+import { answersOf, type Choices, predictionOf, probabilitiesOf, withDeadline } from "./predict.ts";
 import { Problem } from "./problem.ts";
 import { predictQuery } from "./schemas.ts";
 import { type Bindings, sendJson } from "./send.ts";
 import type { ServedModel } from "./served-model.ts";
-import { type InferRequest, inferRequest, inferResponse } from "./v2-schemas.ts";
-
-const outputs = ["label", "probability", "probabilities"] as const;
+import { type InferRequest, inferRequest, inferResponse, outputNames } from "./v2-schemas.ts";
 
 export function addV2(app: Hono<Bindings>, options: AppOptions): void {
   const { models, version } = options;
@@ -30,7 +29,9 @@ export function addV2(app: Hono<Bindings>, options: AppOptions): void {
     const { name, isReady: ready } = modelOf(models, c.req.param("name"));
     return c.json({ name, ready }, ready ? 200 : 503);
   });
-  app.get("/v2/models/:name", route("Model metadata"), (c) => c.json(metadataOf(modelOf(models, c.req.param("name")))));
+  app.get("/v2/models/:name", route("Model metadata"), (c) =>
+    c.json(metadataOf(modelOf(models, c.req.param("name")), options.around.limits)),
+  );
   const described = describeRoute({
     summary: "Inference",
     tags: ["Open Inference Protocol v2"],
@@ -52,7 +53,7 @@ export function addV2(app: Hono<Bindings>, options: AppOptions): void {
   });
 }
 
-function metadataOf({ name, info }: ServedModel): object {
+function metadataOf({ name, info }: ServedModel, { rejectBelow = info.rejectBelow }: Limits): object {
   const platform = info.kind === "bundle" ? "onnxruntime_onnxv1" : "pytorch_libtorch";
   return {
     name,
@@ -63,6 +64,7 @@ function metadataOf({ name, info }: ServedModel): object {
       { name: "label", datatype: "BYTES", shape: [-1] },
       { name: "probability", datatype: "FP32", shape: [-1] },
       { name: "probabilities", datatype: "FP32", shape: [-1, info.labels.length] },
+      ...(rejectBelow === undefined ? [] : [{ name: "rejected", datatype: "BOOL", shape: [-1] }]),
     ],
     parameters: { labels: info.labels, members: info.members },
   };
@@ -89,11 +91,14 @@ async function infer(
   // The protocol has no outcome for one element alone.
   const answered = outcomes.map((outcome) => {
     if (outcome instanceof Problem) throw outcome;
-    return { prediction: predictionOf(model.name, outcome, choices, around), all: outcome.answer.probabilities };
+    return { prediction: predictionOf(model.name, outcome, choices, around), all: probabilitiesOf(outcome) };
   });
   const n = answered.length;
   const classes = answered[0]?.all.length ?? 0;
+  const rejected = answered.map(({ prediction }) => prediction.rejected ?? false);
+  const hasThreshold = answered.some(({ prediction }) => prediction.rejected !== undefined);
   const tensors = {
+    rejected: { name: "rejected", datatype: "BOOL", shape: [n], data: rejected },
     label: { name: "label", datatype: "BYTES", shape: [n], data: answered.map(({ prediction }) => prediction.label) },
     probability: {
       name: "probability",
@@ -108,7 +113,8 @@ async function infer(
       data: answered.flatMap(({ all }) => [...all]),
     },
   };
-  const wanted = request.outputs?.map(({ name }) => name) ?? outputs;
+  const wanted =
+    request.outputs?.map(({ name }) => name) ?? outputNames.filter((name) => name !== "rejected" || hasThreshold);
   return {
     model_name: model.name,
     model_version: "1",

@@ -1,4 +1,5 @@
 /** Predictions over a split, and what they are worth. N items, C classes, m models. */
+import { tempered } from "../runtime/index.ts";
 import { type ProcessGroup, scope, type Tensor, tensor } from "../torch/index.ts";
 import type { BatchSource } from "./data.ts";
 import type { EvaluationOptions, Predictor, Variant } from "./learner.ts";
@@ -91,6 +92,11 @@ export interface VariantEvaluation {
   indices: number[];
 }
 
+export interface VariantOptions extends EvaluationOptions {
+  /** Temperature of the probabilities (default 1). */
+  temperature?: number | undefined;
+}
+
 /**
  * A predictor under other choices of models, each model computed once for all of them; undefined for a choice that it does
  * not have.
@@ -100,7 +106,7 @@ export async function evaluateVariants(
   batches: BatchSource,
   classes: number,
   variants: readonly Variant[],
-  { signal, onProgress }: EvaluationOptions = {},
+  { signal, onProgress, temperature }: VariantOptions = {},
 ): Promise<(VariantEvaluation | undefined)[]> {
   const tables = variants.map((): Float32Array[] => []);
   const weights = variants.map((): Float32Array[] => []);
@@ -122,7 +128,7 @@ export async function evaluateVariants(
   });
   return tables.map((parts, i) => {
     if (parts.length === 0) return undefined;
-    const probabilities = joined(parts);
+    const probabilities = tempered(joined(parts), classes, temperature);
     const metrics = computeMetrics(probabilities, labels, classes);
     const right = rightItems(probabilities, labels, classes);
     const routed = joined(weights[i] ?? []);

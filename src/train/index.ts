@@ -6,6 +6,13 @@
  */
 export { eventLoopTurn, forEachBatch, inTurns, type LoopOptions, throwIfAborted } from "./batches.ts";
 export {
+  calibrate,
+  confidencesOf,
+  curveOf,
+  fitTemperature,
+  withTemperature,
+} from "./calibration.ts";
+export {
   checkpointFiles,
   checkpointVersion,
   loadWeights,
@@ -35,6 +42,7 @@ export {
   pathwayShares,
   routeInformation,
   type VariantEvaluation,
+  type VariantOptions,
 } from "./evaluate.ts";
 export { loggedEmit, readEvents } from "./event-log.ts";
 export { type Emit, eventVersion, type RunEvent } from "./events.ts";
@@ -91,11 +99,24 @@ export {
   rankingPrior,
   softPrior,
 } from "./ranking.ts";
+export { type RejectionRequest, withRejection } from "./run-calibration.ts";
 export { type ImageRunFolder, imageRun, placeOf, type RunConfig, runVersion } from "./run-config.ts";
 export { type AskedFit, type ContextParts, RunContext, requestedPrior } from "./run-context.ts";
 export { openRunData, type RunData, type RunDataRequest } from "./run-data.ts";
 export { fingerprint, RunFolder, type RunKind } from "./run-folder.ts";
 export { matchSplit, type RunSplit, runSplit, type SplitMatch } from "./run-split.ts";
+export {
+  atThreshold,
+  type Calibration,
+  checkRule,
+  chooseThreshold,
+  isAsked,
+  type RejectionRule,
+  type RiskCoverage,
+  riskCoverage,
+  type Selection,
+  upperLimit,
+} from "./selective.ts";
 export {
   type ResumeRequest,
   type RunOutcome,

@@ -34,8 +34,11 @@ import {
 } from "../io/index.ts";
 import type { Module } from "../nn/index.ts";
 import { disposeTree, type Tensor, UserError } from "../torch/index.ts";
+import { type Calibration, calibrationSchema } from "./selective.ts";
 
 const modelVersion = 1;
+const modelName = "model.json";
+const what = "a run's model";
 const manifestName = "members.json";
 const layersName = "layers.safetensors";
 
@@ -95,6 +98,8 @@ const modelSchema = z.object({
   outputs: z.int().min(1).max(1e7),
   /** Weights that the members' manifest does not name, with their hashes. */
   files: z.record(z.string().regex(/^[a-z0-9][a-z0-9._-]*$/i), z.string()),
+  /** Of its own choice of models on validation images; none in older models. */
+  calibration: calibrationSchema.optional(),
 });
 
 /** A predictor taken apart. */
@@ -117,14 +122,20 @@ export interface KeptSource {
   layers: ReadonlyMap<string, Tensor>;
 }
 
+/** A predictor taken apart, with what is stored beside it. */
+export interface KeptModel extends Kept {
+  outputs: number;
+  calibration?: Calibration | undefined;
+}
+
 /**
  * Writes what a predictor keeps, in place of what an earlier training kept.
  * @param hub that its members came from
  * @throws UserError where the folder cannot be written
  */
-export function saveModel(folder: string, kept: Kept, outputs: number, hub: Hub): void {
+export function saveModel(folder: string, kept: KeptModel, hub: Hub): void {
   fs.mkdirSync(folder, { recursive: true });
-  fs.rmSync(join(folder, "model.json"), { force: true });
+  fs.rmSync(join(folder, modelName), { force: true });
   const files: Record<string, string> = {};
   const write = (name: string, tensors: ReadonlyMap<string, Tensor>): string => {
     writeSafetensors(join(folder, name), tensors);
@@ -144,8 +155,26 @@ export function saveModel(folder: string, kept: Kept, outputs: number, hub: Hub)
     ...Object.keys(files),
     ...entries.flatMap(({ name }) => [name, weightsName(name)]),
   ]);
-  const model: z.input<typeof modelSchema> = { version: modelVersion, plan: kept.plan, outputs, files };
-  writeFileAtomic(join(folder, "model.json"), `${JSON.stringify(model, null, 2)}\n`);
+  const { plan, outputs, calibration } = kept;
+  writeModel(folder, { version: modelVersion, plan, outputs, files, ...(calibration ? { calibration } : {}) });
+}
+
+function writeModel(folder: string, model: z.input<typeof modelSchema>): void {
+  // The steps of a curve in one line.
+  const { calibration, ...rest } = model;
+  const text = JSON.stringify(rest, null, 2).replace(/\n}$/, "");
+  const more = calibration ? `,\n  "calibration": ${JSON.stringify(calibration)}` : "";
+  writeFileAtomic(join(folder, modelName), `${text}${more}\n}\n`);
+}
+
+/** What was measured of a stored model; undefined in older ones. @throws UserError when it is damaged */
+export function storedCalibration(folder: string): Calibration | undefined {
+  return readJsonFile(join(folder, modelName), modelSchema, what).calibration;
+}
+
+/** Adds it to a stored model. @throws where the folder cannot be written */
+export function storeCalibration(folder: string, calibration: Calibration): void {
+  writeModel(folder, { ...readJsonFile(join(folder, modelName), modelSchema, what), calibration });
 }
 
 const weightsName = (member: string) => `${member}.safetensors`;
@@ -189,8 +218,7 @@ export interface LoadModelOptions {
  * @throws UserError when files are missing, damaged, or do not belong together; nothing is left in memory then
  */
 export function loadModel<P>(folder: string, restore: (source: KeptSource) => P, options: LoadModelOptions = {}): P {
-  const what = "a run's model";
-  const { plan, outputs, files } = readJsonFile(join(folder, "model.json"), modelSchema, what);
+  const { plan, outputs, files } = readJsonFile(join(folder, modelName), modelSchema, what);
   const manifest = readManifest(folder, manifestName);
   const loaded: HubMember[] = [];
   const member = (name: string): HubMember => {
@@ -207,7 +235,7 @@ export function loadModel<P>(folder: string, restore: (source: KeptSource) => P,
     for (const made of loaded) made.dispose();
     // The message about a choice of the method does not name the file that holds it.
     if (!(error instanceof UserError) || error.message.includes(folder)) throw error;
-    throw new UserError(`${join(folder, "model.json")}: ${shown(error.message)}`, { cause: error });
+    throw new UserError(`${join(folder, modelName)}: ${shown(error.message)}`, { cause: error });
   } finally {
     disposeTree(layers);
   }

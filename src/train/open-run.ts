@@ -3,14 +3,23 @@ import { tmpdir } from "node:os";
 import { Residency } from "../hub/index.ts";
 import { sweepTemporaries, temporaryPath } from "../io/index.ts";
 import { ChoiceError, chosenBy } from "../runtime/index.ts";
-import { ConfigError } from "../torch/index.ts";
-import { type KeptSource, loadModel } from "./kept-model.ts";
+import { ConfigError, UserError } from "../torch/index.ts";
+import { type KeptSource, loadModel, storedCalibration } from "./kept-model.ts";
 import type { Predictor } from "./learner.ts";
 import { requireK } from "./predict.ts";
 import { type ImageRunFolder, imageRun, type RunConfig } from "./run-config.ts";
 import { RunFolder } from "./run-folder.ts";
+import {
+  type Calibration,
+  checkRule,
+  chooseThreshold,
+  isAsked,
+  type RejectionRule,
+  type Selection,
+} from "./selective.ts";
 
-export interface OpenRunOptions {
+/** A wish for rejection chooses a threshold from what was measured when the run ended. */
+export interface OpenRunOptions extends RejectionRule {
   /** Bytes that the members' weights may hold in memory; all of them when left out. */
   hubMemory?: number | undefined;
   /** Load TorchScript members too, which are programs. */
@@ -32,6 +41,12 @@ export interface OpenedRun {
   folder: ImageRunFolder;
   config: RunConfig;
   predictor: Predictor;
+  /** Of the run's own choice of models; older runs have none. */
+  calibration?: Calibration | undefined;
+  /** False when other models answer than those that the calibration was measured with. */
+  isOwnChoice: boolean;
+  /** The threshold that was asked for. */
+  rejection?: Selection | undefined;
   dispose(): void;
 }
 
@@ -40,11 +55,13 @@ export type Restore = (source: KeptSource, imageSize: number) => Predictor;
 
 /**
  * Loads what predicts of a finished run.
- * @throws UserError when there is none, or it is unfinished or damaged; ConfigError for a k or FLOPs that it cannot have
+ * @throws UserError when there is none, or it is unfinished or damaged; ConfigError for a k, FLOPs or a threshold that it
+ * cannot have
  */
 export function openRun(path: string, restore: Restore, options: OpenRunOptions = {}): OpenedRun {
   const { device, trust, hubMemory } = options;
   refuseMemoryOn(device, hubMemory);
+  checkRule(options);
   const folder = new RunFolder(path, imageRun);
   const config = folder.config();
   folder.requireFinished();
@@ -62,12 +79,31 @@ export function openRun(path: string, restore: Restore, options: OpenRunOptions 
   try {
     const { imageSize } = config.data.form;
     predictor = loadModel(folder.file("model"), (source) => restore(source, imageSize), { device, trust, residency });
+    const { k } = predictor;
     choose(predictor, options);
-    return { folder, config, predictor, dispose };
+    const isOwnChoice = options.flops === undefined && options.confidence === undefined && predictor.k === k;
+    const calibration = storedCalibration(folder.file("model"));
+    const run = { folder, config, predictor, calibration, isOwnChoice, dispose };
+    return { ...run, rejection: isAsked(options) ? rejectionOf(run, options) : undefined };
   } catch (error) {
     dispose();
     throw error;
   }
+}
+
+/** @throws UserError, ConfigError for a run that has no threshold for the wish */
+function rejectionOf(run: OpenedRun, rule: RejectionRule): Selection | undefined {
+  const { folder, calibration, isOwnChoice } = run;
+  if (!isOwnChoice) {
+    throw new ConfigError(
+      "--coverage and --max-error are measured with the run's own choice of models: leave out --k, --flops and --confidence",
+    );
+  }
+  if (calibration) return chooseThreshold(calibration, rule);
+  throw new UserError(
+    `${folder.path} was trained before thresholds were measured: measure them once with ` +
+      `\`hub-pathway eval ${folder.path} --coverage 0.9\`, where its images are`,
+  );
 }
 
 /** @throws ConfigError where the weights that are to be limited are not in main memory */

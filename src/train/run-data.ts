@@ -26,6 +26,8 @@ export interface RunData {
   isRecorded: boolean;
   /** Differences between the images and the run that a reader should know; empty when there are none. */
   remarks: string[];
+  /** How many of the run's images of this split are among them; others may be measured too. */
+  ownImages: "all" | "some" | "none";
   /** Batches of the images to measure. */
   batches: OwnedBatches;
   /** The same images with another side. The caller disposes them. */
@@ -70,6 +72,7 @@ export async function openRunData(
     ids: dataset.items.map((item) => item.id),
     isRecorded: match.indices.length > 0,
     remarks,
+    ownImages: match.indices.length === 0 ? "none" : match.missing + match.changed === 0 ? "all" : "some",
     batches,
     openAt: open,
     pixels: (positions) => batches.pixels(positions),

@@ -5,6 +5,7 @@ import { augmentationOf } from "../data/index.ts";
 import { agreeOn } from "../distributed/index.ts";
 import { type Hub, openHub, Residency } from "../hub/index.ts";
 import type { ProcessGroup } from "../torch/index.ts";
+import { calibrate, withTemperature } from "./calibration.ts";
 import { type DataRequest, prepareData, type TaskData } from "./data.ts";
 import { type Evaluation, evaluate } from "./evaluate.ts";
 import { loggedEmit } from "./event-log.ts";
@@ -32,6 +33,7 @@ import {
 import { type ContextParts, RunContext, requestedPrior } from "./run-context.ts";
 import { fingerprint, RunFolder } from "./run-folder.ts";
 import { runSplit, saveSplit } from "./run-split.ts";
+import type { Calibration } from "./selective.ts";
 import { type EvaluationSummary, summarise, unusedMembers } from "./summary.ts";
 import { checkPatience } from "./trainer.ts";
 
@@ -70,7 +72,9 @@ export interface RunOutcome {
   predictor: Predictor;
   data: TaskData;
   hub: Hub;
+  /** As the models answer, at temperature 1; the summary is at that of the calibration, as all that users get. */
   validation: Evaluation;
+  calibration: Calibration;
   summary: EvaluationSummary;
   /** Seconds and FLOPs of all fits of the run; the FLOPs of a ranking for the prior are counted too. */
   seconds: number;
@@ -146,17 +150,19 @@ async function run(given: TrainRequest, opened: Opened): Promise<RunOutcome> {
   try {
     const classes = data.classes.length;
     const validation = await evaluate(predictor, data.open("validation"), classes, { signal });
-    const { metrics, secondsPerImage } = validation;
+    const calibration = calibrate(validation);
+    const calibrated = withTemperature(validation, calibration.temperature);
+    const { metrics, secondsPerImage } = calibrated;
     emit({ type: "result", split: "validation", metrics, secondsPerImage });
     const { seconds, trainingFlops } = context;
-    const summary = summarise("validation", validation, predictor, config.classes);
+    const summary = summarise("validation", calibrated, predictor, config.classes);
     const onProgress = given.measuring?.("measuring choices for budgets");
     await predictor.measureBudgets?.(context.open("validation"), { signal, onProgress });
     folder.begin();
     const kept = predictor.keep?.(unusedMembers(validation, predictor));
-    if (kept) saveModel(folder.file("model"), kept, classes, hub);
+    if (kept) saveModel(folder.file("model"), { ...kept, outputs: classes, calibration }, hub);
     folder.saveResult({ seconds, trainingFlops, validation: summary });
-    return { folder, predictor, data, hub, validation, summary, seconds, trainingFlops };
+    return { folder, predictor, data, hub, validation, calibration, summary, seconds, trainingFlops };
   } catch (error) {
     predictor.dispose();
     throw error;

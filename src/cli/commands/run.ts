@@ -5,6 +5,7 @@ import type { Output } from "../context.ts";
 import type { EvalFlags } from "../eval-command.ts";
 import type { ExportFlags } from "../export-command.ts";
 import {
+  addRejection,
   bytes,
   count,
   deviceHelp,
@@ -47,7 +48,7 @@ export function addRunCommands(program: Command, output: () => Output): void {
       "after",
       "\nIMAGES are files, folders, patterns such as 'photos/*.jpg', or - for standard input: an image, or paths line by line." +
         "\n\nExamples:\n  hub-pathway predict runs/photos cat.jpg dog.png --top 3\n" +
-        "  hub-pathway predict runs/photos ./unsorted --csv labels.csv",
+        "  hub-pathway predict runs/photos ./unsorted --csv labels.csv --coverage 0.9",
     )
     .action(async (path: string, images: string[], flags: PredictFlags) => {
       const { predict } = await import("../predict-command.ts");
@@ -129,7 +130,7 @@ function opening(command: Command): Command {
 }
 
 function choosing(command: Command): Command {
-  return command
+  return addRejection(command)
     .option("--k <n>", "activated models, when another cost than trained for is wanted", count)
     .option(
       "--confidence <p>",

@@ -2,7 +2,17 @@
 import type { Command } from "commander";
 import { z } from "zod";
 import type { Output } from "../context.ts";
-import { bytes, count, deviceHelp, hubMemoryHelp, positive, probability, threads, trustHelp } from "../flags.ts";
+import {
+  addRejection,
+  bytes,
+  count,
+  deviceHelp,
+  hubMemoryHelp,
+  positive,
+  probability,
+  threads,
+  trustHelp,
+} from "../flags.ts";
 import type { ServeFlags } from "../serve-command.ts";
 import { reader } from "../settings.ts";
 
@@ -20,7 +30,7 @@ Examples:
   curl --data-binary @cat.jpg -H content-type:image/jpeg 'http://127.0.0.1:8080/predict?explain=1'`;
 
 export function addServeCommand(program: Command, output: () => Output): void {
-  program
+  const command = program
     .command("serve [models...]")
     .description("answer over HTTP with finished runs and bundles; the address shows a page")
     .optionsGroup("Address:")
@@ -32,7 +42,8 @@ export function addServeCommand(program: Command, output: () => Output): void {
     .option("--check", "load and test the models, say what would be served, and end")
     .option("--k <n>", "activated models, when another cost than trained for is wanted; runs only", count)
     .option("--confidence <p>", "ask models one after the other until an answer is this sure; runs only", probability)
-    .option("--flops <n>", "FLOPs that an image may cost, on average; runs only", positive)
+    .option("--flops <n>", "FLOPs that an image may cost, on average; runs only", positive);
+  addRejection(command)
     .option("--reject-below <p>", 'mark answers as rejected ("I don\'t know") below this probability', probability)
     .option("--hub-memory <amount>", hubMemoryHelp, bytes)
     .option("--trust", trustHelp)

@@ -61,6 +61,7 @@ export function modelCard(bundle: Bundle): string {
     gate,
     precision = "float32",
     leftOut,
+    calibration,
   } = bundle;
   const bytes = (file: string): string => `${((files[file]?.bytes ?? 0) / 1e6).toFixed(2)} MB`;
   const total = (Object.values(files).reduce((sum, file) => sum + file.bytes, 0) / 1e6).toFixed(2);
@@ -104,12 +105,37 @@ export function modelCard(bundle: Bundle): string {
     "",
     gateLine,
     ...(leftOut ? ["", leftOutLine(leftOut)] : []),
+    ...(calibration ? ["", calibrationLine(calibration.temperature)] : []),
+    ...rejectionLines(bundle),
     "",
     `Classes: ${labels.map(cell).join(", ")}.`,
     "",
     "`hub-pathway verify` on this folder compares its answers with those that the run gave.",
     "",
   ].join("\n");
+}
+
+function calibrationLine(temperature: number): string {
+  return (
+    `Probabilities are softmax(ln p / ${temperature.toFixed(3)}), where p is what the files give: a temperature fitted on the validation ` +
+    "images. The runtime applies it."
+  );
+}
+
+function rejectionLines({ rejection, gate }: Bundle): string[] {
+  if (!rejection) return [];
+  const { threshold, coverage, error, errorLimit, items } = rejection;
+  const start = `An answer of a probability below ${threshold.toPrecision(4)} is rejected: "I don't know".`;
+  if (coverage === undefined || error === undefined || errorLimit === undefined) return ["", start];
+  const files =
+    gate && "answered" in gate && gate.answered
+      ? ` With these files ${percent(gate.answered / gate.items)} are answered, ${percent((gate.wrong ?? 0) / gate.answered)} of the answers wrong.`
+      : "";
+  return [
+    "",
+    `${start} On the ${items} validation images, which chose it, the run answers ${percent(coverage)}, and ${percent(error)} of these answers ` +
+      `are wrong (at most ${percent(errorLimit)} with 95 % confidence).${files}`,
+  ];
 }
 
 function leftOutLine({ minShare, members, accuracy, runAccuracy }: NonNullable<Bundle["leftOut"]>): string {

@@ -4,7 +4,9 @@ import { answer, type Bundle, filesToRun, type OnnxRuntime, type RunFile } from 
 import { inferenceMode, scope, tensor, UserError } from "../../torch/index.ts";
 import {
   argmaxAt,
+  atThreshold,
   type BatchSource,
+  confidencesOf,
   type Evaluation,
   evaluate,
   joined,
@@ -64,7 +66,10 @@ export async function passGate(
     const runAccuracy = options.wholeAccuracy ?? ofParts;
     const isExact = (bundle.precision ?? "float32") === "float32";
     const why = refusal(own, expected.labels.length, runAccuracy, options.maxDrop ?? 0.5, isExact);
-    if (why === undefined) return { items: expected.labels.length, runAccuracy, ...own };
+    if (why === undefined) {
+      const answered = answeredBy(found, expected.labels, bundle);
+      return { items: expected.labels.length, runAccuracy, ...own, ...answered };
+    }
     const rows = await byFile(folder, bundle, parts, ort, batches, expected, options.signal);
     throw new UserError(`${run.folder.path} is not exported: ${why}\n${table(rows)}`);
   } finally {
@@ -96,6 +101,13 @@ function figures(found: Float32Array, expected: Float32Array, labels: readonly n
     accuracy: right / labels.length,
     otherLabels: labels.filter((_, i) => own(found, i) !== own(expected, i)).length,
   };
+}
+
+/** Answers of the files that the bundle's threshold lets pass; nothing without one. */
+function answeredBy(probabilities: Float32Array, labels: readonly number[], { rejection, labels: names }: Bundle) {
+  if (!rejection) return {};
+  const answers = { probabilities, labels: [...labels], classes: names.length };
+  return atThreshold(rejection.threshold, confidencesOf(answers), rightItems(probabilities, labels, names.length));
 }
 
 /** Why figures are refused; undefined where they are good. */

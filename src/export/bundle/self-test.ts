@@ -12,8 +12,8 @@ export const selfTestImages = 16;
  * that a bundle can be given to anyone.
  */
 export function writeSelfTest(path: string, predictor: Predictor, size: number, k: number): void {
+  using images = patches(size);
   scope(() => {
-    const images = patches(size);
     const { probabilities, scores, weights } = inferenceMode(() => predictor.predict(unit(images), undefined, { k }));
     write(path, k, { images, probabilities, scores, weights });
   });

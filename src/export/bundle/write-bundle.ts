@@ -81,7 +81,7 @@ export async function fillBundle(
   options: BundleOptions = {},
 ): Promise<Bundle> {
   const { run, parts, leftOut } = await selected(whole, options.minShare, options);
-  const { config, predictor } = run;
+  const { config, predictor, calibration, rejection } = run;
   const { imageSize: size, fit } = config.data.form;
   if (fit)
     throw new UserError(`${run.folder.path} squashes its images, and exported models crop them: train without --fit`);
@@ -118,6 +118,8 @@ export async function fillBundle(
     weights: parts.weights,
     members: parts.members.map(entryOf),
     measured: measuredOf(run),
+    ...(calibration ? { calibration: { temperature: calibration.temperature } } : {}),
+    ...(rejection ? { rejection } : {}),
     selfTest: {
       ...{ file: selfTestFile, images: selfTestImages },
       ...(precision === "int8" ? { tolerance: integerTolerance } : {}),

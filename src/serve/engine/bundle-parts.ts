@@ -10,7 +10,7 @@ import type { ModelInfo, ModelParts, OpenBatch, Pixels } from "./parts.ts";
 export async function openBundleParts(folder: string, memoryBytes?: number): Promise<ModelParts> {
   const opened = await openVerified(folder, memoryBytes);
   const { bundle, run } = opened;
-  const { labels, members, images, rejection } = bundle;
+  const { labels, members, images, calibration, rejection } = bundle;
   const m = placesOf(bundle);
   const names = Array.from(
     { length: m },
@@ -18,6 +18,7 @@ export async function openBundleParts(folder: string, memoryBytes?: number): Pro
   );
   const info: ModelInfo = {
     ...{ kind: "bundle", labels, members: names, size: images.size, rule: ruleOf(bundle), choices: choicesOf(bundle) },
+    ...calibration,
     ...(rejection ? { rejectBelow: rejection.threshold } : {}),
   };
   const open = async (pixels: Pixels): Promise<OpenBatch> => {

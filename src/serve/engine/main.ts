@@ -7,6 +7,7 @@ import { setPriority } from "node:os";
 import { join } from "node:path";
 import { explainSystem } from "../../io/index.ts";
 import { findDevice, getNumThreads, ownProcess, setNumThreads, UserError } from "../../torch/index.ts";
+import { isAsked } from "../../train/index.ts";
 import { answerBatch } from "./answer-batch.ts";
 import { MemberHealth } from "./member-health.ts";
 import type { ModelParts } from "./parts.ts";
@@ -28,6 +29,11 @@ async function open({ path, threads, device, ...options }: EngineOptions): Promi
   if (existsSync(join(path, "bundle.json"))) {
     const given = (["k", "confidence", "flops"] as const).find((name) => options[name] !== undefined);
     if (given) throw new UserError(`${path} is a bundle, whose ${given} is its own: leave --${given} out`);
+    if (isAsked(options)) {
+      throw new UserError(
+        `${path} is a bundle, whose threshold is its own: give --coverage or --max-error to \`hub-pathway export\``,
+      );
+    }
     const { openBundleParts } = await import("./bundle-parts.ts");
     return openBundleParts(path, options.hubMemory);
   }

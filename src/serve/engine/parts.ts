@@ -17,7 +17,9 @@ export interface ModelInfo {
   readonly rule: Rule;
   /** What a request may choose from. */
   readonly choices: Choices;
-  /** Probability below which an answer is none; nothing where the model has no threshold. */
+  /** Temperature of the probabilities that users get; an engine gives them as the models do. */
+  readonly temperature?: number;
+  /** Probability below which an answer is rejected; nothing where the model has no threshold. */
   readonly rejectBelow?: number;
 }
 

@@ -1,9 +1,10 @@
 /** What the server and an engine's process say to each other. */
+import type { RejectionRule } from "../../train/index.ts";
 import type { BatchAnswer, RowRequest } from "./answer-batch.ts";
 import type { ModelInfo } from "./parts.ts";
 
 /** What an engine is started with. */
-export interface EngineOptions {
+export interface EngineOptions extends RejectionRule {
   /** Folder of a run or of a bundle. */
   readonly path: string;
   readonly k?: number | undefined;

@@ -38,9 +38,13 @@ abstract class RunParts {
   }
 }
 
-function described({ config }: OpenedRun): Pick<ModelInfo, "kind" | "labels" | "size" | "fit"> {
+function described({ config, calibration, rejection }: OpenedRun): Omit<ModelInfo, "members" | "rule" | "choices"> {
   const { imageSize: size, fit } = config.data.form;
-  return { kind: "run", labels: config.classes, size, ...(fit ? { fit } : {}) };
+  return {
+    ...{ kind: "run", labels: config.classes, size, ...(fit ? { fit } : {}) },
+    ...(calibration ? { temperature: calibration.temperature } : {}),
+    ...(rejection ? { rejectBelow: rejection.threshold } : {}),
+  };
 }
 
 /** A run that routes by scores: each member is a part of its own. */

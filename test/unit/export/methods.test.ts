@@ -42,7 +42,7 @@ test("ensembles and static pairs answer with the weighted mean of probabilities"
   const model = await openBundle(join(folder, "static-k-bundle"), { ort });
   const image = { data: new Float32Array(3 * 24 * 24).fill(90 / 255), dims: [3, 24, 24] };
   const both = await model.predict(image);
-  // The mean by hand: of the models' softmax, which each alone gives.
+  // The mean by hand: of the models' softmax, which each alone gives; then the temperature.
   const own = await Promise.all(
     pair.members.map(async ({ file }) => {
       const session = await ort.InferenceSession.create(join(folder, "static-k-bundle", file));
@@ -53,9 +53,11 @@ test("ensembles and static pairs answer with the weighted mean of probabilities"
       return powers.map((power) => power / sum);
     }),
   );
+  const { temperature = 0 } = pair.calibration ?? {};
+  const means = (own[0] ?? []).map((p, c) => ((p + (own[1]?.[c] ?? 0)) / 2) ** (1 / temperature));
+  const sum = means.reduce((a, b) => a + b, 0);
   for (const [c, probability] of both.probabilities.entries()) {
-    const mean = ((own[0]?.[c] ?? 0) + (own[1]?.[c] ?? 0)) / 2;
-    assert.ok(Math.abs(probability - mean) < 1e-5, `${probability} ${mean}`);
+    assert.ok(Math.abs(probability - (means[c] ?? 0) / sum) < 1e-5, `${probability} ${means[c]} ${sum}`);
   }
   const one = await model.predict(image, { k: 1 });
   assert.deepEqual(one.pathway, [{ member: pair.members[0]?.name, weight: 1 }]);
