@@ -12,7 +12,7 @@ let server: RunningServer;
 
 before(async () => {
   place = await servedPlace();
-  server = await served([place.routed, place.bundle, place.single], { rejectBelow: 0.99 });
+  server = await served([place.routed, place.bundle, place.single], { rejectBelow: 1 });
 });
 
 after(() => server.close());
