@@ -174,27 +174,28 @@ interface Trained {
   ours: MethodCell;
   gate: MethodCell;
   longer: MethodCell;
-  gap: number;
+  /** Missing where the seed was trained before it was predicted. */
+  prediction: Prediction | undefined;
 }
 
 /** What is finished of a place for k models, by seed. */
-function trainedOf(request: ExperimentRequest, { settings, predictions }: Found, k: Size): Trained[] {
-  return settings.flatMap((setting, i) => {
+function trainedOf(request: ExperimentRequest, { settings }: Found, k: Size): Trained[] {
+  return settings.flatMap((setting) => {
     const cells = plansOf(setting).map((line) => [line.name, finishedCell(request, setting, line)] as const);
     const find = (name: string) => cells.find(([own]) => own === name)?.[1];
     const [own, one, long] = [find(`${ours}, k = ${k}`), find(`${gate}, k = ${k}`), find(longer[k])];
-    const prediction = predictions[i];
-    return own && one && long && prediction ? [{ ours: own, gate: one, longer: long, gap: gapOf(k, prediction) }] : [];
+    const prediction = request.cells.read<Prediction>(nameOf(setting), keyOf(setting));
+    return own && one && long ? [{ ours: own, gate: one, longer: long, prediction }] : [];
   });
 }
 
-function trainedSection(request: ExperimentRequest, found: readonly Found[], k: Size): ReportSection {
+function trainedSection(request: ExperimentRequest, found: readonly Found[], k: Size): ReportSection[] {
   const split = request.final ? "test" : "validation";
   const accuracy = (cell: MethodCell) => figuresOf(cell, split).accuracy;
   const rows = found.flatMap((one) => {
     const cells = trainedOf(request, one, k);
     if (cells.length === 0) return [];
-    const gap = over(cells.map((own) => own.gap));
+    const gap = over(cells.flatMap(({ prediction }) => (prediction ? gapOf(k, prediction) : [])));
     const gain = over(cells.map((own) => accuracy(own.ours) - accuracy(own.gate)));
     const longGain = over(cells.map((own) => accuracy(own.ours) - accuracy(own.longer)));
     const permuted = over(
@@ -227,7 +228,8 @@ function trainedSection(request: ExperimentRequest, found: readonly Found[], k: 
     "over routes of other images",
     "verdict",
   ];
-  return {
+  if (rows.length === 0) return [];
+  const section: ReportSection = {
     title: `What is won with k = ${k}`,
     text: [
       `${ours} and ${gate} have the same recipe (credit by losses, heads in closed form first) and all members' epochs together. The ${longer[k]}, ` +
@@ -237,6 +239,7 @@ function trainedSection(request: ExperimentRequest, found: readonly Found[], k: 
     ],
     table: { columns: columnsOf(["target", "members", ...titles], 2), rows },
   };
+  return [section];
 }
 
 function verdict(gap: MeanInterval, gains: readonly MeanInterval[], permuted: MeanInterval): string {
@@ -269,7 +272,7 @@ async function report(request: ExperimentRequest): Promise<ExperimentReport> {
         ],
       },
       mapSection(found),
-      ...sizes.map((k) => trainedSection(request, found, k)),
+      ...sizes.flatMap((k) => trainedSection(request, found, k)),
     ],
     data: {
       places: found.map(({ place, predictions }) => ({
