@@ -31,7 +31,13 @@ export function buildProgram(argv: readonly string[]): Command {
     .version(manifest.version)
     .addHelpText("after", exitCodeHelp);
   const output = () => new Output(argv.includes("--json"));
-  program.command("setup").description("get libtorch and build the addon (done before everything else)");
+  // bin/setup reads these before anything of this is there; here they are for help and completion.
+  program
+    .command("setup")
+    .description("get libtorch and build the addon (done before everything else)")
+    .option("--force", "look for libtorch again")
+    .option("--distributed", "an addon with process groups, for training by several processes")
+    .option("--prebuilt <folder>", "take the addon of this package, which `npm run prebuild` made");
   addDoctorCommand(program, output);
   addHubCommand(program, output);
   addDataCommand(program, output);

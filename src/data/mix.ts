@@ -11,11 +11,13 @@ export function mixDatasets(parts: readonly Dataset[]): Dataset {
   const names = parts.map((part) => part.name);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) throw new UserError(`the mix ${names.join("+")} has ${twice} twice`);
+  const unsplit = new Set<number>();
   let offset = 0;
   const items = parts.flatMap(({ name, classes, items: own }) => {
     const first = offset;
     offset += classes.length;
     const isWhole = own.some(({ split }) => split === "validation") && own.some(({ split }) => split === "test");
+    if (!isWhole) for (const label of classes.keys()) unsplit.add(first + label);
     return own.map(({ split, ...item }) => ({
       ...item,
       ...(isWhole && split !== undefined ? { split } : {}),
@@ -28,6 +30,7 @@ export function mixDatasets(parts: readonly Dataset[]): Dataset {
     name: names.join("+"),
     classes: parts.flatMap(({ name, classes }) => classes.map((own) => `${name}: ${own}`)),
     items,
+    unsplit,
     licence: parts.map((part) => part.licence).join("; "),
     origin: parts.map((part) => part.origin).join("; "),
     asPublished: true,

@@ -40,12 +40,12 @@ export function splitDataset(
   duplicates?: readonly number[],
 ): Split {
   const sides: Record<Side, number[]> = { train: [], validation: [], test: [] };
+  const isPublished = dataset.items.some((item) => item.split !== undefined);
   const isValidated = dataset.items.some((item) => item.split === "validation");
   const groups = groupsByClass(dataset, usable, duplicates);
   for (const [label, name] of dataset.classes.entries()) {
     const all = groups.get(label) ?? [];
-    // In a mix, some parts publish their split and others do not.
-    const published = all.some(({ split }) => split !== undefined);
+    const published = isPublished && dataset.unsplit?.has(label) !== true;
     const hasValidation = published && isValidated;
     const own = published ? ordered(all, label, options.seed) : drawn(all, label, options);
     const { trainPerClass = Number.POSITIVE_INFINITY } = options;

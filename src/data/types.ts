@@ -37,6 +37,8 @@ export interface Dataset {
   origin: string;
   /** A known or published data set: its own groups are kept, and no other copies are looked for. */
   asPublished?: boolean;
+  /** Classes of a mix that are of data sets without a split of their own, beside others that have one. */
+  unsplit?: ReadonlySet<number>;
   /** Files that are not used, and why. */
   ignored?: Ignored[];
   /** Remarks for the user on how the files were read. */

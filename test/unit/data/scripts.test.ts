@@ -160,7 +160,7 @@ test("in a mix, a part that publishes its whole split keeps it, and the others a
   });
   const sides = ["train", "train", "validation", "test"] as const;
   const items = [...sides.map((side, i) => item(i, 0, side)), ...Array.from({ length: 10 }, (_, i) => item(4 + i, 1))];
-  const dataset = { name: "mix", classes: ["a", "b"], items, licence: "", origin: "" };
+  const dataset = { name: "mix", classes: ["a", "b"], items, unsplit: new Set([1]), licence: "", origin: "" };
   for (const seed of [0, 1]) {
     const { train, validation, test } = splitDataset(dataset, { seed, validationFraction: 0.2, testFraction: 0.2 });
     const published = [train, validation, test].map((own) => own.filter((i) => i < 4));
