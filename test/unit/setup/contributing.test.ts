@@ -155,7 +155,7 @@ test("the order of folders on the pages is the one that is checked", async () =>
 
 test("every command and file that the page names is there", () => {
   const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { scripts: object };
-  const commands = [...page.matchAll(/`npm (?:run )?([a-z]+)/g)].map(([, name = ""]) => name);
+  const commands = [...page.matchAll(/`npm (?:run )?([a-z-]+)/g)].map(([, name = ""]) => name);
   assert.deepEqual(
     commands.filter((name) => !["ci", ...Object.keys(scripts)].includes(name)),
     [],
