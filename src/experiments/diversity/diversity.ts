@@ -252,7 +252,8 @@ function verdict(gap: MeanInterval, gains: readonly MeanInterval[], permuted: Me
 
 const aboutPlaces = [
   "scripts-N-kinds: characters of N writing systems in Debian's fonts, with families of fonts of their own on each side of the split. Five narrow members (11,000 " +
-    "parameters) know two scripts each, from other families. The wide ones are the four specialists, of which one knows Latin letters and three know drawings or icons.",
+    "parameters) know two scripts each, from other families. The wide ones are the four specialists, of which one knows Latin letters and three know drawings or icons. " +
+    "All seeds share their validation images, so that intervals hold what training varies, and not what other fonts would.",
   "pictures-N-kinds: emoji, Greek letters, clothes and desktop icons, by the same specialists. No package with photographs of faces was found.",
 ];
 
