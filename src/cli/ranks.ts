@@ -20,12 +20,13 @@ export class Silent extends Output {
   override result(): void {}
 }
 
-/** What is wrong on all ranks is said by the first one; what fails between them, by each. */
-export async function firstRankSpeaks(group: ProcessGroup, work: () => Promise<void>): Promise<void> {
+/** What goes wrong on a rank is said by it; the first rank says it as a process alone would. */
+export async function withRankNamed(group: ProcessGroup, work: () => Promise<void>): Promise<void> {
   try {
     await work();
   } catch (error) {
     if (group.rank === 0 || !(error instanceof UserError) || error instanceof CollectiveError) throw error;
+    terminal.line(`rank ${group.rank}: ${error.message}`);
     process.exitCode = error.exitCode;
   }
 }
@@ -75,6 +76,9 @@ export async function inRankFolder<T>(
   }
 }
 
+/** Milliseconds that the others have when a rank ended with an error. */
+const grace = 3000;
+
 /** The first rank that failed: its exit code, and what ended it where that was a signal. */
 interface RanksEnd {
   code: number;
@@ -106,6 +110,7 @@ export async function startRanks(count: number): Promise<RanksEnd> {
   const handlers = { SIGINT: () => {}, SIGTERM: forward("SIGTERM"), SIGHUP: forward("SIGHUP") };
   for (const [signal, handler] of Object.entries(handlers)) process.on(signal, handler);
   let first: RanksEnd | undefined;
+  let timer: NodeJS.Timeout | undefined;
   try {
     const ends = children.map(async (child, rank) => {
       const [code, signal] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
@@ -113,11 +118,14 @@ export async function startRanks(count: number): Promise<RanksEnd> {
       const ended = signal === null ? undefined : `rank ${rank} was ended by ${signal}, and the others with it`;
       first = { code: code ?? 1, ended };
       // Ranks that were interrupted save and end by themselves, after the same step.
-      if (code !== interruptedCode) for (const other of children) other.kill("SIGKILL");
+      if (code === interruptedCode) return;
+      // Those that meet the same fault have time to say it.
+      timer = setTimeout(forward("SIGKILL"), signal === null ? grace : 0);
     });
     await Promise.all(ends);
     return first ?? { code: 0, ended: undefined };
   } finally {
+    clearTimeout(timer);
     for (const [signal, handler] of Object.entries(handlers)) process.off(signal, handler);
   }
 }

@@ -34,7 +34,7 @@ import { memberBytes } from "./hub-list.ts";
 import { sayInterrupted, withInterrupt } from "./interrupt.ts";
 import { type PlanContext, sayPlan, usualPictureSide } from "./plan.ts";
 import { countProgress } from "./progress.ts";
-import { firstRankSpeaks, inRankFolder, type RankPlace, Silent, startRanks } from "./ranks.ts";
+import { inRankFolder, type RankPlace, Silent, startRanks, withRankNamed } from "./ranks.ts";
 import { resolveSettings } from "./settings.ts";
 import { commandLine } from "./shell.ts";
 import { TrainProgress } from "./train-progress.ts";
@@ -73,7 +73,7 @@ export async function train(images: string | undefined, flags: TrainFlags, outpu
   using group = initProcessGroup();
   if (!group) return begun(given, place, output);
   const own = group.rank === 0 ? output : new Silent(output.json);
-  await firstRankSpeaks(group, () => inRankFolder(group, place, (rank) => begun(given, rank, own, group)));
+  await withRankNamed(group, () => inRankFolder(group, place, (rank) => begun(given, rank, own, group)));
 }
 
 /** @throws ConfigError when no folder is named, or two */

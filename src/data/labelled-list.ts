@@ -54,12 +54,22 @@ export function labelledList(file: string): Dataset {
  */
 export function metadataFolder(root: string, folders: readonly string[]): Dataset | undefined {
   const lists = ["", ...folders.filter((name) => splitNamed(name) !== undefined)].flatMap((folder) => {
-    const path = metadataNames.map((name) => join(root, folder, name)).find((candidate) => existsSync(candidate));
-    const rows = path === undefined ? [] : rowsOf(path);
-    if (path === undefined || rows.some(({ values }) => values.label === undefined)) return [];
-    return [{ path, rows, folder: join(root, folder), split: splitNamed(folder) }];
+    const paths = metadataNames.map((name) => join(root, folder, name)).filter((path) => existsSync(path));
+    const found = paths.map((path) => ({ path, rows: labelledRows(path) })).find(({ rows }) => rows.length > 0);
+    return found ? [{ ...found, folder: join(root, folder), split: splitNamed(folder) }] : [];
   });
   return lists.length === 0 ? undefined : datasetOf(basename(root), root, lists);
+}
+
+/** Rows of a file by such a name that has labels; none of one that is something else. */
+function labelledRows(path: string): Row[] {
+  try {
+    const rows = rowsOf(path);
+    return rows.every(({ values }) => values.label !== undefined) ? rows : [];
+  } catch (error) {
+    if (error instanceof UserError) return [];
+    throw error;
+  }
 }
 
 interface List {
@@ -152,8 +162,10 @@ function tableRows(path: string, text: string): Row[] {
   const [first, ...rest] = records;
   if (!first) throw new UserError(`${path} is empty: it needs a row for each image, with its path and its label`);
   // Two columns without names: a path that exists is no name of a column.
-  if (first.cells.length === 2 && existsSync(resolve(dirname(path), first.cells[0] ?? ""))) {
-    return records.map(({ line, cells: [image = "", label = ""] }) => ({ line, values: { path: image, label } }));
+  if (first.cells.length === 2 && existsSync(resolve(dirname(path), first.cells[0]?.trim() ?? ""))) {
+    return records.map(({ line, cells: [image = "", label = ""] }) => {
+      return { line, values: { path: image.trim(), label: label.trim() } };
+    });
   }
   const names = columnsOf(path, first.cells);
   return rest.map(({ line, cells }) => ({

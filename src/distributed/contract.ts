@@ -82,13 +82,14 @@ const torchrun: Dialect = {
 
 const slurm: Dialect = {
   launcher: "Slurm",
-  speaks: "SLURM_PROCID",
+  // Of a step that srun started: a batch script has the job's other variables, and is no rank.
+  speaks: "SLURM_STEP_ID",
   read: (variables) => {
     const nodes = variables.text("SLURM_STEP_NODELIST") ?? variables.text("SLURM_NODELIST");
     const host = variables.text("MASTER_ADDR") ?? (nodes === undefined ? undefined : firstHost(nodes));
     return {
       rank: variables.count("SLURM_PROCID"),
-      worldSize: variables.count("SLURM_NTASKS"),
+      worldSize: variables.count(variables.text("SLURM_STEP_NUM_TASKS") ? "SLURM_STEP_NUM_TASKS" : "SLURM_NTASKS"),
       localRank: variables.count("SLURM_LOCALID", 0),
       host: host ?? variables.needed("SLURM_NODELIST", "start with srun, or set MASTER_ADDR"),
       // Two jobs on one machine must not meet: the port is the job's own.

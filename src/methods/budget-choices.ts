@@ -22,20 +22,22 @@ export const stops = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95];
 const most = 4;
 /** Nats by which no two scores differ: a price that is worth them puts cheaper models first. */
 const largestDifference = 1000;
-/** Present models up to which sets of three are tried, and sets at most. */
-const [mostForTriples, mostSets] = [12, 300];
+/** Present models up to which sets of three are tried, sets at most, and probabilities that are joined for them at most. */
+const [mostForTriples, mostSets, mostJoined] = [12, 300, 4e8];
 
 /**
  * Choices that are tried, for models of the given FLOPs: routes at several prices, k models for an input or as many as it takes
  * until the answer is sure; and cascades, the same two or three models for every input, the cheaper ones first, until it is
  * sure. Models that cost the same have no price, and no cascade.
  * @param present those that may be activated
+ * @param answers probabilities of one pass over the validation images, which bounds the number of cascades
  */
 export function budgetSettings(
   costs: readonly number[],
   present: readonly number[] = costs.map((_, i) => i),
+  answers = 0,
 ): BudgetSetting[] {
-  return [...routeSettings(costs), ...cascadeSettings(costs, present)];
+  return [...routeSettings(costs), ...cascadeSettings(costs, present, answers)];
 }
 
 export type BudgetSetting = ModelChoice & Pick<BudgetChoice, "k" | "price">;
@@ -52,9 +54,10 @@ export function routeSettings(costs: readonly number[]): BudgetSetting[] {
 }
 
 /** Sets of two and three models of different cost; only as many as are measured within seconds. */
-export function cascadeSettings(costs: readonly number[], present: readonly number[]): BudgetSetting[] {
+export function cascadeSettings(costs: readonly number[], present: readonly number[], answers = 0): BudgetSetting[] {
+  const affordable = Math.min(mostSets, Math.floor(mostJoined / (stops.length * Math.max(1, answers))));
   const sizes = present.length <= mostForTriples ? [2, 3] : [2];
-  const sets = sizes.flatMap((size) => combinations(present.length, size)).slice(0, mostSets);
+  const sets = sizes.flatMap((size) => combinations(present.length, size)).slice(0, affordable);
   return sets.flatMap((set): BudgetSetting[] => {
     const models = set.map((at) => present[at] ?? 0);
     const own = models.map((i) => costs[i] ?? 0).sort((a, b) => a - b);

@@ -59,6 +59,8 @@ interface Choice {
   price: number | undefined;
 }
 
+/** Rows of a validation batch, about. */
+const rowsOfBatch = 64;
 /** Temperatures that are tried for more activated models than in training. */
 const temperatures = Array.from({ length: 17 }, (_, i) => 2 ** (i / 2 - 3));
 
@@ -200,7 +202,16 @@ export class PathwayLearner implements Learner {
   }
 
   step(batch: TrainBatch, progress: number): StepResult {
+    // Of this step alone: what evaluation does is no matter of other ranks.
     this.module.part = batch.shared;
+    try {
+      return this.#step(batch, progress);
+    } finally {
+      this.module.part = undefined;
+    }
+  }
+
+  #step(batch: TrainBatch, progress: number): StepResult {
     const routing = this.module.route(batch.images, progress);
     const output = this.module.execute(batch.images, routing, batch.features);
     const credit = this.#lessons?.loss(progress);
@@ -245,7 +256,8 @@ export class PathwayLearner implements Learner {
    */
   async measureBudgets(batches: BatchSource, options: EvaluationOptions): Promise<void> {
     if (this.#lessons?.comparesModels !== true || this.module.config.aggregation !== "logits") return;
-    const settings = budgetSettings(this.costs.members, this.#present);
+    const answers = batches.stepsPerEpoch * rowsOfBatch * this.#task.outputs;
+    const settings = budgetSettings(this.costs.members, this.#present, answers);
     this.#budgets = await measureChoices(this, settings, batches, options);
   }
 

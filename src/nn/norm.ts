@@ -62,7 +62,8 @@ export class BatchNorm2d extends Module {
    * Means and sums of squares of each rank are joined by the formula of Chan, Golub and LeVeque (1979), so that no digits are
    * lost where the mean is large.
    */
-  #forwardTogether(x: Tensor, group: ProcessGroup): Tensor {
+  #forwardTogether(given: Tensor, group: ProcessGroup): Tensor {
+    const x = given.dtype === "float64" ? given : given.to({ dtype: "float32" });
     const channels = x.size(1);
     const place = { dtype: x.dtype, device: x.device };
     const own = x.numel() / channels;
@@ -92,7 +93,7 @@ export class BatchNorm2d extends Module {
       running_var.mul_(1 - momentum).add_(variance.detach().mul((momentum * total) / (total - 1)));
     });
     const scale = variance.add(eps).rsqrt().mul(weight);
-    return x.sub(joint.reshape(shape)).mul(scale.reshape(shape)).add(bias.reshape(shape));
+    return x.sub(joint.reshape(shape)).mul(scale.reshape(shape)).add(bias.reshape(shape)).to({ dtype: given.dtype });
   }
 }
 

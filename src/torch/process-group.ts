@@ -33,7 +33,7 @@ export class CollectiveError extends UserError {
   override readonly name = "CollectiveError";
 }
 
-const defaultTimeout = 600;
+const defaultTimeout = 1800;
 let opened = 0;
 
 export class ProcessGroup implements Disposable {

@@ -4,7 +4,7 @@ import { mkdirSync } from "node:fs";
 import { augmentationOf } from "../data/index.ts";
 import { agreeOn } from "../distributed/index.ts";
 import { type Hub, openHub, Residency } from "../hub/index.ts";
-import type { ProcessGroup } from "../torch/index.ts";
+import { ConfigError, type ProcessGroup } from "../torch/index.ts";
 import { calibrate, withTemperature } from "./calibration.ts";
 import { type DataRequest, prepareData, type TaskData } from "./data.ts";
 import { type Evaluation, evaluate } from "./evaluate.ts";
@@ -94,7 +94,12 @@ export async function trainRun(given: TrainRequest): Promise<RunOutcome> {
   const method = given.method.configure(given.choices, hub.manifest, given.options);
   checkFrozen(given.options, given.data.augment, given.method);
   checkPatience(given.options);
-  if (given.group) refuseFrozen(given.options);
+  if (given.group) {
+    refuseFrozen(given.options);
+    if (given.hubMemory !== undefined) {
+      throw new ConfigError("--hub-memory moves models to disk, which several ranks cannot do together: leave it out");
+    }
+  }
   const { device, signal, group, onProgress = given.data.onProgress } = given;
   const asked = { ...given.data, views: given.options.frozenViews, device, group, onProgress, signal };
   const data = await prepareData(asked);

@@ -121,10 +121,11 @@ function frontierSection(cells: readonly BudgetCell[]): ReportSection {
     title: "Accuracy within a budget",
     text: [
       "Mean FLOPs of an image at most, as a part of what all members cost together; the last line is 40 % of the best member. " +
-        "Each entry is an accuracy with half its 95 % interval, and the mean FLOPs that it took.",
+        "Each entry is an accuracy with half its 95 % interval, and the mean FLOPs that it took. The best rival of the last " +
+        "column is chosen as settings are, on images that it is not measured on.",
     ],
     table: {
-      columns: columnsOf(["budget", "FLOPs", ...shownHere, "routes over the best rival"], 1),
+      columns: columnsOf(["budget", "FLOPs", ...shownHere, `${kinds[0]}, over the best rival`], 1),
       rows: [...parts.map((part, at) => row(at, percent(part))), row(last, "40 % of the best member")],
     },
     picture: "budget-frontier",
@@ -149,22 +150,24 @@ function claimsSection(cells: readonly BudgetCell[]): ReportSection {
   const own = (at: number) => (cell: BudgetCell) => find(cell.rows[at]?.reached, kinds[0]);
   const quarter = parts.indexOf(0.25);
   const line = (name: string, at: number, rival: (cell: BudgetCell) => Reached): string[] => {
-    const accuracy = over(cells, (cell) => own(at)(cell)?.accuracy);
-    const flops = over(cells, (cell) => own(at)(cell)?.flops);
-    const [other, whole] = [over(cells, (cell) => rival(cell).accuracy), over(cells, (cell) => rival(cell).flops)];
-    const gain = over(cells, (cell) => {
+    // Seeds without a setting within the budget count on neither side.
+    const had = cells.filter((cell) => own(at)(cell) !== undefined);
+    const accuracy = over(had, (cell) => own(at)(cell)?.accuracy);
+    const flops = over(had, (cell) => own(at)(cell)?.flops);
+    const [other, whole] = [over(had, (cell) => rival(cell).accuracy), over(had, (cell) => rival(cell).flops)];
+    const gain = over(had, (cell) => {
       const reached = own(at)(cell);
       return reached && reached.accuracy - rival(cell).accuracy;
     });
-    if (!(accuracy && flops && other && whole && gain)) return [name, "", "", "", "", ""];
+    if (!(accuracy && flops && other && whole && gain)) return [name, "", "", "", "", "", "0"];
     const [first, second] = [amount(flops.mean), amount(whole.mean)];
-    return [name, shown(accuracy), first, shown(other), second, difference(gain)];
+    return [name, shown(accuracy), first, shown(other), second, difference(gain), String(had.length)];
   };
   return {
     title: "Against all members and against the best one",
-    text: ["A member or an ensemble is chosen without a budget; routes by input have a part of what it costs."],
+    text: ["A member or an ensemble is chosen without a budget; a run has a part of what it costs."],
     table: {
-      columns: columnsOf(["rival", "routes by input", "FLOPs", "rival", "FLOPs", "difference, points"], 1),
+      columns: columnsOf(["rival", kinds[0], "FLOPs", "rival", "FLOPs", "difference, points", "seeds"], 1),
       rows: [
         line("all members together, 25 % of the cost", quarter, ({ ensemble }) => ensemble),
         line("the best member, 40 % of the cost", parts.length, ({ bestMember }) => bestMember),

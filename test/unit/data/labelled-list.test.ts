@@ -88,6 +88,14 @@ test("a folder with metadata.csv has its labels from there, also in folders that
 test("metadata without labels leaves the folders' names", async () => {
   const file = await listed("photos/metadata.csv", "file_name,caption\na/1.png,x\n");
   assert.deepEqual((await openDataset(dirname(file))).classes, ["a", "b"]);
+  // Whatever else has that name is no list of images.
+  writeFileSync(file, 'camera,"lens\nx,y\n');
+  assert.deepEqual((await openDataset(dirname(file))).classes, ["a", "b"]);
+  writeFileSync(
+    join(dirname(file), "metadata.jsonl"),
+    '{"file_name": "a/1.png", "label": 1}\n{"file_name": "b/3.png", "label": 2}\n',
+  );
+  assert.deepEqual((await openDataset(dirname(file))).classes, ["1", "2"]);
 });
 
 test("an image that is listed and not there is named by data check, with the others read", async () => {

@@ -43,6 +43,7 @@ test("each launcher is understood", () => {
     ],
     [
       {
+        SLURM_STEP_ID: "0",
         SLURM_PROCID: "3",
         SLURM_NTASKS: "4",
         SLURM_LOCALID: "1",
@@ -92,10 +93,16 @@ test("each launcher is understood", () => {
 });
 
 test("torchrun inside a Slurm job is torchrun; a process alone has no contract", () => {
-  assert.equal(readContract({ ...torchrun, SLURM_PROCID: "0", SLURM_NTASKS: "2" })?.launcher, "torchrun");
+  assert.equal(
+    readContract({ ...torchrun, SLURM_STEP_ID: "0", SLURM_PROCID: "0", SLURM_NTASKS: "2" })?.launcher,
+    "torchrun",
+  );
   assert.equal(readContract({}), undefined);
   assert.equal(readContract({ RANK: "" }), undefined);
-  assert.equal(readContract({ SLURM_PROCID: "0", SLURM_NTASKS: "1", SLURM_NODELIST: "a" }), undefined);
+  assert.equal(
+    readContract({ SLURM_STEP_ID: "0", SLURM_PROCID: "0", SLURM_NTASKS: "1", SLURM_NODELIST: "a" }),
+    undefined,
+  );
 });
 
 test("the first machine of a Slurm list", () => {
@@ -117,8 +124,8 @@ test("what is missing or wrong is named with its launcher", () => {
     [{ ...torchrun, WORLD_SIZE: "two" }, /torchrun: WORLD_SIZE is "two", and must be a whole number/],
     [{ ...torchrun, RANK: "8" }, /torchrun says that this is rank 8 of 8: ranks go from 0 to 7/],
     [{ ...torchrun, RANK: "-1" }, /RANK is "-1"/],
-    [{ SLURM_PROCID: "0" }, /Slurm: SLURM_NTASKS is not set|start with srun/],
-    [{ SLURM_PROCID: "0", SLURM_NTASKS: "2" }, /start with srun, or set MASTER_ADDR/],
+    [{ SLURM_STEP_ID: "0", SLURM_PROCID: "0" }, /Slurm: SLURM_NTASKS is not set|start with srun/],
+    [{ SLURM_STEP_ID: "0", SLURM_PROCID: "0", SLURM_NTASKS: "2" }, /start with srun, or set MASTER_ADDR/],
     [{ JOB_COMPLETION_INDEX: "0", MASTER_ADDR: "a" }, /Kubernetes Indexed Job: WORLD_SIZE is not set/],
     [{ PET_NODE_RANK: "0", PET_NNODES: "2", PET_NPROC_PER_NODE: "4" }, /start them with torchrun, or set it to 1/],
   ];

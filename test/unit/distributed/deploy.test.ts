@@ -17,7 +17,7 @@ function assertTrains(args: readonly string[]): void {
   assert.ok(train && args[0] === "train");
   let out: unknown;
   train.exitOverride().action((_images: string, flags: Record<string, unknown>) => {
-    out = flags["out"];
+    out = flags["out"] ?? flags["resume"];
   });
   train.parse(args.slice(1), { from: "user" });
   assert.ok(out, "ranks need a folder that all mean");
@@ -62,13 +62,19 @@ test("the Indexed Job's pods are ranks that find the first one", () => {
 
 test("Slurm's script starts a rank for each task", () => {
   const text = read("deploy/train-slurm.sbatch");
-  const [, line = ""] = /^srun .*? npx hub-pathway (.*)$/m.exec(text) ?? [];
-  assertTrains(line.replaceAll('"', "").split(" "));
+  const lines = [...text.matchAll(/^ +srun .*? npx hub-pathway (.*)$/gm)].map(([, line = ""]) => line);
+  assert.equal(lines.length, 2);
+  for (const line of lines) assertTrains(line.replaceAll('"', "").split(" "));
   for (const name of ["IMAGES", "HUB", "RUN"]) assert.ok(text.includes(`${name}=...`), name);
   const [nodes, tasks] = ["nodes", "ntasks-per-node"].map((name) =>
     Number(new RegExp(`--${name}=(\\d+)`).exec(text)?.[1]),
   );
-  const env = { SLURM_PROCID: "1", SLURM_NTASKS: String((nodes ?? 0) * (tasks ?? 0)), SLURM_NODELIST: "n[1-2]" };
+  const env = {
+    SLURM_STEP_ID: "0",
+    SLURM_PROCID: "1",
+    SLURM_NTASKS: String((nodes ?? 0) * (tasks ?? 0)),
+    SLURM_NODELIST: "n[1-2]",
+  };
   assert.equal(readContract(env)?.worldSize, 2);
 });
 
