@@ -135,7 +135,8 @@ function withoutNproc(args: readonly string[]): string[] {
   return args.filter((arg, i) => !arg.startsWith("--nproc") && args[i - 1] !== "--nproc");
 }
 
-async function freePort(): Promise<number> {
+/** A port of this machine that nobody listens at. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as { port: number };

@@ -1,22 +1,12 @@
 /** Ranks of a group in processes of their own, on this machine. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { createServer } from "node:net";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
+import { freePort } from "../../src/cli/ranks.ts";
 import { typescript } from "./typescript.ts";
 
 const program = fileURLToPath(new URL("./rank.ts", import.meta.url));
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 export interface Group {
   ranks?: readonly number[];
