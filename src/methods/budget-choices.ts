@@ -3,7 +3,7 @@
  * as it takes until the answer is sure. Scores are nats of loss, so that a price has a unit (this project's choice).
  * m models.
  */
-import { Asking, type BudgetChoice, type ModelChoice, type Rule, softmaxRows } from "../runtime/index.ts";
+import { Asking, type BudgetChoice, logsOf, type ModelChoice, type Rule, softmaxRows } from "../runtime/index.ts";
 import type { Tensor } from "../torch/index.ts";
 import {
   argmaxAt,
@@ -109,9 +109,6 @@ function joinedAnswer(weights: Float32Array, { logProbabilities, classes }: Said
   return softmaxRows(sum, classes);
 }
 
-export const logarithms = (probabilities: Float32Array): Float32Array =>
-  probabilities.map((p) => Math.log(Math.max(p, 1e-30)));
-
 /** A predictor whose choices of models follow a rule. */
 type ByRule = Predictor & { ruleBy(choice: ModelChoice): Rule };
 
@@ -145,7 +142,7 @@ function saidBy(predictions: readonly (Prediction | undefined)[], items: number)
   const tables = predictions.map((prediction) => floats(prediction?.probabilities));
   const scores = floats(predictions.find((prediction) => prediction?.scores)?.scores) ?? new Float32Array();
   const classes = (tables.find((table) => table)?.length ?? 0) / items;
-  return { logProbabilities: tables.map((table) => table && logarithms(table)), scores, classes };
+  return { logProbabilities: tables.map((table) => table && logsOf(table)), scores, classes };
 }
 
 function count(tally: Tally, { answer, used }: ReturnType<typeof answerBy>, label: number): void {

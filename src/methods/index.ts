@@ -11,7 +11,6 @@ export {
   budgetSettings,
   cascadeSettings,
   front,
-  logarithms,
   routeSettings,
   type Said,
   stops,

@@ -11,7 +11,6 @@ import {
   fineTune,
   halves,
   knownCandidate,
-  logarithms,
   meanReached,
   type Outcome,
   PathwayLearner,
@@ -23,7 +22,7 @@ import {
   sideOf,
 } from "../../methods/index.ts";
 import { activeModels } from "../../report/index.ts";
-import type { Rule } from "../../runtime/index.ts";
+import { logsOf, type Rule } from "../../runtime/index.ts";
 import { inferenceMode, scope, zeros } from "../../torch/index.ts";
 import { evaluate, evaluateVariants, type Variant, type VariantEvaluation } from "../../train/index.ts";
 
@@ -273,7 +272,7 @@ function candidatesOf(
 function cascadeCandidates(kind: string, { name, generator, cascades, tables, scores }: Trained): Candidate[] {
   const said = (split: Split): Said | undefined => {
     const [own, table] = [scores[split], tables[split]];
-    return own && table && { logProbabilities: table.tables.map(logarithms), scores: own, classes: table.classes };
+    return own && table && { logProbabilities: table.tables.map(logsOf), scores: own, classes: table.classes };
   };
   const all = { validation: said("validation"), test: said("test") };
   return cascades.map(({ rule, setting: { models = [], confidence } }) => ({
