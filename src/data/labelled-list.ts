@@ -82,49 +82,64 @@ interface List {
 
 function datasetOf(name: string, origin: string, lists: readonly List[]): Dataset {
   const base = statSync(origin).isDirectory() ? origin : dirname(origin);
-  const listed = lists.flatMap((list) => list.rows.map((row) => ({ ...imageOf(list, row), line: lineOf(list, row) })));
-  if (listed.length === 0) throw new UserError(`${origin} lists no images`);
+  const listed = lists.flatMap((list) => list.rows.map((row) => imageOf(list, row)));
   listed.sort((a, b) => (a.path < b.path ? -1 : Number(a.path > b.path)));
   refuseAbsent(listed);
-  const classes = [...new Set(listed.map(({ label }) => label))].sort();
+  const images = listed.map(({ path, ...rest }) => {
+    return { ...rest, id: relative(base, path), source: { kind: "file", path } as const };
+  });
+  const files = lists.map(({ path }) => basename(path));
+  const notes = [`labels come from ${[...new Set(files)].join(" and ")}`];
+  return labelledDataset({ name, origin, images, notes });
+}
+
+/** An image with its label as a text, and where that stands, for messages. */
+export interface LabelledImage extends Omit<Item, "label"> {
+  label: string;
+  where: string;
+}
+
+/**
+ * The data set of images whose labels are texts: its classes are all labels, in their order.
+ * @param images in the order of the items
+ * @throws UserError when there are none, one class, one image twice, or splits of some images alone
+ */
+export function labelledDataset({
+  images,
+  ...about
+}: Pick<Dataset, "name" | "origin" | "notes" | "ignored"> & { images: readonly LabelledImage[] }): Dataset {
+  const { origin } = about;
+  if (images.length === 0) throw new UserError(`${origin} lists no images`);
+  const classes = [...new Set(images.map(({ label }) => label))].sort();
   const [only] = classes;
   if (classes.length === 1 && only !== undefined) {
     throw new UserError(`${origin} has only one class (${quoted(only)}): there is nothing to tell apart`);
   }
   const labels = new Map(classes.map((label, i) => [label, i]));
   const seen = new Map<string, string>();
-  const items = listed.map(({ path, label, split, group, line }): Item => {
-    const before = seen.get(path);
-    if (before !== undefined) throw new UserError(`${line}: ${quoted(path)} is listed already, at ${before}`);
-    seen.set(path, line);
-    return {
-      id: relative(base, path),
-      label: labels.get(label) ?? -1,
-      source: { kind: "file", path },
-      ...(split ? { split } : {}),
-      ...(group ? { group } : {}),
-    };
+  const items = images.map(({ label, where, ...item }): Item => {
+    const before = seen.get(item.id);
+    if (before !== undefined) throw new UserError(`${where}: ${quoted(item.id)} is listed already, at ${before}`);
+    seen.set(item.id, where);
+    return { ...item, label: labels.get(label) ?? -1 };
   });
   const unsplit = items.find(({ split }) => split === undefined);
   if (unsplit && items.some(({ split }) => split !== undefined)) {
-    throw new UserError(`${seen.get(pathOf(unsplit))}: ${quoted(unsplit.id)} has no split, and other images have one`);
+    throw new UserError(`${seen.get(unsplit.id)}: ${quoted(unsplit.id)} has no split, and other images have one`);
   }
   refuseUntrained(origin, classes, items);
-  const files = lists.map(({ path }) => basename(path));
-  const notes = [`labels come from ${[...new Set(files)].join(" and ")}`];
-  return { name, classes, items, licence: "the user's own", origin, notes };
+  return { ...about, classes, items, licence: "the user's own" };
 }
-
-const pathOf = ({ source }: Item) => ("path" in source ? source.path : "");
 
 const lineOf = ({ path }: List, { line }: Row) => `${path}, line ${line}`;
 
-type Listed = Pick<Item, "split" | "group"> & { path: string; label: string };
+type Listed = Omit<LabelledImage, "id" | "source"> & { path: string };
 
 function imageOf(list: List, row: Row): Listed {
   const { path, label, split: name, group } = row.values;
+  const where = lineOf(list, row);
   const refuse = (what: string): never => {
-    throw new UserError(`${lineOf(list, row)}: ${what}`);
+    throw new UserError(`${where}: ${what}`);
   };
   if (!path) return refuse("there is no path of an image");
   if (!label) return refuse(`${quoted(path)} has no label`);
@@ -135,17 +150,18 @@ function imageOf(list: List, row: Row): Listed {
   return {
     path: resolve(list.folder, path),
     label: label.normalize("NFC"),
+    where,
     ...(split && { split }),
     ...(group && { group }),
   };
 }
 
 /** Some absent images are left to whoever reads them; where none is there, the paths are relative to something else. */
-function refuseAbsent(listed: readonly (Listed & { line: string })[]): void {
+function refuseAbsent(listed: readonly Listed[]): void {
   const [first] = listed;
   if (!first || listed.some(({ path }) => existsSync(path))) return;
   throw new UserError(
-    `none of ${counted(listed.length, "image")} is there (${first.line}: ${first.path}): paths are relative to the file that lists them`,
+    `none of ${counted(listed.length, "image")} is there (${first.where}: ${first.path}): paths are relative to the file that lists them`,
   );
 }
 
