@@ -7,8 +7,9 @@ import {
   knownDatasets,
   openDataset,
   publishedDatasets,
+  type TaskKind,
 } from "../data/index.ts";
-import { quoted, shown } from "../io/index.ts";
+import { counted, quoted, shown } from "../io/index.ts";
 import { textTable } from "../report/table.ts";
 import type { Output } from "./context.ts";
 import { countProgress } from "./progress.ts";
@@ -65,15 +66,22 @@ export async function fetch(name: string, output: Output): Promise<void> {
 /** Lines of each part of a report that a terminal shows; --json has all. */
 const shownLines = 20;
 
-export async function check(source: string, flags: { strict?: boolean }, output: Output): Promise<void> {
-  const report = await checkDataset(source, countProgress("reading"));
+export async function check(
+  source: string,
+  flags: { strict?: boolean; task?: TaskKind },
+  output: Output,
+): Promise<void> {
+  const report = await checkDataset(source, countProgress("reading"), undefined, flags.task);
   const splits = Object.entries(report.splits).map(([name, count]) => `${count} ${name}`);
   const copies = report.duplicates.length === 0 ? "" : `, ${report.duplicates.length} near-duplicates`;
   output.say(
-    `${report.name}: ${report.images} images in ${report.classes.length} classes` +
+    `${report.name}: ${report.images} images ${labelsText(report)}` +
       `${splits.length > 0 ? ` (${splits.join(", ")})` : ""}${copies}`,
   );
   for (const { name, images } of report.classes) output.say(`  ${String(images).padStart(6)} ${shown(name)}`);
+  for (const { name, smallest, mean, largest } of report.numbers ?? []) {
+    output.say(`  ${shown(name)} from ${figure(smallest)} to ${figure(largest)}, ${figure(mean)} on average`);
+  }
   warnAll(
     report.unreadable.map(({ file, reason }) => `${shown(file)}: ${reason}`),
     output,
@@ -88,6 +96,13 @@ export async function check(source: string, flags: { strict?: boolean }, output:
   for (const refusal of report.refusals) output.warn(`training would stop: ${refusal}`);
   output.result(report);
   if (report.refusals.length > 0 || (flags.strict && report.warnings.length > 0)) process.exitCode = 1;
+}
+
+const figure = (value: number): string => String(Number(value.toPrecision(4)));
+
+function labelsText({ task, classes, numbers = [] }: DatasetReport): string {
+  if (task === "regression") return `with ${counted(numbers.length, "number")} each`;
+  return task === "multi-label" ? `with any of ${counted(classes.length, "label")}` : `in ${classes.length} classes`;
 }
 
 function warnAll(lines: readonly string[], output: Output): void {

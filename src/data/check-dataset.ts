@@ -4,13 +4,18 @@ import { UserError } from "../torch/index.ts";
 import type { Watched } from "./concurrent.ts";
 import { ImageStore } from "./image-store.ts";
 import { openDataset } from "./registry.ts";
-import type { Ignored } from "./types.ts";
+import type { Dataset, Ignored, TaskKind } from "./types.ts";
 import { duplicatesIn, splitUsable } from "./usable.ts";
 
 export interface DatasetReport {
   name: string;
   images: number;
+  /** Labels are several of each image, or numbers; one class each when left out. */
+  task?: Dataset["task"];
+  /** Images of each class; none where labels are numbers. */
   classes: { name: string; images: number }[];
+  /** Numbers over all images. */
+  numbers?: readonly { name: string; smallest: number; mean: number; largest: number }[];
   /** Images of each of the user's own splits, where there are any. */
   splits: Record<string, number>;
   /** Files that cannot be used, each with the reason. */
@@ -38,8 +43,9 @@ export async function checkDataset(
   nameOrFolder: string,
   onProgress?: Watched["onProgress"],
   signal?: AbortSignal,
+  task?: TaskKind,
 ): Promise<DatasetReport> {
-  const dataset = await openDataset(nameOrFolder);
+  const dataset = await openDataset(nameOrFolder, task);
   const { items } = dataset;
   const id = (position: number) => items[position]?.id ?? "";
   const store = await ImageStore.open(dataset, { size: side, skipBad: true, onProgress, signal });
@@ -48,8 +54,7 @@ export async function checkDataset(
       .sort(([a], [b]) => a - b)
       .map(([position, reason]) => ({ file: id(position), reason }));
     const found = duplicatesIn(dataset, store);
-    const classes = countBy(items, ({ label }) => label);
-    const counts = dataset.classes.map((name, label) => ({ name, images: classes.get(label) ?? 0 }));
+    const counts = dataset.task === "regression" ? [] : imagesOfClasses(dataset);
     const warnings = sizeWarnings(counts);
     const refusals =
       unreadable.length > 0
@@ -67,7 +72,9 @@ export async function checkDataset(
     return {
       name: dataset.name,
       images: items.length,
+      ...(dataset.task && { task: dataset.task }),
       classes: counts,
+      ...(dataset.task === "regression" && { numbers: numbersOf(dataset) }),
       splits: Object.fromEntries(
         countBy(
           items.filter(({ split }) => split),
@@ -87,6 +94,25 @@ export async function checkDataset(
   } finally {
     store.dispose();
   }
+}
+
+function imagesOfClasses({ classes, items }: Dataset): DatasetReport["classes"] {
+  const counts = countBy(
+    items.flatMap(({ label, targets }) => targets?.flatMap((value, c) => (value > 0 ? [c] : [])) ?? [label]),
+    (label) => label,
+  );
+  return classes.map((name, label) => ({ name, images: counts.get(label) ?? 0 }));
+}
+
+function numbersOf({ classes, items }: Dataset): NonNullable<DatasetReport["numbers"]> {
+  return classes.map((name, c) => {
+    let [smallest, sum, largest] = [Number.POSITIVE_INFINITY, 0, Number.NEGATIVE_INFINITY];
+    for (const { targets } of items) {
+      const value = targets?.[c] ?? 0;
+      [smallest, sum, largest] = [Math.min(smallest, value), sum + value, Math.max(largest, value)];
+    }
+    return { name, smallest, mean: sum / items.length, largest };
+  });
 }
 
 function countBy<T, K>(values: readonly T[], key: (value: T) => K): Map<K, number> {

@@ -10,7 +10,7 @@ import { readableKinds } from "./formats.ts";
 import { metadataFolder } from "./labelled-list.ts";
 import { type FolderScan, type FoundImage, scanFolder } from "./scan-folder.ts";
 import { refuseUntrained, type Split, splitNamed } from "./split-names.ts";
-import type { Dataset, Ignored, Item } from "./types.ts";
+import type { Dataset, Ignored, Item, TaskKind } from "./types.ts";
 
 /** An image with its class folder. */
 interface Labelled extends FoundImage {
@@ -27,11 +27,11 @@ interface Layout {
 }
 
 /** @throws UserError when there is nothing to learn from: no images, one class, or a class without training images */
-export function imageFolder(folder: string): Dataset {
+export function imageFolder(folder: string, asked?: TaskKind): Dataset {
   const root = resolve(folder);
   if (!statSync(root).isDirectory()) throw new UserError(`${root} is not a folder`);
   const scan = scanFolder(root);
-  const labelled = metadataFolder(root, childrenOf(scan));
+  const labelled = metadataFolder(root, childrenOf(scan), asked);
   if (labelled) return { ...labelled, ignored: scan.ignored.list };
   const layout = hasSplits(root, scan) ? splitLayout(root, scan) : classLayout(scan);
   const images = countedOnce(layout.images, scan);

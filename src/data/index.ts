@@ -33,4 +33,5 @@ export { publishedDatasets } from "./published/index.ts";
 export { fetchDataset, findDataset, isFetched, knownDatasets, openDataset } from "./registry.ts";
 export { type Split, type SplitOptions, splitDataset } from "./split.ts";
 export type { Crop, Dataset, Ignored, ImageSource, Item, KnownDataset, PublishedDataset } from "./types.ts";
+export { type TaskKind, taskKinds } from "./types.ts";
 export { type DuplicatesPolicy, duplicatesIn, splitUsable, type UsableSplit } from "./usable.ts";

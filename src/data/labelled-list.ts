@@ -7,13 +7,14 @@ import { basename, dirname, extname, join, relative, resolve } from "node:path";
 import { CsvError, parse } from "csv-parse/sync";
 import { counted, listed, quoted, readRegular } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
-import { refuseUntrained, splitNamed } from "./split-names.ts";
-import type { Dataset, Item } from "./types.ts";
+import { type Cell, type LabelCells, labelColumns, labelsOf, numberNotes } from "./label-columns.ts";
+import { type Label, type LabelledImage, labelledDataset } from "./labels.ts";
+import { splitNamed } from "./split-names.ts";
+import type { Dataset, Item, TaskKind } from "./types.ts";
 
-/** Names that a column may have, the first found wins. */
+/** Names that a column may have, the first found wins; label-columns.ts has those of labels. */
 const columns = {
   path: ["file_name", "filename", "file", "path", "file_path", "filepath", "image", "image_path", "img"],
-  label: ["label", "class", "category", "target", "class_name"],
   split: ["split", "subset", "partition"],
   group: ["group", "group_id", "patient", "patient_id"],
 } as const;
@@ -31,6 +32,7 @@ interface Row {
   /** Number of its line, from 1 on. */
   line: number;
   values: Partial<Record<Column, string>>;
+  label: LabelCells | undefined;
 }
 
 /** True for a file that lists images. */
@@ -42,30 +44,30 @@ export function isLabelledList(path: string): boolean {
  * Images that a file lists; paths are relative to its folder.
  * @throws UserError naming file and line: no column with paths or labels, a row without them, images that are not there
  */
-export function labelledList(file: string): Dataset {
+export function labelledList(file: string, asked?: TaskKind): Dataset {
   const path = resolve(file);
   const name = basename(path, extname(path));
-  return datasetOf(name, path, [{ path, rows: rowsOf(path), folder: dirname(path) }]);
+  return datasetOf(name, path, [{ path, rows: rowsOf(path, asked), folder: dirname(path) }], asked);
 }
 
 /**
  * Images of a folder whose metadata files have labels, at its top or in folders that are splits; undefined where there is no
  * such file.
  */
-export function metadataFolder(root: string, folders: readonly string[]): Dataset | undefined {
+export function metadataFolder(root: string, folders: readonly string[], asked?: TaskKind): Dataset | undefined {
   const lists = ["", ...folders.filter((name) => splitNamed(name) !== undefined)].flatMap((folder) => {
     const paths = metadataNames.map((name) => join(root, folder, name)).filter((path) => existsSync(path));
-    const found = paths.map((path) => ({ path, rows: labelledRows(path) })).find(({ rows }) => rows.length > 0);
+    const found = paths.map((path) => ({ path, rows: labelledRows(path, asked) })).find(({ rows }) => rows.length > 0);
     return found ? [{ ...found, folder: join(root, folder), split: splitNamed(folder) }] : [];
   });
-  return lists.length === 0 ? undefined : datasetOf(basename(root), root, lists);
+  return lists.length === 0 ? undefined : datasetOf(basename(root), root, lists, asked);
 }
 
 /** Rows of a file by such a name that has labels; none of one that is something else. */
-function labelledRows(path: string): Row[] {
+function labelledRows(path: string, asked: TaskKind | undefined): Row[] {
   try {
-    const rows = rowsOf(path);
-    return rows.every(({ values }) => values.label !== undefined) ? rows : [];
+    const rows = rowsOf(path, asked);
+    return rows.every(({ label }) => label !== undefined) ? rows : [];
   } catch (error) {
     if (error instanceof UserError) return [];
     throw error;
@@ -80,9 +82,9 @@ interface List {
   split?: Item["split"];
 }
 
-function datasetOf(name: string, origin: string, lists: readonly List[]): Dataset {
+function datasetOf(name: string, origin: string, lists: readonly List[], asked?: TaskKind): Dataset {
   const base = statSync(origin).isDirectory() ? origin : dirname(origin);
-  const listed = lists.flatMap((list) => list.rows.map((row) => imageOf(list, row)));
+  const listed = lists.flatMap((list) => imagesOf(list, asked));
   listed.sort((a, b) => (a.path < b.path ? -1 : Number(a.path > b.path)));
   refuseAbsent(listed);
   const images = listed.map(({ path, ...rest }) => {
@@ -90,66 +92,41 @@ function datasetOf(name: string, origin: string, lists: readonly List[]): Datase
   });
   const files = lists.map(({ path }) => basename(path));
   const notes = [`labels come from ${[...new Set(files)].join(" and ")}`];
-  return labelledDataset({ name, origin, images, notes });
-}
-
-/** An image with its label as a text, and where that stands, for messages. */
-export interface LabelledImage extends Omit<Item, "label"> {
-  label: string;
-  where: string;
-}
-
-/**
- * The data set of images whose labels are texts: its classes are all labels, in their order.
- * @param images in the order of the items
- * @throws UserError when there are none, one class, one image twice, or splits of some images alone
- */
-export function labelledDataset({
-  images,
-  ...about
-}: Pick<Dataset, "name" | "origin" | "notes" | "ignored"> & { images: readonly LabelledImage[] }): Dataset {
-  const { origin } = about;
-  if (images.length === 0) throw new UserError(`${origin} lists no images`);
-  const classes = [...new Set(images.map(({ label }) => label))].sort();
-  const [only] = classes;
-  if (classes.length === 1 && only !== undefined) {
-    throw new UserError(`${origin} has only one class (${quoted(only)}): there is nothing to tell apart`);
+  const dataset = labelledDataset({ name, origin, images, notes });
+  if (asked === undefined && dataset.task === undefined) {
+    const labels = lists.flatMap(({ rows }) => rows.map(({ label }) => label));
+    notes.push(...numberNotes(labels, dataset.classes));
   }
-  const labels = new Map(classes.map((label, i) => [label, i]));
-  const seen = new Map<string, string>();
-  const items = images.map(({ label, where, ...item }): Item => {
-    const before = seen.get(item.id);
-    if (before !== undefined) throw new UserError(`${where}: ${quoted(item.id)} is listed already, at ${before}`);
-    seen.set(item.id, where);
-    return { ...item, label: labels.get(label) ?? -1 };
-  });
-  const unsplit = items.find(({ split }) => split === undefined);
-  if (unsplit && items.some(({ split }) => split !== undefined)) {
-    throw new UserError(`${seen.get(unsplit.id)}: ${quoted(unsplit.id)} has no split, and other images have one`);
-  }
-  refuseUntrained(origin, classes, items);
-  return { ...about, classes, items, licence: "the user's own" };
+  return dataset;
 }
 
 const lineOf = ({ path }: List, { line }: Row) => `${path}, line ${line}`;
 
 type Listed = Omit<LabelledImage, "id" | "source"> & { path: string };
 
-function imageOf(list: List, row: Row): Listed {
-  const { path, label, split: name, group } = row.values;
+function imagesOf(list: List, asked: TaskKind | undefined): Listed[] {
+  const placed = list.rows.map((row) => ({ ...placeOf(list, row), cells: row.label }));
+  const labels = labelsOf(
+    placed.map(({ cells, path, where }) => ({ label: cells, path: relative(list.folder, path), where })),
+    asked,
+  );
+  return placed.map(({ cells: _, ...place }, i) => ({ ...place, label: labels[i] as Label }));
+}
+
+/** Path, split and group of a row. */
+function placeOf(list: List, row: Row): Omit<Listed, "label"> {
+  const { path, split: name, group } = row.values;
   const where = lineOf(list, row);
   const refuse = (what: string): never => {
     throw new UserError(`${where}: ${what}`);
   };
   if (!path) return refuse("there is no path of an image");
-  if (!label) return refuse(`${quoted(path)} has no label`);
   if (/^https?:/i.test(path))
     return refuse(`${quoted(path)} is an address: fetch the images first, and give their paths`);
   const split = name ? splitNamed(name) : list.split;
   if (name && split === undefined) return refuse(`${quoted(name)} is no split: write train, validation or test`);
   return {
     path: resolve(list.folder, path),
-    label: label.normalize("NFC"),
     where,
     ...(split && { split }),
     ...(group && { group }),
@@ -165,12 +142,12 @@ function refuseAbsent(listed: readonly Listed[]): void {
   );
 }
 
-function rowsOf(path: string): Row[] {
+function rowsOf(path: string, asked?: TaskKind): Row[] {
   const text = readRegular(path, { maximumBytes }).toString("utf8");
-  return /\.(jsonl|ndjson)$/i.test(path) ? jsonRows(path, text) : tableRows(path, text);
+  return /\.(jsonl|ndjson)$/i.test(path) ? jsonRows(path, text, asked) : tableRows(path, text, asked);
 }
 
-function tableRows(path: string, text: string): Row[] {
+function tableRows(path: string, text: string, asked?: TaskKind): Row[] {
   const header = text.slice(0, text.search(/[\r\n]|$/));
   const counts = ["\t", ";", ","].map((delimiter) => ({ delimiter, count: header.split(delimiter).length }));
   const { delimiter } = counts.reduce((best, one) => (one.count > best.count ? one : best));
@@ -180,14 +157,21 @@ function tableRows(path: string, text: string): Row[] {
   // Two columns without names: a path that exists is no name of a column.
   if (first.cells.length === 2 && existsSync(resolve(dirname(path), first.cells[0]?.trim() ?? ""))) {
     return records.map(({ line, cells: [image = "", label = ""] }) => {
-      return { line, values: { path: image.trim(), label: label.trim() } };
+      const kind = asked ?? "classification";
+      return { line, values: { path: image.trim() }, label: { kind, cells: [["label", label.trim()]] } };
     });
   }
   const names = columnsOf(path, first.cells);
-  return rest.map(({ line, cells }) => ({
-    line,
-    values: Object.fromEntries(names.flatMap(({ column, at }) => [[column, cells[at]?.trim() ?? ""]])),
-  }));
+  const found = labelColumns(first.cells, asked);
+  const title = (at: number) => first.cells[at]?.trim() ?? "";
+  return rest.map(({ line, cells }) => {
+    const cell = (at: number) => cells[at]?.trim() ?? "";
+    return {
+      line,
+      values: Object.fromEntries(names.map(({ column, at }) => [column, cell(at)])),
+      label: found && { kind: found.kind, cells: found.at.map((at) => [title(at), cell(at)] as const) },
+    };
+  });
 }
 
 function parsed(path: string, text: string, delimiter: string): { line: number; cells: string[] }[] {
@@ -222,18 +206,24 @@ function columnsOf(path: string, names: readonly string[]): { column: Column; at
   );
 }
 
-function jsonRows(path: string, text: string): Row[] {
+function jsonRows(path: string, text: string, asked?: TaskKind): Row[] {
   const lines = text.split("\n").map((content, i) => ({ content: content.trim(), line: i + 1 }));
   return lines
     .filter(({ content }) => content !== "")
     .map(({ content, line }) => {
       const where = `${path}, line ${line}`;
-      const object = jsonObject(where, content);
-      const names = columnsOf(where, Object.keys(object));
-      const entries = Object.values(object);
+      const entries = Object.entries(jsonObject(where, content));
+      const keys = entries.map(([key]) => key);
+      const value = (at: number) => entries[at]?.[1];
+      const found = labelColumns(keys, asked);
+      const columns = columnsOf(where, keys);
       return {
         line,
-        values: Object.fromEntries(names.map(({ column, at }) => [column, textOf(where, column, entries[at])])),
+        values: Object.fromEntries(columns.map(({ column, at }) => [column, textOf(where, column, value(at))])),
+        label: found && {
+          kind: found.kind,
+          cells: found.at.map((at) => [keys[at] ?? "", cellOf(where, keys[at] ?? "", value(at))] as const),
+        },
       };
     });
 }
@@ -248,7 +238,12 @@ function jsonObject(where: string, content: string): Record<string, unknown> {
   throw new UserError(`${where} is no JSON object`);
 }
 
-function textOf(where: string, column: Column, value: unknown): string {
+/** A text, or a list of texts. */
+function cellOf(where: string, name: string, value: unknown): Cell {
+  return Array.isArray(value) ? value.map((one) => textOf(where, name, one)) : textOf(where, name, value);
+}
+
+function textOf(where: string, column: string, value: unknown): string {
   if (typeof value === "string") return value.trim();
   if (typeof value === "number" || typeof value === "boolean") return String(value);
   if (value === null || value === undefined) return "";

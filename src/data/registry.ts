@@ -13,7 +13,7 @@ import { imageFolder } from "./image-folder.ts";
 import { isLabelledList, labelledList } from "./labelled-list.ts";
 import { mixDatasets } from "./mix.ts";
 import { publishedDatasets } from "./published/index.ts";
-import type { Dataset, KnownDataset } from "./types.ts";
+import type { Dataset, KnownDataset, TaskKind } from "./types.ts";
 
 export const knownDatasets: readonly KnownDataset[] = [
   emoji,
@@ -53,16 +53,26 @@ export async function fetchDataset(name: string, onProgress?: (text: string) => 
 /**
  * Opens a known data set by its name, several as A+B, a folder of labelled images, a file that lists them, or NAME:FOLDER, a
  * published data set's own files.
+ * @param asked what the labels are, where their columns leave it open
  * @throws UserError when there is none of them, the data set was not fetched, or its files are damaged
  */
-export async function openDataset(nameOrFolder: string): Promise<Dataset> {
+export async function openDataset(nameOrFolder: string, asked?: TaskKind): Promise<Dataset> {
+  const dataset = await opened(nameOrFolder, asked);
+  const { task = "classification" } = dataset;
+  if (asked === undefined || asked === task) return dataset;
+  throw new UserError(
+    `${dataset.origin} has images of one class each: --task ${asked} needs a file that lists other labels`,
+  );
+}
+
+async function opened(nameOrFolder: string, asked: TaskKind | undefined): Promise<Dataset> {
   const known = openable.find((candidate) => candidate.name === nameOrFolder);
   const parts = nameOrFolder.split("+");
   if (parts.length > 1 && parts.every((part) => openable.some(({ name }) => name === part))) {
-    return mixDatasets(await Promise.all(parts.map(openDataset)));
+    return mixDatasets(await Promise.all(parts.map((part) => openDataset(part))));
   }
-  if (!known && isLabelledList(nameOrFolder)) return labelledList(nameOrFolder);
-  if (!known) return existsSync(nameOrFolder) ? imageFolder(nameOrFolder) : openPublished(nameOrFolder);
+  if (!known && isLabelledList(nameOrFolder)) return labelledList(nameOrFolder, asked);
+  if (!known) return existsSync(nameOrFolder) ? imageFolder(nameOrFolder, asked) : openPublished(nameOrFolder);
   const folders = known.packages.map((name) => packageFolder(name));
   if (folders.some((folder) => folder === undefined)) {
     throw new UserError(`the data set ${known.name} is not fetched: run \`npx hub-pathway data fetch ${known.name}\``);

@@ -1,4 +1,4 @@
-/** Splits into train, validation and test: stratified by class, whole groups on one side, decided by seeds alone. */
+/** Splits into train, validation and test: stratified by class or stratum, whole groups on one side, decided by seeds alone. */
 import { createHash } from "node:crypto";
 import { counted, quoted } from "../io/index.ts";
 import { keyedRandom, shuffled, UserError } from "../torch/index.ts";
@@ -31,7 +31,8 @@ type Side = "train" | "validation" | "test";
  * Splits a data set. Published splits of items are kept; without a published validation split it is taken from train.
  * @param usable positions that may be used
  * @param duplicates for each item the representative of its near-duplicates
- * @throws UserError when a class has too few different images to train and to validate with, saying how many
+ * @throws UserError when a class (or the whole, where images have no single class) has too few different images to train
+ * and to validate with, saying how many
  */
 export function splitDataset(
   dataset: Dataset,
@@ -43,7 +44,10 @@ export function splitDataset(
   const isPublished = dataset.items.some((item) => item.split !== undefined);
   const isValidated = dataset.items.some((item) => item.split === "validation");
   const groups = groupsByClass(dataset, usable, duplicates);
-  for (const [label, name] of dataset.classes.entries()) {
+  const isStrata = dataset.task !== undefined;
+  if (isStrata && options.trainPerClass !== undefined)
+    throw new UserError(`${dataset.name} has no classes of which --train-per-class could count images: leave it out`);
+  for (const label of isStrata ? [...groups.keys()].sort((a, b) => a - b) : dataset.classes.keys()) {
     const all = groups.get(label) ?? [];
     const published = isPublished && dataset.unsplit?.has(label) !== true;
     const hasValidation = published && isValidated;
@@ -53,12 +57,21 @@ export function splitDataset(
     const isWhole = made.train.length > 0 && made.validation.length > 0;
     const few = options.testSeed === undefined ? own : ordered(all, label, options.testSeed);
     const chosen = isWhole ? made : smallSides(few, published, hasValidation);
-    if (!chosen) throw tooFew(dataset, name, own, published, hasValidation);
+    if (!chosen && isStrata) {
+      sides.train.push(...own.filter(isOpen).flatMap((group) => group.items));
+      continue;
+    }
+    if (!chosen) throw tooFew(dataset, dataset.classes[label] ?? "", own, published, hasValidation);
     const limits = { train: trainPerClass, validation: undefined, test: undefined };
     for (const side of ["train", "validation", "test"] as const) {
       const items = chosen[side].flatMap((group) => group.items).slice(0, limits[side]);
       for (const item of items) sides[side].push(item);
     }
+  }
+  if (isStrata && (sides.train.length === 0 || sides.validation.length === 0)) {
+    throw new UserError(
+      `${dataset.name} has ${counted(sides.train.length, "training image")} and ${sides.validation.length} to validate with: it needs some of both`,
+    );
   }
   const sorted = [sides.train, sides.validation, sides.test].map((part) => part.sort((a, b) => a - b));
   const hash = createHash("sha256")

@@ -16,11 +16,18 @@ export type ImageSource =
   /** Text rendered with a font file, by its name as Pango takes it; left out, that follows from the file's. */
   | { kind: "glyph"; text: string; fontFile: string; font?: string };
 
+/** What labels are: one class of each image, any number of classes, or numbers. */
+export const taskKinds = ["classification", "multi-label", "regression"] as const;
+
+export type TaskKind = (typeof taskKinds)[number];
+
 export interface Item {
   /** Unique in its data set; shown in reports and errors. */
   id: string;
-  /** Position in `classes`; -1 when the item has none. */
+  /** Position in `classes`; -1 when the item has none. With `targets` it is a stratum of splits instead. */
   label: number;
+  /** [C], with several labels 1 for each class that the image has and else 0, with numbers the values. */
+  targets?: readonly number[];
   source: ImageSource;
   /** Items of one group stay on one side of every split. */
   group?: string;
@@ -30,6 +37,9 @@ export interface Item {
 
 export interface Dataset {
   name: string;
+  /** Left out, each image has one class. */
+  task?: Exclude<TaskKind, "classification">;
+  /** Names of the classes, or of the numbers. */
   classes: string[];
   items: Item[];
   licence: string;

@@ -1,5 +1,5 @@
 /** The part of a data set that can be trained on, and its split: one answer for `data check` and for training. */
-import { counted, quoted } from "../io/index.ts";
+import { counted, listed, quoted } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 import { type DuplicatePair, type Duplicates, findDuplicates } from "./duplicates.ts";
 import type { ImageStore } from "./image-store.ts";
@@ -19,7 +19,19 @@ export interface UsableSplit {
 export function duplicatesIn(dataset: Dataset, store: ImageStore): Duplicates | undefined {
   if (dataset.asPublished) return undefined;
   using prints = store.prints();
-  return findDuplicates(dataset.items, (i) => (store.unreadable.has(i) ? -1 : store.rowOf(i)), prints);
+  const rowOf = (i: number) => (store.unreadable.has(i) ? -1 : store.rowOf(i));
+  if (dataset.task === undefined) return findDuplicates(dataset.items, rowOf, prints);
+  // Strata are no classes: copies are of one whatever their labels are, and a mistake where these differ.
+  const { items } = dataset;
+  const found = findDuplicates(
+    items.map((item) => ({ ...item, label: 0 })),
+    rowOf,
+    prints,
+  );
+  const differ = ({ first, second }: DuplicatePair) =>
+    items[first]?.targets?.some((value, c) => value !== items[second]?.targets?.[c]) === true;
+  const pairs = found.pairs.map((pair) => (pair.exact && differ(pair) ? { ...pair, kind: "conflict" as const } : pair));
+  return { ...found, pairs };
 }
 
 /**
@@ -37,7 +49,15 @@ export function splitUsable(
   const groups = policy === "group" ? duplicates?.groups : undefined;
   const split = splitDataset(dataset, options, (i) => !store.unreadable.has(i), groups);
   const remarks = duplicates && policy === "group" ? remarksOn(dataset, duplicates) : [];
-  return { split, notes: [...(dataset.notes ?? []), ...ignoredNotes(dataset), ...remarks] };
+  const untrained = dataset.task === "multi-label" ? untrainedNotes(dataset, split) : [];
+  return { split, notes: [...(dataset.notes ?? []), ...ignoredNotes(dataset), ...remarks, ...untrained] };
+}
+
+/** One line on labels that no training image has: they cannot be learned. */
+function untrainedNotes({ classes, items }: Dataset, { train }: Split): string[] {
+  const missing = classes.filter((_, c) => !train.some((i) => items[i]?.targets?.[c] === 1));
+  if (missing.length === 0) return [];
+  return [`no training image has the ${missing.length === 1 ? "label" : "labels"} ${listed(missing, 8)}`];
 }
 
 function refuseConflicts(dataset: Dataset, pairs: readonly DuplicatePair[]): void {
@@ -78,14 +98,15 @@ function remarksOn(dataset: Dataset, { pairs, uniform }: Duplicates): string[] {
   }
   for (const { label, alike, images } of uniform) {
     remarks.push(
-      `${alike} of ${images} images of ${quoted(dataset.classes[label] ?? "")} look almost the same, as from a fixed camera: ` +
+      `${alike} of ${images} images${dataset.task ? "" : ` of ${quoted(dataset.classes[label] ?? "")}`} look almost the same, as from a fixed camera: ` +
         "they are split one by one",
     );
   }
-  const grouped = copies.filter(({ second }) => !uniform.some(({ label }) => label === dataset.items[second]?.label));
+  const classOf = (i: number) => (dataset.task ? 0 : dataset.items[i]?.label);
+  const grouped = copies.filter(({ second }) => !uniform.some(({ label }) => label === classOf(second)));
   if (grouped.length > 0) {
     remarks.push(
-      `${counted(grouped.length, "copy", "copies")} of other images of the class, ${example(grouped)}: they stay on one side of the split`,
+      `${counted(grouped.length, "copy", "copies")} of other images${dataset.task ? "" : " of the class"}, ${example(grouped)}: they stay on one side of the split`,
     );
   }
   return remarks;

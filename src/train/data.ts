@@ -16,9 +16,10 @@ import {
   type Split,
   type SplitOptions,
   splitUsable,
+  type TaskKind,
 } from "../data/index.ts";
 import type { StoredFeatures } from "../pathway/index.ts";
-import { keyedRandom, type ProcessGroup, shuffled, type Tensor, UserError } from "../torch/index.ts";
+import { ConfigError, keyedRandom, type ProcessGroup, shuffled, type Tensor, UserError } from "../torch/index.ts";
 import { firstRankFirst, requireRowsForAll } from "./ranks.ts";
 import type { Targets } from "./task.ts";
 
@@ -82,6 +83,10 @@ export interface DataRequest extends AugmentRequest {
   duplicates?: DuplicatesPolicy | undefined;
   /** Device of the batches (default "cpu"). */
   device?: string | undefined;
+  /** What the labels are, where a list leaves it open. */
+  task?: TaskKind | undefined;
+  /** Who asks, and the kinds of labels that it takes; one class of each image when left out. */
+  takes?: { who: string; kinds: readonly TaskKind[] } | undefined;
   /** Ranks that share each training batch. */
   group?: ProcessGroup | undefined;
   signal?: AbortSignal | undefined;
@@ -138,7 +143,8 @@ export interface TaskData {
  */
 export async function prepareData(request: DataRequest): Promise<TaskData> {
   const { group } = request;
-  const dataset = await openDataset(request.source);
+  const dataset = await openDataset(request.source, request.task);
+  refuseKind(dataset, request.takes);
   const { imageSize: size, cropFrom, fit, skipBad = false, onProgress, seed, signal } = request;
   // What the first rank decodes, the others find.
   const open = (side: number) =>
@@ -159,6 +165,23 @@ export async function prepareData(request: DataRequest): Promise<TaskData> {
     store.dispose();
     throw error;
   }
+}
+
+/** What an image has, by the kind of its labels. */
+const labelWords: Readonly<Record<TaskKind, string>> = {
+  classification: "one class",
+  "multi-label": "several labels",
+  regression: "numbers",
+};
+
+function refuseKind(
+  { name, task: kind }: Dataset,
+  { who, kinds }: NonNullable<DataRequest["takes"]> = { who: "this command", kinds: ["classification"] },
+): void {
+  const task: TaskKind = kind ?? "classification";
+  if (kinds.includes(task)) return;
+  const taken = kinds.map((kind) => labelWords[kind]).join(" or ");
+  throw new ConfigError(`an image of ${name} has ${labelWords[task]}, and ${who} takes ${taken} for each image`);
 }
 
 interface Stores {

@@ -1,6 +1,8 @@
 /** Options of `hub-pathway data`. */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
+import { type TaskKind, taskKinds } from "../../data/types.ts";
 import type { Output } from "../context.ts";
+import { taskHelp } from "../flags.ts";
 
 const actions = () => import("../data-command.ts");
 
@@ -24,5 +26,8 @@ export function addDataCommand(program: Command, output: () => Output): void {
       "\nExample:\n  hub-pathway data check ./photos\n  hub-pathway data check cifar-100:./downloads",
     )
     .option("--strict", "exit with 1 for warnings too, and not only where training would stop")
-    .action(async (source: string, flags: { strict?: boolean }) => (await actions()).check(source, flags, output()));
+    .addOption(new Option("--task <kind>", taskHelp).choices(taskKinds))
+    .action(async (source: string, flags: { strict?: boolean; task?: TaskKind }) =>
+      (await actions()).check(source, flags, output()),
+    );
 }

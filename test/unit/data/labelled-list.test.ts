@@ -130,7 +130,7 @@ test("what cannot be read is refused with its line", async () => {
       return true;
     });
   }
-  const json = await listed("labels.jsonl", '{"path": "photos/a/1.png", "label": ["x"]}\n');
-  await assert.rejects(openDataset(json), /line 1: the label is \["x"\], and must be a text or a number/);
+  const json = await listed("labels.jsonl", '{"path": "photos/a/1.png", "label": {"x": 1}}\n');
+  await assert.rejects(openDataset(json), /line 1: the label is \{"x":1\}, and must be a text or a number/);
   await assert.rejects(openDataset(await listed("labels.jsonl", "[1]\n")), /line 1 is no JSON object/);
 });
