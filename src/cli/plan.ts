@@ -1,6 +1,6 @@
 /** The plan of a training in a few lines; and the pictures' own size, which tells whether details are lost. */
 import sharp from "sharp";
-import { openDataset } from "../data/index.ts";
+import { type ImageSource, openDataset } from "../data/index.ts";
 import { shown } from "../io/quoted.ts";
 import type { RunPlan } from "../train/index.ts";
 import type { Output } from "./context.ts";
@@ -73,19 +73,23 @@ function reason({ chosen, images, epochs, members, activated }: RunPlan): string
   return `: each model sees every image about ${passes} times, since ${activated} of ${m} see it at a time (--epochs changes it)`;
 }
 
+type Encoded = Extract<ImageSource, { kind: "file" | "shard" }>;
+
+async function sizeOf(from: Encoded): Promise<{ width: number; height: number }> {
+  return sharp(from.kind === "file" ? from.path : await from.shard.read(from.offset, from.length)).metadata();
+}
+
 /**
- * Longer side in pixels of the pictures in the middle, by size, of a sample; undefined for what is in no files of its own.
+ * Longer side in pixels of the pictures in the middle, by size, of a sample; undefined for what is in no image files.
  * @throws UserError when there is no such data set
  */
 export async function usualPictureSide(source: string): Promise<number | undefined> {
   const { items } = await openDataset(source);
-  const paths = items.flatMap(({ source: from }) => (from.kind === "file" ? [from.path] : []));
-  const stride = Math.max(1, Math.floor(paths.length / sampled));
+  const encoded = items.flatMap(({ source: from }) => (from.kind === "file" || from.kind === "shard" ? [from] : []));
+  const stride = Math.max(1, Math.floor(encoded.length / sampled));
   const sides: number[] = [];
-  for (let i = 0; i < paths.length && sides.length < sampled; i += stride) {
-    const { width = 0, height = 0 } = await sharp(paths[i])
-      .metadata()
-      .catch(() => ({ width: 0, height: 0 }));
+  for (let i = 0; i < encoded.length && sides.length < sampled; i += stride) {
+    const { width, height } = await sizeOf(encoded[i] as Encoded).catch(() => ({ width: 0, height: 0 }));
     if (width > 0) sides.push(Math.max(width, height));
   }
   return sides.sort((a, b) => a - b)[Math.floor(sides.length / 2)];

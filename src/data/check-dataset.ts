@@ -45,7 +45,7 @@ export async function checkDataset(
   signal?: AbortSignal,
   task?: TaskKind,
 ): Promise<DatasetReport> {
-  const dataset = await openDataset(nameOrFolder, task);
+  const dataset = await openDataset(nameOrFolder, { task, onProgress, signal });
   const { items } = dataset;
   const id = (position: number) => items[position]?.id ?? "";
   const store = await ImageStore.open(dataset, { size: side, skipBad: true, onProgress, signal });

@@ -46,12 +46,13 @@ export async function contentHashes(items: readonly Item[], options: HashOptions
 }
 
 function pathOf(source: ImageSource): string | undefined {
-  if (source.kind === "bytes") return undefined;
+  if (source.kind === "bytes" || source.kind === "shard") return undefined;
   return source.kind === "glyph" ? source.fontFile : source.path;
 }
 
 function itemHash(source: ImageSource, file: string | undefined): string {
   if (source.kind === "bytes") return createHash("sha256").update(source.bytes).digest("hex");
+  if (source.kind === "shard") return source.sha256;
   if (file === undefined) throw new RangeError("a file without a hash");
   const where = Object.entries(source).filter(([name]) => !["kind", "path", "fontFile"].includes(name));
   if (where.length === 0) return file;

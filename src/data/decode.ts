@@ -77,6 +77,7 @@ export function isOfMachine(error: unknown): boolean {
 
 /** The file that an item comes from, for messages. */
 export function describeSource({ id, source }: Item): string {
+  if (source.kind === "shard") return `${id} in ${source.shard.name}`;
   if (source.kind === "part" || source.kind === "raw") return `${id} in ${source.path}`;
   return source.kind === "file" ? source.path : id;
 }
@@ -264,10 +265,12 @@ function interleaved(planes: Buffer, channels: number): Buffer {
 /** Runs a function on the encoded bytes, whose memory is counted meanwhile. */
 async function withBytes<T>(source: Encoded, fn: (bytes: Buffer) => Promise<T>): Promise<T> {
   if (source.kind === "bytes") return fn(viewOf(source.bytes));
-  const [offset, length] = source.kind === "part" ? [source.offset, source.length] : [0, await sizeOf(source.path)];
+  const [offset, length] = source.kind === "file" ? [0, await sizeOf(source.path)] : [source.offset, source.length];
   if (length > files.limit)
     refuse(`the file has ${megapixels(length)} MB, more than the ${megapixels(files.limit)} that are read`);
-  return files.run(length, async () => fn(await bytesAt(source.path, offset, length)));
+  return files.run(length, async () =>
+    fn(source.kind === "shard" ? await source.shard.read(offset, length) : await bytesAt(source.path, offset, length)),
+  );
 }
 
 const viewOf = ({ buffer, byteOffset, byteLength }: Uint8Array) => Buffer.from(buffer, byteOffset, byteLength);

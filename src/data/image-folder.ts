@@ -2,7 +2,6 @@
  * A folder of labelled images: a sub-folder for each class, or train/, validation/ and test/ with such sub-folders. Whatever
  * else is there is said and counted.
  */
-import { statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { counted, quoted } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
@@ -29,8 +28,11 @@ interface Layout {
 /** @throws UserError when there is nothing to learn from: no images, one class, or a class without training images */
 export function imageFolder(folder: string, asked?: TaskKind): Dataset {
   const root = resolve(folder);
-  if (!statSync(root).isDirectory()) throw new UserError(`${root} is not a folder`);
-  const scan = scanFolder(root);
+  return imagesOf(root, scanFolder(root), asked);
+}
+
+/** The same of a folder that was walked through. */
+export function imagesOf(root: string, scan: FolderScan, asked?: TaskKind): Dataset {
   const labelled = metadataFolder(root, childrenOf(scan), asked);
   if (labelled) return { ...labelled, ignored: scan.ignored.list };
   const layout = hasSplits(root, scan) ? splitLayout(root, scan) : classLayout(scan);

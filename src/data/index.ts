@@ -31,6 +31,7 @@ export { LoadedBatch, Loader, type LoaderOptions, type Rank, type RowsOfBatch, v
 export type { PrintFile } from "./prints.ts";
 export { publishedDatasets } from "./published/index.ts";
 export { fetchDataset, findDataset, isFetched, knownDatasets, openDataset } from "./registry.ts";
+export { shardEnding } from "./shards/ending.ts";
 export { type Split, type SplitOptions, splitDataset } from "./split.ts";
 export type { Crop, Dataset, Ignored, ImageSource, Item, KnownDataset, PublishedDataset } from "./types.ts";
 export { type TaskKind, taskKinds } from "./types.ts";

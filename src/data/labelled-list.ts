@@ -13,7 +13,7 @@ import { splitNamed } from "./split-names.ts";
 import type { Dataset, Item, TaskKind } from "./types.ts";
 
 /** Names that a column may have, the first found wins; label-columns.ts has those of labels. */
-const columns = {
+export const columns = {
   path: ["file_name", "filename", "file", "path", "file_path", "filepath", "image", "image_path", "img"],
   split: ["split", "subset", "partition"],
   group: ["group", "group_id", "patient", "patient_id"],
@@ -215,17 +215,27 @@ function jsonRows(path: string, text: string, asked?: TaskKind): Row[] {
       const entries = Object.entries(jsonObject(where, content));
       const keys = entries.map(([key]) => key);
       const value = (at: number) => entries[at]?.[1];
-      const found = labelColumns(keys, asked);
       const columns = columnsOf(where, keys);
       return {
         line,
         values: Object.fromEntries(columns.map(({ column, at }) => [column, textOf(where, column, value(at))])),
-        label: found && {
-          kind: found.kind,
-          cells: found.at.map((at) => [keys[at] ?? "", cellOf(where, keys[at] ?? "", value(at))] as const),
-        },
+        label: labelOfObject(entries, where, asked),
       };
     });
+}
+
+/** The label among the entries of an object; undefined where there is none. @throws UserError for what is none */
+export function labelOfObject(
+  entries: readonly (readonly [string, unknown])[],
+  where: string,
+  asked?: TaskKind,
+): LabelCells | undefined {
+  const found = labelColumns(
+    entries.map(([key]) => key),
+    asked,
+  );
+  const own = found?.at.map((at) => entries[at] ?? (["", ""] as const));
+  return found && own && { kind: found.kind, cells: own.map(([key, value]) => [key, cellOf(where, key, value)]) };
 }
 
 function jsonObject(where: string, content: string): Record<string, unknown> {
@@ -239,13 +249,14 @@ function jsonObject(where: string, content: string): Record<string, unknown> {
 }
 
 /** A text, or a list of texts. */
-function cellOf(where: string, name: string, value: unknown): Cell {
+export function cellOf(where: string, name: string, value: unknown): Cell {
   return Array.isArray(value) ? value.map((one) => textOf(where, name, one)) : textOf(where, name, value);
 }
 
-function textOf(where: string, column: string, value: unknown): string {
+/** The text of a cell; "" of an empty one. @throws UserError for what is no text or number */
+export function textOf(where: string, column: string, value: unknown): string {
   if (typeof value === "string") return value.trim();
-  if (typeof value === "number" || typeof value === "boolean") return String(value);
+  if (["number", "bigint", "boolean"].includes(typeof value)) return String(value);
   if (value === null || value === undefined) return "";
   throw new UserError(
     `${where}: the ${column} is ${JSON.stringify(value).slice(0, 60)}, and must be a text or a number`,

@@ -1,18 +1,22 @@
 /** Known data sets by name, folders of images, and published data sets in their own files. */
 import { existsSync, statSync } from "node:fs";
+import { basename, resolve } from "node:path";
 import { fetchPackage, packageFolder } from "../fetch/index.ts";
 import { holdCached } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
+import type { Watched } from "./concurrent.ts";
 import { emoji } from "./datasets/emoji.ts";
 import { fashionMnist } from "./datasets/fashion-mnist.ts";
 import { glyphs, greekCharacters, latinCharacters } from "./datasets/glyphs.ts";
 import { desktopIcons, mdiIcons } from "./datasets/icons.ts";
 import { openclipart } from "./datasets/openclipart.ts";
 import { scripts, scriptsSource } from "./datasets/scripts.ts";
-import { imageFolder } from "./image-folder.ts";
+import { imagesOf } from "./image-folder.ts";
 import { isLabelledList, labelledList } from "./labelled-list.ts";
 import { mixDatasets } from "./mix.ts";
 import { publishedDatasets } from "./published/index.ts";
+import { scanFolder } from "./scan-folder.ts";
+import { folderShards, namedShards, nameOfShards, shardSet } from "./shards/shard-set.ts";
 import type { Dataset, KnownDataset, TaskKind } from "./types.ts";
 
 export const knownDatasets: readonly KnownDataset[] = [
@@ -50,14 +54,20 @@ export async function fetchDataset(name: string, onProgress?: (text: string) => 
   return known;
 }
 
+export interface OpenOptions extends Watched {
+  /** What the labels are, where their columns leave it open. */
+  task?: TaskKind | undefined;
+}
+
 /**
- * Opens a known data set by its name, several as A+B, a folder of labelled images, a file that lists them, or NAME:FOLDER, a
- * published data set's own files.
- * @param asked what the labels are, where their columns leave it open
- * @throws UserError when there is none of them, the data set was not fetched, or its files are damaged
+ * Opens a known data set by its name, several as A+B, a folder of labelled images or of shards, a file that lists images,
+ * shards by name or pattern, or NAME:FOLDER, a published data set's own files.
+ * @throws UserError when there is none of them, the data set was not fetched, or its files are damaged; Interrupted after
+ * the signal, while shards are read for the first time
  */
-export async function openDataset(nameOrFolder: string, asked?: TaskKind): Promise<Dataset> {
-  const dataset = await opened(nameOrFolder, asked);
+export async function openDataset(nameOrFolder: string, options: OpenOptions = {}): Promise<Dataset> {
+  const { task: asked } = options;
+  const dataset = await opened(nameOrFolder, options);
   const { task = "classification" } = dataset;
   if (asked === undefined || asked === task) return dataset;
   throw new UserError(
@@ -65,20 +75,31 @@ export async function openDataset(nameOrFolder: string, asked?: TaskKind): Promi
   );
 }
 
-async function opened(nameOrFolder: string, asked: TaskKind | undefined): Promise<Dataset> {
+async function opened(nameOrFolder: string, options: OpenOptions): Promise<Dataset> {
   const known = openable.find((candidate) => candidate.name === nameOrFolder);
   const parts = nameOrFolder.split("+");
   if (parts.length > 1 && parts.every((part) => openable.some(({ name }) => name === part))) {
     return mixDatasets(await Promise.all(parts.map((part) => openDataset(part))));
   }
-  if (!known && isLabelledList(nameOrFolder)) return labelledList(nameOrFolder, asked);
-  if (!known) return existsSync(nameOrFolder) ? imageFolder(nameOrFolder, asked) : openPublished(nameOrFolder);
+  if (!known && isLabelledList(nameOrFolder)) return labelledList(nameOrFolder, options.task);
+  const shards = known ? undefined : namedShards(nameOrFolder);
+  if (shards) return shardSet(shards, { name: nameOfShards(nameOrFolder), origin: nameOrFolder }, options);
+  if (!known) return existsSync(nameOrFolder) ? openFolder(nameOrFolder, options) : openPublished(nameOrFolder);
   const folders = known.packages.map((name) => packageFolder(name));
   if (folders.some((folder) => folder === undefined)) {
     throw new UserError(`the data set ${known.name} is not fetched: run \`npx hub-pathway data fetch ${known.name}\``);
   }
   for (const folder of folders as string[]) holdCached(folder);
   return { ...(await known.open(folders as string[])), asPublished: true };
+}
+
+async function openFolder(folder: string, options: OpenOptions): Promise<Dataset> {
+  const root = resolve(folder);
+  if (!statSync(root).isDirectory()) throw new UserError(`${root} is not a folder`);
+  const scan = scanFolder(root);
+  if (scan.images.length > 0 || scan.shards.length === 0) return imagesOf(root, scan, options.task);
+  const about = { name: basename(root), origin: root, ignored: scan.ignored.list };
+  return shardSet(folderShards(root, scan.shards), about, options);
 }
 
 async function openPublished(source: string): Promise<Dataset> {

@@ -4,6 +4,7 @@ import { join, sep } from "node:path";
 import { explainRead, openRegular, quoted } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 import { kindOfBytes, kindOfName, magicBytes } from "./formats.ts";
+import { shardEnding } from "./shards/ending.ts";
 import type { Ignored } from "./types.ts";
 
 export interface FoundImage {
@@ -20,6 +21,8 @@ export interface FolderScan {
   images: FoundImage[];
   /** All folders below the scanned one that are no junk, as parts. */
   folders: (readonly string[])[];
+  /** Parquet files and tars, as parts; they are data where there are no images beside them. */
+  shards: (readonly string[])[];
   ignored: IgnoredFiles;
 }
 
@@ -29,12 +32,22 @@ const junkFiles = /^(thumbs\.db|ehthumbs\.db|desktop\.ini|icon\r)$/i;
 
 const mostExamples = 3;
 
-/** Files that are left out, by reason. */
+/** Files that are left out, or rows and samples, by reason. */
 export class IgnoredFiles {
   readonly #reasons = new Map<string, Ignored>();
+  readonly #unit: Ignored["unit"];
+
+  constructor(unit?: Ignored["unit"]) {
+    this.#unit = unit;
+  }
 
   add(reason: string, parts: readonly string[]): void {
-    const entry = this.#reasons.get(reason) ?? { reason, count: 0, examples: [] };
+    const entry = this.#reasons.get(reason) ?? {
+      ...(this.#unit && { unit: this.#unit }),
+      reason,
+      count: 0,
+      examples: [],
+    };
     this.#reasons.set(reason, entry);
     entry.count += 1;
     if (entry.examples.length < mostExamples) entry.examples.push(parts.join("/"));
@@ -63,6 +76,7 @@ interface Link {
 class Scanner {
   readonly #images: FoundImage[] = [];
   readonly #folders: (readonly string[])[] = [];
+  readonly #shards: (readonly string[])[] = [];
   readonly #ignored = new IgnoredFiles();
   /** Real paths of folders. */
   readonly #visited = new Set<string>();
@@ -73,7 +87,9 @@ class Scanner {
     for (let next = 0; next < this.#links.length; next++) this.#follow(this.#links[next] as Link);
     const sorted = this.#images.map((image) => ({ image, key: image.parts.join("/") }));
     sorted.sort((a, b) => (a.key < b.key ? -1 : Number(a.key > b.key)));
-    return { images: sorted.map(({ image }) => image), folders: this.#folders, ignored: this.#ignored };
+    const images = sorted.map(({ image }) => image);
+    if (images.length > 0) for (const parts of this.#shards) this.#ignored.add("shards beside images", parts);
+    return { images, folders: this.#folders, shards: this.#shards, ignored: this.#ignored };
   }
 
   #visit(folder: string, parts: readonly string[]): void {
@@ -113,6 +129,10 @@ class Scanner {
   }
 
   #classify(real: string, parts: readonly string[], linked = false): void {
+    if (shardEnding.test(parts.at(-1) ?? "")) {
+      this.#shards.push(parts);
+      return;
+    }
     const kind = kindOfName(parts.at(-1) ?? "") ?? kindOfContent(real);
     if (kind === "image") this.#images.push({ parts, real, linked });
     else this.#ignored.add(kind.unreadable, parts);

@@ -11,10 +11,23 @@ export type ImageSource =
   | { kind: "raw"; path: string; offset: number; width: number; height: number; channels: 1 | 3; planar?: boolean }
   /** An encoded image inside a larger file. */
   | { kind: "part"; path: string; offset: number; length: number }
+  /** An encoded image in a shard, with the hash of its bytes. */
+  | { kind: "shard"; shard: Bytes; offset: number; length: number; sha256: string }
   /** An encoded image in memory. */
   | { kind: "bytes"; bytes: Uint8Array }
   /** Text rendered with a font file, by its name as Pango takes it; left out, that follows from the file's. */
   | { kind: "glyph"; text: string; fontFile: string; font?: string };
+
+/** One version of a file, here or elsewhere, that is read in parts. */
+export interface Bytes {
+  /** For messages. */
+  readonly name: string;
+  readonly size: number;
+  /** Mark of this version: another content has another one. */
+  readonly version: string;
+  /** A copy of a part. @throws UserError when it cannot be had, or the file has changed */
+  read(offset: number, length: number): Promise<Buffer>;
+}
 
 /** What labels are: one class of each image, any number of classes, or numbers. */
 export const taskKinds = ["classification", "multi-label", "regression"] as const;
@@ -55,8 +68,10 @@ export interface Dataset {
   notes?: string[];
 }
 
-/** Files of a folder that are left out for one reason. */
+/** Files of a folder, or rows and samples of shards, that are left out for one reason. */
 export interface Ignored {
+  /** Kind of the things that are left out; files when it is not given. */
+  unit?: "row" | "sample" | undefined;
   reason: string;
   count: number;
   /** Some of them, relative to the folder. */

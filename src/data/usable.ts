@@ -78,9 +78,9 @@ export function namesOf(dataset: Dataset, { first, second }: DuplicatePair): str
 
 /** One line for each reason that files were left out for. */
 export function ignoredNotes({ ignored = [] }: Dataset): string[] {
-  return ignored.map(({ reason, count, examples }) => {
+  return ignored.map(({ unit = "file", reason, count, examples }) => {
     const named = examples.map(quoted).join(", ");
-    return `left out ${counted(count, "file")}, ${reason}: ${named}${count > examples.length ? ", …" : ""}`;
+    return `left out ${counted(count, unit)}, ${reason}: ${named}${count > examples.length ? ", …" : ""}`;
   });
 }
 

@@ -29,6 +29,7 @@ export const elsewhere = "set HUB_PATHWAY_CACHE to another folder";
 /** Kinds of cached things by their folders; what is derived is made again without a network. */
 const kinds = {
   decoded: "derived",
+  shards: "derived",
   features: "derived",
   hashes: "derived",
   packages: "fetched",

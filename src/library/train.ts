@@ -1,7 +1,7 @@
 /** Training in one call, with everything but the images defaulted. */
 import { existsSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { type DuplicatesPolicy, listEnding } from "../data/index.ts";
+import { type DuplicatesPolicy, listEnding, shardEnding } from "../data/index.ts";
 import { type Hub, largestInput, openHub, starterHub } from "../hub/index.ts";
 import { findMethod } from "../methods/index.ts";
 import { findDevice, setNumThreads } from "../torch/index.ts";
@@ -123,6 +123,7 @@ function dataOf(settings: TrainSettings, hub: Hub): DataRequest {
 export function freeRunFolder(images: string, runs = "runs"): string {
   const letters = basename(resolve(images))
     .replace(listEnding, "")
+    .replace(shardEnding, "")
     .replaceAll(/[^\p{L}\p{N}._]+/gu, "-");
   const name = letters.replaceAll(/^[-.]+|[-.]+$/g, "") || "run";
   for (let number = 1; ; number++) {

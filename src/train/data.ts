@@ -61,7 +61,7 @@ export interface OwnedBatches extends BatchSource {
 export type SplitName = "train" | "validation" | "test";
 
 export interface DataRequest extends AugmentRequest {
-  /** Name of a known data set, or a folder of images. */
+  /** Name of a known data set, a folder of images or shards, a list of images, or shards. */
   source: string;
   /** Side of the square images, pixels. */
   imageSize: number;
@@ -143,7 +143,7 @@ export interface TaskData {
  */
 export async function prepareData(request: DataRequest): Promise<TaskData> {
   const { group } = request;
-  const dataset = await openDataset(request.source, request.task);
+  const dataset = await openDataset(request.source, request);
   refuseKind(dataset, request.takes);
   const { imageSize: size, cropFrom, fit, skipBad = false, onProgress, seed, signal } = request;
   // What the first rank decodes, the others find.

@@ -46,7 +46,7 @@ export async function openRunData(
   const { split, onProgress, device } = request;
   const { form, at } = config.data;
   const source = request.data ?? placeOf(folder.path, at);
-  const dataset = await openDataset(source);
+  const dataset = await openDataset(source, { onProgress });
   const labels = mappedLabels(dataset, config, folder.path);
   const match = matchSplit(
     readSplit(folder.file("split.json")),

@@ -19,7 +19,7 @@ function opened(name: string, text: string, task?: TaskKind): ReturnType<typeof 
   const file = join(root, name);
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, text);
-  return openDataset(file, task);
+  return openDataset(file, { task });
 }
 
 const table = (header: string, cells: readonly string[]) =>
@@ -153,7 +153,7 @@ test("labels that do not fit together are refused with their row", async () => {
   }
   for (const name of ["a", "b"]) await writeNoise(join(root, "classes", name, "1.png"), 8, name.charCodeAt(0));
   await assert.rejects(
-    openDataset(join(root, "classes"), "regression"),
+    openDataset(join(root, "classes"), { task: "regression" }),
     /one class each: --task regression needs a file/,
   );
 });

@@ -1,0 +1,165 @@
+/** Data sets of shards: Parquet files and WebDataset tars, in a folder, by name, or by a pattern such as `train-{000..009}.tar`. */
+import { statSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+import { counted, quoted } from "../../io/index.ts";
+import { UserError } from "../../torch/index.ts";
+import type { Watched } from "../concurrent.ts";
+import { type LabelCells, labelsOf } from "../label-columns.ts";
+import { type Label, type LabelledImage, labelledDataset } from "../labels.ts";
+import { type Split, splitNamed } from "../split-names.ts";
+import type { Bytes, Dataset, Ignored, TaskKind } from "../types.ts";
+import { localBytes } from "./bytes.ts";
+import { shardEnding } from "./ending.ts";
+import { openIndex, type ShardFormat, type ShardIndex } from "./index-file.ts";
+
+/** A shard before it is opened. */
+export interface ShardPlace {
+  /** Its name in the data set, with "/". */
+  name: string;
+  open(): Promise<Bytes>;
+}
+
+/** The shards that a text names: a file, or a pattern with {000..009} or {a,b}; undefined where it names none. */
+export function namedShards(source: string): ShardPlace[] | undefined {
+  refuseStream(source);
+  if (!shardEnding.test(source) || statSync(source, { throwIfNoEntry: false })?.isDirectory()) return undefined;
+  const isPattern = /\{[^{}]*(,|\.\.)[^{}]*\}/.test(source) && !statSync(source, { throwIfNoEntry: false });
+  if (!isPattern && !statSync(source, { throwIfNoEntry: false })) return undefined;
+  const paths = isPattern ? expanded(source) : [source];
+  return paths.map((path) => localShard(path, basename(path)));
+}
+
+export const localShard = (path: string, name: string): ShardPlace => ({ name, open: () => localBytes(resolve(path)) });
+
+function refuseStream(source: string): void {
+  const isStream = /^(-$|pipe:)/.test(source) || statSync(source, { throwIfNoEntry: false })?.isFIFO();
+  if (!isStream) return;
+  throw new UserError(
+    `${source} is a stream, and images are read in the order of an index: save it as a file, or name an address that serves ranges`,
+  );
+}
+
+const mostShards = 100_000;
+
+/** A pattern's names, in order: {000..009} counts with as many digits, {a,b} names both. */
+export function expanded(pattern: string): string[] {
+  const [, before = "", inside = "", after = ""] = /^(.*?)\{([^{}]*)\}(.*)$/s.exec(pattern) ?? [];
+  const range = /^(\d+)\.\.(\d+)$/.exec(inside);
+  if (!range && !inside.includes(",")) return [pattern];
+  const [from, to] = [Number(range?.[1]), Number(range?.[2])];
+  if (range && !(from <= to && to - from < mostShards))
+    throw new UserError(`${pattern}: {${inside}} must count up, by at most ${mostShards}`);
+  const digits = range?.[1]?.length ?? 0;
+  const names = range
+    ? Array.from({ length: to - from + 1 }, (_, i) => String(from + i).padStart(digits, "0"))
+    : inside.split(",");
+  const rest = expanded(after);
+  return names.flatMap((name) => rest.map((end) => before + name + end));
+}
+
+/**
+ * The data set of shards.
+ * @param ignored files beside them
+ * @throws UserError when one cannot be read, or they hold no images with labels; Interrupted after the signal
+ */
+export async function shardSet(
+  places: readonly ShardPlace[],
+  about: { name: string; origin: string; ignored?: readonly Ignored[] },
+  options: Watched & { task?: TaskKind | undefined },
+): Promise<Dataset> {
+  const { name, origin } = about;
+  const format = await formatOf(places, origin);
+  const splits = splitsOf(places);
+  const images: Unlabelled[] = [];
+  /** Parts of shards that are no images. */
+  const left: Ignored[] = [];
+  const labels = new Set<string>();
+  for (const [i, place] of places.entries()) {
+    const shard = await place.open();
+    const index = await openIndex(shard, format, options);
+    const parts = new Map<number, Bytes>();
+    for (const image of index.images) {
+      const part = parts.get(image.part) ?? format.part(shard, image.part);
+      parts.set(image.part, part);
+      images.push(placed(image, part, place.name, splits[i]));
+    }
+    merge(left, index.ignored);
+    if (index.labels !== "") labels.add(index.labels);
+  }
+  if (images.length === 0) {
+    const why =
+      left.map(({ unit = "file", reason, count }) => `${counted(count, unit)} ${reason}`).join(", ") || "it is empty";
+    throw new UserError(
+      `${origin} has no image with its bytes and its label (${why}): write both into it, or list files and labels in a CSV`,
+    );
+  }
+  const notes = [`labels come from ${[...labels].join(" and ")}`];
+  const ignored = [...(about.ignored ?? []), ...left];
+  const own = labelsOf(
+    images.map(({ cells, id: path, where }) => ({ label: cells, path, where })),
+    options.task,
+  );
+  const labelled = images.map(({ cells: _, ...image }, i) => ({ ...image, label: own[i] as Label }));
+  return labelledDataset({ name, origin, images: labelled, ignored, notes });
+}
+
+type Indexed = ShardIndex["images"][number];
+
+type Unlabelled = Omit<LabelledImage, "label"> & { cells: LabelCells };
+
+function placed(image: Indexed, shard: Bytes, file: string, splitOfFile: Split | undefined): Unlabelled {
+  const { key, offset, length, sha256, label: cells, split: own, group } = image;
+  const where = `${shard.name}, ${key}`;
+  const split = own === undefined ? splitOfFile : splitNamed(own);
+  if (own !== undefined && split === undefined) {
+    throw new UserError(`${where}: ${quoted(own)} is no split: write train, validation or test`);
+  }
+  return {
+    id: `${file}/${key}`,
+    source: { kind: "shard", shard, offset, length, sha256 },
+    cells,
+    where,
+    ...(split && { split }),
+    ...(group !== undefined && { group }),
+  };
+}
+
+async function formatOf(places: readonly ShardPlace[], origin: string): Promise<ShardFormat> {
+  const tars = places.filter(({ name }) => /\.tar$/i.test(name)).length;
+  if (tars === places.length) return (await import("./tar.ts")).tar;
+  if (tars === 0) return (await import("./parquet.ts")).parquet;
+  throw new UserError(`${origin} holds Parquet files and tars: name the ones that are meant`);
+}
+
+/** The split that the parts of a shard's name say; none where all are of train, which is what a set without splits is called. */
+function splitsOf(places: readonly ShardPlace[]): (Split | undefined)[] {
+  const splits = places.map(({ name }) =>
+    name
+      .split(/[/._ -]+/)
+      .map(splitNamed)
+      .findLast((split) => split !== undefined),
+  );
+  return splits.every((split) => split === "train") ? splits.map(() => undefined) : splits;
+}
+
+function merge(all: Ignored[], more: readonly Ignored[]): void {
+  for (const { reason, count, examples, ...rest } of more) {
+    const known = all.find((one) => one.reason === reason);
+    if (!known) all.push({ ...rest, reason, count, examples: [...examples] });
+    else {
+      known.count += count;
+      known.examples = [...known.examples, ...examples].slice(0, 3);
+    }
+  }
+}
+
+/** Shards of a folder, as the walk through it found them. */
+export function folderShards(root: string, found: readonly (readonly string[])[]): ShardPlace[] {
+  return found.map((parts) => localShard(join(root, ...parts), parts.join("/")));
+}
+
+/** The name of a data set by that of its shards: without ending and number. */
+export function nameOfShards(source: string): string {
+  const name = basename(source).replace(shardEnding, "");
+  return name.replace(/[-_.]*(\{.*\}|\d+-of-\d+|\d+)$/, "") || basename(resolve(source, ".."));
+}
