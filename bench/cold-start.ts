@@ -1,5 +1,5 @@
 /** Cold starts: of `predict` to its answer, of `serve` until it is ready, of a run's page to its first answer in Chromium. */
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,7 +8,7 @@ import { train } from "../src/library/index.ts";
 import { answerOf, noBrowser, openBrowser, openPage, StaticServer } from "../test/support/site.ts";
 import { type Figure, inTurn, median, ratioFigure } from "./figure.ts";
 import { writeImages } from "./loader-epoch.ts";
-import { program, ServerProcess } from "./server-process.ts";
+import { command, program, ServerProcess } from "./server-process.ts";
 
 export async function coldStarts(rounds: number): Promise<Figure[]> {
   const folder = mkdtempSync(join(tmpdir(), "hub-pathway-bench-"));
@@ -71,8 +71,7 @@ async function ofServe(rounds: number, run: string): Promise<Figure> {
 
 /** In a browser that has never seen the page, from the address to the answer, against the second image. */
 async function ofPage(rounds: number, run: string, site: string, photo: string): Promise<Figure> {
-  const { status, stderr } = spawnSync(process.execPath, [program, "export", run, "--web", site], { encoding: "utf8" });
-  if (status !== 0) throw new Error(`export ended with ${status}:\n${stderr}`);
+  command("export", run, "--web", site);
   const server = await StaticServer.start(site);
   const browser = await openBrowser();
   try {

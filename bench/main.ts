@@ -1,12 +1,13 @@
 /**
- * `npm run bench [-- --json] [--quick] [--only NAME] [--python PATH] [--device cuda]`: every figure with its two sides,
- * taken in turn in one run. PyTorch's side needs a Python with torch; without one those figures are left out and named.
+ * `npm run bench [-- --json] [--quick] [--only NAME] [--python PATH] [--device cuda] [--hub DIR]`: every figure with its two
+ * sides, taken in turn in one run. PyTorch's side needs a Python with torch; without one those figures are left out and named.
  */
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { textTable } from "../src/report/index.ts";
 import { findDevice, getNumThreads, loadedLibrary, ownProcess } from "../src/torch/index.ts";
 import { noBrowser } from "../test/support/site.ts";
+import { bundlePrecision } from "./bundle-precision.ts";
 import { callOverhead } from "./call-overhead.ts";
 import { coldStarts } from "./cold-start.ts";
 import type { Figure } from "./figure.ts";
@@ -28,6 +29,7 @@ const { values: flags } = parseArgs({
     only: { type: "string", default: "" },
     python: { type: "string", default: "python3" },
     device: { type: "string", default: "cpu" },
+    hub: { type: "string", default: "hubs/starter" },
   },
 });
 
@@ -45,6 +47,7 @@ const parts: Record<string, () => Promise<Figure[] | undefined>> = {
   serve: () => serveRequests(flags.quick ? 1 : 3, flags.quick ? 2 : 5),
   "serve-memory": () => serveMemory(flags.quick ? 10_000 : 100_000),
   "serve-cold": () => coldStarts(flags.quick ? 1 : 3),
+  "bundle-precision": () => bundlePrecision(flags.hub, flags.quick ? 20 : 200),
   page: () => pageAgreement(flags.quick ? 60 : 500),
   "under-load": () => underLoad(flags.quick ? 1 : 3),
 };

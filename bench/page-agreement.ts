@@ -2,19 +2,16 @@
  * The page of a run in Chromium against `eval`'s own prediction, over files as people have them: JPEG and PNG of many sizes, turned
  * by Exif, with transparent parts. The run is trained for it, on emoji with the starter hub.
  */
-import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
 import sharp from "sharp";
 import { fetchDataset, openDataset } from "../src/data/index.ts";
 import { type ImagePrediction, Predictor } from "../src/library/index.ts";
 import { answerOf, noBrowser, openBrowser, openPage, type PageAnswer, StaticServer } from "../test/support/site.ts";
 import { type Figure, median, ratioFigure } from "./figure.ts";
-
-const program = fileURLToPath(new URL("../bin/hub-pathway.js", import.meta.url));
+import { command } from "./server-process.ts";
 
 interface Labelled {
   readonly path: string;
@@ -38,46 +35,62 @@ export async function pageAgreement(count: number): Promise<Figure[] | undefined
     command("export", run, "--web", site);
     using predictor = await Predictor.open(run);
     const expected = await predictor.predict(files.map(({ path }) => path));
-    const [shown, all] = await pageAnswers(site, files);
-    return [...agreement(files, shown, expected), cost(shown, all)];
+    const few = files.slice(0, Math.ceil(count / 5));
+    const [shown, all, gpu] = await pageAnswers(site, files, few);
+    const overGpu = gpu ? agreement("page over WebGPU", few, gpu, expected) : [];
+    return [...agreement("page", files, shown, expected), ...overGpu, cost(shown, all)];
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-function command(...args: string[]): void {
-  const { status, stderr } = spawnSync(process.execPath, [program, ...args], { encoding: "utf8" });
-  if (status !== 0) throw new Error(`${args.join(" ")} ended with ${status}:\n${stderr}`);
-}
-
-/** Answers for all files with the run's k, and for some of them with all models. */
-async function pageAnswers(site: string, files: readonly Labelled[]): Promise<[Seen[], Seen[]]> {
+/**
+ * Answers for all files with the run's k, for some of them with all models, and for `few` over WebGPU, which Chromium computes on the
+ * processor where there is no graphics card; nothing for these where it has no adapter.
+ */
+async function pageAnswers(
+  site: string,
+  files: readonly Labelled[],
+  few: readonly Labelled[],
+): Promise<[Seen[], Seen[], Seen[] | undefined]> {
   const server = await StaticServer.start(site);
   const browser = await openBrowser();
+  const withGpu = await openBrowser({ webGpu: true });
   try {
     const page = await browser.newPage();
     await openPage(page, server.address);
-    const answers = async (some: readonly Labelled[]): Promise<Seen[]> => {
-      const seen: Seen[] = [];
-      for (const { path } of some) seen.push({ ...(await answerOf(page, path)), run: await millisecondsOf(page) });
-      return seen;
-    };
-    const shown = await answers(files);
+    const shown = await answers(page, files);
     await page.getByRole("slider").focus();
     await page.keyboard.press("End");
     // The first ones open the models.
-    return [shown, (await answers(files.slice(0, 60))).slice(10)];
+    const all = (await answers(page, files.slice(0, 60))).slice(10);
+    const other = await withGpu.newPage();
+    await openPage(other, server.address);
+    const adapter = await other.evaluate("navigator.gpu?.requestAdapter().then(Boolean)");
+    return [shown, all, adapter ? await answers(other, few) : undefined];
   } finally {
     await browser.close();
+    await withGpu.close();
     await server.stop();
   }
+}
+
+async function answers(page: Page, files: readonly Labelled[]): Promise<Seen[]> {
+  const seen: Seen[] = [];
+  for (const { path } of files) seen.push({ ...(await answerOf(page, path)), run: await millisecondsOf(page) });
+  return seen;
 }
 
 async function millisecondsOf(page: Page): Promise<number> {
   return Number.parseFloat((await page.locator("#cost tr").last().locator("td").textContent()) ?? "");
 }
 
-function agreement(files: readonly Labelled[], shown: readonly Seen[], expected: readonly ImagePrediction[]): Figure[] {
+function agreement(
+  what: string,
+  files: readonly Labelled[],
+  shown: readonly Seen[],
+  expected: readonly ImagePrediction[],
+): Figure[] {
   const share = (holds: (i: number) => boolean): number => files.filter((_, i) => holds(i)).length / files.length;
   const equal = share((i) => shown[i]?.label === expected[i]?.label);
   const own = share((i) => shown[i]?.label === files[i]?.label);
@@ -87,7 +100,7 @@ function agreement(files: readonly Labelled[], shown: readonly Seen[], expected:
   const routes = share((i) => models(shown[i]?.pathway) === models(expected[i]?.pathway.map(({ member }) => member)));
   return [
     {
-      name: `labels of the page as of eval, ${files.length} files`,
+      name: `labels of the ${what} as of eval, ${files.length} files`,
       ours: { what: "% equal", value: 100 * equal },
       other: { what: "%", value: 100 },
       ratio: equal,
@@ -96,7 +109,7 @@ function agreement(files: readonly Labelled[], shown: readonly Seen[], expected:
       note: `the same models for ${(100 * routes).toFixed(1)} %; probabilities differ by ${Math.max(...off).toFixed(3)} at most`,
     },
     {
-      name: "accuracy of the page",
+      name: `accuracy of the ${what}`,
       ours: { what: "%", value: 100 * own },
       other: { what: "% of eval", value: 100 * measured },
       ratio: own / measured,

@@ -1,5 +1,5 @@
-/** `hub-pathway serve` in a process of its own, and the process that asks it. */
-import { type ChildProcess, fork, spawn } from "node:child_process";
+/** The program in processes of its own: a command until it ends, `serve`, and the process that asks it. */
+import { type ChildProcess, fork, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -7,6 +7,12 @@ import { fileURLToPath } from "node:url";
 import type { ClosedLoad, LoadResult, OpenLoad } from "./autocannon-load.ts";
 
 export const program = fileURLToPath(new URL("../bin/hub-pathway.js", import.meta.url));
+
+/** Runs the program to its end. @throws Error with what it wrote, when that is no success */
+export function command(...args: string[]): void {
+  const { status, stderr } = spawnSync(process.execPath, [program, ...args], { encoding: "utf8" });
+  if (status !== 0) throw new Error(`${args.join(" ")} ended with ${status}:\n${stderr}`);
+}
 
 export class ServerProcess {
   readonly url: string;

@@ -39,6 +39,7 @@ import { kebab } from "./settings.ts";
 export interface OpenFlags extends RejectionRule {
   k?: number;
   flops?: number;
+  ms?: number;
   confidence?: number;
   hubMemory?: number;
   trust?: boolean;
@@ -69,8 +70,8 @@ const mostClasses = 5;
 
 export function openFinished(path: string, flags: OpenFlags): OpenedRun {
   if (flags.threads !== undefined) setNumThreads(flags.threads);
-  const { k, flops, confidence, hubMemory, trust } = flags;
-  return openRun(path, restorePredictor, { k, flops, confidence, hubMemory, trust, device: findDevice(flags.device) });
+  const { k, flops, ms, confidence, hubMemory, trust, device } = flags;
+  return openRun(path, restorePredictor, { k, flops, ms, confidence, hubMemory, trust, device: findDevice(device) });
 }
 
 /**
@@ -109,7 +110,7 @@ export async function evalRun(path: string, flags: EvalFlags, output: Output): P
       "--ten-crop gives other probabilities than the thresholds are measured with: leave one of them out",
     );
   if (mode === "routes") return evalBy(path, flags, output, flags.tenCrop ? byTenCrops : byRoutes);
-  for (const flag of ["k", "confidence", "tenCrop", "coverage", "maxError"] as const) {
+  for (const flag of ["k", "confidence", "ms", "tenCrop", "coverage", "maxError"] as const) {
     if (flags[flag] === undefined) continue;
     throw new ConfigError(`--mode ${mode} does not use the run's routes: leave out --${kebab(flag)}`);
   }

@@ -160,7 +160,7 @@ function measured(
   const shares = uses.map((count) => count / activations);
   const flops = predictor.pathwayFlops?.(shares, activations / items) ?? predictor.inferenceFlops;
   return {
-    choice: { ...setting, accuracy: right / items, flops },
+    choice: { ...setting, accuracy: right / items, flops, uses: uses.map((count) => count / items) },
     models: uses.flatMap((count, i) => (count > 0 ? [i] : [])),
   };
 }

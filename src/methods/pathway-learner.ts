@@ -171,6 +171,35 @@ export class PathwayLearner implements Learner {
     };
   }
 
+  timedChoices(): { budgets: BudgetChoice[]; flops: number[] } {
+    const { generator, members } = this.#times();
+    const mean = this.#present.reduce((sum, i) => sum + (members[i] ?? 0), 0) / this.#present.length;
+    const budgets = this.budgets.flatMap((choice): BudgetChoice[] => {
+      const flops = choice.uses?.reduce((sum, uses, i) => sum + uses * (members[i] ?? 0), generator);
+      return flops === undefined ? [] : [{ ...choice, flops }];
+    });
+    return { budgets, flops: Array.from({ length: this.largestK }, (_, i) => generator + (i + 1) * mean) };
+  }
+
+  /** Milliseconds of one image in the generator and in each kept member, [m]: of batches of 16, the fastest of three. */
+  #times(): { generator: number; members: number[] } {
+    const { generator, heads, isRandom } = this.module;
+    const [rows, side] = [16, this.#imageSize];
+    using images = zeros([rows, 3, side, side], { device: heads[0]?.weight.device });
+    const fastest = (run: () => Tensor): number => {
+      const times = Array.from({ length: 4 }, () => {
+        const began = performance.now();
+        scope(() => inferenceMode(() => run().sum().item()));
+        return (performance.now() - began) / rows;
+      });
+      return Math.min(...times.slice(1));
+    };
+    const members = this.#members.map((member, i) =>
+      this.#present.includes(i) ? fastest(() => (heads[i] as Linear).forward(member.features(images))) : 0,
+    );
+    return { generator: isRandom ? 0 : fastest(() => generator.forward(images)), members };
+  }
+
   parameterGroups(): { backbone: Tensor[]; newLayers: Tensor[]; generator: Tensor[] } {
     const { backbone, newLayers, generator } = this.module.parameterGroups();
     return this.#fresh

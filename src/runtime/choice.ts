@@ -25,6 +25,8 @@ export interface BudgetChoice extends ModelChoice {
   readonly accuracy: number;
   /** Of an image, on average. */
   readonly flops: number;
+  /** Activations of each model for an image, on average, [m]; older runs and bundles have none. */
+  readonly uses?: readonly number[] | undefined;
 }
 
 /** Which models are activated, and how much each counts. */
@@ -50,6 +52,8 @@ export interface Choices {
   readonly budgets?: readonly BudgetChoice[] | undefined;
   /** FLOPs of an image with 1, 2, … activated models, on average. */
   readonly flops?: readonly number[] | undefined;
+  /** What these costs and those of budgets are, where they are no FLOPs: milliseconds on this machine. */
+  readonly unit?: "ms" | undefined;
 }
 
 /** A wish that cannot be fulfilled. */
@@ -89,8 +93,9 @@ export function chosenBy(choices: Choices, { k, confidence, flops }: Wish): (Mod
   return { ...choice, confidence: Math.min(confidence, choice.confidence ?? 1) };
 }
 
-function within({ budgets = [], flops: byK }: Choices, flops: number): ModelChoice & { k: number } {
-  const measured = budgets.findLast((one) => one.flops <= flops);
+function within({ budgets = [], flops: byK, unit }: Choices, flops: number): ModelChoice & { k: number } {
+  const affordable = budgets.filter((one) => one.flops <= flops);
+  const measured = affordable.sort((a, b) => a.accuracy - b.accuracy).at(-1);
   if (measured) {
     const { k, price, confidence, models } = measured;
     return { k, price, confidence, models };
@@ -98,10 +103,11 @@ function within({ budgets = [], flops: byK }: Choices, flops: number): ModelChoi
   if (!byK) throw new ChoiceError("flops", "the FLOPs of this model's members are not known: choose by k");
   const k = budgets.length > 0 ? 0 : byK.filter((cost) => cost <= flops).length;
   if (k > 0) return { k };
-  const least = Math.ceil(budgets[0]?.flops ?? byK[0] ?? 0);
+  const cheapest = Math.min(...(budgets.length > 0 ? budgets.map((one) => one.flops) : byK));
+  const least = unit === "ms" ? Number(cheapest.toPrecision(2)) : Math.ceil(cheapest);
   throw new ChoiceError(
     "flops",
-    `flops is ${flops}: even one model costs ${least} FLOPs for an image; give at least ${least}`,
+    `${unit ?? "flops"} is ${flops}: even one model costs ${least} ${unit ?? "FLOPs"} for an image; give at least ${least}`,
   );
 }
 

@@ -11,6 +11,7 @@ import { buildApp } from "./app.ts";
 import type { EngineOptions } from "./engine/protocol.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
 import { Metrics } from "./metrics.ts";
+import { putLoopFirst } from "./priority.ts";
 import { ServedModel, type Surroundings } from "./served-model.ts";
 import { modelsNamedIn, type Named } from "./watch.ts";
 
@@ -84,6 +85,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     for (const one of started) if (one.status === "rejected") throw one.reason;
     await watched?.look();
     watched?.start();
+    putLoopFirst();
   } catch (error) {
     server.closeAllConnections();
     await close();

@@ -58,6 +58,7 @@ const budgetChoice = z.object({
   models: z.array(z.int().min(0)).min(1).readonly().optional(),
   accuracy: z.number().min(0).max(1),
   flops: z.number().min(0),
+  uses: z.array(z.number().min(0)).readonly().optional(),
 });
 
 const pathwayPlan = z.object({

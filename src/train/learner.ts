@@ -2,7 +2,7 @@
 
 import type { BatchPart, Module, Standardize } from "../nn/index.ts";
 import type { StoredFeatures } from "../pathway/index.ts";
-import type { BudgetChoice, ModelChoice } from "../runtime/index.ts";
+import type { BudgetChoice, Choices, ModelChoice } from "../runtime/index.ts";
 import type { RandomStreams, Tensor } from "../torch/index.ts";
 import type { BatchSource } from "./data.ts";
 import type { Kept } from "./kept-model.ts";
@@ -73,6 +73,8 @@ export interface Predictor {
   readonly largestK?: number;
   /** Forward FLOPs of one image with 1, 2, … activated models, on average; `largestK` of them. */
   readonly flopsByK?: readonly number[];
+  /** Measures them in milliseconds on this machine, and of `budgets` those whose activations are known. */
+  timedChoices?(): Pick<Choices, "budgets" | "flops">;
   /** True when there is an order in which models can be asked. */
   readonly isOrdered?: boolean;
   /** From now on models are chosen so. @throws ConfigError when there is no order in which they could be */

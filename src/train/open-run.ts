@@ -2,7 +2,7 @@
 import { tmpdir } from "node:os";
 import { Residency } from "../hub/index.ts";
 import { sweepTemporaries, temporaryPath } from "../io/index.ts";
-import { ChoiceError, chosenBy } from "../runtime/index.ts";
+import { ChoiceError, type Choices, chosenBy } from "../runtime/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
 import { type KeptSource, loadModel, storedCalibration } from "./kept-model.ts";
 import type { Predictor } from "./learner.ts";
@@ -35,6 +35,8 @@ export interface OpenRunOptions extends RejectionRule {
   confidence?: number | undefined;
   /** FLOPs that an image may cost, on average: the best choice of models within them; a confidence can only stop earlier. */
   flops?: number | undefined;
+  /** Milliseconds on this machine that an image of a batch may cost, in place of FLOPs. */
+  ms?: number | undefined;
 }
 
 export interface OpenedRun {
@@ -81,7 +83,8 @@ export function openRun(path: string, restore: Restore, options: OpenRunOptions 
     predictor = loadModel(folder.file("model"), (source) => restore(source, imageSize), { device, trust, residency });
     const { k } = predictor;
     choose(predictor, options);
-    const isOwnChoice = options.flops === undefined && options.confidence === undefined && predictor.k === k;
+    const isOwnChoice =
+      options.flops === undefined && options.ms === undefined && options.confidence === undefined && predictor.k === k;
     const calibration = storedCalibration(folder.file("model"));
     const run = { folder, config, predictor, calibration, isOwnChoice, dispose };
     return { ...run, rejection: isAsked(options) ? rejectionOf(run, options) : undefined };
@@ -96,7 +99,7 @@ function rejectionOf(run: OpenedRun, rule: RejectionRule): Selection | undefined
   const { folder, calibration, isOwnChoice } = run;
   if (!isOwnChoice) {
     throw new ConfigError(
-      "--coverage and --max-error are measured with the run's own choice of models: leave out --k, --flops and --confidence",
+      "--coverage and --max-error are measured with the run's own choice of models: leave out --k, --flops, --ms and --confidence",
     );
   }
   if (calibration) return chooseThreshold(calibration, rule);
@@ -115,12 +118,24 @@ export function refuseMemoryOn(device: string | undefined, hubMemory: number | u
 function choose(predictor: Predictor, wish: OpenRunOptions): void {
   // Its message knows which members the run did not keep.
   if (wish.k !== undefined) requireK(predictor, wish.k);
-  const { largestK, isOrdered = false, budgets, flopsByK: flops } = predictor;
+  const { largestK, isOrdered = false } = predictor;
   try {
-    const choice = chosenBy({ largestK, isOrdered, budgets, flops }, wish);
+    const choice = chosenBy(
+      { largestK, isOrdered, ...costs(predictor, wish) },
+      { ...wish, flops: wish.ms ?? wish.flops },
+    );
     if (choice && (choice.confidence !== undefined || choice.price)) predictor.answerBy?.(choice);
     else if (choice) predictor.k = choice.k;
   } catch (error) {
     throw error instanceof ChoiceError ? new ConfigError(error.message, { cause: error }) : error;
   }
+}
+
+/** What choices cost in the unit of a wish. @throws ConfigError for two of them */
+function costs(predictor: Predictor, { k, flops, ms }: OpenRunOptions): Pick<Choices, "budgets" | "flops" | "unit"> {
+  if (ms === undefined) return { budgets: predictor.budgets, flops: predictor.flopsByK };
+  if (!predictor.timedChoices) throw new ConfigError("this run does not choose models: leave --ms out");
+  if (k !== undefined || flops !== undefined)
+    throw new ConfigError("--ms, --k and --flops all choose the models: leave two of them out");
+  return { ...predictor.timedChoices(), unit: "ms" };
 }

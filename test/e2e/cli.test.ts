@@ -73,6 +73,10 @@ test("train, eval, predict and report, each with --json", async () => {
   const within = await run(["eval", join(folder, "run"), "--flops", budget, "--json"]);
   assert.ok((lastLine(within.stdout)["inferenceFlops"] as number) <= Number(budget));
   await refused(["eval", join(folder, "run"), "--flops", "10"], 2, /even one model costs/);
+  const hour = await run(["eval", join(folder, "run"), "--ms", "3600e3", "--json"]);
+  assert.equal(lastLine(hour.stdout)["activatedModels"], 2);
+  await refused(["eval", join(folder, "run"), "--ms", "1e-6"], 2, /ms is 0.000001: even one model costs [\d.]+ ms/);
+  await refused(["eval", join(folder, "run"), "--ms", "9", "--flops", "10"], 2, /--ms, --k and --flops all choose/);
   const sure = await run(["eval", join(folder, "run"), "--confidence", "1e-9", "--json"]);
   assert.equal(lastLine(sure.stdout)["activatedModels"], 1);
   assert.equal(lastLine(sure.stdout)["accuracy"], lastLine(cheaper.stdout)["accuracy"]);

@@ -128,12 +128,27 @@ test("dropped, pasted and photographed images are labelled, and what is no image
   assert.ok(await page.locator("#answer").isHidden());
 });
 
-test("stored tensors have the run's answers", { skip }, async () => {
-  await page.getByRole("button", { name: "Check the answers" }).click();
-  const status = page.getByRole("status").getByText("16 images have the run's answers");
+async function assertStoredAnswers(shown: Page): Promise<void> {
+  await shown.getByRole("button", { name: "Check the answers" }).click();
+  const status = shown.getByRole("status").getByText("16 images have the run's answers");
   await status.waitFor();
   const [, difference] = /differ by ([\d.e+-]+) at most/.exec((await status.textContent()) ?? "") ?? [];
   assert.ok(Number(difference) < 1e-3, difference);
+}
+
+test("stored tensors have the run's answers", { skip }, () => assertStoredAnswers(page));
+
+test("WebGPU has the same answers", { skip }, async (t) => {
+  const withGpu = await openBrowser({ webGpu: true });
+  t.after(() => withGpu.close());
+  const other = await withGpu.newPage();
+  other.setDefaultTimeout(120_000);
+  await openPage(other, server.address);
+  if (!(await other.evaluate("navigator.gpu?.requestAdapter().then(Boolean)"))) return t.skip("no adapter");
+  await assertStoredAnswers(other);
+  const file = image("square/3.png");
+  await assertAnswer(await answerOf(other, file), await predictor.predict(file));
+  assert.ok(server.requested.includes("/ort/ort.webgpu.min.mjs"));
 });
 
 test("it can be used by keyboard, by ear and on small screens, light and dark", { skip }, async () => {

@@ -53,10 +53,13 @@ export class StaticServer {
   }
 }
 
-export function openBrowser(): Promise<Browser> {
+/** WebGPU without a graphics card: Chromium brings a renderer that computes on the processor. */
+const softwareWebGpu = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
+
+export function openBrowser({ webGpu = false } = {}): Promise<Browser> {
   // Containers run as root, where Chromium has no sandbox. The camera is a pattern that moves.
   const args = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
-  return chromium.launch({ executablePath: chromiumPath, args });
+  return chromium.launch({ executablePath: chromiumPath, args: [...args, ...(webGpu ? softwareWebGpu : [])] });
 }
 
 /** What the page says about a file. */

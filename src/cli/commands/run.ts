@@ -137,5 +137,6 @@ function choosing(command: Command): Command {
       "ask models one after the other until the answer is this sure, 0 to 1; k of them at most (default: all)",
       probability,
     )
-    .option("--flops <n>", "FLOPs that an image may cost, on average: the best choice of models within them", positive);
+    .option("--flops <n>", "FLOPs that an image may cost, on average: the best choice of models within them", positive)
+    .option("--ms <n>", "the same in milliseconds, which are measured on this machine first", positive);
 }

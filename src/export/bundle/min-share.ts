@@ -29,7 +29,7 @@ export async function selected(run: OpenedRun, minShare: number | undefined, opt
     const { batches } = images;
     const [classes, { signal }] = [config.classes.length, options];
     const whole = await evaluate(predictor, batches, classes, { signal });
-    const wishes = parts.budgets.map(({ accuracy: _, flops: __, ...choice }) => choice);
+    const wishes = parts.budgets.map(({ accuracy: _, flops: __, uses: ___, ...choice }) => choice);
     const others = await evaluateVariants(predictor, batches, classes, wishes, { signal });
     const shares = [whole.weights, ...others.map((other) => other?.weights ?? whole.weights)].map((weights) =>
       imageShares(weights, whole.members),

@@ -159,7 +159,7 @@ function choiceOf({
   members,
 }: BundleParts): Pick<Bundle, "k" | "confidence" | "price" | "shares" | "budgets"> {
   // Rare models may have been left out.
-  const within = budgets.map(({ models, ...choice }) => {
+  const within = budgets.map(({ models, uses: _, ...choice }) => {
     return { ...choice, k: Math.min(choice.k, members.length), ...(models ? { models: [...models] } : {}) };
   });
   return {

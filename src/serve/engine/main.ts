@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { explainSystem } from "../../io/index.ts";
 import { findDevice, getNumThreads, ownProcess, setNumThreads, UserError } from "../../torch/index.ts";
 import { isAsked } from "../../train/index.ts";
+import { niceness } from "../priority.ts";
 import { answerBatch } from "./answer-batch.ts";
 import { MemberHealth } from "./member-health.ts";
 import type { ModelParts } from "./parts.ts";
@@ -16,9 +17,6 @@ import { fasterOfTwo, worthwhileThreads } from "./threads.ts";
 
 /** Rows of the batch that shows that a model computes before it is said to be ready. */
 const trialRows = 16;
-
-/** A little behind the server: whoever is refused should not wait for a batch. Twice as much costs a tenth of the throughput. */
-const niceness = 2;
 
 function say(message: FromEngine): void {
   if (process.connected) process.send?.(message);

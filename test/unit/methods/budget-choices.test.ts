@@ -66,6 +66,8 @@ test("a run's budgets rise in cost and accuracy, none that was tried beats them,
     assert.ok(Math.max(...within) >= (metrics?.accuracy ?? 1), "the choice within a budget is the best that was tried");
   }
   for (const budget of budgets) {
+    const spent = budget.uses?.reduce((sum, uses, i) => sum + uses * (costs[i] ?? 0), learner.costs.generator) ?? 0;
+    assert.ok(Math.abs(spent / budget.flops - 1) < 1e-9, "activations of each model make up its cost");
     learner.answerBy(budget);
     const answered = await evaluate(learner, measured, world.classes);
     assert.equal(answered.metrics.accuracy, budget.accuracy);

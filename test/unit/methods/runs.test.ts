@@ -63,6 +63,10 @@ test("a run keeps its choices for budgets, and answers by the one within a budge
     assert.ok(Math.abs(summary.inferenceFlops - flops) < 1, "it costs what it cost when it was measured");
     opened.dispose();
   }
+  const slow = await measured(folder.path, { ms: 3600e3 });
+  assert.equal(slow.evaluation.metrics.accuracy, Math.max(...budgets.map(({ accuracy }) => accuracy)));
+  assert.equal(slow.predictor.timedChoices?.().budgets?.length, budgets.length);
+  slow.dispose();
   const least = Math.floor(budgets[0]?.flops ?? 0);
   await assert.rejects(measured(folder.path, { flops: least - 1 }), /even one model costs .* give at least/);
   await assert.rejects(measured(folder.path, { flops: 1e12, k: 1 }), ConfigError);

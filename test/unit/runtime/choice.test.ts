@@ -26,6 +26,10 @@ test("a wish finds the dearest measured choice within its cost, and a confidence
   assert.deepEqual(found({ confidence: 0.9 }), [3, 0, 0.9]);
   assert.deepEqual(found({ k: 2, confidence: 0.9 }), [2, 0, 0.9]);
   assert.deepEqual(found({ k: 2 }), [2, 0, 1]);
+  // Milliseconds have another order than FLOPs.
+  const timed = budgets.map((choice, i) => ({ ...choice, flops: [3, 9, 7][i] ?? 0 }));
+  assert.deepEqual(found({ flops: 9 }, { ...known, budgets: timed }), [2, 0, 1]);
+  assert.deepEqual(found({ flops: 6 }, { ...known, budgets: timed }), [1, 2, 1]);
   const unmeasured = { ...known, budgets: [] };
   assert.deepEqual(found({ flops: 44 }, unmeasured), [2, 0, 1]);
   assert.deepEqual(found({ flops: 45 }, { ...known, budgets: undefined }), [3, 0, 1]);
@@ -44,6 +48,7 @@ test("wishes that cannot be fulfilled are refused by their field, with what to d
   refused(known, { confidence: Number.NaN }, "confidence", /above 0 and at most 1/);
   refused(known, { flops: 9.5 }, "flops", /flops is 9.5: even one model costs 10 FLOPs for an image; give at least 10/);
   refused({ ...known, budgets: [] }, { flops: 14 }, "flops", /costs 15 FLOPs/);
+  refused({ ...known, unit: "ms" }, { flops: 9.5 }, "flops", /ms is 9.5: even one model costs 10 ms for an image/);
   refused({ largestK: 3, isOrdered: true }, { flops: 14 }, "flops", /are not known: choose by k/);
   refused({ ...known, isOrdered: false }, { confidence: 0.5 }, "confidence", /no order/);
   for (const wish of [{ k: 1 }, { confidence: 0.5 }, { flops: 1e9 }])
