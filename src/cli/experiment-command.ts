@@ -1,20 +1,24 @@
 /** hub-pathway experiment: the project's tables, cell by cell. */
+import { once } from "node:events";
 import { join } from "node:path";
 import {
   CellStore,
+  cleanWork,
   type Experiment,
   type ExperimentRequest,
-  type Part,
   recordTestReading,
   reportText,
-  runGroups,
-  runProcesses,
   saveReport,
+  statusReport,
+  work,
+  workStatus,
 } from "../compare/index.ts";
 import { experiments, missingHubs } from "../experiments/index.ts";
 import { requireWritableFolder } from "../io/index.ts";
-import { ConfigError } from "../torch/index.ts";
+import { ConfigError, UserError } from "../torch/index.ts";
+import { forwardSignals, startAgain } from "./children.ts";
 import type { Output } from "./context.ts";
+import { interruptedCode } from "./interrupt.ts";
 
 export interface ExperimentFlags {
   seeds?: number;
@@ -23,7 +27,9 @@ export interface ExperimentFlags {
   tables?: boolean;
   only?: string[];
   jobs: number;
-  part?: Part;
+  worker?: boolean;
+  expiry?: number;
+  status?: boolean;
   hub?: string;
   data?: string;
   freezeMembers?: boolean;
@@ -38,11 +44,13 @@ export async function experiment(name: string, flags: ExperimentFlags, output: O
   const results = flags.quick ? join(flags.cache, "quick") : flags.results;
   for (const place of [join(results, "cells"), flags.cache]) requireWritableFolder(place);
   const request = requestOf(experiment, flags, results, output);
-  if (flags.part) return runGroups(experiment, request, flags.part);
-  request.cells.prepare();
+  if (flags.status) return sayStatus(experiment, request, output);
+  if (flags.worker) return workHere(experiment, request, flags);
+  request.cells.checkVersions();
   if (!flags.tables) {
-    if (flags.jobs === 1) await runGroups(experiment, request, { index: 0, of: 1 });
-    else await runProcesses([process.execPath, ...process.execArgv, ...process.argv.slice(1)], flags.jobs);
+    if (flags.jobs === 1) await workHere(experiment, request, flags);
+    else await startWorkers(flags.jobs);
+    await cleanWork(experiment, request);
   }
   const report = await experiment.report(request);
   const command = commandOf(experiment, flags);
@@ -51,6 +59,40 @@ export async function experiment(name: string, flags: ExperimentFlags, output: O
   output.say(reportText(report));
   output.say(`\nwritten: ${Object.values(files).join(", ")}`);
   output.result({ experiment: experiment.name, ...files, ...(report.data as object) });
+}
+
+async function workHere(
+  experiment: Experiment,
+  request: ExperimentRequest,
+  { expiry }: ExperimentFlags,
+): Promise<void> {
+  // What a process ends with gives its group back, so that others need not wait until it counts as dead.
+  const stop = () => process.exit(interruptedCode);
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const signal of signals) process.on(signal, stop);
+  try {
+    await work(experiment, request, expiry);
+  } finally {
+    for (const signal of signals) process.off(signal, stop);
+  }
+}
+
+/** Computes everything in so many processes. @throws UserError when one of them ends with an error */
+async function startWorkers(count: number): Promise<void> {
+  const workers = Array.from({ length: count }, () =>
+    startAgain({ without: "--jobs", more: ["--worker"], stdio: ["ignore", "ignore", "inherit"] }),
+  );
+  using _signals = forwardSignals(workers);
+  const ends = await Promise.all(workers.map((worker) => once(worker, "exit")));
+  const [failed] = ends.map(([code]) => (code ?? interruptedCode) as number).filter((code) => code !== 0);
+  if (failed === undefined) return;
+  throw new UserError(`a worker ended with exit code ${failed}, for the reason above; finished cells are kept`);
+}
+
+async function sayStatus(experiment: Experiment, request: ExperimentRequest, output: Output): Promise<void> {
+  const status = await workStatus(experiment, request);
+  output.say(statusReport(status));
+  output.result({ experiment: experiment.name, ...status });
 }
 
 /** @throws ConfigError for a name that is not listed, and for one whose hub this installation lacks */

@@ -1,5 +1,4 @@
 /** Several ranks that train one run: starting them on this machine, and the folder and the voice of all but the first. */
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
@@ -8,6 +7,7 @@ import { join } from "node:path";
 import { readContract } from "../distributed/index.ts";
 import { CollectiveError, ConfigError, type ProcessGroup, UserError } from "../torch/index.ts";
 import { imageRun, placeOf, RunFolder } from "../train/index.ts";
+import { forwardSignals, startAgain } from "./children.ts";
 import { Output } from "./context.ts";
 import { interruptedCode } from "./interrupt.ts";
 import { terminal } from "./terminal.ts";
@@ -95,20 +95,16 @@ export async function startRanks(count: number): Promise<RanksEnd> {
   }
   const port = await freePort();
   const threads = String(Math.max(1, Math.floor(availableParallelism() / count)));
-  const [, ...args] = process.argv;
   const children = Array.from({ length: count }, (_, rank) => {
     const own = { RANK: rank, LOCAL_RANK: rank, WORLD_SIZE: count, MASTER_ADDR: "127.0.0.1", MASTER_PORT: port };
     const variables = Object.entries(own).map(([name, value]) => [name, String(value)]);
     const env = { OMP_NUM_THREADS: threads, ...process.env, ...Object.fromEntries(variables) };
-    const stdio = ["ignore", rank === 0 ? "inherit" : "ignore", "inherit"] as const;
-    return spawn(process.execPath, [...process.execArgv, ...withoutNproc(args)], { env, stdio: [...stdio] });
+    return startAgain({ without: "--nproc", env, stdio: ["ignore", rank === 0 ? "inherit" : "ignore", "inherit"] });
   });
-  const forward = (signal: NodeJS.Signals) => () => {
-    for (const child of children) child.kill(signal);
+  const kill = () => {
+    for (const child of children) child.kill("SIGKILL");
   };
-  // A terminal's Ctrl-C reaches the ranks by itself.
-  const handlers = { SIGINT: () => {}, SIGTERM: forward("SIGTERM"), SIGHUP: forward("SIGHUP") };
-  for (const [signal, handler] of Object.entries(handlers)) process.on(signal, handler);
+  using _signals = forwardSignals(children);
   let first: RanksEnd | undefined;
   let timer: NodeJS.Timeout | undefined;
   try {
@@ -120,19 +116,13 @@ export async function startRanks(count: number): Promise<RanksEnd> {
       // Ranks that were interrupted save and end by themselves, after the same step.
       if (code === interruptedCode) return;
       // Those that meet the same fault have time to say it.
-      timer = setTimeout(forward("SIGKILL"), signal === null ? grace : 0);
+      timer = setTimeout(kill, signal === null ? grace : 0);
     });
     await Promise.all(ends);
     return first ?? { code: 0, ended: undefined };
   } finally {
     clearTimeout(timer);
-    for (const [signal, handler] of Object.entries(handlers)) process.off(signal, handler);
   }
-}
-
-/** The command line of a rank. */
-function withoutNproc(args: readonly string[]): string[] {
-  return args.filter((arg, i) => !arg.startsWith("--nproc") && args[i - 1] !== "--nproc");
 }
 
 /** A port of this machine that nobody listens at. */

@@ -1,21 +1,40 @@
 /**
  * Finished cells: a file of JSON lines for each folder of names, so one for each hub and target. A line is
- * `{ name, key, cell }`; two processes may append at once.
+ * `{ name, key, cell }`. Processes of several machines may append at once: one at a time, since network file systems do
+ * not append in one step. Of two cells of one name and key the first one counts.
  */
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { isDeepStrictEqual } from "node:util";
+import { setTimeout } from "node:timers/promises";
 import { z } from "zod";
-import { appendJsonLine, counted, proposeName, readNewJsonLines, repairJsonLines } from "../io/index.ts";
+import {
+  appendJsonLine,
+  counted,
+  proposeName,
+  readNewJsonLines,
+  repairJsonLines,
+  type SeenBeats,
+  tryLock,
+} from "../io/index.ts";
 import { canonicalText } from "./identity.ts";
 
 /** A text as a part of the names of cells and folders. */
 export const slug = (text: string): string => text.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-");
 
 const lineSchema = z.object({ name: z.string(), key: z.unknown(), cell: z.unknown() });
+type Line = z.infer<typeof lineSchema>;
+
+/** Appending takes milliseconds: whoever holds a file for so long was killed. */
+const silenceMs = 30_000;
+const pollMs = 20;
+
+/** What a cell is found by. */
+export type CellId = readonly [name: string, key: unknown];
 
 export class CellStore {
   readonly folder: string;
+  /** Called after each cell that this process adds. */
+  onAdded: () => void = () => {};
   readonly #say: (text: string) => void;
   readonly #files = new Map<string, CellFile>();
 
@@ -25,11 +44,10 @@ export class CellStore {
     this.#say = say;
   }
 
-  /** Readies the folder for the one process that starts others: cuts off lines that a kill left, names what is not read. */
-  prepare(): void {
+  /** Names what lies in the folder and is not read. */
+  checkVersions(): void {
     if (!existsSync(this.folder)) return;
     const files = readdirSync(this.folder, { recursive: true, encoding: "utf8" });
-    for (const file of files) if (file.endsWith(".jsonl")) repairJsonLines(join(this.folder, file));
     const old = files.filter((file) => file.endsWith(".json"));
     if (old.length === 0) return;
     this.#say(
@@ -42,9 +60,13 @@ export class CellStore {
   async cell<T>(name: string, key: unknown, compute: () => Promise<T>): Promise<T> {
     const before = this.read<T>(name, key);
     if (before !== undefined) return before;
-    const cell = await compute();
-    this.#file(name).append({ name, key, cell });
-    return cell;
+    const kept = await this.#file(name).add({ name, key, cell: await compute() });
+    this.onAdded();
+    return kept as T;
+  }
+
+  has(...id: CellId): boolean {
+    return this.read(...id) !== undefined;
   }
 
   /** A finished cell; undefined when there is none. */
@@ -61,6 +83,13 @@ export class CellStore {
     return file;
   }
 }
+
+/**
+ * A cell as text, without what differs when it is computed again: times, and where and when it was made. Cells are
+ * compared after they were read, so that what JSON cannot hold makes no difference.
+ */
+const comparable = (cell: unknown): string =>
+  canonicalText(JSON.parse(JSON.stringify(cell), (key, part) => (/seconds|^made$/i.test(key) ? undefined : part)));
 
 const idOf = (name: string, key: unknown): string => `${name} ${canonicalText(key)}`;
 
@@ -82,9 +111,27 @@ class CellFile {
     return this.#cells.get(id);
   }
 
-  append(line: { name: string; key: unknown; cell: unknown }): void {
+  /** Adds a line, and returns the cell that counts: another process may have been faster. */
+  async add(line: Line): Promise<unknown> {
     mkdirSync(dirname(this.#path), { recursive: true });
-    appendJsonLine(this.#path, line);
+    const seen: SeenBeats = new Map();
+    for (;;) {
+      using lock = tryLock(`${this.#path}.lock`, "adds a cell", { silenceMs, seen });
+      if (lock) return this.#addAlone(line);
+      // Not asleep: the claim on this work has to show signs of life.
+      await setTimeout(pollMs);
+    }
+  }
+
+  #addAlone(line: Line): unknown {
+    const before = this.find(line.name, line.key);
+    if (before === undefined) {
+      repairJsonLines(this.#path);
+      appendJsonLine(this.#path, line);
+      return line.cell;
+    }
+    if (comparable(before) !== comparable(line.cell)) this.#dropped(line.name);
+    return before;
   }
 
   #read(): void {
@@ -93,9 +140,12 @@ class CellFile {
     for (const { name, key, cell } of lines) {
       const id = idOf(name, key);
       const before = this.#cells.get(id);
-      if (before !== undefined && !isDeepStrictEqual(before, cell))
-        this.#say(`${this.#path} holds two cells ${name} of one key: the later one counts`);
-      this.#cells.set(id, cell);
+      if (before === undefined) this.#cells.set(id, cell);
+      else if (comparable(before) !== comparable(cell)) this.#dropped(name);
     }
+  }
+
+  #dropped(name: string): void {
+    this.#say(`${name} was computed twice, with different results: the first one in ${this.#path} counts`);
   }
 }

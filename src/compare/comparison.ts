@@ -4,6 +4,7 @@ import { shellQuoted } from "../io/index.ts";
 import { bestByRanking, methods } from "../methods/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
 import { checkFrozen } from "../train/index.ts";
+import type { CellId } from "./cell-store.ts";
 import {
   crossFittedRemark,
   differenceSection,
@@ -25,7 +26,7 @@ import {
   quickRemark,
   type ReportSection,
 } from "./experiment.ts";
-import { finishedCell, type MethodCell, methodCell, versionOf } from "./method-cell.ts";
+import { finishedCell, type MethodCell, methodCell, methodCellIds, versionOf } from "./method-cell.ts";
 import type { PlanSize } from "./plans.ts";
 import { type Plan, type Protocol, protocolOf, Setting, type Target, targetsOf } from "./protocol.ts";
 
@@ -73,15 +74,21 @@ export function comparisonGroups(comparison: Comparison, request: ExperimentRequ
         const plans = all.filter((plan) => (plan.seeds !== undefined) === tail);
         if (plans.length === 0) return [];
         const name = `${target.name}, seed ${seed}${tail ? ", further rivals" : ""}`;
-        return [{ name, run: () => runPlans(request, new Setting(protocol, seed), plans) }];
+        const cells = () => planCells(request, new Setting(protocol, seed), plans);
+        return [{ name, cells, run: () => runPlans(request, new Setting(protocol, seed), plans) }];
       }),
     ),
   );
 }
 
+function planCells(request: ExperimentRequest, setting: Setting, plans: readonly Plan[]): CellId[] {
+  const allowed = plans.flatMap((plan) => suiting(setting, plan, () => {}) ?? []);
+  return allowed.flatMap(({ plan }) => methodCellIds(request, setting, plan));
+}
+
 async function runPlans(request: ExperimentRequest, setting: Setting, plans: readonly Plan[]): Promise<void> {
   await using own = setting;
-  const allowed = plans.flatMap((plan) => suiting(request, own, plan) ?? []);
+  const allowed = plans.flatMap((plan) => suiting(own, plan, request.say) ?? []);
   for (const { plan, method } of allowed) await methodCell(request, own, plan, method);
 }
 
@@ -89,7 +96,7 @@ async function runPlans(request: ExperimentRequest, setting: Setting, plans: rea
  * A plan that suits the hub, which may be the user's, with its method configured. One that does not is left out of the
  * table, and this is printed before anything trains.
  */
-function suiting({ say }: ExperimentRequest, setting: Setting, plan: Plan) {
+function suiting(setting: Setting, plan: Plan, say: ExperimentRequest["say"]) {
   try {
     const method = setting.configured(plan);
     checkFrozen(setting.optionsOf(plan), setting.protocol.target.data.augment, plan.method);

@@ -1,6 +1,8 @@
 /** Experiment: independent groups of cells that can be computed anywhere, and the tables made of them. */
+import { basename, resolve } from "node:path";
+import { proposeName } from "../io/index.ts";
 import type { Evaluation, RunEvent } from "../train/index.ts";
-import type { CellStore } from "./cell-store.ts";
+import type { CellId, CellStore } from "./cell-store.ts";
 
 export interface ExperimentRequest {
   /** The seeds 0 … n - 1. */
@@ -39,6 +41,8 @@ export interface CellWatch {
 /** Cells that need each other (those of one target and seed); groups need nothing of other groups. */
 export interface CellGroup {
   name: string;
+  /** Cells that the group has to compute; those that only others' results decide, once these are there. */
+  cells(): readonly CellId[] | Promise<readonly CellId[]>;
   /** Computes what is missing; finished cells are only read. */
   run(): Promise<void>;
 }
@@ -68,6 +72,12 @@ export interface ReportTable {
 /** True when the names of a line and its target together have each of the texts that were asked for. */
 export const isAsked = ({ only = [] }: ExperimentRequest, ...names: readonly string[]): boolean =>
   only.every((text) => names.some((name) => name.includes(text)));
+
+/** Suffix of names of files for another hub or other data, so that they are not the experiment's usual ones. */
+export function subjectOf({ hub, data }: ExperimentRequest): string {
+  const parts = [hub && basename(resolve(hub)), data && proposeName(data)];
+  return parts.flatMap((part) => (part ? [`-${part}`] : [])).join("");
+}
 
 /** A column of numbers. */
 export const right = (title: string) => ({ title, right: true });

@@ -4,7 +4,7 @@
  * cell from its key to its figures. An experiment (src/experiments) says what is compared, and this folder how.
  * It may import methods, report, train and all below them; only experiments and the command line import it.
  */
-export { CellStore, slug } from "./cell-store.ts";
+export { type CellId, CellStore, slug } from "./cell-store.ts";
 export { CellTraining } from "./cell-training.ts";
 export {
   type Comparison,
@@ -41,6 +41,9 @@ export {
   finishedCell,
   type MethodCell,
   methodCell,
+  methodCellIds,
+  testName,
+  withTest,
 } from "./method-cell.ts";
 export {
   computeEpochs,
@@ -67,14 +70,7 @@ export {
   targetsOf,
 } from "./protocol.ts";
 export { provenance } from "./provenance.ts";
-export {
-  type Part,
-  recordTestReading,
-  reportText,
-  runGroups,
-  runProcesses,
-  saveReport,
-} from "./runner.ts";
+export { recordTestReading, reportText, saveReport, statusReport } from "./save-report.ts";
 export {
   type MeanInterval,
   mean,
@@ -82,3 +78,4 @@ export {
   median,
   weightedTau,
 } from "./statistics.ts";
+export { cleanWork, work, workStatus } from "./work.ts";

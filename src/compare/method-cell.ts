@@ -11,6 +11,7 @@ import {
   summarise,
 } from "../train/index.ts";
 import { packBits } from "./bits.ts";
+import type { CellId } from "./cell-store.ts";
 import { CellTraining, type KFigures } from "./cell-training.ts";
 import type { ExperimentRequest } from "./experiment.ts";
 import { changesFrom } from "./identity.ts";
@@ -85,8 +86,7 @@ export async function methodCell(
 ): Promise<MethodCell> {
   const { name, key } = identify(setting, plan);
   const known = request.cells.read<MethodCell>(name, key);
-  const isMeasured = !request.final || request.cells.read<TestPart>(testName(name), key) !== undefined;
-  if (known && isMeasured) return known;
+  if (known && methodCellIds(request, setting, plan).every((id) => request.cells.has(...id))) return known;
   const began = performance.now();
   using training = await CellTraining.open(request, setting, plan, method);
   const { cell, part } = await compute(request, setting, plan, training);
@@ -99,7 +99,20 @@ export async function methodCell(
   return kept;
 }
 
-const testName = (name: string) => `test/${name}`;
+/** The cells of a plan in a setting, with that of its test figures for a final request. */
+export function methodCellIds({ final }: Pick<ExperimentRequest, "final">, setting: Setting, plan: Plan): CellId[] {
+  const { name, key } = identify(setting, plan);
+  return withTest({ final }, name, key);
+}
+
+/** A cell, and that of its test figures for a final request. */
+export const withTest = ({ final }: Pick<ExperimentRequest, "final">, name: string, key: unknown): CellId[] => [
+  [name, key],
+  ...(final ? [[testName(name), key] as const] : []),
+];
+
+/** Name of the cell of test figures. */
+export const testName = (name: string): string => `test/${name}`;
 
 /** The finished cell of a plan, with its test figures for a final request; undefined when either is missing. */
 export function finishedCell(

@@ -90,12 +90,9 @@ export const targets: readonly Target[] = [
   },
 ];
 
-/** A name for files, of a folder or a known data set. */
-export const targetName = proposeName;
-
 /** The user's own images in place of the targets. */
 function targetOf(source: string): Target {
-  const name = targetName(source);
+  const name = proposeName(source);
   const data = { ...images, source, split: { testSeed: 0, testFraction: 0.2, validationFraction: 0.2 } };
   return { name, fullSize: Number.POSITIVE_INFINITY, data };
 }

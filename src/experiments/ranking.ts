@@ -13,6 +13,7 @@ import {
   mean,
   meanInterval,
   methodCell,
+  methodCellIds,
   type Plan,
   protocolOf,
   type ReportSection,
@@ -72,14 +73,20 @@ async function rankingCell(request: ExperimentRequest, setting: Setting): Promis
 }
 
 function groups(request: ExperimentRequest): CellGroup[] {
-  return settings(request).map((setting) => ({
-    name: nameOf(setting),
-    async run() {
-      await using own = setting;
-      await rankingCell(request, own);
-      for (const plan of memberPlans(own)) await methodCell(request, own, plan);
-    },
-  }));
+  return settings(request).map(
+    (setting): CellGroup => ({
+      name: nameOf(setting),
+      cells: () => [
+        [nameOf(setting), keyOf(setting)],
+        ...memberPlans(setting).flatMap((plan) => methodCellIds(request, setting, plan)),
+      ],
+      async run() {
+        await using own = setting;
+        await rankingCell(request, own);
+        for (const plan of memberPlans(own)) await methodCell(request, own, plan);
+      },
+    }),
+  );
 }
 
 /** Result of one score in one setting. */

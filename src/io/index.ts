@@ -19,7 +19,16 @@ export { hashFile } from "./hash.ts";
 export { type JsonFileOptions, parseJson, readJsonFile } from "./json-file.ts";
 export { appendJsonLine, readJsonLines, readNewJsonLines, repairJsonLines } from "./json-lines.ts";
 export { LazyTensor } from "./lazy-tensor.ts";
-export { acquireLock, Lock, type LockOptions, withLock } from "./lock.ts";
+export {
+  acquireLock,
+  Lock,
+  type LockOptions,
+  type LockOwner,
+  ownerOf,
+  type SeenBeats,
+  tryLock,
+  withLock,
+} from "./lock.ts";
 export { newTag, tagPattern } from "./process-tag.ts";
 export { counted, listed, megabytes, printable, quoted, reasonOf, shellQuoted, shown } from "./quoted.ts";
 export {

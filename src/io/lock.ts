@@ -15,10 +15,10 @@ import { quoted } from "./quoted.ts";
 import { explainWrite, systemCode } from "./system-errors.ts";
 import { temporaryPath } from "./temporary.ts";
 
-/** Time between two signs of life of an owner. */
-const heartbeatMs = 10_000;
 /** An owner that cannot be asked, on another machine or in another container, counts as gone after this long in silence. */
-const silenceMs = 3 * 60_000;
+const usualSilenceMs = 3 * 60_000;
+/** Signs of life of an owner within that time. */
+const beats = 18;
 const pollMs = 20;
 
 const ownerSchema = z.object({
@@ -29,6 +29,8 @@ const ownerSchema = z.object({
   what: z.string(),
   /** Since when, ISO 8601. */
   since: z.string(),
+  /** Silence after which it counts as gone, milliseconds. */
+  silenceMs: z.number().positive().default(usualSilenceMs),
 });
 type Owner = z.infer<typeof ownerSchema>;
 
@@ -43,7 +45,23 @@ interface Claim {
 export interface LockOptions {
   /** Time to wait for another owner, milliseconds (default 0); the thread sleeps meanwhile. */
   wait?: number;
+  /** Silence after which others take this owner for gone, milliseconds (default 3 minutes). */
+  silenceMs?: number;
+  /**
+   * Memory of who asks again and again: silence is then what it saw itself, on its own clock. Without it a sign of life is as
+   * old as the file system says.
+   */
+  seen?: SeenBeats;
 }
+
+/** Last signs of life that this process saw, by file, and when, on its own clock. */
+export type SeenBeats = Map<string, { beat: string; at: number }>;
+
+/** Locks of this process, which it gives back when it ends by itself. */
+const own = new Set<Lock>();
+process.on("exit", () => {
+  for (const lock of own) lock.release();
+});
 
 export class Lock implements Disposable {
   readonly path: string;
@@ -51,10 +69,11 @@ export class Lock implements Disposable {
   readonly #heartbeat: NodeJS.Timeout;
 
   /** For `acquireLock`, which wrote `text` to the file at `path`. */
-  constructor(path: string, text: string) {
+  constructor(path: string, text: string, silenceMs: number) {
     this.path = path;
     this.#text = text;
-    this.#heartbeat = setInterval(() => this.#beat(), heartbeatMs).unref();
+    this.#heartbeat = setInterval(() => this.#beat(), silenceMs / beats).unref();
+    own.add(this);
   }
 
   /** False once another process took the lock over, because this one was silent for too long. */
@@ -65,6 +84,7 @@ export class Lock implements Disposable {
   /** Gives the lock back; a second call does nothing. */
   release(): void {
     clearInterval(this.#heartbeat);
+    own.delete(this);
     if (this.held) fs.rmSync(this.path, { force: true });
   }
 
@@ -88,18 +108,54 @@ export class Lock implements Disposable {
  * @throws UserError saying who works there when another process does, or why the lock cannot be written
  */
 export function acquireLock(path: string, what: string, options: LockOptions = {}): Lock {
-  const owner: Owner = { tag: newTag(), host: hostname(), pid: process.pid, what, since: new Date().toISOString() };
+  const lock = lockOrOwner(path, what, options);
+  if (lock instanceof Lock) return lock;
+  throw busy(path, lock);
+}
+
+/** The same; undefined when another process works there. @throws UserError when the lock cannot be written */
+export function tryLock(path: string, what: string, options: LockOptions = {}): Lock | undefined {
+  const lock = lockOrOwner(path, what, options);
+  return lock instanceof Lock ? lock : undefined;
+}
+
+function lockOrOwner(path: string, what: string, options: LockOptions): Lock | Claim {
+  const { wait = 0, silenceMs = usualSilenceMs, seen } = options;
+  const since = new Date().toISOString();
+  const owner: Owner = { tag: newTag(), host: hostname(), pid: process.pid, what, since, silenceMs };
   const text = JSON.stringify(owner);
   const draft = temporaryPath(dirname(path), basename(path));
-  const deadline = performance.now() + (options.wait ?? 0);
+  const deadline = performance.now() + wait;
   try {
     fs.writeFileSync(draft, text, { flag: "wx" });
     for (;;) {
-      const other = tryTake(path, draft, owner.tag);
-      if (other === undefined) return new Lock(path, text);
-      if (performance.now() >= deadline) throw busy(path, other);
+      const other = tryTake(path, draft, owner.tag, seen);
+      if (other === undefined) return new Lock(path, text, silenceMs);
+      if (performance.now() >= deadline) return other;
       sleep(pollMs);
     }
+  } catch (error) {
+    throw explainWrite(error, path);
+  } finally {
+    fs.rmSync(draft, { force: true });
+  }
+}
+
+/** Who holds a lock, as far as can be seen from here. */
+export interface LockOwner extends Pick<Owner, "host" | "pid" | "what" | "since"> {
+  /** It runs here, or is elsewhere and has given a sign of life. */
+  isAlive: boolean;
+}
+
+/** The owner of a lock; undefined when nobody has it. @throws UserError when its folder cannot be written */
+export function ownerOf(path: string): LockOwner | undefined {
+  const last = claimsOf(path).at(-1);
+  if (!last?.owner) return undefined;
+  const draft = temporaryPath(dirname(path), basename(path));
+  try {
+    fs.writeFileSync(draft, "", { flag: "wx" });
+    const { host, pid, what, since } = last.owner;
+    return { host, pid, what, since, isAlive: isAlive(last, draft) };
   } catch (error) {
     throw explainWrite(error, path);
   } finally {
@@ -114,13 +170,13 @@ export function withLock<T>(path: string, what: string, fn: () => T, options: Lo
 }
 
 /** Takes the lock, or returns the claim of who has it. */
-function tryTake(path: string, draft: string, tag: string): Claim | undefined {
+function tryTake(path: string, draft: string, tag: string, seen?: SeenBeats): Claim | undefined {
   for (;;) {
     if (made(path, draft)) return undefined;
     const claims = claimsOf(path);
     const last = claims.at(-1);
     if (last === undefined) continue; // given back in this moment
-    if (isAlive(last, draft)) return last;
+    if (isAlive(last, draft, seen)) return last;
     if (inherit(path, draft, claims)) {
       removeHeirs(path, tag);
       return undefined;
@@ -186,11 +242,18 @@ function made(target: string, draft: string): boolean {
 }
 
 /** The draft is new: its time is the file system's, whose clock may differ from this machine's. */
-function isAlive({ file, owner }: Claim, draft: string): boolean {
+function isAlive({ file, text, owner }: Claim, draft: string, seen?: SeenBeats): boolean {
   const state = owner === undefined ? "unknown" : stateOf(owner.tag);
   if (state !== "unknown") return state === "running";
-  const beat = fs.statSync(file, { throwIfNoEntry: false })?.mtimeMs;
-  return beat !== undefined && fs.statSync(draft).mtimeMs - beat < silenceMs;
+  const time = fs.statSync(file, { throwIfNoEntry: false })?.mtimeMs;
+  if (time === undefined) return false;
+  const { silenceMs = usualSilenceMs } = owner ?? {};
+  if (!seen) return fs.statSync(draft).mtimeMs - time < silenceMs;
+  const beat = `${time} ${text}`;
+  const before = seen.get(file);
+  if (before?.beat === beat) return performance.now() - before.at < silenceMs;
+  seen.set(file, { beat, at: performance.now() });
+  return true;
 }
 
 function busy(path: string, { owner }: Claim): UserError {
@@ -202,7 +265,7 @@ function busy(path: string, { owner }: Claim): UserError {
   const advice =
     stateOf(tag) === "running"
       ? `wait until it ends, or stop it first (kill ${pid})`
-      : `wait until it ends; if it is gone, try again in ${silenceMs / 60_000} minutes, or delete ${path}`;
+      : `wait until it ends; if it is gone, try again in ${owner.silenceMs / 60_000} minutes, or delete ${path}`;
   return new UserError(`${folder} is in use by ${who}: ${advice}`);
 }
 

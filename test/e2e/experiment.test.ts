@@ -44,6 +44,27 @@ test("a table over several processes, in the terminal, as Markdown, HTML and JSO
   assert.deepEqual(JSON.parse(line).seeds, [0, 1]);
 });
 
+test("workers compute what others left, without tables, and the status says what there is", async () => {
+  const cache = at("workers");
+  const args = [...subject, "--seeds", "2", "--cache", cache];
+  const before = await run(["ranking", ...args, "--status", "--json"]);
+  const { groups } = lastLine(before.stdout) as unknown as { groups: { name: string; state: string; cells: number }[] };
+  assert.deepEqual(
+    groups.map(({ state, cells }) => [state, cells]),
+    [
+      ["open", 4],
+      ["open", 4],
+    ],
+  );
+  const worker = await run(["ranking", ...args, "--worker"]);
+  assert.deepEqual([worker.code, worker.stdout], [0, ""], worker.stderr);
+  assert.equal(cellsOf(cache).length, 8);
+  const after = await run(["ranking", ...args, "--status"]);
+  assert.match(after.stdout, /8 of 8 cells done; groups: 2 done; nothing is left to do/);
+  const table = await run(["ranking", ...args, "--tables"]);
+  assert.match(table.stdout, /Scores and fine-tuned accuracy/);
+});
+
 test("a killed experiment goes on where it was", async () => {
   const cache = at("killed");
   const kill = { at: /fine-tune.*on validation/, signal: "SIGKILL" } as const;
@@ -86,7 +107,6 @@ test("an unknown experiment, and tables of nothing, are refused in one line", as
   assert.deepEqual([unknown.code, /no experiment "no-such"; there are: .*mixed-hub/.test(unknown.stderr)], [2, true]);
   const empty = await run(["mixed-hub", ...subject, "--tables", "--cache", at("empty")]);
   assert.deepEqual([empty.code, /no cell is finished yet/.test(empty.stderr)], [1, true]);
-  assert.equal((await run(["mixed-hub", "--part", "3/2"])).code, 2);
 });
 
 test("a place that cannot hold cells is refused before anything is computed", async () => {

@@ -3,16 +3,17 @@
  *
  *     npm run kills -- [--every N] [SCENARIO ...]
  *
- * One line a kill, and a count in the end.
+ * One line a kill, and a count in the end. The scenario "workers" kills 20 of the workers of an experiment at random moments.
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { isDeepStrictEqual, parseArgs } from "node:util";
 import { temporaryFolder } from "../support/small-hub.ts";
 import { hubScenarios } from "./hub-scenarios.ts";
 import { whyNoKills } from "./points.ts";
 import { runScenarios } from "./run-scenarios.ts";
 import { killAll } from "./scenario.ts";
+import { killWorkers } from "./workers.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -21,6 +22,8 @@ const { values, positionals } = parseArgs({
 const every = Number(values.every);
 
 async function main(): Promise<void> {
+  if (positionals.length === 0 || positionals.includes("workers")) await workers();
+  if (positionals.join() === "workers") return;
   const reason = whyNoKills();
   if (reason !== undefined) throw new Error(reason);
   const hubs = await hubScenarios();
@@ -42,7 +45,14 @@ async function main(): Promise<void> {
   }
   await hubs.close();
   console.log(`${counts.kills} kills: ${counts.held} held, ${counts.broken} broken`);
-  process.exitCode = counts.broken === 0 ? 0 : 1;
+  if (counts.broken > 0) process.exitCode = 1;
+}
+
+async function workers(): Promise<void> {
+  const { lines, expected, kills } = await killWorkers(temporaryFolder(), { workers: 6, cells: 40, kills: 20 });
+  const held = isDeepStrictEqual(lines, expected);
+  console.log(`workers: ${kills} kills, ${lines.length} of ${expected.length} cells: ${held ? "held" : "broken"}`);
+  if (!held) process.exitCode = 1;
 }
 
 await main();

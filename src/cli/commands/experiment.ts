@@ -1,17 +1,9 @@
 /** Options of `hub-pathway experiment`. */
-import { type Command, InvalidArgumentError } from "commander";
-import type { Part } from "../../compare/index.ts";
+import type { Command } from "commander";
 import { experiments, missingHubs } from "../../experiments/index.ts";
 import type { Output } from "../context.ts";
 import type { ExperimentFlags } from "../experiment-command.ts";
-import { count } from "../flags.ts";
-
-function part(text: string): Part {
-  const [, index, of] = /^(\d+)\/(\d+)$/.exec(text) ?? [];
-  const [i, n] = [Number(index), Number(of)];
-  if (!(i >= 1 && i <= n)) throw new InvalidArgumentError("not a part such as 1/2");
-  return { index: i - 1, of: n };
-}
+import { count, positive } from "../flags.ts";
 
 export function addExperimentCommand(program: Command, output: () => Output): void {
   const names = Object.entries(experiments)
@@ -28,8 +20,17 @@ export function addExperimentCommand(program: Command, output: () => Output): vo
     .option("--final", "read the test split, and note it in the results' ledger")
     .option("--tables", "tables of what is finished, without computing more")
     .option("--only <text...>", "compute only lines whose target or name has each of these texts; tables show all")
-    .option("--jobs <n>", "processes at a time, each with one thread", count, 1)
-    .option("--part <i/n>", "only every n-th group of cells, from the i-th on, without tables", part)
+    .option("--jobs <n>", "workers on this machine, each with one thread", count, 1)
+    .option(
+      "--worker",
+      "compute what no other worker computes, without tables; any number, on all machines that see --results",
+    )
+    .option(
+      "--expiry <s>",
+      "a worker that was silent for so many seconds has died, and another one takes over (default: 180)",
+      positive,
+    )
+    .option("--status", "what is done, who computes what, what failed and why, and how long the rest takes")
     .option("--hub <dir>", "another hub than the experiment's own")
     .option("--data <dir|name>", "your own images, or a known data set, in place of the experiment's targets")
     .option("--freeze-members", "leave members as they are and train on their features: for hubs of large networks")

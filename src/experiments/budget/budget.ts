@@ -14,6 +14,8 @@ import {
   Setting,
   targetKey,
   targetsOf,
+  testName,
+  withTest,
 } from "../../compare/index.ts";
 import { type Hub, openHub, withMembers } from "../../hub/index.ts";
 import { budgetSettings, type Reached } from "../../methods/index.ts";
@@ -60,13 +62,13 @@ function keyOf({ hub, protocol, seed }: Setting): unknown {
 function groups(request: ExperimentRequest): CellGroup[] {
   return settingsOf(request).map((setting) => ({
     name: nameOf(setting),
+    cells: () => withTest(request, nameOf(setting), keyOf(setting)),
     async run() {
       await using own = setting;
       const [name, key] = [nameOf(own), keyOf(own)];
-      const isMeasured = !request.final || request.cells.read(`test/${name}`, key) !== undefined;
-      if (isMeasured && request.cells.read(name, key) !== undefined) return;
+      if (withTest(request, name, key).every((id) => request.cells.has(...id))) return;
       const { validation, test } = await budgetCells(request, own);
-      if (test) await request.cells.cell(`test/${name}`, key, async () => test);
+      if (test) await request.cells.cell(testName(name), key, async () => test);
       await request.cells.cell(name, key, async () => validation);
       request.say(`${name}: ${validation.rows.length} budgets`);
     },

@@ -1,6 +1,7 @@
 /** Where routes by input pay: a map that is predicted first, and then trained. */
 import {
   type CellGroup,
+  type CellId,
   columnsOf,
   computeEpochs,
   type Experiment,
@@ -14,6 +15,7 @@ import {
   mainPlans,
   meanInterval,
   methodCell,
+  methodCellIds,
   optionsKey,
   ourChoices,
   type Plan,
@@ -75,16 +77,24 @@ function groups(request: ExperimentRequest): CellGroup[] {
   const places = placesOf(request);
   return request.seeds.flatMap((seed) =>
     places.flatMap((place) =>
-      settingsOf({ ...request, seeds: [seed] }, place).map((setting) => ({
-        name: `${setting.protocol.target.name}, ${place.capacity}, seed ${setting.seed}`,
-        async run() {
-          await using own = setting;
-          const name = `${own.protocol.target.name} ${place.capacity}`;
-          if (isAsked(request, name, "prediction")) await predictionCell(request, own);
-          const lines = place.isTrained ? plansOf(own).filter((line) => isAsked(request, name, line.name)) : [];
-          for (const line of lines) await methodCell(request, own, line);
-        },
-      })),
+      settingsOf({ ...request, seeds: [seed] }, place).map((setting): CellGroup => {
+        const name = `${setting.protocol.target.name} ${place.capacity}`;
+        const isPredicted = isAsked(request, name, "prediction");
+        const lines = () =>
+          (place.isTrained ? plansOf(setting) : []).filter((line) => isAsked(request, name, line.name));
+        return {
+          name: `${setting.protocol.target.name}, ${place.capacity}, seed ${setting.seed}`,
+          cells: (): CellId[] => [
+            ...(isPredicted ? [[nameOf(setting), keyOf(setting)] as const] : []),
+            ...lines().flatMap((line) => methodCellIds(request, setting, line)),
+          ],
+          async run() {
+            await using own = setting;
+            if (isPredicted) await predictionCell(request, own);
+            for (const line of lines()) await methodCell(request, own, line);
+          },
+        };
+      }),
     ),
   );
 }

@@ -12,6 +12,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import {
   type CellGroup,
+  type CellId,
   type Experiment,
   type ExperimentReport,
   type ExperimentRequest,
@@ -24,6 +25,7 @@ import {
   type MethodCell,
   mean,
   methodCell,
+  methodCellIds,
   ourChoices,
   type Plan,
   type Protocol,
@@ -163,6 +165,13 @@ function groups(request: ExperimentRequest): CellGroup[] {
   return request.seeds.flatMap((seed) =>
     protocols.map((protocol) => ({
       name: `${protocol.target.name}, seed ${seed}`,
+      cells(): CellId[] {
+        const setting = new Setting(protocol, seed);
+        const { name, key } = epochsCell(setting);
+        const epochs = request.cells.read<number>(name, key);
+        const plans = epochs === undefined ? [] : methodsOf(hub, epochs, request.quick).flatMap((one) => one.plans);
+        return [[name, key], ...plans.flatMap((one) => methodCellIds(request, setting, one))];
+      },
       async run() {
         await using setting = new Setting(protocol, seed);
         const epochs = await epochsOf(request, setting);

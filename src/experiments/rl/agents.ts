@@ -7,7 +7,7 @@
  */
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { ExperimentRequest } from "../../compare/index.ts";
+import type { CellId, ExperimentRequest } from "../../compare/index.ts";
 import { addTrained, openHub, trainingOf } from "../../hub/index.ts";
 import {
   type AgentRequest,
@@ -99,7 +99,7 @@ export function readSource({ cells }: ExperimentRequest, protocol: Protocol, gam
 }
 
 /** Name and key of a source agent's cell. */
-function sourceCell(protocol: Protocol, game: string): [string, unknown] {
+export function sourceCell(protocol: Protocol, game: string): CellId {
   const { version, algorithm, copies, sourceSteps, sourceSeed } = protocol;
   return [
     `rl-transfer/source-${agentName(game)}`,

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import {
   type CellGroup,
+  type CellId,
   type Experiment,
   type ExperimentReport,
   type ExperimentRequest,
@@ -83,12 +84,12 @@ async function trainingOf({ environment: id, algorithm }: Task): Promise<Trainin
 const taskName = ({ environment, algorithm }: Task) => `${agentName(environment)}-${algorithm}`;
 
 /** Name and key of a cell; the key holds what is trained and how. */
-function cellOf(task: Task, training: Training, seed: number): [string, unknown] {
+function cellOf(task: Task, training: Training, seed: number): CellId {
   const key = { version, task, seed, ...training, plan: algorithmKey(training.plan) };
   return [`rl-games/${taskName(task)}-seed${seed}`, key];
 }
 
-const randomCellOf = ({ environment, episodes }: Task): [string, unknown] => [
+const randomCellOf = ({ environment, episodes }: Task): CellId => [
   `rl-games/${agentName(environment)}-random`,
   { version, environment, episodes },
 ];
@@ -125,6 +126,7 @@ function groups(request: ExperimentRequest): CellGroup[] {
       const name = `${taskName(task)}-seed${seed}`;
       return {
         name,
+        cells: async () => [randomCellOf(task), cellOf(task, await trainingOf(task), seed)],
         async run() {
           await cells.cell(...randomCellOf(task), async () => ({ played: await randomReturn(task) }));
           const training = await trainingOf(task);

@@ -9,6 +9,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import {
   type CellGroup,
+  type CellId,
   type Experiment,
   type ExperimentReport,
   type ExperimentRequest,
@@ -110,7 +111,7 @@ function bestMethod(request: ExperimentRequest, protocol: MixProtocol, seed: num
 
 const nameOf = ({ name }: MixMethod, seed: number): string => `seed${seed}-${slug(name)}`;
 
-function identity(protocol: MixProtocol, own: MixMethod, seed: number): [string, unknown] {
+function identity(protocol: MixProtocol, own: MixMethod, seed: number): CellId {
   const { targets, algorithm, distilSteps: _, ...budget } = protocol;
   const method = { ...own, plan: planKey(own.plan) };
   const key = { mix: version, target: targets[0], ...budget, algorithm: algorithmKey(algorithm), method, seed };
@@ -122,7 +123,7 @@ function readCell({ cells }: ExperimentRequest, protocol: MixProtocol, method: M
 }
 
 /** Mean return of each source agent in its own game, played as the others are. */
-function expertCell(protocol: MixProtocol): [string, unknown] {
+function expertCell(protocol: MixProtocol): CellId {
   const { sources, sourceSteps, sourceSeed, copies, algorithm, episodes } = protocol;
   const key = { mix: version, sources, sourceSteps, sourceSeed, copies, algorithm: algorithmKey(algorithm), episodes };
   return ["rl-mix/experts", key];
@@ -182,6 +183,13 @@ function groups(request: ExperimentRequest): CellGroup[] {
     };
     return {
       name,
+      cells() {
+        const methods = [...methodsOf(protocol), bestMethod(request, protocol, seed)];
+        return [
+          expertCell(protocol),
+          ...methods.flatMap((method) => (method ? [identity(protocol, method, seed)] : [])),
+        ];
+      },
       async run() {
         await expertReturns(request, protocol, name);
         for (const method of methodsOf(protocol)) await computed(method);

@@ -1,7 +1,7 @@
 /** One method in one target game with one seed. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { changesFrom, type ExperimentRequest, slug } from "../../compare/index.ts";
+import { type CellId, changesFrom, type ExperimentRequest, slug } from "../../compare/index.ts";
 import { defaultPathwayConfig, pathwayVersion } from "../../pathway/index.ts";
 import type { NetworkPlan } from "../../rl/index.ts";
 import { newNetwork, run, sourceHub, studentHub, transferFolder } from "./agents.ts";
@@ -21,7 +21,8 @@ interface Place {
 
 export const groupName = ({ target, seed }: Place): string => `${agentName(target)}-seed${seed}`;
 
-function identity(protocol: Protocol, method: TransferMethod, place: Place): [string, unknown] {
+/** Name and key of a cell. */
+export function identity(protocol: Protocol, method: TransferMethod, place: Place): CellId {
   const { targets: _targets, algorithm, ...budget } = protocol;
   const { seeds: _seeds, plan, ...own } = method;
   const key = { ...budget, algorithm: algorithmKey(algorithm), method: { ...own, plan: planKey(plan) }, ...place };

@@ -9,9 +9,9 @@ import {
 } from "../../compare/index.ts";
 import { duration } from "../../report/index.ts";
 import { UserError } from "../../torch/index.ts";
-import { readSource, sourceAgent } from "./agents.ts";
+import { readSource, sourceAgent, sourceCell } from "./agents.ts";
 import { agentName, methodsOf, type Protocol, scratch, transferMethods, transferProtocol } from "./protocol.ts";
-import { groupName, readCell, type TransferCell, transferCell } from "./transfer-cell.ts";
+import { groupName, identity, readCell, type TransferCell, transferCell } from "./transfer-cell.ts";
 import { curveSections, mainSection, sourceSection, transferLines } from "./transfer-tables.ts";
 
 /** Every target with every seed. */
@@ -25,6 +25,7 @@ function groups(request: ExperimentRequest): CellGroup[] {
     const name = `source-${agentName(game)}`;
     return {
       name,
+      cells: () => [sourceCell(protocol, game)],
       async run() {
         const { final } = await sourceAgent(request, protocol, game, name);
         request.say(`the agent of ${agentName(game)}: return ${final.toFixed(2)}`);
@@ -34,6 +35,7 @@ function groups(request: ExperimentRequest): CellGroup[] {
   const targets = placesOf(request, protocol).map((place): CellGroup => {
     return {
       name: groupName(place),
+      cells: () => methodsOf(protocol, place.seed).map((method) => identity(protocol, method, place)),
       async run() {
         for (const method of methodsOf(protocol, place.seed)) {
           const { final, seconds } = await transferCell(request, protocol, method, place);

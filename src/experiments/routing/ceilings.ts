@@ -80,13 +80,16 @@ function settingsOf(request: ExperimentRequest): Setting[] {
 }
 
 export function ceilingGroups(request: ExperimentRequest): CellGroup[] {
-  return settingsOf(request).map((setting) => ({
-    name: `what a router could win, ${setting.protocol.target.name}, seed ${setting.seed}`,
-    async run() {
-      await using own = setting;
-      for (const kind of kinds) await ceilingCell(request, own, kind);
-    },
-  }));
+  return settingsOf(request).map(
+    (setting): CellGroup => ({
+      name: `what a router could win, ${setting.protocol.target.name}, seed ${setting.seed}`,
+      cells: () => kinds.map((kind) => [nameOf(setting, kind), keyOf(setting, kind)]),
+      async run() {
+        await using own = setting;
+        for (const kind of kinds) await ceilingCell(request, own, kind);
+      },
+    }),
+  );
 }
 
 async function ceilingCell(request: ExperimentRequest, setting: Setting, kind: Kind): Promise<Ceiling> {

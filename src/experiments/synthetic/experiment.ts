@@ -44,6 +44,7 @@ function groups(plans: readonly SectionPlan[], request: ExperimentRequest): Cell
   return seedsOf(request).flatMap((seed) =>
     Array.from(settings, ([hash, setting]) => ({
       name: `${cellName(setting, seed)}-${hash}`,
+      cells: () => [[cellName(setting, seed), cellKey(setting, seed)]],
       async run() {
         const cell = await cells.cell(cellName(setting, seed), cellKey(setting, seed), () => routerCell(setting, seed));
         say(`${cellName(setting, seed)}: accuracy ${cell.accuracy.toFixed(3)}, agreement ${cell.agreement.toFixed(3)}`);

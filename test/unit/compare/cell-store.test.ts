@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -35,43 +35,69 @@ test("what another process has finished meanwhile is read, not computed", async 
   assert.equal(await one.cell("hub/target/a", 1, async () => "ours"), "theirs");
 });
 
-test("a line that a kill cut is removed at the next start, and costs no other cell before it", async () => {
+test("a line that a kill cut is removed when the next cell is added, and costs no other cell", async () => {
   const folder = newFolder();
   const path = join(folder, "hub/target.jsonl");
   const store = new CellStore(folder);
   await store.cell("hub/target/a", 1, async () => "a");
   appendFileSync(path, '{"name":"hub/target/b","key":2,"ce');
+  assert.equal(new CellStore(folder).read("hub/target/b", 2), undefined);
   await store.cell("hub/target/c", 3, async () => "c");
-  appendFileSync(path, '{"name":"hub/target/d","key"');
   const next = new CellStore(folder);
-  next.prepare();
   assert.deepEqual(
-    ["a", "b", "c", "d"].map((name, i) => next.read(`hub/target/${name}`, i + 1)),
-    ["a", undefined, "c", undefined],
+    ["a", "b", "c"].map((name, i) => next.read(`hub/target/${name}`, i + 1)),
+    ["a", undefined, "c"],
   );
-  assert.ok(readFileSync(path, "utf8").endsWith('"cell":"c"}\n'));
+  assert.equal(linesOf(path).filter(Boolean).length, 2);
 });
 
-test("of two cells of one key the later counts, and it is said when they differ", () => {
+test("of two cells of one key the first counts, and it is said when more than times differ", () => {
   const folder = newFolder();
   const path = join(folder, "hub/target.jsonl");
   mkdirSync(dirname(path), { recursive: true });
-  const line = (name: string, cell: number) => `${JSON.stringify({ name: `hub/target/${name}`, key: {}, cell })}\n`;
-  writeFileSync(path, line("same", 1) + line("other", 1) + line("same", 1) + line("other", 2));
+  const line = (name: string, cell: unknown) => `${JSON.stringify({ name: `hub/target/${name}`, key: {}, cell })}\n`;
+  const timed = (trainingSeconds: number, time: string) => ({ accuracy: 1, trainingSeconds, made: { time } });
+  const lines = [line("same", timed(1, "now")), line("other", { accuracy: 1 }), line("same", timed(2, "later"))];
+  writeFileSync(path, [...lines, line("other", { accuracy: 2 })].join(""));
   const said: string[] = [];
   const store = new CellStore(folder, (text) => said.push(text));
-  assert.deepEqual([store.read("hub/target/same", {}), store.read("hub/target/other", {})], [1, 2]);
+  assert.deepEqual(
+    [store.read("hub/target/same", {}), store.read("hub/target/other", {})],
+    [timed(1, "now"), { accuracy: 1 }],
+  );
   assert.equal(said.length, 1);
-  assert.match(said[0] ?? "", /two cells hub\/target\/other of one key: the later one counts/);
+  assert.match(
+    said[0] ?? "",
+    /hub\/target\/other was computed twice, with different results: the first one in .* counts/,
+  );
+});
+
+test("a cell that another process has added meanwhile is dropped, and named when it differs", async () => {
+  const folder = newFolder();
+  const said: string[] = [];
+  const [slow, fast] = [new CellStore(folder, (text) => said.push(text)), new CellStore(folder)];
+  const add = (store: CellStore, name: string, cell: object) =>
+    store.cell<object>(`hub/target/${name}`, 1, async () => cell);
+  const late = (name: string, theirs: object, ours: object) =>
+    slow.cell<object>(`hub/target/${name}`, 1, async () => {
+      await add(fast, name, theirs);
+      return ours;
+    });
+  assert.deepEqual(await late("same", { loss: 0.5, seconds: 1 }, { loss: 0.5, seconds: 2 }), { loss: 0.5, seconds: 1 });
+  assert.deepEqual(said, []);
+  assert.deepEqual(await late("other", { loss: 0.5 }, { loss: 0.25 }), { loss: 0.5 });
+  assert.equal(said.length, 1);
+  assert.equal(linesOf(join(folder, "hub/target.jsonl")).filter(Boolean).length, 2);
+  assert.deepEqual(readdirSync(join(folder, "hub")), ["target.jsonl"]);
 });
 
 test("cells of an older version are named in one line", () => {
   const folder = newFolder();
   const said: string[] = [];
-  new CellStore(folder, (text) => said.push(text)).prepare();
+  new CellStore(folder, (text) => said.push(text)).checkVersions();
   mkdirSync(join(folder, "hub/target"), { recursive: true });
   writeFileSync(join(folder, "hub/target/s0-1234.json"), "{}\n");
-  new CellStore(folder, (text) => said.push(text)).prepare();
+  new CellStore(folder, (text) => said.push(text)).checkVersions();
   assert.equal(said.length, 1);
   assert.match(said[0] ?? "", /holds 1 cell of an older version.*not read.*delete them, or name another folder/);
 });

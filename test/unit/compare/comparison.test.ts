@@ -15,8 +15,9 @@ import {
 import { plan } from "../../../src/compare/plans.ts";
 import { type Protocol, protocolOf, Setting } from "../../../src/compare/protocol.ts";
 import { bestMemberLonger, bestPairLonger, onBestMember, successiveHalving } from "../../../src/compare/rivals.ts";
-import { recordTestReading, reportText, runGroups, saveReport } from "../../../src/compare/runner.ts";
+import { recordTestReading, reportText, saveReport } from "../../../src/compare/save-report.ts";
 import { stacking } from "../../../src/compare/stacking.ts";
+import { work } from "../../../src/compare/work.ts";
 import { mixedHub } from "../../../src/experiments/mixed-hub.ts";
 import { ceiling } from "../../../src/experiments/routing/ceiling.ts";
 import { openHub } from "../../../src/hub/index.ts";
@@ -193,7 +194,7 @@ test("halving trains the better half of the members on, in the FLOPs of training
 test("a table takes older versions of a method whole, and says so", async () => {
   const { hub, target } = protocol;
   const request = requestOf({ hub, data: target.data.source, quick: true, only: ["Hub-Pathway, equal epochs"] });
-  await runGroups(mixedHub, request, { index: 0, of: 1 });
+  await work(mixedHub, request);
   const now = reportText(await mixedHub.report(request));
   assert.ok(!now.includes("By version"), now);
   const path = join(
@@ -333,13 +334,12 @@ test("whoever watches a cell sees each epoch with its validation accuracy, and t
   assert.deepEqual([epochs.length, epochs.at(-1), tested], [3, cell.validation.accuracy, ["ours true"]]);
 });
 
-test("an experiment runs in parts, on one's own data, and reports with every table", async () => {
+test("an experiment runs on one's own data, and reports with every table", async () => {
   const { hub, target } = protocol;
   const request = requestOf({ hub, data: target.data.source, quick: true });
   const few = { ...mixedHub, groups: (own: ExperimentRequest) => mixedHub.groups(own).slice(0, 1) };
-  await runGroups(few, request, { index: 1, of: 2 });
   await assert.rejects(mixedHub.report(request), /no cell is finished/);
-  await runGroups(few, request, { index: 0, of: 2 });
+  await work(few, request);
   const report = await mixedHub.report(request);
   const text = reportText(report);
   for (const part of ["best static pair by validation", "ensemble of all", "minus its rivals", "1.00"]) {
@@ -372,7 +372,7 @@ test("a validation table says nothing of the test split, a final one reads it", 
   const { hub, target } = protocol;
   const request = requestOf({ hub, data: target.data.source, quick: true });
   const few = { ...mixedHub, groups: (own: ExperimentRequest) => mixedHub.groups(own).slice(0, 1) };
-  await runGroups(few, { ...request, final: true }, { index: 0, of: 1 });
+  await work(few, { ...request, final: true });
   const before = JSON.stringify(await mixedHub.report(request));
   const changed = forgeTest(request);
   assert.ok(changed > 5);
@@ -408,7 +408,7 @@ test("cells of one seed with different splits are not compared", async () => {
   const { hub, target } = protocol;
   const request = requestOf({ hub, data: target.data.source, quick: true });
   const few = { ...mixedHub, groups: (own: ExperimentRequest) => mixedHub.groups(own).slice(0, 1) };
-  await runGroups(few, request, { index: 0, of: 1 });
+  await work(few, request);
   changeLines(request.cells.folder, (cell, i) => (i === 0 ? { ...cell, splitHash: "another" } : cell));
   const again = { ...request, cells: new CellStore(request.cells.folder) };
   await assert.rejects(mixedHub.report(again), /its split differs/);

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { CellStore } from "../../../src/compare/cell-store.ts";
 import type { Experiment, ExperimentRequest } from "../../../src/compare/experiment.ts";
-import { saveReport } from "../../../src/compare/runner.ts";
+import { saveReport } from "../../../src/compare/save-report.ts";
 import { addTrained, readManifest } from "../../../src/hub/index.ts";
 import { isSafeName } from "../../../src/io/index.ts";
 import { createObservationNetwork } from "../../../src/models/index.ts";

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { parseAllDocuments } from "yaml";
 import { buildProgram } from "../../../src/cli/main.ts";
 import { readContract } from "../../../src/distributed/index.ts";
+import { type ExperimentEntry, experiments, missingHubs } from "../../../src/experiments/index.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 const read = (path: string) => readFileSync(join(root, path), "utf8");
@@ -23,6 +24,19 @@ function assertTrains(args: readonly string[]): void {
   assert.ok(out, "ranks need a folder that all mean");
 }
 
+/** Asserts that these arguments start a worker of an experiment, in folders that all see. */
+function assertWorks(args: readonly string[], folder: string): void {
+  const experiment = buildProgram([]).commands.find((command) => command.name() === "experiment");
+  assert.ok(experiment && args[0] === "experiment");
+  let found: Record<string, unknown> = {};
+  experiment.exitOverride().action((_name: string, flags: Record<string, unknown>) => {
+    found = flags;
+  });
+  experiment.parse(args.slice(1), { from: "user" });
+  assert.equal(found["worker"], true);
+  for (const flag of ["results", "cache"]) assert.ok(String(found[flag]).startsWith(folder), flag);
+}
+
 interface Manifest {
   kind: string;
   metadata: { name: string };
@@ -34,7 +48,14 @@ interface Manifest {
     completions?: number;
     parallelism?: number;
     template?: {
-      spec: { subdomain: string; containers: { args: string[]; env: { name: string; value: string }[] }[] };
+      spec: {
+        subdomain: string;
+        containers: {
+          args: string[];
+          env: { name: string; value: string }[];
+          volumeMounts: { mountPath: string }[];
+        }[];
+      };
     };
   };
 }
@@ -76,6 +97,38 @@ test("Slurm's script starts a rank for each task", () => {
     SLURM_NODELIST: "n[1-2]",
   };
   assert.equal(readContract(env)?.worldSize, 2);
+});
+
+test("workers of an experiment share their folders, as many as a job has pods", () => {
+  const [job] = parseAllDocuments(read("deploy/experiment-kubernetes.yaml")).map((one) => one.toJS() as Manifest);
+  const { completionMode, completions, parallelism, template } = job?.spec ?? {};
+  const [container] = template?.spec.containers ?? [];
+  assert.ok(container);
+  assert.deepEqual([completionMode, parallelism], ["Indexed", completions]);
+  const [mount] = container.volumeMounts;
+  assertWorks(container.args, mount?.mountPath ?? "none");
+  const experiment = container.args[1] ?? "";
+  assert.ok(
+    Object.hasOwn(experiments, experiment) && missingHubs(experiments[experiment] as ExperimentEntry).length === 0,
+  );
+});
+
+test("Slurm's array is one worker a task, which the signal reaches", () => {
+  const text = read("deploy/experiment-slurm.sbatch");
+  const [, line = ""] = /^srun npx hub-pathway (.*)$/m.exec(text) ?? [];
+  assertWorks(line.replaceAll('"', "").split(" "), "$RESULTS");
+  for (const name of ["EXPERIMENT", "RESULTS"]) assert.ok(text.includes(`${name}=...`), name);
+  assert.match(text, /^#SBATCH --array=0-\d+$/m);
+  assert.match(text, /^#SBATCH --signal=TERM@\d+$/m);
+});
+
+test("the page's commands of workers are the program's", () => {
+  const commands = [...read("docs/cluster.md").matchAll(/npx hub-pathway (experiment [^`\n#]+)/g)].map(
+    ([, line = ""]) => line,
+  );
+  assert.ok(commands.length >= 3);
+  for (const line of commands.filter((own) => own.includes("--worker")))
+    assertWorks(line.trim().split(/ +/), "/shared");
 });
 
 test("the page's commands are the program's", () => {

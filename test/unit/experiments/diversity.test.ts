@@ -6,7 +6,8 @@ import { before, test } from "node:test";
 import sharp from "sharp";
 import { CellStore } from "../../../src/compare/cell-store.ts";
 import type { ExperimentRequest, MethodCell } from "../../../src/compare/index.ts";
-import { reportText, runGroups } from "../../../src/compare/runner.ts";
+import { reportText } from "../../../src/compare/save-report.ts";
+import { work } from "../../../src/compare/work.ts";
 import { diversity } from "../../../src/experiments/diversity/diversity.ts";
 import { placesOf, settingsOf } from "../../../src/experiments/diversity/places.ts";
 import { kindsOf, predict } from "../../../src/experiments/diversity/prediction.ts";
@@ -107,13 +108,13 @@ test("the member that sees what decides owns a kind, and routes by kind win what
 test("the map is predicted, trained and told in tables; a second run computes nothing", async () => {
   const request = requestOf();
   const { handles } = memory();
-  await runGroups(diversity, request, { index: 0, of: 1 });
+  await work(diversity, request);
   assert.equal(memory().handles, handles);
   const text = reportText(await diversity.report(request));
   assert.match(text, /What is predicted[\s\S]*kinds +two-colours +2 +32 +1 +100\.0 %/);
   assert.match(text, /What is won with k = 1[\s\S]*kinds +two-colours +1 /);
   const lines: string[] = [];
-  await runGroups(diversity, { ...request, say: (line) => lines.push(line) }, { index: 0, of: 1 });
+  await work(diversity, { ...request, say: (line) => lines.push(line) });
   assert.ok(!lines.some((line) => /on validation/.test(line)), lines.join("\n"));
 });
 

@@ -4,7 +4,7 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync }
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { isDeepStrictEqual } from "node:util";
-import { CellStore, type ExperimentRequest, reportText, runGroups, saveReport } from "../../../src/compare/index.ts";
+import { CellStore, type ExperimentRequest, reportText, saveReport, work } from "../../../src/compare/index.ts";
 import type { MethodCell, SplitFigures } from "../../../src/compare/method-cell.ts";
 import { paper } from "../../../src/experiments/paper/paper.ts";
 import { readPreset } from "../../../src/hub/index.ts";
@@ -13,7 +13,6 @@ import { writePaperHub } from "../../support/paper-hub.ts";
 import { publishedWriters } from "../../support/published-data.ts";
 import { temporaryFolder } from "../../support/small-hub.ts";
 
-const everything = { index: 0, of: 1 };
 const names = Object.keys(publishedWriters);
 /** Those that are trained on here: how each of the others is read has a test of its own in test/unit/data. */
 const targets = ["cifar-100", "eurosat"];
@@ -64,7 +63,7 @@ test("every target is trained by every method, a rate is chosen on validation da
   const request = requestOf("whole", { data: join(folder, "some") });
   const { handles } = memory();
   // The test split is measured under --final alone.
-  await runGroups(paper, { ...request, final: true }, everything);
+  await work(paper, { ...request, final: true });
   assert.equal(memory().handles, handles);
   for (const target of targets) {
     const cells = cellsIn(request, target);
@@ -137,7 +136,7 @@ test("every target is trained by every method, a rate is chosen on validation da
   // Finished cells are only read, which leaves their files as they were.
   const written = () => targets.map((name) => statSync(join(request.cells.folder, "paper", `${name}.jsonl`)).mtimeMs);
   const before = written();
-  await runGroups(paper, request, everything);
+  await work(paper, request);
   assert.deepEqual(written(), before);
   assert.deepEqual(await paper.report(request), report);
 });
@@ -193,7 +192,7 @@ test("a data set that is there but damaged stops its group by name", async () =>
   mkdirSync(join(folder, "damaged-data", "dmlab"), { recursive: true });
   writeFileSync(join(folder, "damaged-data", "dmlab", "dmlab-train.tfrecord"), "no records at all");
   await assert.rejects(
-    runGroups(paper, request, everything),
+    work(paper, request),
     (error: unknown) => error instanceof UserError && /dmlab-train\.tfrecord: record 0/.test(error.message),
   );
 });

@@ -6,7 +6,7 @@ import fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, beforeEach, test } from "node:test";
-import { acquireLock, withLock } from "../../../src/io/lock.ts";
+import { acquireLock, ownerOf, type SeenBeats, tryLock, withLock } from "../../../src/io/lock.ts";
 import { newTag, stateOf } from "../../../src/io/process-tag.ts";
 import { sweepTemporaries, temporaryPath } from "../../../src/io/temporary.ts";
 import { UserError } from "../../../src/torch/errors.ts";
@@ -41,8 +41,9 @@ function child(body: string): ChildProcess {
 }
 
 /** A lock as another owner wrote it, `age` milliseconds ago. */
-function leave(tag: string, age = 0): void {
-  const owner = { tag, host: "elsewhere", pid: 7, what: "hub-pathway train", since: new Date().toISOString() };
+function leave(tag: string, age = 0, silenceMs?: number): void {
+  const since = new Date().toISOString();
+  const owner = { tag, host: "elsewhere", pid: 7, what: "hub-pathway train", since, silenceMs };
   fs.writeFileSync(path, JSON.stringify(owner));
   const then = new Date(Date.now() - age);
   fs.utimesSync(path, then, then);
@@ -110,6 +111,38 @@ test("an owner elsewhere holds the lock while it gives signs of life, and a half
   const then = new Date(Date.now() - 3600_000);
   fs.utimesSync(path, then, then);
   acquireLock(path, "other").release();
+  assert.deepEqual(fs.readdirSync(folder), []);
+});
+
+test("who asks again and again believes what it saw, whatever the clock of the file system says", async () => {
+  const seen: SeenBeats = new Map();
+  const elsewhere = newTag().replace(/^[0-9a-f]{12}/, "0123456789ab");
+  const again = () => tryLock(path, "other", { seen });
+  const silenceMs = 400;
+  leave(elsewhere, 3600_000, silenceMs);
+  for (let beat = 0; beat < 3; beat++) {
+    // A clock that goes backwards is alive too.
+    const then = new Date(Date.now() - (beat + 1) * 3600_000);
+    fs.utimesSync(path, then, then);
+    assert.equal(again(), undefined);
+    assert.equal(again(), undefined);
+  }
+  await new Promise((done) => setTimeout(done, silenceMs + 50));
+  const lock = again();
+  assert.ok(lock?.held);
+  lock.release();
+  assert.deepEqual(fs.readdirSync(folder), []);
+});
+
+test("an owner is named to those who only look, and gives its lock back when it ends by itself", async () => {
+  assert.equal(ownerOf(path), undefined);
+  leave(newTag().replace(/^[0-9a-f]{12}/, "0123456789ab"));
+  const { since = "", ...rest } = ownerOf(path) ?? {};
+  assert.deepEqual(rest, { host: "elsewhere", pid: 7, what: "hub-pathway train", isAlive: true });
+  assert.ok(Date.parse(since) > 0);
+  fs.rmSync(path);
+  const owner = child(`acquireLock(path, "ends"); process.exit(3);`);
+  assert.deepEqual(await once(owner, "close"), [3, null]);
   assert.deepEqual(fs.readdirSync(folder), []);
 });
 

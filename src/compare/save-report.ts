@@ -1,56 +1,27 @@
-/** Runs an experiment: its groups here or in several processes, then its report as text, Markdown, HTML and JSON. */
-import { spawn } from "node:child_process";
+/** An experiment's report as text, Markdown, HTML and JSON, and the state of its workers as text. */
 import { mkdirSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
-import { appendJsonLine, proposeName, sweepTemporaries, writeFileAtomic } from "../io/index.ts";
-import { escapeHtml, escapeMarkdown, htmlPage, htmlTable, markdownTable, svgFile, textTable } from "../report/index.ts";
-import { setNumThreads, UserError } from "../torch/index.ts";
-import type { Experiment, ExperimentReport, ExperimentRequest, ReportSection, ReportTable } from "./experiment.ts";
-import { targetName } from "./protocol.ts";
+import { join } from "node:path";
+import { appendJsonLine, counted, proposeName, sweepTemporaries, writeFileAtomic } from "../io/index.ts";
+import {
+  duration,
+  escapeHtml,
+  escapeMarkdown,
+  htmlPage,
+  htmlTable,
+  markdownTable,
+  svgFile,
+  textTable,
+} from "../report/index.ts";
+import {
+  type Experiment,
+  type ExperimentReport,
+  type ExperimentRequest,
+  type ReportSection,
+  type ReportTable,
+  subjectOf,
+} from "./experiment.ts";
 import { provenance } from "./provenance.ts";
-
-/** Part of the groups that a process computes: every n-th, from the i-th on. */
-export interface Part {
-  index: number;
-  of: number;
-}
-
-/**
- * Computes what is missing of a part of an experiment's groups, with one thread inside operators: small members gain little
- * by more, and several processes share the machine better.
- */
-export async function runGroups(experiment: Experiment, request: ExperimentRequest, part: Part): Promise<void> {
-  setNumThreads(1);
-  const groups = experiment.groups(request);
-  for (const [i, group] of groups.entries()) {
-    if (i % part.of !== part.index) continue;
-    request.say(`${experiment.name}: ${group.name} (${i + 1} of ${groups.length})`);
-    await group.run();
-  }
-}
-
-/**
- * Computes all parts in processes of their own, each by the given command line with its part at the end.
- * @throws UserError when one of them fails
- */
-export async function runProcesses(command: readonly string[], jobs: number): Promise<void> {
-  const [program = "", ...rest] = command;
-  const codes = await Promise.all(
-    Array.from({ length: jobs }, (_, i) => {
-      const child = spawn(program, [...rest, "--part", `${i + 1}/${jobs}`], { stdio: ["ignore", "ignore", "inherit"] });
-      return new Promise<number>((resolve, reject) => {
-        child.once("error", reject);
-        child.once("exit", (code, signal) => resolve(code ?? (signal ? 130 : 70)));
-      });
-    }),
-  );
-  const failed = codes.find((code) => code !== 0);
-  if (failed !== undefined) {
-    throw new UserError(
-      `a part of the experiment ended with exit code ${failed}, for the reason above; finished cells are kept`,
-    );
-  }
-}
+import type { GroupStatus, WorkStatus } from "./work.ts";
 
 const textColumns = ({ columns }: ReportTable) =>
   columns.map(({ title, right = false, detail = false }, i) => {
@@ -114,12 +85,6 @@ export function saveReport(
   return files;
 }
 
-/** Suffix of files for another hub, other data or frozen members, so that they are not the experiment's usual ones. */
-function subjectOf({ hub, data }: ExperimentRequest): string {
-  const parts = [hub && basename(resolve(hub)), data && targetName(data)];
-  return parts.flatMap((part) => (part ? [`-${part}`] : [])).join("");
-}
-
 function markdownSection({ title, text = [], command, table, remarks = [] }: ReportSection, picture?: string): string {
   const heading = escapeMarkdown(title);
   const parts = [`## ${heading}`, ...text.map(escapeMarkdown), ...(picture ? [`![${heading}](${picture})`] : [])];
@@ -144,4 +109,27 @@ export function recordTestReading(name: string, request: ExperimentRequest, fold
   const entry = { time, experiment: name, seeds: request.seeds, quick: request.quick, commit, command };
   mkdirSync(folder, { recursive: true });
   appendJsonLine(join(folder, "ledger.jsonl"), entry);
+}
+
+/** A status as a table, and in one line. */
+export function statusReport({ groups, workers, secondsLeft }: WorkStatus): string {
+  const table = textTable(groups, [
+    { title: "group", value: ({ name }) => name },
+    { title: "state", value: ({ state }) => state },
+    { title: "cells", value: ({ done, cells }) => `${done} of ${cells}`, right: true },
+    { title: "by", value: ({ by }) => (by ? `process ${by.pid} on ${by.host}` : "") },
+    { title: "since", value: ({ by }) => by?.since ?? "" },
+    { title: "error", value: ({ error = "" }) => error },
+  ]);
+  const count = (state: GroupStatus["state"]) => groups.filter((group) => group.state === state).length;
+  const sum = (of: "done" | "cells") => groups.reduce((total, group) => total + group[of], 0);
+  const others = (["running", "died", "failed", "open"] as const).filter((state) => count(state) > 0);
+  const states = ["done" as const, ...others].map((state) => `${count(state)} ${state}`).join(", ");
+  const left =
+    secondsLeft === null
+      ? "how long the rest takes is not known"
+      : secondsLeft === 0
+        ? "nothing is left to do"
+        : `about ${duration(secondsLeft)} left with ${counted(workers, "worker")}`;
+  return `${table}\n\n${sum("done")} of ${counted(sum("cells"), "cell")} done; groups: ${states}; ${left}`;
 }
