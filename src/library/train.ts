@@ -34,6 +34,8 @@ export interface TrainSettings {
   epochs?: number | undefined;
   /** Further options of the training. */
   options?: Partial<TrainOptions> | undefined;
+  /** What is trained of the members: "head", "bitfit", "ssf", "lora:8", "last:2" or "all" (default), or "NAME=lora,all". */
+  tune?: string | undefined;
   /** Side of the images, pixels (default: the largest that a member takes). */
   imageSize?: number | undefined;
   /** Parts of each class for choosing and for the final figure (default 0.2 each), where the folder has no split. */
@@ -94,12 +96,13 @@ export async function train(settings: TrainSettings): Promise<TrainedRun> {
   return { path: out, validation: summary, seconds, trainingFlops };
 }
 
-function optionsOf({ options, epochs, seed }: TrainSettings): RequestedOptions {
+function optionsOf({ options, epochs, tune, seed }: TrainSettings): RequestedOptions {
   const { epochs: _epochs, generatorFactor: _factor, ...others } = defaultTrainOptions;
   return {
     ...others,
     ...options,
     ...(epochs === undefined ? {} : { epochs }),
+    ...(tune === undefined ? {} : { tune }),
     ...(seed === undefined ? {} : { seed }),
   };
 }

@@ -126,7 +126,7 @@ const choices = z.object({
   weight: weight.default(1),
 });
 
-export const bTuning = methodOf({ name: "b-tuning" }, choices, (chosen, hub) => {
+export const bTuning = methodOf({ name: "b-tuning", tunesMembers: true }, choices, (chosen, hub) => {
   requireMembers([chosen.member], hub);
   return async (context) => {
     const ranked = await rankedMembers(context, "logme");

@@ -10,7 +10,7 @@ const choices = z.object({
 });
 
 export const bestByRanking = methodOf(
-  { name: "best-by-ranking", freezesMembers: true },
+  { name: "best-by-ranking", freezesMembers: true, tunesMembers: true },
   choices,
   ({ score }) =>
     async (context) => {

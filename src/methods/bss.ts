@@ -46,7 +46,7 @@ const choices = z.object({
 });
 
 export const bss = singleMemberMethod(
-  { name: "bss" },
+  { name: "bss", tunesMembers: true },
   choices,
   (name, context, options) =>
     new BssLearner(loadOne(context, name), context.task, seedOf(context.options.seed, name), options),

@@ -128,7 +128,7 @@ function withoutClassifier(names: readonly string[]): string {
   );
 }
 
-export const coTuning = methodOf({ name }, choices, (chosen, hub) => {
+export const coTuning = methodOf({ name, tunesMembers: true }, choices, (chosen, hub) => {
   const names = usable(chosen.member, hub);
   return async (context) => {
     const make = (own: string) => new CoTuningLearner(loadOne(context, own), context, chosen);

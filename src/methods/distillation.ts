@@ -59,15 +59,19 @@ const choices = z.object({
   weight: weight.default(4),
 });
 
-export const distillation = methodOf({ name: "distillation" }, choices, (lesson) => async (context) => {
-  const teachers = await fineTune(context);
-  for (const teacher of teachers) teacher.eval();
-  try {
-    const best = teachers[await bestByValidation(context, teachers)]?.memberNames[0] ?? "";
-    const student = new StudentLearner(best, context, teachers, lesson);
-    await context.fit("student", student);
-    return student;
-  } finally {
-    for (const teacher of teachers) teacher.dispose();
-  }
-});
+export const distillation = methodOf(
+  { name: "distillation", tunesMembers: true },
+  choices,
+  (lesson) => async (context) => {
+    const teachers = await fineTune(context);
+    for (const teacher of teachers) teacher.eval();
+    try {
+      const best = teachers[await bestByValidation(context, teachers)]?.memberNames[0] ?? "";
+      const student = new StudentLearner(best, context, teachers, lesson);
+      await context.fit("student", student);
+      return student;
+    } finally {
+      for (const teacher of teachers) teacher.dispose();
+    }
+  },
+);

@@ -7,27 +7,31 @@ import { combinations, EnsemblePredictor, meanProbabilities } from "./ensemble-p
 import { fineTune } from "./fine-tune.ts";
 
 export const ensemble = methodOf(
-  { name: "ensemble", freezesMembers: true },
+  { name: "ensemble", freezesMembers: true, tunesMembers: true },
   z.object({}),
   () => async (context) => new EnsemblePredictor(await fineTune(context)),
 );
 
 const staticChoices = z.object({ k: z.int().default(2) });
 
-export const staticK = methodOf({ name: "static-k", freezesMembers: true }, staticChoices, ({ k }, hub) => {
-  const m = hub.members.length;
-  if (!(k >= 1 && k <= m))
-    throw new ConfigError(`k is ${k}: it must be a whole number from 1 to ${m}, the number of models in the hub`);
-  return async (context) => {
-    const learners = await fineTune(context);
-    const chosen = await context.decide("set", async () => {
-      const { tables, labels } = await validationTables(context, learners);
-      return bestSet(tables, labels, context.task.outputs, k);
-    });
-    for (const [i, learner] of learners.entries()) if (!chosen.includes(i)) learner.dispose();
-    return new EnsemblePredictor(learners.filter((_, i) => chosen.includes(i)));
-  };
-});
+export const staticK = methodOf(
+  { name: "static-k", freezesMembers: true, tunesMembers: true },
+  staticChoices,
+  ({ k }, hub) => {
+    const m = hub.members.length;
+    if (!(k >= 1 && k <= m))
+      throw new ConfigError(`k is ${k}: it must be a whole number from 1 to ${m}, the number of models in the hub`);
+    return async (context) => {
+      const learners = await fineTune(context);
+      const chosen = await context.decide("set", async () => {
+        const { tables, labels } = await validationTables(context, learners);
+        return bestSet(tables, labels, context.task.outputs, k);
+      });
+      for (const [i, learner] of learners.entries()) if (!chosen.includes(i)) learner.dispose();
+      return new EnsemblePredictor(learners.filter((_, i) => chosen.includes(i)));
+    };
+  },
+);
 
 /** Predictions [N, C] of each on the validation split, and its labels. */
 export async function validationTables(

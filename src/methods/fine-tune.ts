@@ -97,7 +97,7 @@ export function singleMemberMethod<S extends z.ZodObject>(
 }
 
 export const fineTuneMethod = singleMemberMethod(
-  { name: "fine-tune", freezesMembers: true },
+  { name: "fine-tune", freezesMembers: true, tunesMembers: true },
   z.object({}),
   memberLearner,
   plainFit,

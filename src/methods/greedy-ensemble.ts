@@ -44,7 +44,7 @@ export function greedyWeights(
 const choices = z.object({ rounds: z.int().min(1).max(1000).default(20) });
 
 export const greedyEnsemble = methodOf(
-  { name: "greedy-ensemble", freezesMembers: true },
+  { name: "greedy-ensemble", freezesMembers: true, tunesMembers: true },
   choices,
   ({ rounds }) =>
     async (context) => {

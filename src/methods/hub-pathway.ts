@@ -20,7 +20,9 @@ interface Variation {
   freshMembers?: boolean;
   /** It has an exploration loss that a prior over the members may guide. */
   takesPrior?: boolean;
+  /** Its members may stay as they are, or be trained in parts. */
   freezesMembers?: boolean;
+  tunesMembers?: boolean;
   /** Preset that its choices begin with; a run that may name it itself has none here. */
   preset?: PresetName;
   /** Choices that a run cannot change. */
@@ -70,10 +72,15 @@ function pathwayMethod(name: string, variation: Variation): Method {
   return { name, version: pathwayVersion, configure, defaults: { ...defaultPathwayConfig }, ...rest };
 }
 
-export const hubPathway: Method = pathwayMethod("hub-pathway", { takesPrior: true, freezesMembers: true });
+export const hubPathway: Method = pathwayMethod("hub-pathway", {
+  takesPrior: true,
+  freezesMembers: true,
+  tunesMembers: true,
+});
 
 export const randomRouting: Method = pathwayMethod("random-routing", {
   freezesMembers: true,
+  tunesMembers: true,
   preset: "random",
   fixed: ["generatorKind"],
 });
@@ -81,6 +88,7 @@ export const randomRouting: Method = pathwayMethod("random-routing", {
 export const globalGate: Method = pathwayMethod("global-gate", {
   takesPrior: true,
   freezesMembers: true,
+  tunesMembers: true,
   preset: "global",
   fixed: ["generatorKind"],
 });
@@ -89,6 +97,7 @@ export const globalGate: Method = pathwayMethod("global-gate", {
 export const dense: Method = pathwayMethod("dense", {
   takesPrior: true,
   freezesMembers: true,
+  tunesMembers: true,
   preset: "dense",
   fixed: ["k", "allowedMembers"],
 });

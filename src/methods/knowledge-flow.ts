@@ -113,7 +113,7 @@ const choices = z.object({
   independence: z.number().gt(0).max(1).default(0.8),
 });
 
-export const knowledgeFlow = methodOf({ name: "knowledge-flow" }, choices, (chosen, hub) => {
+export const knowledgeFlow = methodOf({ name: "knowledge-flow", tunesMembers: true }, choices, (chosen, hub) => {
   requireMembers([chosen.member], hub);
   return async (context) => {
     const student = await namedOrRanked(context, chosen.member);

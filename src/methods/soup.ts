@@ -123,25 +123,29 @@ const choices = z.object({
   rates: z.array(z.number().positive()).min(1).default([1, 0.5, 2]),
 });
 
-export const soup = methodOf({ name: "soup" }, choices, ({ member: named, recipe, size, rates }, hub) => {
-  requireMembers([named], hub);
-  return async (context) => {
-    const own = await namedOrRanked(context, named);
-    const ingredients = await cook(context, own, size, rates);
-    const pot = new Pot(own, context);
-    const { chosen, statistics, flops } = await context.decide("soup", async () => {
-      const chosen = recipe === "uniform" ? [...ingredients.keys()] : await choose(context, ingredients, pot);
+export const soup = methodOf(
+  { name: "soup", tunesMembers: true },
+  choices,
+  ({ member: named, recipe, size, rates }, hub) => {
+    requireMembers([named], hub);
+    return async (context) => {
+      const own = await namedOrRanked(context, named);
+      const ingredients = await cook(context, own, size, rates);
+      const pot = new Pot(own, context);
+      const { chosen, statistics, flops } = await context.decide("soup", async () => {
+        const chosen = recipe === "uniform" ? [...ingredients.keys()] : await choose(context, ingredients, pot);
+        pot.fill(chosen.map((i) => ingredients[i] as MemberLearner));
+        if (chosen.length > 1) await pot.estimateStatistics();
+        return { chosen, statistics: pot.statistics(), flops: pot.meter.total };
+      });
+      context.spend(flops);
       pot.fill(chosen.map((i) => ingredients[i] as MemberLearner));
-      if (chosen.length > 1) await pot.estimateStatistics();
-      return { chosen, statistics: pot.statistics(), flops: pot.meter.total };
-    });
-    context.spend(flops);
-    pot.fill(chosen.map((i) => ingredients[i] as MemberLearner));
-    pot.loadStatistics(statistics);
-    for (const learner of ingredients) learner.dispose();
-    return pot.learner;
-  };
-});
+      pot.loadStatistics(statistics);
+      for (const learner of ingredients) learner.dispose();
+      return pot.learner;
+    };
+  },
+);
 
 /** Fine-tunings of one member from one head, which a linear probe gives. */
 async function cook(

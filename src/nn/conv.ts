@@ -46,7 +46,12 @@ export class Conv2d extends Module {
   }
 
   override forward(x: Tensor): Tensor {
-    const { weight, bias, stride, padding, dilation, groups } = this;
+    return this.convolve(x, this.weight, this.bias);
+  }
+
+  /** The same convolution by other filters. */
+  convolve(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+    const { stride, padding, dilation, groups } = this;
     if (padding === "same") return ops.conv2dPadding(x, weight, bias, stride, "same", dilation, groups);
     return conv2d(x, weight, bias, stride, padding, dilation, groups);
   }

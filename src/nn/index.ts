@@ -19,7 +19,9 @@ export {
   SiLU,
   Tanh,
 } from "./activation.ts";
+export { Adapter, type BiasedLayer, LowRank, LowRankWeights, ScaleShift } from "./adapters.ts";
 export { type BatchPart, batchCounts, batchMean, drawRows, meanOfMeans } from "./batch-part.ts";
+export { blocksOf, partsOf } from "./blocks.ts";
 export { Conv2d, type Conv2dOptions, MaxPool2d } from "./conv.ts";
 export * from "./functional.ts";
 export type { InitOptions, ModuleOptions } from "./init.ts";
@@ -28,6 +30,7 @@ export { Linear, selfAttention } from "./linear.ts";
 export {
   countParameters,
   type ForwardHook,
+  type ForwardWrap,
   type LoadOptions,
   type LoadReport,
   Module,

@@ -19,6 +19,8 @@ const keys = (names: readonly string[]): string =>
 export interface LoadOptions {
   /** True when missing and unexpected keys are errors (default true). */
   strict?: boolean | undefined;
+  /** Names that a strict load may miss. */
+  optional?: ReadonlySet<string> | undefined;
 }
 
 /** Keys that a lenient load did not use or did not find. */
@@ -34,8 +36,11 @@ export interface ModuleTarget {
   memory_format?: MemoryFormat | undefined;
 }
 
-/** A function of a module's output; what it returns, if anything, goes on instead of it. */
-export type ForwardHook = (output: Tensor) => Tensor | undefined;
+/** A function of a module's output and input; what it returns, if anything, goes on instead of the output. */
+export type ForwardHook = (output: Tensor, input: Tensor) => Tensor | undefined;
+
+/** A forward pass around another. */
+export type ForwardWrap = (x: Tensor, forward: (x: Tensor) => Tensor) => Tensor;
 
 /**
  * A part of a model. Subclasses register what they own in the constructor: `this.weight = this.parameter("weight", t)`.
@@ -45,7 +50,7 @@ export abstract class Module {
   readonly #parameters = new Map<string, Tensor>();
   readonly #buffers = new Map<string, Tensor>();
   readonly #children = new Map<string, Module>();
-  #hooks: Set<ForwardHook> | undefined;
+  #wraps: Set<ForwardWrap> | undefined;
   #training = true;
 
   /** The module's output; which shapes it takes and gives is said at each module. */
@@ -81,21 +86,42 @@ export abstract class Module {
 
   /** Runs the hook after each forward pass, later hooks after earlier ones. @returns what removes the hook again */
   registerForwardHook(hook: ForwardHook): () => void {
-    if (!this.#hooks) {
-      const hooks = new Set<ForwardHook>();
+    return this.wrap((x, forward) => {
+      const y = forward(x);
+      return hook(y, x) ?? y;
+    });
+  }
+
+  /** Runs each forward pass inside the given one, earlier ones inside later ones. @returns what undoes it */
+  wrap(around: ForwardWrap): () => void {
+    if (!this.#wraps) {
+      const wraps = new Set<ForwardWrap>();
       const forward = this.forward;
-      this.forward = (x) => [...hooks].reduce((y, own) => own(y) ?? y, forward.call(this, x));
-      this.#hooks = hooks;
+      this.forward = (x) => {
+        let run = (own: Tensor): Tensor => forward.call(this, own);
+        for (const wrap of wraps) {
+          const inner = run;
+          run = (own) => wrap(own, inner);
+        }
+        return run(x);
+      };
+      this.#wraps = wraps;
     }
-    const hooks = this.#hooks;
-    hooks.add(hook);
-    return () => hooks.delete(hook);
+    const wraps = this.#wraps;
+    wraps.add(around);
+    return () => wraps.delete(around);
+  }
+
+  /** Takes a further child, whose tensors appear as `name.…`. @returns what takes it out again, without releasing it */
+  attach(name: string, child: Module): () => void {
+    this.#children.set(name, child);
+    return () => this.#children.delete(name);
   }
 
   /** Leaves this module's forward passes to another, which need not be its child; tensors and their names stay. */
   replace(by: Module): void {
     this.forward = (x) => by.forward(x);
-    this.#hooks = undefined;
+    this.#wraps = undefined;
   }
 
   // ---- what is inside
@@ -103,6 +129,11 @@ export abstract class Module {
   /** Direct children by name. */
   children(): ReadonlyMap<string, Module> {
     return this.#children;
+  }
+
+  /** Parameters of this module alone, by name. */
+  ownParameters(): ReadonlyMap<string, Tensor> {
+    return this.#parameters;
   }
 
   /** This module and everything under it, parents first, each once. */
@@ -162,7 +193,8 @@ export abstract class Module {
   loadStateDict(state: ReadonlyMap<string, Tensor>, options: LoadOptions = {}): LoadReport {
     const own = this.stateDict();
     const unexpected = [...state.keys()].filter((name) => !own.has(name));
-    const missing = [...own.keys()].filter((name) => !state.has(name) && !name.endsWith("num_batches_tracked"));
+    const mayMiss = (name: string) => name.endsWith("num_batches_tracked") || options.optional?.has(name) === true;
+    const missing = [...own.keys()].filter((name) => !state.has(name) && !mayMiss(name));
     const problems: string[] = [];
     if (options.strict ?? true) {
       if (missing.length > 0) problems.push(`missing keys: ${keys(missing)}`);

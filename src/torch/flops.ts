@@ -97,11 +97,17 @@ export class FlopMeter {
     this.#training = training;
   }
 
+  /** The backward pass has a product for the input, and one for the weight unless it stays as it is. */
+  #factor(operator: string, args: readonly unknown[], result: unknown): number {
+    if (!isTrained(result)) return 1;
+    return isFrozen(operator, args) ? Math.max(1, this.#training - 1) : this.#training;
+  }
+
   /** Runs `fn`, which must not be asynchronous, and counts what it calls. */
   count<T>(fn: () => T): T {
     const before = setCallHook((operator, args, result) => {
       const products = multiplyAdds(operator, args, result);
-      if (products > 0) this.total += 2 * products * (isTrained(result) ? this.#training : 1);
+      if (products > 0) this.total += 2 * products * this.#factor(operator, args, result);
       before?.(operator, args, result);
     });
     try {
@@ -110,6 +116,13 @@ export class FlopMeter {
       setCallHook(before);
     }
   }
+}
+
+/** Operators whose second argument is a layer's weight. */
+const layers = /^aten::(linear|conv)/;
+
+function isFrozen(operator: string, [, weight]: readonly unknown[]): boolean {
+  return layers.test(operator) && weight instanceof Tensor && !weight.requires_grad;
 }
 
 function isTrained(result: unknown): boolean {

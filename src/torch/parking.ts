@@ -1,5 +1,6 @@
 /** Tensors whose content lies elsewhere for a while: identity, shape and dtype stay, the memory is given back. */
 import { noGrad, normalMode } from "./modes.ts";
+import type { Handle } from "./native.ts";
 import { scope } from "./scope.ts";
 import { ops, type Tensor } from "./tensor.ts";
 
@@ -34,4 +35,18 @@ export function ensureResident(tensor: Tensor, writing: boolean): void {
 
 function setData(tensor: Tensor, data: () => Tensor): void {
   scope(() => normalMode(() => noGrad(() => ops.set_data(tensor, data()))));
+}
+
+/** Runs `fn` while tensors are others, of the same shapes: whatever reads one computes with the other, gradients included. */
+export function standIn<T>(pairs: readonly (readonly [Tensor, Tensor])[], fn: () => T): T {
+  const own = pairs.map(([tensor]) => tensor.handle);
+  const become = (tensor: { handle: Handle }, handle: Handle): void => {
+    tensor.handle = handle;
+  };
+  try {
+    for (const [tensor, other] of pairs) become(tensor, other.handle);
+    return fn();
+  } finally {
+    for (const [i, [tensor]] of pairs.entries()) become(tensor, own[i] as Handle);
+  }
 }

@@ -19,7 +19,8 @@ const versioned = z.looseObject({ version: z.number() });
 /**
  * Paths of a fit's files from their common beginning. BASE.state.safetensors is what `--resume` and more epochs go on
  * from: last weights, optimizer, random streams, position, running sums. BASE.weights.safetensors is what predicts: the
- * best weights so far; it does not need the other, which may be deleted when nobody wants to train further.
+ * best weights so far; it does not need the other, which may be deleted when nobody wants to train further. Neither has
+ * parameters that stay as the hub has them.
  */
 export function checkpointFiles(base: string): { state: string; weights: string } {
   return { state: `${base}.state.safetensors`, weights: `${base}.weights.safetensors` };
@@ -88,7 +89,7 @@ export interface FitState {
  */
 export function saveState(base: string, identity: string, { learner, optimizer, ...rest }: FitState): void {
   const tensors = new Map<string, Tensor>();
-  for (const [key, value] of learner.module.stateDict()) tensors.set(`model/${key}`, value);
+  for (const [key, value] of changingState(learner.module)) tensors.set(`model/${key}`, value);
   const state = optimizer.stateDict();
   for (const [key, value] of state.tensors) tensors.set(`optimizer/${key}`, value);
   const meta: z.input<typeof stateMeta> = {
@@ -112,7 +113,7 @@ export function loadState(
 ): Omit<FitState, "learner" | "optimizer"> | undefined {
   const path = checkpointFiles(base).state;
   return opened(path, base, stateMeta, identity, (meta, tensors) => {
-    learner.module.loadStateDict(part(tensors, "model/"));
+    loadChanging(learner.module, part(tensors, "model/"));
     optimizer.loadStateDict({ tensors: part(tensors, "optimizer/"), numbers: meta.optimizer });
     learner.streams.restore(meta.streams);
     return { position: meta.position, meter: meta.meter };
@@ -125,7 +126,7 @@ export function loadState(
  */
 export function saveWeights(base: string, identity: string, module: Module, info: WeightsInfo): void {
   const meta: z.input<typeof weightsMeta> = { version: checkpointVersion, identity, ...info };
-  write(checkpointFiles(base).weights, module.stateDict(), meta);
+  write(checkpointFiles(base).weights, changingState(module), meta);
 }
 
 /**
@@ -136,12 +137,27 @@ export function saveWeights(base: string, identity: string, module: Module, info
  * @throws UserError naming the file when it belongs to something else, does not fit the module, or is damaged
  */
 export function loadWeights(base: string, module: Module, identity?: string): WeightsInfo | undefined {
-  return openWeights(base, identity, (tensors) => module.loadStateDict(tensors));
+  return openWeights(base, identity, (tensors) => loadChanging(module, tensors));
 }
 
 /** The same description as `loadWeights` gives, from the file's header alone. */
 export function weightsInfo(base: string, identity?: string): WeightsInfo | undefined {
   return openWeights(base, identity, () => {});
+}
+
+/** Names of the parameters that training leaves as the hub has them. */
+function frozenNames(module: Module): Set<string> {
+  return new Set([...module.namedParameters()].flatMap(([name, own]) => (own.requires_grad ? [] : [name])));
+}
+
+/** Parameters that are trained, and buffers. */
+function changingState(module: Module): Map<string, Tensor> {
+  const frozen = frozenNames(module);
+  return new Map([...module.stateDict()].filter(([name]) => !frozen.has(name)));
+}
+
+function loadChanging(module: Module, tensors: ReadonlyMap<string, Tensor>): void {
+  module.loadStateDict(tensors, { optional: frozenNames(module) });
 }
 
 function openWeights(

@@ -59,6 +59,8 @@ export interface Method {
   readonly defaults?: object;
   /** True when its members may stay as the hub has them. */
   readonly freezesMembers?: boolean;
+  /** True when its members may be trained in parts. */
+  readonly tunesMembers?: boolean;
   /**
    * Reads the choices of a run, once and before anything is computed or written: what it made of them is in the result.
    * @throws ConfigError naming a choice that the method or this hub does not have

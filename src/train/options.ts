@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { settings } from "../torch/setting.ts";
+import { isTune, tuneWords } from "./tune.ts";
 
 const part = z.number().min(0).max(1);
 const epochs = z.int().min(1).max(100_000);
@@ -124,6 +125,14 @@ export const requestedOptionShape = {
     value: "<n>",
     help: "epochs without a better one after which training stops",
     usually: "never",
+  }),
+  /** What is trained of each member, as `parseTune` reads it; all when left out. */
+  tune: z.string().refine(isTune).optional().register(settings, {
+    group: "Training",
+    value: "<what>",
+    help: "what is trained of the models: head, bitfit, ssf, lora[:RANK], last:N or all; NAME=WHAT for one, with commas between",
+    usually: "all",
+    must: tuneWords,
   }),
   /**
    * Members stay as the hub has them, and the rest is trained on so many fixed views of each image, the first of which is

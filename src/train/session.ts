@@ -36,6 +36,7 @@ import { runSplit, saveSplit } from "./run-split.ts";
 import type { Calibration } from "./selective.ts";
 import { type EvaluationSummary, summarise, unusedMembers } from "./summary.ts";
 import { checkPatience } from "./trainer.ts";
+import { checkTune } from "./tuning.ts";
 
 /** Options that do not change a run: device, observers and paths. */
 export interface SessionOptions {
@@ -93,6 +94,11 @@ export async function trainRun(given: TrainRequest): Promise<RunOutcome> {
   const hub = openedHub(given, before);
   const method = given.method.configure(given.choices, hub.manifest, given.options);
   checkFrozen(given.options, given.data.augment, given.method);
+  checkTune(
+    given.options,
+    given.method,
+    hub.manifest.members.map(({ name }) => name),
+  );
   checkPatience(given.options);
   if (given.group) {
     refuseFrozen(given.options);

@@ -33,6 +33,7 @@ import { Meter } from "./meter.ts";
 import { isBetter, type Metrics } from "./metrics.ts";
 import type { RequestedOptions, TrainOptions } from "./options.ts";
 import { onAnyRank, requireShareable, summedStep } from "./ranks.ts";
+import { Tuning } from "./tuning.ts";
 
 export interface FitRequest {
   /** Name of this fit inside its run. */
@@ -77,22 +78,25 @@ const mostSkipped = 3;
 export async function fit(request: FitRequest): Promise<FitResult> {
   const { learner, options, checkpoint, identity } = request;
   const before = checkpoint === undefined ? undefined : weightsInfo(checkpoint, identity);
+  const tuning = new Tuning(learner, options);
   if (checkpoint !== undefined && before?.finished && before.epochs >= options.epochs) {
     loadWeights(checkpoint, learner.module, identity);
+    tuning.merge();
     learner.eval();
     return { seconds: before.seconds, trainingFlops: before.trainingFlops };
   }
-  return await train(request, before);
+  const result = await train(request, before, tuning);
+  tuning.merge();
+  return result;
 }
 
-async function train(request: FitRequest, before: WeightsInfo | undefined): Promise<FitResult> {
+async function train(request: FitRequest, before: WeightsInfo | undefined, tuning: Tuning): Promise<FitResult> {
   const { learner, batches, options, residency, fit, group } = request;
   if (group) {
     requireShareable(learner);
     synchronizeBatchNorm(learner.module, group);
   }
-  if (options.frozenViews !== undefined) freeze(learner);
-  const optimizer = createOptimizer(learner, options);
+  const optimizer = createOptimizer(learner, options, tuning);
   residency?.attach(optimizer);
   try {
     const start = resume(request, optimizer, before);
@@ -111,7 +115,7 @@ async function train(request: FitRequest, before: WeightsInfo | undefined): Prom
     if (options.batchNorm === "recalibrated" && position.epoch === 0 && position.step === 0) {
       await recalibrateOn(learner, batches, request.signal);
     }
-    const run: Run = { request, optimizer, ...start, best: start.resumed ? before : undefined };
+    const run: Run = { request, optimizer, tuning, ...start, best: start.resumed ? before : undefined };
     await epochs(run);
     await finish(run);
     const { seconds, trainingFlops } = run.position;
@@ -132,6 +136,7 @@ function growth({ epochs }: WeightsInfo, { epoch }: Position, options: TrainOpti
 interface Run {
   readonly request: FitRequest;
   readonly optimizer: Optimizer;
+  readonly tuning: Tuning;
   position: Position;
   meter: Meter;
   /** The weights on disk, once there are some. */
@@ -172,19 +177,15 @@ function keepsBest({ keep = "best" }: TrainOptions): boolean {
   return keep === "best";
 }
 
-function freeze(learner: Learner): void {
-  for (const backbone of learner.backbones) backbone.requiresGrad_(false);
-}
-
 const momentum = 0.9;
 
-/** A learning rate for each kind of parameter; vectors (biases, norms) do not decay. */
-function createOptimizer(learner: Learner, options: TrainOptions): Optimizer {
+/** A learning rate for each kind of parameter, what is added to members being new; vectors (biases, norms) do not decay. */
+function createOptimizer(learner: Learner, options: TrainOptions, { added }: Tuning): Optimizer {
   const groups = learner.parameterGroups();
   const { lr, weightDecay } = options;
   const rated: [Tensor[], number, number][] = [
-    [options.frozenViews === undefined ? groups.backbone : [], lr, learner.backboneDecay ?? weightDecay],
-    [groups.newLayers, lr * options.newLayerFactor, weightDecay],
+    [groups.backbone.filter((own) => own.requires_grad), lr, learner.backboneDecay ?? weightDecay],
+    [[...new Set([...groups.newLayers, ...added])], lr * options.newLayerFactor, weightDecay],
     [groups.generator, lr * options.generatorFactor, weightDecay],
   ];
   const decays = (p: Tensor) => p.dim() > 1 && learner.undecayed?.has(p) !== true;
@@ -258,8 +259,7 @@ async function steps(run: Run, baseRates: readonly number[], saving: { last: num
   const perEpoch = batches.stepsPerEpoch;
   const total = Math.min(options.epochs * perEpoch, options.iterations ?? Number.POSITIVE_INFINITY);
   learner.module.train();
-  // Frozen members compute as in evaluation: no dropout, and BatchNorm with its own statistics.
-  if (options.frozenViews !== undefined) for (const backbone of learner.backbones) backbone.eval();
+  run.tuning.setModes();
   if (!group) throwIfAborted(signal, request.fit);
   for await (const batch of upTo(total, batches, position)) {
     const began = performance.now();

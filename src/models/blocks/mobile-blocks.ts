@@ -74,11 +74,12 @@ type Block = z.output<typeof blockSchema>;
 
 /** A convolution that pads as TensorFlow does: the output has ⌈side / stride⌉ pixels a side. */
 class SameConv2d extends Conv2d {
-  override forward(x: Tensor): Tensor {
+  override convolve(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
     return scope(() => {
       const [y0, y1] = this.#missing(x.size(2));
       const [x0, x1] = this.#missing(x.size(3));
-      return super.forward(y0 + y1 + x0 + x1 === 0 ? x : ops.constant_pad_nd(x, [x0, x1, y0, y1]));
+      const padded = y0 + y1 + x0 + x1 === 0 ? x : ops.constant_pad_nd(x, [x0, x1, y0, y1]);
+      return super.convolve(padded, weight, bias);
     });
   }
 
