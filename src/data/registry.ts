@@ -16,6 +16,7 @@ import { isLabelledList, labelledList } from "./labelled-list.ts";
 import { mixDatasets } from "./mix.ts";
 import { publishedDatasets } from "./published/index.ts";
 import { scanFolder } from "./scan-folder.ts";
+import { remoteShards } from "./shards/remote.ts";
 import { folderShards, namedShards, nameOfShards, shardSet } from "./shards/shard-set.ts";
 import type { Dataset, KnownDataset, TaskKind } from "./types.ts";
 
@@ -61,7 +62,7 @@ export interface OpenOptions extends Watched {
 
 /**
  * Opens a known data set by its name, several as A+B, a folder of labelled images or of shards, a file that lists images,
- * shards by name or pattern, or NAME:FOLDER, a published data set's own files.
+ * shards by name, pattern, address or hf:datasets/owner/name, or NAME:FOLDER, a published data set's own files.
  * @throws UserError when there is none of them, the data set was not fetched, or its files are damaged; Interrupted after
  * the signal, while shards are read for the first time
  */
@@ -82,7 +83,7 @@ async function opened(nameOrFolder: string, options: OpenOptions): Promise<Datas
     return mixDatasets(await Promise.all(parts.map((part) => openDataset(part))));
   }
   if (!known && isLabelledList(nameOrFolder)) return labelledList(nameOrFolder, options.task);
-  const shards = known ? undefined : namedShards(nameOrFolder);
+  const shards = known ? undefined : ((await remoteShards(nameOrFolder, options)) ?? namedShards(nameOrFolder));
   if (shards) return shardSet(shards, { name: nameOfShards(nameOrFolder), origin: nameOrFolder }, options);
   if (!known) return existsSync(nameOrFolder) ? openFolder(nameOrFolder, options) : openPublished(nameOrFolder);
   const folders = known.packages.map((name) => packageFolder(name));

@@ -28,7 +28,7 @@ function reason({ status, headers }: Reply, { hub }: Subject): string {
   if (!hub) return plainReason(status);
   const { source, endpoint, hasToken } = hub;
   const code = headers.get("x-error-code") ?? "";
-  const page = `${endpoint}/${source.repo}`;
+  const page = `${endpoint}/${source.isDataset ? "datasets/" : ""}${source.repo}`;
   if (code === "GatedRepo") {
     return `access is gated: accept the conditions at ${page} with your account, then set HF_TOKEN to one of its tokens`;
   }

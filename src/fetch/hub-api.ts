@@ -50,7 +50,7 @@ const treeFile = z.object({
  * @throws UserError when repository or revision do not exist or may not be read, or the answer is not the Hub's
  */
 export async function listRepository(source: HubSource, options: HubOptions): Promise<Repository> {
-  const api = `${options.endpoint}/api/models/${source.repo}`;
+  const api = `${options.endpoint}/api/${source.isDataset ? "datasets" : "models"}/${source.repo}`;
   const subject = hubSubject(source, options);
   const first = await getJson(
     `${api}/revision/${encodeURIComponent(source.revision)}`,
@@ -63,7 +63,7 @@ export async function listRepository(source: HubSource, options: HubOptions): Pr
   let next: string | undefined = `${api}/tree/${commit}?recursive=true`;
   for (let page = 0; next !== undefined; page++) {
     if (page >= maximumPages || files.size > maximumFiles) {
-      throw new UserError(`${subject.what} lists more than ${page} pages of files, which no model's repository has`);
+      throw new UserError(`${subject.what} lists more than ${page} pages of files, more than are read`);
     }
     const { json, reply } = await getJson(next, treeReply, subject, options);
     for (const entry of json) {
@@ -84,14 +84,20 @@ function parseEntry(entry: unknown, subject: Subject, endpoint: string): Reposit
 }
 
 export function hubSubject(source: HubSource, { endpoint, credentials }: HubOptions, path?: string): Subject {
-  const repository = `hf:${source.repo}${source.revision === "main" ? "" : `@${shown(source.revision)}`}`;
+  const repository = `hf:${source.isDataset ? "datasets/" : ""}${source.repo}${source.revision === "main" ? "" : `@${shown(source.revision)}`}`;
   const what = path === undefined ? repository : `${shown(path)} of ${repository}`;
   return { what, hub: { source, endpoint, hasToken: credentials !== undefined } };
 }
 
 /** Address of a file at a commit, as the Hub serves it. */
-export function fileUrl(endpoint: string, repo: string, commit: string, path: string): string {
-  return `${endpoint}/${repo}/resolve/${commit}/${path.split("/").map(encodeURIComponent).join("/")}`;
+export function fileUrl(
+  endpoint: string,
+  { repo, isDataset }: Pick<HubSource, "repo" | "isDataset">,
+  commit: string,
+  path: string,
+): string {
+  const page = `${endpoint}/${isDataset ? "datasets/" : ""}${repo}`;
+  return `${page}/resolve/${commit}/${path.split("/").map(encodeURIComponent).join("/")}`;
 }
 
 /** Size and hash that a file must have, by the name of its blob. */

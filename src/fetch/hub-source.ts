@@ -93,7 +93,7 @@ async function remoteSnapshot(
       name: path,
       sha256: identity.sha256,
       bytes: identity.bytes,
-      url: fileUrl(endpoint, source.repo, commit, path),
+      url: fileUrl(endpoint, source, commit, path),
     };
   };
   return { commit, paths: [...byPath.keys()], get };
@@ -110,7 +110,7 @@ async function fetchBlob(
   const isConfig = /(^|\/)(preprocessor_)?config\.json$/.test(file.path);
   const request = {
     ...hubSubject(source, hub, file.path),
-    url: fileUrl(hub.endpoint, source.repo, commit, file.path),
+    url: fileUrl(hub.endpoint, source, commit, file.path),
     folder: cache.blobs,
     stem: file.etag,
     expected: expectedOf(file),
@@ -157,7 +157,7 @@ async function cachedSnapshot(source: HubSource, cache: HubCache, endpoint: stri
     const problem = etag === undefined ? undefined : mismatch(identity, expectedOf({ etag }));
     if (problem) throw new UserError(`${local} is damaged: ${problem}; fetch it again with network`);
     checkSha256(identity.sha256, sha256, local);
-    const url = fileUrl(endpoint, source.repo, commit, path);
+    const url = fileUrl(endpoint, source, commit, path);
     return { path: local, name: path, sha256: identity.sha256, bytes: identity.bytes, url };
   };
   return { commit, paths, get };

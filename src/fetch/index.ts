@@ -20,12 +20,14 @@ export { type DataPackage, findPackage, packages } from "./packages.ts";
 export {
   type HubSource,
   type LocalSource,
+  parseDataset,
   parseSource,
   type RemoteSource,
   type Source,
   type UrlSource,
 } from "./parse.ts";
 export { type Pushed, type PushOptions, type PushTarget, pushFolder, pushTarget } from "./push.ts";
+export { type DatasetFile, datasetFiles, openRemote, type RangeOptions, type RemoteFile } from "./ranges.ts";
 export type { FetchedFile, FetchedSource, FetchOptions, PartsOf } from "./types.ts";
 
 /**

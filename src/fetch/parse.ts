@@ -12,6 +12,8 @@ export interface HubSource {
   readonly revision: string;
   /** File or folder inside the repository, when the user named one. */
   readonly path: string | undefined;
+  /** True for a repository of data, and not of a model. */
+  readonly isDataset?: boolean;
 }
 
 export interface UrlSource {
@@ -45,6 +47,15 @@ export function parseSource(text: string): Source {
   throw new UserError(
     `${shown(text)}: models are not fetched by ${scheme}; name a file, hf:owner/name or an http(s) address`,
   );
+}
+
+/**
+ * Reads `hf:datasets/owner/name[@revision][/path]`; undefined for what does not begin so.
+ * @throws UserError for a malformed one
+ */
+export function parseDataset(text: string): HubSource | undefined {
+  const name = /^hf:datasets\/(.*)$/is.exec(text)?.[1];
+  return name === undefined ? undefined : { ...parseHub(`hf:${name}`), isDataset: true };
 }
 
 function parseHub(text: string): HubSource {

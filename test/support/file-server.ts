@@ -107,15 +107,16 @@ export class FileServer {
 
 async function send(request: IncomingMessage, response: ServerResponse, served: Served): Promise<void> {
   const whole = Buffer.from(served.body ?? "");
-  const start = rangeStart(request.headers, served);
-  if (start > whole.length || (start > 0 && start === whole.length)) {
+  const range = rangeOf(request.headers, served);
+  if (range && range.start > 0 && range.start >= whole.length) {
     return void response.writeHead(416, { "content-range": `bytes */${whole.length}` }).end();
   }
-  const body = whole.subarray(start);
-  response.writeHead(served.status ?? (start > 0 ? 206 : 200), {
+  const body = whole.subarray(range?.start ?? 0, range?.end);
+  const last = (range?.start ?? 0) + body.length - 1;
+  response.writeHead(served.status ?? (range ? 206 : 200), {
     ...(served.chunked ? {} : { "content-length": body.length }),
     ...(served.etag === undefined ? {} : { etag: served.etag }),
-    ...(start > 0 ? { "content-range": `bytes ${start}-${whole.length - 1}/${whole.length}` } : {}),
+    ...(range ? { "content-range": `bytes ${range.start}-${last}/${whole.length}` } : {}),
     ...served.headers,
   });
   const cut = served.cuts?.shift();
@@ -127,10 +128,13 @@ async function send(request: IncomingMessage, response: ServerResponse, served: 
   else setTimeout(() => response.destroy(), 20);
 }
 
-function rangeStart(headers: IncomingHttpHeaders, served: Served): number {
-  const start = Number(/^bytes=(\d+)-$/.exec(headers.range ?? "")?.[1] ?? 0);
+/** Undefined for the whole file. */
+function rangeOf(headers: IncomingHttpHeaders, served: Served): { start: number; end: number | undefined } | undefined {
+  const [, start, last] = /^bytes=(\d+)-(\d*)$/.exec(headers.range ?? "") ?? [];
   const condition = headers["if-range"];
-  return served.ranges === false || (condition !== undefined && condition !== served.etag) ? 0 : start;
+  const isWhole = served.ranges === false || (condition !== undefined && condition !== served.etag);
+  if (isWhole || start === undefined) return undefined;
+  return { start: Number(start), end: last ? Number(last) + 1 : undefined };
 }
 
 async function trickle(response: ServerResponse, body: Uint8Array, served: Served): Promise<void> {
@@ -163,16 +167,17 @@ export interface ServedRepository {
   revision: Served;
 }
 
-const largeFile = /\.(safetensors|bin|onnx|pth|pt|onnx_data)$/;
+const largeFile = /\.(safetensors|bin|onnx|pth|pt|onnx_data|parquet|tar)$/;
 
 /** Answers as the Hub does for a repository: models' weights by SHA-256, other files by git's hash. */
 export function serveRepository(
   server: FileServer,
   repo: string,
   contents: Record<string, Uint8Array | string>,
-  { commit = "0123456789abcdef0123456789abcdef01234567", revision = "main" } = {},
+  { commit = "0123456789abcdef0123456789abcdef01234567", revision = "main", isDataset = false } = {},
 ): ServedRepository {
-  const api = `/api/models/${repo}`;
+  const api = `/api/${isDataset ? "datasets" : "models"}/${repo}`;
+  const page = isDataset ? `/datasets/${repo}` : `/${repo}`;
   const files = new Map<string, Served>();
   const entries: unknown[] = [{ type: "directory", oid: "f".repeat(40), size: 0, path: "some-folder" }];
   for (const [path, body] of Object.entries(contents)) {
@@ -182,7 +187,7 @@ export function serveRepository(
     entries.push({ type: "file", oid: gitHash(isLarge ? `pointer to ${path}` : body), size, path, ...lfs });
     const etag = `"${isLarge ? sha256(body) : gitHash(body)}"`;
     const headers = { "x-repo-commit": commit };
-    files.set(path, server.serve(`/${repo}/resolve/${commit}/${path}`, { body, etag, headers }));
+    files.set(path, server.serve(`${page}/resolve/${commit}/${path}`, { body, etag, headers }));
   }
   const json = { "content-type": "application/json" };
   return {

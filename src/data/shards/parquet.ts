@@ -59,9 +59,18 @@ export const parquet: ShardFormat = {
   },
 };
 
+const tables = new WeakMap<Bytes, Promise<Table>>();
+
+/** Once for all its row groups. */
+function opened(shard: Bytes): Promise<Table> {
+  const table = tables.get(shard) ?? Table.open(shard);
+  tables.set(shard, table);
+  return table;
+}
+
 function segmentOf(shard: Bytes, number: number): Segment {
   return new Segment(shardFolder(), `${shardKey(shard)}.${number}.bin`, async () => {
-    const table = await Table.open(shard);
+    const table = await opened(shard);
     return packed(await table.rows(number)).bytes;
   });
 }

@@ -11,6 +11,7 @@ import type { Bytes, Dataset, Ignored, TaskKind } from "../types.ts";
 import { localBytes } from "./bytes.ts";
 import { shardEnding } from "./ending.ts";
 import { openIndex, type ShardFormat, type ShardIndex } from "./index-file.ts";
+import { expanded } from "./pattern.ts";
 
 /** A shard before it is opened. */
 export interface ShardPlace {
@@ -37,24 +38,6 @@ function refuseStream(source: string): void {
   throw new UserError(
     `${source} is a stream, and images are read in the order of an index: save it as a file, or name an address that serves ranges`,
   );
-}
-
-const mostShards = 100_000;
-
-/** A pattern's names, in order: {000..009} counts with as many digits, {a,b} names both. */
-export function expanded(pattern: string): string[] {
-  const [, before = "", inside = "", after = ""] = /^(.*?)\{([^{}]*)\}(.*)$/s.exec(pattern) ?? [];
-  const range = /^(\d+)\.\.(\d+)$/.exec(inside);
-  if (!range && !inside.includes(",")) return [pattern];
-  const [from, to] = [Number(range?.[1]), Number(range?.[2])];
-  if (range && !(from <= to && to - from < mostShards))
-    throw new UserError(`${pattern}: {${inside}} must count up, by at most ${mostShards}`);
-  const digits = range?.[1]?.length ?? 0;
-  const names = range
-    ? Array.from({ length: to - from + 1 }, (_, i) => String(from + i).padStart(digits, "0"))
-    : inside.split(",");
-  const rest = expanded(after);
-  return names.flatMap((name) => rest.map((end) => before + name + end));
 }
 
 /**
@@ -160,6 +143,9 @@ export function folderShards(root: string, found: readonly (readonly string[])[]
 
 /** The name of a data set by that of its shards: without ending and number. */
 export function nameOfShards(source: string): string {
-  const name = basename(source).replace(shardEnding, "");
+  const repository = /^hf:datasets\/[^/]+\/([^/@]+)/i.exec(source)?.[1];
+  if (repository !== undefined) return repository;
+  const path = /^https?:/i.test(source) && URL.canParse(source) ? new URL(source).pathname : source;
+  const name = basename(path).replace(shardEnding, "");
   return name.replace(/[-_.]*(\{.*\}|\d+-of-\d+|\d+)$/, "") || basename(resolve(source, ".."));
 }

@@ -1,4 +1,5 @@
 /** Temporary folders, caches and images for the tests of the data layer. */
+import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -86,4 +87,29 @@ function crc32(bytes: Buffer): number {
     for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
   }
   return ~crc >>> 0;
+}
+
+export type Files = readonly (readonly [name: string, content: string | Buffer])[];
+
+/** A tar by the system's program, with the files in this order. */
+export function tarOf(path: string, files: Files, format = "gnu"): string {
+  const root = temporaryFolder();
+  for (const [name, content] of files) {
+    mkdirSync(dirname(join(root, name)), { recursive: true });
+    writeFileSync(join(root, name), content);
+  }
+  mkdirSync(dirname(path), { recursive: true });
+  const names = files.map(([name]) => name);
+  execFileSync("tar", [
+    `--format=${format}`,
+    "--no-recursion",
+    "--hard-dereference",
+    "-cf",
+    path,
+    "-C",
+    root,
+    "--",
+    ...names,
+  ]);
+  return path;
 }

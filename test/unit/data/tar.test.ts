@@ -1,38 +1,13 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { checkDataset, type Dataset, decodeImage, openDataset } from "../../../src/data/index.ts";
-import { expanded } from "../../../src/data/shards/shard-set.ts";
+import { expanded } from "../../../src/data/shards/pattern.ts";
 import { UserError } from "../../../src/torch/index.ts";
-import { noise, png, temporaryCache, temporaryFolder } from "./support.ts";
-
-type Files = readonly (readonly [name: string, content: string | Buffer])[];
-
-/** A tar by the system's program, with the files in this order. */
-function tarOf(path: string, files: Files, format = "gnu"): string {
-  const root = temporaryFolder();
-  for (const [name, content] of files) {
-    mkdirSync(dirname(join(root, name)), { recursive: true });
-    writeFileSync(join(root, name), content);
-  }
-  mkdirSync(dirname(path), { recursive: true });
-  const names = files.map(([name]) => name);
-  execFileSync("tar", [
-    `--format=${format}`,
-    "--no-recursion",
-    "--hard-dereference",
-    "-cf",
-    path,
-    "-C",
-    root,
-    "--",
-    ...names,
-  ]);
-  return path;
-}
+import { type Files, noise, png, tarOf, temporaryCache, temporaryFolder } from "./support.ts";
 
 const picture = (seed: number, side = 4) => png(side, side, 3, noise(side * side * 3, seed));
 
