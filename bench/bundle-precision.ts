@@ -3,7 +3,8 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as ort from "onnxruntime-node";
-import { type Bundle, openBundle } from "../src/runtime/index.ts";
+import type { Bundle } from "../src/runtime/index.ts";
+import { openBundle } from "../src/runtime/node.ts";
 import { type Figure, median } from "./figure.ts";
 import { command } from "./server-process.ts";
 

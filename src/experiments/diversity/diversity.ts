@@ -28,7 +28,7 @@ import {
 import { percent, points } from "../../report/index.ts";
 import { UserError } from "../../torch/index.ts";
 import { type Place, placesOf, settingsOf } from "./places.ts";
-import { type Prediction, predict } from "./prediction.ts";
+import { headForEachKind, type Prediction, predict } from "./prediction.ts";
 
 /** Raised when predictions of the same request would be others. */
 const predictionVersion = 1;
@@ -72,6 +72,9 @@ function predictionCell(request: ExperimentRequest, setting: Setting): Promise<P
   });
 }
 
+/** A cell of its own: predictions were kept before there was this control. */
+const controlName = (setting: Setting) => `${nameOf(setting)}-head-for-each-kind`;
+
 /** Seed by seed, so that the whole map has one before any place has more. */
 function groups(request: ExperimentRequest): CellGroup[] {
   const places = placesOf(request);
@@ -85,12 +88,15 @@ function groups(request: ExperimentRequest): CellGroup[] {
         return {
           name: `${setting.protocol.target.name}, ${place.capacity}, seed ${setting.seed}`,
           cells: (): CellId[] => [
-            ...(isPredicted ? [[nameOf(setting), keyOf(setting)] as const] : []),
+            ...(isPredicted ? [nameOf, controlName].map((of) => [of(setting), keyOf(setting)] as const) : []),
             ...lines().flatMap((line) => methodCellIds(request, setting, line)),
           ],
           async run() {
             await using own = setting;
-            if (isPredicted) await predictionCell(request, own);
+            if (isPredicted) {
+              await predictionCell(request, own);
+              await request.cells.cell(controlName(own), keyOf(own), () => headForEachKind(own));
+            }
             for (const line of lines()) await methodCell(request, own, line);
           },
         };
@@ -103,13 +109,20 @@ interface Found {
   place: Place;
   settings: readonly Setting[];
   predictions: readonly Prediction[];
+  /** Gain over one member of a head for each kind, by seed. */
+  controls: readonly number[];
 }
 
 function finished(request: ExperimentRequest): Found[] {
   return placesOf(request).flatMap((place) => {
     const settings = settingsOf(request, place);
     const predictions = settings.flatMap((own) => request.cells.read<Prediction>(nameOf(own), keyOf(own)) ?? []);
-    return predictions.length > 0 ? [{ place, settings, predictions }] : [];
+    const controls = settings.flatMap((own) => {
+      const found = request.cells.read<number>(controlName(own), keyOf(own));
+      const single = request.cells.read<Prediction>(nameOf(own), keyOf(own))?.single;
+      return found === undefined || single === undefined ? [] : [found - single];
+    });
+    return predictions.length > 0 ? [{ place, settings, predictions, controls }] : [];
   });
 }
 
@@ -144,6 +157,7 @@ function mapSection(found: readonly Found[]): ReportSection {
       mean(predictions, ({ told }) => told),
       mean(predictions, ({ single }) => single),
       gap(predictions, (own) => gapOf(1, own)),
+      one.controls.length > 0 ? difference(over(one.controls)) : "",
       gap(predictions, ({ sharedSingle, single }) => sharedSingle - single),
       gap(predictions, ({ toldSingle, single }) => toldSingle - single),
       mean(predictions, ({ pair }) => pair),
@@ -160,6 +174,7 @@ function mapSection(found: readonly Found[]): ReportSection {
     "kind named",
     "one member",
     "routes by kind, k = 1",
+    "one member, a head for each kind",
     "with heads of all kinds",
     "by named kind, k = 1",
     "one pair",
@@ -174,6 +189,7 @@ function mapSection(found: readonly Found[]): ReportSection {
       "Accuracies on validation images, under heads trained to convergence. Routes by kind give each kind to the member (k = 1) or pair (k = 2) that owns it. " +
         "A member's head then learns from its own kinds alone, but for the column that says otherwise. Gains are points over one member, or one pair, for every image.",
       "Members, pairs and owners are those of the most right training images, by heads in closed form that were fitted without them. " +
+        "One member, a head for each kind: what knowing the kind wins without another member. " +
         "By named kind: the same routes along the kinds that a generator names, after it was told those of the training images.",
     ],
     table: { columns: columnsOf(["target", "members", ...titles], 2), rows },

@@ -64,25 +64,15 @@ export function kindsOf(classes: readonly string[]): { kinds: string[]; kindOf: 
 }
 
 export async function predict(setting: Setting): Promise<Prediction> {
-  const data = await setting.data();
-  const { kinds, kindOf } = kindsOf(data.classes);
-  const limit = setting.protocol.target.limits?.validation ?? data.counts.validation;
-  const held = () => data.open("validation", Math.min(limit, data.counts.validation));
-  const named = await toldKinds(setting, data.open("train"), held(), kindOf);
-  const known = await rowsOf(setting, data.open("train"));
-  const asked = await rowsOf(setting, held());
-  const routes = new KnownKinds(known, asked, kindOf, kinds.length, setting.seed);
-  try {
-    const members = known.features.map((_, i) => i);
-    const fixed = (size: number) => {
-      const sets = combinations(members.length, Math.min(size, members.length));
-      return routes.best(sets.map((set) => kinds.map(() => set)));
-    };
-    const kindOfRow = asked.labels.map((label) => kindOf[label] ?? -1);
-    const [single, pair, ensemble] = [fixed(1), fixed(2), fixed(members.length)];
+  const { classes, held, train } = await imagesOf(setting);
+  const named = await toldKinds(setting, train(), held(), kindsOf(classes).kindOf);
+  return withRoutes(setting, (routes, kinds, kindOfRow) => {
+    const members = setting.hub.manifest.members.length;
+    const fixed = (size: number) => routes.best(sameForAll(members, size, kinds));
+    const [single, pair, ensemble] = [fixed(1), fixed(2), fixed(members)];
     const [ownSingle, ownPair] = [routes.best(routes.owners(1)), routes.best(routes.owners(2))];
     return {
-      images: known.labels.length,
+      images: routes.images,
       kinds,
       told: share(named.map((kind, row) => kind === kindOfRow[row])),
       single: routes.accuracy(single, kindOfRow),
@@ -92,13 +82,54 @@ export async function predict(setting: Setting): Promise<Prediction> {
       oraclePair: routes.accuracy(ownPair, kindOfRow),
       toldSingle: routes.accuracy(ownSingle, named),
       toldPair: routes.accuracy(ownPair, named),
-      sharedSingle: routes.accuracy(routes.freeOwners(1), kindOfRow, true),
+      sharedSingle: routes.accuracy(routes.freeOwners(1), kindOfRow, "all kinds"),
       owners: ownSingle.map(([i = 0]) => setting.hub.manifest.members[i]?.name ?? ""),
     };
+  });
+}
+
+/**
+ * Accuracy of the one member that is best for all rows when each kind has a head of its own: what knowing the kind wins
+ * without another member.
+ */
+export function headForEachKind(setting: Setting): Promise<number> {
+  return withRoutes(setting, (routes, kinds, kindOfRow) => {
+    const singles = sameForAll(setting.hub.manifest.members.length, 1, kinds);
+    return routes.accuracy(routes.best(singles, "one kind"), kindOfRow, "one kind");
+  });
+}
+
+async function imagesOf(setting: Setting) {
+  const data = await setting.data();
+  const limit = setting.protocol.target.limits?.validation ?? data.counts.validation;
+  const held = () => data.open("validation", Math.min(limit, data.counts.validation));
+  return { classes: data.classes, held, train: () => data.open("train") };
+}
+
+/** @param use with the kind of each validation row */
+async function withRoutes<T>(
+  setting: Setting,
+  use: (routes: KnownKinds, kinds: string[], kindOfRow: readonly number[]) => T,
+): Promise<T> {
+  const { classes, held, train } = await imagesOf(setting);
+  const { kinds, kindOf } = kindsOf(classes);
+  const [known, asked] = [await rowsOf(setting, train()), await rowsOf(setting, held())];
+  const routes = new KnownKinds(known, asked, kindOf, kinds.length, setting.seed);
+  try {
+    return use(
+      routes,
+      kinds,
+      asked.labels.map((label) => kindOf[label] ?? -1),
+    );
   } finally {
     routes.dispose();
     disposeTree([known.features, asked.features]);
   }
+}
+
+/** All sets of so many members, each for every kind. */
+function sameForAll(members: number, size: number, kinds: readonly string[]): Owners[] {
+  return combinations(members, Math.min(size, members)).map((set) => kinds.map(() => set));
 }
 
 const share = (right: readonly boolean[]): number => right.filter(Boolean).length / Math.max(1, right.length);
@@ -109,7 +140,10 @@ type Owners = readonly (readonly number[])[];
 /** Training rows that heads were fitted without, or validation rows. */
 type Side = "leftOut" | "held";
 
-/** Answers along routes by kind, with heads that learn from the kinds that their member owns. */
+/** Kinds that the head of a member learns from: those that it owns, all, or for each kind a head of its own. */
+type Lessons = "own kinds" | "all kinds" | "one kind";
+
+/** Answers along routes by kind. */
 class KnownKinds {
   readonly #known: Rows;
   readonly #asked: Rows;
@@ -125,6 +159,11 @@ class KnownKinds {
     this.#asked = asked;
     this.#kindOf = kindOf;
     this.#kinds = kinds;
+  }
+
+  /** Training rows. */
+  get images(): number {
+    return this.#known.labels.length;
   }
 
   /** Each kind by those that are best for it, under heads of all kinds. */
@@ -149,15 +188,15 @@ class KnownKinds {
   }
 
   /** The owners that are right on most left-out training rows. */
-  best(candidates: readonly Owners[]): Owners {
+  best(candidates: readonly Owners[], lessons: Lessons = "own kinds"): Owners {
     const kinds = this.#known.labels.map((label) => this.#kindOf[label] ?? 0);
-    const scores = candidates.map((owners) => share(this.#right("leftOut", owners, kinds)));
+    const scores = candidates.map((owners) => share(this.#right("leftOut", owners, kinds, lessons)));
     return candidates[scores.indexOf(Math.max(...scores))] ?? [];
   }
 
-  /** On validation rows of the given kinds. @param isShared heads learn from all kinds */
-  accuracy(owners: Owners, kinds: readonly number[], isShared = false): number {
-    return share(this.#right("held", owners, kinds, isShared));
+  /** On validation rows of the given kinds. */
+  accuracy(owners: Owners, kinds: readonly number[], lessons: Lessons = "own kinds"): number {
+    return share(this.#right("held", owners, kinds, lessons));
   }
 
   dispose(): void {
@@ -168,7 +207,9 @@ class KnownKinds {
   #ranked(size: number): { set: number[]; score: number }[][] {
     const sets = combinations(this.#known.features.length, Math.min(size, this.#known.features.length));
     const kinds = this.#known.labels.map((label) => this.#kindOf[label] ?? 0);
-    const right = sets.map((set) => this.#right("leftOut", kinds.map(() => set).slice(0, this.#kinds), kinds, true));
+    const right = sets.map((set) =>
+      this.#right("leftOut", kinds.map(() => set).slice(0, this.#kinds), kinds, "all kinds"),
+    );
     return Array.from({ length: this.#kinds }, (_, kind) =>
       sets
         .map((set, i) => ({ set, score: share((right[i] ?? []).filter((_, row) => kinds[row] === kind)) }))
@@ -176,13 +217,17 @@ class KnownKinds {
     );
   }
 
-  #right(side: Side, owners: Owners, kinds: readonly number[], isShared = false): boolean[] {
+  #right(side: Side, owners: Owners, kinds: readonly number[], lessons: Lessons): boolean[] {
     const labels = side === "held" ? this.#asked.labels : this.#known.labels;
     const all = owners.map((_, kind) => kind);
-    const ownKinds = (i: number) => (isShared ? all : all.filter((kind) => owners[kind]?.includes(i)));
-    const answers = owners.map((set) =>
+    const learned = {
+      "own kinds": (i: number) => all.filter((kind) => owners[kind]?.includes(i)),
+      "all kinds": () => all,
+      "one kind": (_: number, kind: number) => [kind],
+    };
+    const answers = owners.map((set, kind) =>
       scope(() => {
-        const logits = set.map((i) => this.#logits(side, i, ownKinds(i)));
+        const logits = set.map((i) => this.#logits(side, i, learned[lessons](i, kind)));
         return logits
           .reduce((sum, own) => sum.add(own))
           .argmax(1)
