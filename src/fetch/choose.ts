@@ -8,12 +8,15 @@ import type { HubSource } from "./parse.ts";
 const preferences: readonly ((paths: readonly string[]) => readonly string[])[] = [
   (paths) => preferred(paths, isSafetensors, ["model.safetensors", "model.safetensors.index.json"]),
   (paths) => preferred(paths, (name) => name.endsWith(".onnx"), ["model.onnx"]),
-  (paths) => preferred(paths, (name) => /^pytorch_model\.bin$|\.pth$|\.pt$/.test(name), ["pytorch_model.bin"]),
+  (paths) => preferred(paths, (name) => /^(open_clip_)?pytorch_model\.bin$|\.pth$|\.pt$/.test(name), ["pytorch_model.bin"]),
   (paths) => preferred(paths, (name) => name === "model.json", []),
 ];
 
+/** Files that say what network the weights beside them are of, the best first. */
+export const configNames: readonly string[] = ["config.json", "open_clip_config.json"];
+
 const modelFile =
-  /\.(safetensors|onnx|pth|pt)$|(^|\/)(pytorch_model\.bin|model\.json|[^/]*\.safetensors\.index\.json)$/;
+  /\.(safetensors|onnx|pth|pt)$|(^|\/)((open_clip_)?pytorch_model\.bin|model\.json|[^/]*\.safetensors\.index\.json)$/;
 const maximumListed = 12;
 
 /**

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { shown } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
-import { chooseModel, nearest, parent } from "./choose.ts";
+import { chooseModel, configNames, nearest, parent } from "./choose.ts";
 import { identify, mismatch } from "./digest.ts";
 import { download } from "./download.ts";
 import { defaultTiming } from "./http.ts";
@@ -53,7 +53,8 @@ async function assemble(
     const path = nearest(paths, mainPath, file);
     return path === undefined || path === mainPath ? undefined : get(path);
   };
-  const config = await optional("config.json");
+  const [name = ""] = configNames.filter((file) => nearest(paths, mainPath, file) !== undefined);
+  const config = await optional(name);
   const preprocessor = await optional("preprocessor_config.json");
   return {
     main,
@@ -107,7 +108,7 @@ async function fetchBlob(
   hub: HubOptions,
   options: FetchOptions,
 ) {
-  const isConfig = /(^|\/)(preprocessor_)?config\.json$/.test(file.path);
+  const isConfig = /(^|\/)(preprocessor_|open_clip_)?config\.json$/.test(file.path);
   const request = {
     ...hubSubject(source, hub, file.path),
     url: fileUrl(hub.endpoint, source, commit, file.path),

@@ -13,6 +13,7 @@ import type { FetchedSource, FetchOptions, PartsOf } from "./types.ts";
 import { fetchUrl } from "./url-source.ts";
 
 export { bytesThere, sourceFolder } from "./cached.ts";
+export { configNames } from "./choose.ts";
 export type { Stated } from "./digest.ts";
 export { checkedPath } from "./names.ts";
 export { fetchPackage, packageFolder } from "./package-source.ts";

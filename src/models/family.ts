@@ -24,14 +24,14 @@ export interface Family {
   readonly infer: (shapes: Shapes, name: string) => Config[];
   /** Names that its package gives to networks of the family which are no presets. */
   readonly named?: RegExp;
-  /** Question to ask where neither the user nor the model's files answer it. */
-  readonly guess?: (config: Config, name: string) => Guess | undefined;
+  /** Questions to ask where neither the user nor the model's files answer them. */
+  readonly guess?: (config: Config, name: string) => readonly Guess[];
   /** Keys beside the backbone's own that mean another network, whose features this one would not compute. */
   readonly foreign?: RegExp;
   /** Keys inside the backbone's own modules that are known to be no part of it. */
   readonly nested?: RegExp;
-  /** True when the classifier of pre-training is one linear layer over the features; always when left out. */
-  readonly hasLinearClassifier?: (config: Config) => boolean;
+  /** True when a linear layer over the features with so many outputs is the classifier of pre-training; always when left out. */
+  readonly hasLinearClassifier?: (config: Config, outputs: number) => boolean;
   /**
    * Input of weights that are no preset.
    * @param shapes all of the file

@@ -15,7 +15,8 @@ export {
   proposeArchitecture,
   type Wish,
 } from "./checkpoints/checkpoint-layouts.ts";
-export { type KeyLayout, keyLayout, keyLayouts } from "./checkpoints/key-layouts.ts";
+export { keyLayout, keyLayouts } from "./checkpoints/key-layouts.ts";
+export type { KeyLayout } from "./checkpoints/layout.ts";
 export { ConvNeXt, type ConvNeXtConfig } from "./convnext.ts";
 export { DenseNet, type DenseNetConfig } from "./densenet.ts";
 export { EfficientNet, type EfficientNetConfig } from "./efficientnet.ts";

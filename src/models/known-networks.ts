@@ -68,11 +68,8 @@ const byKey: readonly (readonly [RegExp, string])[] = [
   [/(^|\.)blocks\.0\.gamma_1$/, "timm's DINOv3 or another ViT with rotary positions"],
   [/(^|\.)blocks\.1\.proj\.weight$/, "timm's Hiera"],
   [/(^|\.)stages\.0\.blocks\.0\.norm3\.weight$/, "timm's resnetv2"],
-  [/(^|\.)visual\.(transformer\.resblocks|layer1)\.0\..*$/, "OpenAI's CLIP (timm has its image tower alone)"],
-  [
-    /(^|\.)(vision_model|text_model)\.encoder\.layers\.0\..*$/,
-    "transformers' CLIP or SigLIP (timm has its image tower alone)",
-  ],
+  [/(^|\.)visual\.layer1\.0\..*$/, "CLIP with a ResNet as its image tower"],
+  [/(^|\.)text_model\.encoder\.layers\.0\..*$/, "a text tower of CLIP or SigLIP"],
   [/(^|\.)down_blocks\.0\.resnets\.0\..*$/, "a diffusion model's U-Net or autoencoder"],
   [/(^|\.)model\.22\.dfl\.conv\.weight$/, "Ultralytics' YOLO"],
   [/(^|\.)encoder\.layer\.0\.attention\.self\.query\.weight$/, "a transformer for text, such as BERT"],

@@ -185,13 +185,11 @@ export const mobileBlocksFamily: Family = {
   foreign: /^(conv_|bn\d|blocks|norm_)/,
   guess: ({ stages, padding }, name) => {
     const isTold = padding !== undefined || named.test(name);
-    if (isTold || kindOf(stages as Block[][])?.tensorflow !== "also") return undefined;
-    return {
-      key: "padding",
-      question:
-        "timm has weights of these shapes with symmetric padding (efficientnet_b0, ...) and with TensorFlow's " +
-        "(tf_efficientnet_b0, ...): say its full name with --arch",
-    };
+    if (isTold || kindOf(stages as Block[][])?.tensorflow !== "also") return [];
+    const question =
+      "timm has weights of these shapes with symmetric padding (efficientnet_b0, ...) and with TensorFlow's " +
+      "(tf_efficientnet_b0, ...): say its full name with --arch";
+    return [{ key: "padding", question }];
   },
   input: () => ({ ...imagenetInput, interpolation: "bicubic" }),
 };

@@ -18,6 +18,14 @@ export const imagenetInput: PresetInput = {
   interpolation: "bilinear",
 };
 
+/** Input of CLIP, of its authors and of those who train it anew. */
+export const clipInput: PresetInput = {
+  size: 224,
+  mean: [0.48145466, 0.4578275, 0.40821073],
+  std: [0.26862954, 0.26130258, 0.27577711],
+  interpolation: "bicubic",
+};
+
 /** A configuration of an architecture under its published name. */
 export interface Preset {
   /** Name in the registry of architectures. */

@@ -5,7 +5,7 @@
 import { existsSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
-import { checkedPath, type FetchedSource, type FetchOptions, fetchSource, parseSource } from "../../fetch/index.ts";
+import { checkedPath, configNames, type FetchedSource, type FetchOptions, fetchSource, parseSource } from "../../fetch/index.ts";
 import { onnxParts } from "../../graphs/index.ts";
 import {
   describeText,
@@ -74,7 +74,8 @@ function localFiles(main: string, expected: string | undefined): Files {
     const path = join(dirname(main), name);
     return existsSync(path) ? path : undefined;
   };
-  const [config, preprocessor] = [beside("config.json"), beside("preprocessor_config.json")];
+  const config = configNames.map(beside).find((found) => found !== undefined);
+  const preprocessor = beside("preprocessor_config.json");
   const description = `file ${basename(main)}, sha256 ${sha256}`;
   return { main, sha256, parts: partsOf(main), config, preprocessor, description };
 }

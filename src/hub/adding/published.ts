@@ -20,7 +20,7 @@ export interface Published {
   };
 }
 
-/** Paths of a model's main file and of the files beside it, where it has them. */
+/** Paths of a model's main file and of the files beside it, where it has them; config.json or open_clip_config.json. */
 interface Beside {
   main: string;
   config: string | undefined;
@@ -31,7 +31,7 @@ interface Beside {
 export function publishedOf({ main, config, preprocessor }: Beside): Published {
   const told = config === undefined ? { input: {} } : readModelConfig(config);
   // Published files end in eight digits of their hash.
-  const named = /^(\w+)-[0-9a-f]{8}\.\w+$/.exec(basename(main))?.[1] ?? /^(dino|mae)_\w+/.exec(basename(main))?.[0];
+  const named = /^(\w+)-[0-9a-f]{8}\.\w+$/.exec(basename(main))?.[1] ?? /^(dino|dinov2|mae)_\w+/.exec(basename(main))?.[0];
   const input = preprocessor === undefined ? {} : readPreprocessor(preprocessor);
   return { ...(named === undefined ? {} : { name: named }), ...told, input: { ...told.input, ...input } };
 }
@@ -59,6 +59,7 @@ const channels = z.union([
 
 /** `pretrained_cfg`, as timm writes it. */
 const timmInput = z.looseObject({
+  tag: z.string().optional(),
   input_size: z.array(z.number()).length(3).optional(),
   mean: channels.optional(),
   std: channels.optional(),
@@ -151,11 +152,7 @@ const text = z.string().optional().catch(undefined);
 const whole = z.number().optional().catch(undefined);
 const flag = z.boolean().optional().catch(undefined);
 
-/** A file of this name need not be a model's: fields of other types are as good as absent. */
-const configSchema = z.looseObject({
-  architecture: text,
-  pretrained_cfg: timmInput.optional(),
-  model_type: text,
+const transformerFields = {
   hidden_act: text,
   hidden_size: whole,
   num_hidden_layers: whole,
@@ -163,6 +160,30 @@ const configSchema = z.looseObject({
   layer_norm_eps: whole,
   patch_size: whole,
   image_size: whole,
+};
+
+/** Part of a file of open_clip that is about the image tower. */
+const openClipSchema = z.object({
+  quick_gelu: flag,
+  vision_cfg: z.looseObject({
+    width: whole,
+    head_width: z.number().default(64).catch(64),
+    patch_size: whole,
+    image_size: whole,
+    timm_model_name: text,
+  }),
+});
+
+/** A file of this name need not be a model's: fields of other types are as good as absent. */
+const configSchema = z.looseObject({
+  architecture: text,
+  pretrained_cfg: timmInput.optional(),
+  model_type: text,
+  ...transformerFields,
+  /** Image tower of a network of images and texts. */
+  vision_config: z.looseObject(transformerFields).optional().catch(undefined),
+  model_cfg: openClipSchema.optional().catch(undefined),
+  preprocess_cfg: timmInput.optional().catch(undefined),
   embed_dim: whole,
   window_size: whole,
   downsample_in_first_stage: flag,
@@ -191,26 +212,44 @@ const fixed: Readonly<Record<string, string>> = { swin: "gelu", convnext: "gelu"
  */
 function readModelConfig(path: string): Published {
   const file = readJsonFile(path, configSchema, "a model's configuration");
-  const { architecture, pretrained_cfg: timm, image_size: size } = file;
-  const input = timm ? inputOf(timm, path) : size === undefined ? {} : { size };
-  const network = networkOf(file, path);
+  const { architecture, pretrained_cfg: timm, model_cfg: openClip, preprocess_cfg: seen, vision_config: tower } = file;
+  const { image_size: size } = openClip?.vision_cfg ?? { ...file, ...tower };
+  const input = { ...(size === undefined ? {} : { size }), ...inputOf({ ...seen, ...timm }, path) };
+  const network = openClip ? networkOfOpenClip(openClip) : networkOf({ ...file, ...tower }, path);
   return { input, ...(architecture === undefined ? {} : { name: architecture }), ...(network ? { network } : {}) };
 }
 
+/** timm's ViTs that were trained with QuickGELU and that it makes with GELU, as its notes about them say. */
+const nativelyQuick =
+  /_clip_.*\.(openai|dfn5b|metaclip_(2pt5b|400m))$|large_\w+\.dfn2b$|base_patch32_\w+\.laion400m_e32$|huge_\w+_224\.metaclip2_worldwide$/;
+
+/** Transformers over patches by their type in transformers, with the defaults that its files leave out. */
+const transformers: readonly (readonly [RegExp, { hidden_act?: string; num_attention_heads?: number }])[] = [
+  [/^(vit|deit|vit_mae|vit_msn)$/, {}],
+  [/^dinov2(_with_registers)?$/, { num_attention_heads: 12 }],
+  [/^clip(_vision_model)?$/, { hidden_act: "quick_gelu", num_attention_heads: 12 }],
+  [/^siglip(_vision_model)?$/, { hidden_act: "gelu_pytorch_tanh", num_attention_heads: 12 }],
+];
+
 function networkOf(file: File, path: string): Published["network"] {
-  const { model_type: type = "", hidden_act: act } = file;
-  if (/^(vit|deit|vit_mae|vit_msn)$/.test(type)) {
+  const { model_type: type = "", architecture, pretrained_cfg: timm } = file;
+  if (nativelyQuick.test(`${architecture}.${timm?.tag}`)) {
+    return { architecture: "vit", config: { activation: "quick_gelu" }, shaped: {} };
+  }
+  const defaults = transformers.find(([pattern]) => pattern.test(type))?.[1];
+  if (defaults) {
+    const { hidden_act: act = defaults.hidden_act, num_attention_heads: heads = defaults.num_attention_heads } = file;
     const activation = act === undefined ? undefined : activations[act];
     if (act !== undefined && activation === undefined) throw unknownActivation(path, act, "vit");
-    const { num_attention_heads: heads, layer_norm_eps: eps } = file;
-    const { hidden_size: dim, num_hidden_layers: depth, patch_size: patch } = file;
-    const other = activation === "gelu" ? undefined : activation;
+    const { layer_norm_eps: eps, hidden_size: dim, num_hidden_layers: depth, patch_size: patch } = file;
+    const isDefault = activation === "gelu" && defaults.hidden_act === undefined;
     return {
       architecture: "vit",
-      config: present({ heads, eps, activation: other }),
+      config: present({ heads, eps, activation: isDefault ? undefined : activation }),
       shaped: present({ dim, depth, patch }),
     };
   }
+  const act = file.hidden_act;
   const expected = fixed[type];
   if (expected === undefined) return undefined;
   if (act !== undefined && act !== expected) throw unknownActivation(path, act, type);
@@ -219,6 +258,13 @@ function networkOf(file: File, path: string): Published["network"] {
   const config = type === "resnet" ? present({ strideAt, firstStride }) : {};
   const shaped = type === "swin" ? present({ dim: file.embed_dim, window: file.window_size }) : {};
   return { architecture: type, config, shaped };
+}
+
+function networkOfOpenClip({ quick_gelu: quick, vision_cfg: tower }: z.output<typeof openClipSchema>): Published["network"] {
+  const { width, head_width: perHead, patch_size: patch, timm_model_name: timm } = tower;
+  if (width === undefined || timm !== undefined) return undefined;
+  const config = { heads: width / perHead, activation: quick ? "quick_gelu" : "gelu" };
+  return { architecture: "vit", config, shaped: present({ dim: width, patch }) };
 }
 
 function unknownActivation(path: string, act: string, architecture: string): UserError {

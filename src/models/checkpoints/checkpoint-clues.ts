@@ -33,6 +33,17 @@ const methods: readonly (readonly [RegExp, Method])[] = [
     { paradigm: "self-supervised: distillation from a moving average (DINO)", ...imagenet },
   ],
   [/(^|\.)decoder_embed\./, { paradigm: "self-supervised: masked autoencoding", ...imagenet }],
+  [
+    // OpenAI's files say for how many words of text their other tower is.
+    /(^|\.)context_length$/,
+    { paradigm: "image-text contrastive (CLIP)", config: { vit: { activation: "quick_gelu" } } },
+  ],
+  [/(?<!attn\.)\blogit_bias$/, { paradigm: "image-text contrastive (SigLIP)" }],
+  [/(?<!attn\.)\blogit_scale$/, { paradigm: "image-text contrastive (CLIP)" }],
+  [
+    /(^|\.)register_tokens$|\.0\.layer_scale1\.lambda1$/,
+    { paradigm: "self-supervised: self-distillation (DINOv2)", ...imagenet },
+  ],
   [/(^|\.)roi_heads\.mask_predictor\./, { paradigm: "instance segmentation (Mask R-CNN)" }],
   [/(^|\.)roi_heads\.keypoint_predictor\./, { paradigm: "keypoint detection (Keypoint R-CNN)" }],
   [/(^|\.)roi_heads\.box_predictor\./, { paradigm: "object detection (Faster R-CNN)" }],

@@ -11,7 +11,8 @@ import { imagenetInput, type PresetInput } from "../preset.ts";
 import { createBackbone, presets } from "../registry.ts";
 import { doubtOf, findClassifier, inputOfName, isDilated, methodOf } from "./checkpoint-clues.ts";
 import { families } from "./infer-config.ts";
-import { type KeyLayout, keyLayout, keyLayouts } from "./key-layouts.ts";
+import { keyLayout, keyLayouts } from "./key-layouts.ts";
+import type { KeyLayout } from "./layout.ts";
 
 type Shape = readonly number[];
 
@@ -388,8 +389,8 @@ function describeFound(found: Found, shapes: Shapes, hints: Hints): Proposal | u
 }
 
 function guessOf(family: Family, config: Config, hints: Hints): { guess?: Guess } {
-  const guess = family.guess?.(config, hints.name ?? "");
-  return guess && hints.config?.[guess.key] === undefined ? { guess } : {};
+  const guess = family.guess?.(config, hints.name ?? "").find(({ key }) => hints.config?.[key] === undefined);
+  return guess ? { guess } : {};
 }
 
 function presetOf(architecture: string, outline: Outline): string | undefined {
@@ -403,8 +404,9 @@ function describe(found: Found, shapes: Shapes, config: Config, hints: Hints): P
   const preset = presets()[name ?? ""];
   const isThePreset = preset && Object.entries(preset.config).every(([key, value]) => same(config[key], value));
   const used = new Set(Array.from(found.used, (key) => prefix + key));
-  const isLinear = family.hasLinearClassifier?.(config) ?? true;
-  const classifier = isLinear ? findClassifier(shapes, prefix, outline.featureWidth, used) : undefined;
+  const layer = findClassifier(shapes, prefix, outline.featureWidth, used);
+  const [outputs = 0] = shapes.get(`${layer}.weight`) ?? [];
+  const classifier = (family.hasLinearClassifier?.(config, outputs) ?? true) ? layer : undefined;
   const method = methodOf(shapes, prefix, classifier);
   const groups = Array.from(unusedGroups(shapes.keys(), used).values(), ({ beginning }) => beginning);
   const input = { ...(preset?.input ?? family.input(config, shapes)), ...layout?.input };

@@ -1,10 +1,10 @@
 /** Configurations of architectures from the names and shapes of their weights alone. */
-import { type Config, count, type Family, type Shapes } from "../family.ts";
+import { type Config, count, type Family, type Guess, type Shapes } from "../family.ts";
 import { googlenetFamily } from "../googlenet.ts";
 import { inceptionFamily } from "../inception.ts";
 import { isDisguised } from "../known-networks.ts";
 import { mobileBlocksFamily } from "../mobile-kinds.ts";
-import { imagenetInput, type PresetInput } from "../preset.ts";
+import { clipInput, imagenetInput, type PresetInput } from "../preset.ts";
 import { shufflenetFamily } from "../shufflenet.ts";
 import { squeezenetFamily } from "../squeezenet.ts";
 import { vggFamily } from "../vgg.ts";
@@ -103,6 +103,7 @@ const usualHeads: Readonly<Record<number, number>> = {
   1408: 16,
   1536: 24,
   1664: 16,
+  1792: 16,
 };
 
 function inferViT(shapes: Shapes, name: string): Config[] {
@@ -136,11 +137,47 @@ function inferViT(shapes: Shapes, name: string): Config[] {
       ...(registers > 0 ? { registers } : {}),
       ...(patchPositions ? { patchPositions } : {}),
       ...(normAfterPool === (pool === "avg") ? {} : { normAfterPool }),
-      ...(shapes.has("norm_pre.weight") ? { preNorm: true } : {}),
+      // CLIP's norms have PyTorch's epsilon, all others timm's.
+      ...(shapes.has("norm_pre.weight") ? { preNorm: true, eps: 1e-5 } : {}),
       ...(shapes.has("blocks.0.ls1.gamma") ? { layerScale: true } : {}),
       ...(hidden === 2 * inner ? { gated: true } : {}),
       ...(/quickgelu/.test(name) ? { activation: "quick_gelu" } : {}),
     },
+  ];
+}
+
+/** Widths of the space that CLIP projects images and texts into: a layer to one of them is no classifier. */
+const textWidths: readonly number[] = [512, 640, 768, 1024, 1280];
+
+const halfInput: PresetInput = { ...imagenetInput, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], interpolation: "bicubic" };
+
+function guessViT({ dim, heads, preNorm }: Config, name: string): Guess[] {
+  if (/^(vit|deit3?)_/.test(name)) return [];
+  const width = Number(dim);
+  // CLIP's towers of up to 1024 have heads of 64 channels.
+  const isUsual = usualHeads[width] !== undefined || (preNorm === true && width <= 1024 && width % 64 === 0);
+  return [
+    ...(isUsual
+      ? []
+      : [
+          {
+            key: "heads",
+            question:
+              `the weights do not say how many heads their attention has (tokens are ${dim} wide: ${heads} at 64 channels ` +
+              `each): say it with --config '{"heads":${heads}}'`,
+          },
+        ]),
+    ...(preNorm === true
+      ? [
+          {
+            key: "activation",
+            question:
+              "the weights do not say whether their perceptrons have QuickGELU, as those that OpenAI, MetaCLIP and DFN " +
+              "trained, or GELU, as most of open_clip: say it with --config '{\"activation\":\"quick_gelu\"}' or " +
+              "'{\"activation\":\"gelu\"}'",
+          },
+        ]
+      : []),
   ];
 }
 
@@ -211,21 +248,12 @@ export const families: readonly Family[] = [
     foreign: /^(dist_token|reg|storage_tokens|norm|fc_norm|ln_pre|rope|rel_pos|pos_|attn_pool)/,
     named: /^(vit|deit3?)_/,
     // A classifier of its own belongs to the distillation token.
-    hasLinearClassifier: ({ distilled }) => distilled !== true,
-    guess: ({ dim, heads }, name) => {
-      if (usualHeads[Number(dim)] !== undefined || /^(vit|deit3?)_/.test(name)) return undefined;
-      return {
-        key: "heads",
-        question:
-          `the weights do not say how many heads their attention has (tokens are ${dim} wide: ${heads} at 64 channels each): ` +
-          `say it with --config '{"heads":${heads}}'`,
-      };
-    },
-    input: ({ image }) => ({
+    hasLinearClassifier: ({ distilled, preNorm }, classes) =>
+      distilled !== true && !(preNorm === true && textWidths.includes(classes)),
+    guess: guessViT,
+    input: ({ image, preNorm }) => ({
+      ...(preNorm === true ? clipInput : halfInput),
       size: Number(image),
-      mean: [0.5, 0.5, 0.5],
-      std: [0.5, 0.5, 0.5],
-      interpolation: "bicubic",
     }),
   },
   {

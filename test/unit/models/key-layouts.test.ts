@@ -37,10 +37,28 @@ const smallVit = { image: 32, patch: 8, dim: 64, depth: 2, heads: 2 };
 
 const smallResnet = { layers: [1, 2, 1, 1], width: 16, stem: "deep" };
 
+const clipActivations: Readonly<Record<string, string>> = {
+  timm_vit_clip: "quick_gelu",
+  open_clip: "gelu",
+  transformers_clip: "quick_gelu",
+};
+
+const clipMean = [0.48145466, 0.4578275, 0.40821073];
+const tower = { image: 32, patch: 8, dim: 128, depth: 2, heads: 2 };
+const dinov2 = {
+  config: { ...tower, mlpRatio: 2, layerScale: true },
+  layout: "transformers-dinov2",
+  paradigm: "self-supervised: self-distillation (DINOv2)",
+  leftOut: ["embeddings.mask_token"],
+};
+
 /** Options that the weights do not show: the heads of small networks, activations. */
 function hintsOf(name: string): Hints {
-  const heads = /^(timm_vit|timm_deit|transformers_vit|torchvision_vit)/.test(name) ? { heads: 2 } : {};
-  return { config: name === "timm_vit_clip" ? { ...heads, activation: "quick_gelu" } : heads };
+  const heads = /^(timm_vit|timm_deit|transformers_(vit|siglip|dinov2)|torchvision_vit|original_dinov2)/.test(name)
+    ? { heads: 2 }
+    : {};
+  const activation = clipActivations[name];
+  return { config: activation === undefined ? heads : { ...heads, activation } };
 }
 
 /** Expected fields of the proposals; heads and activations come from the hints. */
@@ -143,7 +161,63 @@ const expected: Record<string, Partial<Proposal>> = {
     classifier: "head",
   },
   timm_vit_deit3: { config: { ...smallVit, patchPositions: true, layerScale: true }, classifier: "head" },
-  timm_vit_clip: { config: { ...smallVit, preNorm: true, activation: "quick_gelu" }, classifier: "head" },
+  timm_vit_clip: { config: { ...smallVit, preNorm: true, eps: 1e-5, activation: "quick_gelu" }, classifier: "head" },
+  openai_clip: {
+    // Its additional keys say that OpenAI trained it, and so which activation it has.
+    config: { ...tower, preNorm: true, eps: 1e-5, activation: "quick_gelu" },
+    prefix: "visual.",
+    layout: "openai-clip",
+    paradigm: "image-text contrastive (CLIP)",
+    input: {
+      size: 32,
+      mean: clipMean,
+      std: [0.26862954, 0.26130258, 0.27577711],
+      interpolation: "bicubic",
+    },
+    leftOut: [
+      "positional_embedding",
+      "text_projection",
+      "logit_scale",
+      "visual.proj",
+      "transformer",
+      "token_embedding",
+      "ln_final",
+      "input_resolution",
+      "context_length",
+      "vocab_size",
+    ],
+  },
+  open_clip: {
+    config: { ...tower, preNorm: true, eps: 1e-5, activation: "gelu" },
+    prefix: "visual.",
+    layout: "openai-clip",
+    paradigm: "image-text contrastive (CLIP)",
+  },
+  transformers_clip: {
+    config: { ...tower, mlpRatio: 2, preNorm: true, eps: 1e-5, activation: "quick_gelu" },
+    prefix: "vision_model.",
+    layout: "transformers-clip",
+    paradigm: "image-text contrastive (CLIP)",
+    leftOut: ["logit_scale", "text_model", "text_projection", "visual_projection"],
+  },
+  transformers_siglip: {
+    config: { ...tower, mlpRatio: 2, pool: "attention", activation: "gelu_tanh" },
+    prefix: "vision_model.",
+    layout: "transformers-siglip",
+    paradigm: "image-text contrastive (SigLIP)",
+  },
+  transformers_dinov2: dinov2,
+  transformers_dinov2_gated: { ...dinov2, config: { ...dinov2.config, mlpRatio: 1.375, gated: true } },
+  transformers_dinov2_registers: { ...dinov2, config: { ...dinov2.config, registers: 3, patchPositions: true } },
+  original_dinov2_registers: {
+    config: { ...smallVit, registers: 3, patchPositions: true, layerScale: true },
+    layout: "original-dinov2",
+    leftOut: ["mask_token"],
+  },
+  original_dinov2_gated: {
+    config: { ...smallVit, mlpRatio: 2, layerScale: true, gated: true },
+    layout: "original-dinov2",
+  },
   timm_vit_siglip: { config: { ...smallVit, pool: "attention" }, classifier: "head" },
   timm_vit_gap: { config: { ...smallVit, pool: "avg", classToken: true }, classifier: "head" },
   timm_vit_gated: { config: { ...smallVit, mlpRatio: 2, layerScale: true, gated: true }, classifier: "head" },

@@ -1,0 +1,187 @@
+/** Layouts of Vision Transformers in torchvision, transformers, the authors' files of DINOv2, and CLIP's. */
+import { clipInput, imagenetInput, type PresetInput } from "../preset.ts";
+import { type Algebra, type KeyLayout, type LayoutParts, layout, type Target } from "./layout.ts";
+
+/** Input without the size, which the number of positions tells. */
+const seenAs = ({ mean, std }: PresetInput, interpolation: PresetInput["interpolation"]): Partial<PresetInput> => ({
+  mean,
+  std,
+  interpolation,
+});
+
+const part = (name: string): number => ["q", "k", "v"].indexOf(name.charAt(0));
+
+const transformersVit = layout({
+  name: "transformers-vit",
+  architecture: "vit",
+  anchors: ["embeddings.patch_embeddings.projection.weight"],
+  config: { eps: 1e-12 },
+  input: { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], interpolation: "bilinear" },
+  nested: /^embeddings\.mask_token$/,
+  rules: [
+    [/^embeddings\.cls_token$/, "cls_token"],
+    [/^embeddings\.position_embeddings$/, "pos_embed"],
+    [/^embeddings\.patch_embeddings\.projection\./, "patch_embed.proj."],
+    [
+      /^(?:encoder\.layer|layers)\.(\d+)\.attention\.(?:attention\.)?(query|key|value|[qkv]_proj)\.(\w+)$/,
+      (i = "", which = "", kind) => ({ name: `blocks.${i}.attn.qkv.${kind}`, part: part(which) }),
+    ],
+    [/^(?:encoder\.layer|layers)\.(\d+)\.attention\.(?:output\.dense|o_proj)\./, "blocks.$1.attn.proj."],
+    [/^(?:encoder\.layer|layers)\.(\d+)\.layernorm_before\./, "blocks.$1.norm1."],
+    [/^(?:encoder\.layer|layers)\.(\d+)\.layernorm_after\./, "blocks.$1.norm2."],
+    [/^(?:encoder\.layer|layers)\.(\d+)\.(?:intermediate\.dense|mlp\.fc1)\./, "blocks.$1.mlp.fc1."],
+    [/^(?:encoder\.layer|layers)\.(\d+)\.(?:output\.dense|mlp\.fc2)\./, "blocks.$1.mlp.fc2."],
+    [/^layernorm\./, "norm."],
+  ],
+});
+
+const torchvisionVit = layout({
+  name: "torchvision-vit",
+  architecture: "vit",
+  anchors: ["encoder.layers.encoder_layer_0.ln_1.weight"],
+  input: seenAs(imagenetInput, "bilinear"),
+  rules: [
+    [/^class_token$/, "cls_token"],
+    [/^encoder\.pos_embedding$/, "pos_embed"],
+    [/^conv_proj\./, "patch_embed.proj."],
+    [/^encoder\.layers\.encoder_layer_(\d+)\.ln_(1|2)\./, "blocks.$1.norm$2."],
+    [/^encoder\.layers\.encoder_layer_(\d+)\.self_attention\.in_proj_/, "blocks.$1.attn.qkv."],
+    [/^encoder\.layers\.encoder_layer_(\d+)\.self_attention\.out_proj\./, "blocks.$1.attn.proj."],
+    [/^encoder\.layers\.encoder_layer_(\d+)\.mlp\.(?:0|linear_1)\./, "blocks.$1.mlp.fc1."],
+    [/^encoder\.layers\.encoder_layer_(\d+)\.mlp\.(?:3|linear_2)\./, "blocks.$1.mlp.fc2."],
+    [/^encoder\.ln\./, "norm."],
+  ],
+});
+
+
+const tokens = (name: string): Target => ({ name, view: "tokens" });
+
+/** Names of CLIP's authors, which open_clip has too; the projection into the space of texts stays out. */
+const openaiClip = layout({
+  name: "openai-clip",
+  architecture: "vit",
+  anchors: ["class_embedding"],
+  config: { eps: 1e-5 },
+  input: seenAs(clipInput, "bicubic"),
+  rules: [
+    [/^class_embedding$/, () => tokens("cls_token")],
+    [/^positional_embedding$/, () => tokens("pos_embed")],
+    [/^conv1\./, "patch_embed.proj."],
+    [/^ln_pre\./, "norm_pre."],
+    [/^ln_post\./, "norm."],
+    [/^transformer\.resblocks\.(\d+)\.ln_([12])\./, "blocks.$1.norm$2."],
+    [/^transformer\.resblocks\.(\d+)\.ls_([12])\./, "blocks.$1.ls$2."],
+    [/^transformer\.resblocks\.(\d+)\.attn\.in_proj_/, "blocks.$1.attn.qkv."],
+    [/^transformer\.resblocks\.(\d+)\.attn\.out_proj\./, "blocks.$1.attn.proj."],
+    [/^transformer\.resblocks\.(\d+)\.mlp\.c_fc\./, "blocks.$1.mlp.fc1."],
+    [/^transformer\.resblocks\.(\d+)\.mlp\.c_proj\./, "blocks.$1.mlp.fc2."],
+  ],
+});
+
+/** The blocks that transformers' CLIP and SigLIP have in common. */
+const clipBlocks: LayoutParts["rules"] = [
+  [/^embeddings\.patch_embedding\./, "patch_embed.proj."],
+  [/^embeddings\.position_embedding\.weight$/, () => tokens("pos_embed")],
+  [
+    /^encoder\.layers\.(\d+)\.self_attn\.([qkv])_proj\.(\w+)$/,
+    (i = "", which = "", kind) => ({ name: `blocks.${i}.attn.qkv.${kind}`, part: part(which) }),
+  ],
+  [/^encoder\.layers\.(\d+)\.self_attn\.out_proj\./, "blocks.$1.attn.proj."],
+  [/^encoder\.layers\.(\d+)\.layer_norm([12])\./, "blocks.$1.norm$2."],
+  [/^encoder\.layers\.(\d+)\.mlp\.fc([12])\./, "blocks.$1.mlp.fc$2."],
+];
+
+const transformersClip = layout({
+  name: "transformers-clip",
+  architecture: "vit",
+  anchors: ["embeddings.class_embedding"],
+  config: { eps: 1e-5 },
+  input: seenAs(clipInput, "bicubic"),
+  nested: /^embeddings\.position_ids$/,
+  rules: [
+    ...clipBlocks,
+    [/^embeddings\.class_embedding$/, () => tokens("cls_token")],
+    // Its authors' spelling.
+    [/^pre_layrnorm\./, "norm_pre."],
+    [/^post_layernorm\./, "norm."],
+  ],
+});
+
+const transformersSiglip = layout({
+  name: "transformers-siglip",
+  architecture: "vit",
+  anchors: ["head.probe"],
+  config: { activation: "gelu_tanh" },
+  nested: /^embeddings\.position_ids$/,
+  rules: [
+    ...clipBlocks,
+    [/^post_layernorm\./, "norm."],
+    [/^head\.probe$/, "attn_pool.latent"],
+    [
+      /^head\.attention\.in_proj_(\w+)$/,
+      (kind) => ({ name: `attn_pool.q.${kind}`, rest: `attn_pool.kv.${kind}` }),
+    ],
+    [/^head\.attention\.out_proj\./, "attn_pool.proj."],
+    [/^head\.layernorm\./, "attn_pool.norm."],
+    [/^head\.mlp\.fc([12])\./, "attn_pool.mlp.fc$1."],
+  ],
+});
+
+/** DINOv2's authors' files of networks with registers or gated perceptrons; the others have timm's names. */
+const originalDinov2 = layout({
+  name: "original-dinov2",
+  architecture: "vit",
+  anchors: ["register_tokens", "blocks.0.mlp.w12.weight"],
+  input: seenAs(imagenetInput, "bicubic"),
+  rules: [
+    [/^register_tokens$/, "reg_token"],
+    [/^blocks\.(\d+)\.mlp\.w12\./, "blocks.$1.mlp.fc1."],
+    [/^blocks\.(\d+)\.mlp\.w3\./, "blocks.$1.mlp.fc2."],
+    [/^(cls_token|pos_embed|patch_embed|blocks|norm)\b/, "$1"],
+  ],
+  complete: placeClassToken,
+});
+
+const transformersDinov2 = layout({
+  name: "transformers-dinov2",
+  architecture: "vit",
+  anchors: ["encoder.layer.0.layer_scale1.lambda1", "layers.0.layer_scale1.lambda1"],
+  input: seenAs(imagenetInput, "bicubic"),
+  nested: /^embeddings\.mask_token$/,
+  rules: [
+    [/^embeddings\.cls_token$/, "cls_token"],
+    [/^embeddings\.register_tokens$/, "reg_token"],
+    [/^embeddings\.position_embeddings$/, "pos_embed"],
+    [/^embeddings\.patch_embeddings\.projection\./, "patch_embed.proj."],
+    [
+      /^(?:encoder\.layer|layers)\.(\d+)\.attention\.(?:attention\.)?(query|key|value|[qkv]_proj)\.(\w+)$/,
+      (i = "", which = "", kind) => ({ name: `blocks.${i}.attn.qkv.${kind}`, part: part(which) }),
+    ],
+    [/^(?:encoder\.layer|layers)\.(\d+)\.attention\.(?:output\.dense|o_proj)\./, "blocks.$1.attn.proj."],
+    [/^(?:encoder\.layer|layers)\.(\d+)\.layer_scale([12])\.lambda1$/, "blocks.$1.ls$2.gamma"],
+    [/^(?:encoder\.layer|layers)\.(\d+)\.norm([12])\./, "blocks.$1.norm$2."],
+    [/^(?:encoder\.layer|layers)\.(\d+)\.mlp\.(?:fc1|weights_in)\./, "blocks.$1.mlp.fc1."],
+    [/^(?:encoder\.layer|layers)\.(\d+)\.mlp\.(?:fc2|weights_out)\./, "blocks.$1.mlp.fc2."],
+    [/^layernorm\./, "norm."],
+  ],
+  complete: placeClassToken,
+});
+
+/** Registers have no positions: the class token takes its own, so that only patches have some. */
+function placeClassToken<T>(converted: Map<string, T>, algebra: Algebra<T>): void {
+  const [token, positions] = [converted.get("cls_token"), converted.get("pos_embed")];
+  if (!converted.has("reg_token") || token === undefined || positions === undefined) return;
+  const length = algebra.shape(positions)[1] ?? 0;
+  converted.set("cls_token", algebra.add(token, algebra.part(positions, 1, 0, 1)));
+  converted.set("pos_embed", algebra.part(positions, 1, 1, length - 1));
+}
+
+export const vitLayouts: readonly KeyLayout[] = [
+  transformersVit,
+  torchvisionVit,
+  openaiClip,
+  transformersClip,
+  transformersSiglip,
+  originalDinov2,
+  transformersDinov2,
+];
