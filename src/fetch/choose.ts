@@ -8,7 +8,8 @@ import type { HubSource } from "./parse.ts";
 const preferences: readonly ((paths: readonly string[]) => readonly string[])[] = [
   (paths) => preferred(paths, isSafetensors, ["model.safetensors", "model.safetensors.index.json"]),
   (paths) => preferred(paths, (name) => name.endsWith(".onnx"), ["model.onnx"]),
-  (paths) => preferred(paths, (name) => /^(open_clip_)?pytorch_model\.bin$|\.pth$|\.pt$/.test(name), ["pytorch_model.bin"]),
+  (paths) =>
+    preferred(paths, (name) => /^(open_clip_)?pytorch_model\.bin$|\.pth$|\.pt$/.test(name), ["pytorch_model.bin"]),
   (paths) => preferred(paths, (name) => name === "model.json", []),
 ];
 

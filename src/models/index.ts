@@ -17,6 +17,7 @@ export {
 } from "./checkpoints/checkpoint-layouts.ts";
 export { keyLayout, keyLayouts } from "./checkpoints/key-layouts.ts";
 export type { KeyLayout } from "./checkpoints/layout.ts";
+export { resizedTo } from "./checkpoints/resizing.ts";
 export { ConvNeXt, type ConvNeXtConfig } from "./convnext.ts";
 export { DenseNet, type DenseNetConfig } from "./densenet.ts";
 export { EfficientNet, type EfficientNetConfig } from "./efficientnet.ts";

@@ -253,7 +253,7 @@ export class ViT extends Backbone {
     this.featureWidth = dim;
     this.#side = Math.floor(image / patch);
     const length = this.#side ** 2 + (patchPositions ? 0 : this.#prefixLength);
-    this.#positions = this.parameter("pos_embed", empty([1, length, dim], options));
+    this.#positions = this.parameter(positionsName, empty([1, length, dim], options));
     init.truncNormal_(this.#positions, 0.02, generator);
     const projection = new Conv2d(3, dim, patch, { ...options, stride: patch, bias: !preNorm });
     this.#project = this.module("patch_embed.proj", projection);
@@ -312,6 +312,25 @@ export class ViT extends Backbone {
     });
   }
 }
+
+/**
+ * Learned positions [.., n + from², d] for to² patches, as timm resizes them: bicubic with antialiasing; the n rows of other
+ * tokens stay. The result is the caller's.
+ */
+export function resizePositions(positions: Tensor, from: number, to: number): Tensor {
+  return scope(() => {
+    const [width = 0, length = 0] = positions.shape.toReversed();
+    const others = length - from ** 2;
+    const rows = positions.to({ dtype: "float32" }).view([length, width]);
+    const map = ops.permute(rows.narrow(0, others, from ** 2).view([1, from, from, width]), [0, 3, 1, 2]);
+    const resized = ops.permute(ops._upsample_bicubic2d_aa(map, [to, to], false), [0, 2, 3, 1]);
+    const joined = cat([rows.narrow(0, 0, others), resized.reshape([to ** 2, width])]);
+    return joined.view([...positions.shape.slice(0, -2), others + to ** 2, width]).to({ dtype: positions.dtype });
+  });
+}
+
+/** Name of the learned positions among a ViT's parameters. */
+export const positionsName = "pos_embed";
 
 function scaled(x: Tensor, scale: Tensor | undefined): Tensor {
   return scale ? x.mul(scale) : x;

@@ -30,7 +30,7 @@ import {
 import { requireUsable } from "../verify.ts";
 import { openStaging, publish, requireFreeName } from "./change.ts";
 import { inspect, type Model } from "./inspect.ts";
-import { adaptedChannels, type Draft, draftOfGraph, draftOfWeights, type Wishes } from "./propose.ts";
+import { type Draft, draftOfGraph, draftOfWeights, type Wishes } from "./propose.ts";
 
 export interface AddRequest {
   /** Folder of the hub; made with its first member. */
@@ -59,7 +59,7 @@ export interface AddedMember<I extends MemberInput = ImageInput> {
 export async function addMember(request: AddRequest): Promise<AddedMember> {
   const { hub, name, source, wishes, trust = false } = request;
   requireFreeName(hub, name);
-  const model = await inspect(source, wishes.under, request.fetch);
+  const model = await inspect(source, { under: wishes.under, trust, fetch: request.fetch });
   const { content, main } = model;
   if (content.kind === "graph" && content.format === "torchscript" && !trust) refuseProgram(name, main);
   using staging = openStaging(hub);
@@ -70,7 +70,8 @@ export async function addMember(request: AddRequest): Promise<AddedMember> {
     const entry = { name, ...draft.entry, weights, input, source: model.description };
     const report = requireUsable(staging.folder, entry, trust);
     publish(hub, staging, entry);
-    return { entry, notes: draft.notes, report };
+    const remark = content.kind === "weights" && content.note !== undefined ? [content.note] : [];
+    return { entry, notes: [...draft.notes, ...remark], report };
   } catch (error) {
     throw inUsersWords(error, folder, main);
   }
@@ -195,15 +196,16 @@ function partPath(main: string, part: string): string {
 async function writeWeights(
   path: string,
   tensors: ReadonlyMap<string, LazyTensor>,
-  { keys, adapted }: Draft,
+  { keys, changes }: Draft,
 ): Promise<string> {
   const read = new Map<string, Tensor>();
   try {
     for (const key of keys) {
       const tensor = await tensors.get(key)?.read();
       if (!tensor) continue;
-      read.set(key, key === adapted ? adaptedChannels(tensor) : tensor);
-      if (key === adapted) tensor.dispose();
+      const change = changes.get(key);
+      read.set(key, change ? change(tensor) : tensor);
+      if (change) tensor.dispose();
     }
     return hashed((hash) => writeSafetensors(path, read, {}, { hash }));
   } finally {

@@ -5,7 +5,14 @@
 import { existsSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
-import { checkedPath, configNames, type FetchedSource, type FetchOptions, fetchSource, parseSource } from "../../fetch/index.ts";
+import {
+  checkedPath,
+  configNames,
+  type FetchedSource,
+  type FetchOptions,
+  fetchSource,
+  parseSource,
+} from "../../fetch/index.ts";
 import { onnxParts } from "../../graphs/index.ts";
 import {
   describeText,
@@ -20,7 +27,7 @@ import {
   stateDictOf,
   streamSafetensors,
 } from "../../io/index.ts";
-import type { GraphFormat } from "../../models/index.ts";
+import { type GraphFormat, proposeArchitecture } from "../../models/index.ts";
 import { UserError } from "../../torch/index.ts";
 import { type Published, publishedOf } from "./published.ts";
 
@@ -42,24 +49,37 @@ interface Files {
 export interface Model extends Files {
   /** Tensors by name, whose network is still to be found; or a file that brings its own network. */
   readonly content:
-    | { readonly kind: "weights"; readonly tensors: ReadonlyMap<string, LazyTensor> }
+    | {
+        readonly kind: "weights";
+        readonly tensors: ReadonlyMap<string, LazyTensor>;
+        /** Remark on where they were. */
+        readonly note?: string;
+      }
     | { readonly kind: "graph"; readonly format: GraphFormat };
   readonly published: Published;
+}
+
+export interface InspectOptions {
+  under?: string | undefined;
+  trust?: boolean | undefined;
+  fetch?: FetchOptions | undefined;
 }
 
 /**
  * Finds or fetches a model and looks into it; of weights only names and shapes are read.
  * @param source a file, an address, or hf:owner/name
- * @param under dotted path of the state dict inside a PyTorch file that has several
+ * @param options.under dotted path of the state dict inside a PyTorch file that has several
+ * @param options.trust take a TorchScript program as it is; else its weights, where an architecture here is theirs
  * @throws UserError naming the file when it is missing, damaged, of no known format, or has another hash than asked for
  */
-export async function inspect(source: string, under?: string, fetch: FetchOptions = {}): Promise<Model> {
+export async function inspect(source: string, options: InspectOptions = {}): Promise<Model> {
+  const { fetch = {} } = options;
   const parsed = parseSource(source);
   const found =
     parsed.kind === "local"
       ? localFiles(parsed.path, fetch.sha256)
       : fetchedFiles(source, await fetchSource(parsed, partsOf, fetch));
-  const content = await contentOf(found, under);
+  const content = await contentOf(found, options);
   return { ...found, content, published: publishedOf(found) };
 }
 
@@ -97,7 +117,10 @@ function fetchedFiles(source: string, { main, parts, config, preprocessor, revis
 const known =
   "safetensors and PyTorch .pth, .pt and .bin (or an index of their shards), ONNX, a TensorFlow.js model.json, and TorchScript";
 
-async function contentOf({ main: path, parts }: Files, under: string | undefined): Promise<Model["content"]> {
+async function contentOf(
+  { main: path, parts }: Files,
+  { under, trust = false }: InspectOptions,
+): Promise<Model["content"]> {
   const head = readHead(path);
   const weights = (tensors: ReadonlyMap<string, LazyTensor>) => ({ kind: "weights", tensors }) as const;
   const name = basename(path).toLowerCase();
@@ -106,11 +129,26 @@ async function contentOf({ main: path, parts }: Files, under: string | undefined
   if (name.endsWith(".onnx")) return { kind: "graph", format: "onnx" };
   if (head.toString("latin1", 8, 9) === "{") return weights((await streamSafetensors(path)).tensors);
   const isZip = head.toString("latin1", 0, 4) === "PK\u0003\u0004";
-  if (isZip && (await isTorchScript(path))) return { kind: "graph", format: "torchscript" };
+  if (isZip && (await isTorchScript(path))) {
+    return (trust ? undefined : await weightsOfProgram(path)) ?? { kind: "graph", format: "torchscript" };
+  }
   if (isZip || head[0] === 0x80) return weights(stateDictOf(await readTorchArchive(path), under));
   // The first field of an ONNX file is its version.
   const hint = head[0] === 8 && (head[1] ?? 99) < 20 ? "; if it is an ONNX file, give it the ending .onnx" : "";
   throw new UserError(`${path} ${describeText(head) ?? "is of no known format"}: hubs take ${known}${hint}`);
+}
+
+/** The weights of a TorchScript program, whose code is not run; undefined where no architecture here has their names and shapes. */
+async function weightsOfProgram(path: string): Promise<Model["content"] | undefined> {
+  try {
+    const tensors = stateDictOf(await readTorchArchive(path, { program: true }), "");
+    const shapes = new Map(Array.from(tensors, ([key, { shape }]) => [key, shape]));
+    const note = "took the weights of a TorchScript program, and did not run it (--trust takes the program itself)";
+    return proposeArchitecture(shapes) ? { kind: "weights", tensors, note } : undefined;
+  } catch (error) {
+    if (error instanceof UserError) return undefined;
+    throw error;
+  }
 }
 
 async function readShards(path: string, shards: readonly string[]): Promise<Map<string, LazyTensor>> {

@@ -10,6 +10,7 @@ import {
   type Proposal,
   proposeArchitecture,
   recogniseNetwork,
+  resizedTo,
   type Wish,
 } from "../../models/index.ts";
 import { scope, type Tensor, tensor, UserError } from "../../torch/index.ts";
@@ -41,8 +42,8 @@ export interface Draft {
   input: Partial<ImageInput>;
   /** Keys of the weights that are used. */
   keys: readonly string[];
-  /** Key of a first layer whose weight is to be made to take three channels. */
-  adapted?: string;
+  /** Changes to weights, by their keys; the results are the caller's. */
+  changes: ReadonlyMap<string, (weight: Tensor) => Tensor>;
   /** Remarks for the user: what was recognised, assumed, left out. */
   notes: readonly string[];
 }
@@ -63,13 +64,22 @@ export function draftOfWeights(
   const shapes = new Map(Array.from(tensors, ([key, tensor]) => [key, tensor.shape]));
   const { proposal, adapted, believed, remarks } = propose(path, shapes, wishes, published);
   if (proposal.guess) throw new UserError(`${path}: ${proposal.guess.question}`);
-  const { architecture, config, prefix, drop, rename, layout, classifier, featureWidth } = proposal;
+  const { architecture, prefix, drop, rename, layout, classifier, featureWidth } = proposal;
+  const changes = new Map<string, (weight: Tensor) => Tensor>();
   const notes = [`recognised ${described(proposal)}`, ...remarks];
-  if (adapted !== undefined) notes.push(`${quoted(adapted)} takes colour images now`);
+  if (adapted !== undefined) {
+    notes.push(`${quoted(adapted)} takes colour images now`);
+    changes.set(adapted, adaptedChannels);
+  }
   if (prefix !== "") notes.push(`its keys begin with "${prefix}"`);
   if (proposal.leftOut.length > 0) notes.push(`left out: ${listed(proposal.leftOut)}`);
   const input = { ...proposal.input, mean: [...proposal.input.mean], std: [...proposal.input.std] };
   const stated = { ...believed, ...statedInput(wishes, notes) };
+  const resizing = resized(path, proposal, tensors.keys(), stated.size ?? input.size);
+  if (resizing) {
+    notes.push(resizing.note);
+    changes.set(resizing.key, resizing.change);
+  }
   if (stated.mean === undefined || stated.std === undefined) {
     notes.push(
       `the file does not say how images must look: assumed mean ${input.mean.join(", ")} and std ${input.std.join(", ")}, ` +
@@ -83,7 +93,7 @@ export function draftOfWeights(
   return {
     entry: {
       architecture,
-      config,
+      config: resizing?.config ?? proposal.config,
       keyMap: { prefix, drop, rename, ...(layout === undefined ? {} : { layout }) },
       ...(classifier === undefined ? {} : { classifier }),
       featureWidth,
@@ -91,9 +101,18 @@ export function draftOfWeights(
     },
     input: { ...input, ...stated },
     keys,
-    ...(adapted === undefined ? {} : { adapted }),
+    changes,
     notes,
   };
+}
+
+/** `resizedTo` with the file in its messages. */
+function resized(path: string, ...request: Parameters<typeof resizedTo>): ReturnType<typeof resizedTo> {
+  try {
+    return resizedTo(...request);
+  } catch (error) {
+    throw error instanceof UserError ? new UserError(`${path}: ${error.message}`, { cause: error }) : error;
+  }
 }
 
 /** User's description of the input, for values in [0, 1]; remarks where the numbers are for values up to 255. */
@@ -210,6 +229,7 @@ export function draftOfGraph(graph: GraphModel, wishes: Wishes, published: Parti
     },
     input: { ...published, ...inputOf(graph, statedInput(wishes, notes), file) },
     keys: [],
+    changes: new Map(),
     notes,
   };
 }
@@ -247,7 +267,7 @@ function adaptation(channels: number): string | undefined {
 }
 
 /** A first layer's weight [out, c, k, k] as [out, 3, k, k]. The result is the caller's. */
-export function adaptedChannels(weight: Tensor): Tensor {
+function adaptedChannels(weight: Tensor): Tensor {
   return scope(() => {
     if (weight.size(1) > 3) return weight.narrow(1, 0, 3).clone();
     return weight.mul(tensor(luminance, { dtype: weight.dtype }).view([1, 3, 1, 1]));

@@ -31,7 +31,8 @@ interface Beside {
 export function publishedOf({ main, config, preprocessor }: Beside): Published {
   const told = config === undefined ? { input: {} } : readModelConfig(config);
   // Published files end in eight digits of their hash.
-  const named = /^(\w+)-[0-9a-f]{8}\.\w+$/.exec(basename(main))?.[1] ?? /^(dino|dinov2|mae)_\w+/.exec(basename(main))?.[0];
+  const named =
+    /^(\w+)-[0-9a-f]{8}\.\w+$/.exec(basename(main))?.[1] ?? /^(dino|dinov2|mae)_\w+/.exec(basename(main))?.[0];
   const input = preprocessor === undefined ? {} : readPreprocessor(preprocessor);
   return { ...(named === undefined ? {} : { name: named }), ...told, input: { ...told.input, ...input } };
 }
@@ -260,7 +261,10 @@ function networkOf(file: File, path: string): Published["network"] {
   return { architecture: type, config, shaped };
 }
 
-function networkOfOpenClip({ quick_gelu: quick, vision_cfg: tower }: z.output<typeof openClipSchema>): Published["network"] {
+function networkOfOpenClip({
+  quick_gelu: quick,
+  vision_cfg: tower,
+}: z.output<typeof openClipSchema>): Published["network"] {
   const { width, head_width: perHead, patch_size: patch, timm_model_name: timm } = tower;
   if (width === undefined || timm !== undefined) return undefined;
   const config = { heads: width / perHead, activation: quick ? "quick_gelu" : "gelu" };

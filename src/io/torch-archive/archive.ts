@@ -31,9 +31,10 @@ const zipMagic = 0x04034b50;
  * Only what describes
  * the tensors is read: each has its shape and dtype, and its `read()` reads its elements when asked. `stateDictOf` finds a
  * model's tensors in it. The file is not kept open.
+ * @param program also open a TorchScript program: its modules are dicts of their weights and parts, none of its code is run
  * @throws UserError naming the file when it is no such file, is damaged, or holds something that is not supported
  */
-export async function readTorchArchive(path: string): Promise<TorchArchive> {
+export async function readTorchArchive(path: string, { program = false } = {}): Promise<TorchArchive> {
   const fail = (what: string): never => {
     throw new UserError(`${path} cannot be read as a PyTorch file: ${what}`);
   };
@@ -45,7 +46,9 @@ export async function readTorchArchive(path: string): Promise<TorchArchive> {
     return fail("it looks like safetensors; give it that format, and the ending .safetensors");
   }
   const isZip = head.length >= 4 && head.readUInt32LE(0) === zipMagic;
-  const value: Value = isZip ? await readZip(await ZipArchive.open(source), fail) : await readLegacy(source, fail);
+  const value: Value = isZip
+    ? await readZip(await ZipArchive.open(source), fail, program)
+    : await readLegacy(source, fail);
   const root = value as TorchValue;
   const { tensors, plain, opaque } = leavesOf(root, fail);
   const [first] = opaque.values();

@@ -183,6 +183,8 @@ export function findGlobal(module: string, name: string, context: Context): Valu
   const full = `${home}.${name}`;
   const found = known.get(full);
   if (found !== undefined) return found;
+  // A module of a TorchScript program, whose attributes are its weights and its parts.
+  if (home.startsWith("__torch__")) return new Global(full, () => new Attributes());
   const shown = quoted(`${module}.${name}`);
   for (const [pattern, what] of unsupported) {
     if (pattern.test(full)) return context.fail(`it holds ${what} (${shown}), which are not supported; ${resave}`);

@@ -25,8 +25,9 @@ export function isProgram(zip: ZipArchive): boolean {
   return [...zip.entries.keys()].some((name) => /^([^/]*\/)?(constants\.pkl$|code\/)/.test(name));
 }
 
-export async function readZip(zip: ZipArchive, fail: Fail): Promise<Value> {
-  if (isProgram(zip)) {
+/** @param program read the modules of a TorchScript program, whose code is left alone, instead of refusing it */
+export async function readZip(zip: ZipArchive, fail: Fail, program: boolean): Promise<Value> {
+  if (!program && isProgram(zip)) {
     return fail(
       "it is a TorchScript program, not saved weights; save the state dict of its model, or use it as a program",
     );

@@ -149,7 +149,12 @@ function inferViT(shapes: Shapes, name: string): Config[] {
 /** Widths of the space that CLIP projects images and texts into: a layer to one of them is no classifier. */
 const textWidths: readonly number[] = [512, 640, 768, 1024, 1280];
 
-const halfInput: PresetInput = { ...imagenetInput, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], interpolation: "bicubic" };
+const halfInput: PresetInput = {
+  ...imagenetInput,
+  mean: [0.5, 0.5, 0.5],
+  std: [0.5, 0.5, 0.5],
+  interpolation: "bicubic",
+};
 
 function guessViT({ dim, heads, preNorm }: Config, name: string): Guess[] {
   if (/^(vit|deit3?)_/.test(name)) return [];
@@ -173,8 +178,8 @@ function guessViT({ dim, heads, preNorm }: Config, name: string): Guess[] {
             key: "activation",
             question:
               "the weights do not say whether their perceptrons have QuickGELU, as those that OpenAI, MetaCLIP and DFN " +
-              "trained, or GELU, as most of open_clip: say it with --config '{\"activation\":\"quick_gelu\"}' or " +
-              "'{\"activation\":\"gelu\"}'",
+              'trained, or GELU, as most of open_clip: say it with --config \'{"activation":"quick_gelu"}\' or ' +
+              '\'{"activation":"gelu"}\'',
           },
         ]
       : []),

@@ -53,7 +53,6 @@ const torchvisionVit = layout({
   ],
 });
 
-
 const tokens = (name: string): Target => ({ name, view: "tokens" });
 
 /** Names of CLIP's authors, which open_clip has too; the projection into the space of texts stays out. */
@@ -117,10 +116,7 @@ const transformersSiglip = layout({
     ...clipBlocks,
     [/^post_layernorm\./, "norm."],
     [/^head\.probe$/, "attn_pool.latent"],
-    [
-      /^head\.attention\.in_proj_(\w+)$/,
-      (kind) => ({ name: `attn_pool.q.${kind}`, rest: `attn_pool.kv.${kind}` }),
-    ],
+    [/^head\.attention\.in_proj_(\w+)$/, (kind) => ({ name: `attn_pool.q.${kind}`, rest: `attn_pool.kv.${kind}` })],
     [/^head\.attention\.out_proj\./, "attn_pool.proj."],
     [/^head\.layernorm\./, "attn_pool.norm."],
     [/^head\.mlp\.fc([12])\./, "attn_pool.mlp.fc$1."],

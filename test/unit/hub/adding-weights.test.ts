@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { type AddRequest, addMember, loadMembers, openHub } from "../../../src/hub/index.ts";
 import { writeSafetensors } from "../../../src/io/index.ts";
 import { createBackbone } from "../../../src/models/index.ts";
@@ -236,6 +237,71 @@ test("DINO, MoCo v3 and published DeiT have ImageNet's input, and MoCo v3 its ow
     for (const { entry } of [dino, moco, deit]) assert.deepEqual(entry.input.mean, mean);
     assert.deepEqual((await add(saved(state))).entry.input.mean, [0.5, 0.5, 0.5]);
   }));
+
+/** A small tower of CLIP under timm's names. */
+const clip = { image: 32, patch: 8, dim: 128, depth: 1, heads: 2, preNorm: true };
+
+test("CLIP's activation comes from the files beside it, timm's tag or the user; a layer to texts is no classifier", () =>
+  withState("vit", clip, async (state) => {
+    using projection = zeros([512, 128]);
+    const tower = new Map([...state, ["head.weight", projection]]);
+    await refused(saved(tower), /QuickGELU, as those that OpenAI.*--config '\{"activation":"quick_gelu"\}' or/);
+    const activationOf = async (beside: Record<string, unknown>): Promise<unknown> => {
+      const { entry } = await add(saved(tower, beside));
+      assert.equal(entry.classifier, undefined);
+      assert.equal(entry.config["eps"], 1e-5);
+      return entry.config["activation"];
+    };
+    const timm = (tag: string) => ({
+      "config.json": { architecture: "vit_base_patch32_clip_224", pretrained_cfg: { tag } },
+    });
+    assert.equal(await activationOf(timm("openai")), "quick_gelu", "its authors' activation, not that of timm's name");
+    assert.equal(await activationOf(timm("laion2b_ft_in12k")), undefined);
+    const openClip = { embed_dim: 512, vision_cfg: { image_size: 32, width: 128, patch_size: 8 } };
+    const mean = [0.1, 0.2, 0.3];
+    const files = { "open_clip_config.json": { model_cfg: openClip, preprocess_cfg: { mean, std: mean } } };
+    assert.equal(await activationOf(files), "gelu");
+    const { entry } = await add(saved(tower, files));
+    assert.deepEqual([entry.input.mean, entry.input.size], [mean, 32]);
+    assert.equal(
+      await activationOf({ "open_clip_config.json": { model_cfg: { ...openClip, quick_gelu: true } } }),
+      "quick_gelu",
+    );
+    const transformers = {
+      model_type: "clip",
+      vision_config: { hidden_size: 128, patch_size: 8, num_attention_heads: 2 },
+    };
+    assert.equal(await activationOf({ "config.json": transformers }), "quick_gelu", "its default is left out of files");
+    using head = zeros([1000, 128]);
+    const tuned = await add(saved(new Map([...state, ["head.weight", head]]), timm("openai_ft_in1k")));
+    assert.equal(tuned.entry.classifier, "head");
+  }));
+
+test("a ViT is taken for another size of images, with its positions resized; a preprocessor's file can ask for it", () =>
+  withState("vit", { ...vit, dim: 192, heads: 3 }, async (state) => {
+    const { entry, notes } = await add(saved(state), { wishes: { input: { size: 48 } } });
+    assert.deepEqual([entry.config["image"], entry.input.size], [48, 48]);
+    assert.match(notes.join("\n"), /positions, learned for 4 x 4 patches, were resized to 6 x 6/);
+    const asked = await add(saved(state, { "preprocessor_config.json": { size: 224, crop_size: 40 } }));
+    assert.deepEqual([asked.entry.config["image"], asked.entry.input.size], [40, 40]);
+    await refused(saved(state), /model\.safetensors: its patches have 8 pixels.* not 50, but 48 \(--size 48\)/, {
+      wishes: { input: { size: 50 } },
+    });
+  }));
+
+test("the weights of a TorchScript program of CLIP are taken, and no code of it is run", async () => {
+  const folderOfPrograms = new URL("../../fixtures/torch-script/", import.meta.url);
+  const expected = JSON.parse(fs.readFileSync(new URL("expected.json", folderOfPrograms), "utf8")) as {
+    clip: number[];
+  };
+  using images = seeded("image", [2, 3, 16, 16], "float32");
+  const wishes = { input: { mean: [0, 0, 0], std: [1, 1, 1] } };
+  const source = fileURLToPath(new URL("clip.pt", folderOfPrograms));
+  assertClose(tensor(await featuresOf({ wishes }, source, images)), expected.clip, 1e-4);
+  const { entry, notes } = await add(source);
+  assert.deepEqual([entry.architecture, entry.weights.format, entry.input.size], ["vit", "safetensors", 16]);
+  assert.match(notes.join("\n"), /took the weights of a TorchScript program, and did not run it/);
+});
 
 test("what is left open is asked for; unknown weights name the nearest network or what they are", async () => {
   await withState("vit", { ...vit, dim: 128, heads: 2 }, async (state) => {

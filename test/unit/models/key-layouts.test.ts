@@ -9,6 +9,7 @@ import {
   type Proposal,
   presets,
   proposeArchitecture,
+  resizedTo,
 } from "../../../src/models/index.ts";
 import { relativePositions } from "../../../src/models/swin.ts";
 import { init } from "../../../src/nn/index.ts";
@@ -43,7 +44,7 @@ const clipActivations: Readonly<Record<string, string>> = {
   transformers_clip: "quick_gelu",
 };
 
-const clipMean = [0.48145466, 0.4578275, 0.40821073];
+const clipMean = [0.48145466, 0.4578275, 0.40821073] as const;
 const tower = { image: 32, patch: 8, dim: 128, depth: 2, heads: 2 };
 const dinov2 = {
   config: { ...tower, mlpRatio: 2, layerScale: true },
@@ -54,9 +55,10 @@ const dinov2 = {
 
 /** Options that the weights do not show: the heads of small networks, activations. */
 function hintsOf(name: string): Hints {
-  const heads = /^(timm_vit|timm_deit|transformers_(vit|siglip|dinov2)|torchvision_vit|original_dinov2)/.test(name)
-    ? { heads: 2 }
-    : {};
+  const heads =
+    /^(timm_vit|timm_deit|transformers_(vit|siglip|dinov2)|torchvision_vit|original_dinov2|resized_dinov2)/.test(name)
+      ? { heads: 2 }
+      : {};
   const activation = clipActivations[name];
   return { config: activation === undefined ? heads : { ...heads, activation } };
 }
@@ -209,6 +211,11 @@ const expected: Record<string, Partial<Proposal>> = {
   transformers_dinov2: dinov2,
   transformers_dinov2_gated: { ...dinov2, config: { ...dinov2.config, mlpRatio: 1.375, gated: true } },
   transformers_dinov2_registers: { ...dinov2, config: { ...dinov2.config, registers: 3, patchPositions: true } },
+  resized_clip: { config: { ...tower, preNorm: true, eps: 1e-5, activation: "quick_gelu" }, layout: "openai-clip" },
+  resized_dinov2_registers: {
+    config: { ...smallVit, registers: 3, patchPositions: true, layerScale: true },
+    layout: "original-dinov2",
+  },
   original_dinov2_registers: {
     config: { ...smallVit, registers: 3, patchPositions: true, layerScale: true },
     layout: "original-dinov2",
@@ -269,10 +276,17 @@ function made(key: string, shape: number[]): Tensor {
   return tensor(relativePositions(4), { dtype: "int64", shape });
 }
 
-function load(state: Record<string, number[]>, proposal: Proposal) {
-  const backbone = init.skipInit(() => createBackbone(proposal.architecture, proposal.config, { generator }));
+/** The network of a file, for images of another size if it is given. */
+function load(state: Record<string, number[]>, proposal: Proposal, size?: number) {
+  const resizing = size === undefined ? undefined : resizedTo(proposal, Object.keys(state), size);
+  const config = resizing?.config ?? proposal.config;
+  const backbone = init.skipInit(() => createBackbone(proposal.architecture, config, { generator }));
   scope(() => {
     const tensors = mapped(state, proposal);
+    if (resizing) {
+      const key = resizing.key.slice(proposal.prefix.length);
+      tensors.set(key, resizing.change(tensors.get(key) ?? assert.fail(`${key} is missing`)));
+    }
     backbone.loadStateDict(proposal.layout ? keyLayout(proposal.layout).convert(tensors) : tensors);
   });
   return backbone.eval();
@@ -294,7 +308,7 @@ for (const [name, { size, features, state }] of layouts) {
     assert.equal(proposal.layout, known.layout);
     assert.equal(proposal.classifier, known.classifier);
     assert.equal(proposal.featureWidth, features.length);
-    using backbone = load(state, proposal);
+    using backbone = load(state, proposal, size);
     scope(() =>
       inferenceMode(() =>
         assertClose(backbone.forward(seeded("image", [1, 3, size, size], "float32")), features, 1e-4),
@@ -326,6 +340,28 @@ function secondsSince(start: NodeJS.CpuUsage): number {
 
 const prefixed = (shapes: ReadonlyMap<string, number[]>, prefix: string): Map<string, number[]> =>
   new Map(Array.from(shapes, ([key, shape]) => [prefix + key, shape]));
+
+test("positions are resized for sides that patches divide, and only where they are learned", () => {
+  const { state } = referenceOf("original_dinov2_registers");
+  const proposal = proposeArchitecture(new Map(Object.entries(state)), { config: { heads: 2 } });
+  assert.ok(proposal);
+  assert.equal(resizedTo(proposal, Object.keys(state), 32), undefined);
+  assert.deepEqual(resizedTo(proposal, Object.keys(state), 64)?.config["image"], 64);
+  assert.throws(
+    () => resizedTo(proposal, Object.keys(state), 36),
+    (error: unknown) =>
+      error instanceof UserError && /patches have 8 pixels.*not 36, but 40 \(--size 40\)/.test(error.message),
+  );
+  const other = proposeArchitecture(edited("resnet50"));
+  assert.ok(other);
+  assert.equal(resizedTo(other, ["conv1.weight"], 96), undefined);
+  const resizing = resizedTo(proposal, Object.keys(state), 64);
+  assertNoLeak(() => {
+    using given = zeros([1, 17, 64], { dtype: "float16" });
+    using changed = resizing?.change(given) ?? assert.fail();
+    assert.deepEqual([changed.shape, changed.dtype], [[1, 65, 64], "float16"]);
+  });
+});
 
 test("every preset is recognised from its own names and shapes, quickly and without leaving handles", () => {
   const handles = memory().handles;

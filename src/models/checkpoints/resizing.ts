@@ -1,0 +1,46 @@
+/** Networks with learned positions, for images of another size than their weights are for. */
+import { type Tensor, UserError } from "../../torch/index.ts";
+import { positionsName, resizePositions } from "../vit.ts";
+import type { Proposal } from "./checkpoint-layouts.ts";
+import { keyLayout } from "./key-layouts.ts";
+
+/** Change of a network to another size of images. */
+export interface Resizing {
+  config: Proposal["config"];
+  /** Key of the file's tensor that changes, and how; the result is the caller's. */
+  key: string;
+  change: (weight: Tensor) => Tensor;
+  /** What changed, for the user. */
+  note: string;
+}
+
+/**
+ * Change of a proposed network for images of this side; undefined where it takes any size, or takes this one.
+ * @param keys those of the file
+ * @throws UserError for a side that is no multiple of the network's patches
+ */
+export function resizedTo(
+  { architecture, config, prefix, layout }: Proposal,
+  keys: Iterable<string>,
+  side: number,
+): Resizing | undefined {
+  const { image = 224, patch = 16 } = config as { image?: number; patch?: number };
+  if (architecture !== "vit" || side === image) return undefined;
+  if (side % patch !== 0) {
+    const near = patch * Math.max(1, Math.round(side / patch));
+    throw new UserError(
+      `its patches have ${patch} pixels, so that the side of its images must be a multiple of it: ` +
+        `not ${side}, but ${near} (--size ${near})`,
+    );
+  }
+  const target = layout === undefined ? (name: string) => name : keyLayout(layout).target;
+  const key = [...keys].find((name) => name.startsWith(prefix) && target(name.slice(prefix.length)) === positionsName);
+  if (key === undefined) return undefined;
+  const [from, to] = [image / patch, side / patch];
+  return {
+    config: { ...config, image: side },
+    key,
+    change: (weight) => resizePositions(weight, from, to),
+    note: `its positions, learned for ${from} x ${from} patches, were resized to ${to} x ${to}`,
+  };
+}
