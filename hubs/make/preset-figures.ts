@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { type PresetMember, presetNames, readPreset } from "../../src/hub/index.ts";
 import { writeFileAtomic } from "../../src/io/index.ts";
-import { createBackbone, proposeArchitecture } from "../../src/models/index.ts";
+import { createBackbone, proposeArchitecture, resizedTo } from "../../src/models/index.ts";
 import { init } from "../../src/nn/index.ts";
 import { Generator, UserError } from "../../src/torch/index.ts";
 
@@ -26,7 +26,8 @@ function figuresOf({ network, config, input, about }: PresetMember, state: Shape
   const proposal = proposeArchitecture(new Map(Object.entries(state)), { name, config });
   if (!proposal) throw new UserError(`${network}: no architecture here fits its file`);
   using generator = new Generator(0);
-  using backbone = init.skipInit(() => createBackbone(proposal.architecture, proposal.config, { generator }));
+  const resized = resizedTo(proposal, Object.keys(state), input.size)?.config ?? proposal.config;
+  using backbone = init.skipInit(() => createBackbone(proposal.architecture, resized, { generator }));
   return {
     ...(about ? { bytes: 4 * sum(Object.values(state).map(elements)) } : {}),
     parameters: sum(backbone.parameters().map(({ shape }) => elements(shape))),
