@@ -24,6 +24,7 @@ import {
   zeros,
 } from "../../../src/torch/index.ts";
 import { fixtureLines, ruled, seeded } from "../../fixtures/seeded-weights.ts";
+import { expectedProposals } from "../../support/expected-proposals.ts";
 import { assertClose, assertNoLeak } from "../../support/numeric.ts";
 
 interface Reference {
@@ -34,23 +35,10 @@ interface Reference {
 
 const generator = new Generator(1);
 
-const smallVit = { image: 32, patch: 8, dim: 64, depth: 2, heads: 2 };
-
-const smallResnet = { layers: [1, 2, 1, 1], width: 16, stem: "deep" };
-
 const clipActivations: Readonly<Record<string, string>> = {
   timm_vit_clip: "quick_gelu",
   open_clip: "gelu",
   transformers_clip: "quick_gelu",
-};
-
-const clipMean = [0.48145466, 0.4578275, 0.40821073] as const;
-const tower = { image: 32, patch: 8, dim: 128, depth: 2, heads: 2 };
-const dinov2 = {
-  config: { ...tower, mlpRatio: 2, layerScale: true },
-  layout: "transformers-dinov2",
-  paradigm: "self-supervised: self-distillation (DINOv2)",
-  leftOut: ["embeddings.mask_token"],
 };
 
 /** Options that the weights do not show: the heads of small networks, activations. */
@@ -62,202 +50,6 @@ function hintsOf(name: string): Hints {
   const activation = clipActivations[name];
   return { config: activation === undefined ? heads : { ...heads, activation } };
 }
-
-/** Expected fields of the proposals; heads and activations come from the hints. */
-const expected: Record<string, Partial<Proposal>> = {
-  resnet50: {
-    preset: "resnet50",
-    config: { layers: [3, 4, 6, 3], block: "bottleneck" },
-    prefix: "",
-    drop: ["fc."],
-    classifier: "fc",
-    paradigm: "supervised classification",
-    leftOut: ["fc"],
-  },
-  moco_v1: {
-    preset: "resnet50",
-    prefix: "module.encoder_q.",
-    drop: ["fc."],
-    paradigm: "self-supervised: contrastive (MoCo)",
-    leftOut: ["module.encoder_q.fc", "module.encoder_k", "module.queue", "module.queue_ptr"],
-  },
-  moco_v2: {
-    preset: "resnet50",
-    prefix: "module.encoder_q.",
-    drop: ["fc."],
-    paradigm: "self-supervised: contrastive (MoCo v2)",
-    leftOut: ["module.encoder_q.fc", "module.encoder_k", "module.queue", "module.queue_ptr"],
-  },
-  mask_rcnn: {
-    preset: "resnet50",
-    prefix: "backbone.body.",
-    drop: [],
-    paradigm: "instance segmentation (Mask R-CNN)",
-    leftOut: ["backbone.fpn", "rpn", "roi_heads"],
-  },
-  keypoint_rcnn: {
-    preset: "resnet50",
-    prefix: "backbone.body.",
-    drop: [],
-    paradigm: "keypoint detection (Keypoint R-CNN)",
-    leftOut: ["backbone.fpn", "rpn", "roi_heads"],
-  },
-  deeplabv3: {
-    preset: "resnet50",
-    config: { layers: [3, 4, 6, 3], block: "bottleneck", dilated: 2 },
-    prefix: "backbone.",
-    drop: [],
-    paradigm: "semantic segmentation (DeepLabV3)",
-    leftOut: ["classifier", "aux_classifier"],
-  },
-  transformers_vit: {
-    config: { image: 32, patch: 8, dim: 128, depth: 2, heads: 2, mlpRatio: 2, eps: 1e-12 },
-    prefix: "vit.",
-    drop: [],
-    layout: "transformers-vit",
-    classifier: "classifier",
-    input: { size: 32, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], interpolation: "bilinear" },
-    leftOut: ["classifier"],
-  },
-  transformers_vit_modules: { prefix: "", drop: ["pooler."], layout: "transformers-vit", leftOut: ["pooler"] },
-  torchvision_vit: {
-    config: { image: 32, patch: 8, dim: 128, depth: 2, heads: 2, mlpRatio: 2 },
-    prefix: "",
-    drop: ["heads."],
-    layout: "torchvision-vit",
-    classifier: "heads.head",
-    input: { size: 32, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], interpolation: "bilinear" },
-  },
-  transformers_convnext: {
-    config: { depths: [1, 2], dims: [16, 32] },
-    prefix: "convnext.",
-    layout: "transformers-convnext",
-    classifier: "classifier",
-  },
-  transformers_resnet: {
-    config: { layers: [1, 2], block: "bottleneck", width: 16 },
-    prefix: "resnet.",
-    layout: "transformers-resnet",
-    classifier: "classifier.1",
-  },
-  transformers_resnet_basic: {
-    config: { layers: [1, 2], block: "basic", width: 16 },
-    layout: "transformers-resnet",
-    classifier: "classifier.1",
-  },
-  timm_convnext: {
-    config: { depths: [1, 1, 2, 1], dims: [8, 16, 24, 32] },
-    drop: ["head.fc."],
-    layout: "timm-convnext",
-    classifier: "head.fc",
-  },
-  timm_swin: {
-    config: { patch: 4, dim: 24, depths: [2, 2, 1], heads: [1, 2, 4], window: 4 },
-    drop: ["head."],
-    layout: "timm-swin",
-    classifier: "head.fc",
-  },
-  timm_vit_dinov2: { config: { ...smallVit, layerScale: true }, classifier: "head" },
-  timm_vit_registers: {
-    config: { ...smallVit, registers: 2, patchPositions: true, layerScale: true },
-    classifier: "head",
-  },
-  timm_vit_deit3: { config: { ...smallVit, patchPositions: true, layerScale: true }, classifier: "head" },
-  timm_vit_clip: { config: { ...smallVit, preNorm: true, eps: 1e-5, activation: "quick_gelu" }, classifier: "head" },
-  openai_clip: {
-    // Its additional keys say that OpenAI trained it, and so which activation it has.
-    config: { ...tower, preNorm: true, eps: 1e-5, activation: "quick_gelu" },
-    prefix: "visual.",
-    layout: "openai-clip",
-    paradigm: "image-text contrastive (CLIP)",
-    input: {
-      size: 32,
-      mean: clipMean,
-      std: [0.26862954, 0.26130258, 0.27577711],
-      interpolation: "bicubic",
-    },
-    leftOut: [
-      "positional_embedding",
-      "text_projection",
-      "logit_scale",
-      "visual.proj",
-      "transformer",
-      "token_embedding",
-      "ln_final",
-      "input_resolution",
-      "context_length",
-      "vocab_size",
-    ],
-  },
-  open_clip: {
-    config: { ...tower, preNorm: true, eps: 1e-5, activation: "gelu" },
-    prefix: "visual.",
-    layout: "openai-clip",
-    paradigm: "image-text contrastive (CLIP)",
-  },
-  transformers_clip: {
-    config: { ...tower, mlpRatio: 2, preNorm: true, eps: 1e-5, activation: "quick_gelu" },
-    prefix: "vision_model.",
-    layout: "transformers-clip",
-    paradigm: "image-text contrastive (CLIP)",
-    leftOut: ["logit_scale", "text_model", "text_projection", "visual_projection"],
-  },
-  transformers_siglip: {
-    config: { ...tower, mlpRatio: 2, pool: "attention", activation: "gelu_tanh" },
-    prefix: "vision_model.",
-    layout: "transformers-siglip",
-    paradigm: "image-text contrastive (SigLIP)",
-  },
-  transformers_dinov2: dinov2,
-  transformers_dinov2_gated: { ...dinov2, config: { ...dinov2.config, mlpRatio: 1.375, gated: true } },
-  transformers_dinov2_registers: { ...dinov2, config: { ...dinov2.config, registers: 3, patchPositions: true } },
-  resized_clip: { config: { ...tower, preNorm: true, eps: 1e-5, activation: "quick_gelu" }, layout: "openai-clip" },
-  resized_dinov2_registers: {
-    config: { ...smallVit, registers: 3, patchPositions: true, layerScale: true },
-    layout: "original-dinov2",
-  },
-  original_dinov2_registers: {
-    config: { ...smallVit, registers: 3, patchPositions: true, layerScale: true },
-    layout: "original-dinov2",
-    leftOut: ["mask_token"],
-  },
-  original_dinov2_gated: {
-    config: { ...smallVit, mlpRatio: 2, layerScale: true, gated: true },
-    layout: "original-dinov2",
-  },
-  timm_vit_siglip: { config: { ...smallVit, pool: "attention" }, classifier: "head" },
-  timm_vit_gap: { config: { ...smallVit, pool: "avg", classToken: true }, classifier: "head" },
-  timm_vit_gated: { config: { ...smallVit, mlpRatio: 2, layerScale: true, gated: true }, classifier: "head" },
-  timm_deit_distilled: { config: { ...smallVit, distilled: true }, drop: ["head.", "head_dist."] },
-  timm_resnet_d: {
-    config: { ...smallResnet, stemWidths: [8, 8], averageDown: true, block: "basic" },
-    classifier: "fc",
-  },
-  timm_resnet_t: {
-    config: { ...smallResnet, stemWidths: [6, 8], averageDown: true, block: "bottleneck" },
-    classifier: "fc",
-  },
-  timm_resnet_se: {
-    config: { ...smallResnet, stemWidths: [8, 8], attention: "se", block: "bottleneck" },
-    classifier: "fc",
-  },
-  timm_resnet_eca: {
-    config: { ...smallResnet, stemWidths: [8, 8], attention: "eca", block: "basic" },
-    classifier: "fc",
-  },
-  timm_vgg: { config: { stages: [[8], [16, 16]], norm: true, hidden: 32 }, layout: "timm-vgg" },
-  published_densenet: {
-    config: { growth: 8, layers: [2, 3], width: 16, bottleneck: 4 },
-    layout: "torchvision-densenet-published",
-    classifier: "classifier",
-  },
-  original_swin: {
-    config: { patch: 4, dim: 24, depths: [2, 2, 1], heads: [1, 2, 4], window: 4 },
-    drop: ["head.", "layers.0.blocks.1.attn_mask"],
-    layout: "original-swin",
-    classifier: "head",
-  },
-};
 
 /** The file's tensors that the key map keeps, by the rule, under the names that the key map gives them. */
 function mapped(state: Record<string, number[]>, { prefix, drop, rename }: Proposal): Map<string, Tensor> {
@@ -303,7 +95,7 @@ for (const [name, { size, features, state }] of layouts) {
     const proposal = proposeArchitecture(new Map(Object.entries(state)), hintsOf(name));
     assert.ok(proposal);
     assert.equal(proposal.guess, undefined);
-    const known = expected[name] ?? assert.fail(`nothing is expected of ${name}`);
+    const known = expectedProposals[name] ?? assert.fail(`nothing is expected of ${name}`);
     assert.deepEqual({ ...proposal, ...known }, proposal);
     assert.equal(proposal.layout, known.layout);
     assert.equal(proposal.classifier, known.classifier);
