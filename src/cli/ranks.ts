@@ -1,11 +1,11 @@
 /** Several ranks that train one run: starting them on this machine, and the folder and the voice of all but the first. */
 import { once } from "node:events";
-import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { readContract } from "../distributed/index.ts";
-import { CollectiveError, ConfigError, type ProcessGroup, UserError } from "../torch/index.ts";
+import { sweepTemporaries, temporaryPath } from "../io/index.ts";
+import { CollectiveError, type ProcessGroup, UserError } from "../torch/index.ts";
 import { imageRun, placeOf, RunFolder } from "../train/index.ts";
 import { forwardSignals, startAgain } from "./children.ts";
 import { Output } from "./context.ts";
@@ -45,15 +45,16 @@ export interface RankPlace {
 /**
  * Gives each rank a folder: the first one has the run's, and the others have copies elsewhere which end with them.
  * @param out the run's folder
- * @param resumes the run is to go on; processes that a launcher started anew go on with what they had begun
+ * @param resumes the run is to go on
+ * @param isRestarted a launcher started the processes anew, or does not say it: they go on with what they had begun
  */
 export async function inRankFolder<T>(
   group: ProcessGroup,
-  { out, resumes }: RankPlace,
+  { out, resumes, isRestarted }: Pick<RankPlace, "out" | "resumes"> & { isRestarted: boolean },
   work: (place: RankPlace) => Promise<T>,
 ): Promise<T> {
   const run = new RunFolder(out, imageRun);
-  const goesOn = resumes || (readContract()?.restarts !== 0 && run.exists);
+  const goesOn = resumes || (isRestarted && run.exists);
   const config = goesOn ? run.config() : undefined;
   const places = config && { data: placeOf(out, config.data.at), hub: placeOf(out, config.hub.at) };
   if (group.rank === 0) {
@@ -61,7 +62,9 @@ export async function inRankFolder<T>(
     return work({ out, resumes: goesOn, ...places });
   }
   terminal.quiet = true;
-  const copy = mkdtempSync(join(tmpdir(), "hub-pathway-rank-"));
+  sweepTemporaries(tmpdir());
+  const copy = temporaryPath(tmpdir(), "hub-pathway-rank");
+  mkdirSync(copy, { mode: 0o700 });
   try {
     const own = join(copy, "run");
     const parts = goesOn ? ["run.json", "split.json", "training"] : [];
@@ -90,9 +93,6 @@ interface RanksEnd {
  * Whatever is more is a launcher's work.
  */
 export async function startRanks(count: number): Promise<RanksEnd> {
-  if (process.env["RANK"] !== undefined) {
-    throw new ConfigError("--nproc starts ranks, and this is one already (RANK is set): leave --nproc out");
-  }
   const port = await freePort();
   const threads = String(Math.max(1, Math.floor(availableParallelism() / count)));
   const children = Array.from({ length: count }, (_, rank) => {

@@ -21,9 +21,10 @@ import {
   type RequestedOptions,
   type RunOutcome,
   requestedOptionShape,
-  resumeRun,
+  resumedRequest,
   type TaskData,
   type TrainRequest,
+  trainOnRank,
   trainRun,
   withTemperature,
 } from "../train/index.ts";
@@ -42,7 +43,7 @@ import { methodChoices, type TrainSettings, trainShape } from "./train-settings.
 import { verdictLines } from "./verdict.ts";
 
 /** Flags that were given on the command line; everything else has its default. */
-export type TrainFlags = Partial<TrainSettings> & { resume?: string | true; config?: string; nproc?: number };
+export type TrainFlags = Partial<TrainSettings> & { resume?: string | true; config?: string; nproc?: number; rankTimeout?: number };
 
 /** Fixed views of each image with frozen members. */
 const defaultViews = 4;
@@ -51,7 +52,7 @@ const defaultViews = 4;
 type Ready = TrainSettings & { data: string; out: string };
 
 export async function train(images: string | undefined, flags: TrainFlags, output: Output): Promise<void> {
-  const { resume, config, nproc, ...line } = flags;
+  const { resume, config, nproc = 1, rankTimeout, ...line } = flags;
   const written = config === undefined ? line : { ...readConfig(config), ...line };
   if (images !== undefined && line.data !== undefined && images !== line.data) {
     throw new ConfigError(`the images are ${images}, and --data is ${line.data}: leave one of them out`);
@@ -59,21 +60,24 @@ export async function train(images: string | undefined, flags: TrainFlags, outpu
   const given = images === undefined ? written : { ...written, data: images };
   const out = resume === undefined ? settled(given).out : resumedFolder(resume, given);
   const place = { out, resumes: resume !== undefined };
-  const isAlone = (nproc ?? 1) <= 1 && readContract() === undefined;
-  if (!isAlone && given.out === undefined && !place.resumes) {
+  const contract = readContract();
+  if ((nproc > 1 || contract) && given.out === undefined && !place.resumes) {
     throw new ConfigError("several ranks train one run: name its folder with --out, so that all mean the same");
   }
-  if (nproc !== undefined && nproc > 1) {
+  if (nproc > 1) {
+    if (contract) throw new ConfigError(`--nproc starts ranks, and ${contract.launcher} did already: leave --nproc out`);
     const { code, ended } = await startRanks(nproc);
     if (ended) output.warn(`${ended}; go on with: ${commandLine("train", "--resume", out, "--nproc", String(nproc))}`);
     process.exitCode = code;
     return;
   }
   if (given.threads !== undefined) setNumThreads(given.threads);
-  using group = initProcessGroup();
-  if (!group) return begun(given, place, output);
+  if (!contract) return begun(given, place, output);
+  using group = initProcessGroup(contract, rankTimeout);
+  const isRestarted = contract.restarts !== 0;
   const own = group.rank === 0 ? output : new Silent(output.json);
-  await withRankNamed(group, () => inRankFolder(group, place, (rank) => begun(given, rank, own, group)));
+  const begin = (rank: RankPlace) => begun(given, rank, own, group);
+  await withRankNamed(group, () => inRankFolder(group, { ...place, isRestarted }, begin));
 }
 
 /** @throws ConfigError when no folder is named, or two */
@@ -133,9 +137,9 @@ async function start(settings: Ready, output: Output, group: ProcessGroup | unde
   const shown = { sizeIsChosen: imageSize !== undefined, pictureSide, device, out, source: data };
   const keep = (): void =>
     writeConfig(join(out, "config.yaml"), settings, `train --config ${out}/config.yaml trains the same again`);
-  await watched(shown, output, (session) =>
-    trainRun({ ...request, ...session, emit: onFirstStep(session.emit, keep) }),
-  );
+  await watched(shown, output, (session) => {
+    return { ...request, ...session, emit: onFirstStep(session.emit, keep) };
+  });
 }
 
 /** The same events, and a call once the run has begun: until then it has no folder. */
@@ -193,16 +197,16 @@ async function goOn(
     group,
   };
   const shown = { sizeIsChosen: undefined, pictureSide: undefined, device, out, source: data };
-  await watched(shown, output, (session) => resumeRun(out, { ...request, ...session }));
+  await watched(shown, output, (session) => resumedRequest(out, { ...request, ...session }));
 }
 
 type Shown = Pick<PlanContext, "sizeIsChosen" | "pictureSide" | "device"> & { out: string; source: string | undefined };
 
-/** Runs a training, shows it, and says what it is worth. */
+/** Runs a training, shows it, and says what it is worth, which is the first rank's to do. */
 async function watched(
   { out, source, ...context }: Shown,
   output: Output,
-  run: (session: Pick<TrainRequest, "emit" | "signal" | "measuring">) => Promise<RunOutcome>,
+  request: (session: Pick<TrainRequest, "emit" | "signal" | "measuring">) => TrainRequest,
 ): Promise<void> {
   const progress = new TrainProgress();
   let named = { method: "", hub: "" };
@@ -216,7 +220,9 @@ async function watched(
   let isTrained = false;
   try {
     await withInterrupt(async (signal) => {
-      const outcome = await run({ emit, signal, measuring: countProgress });
+      const given = request({ emit, signal, measuring: countProgress });
+      if (given.group && given.group.rank > 0) return trainOnRank(given);
+      const outcome = await trainRun(given);
       isTrained = true;
       progress.stop();
       await finish(outcome, { out, source, signal }, progress, output);

@@ -1,21 +1,19 @@
 /** The group of all processes that a launcher has started, and the check that they want the same. */
 import { ProcessGroup, UserError } from "../torch/index.ts";
-import { readContract } from "./contract.ts";
+import type { Contract } from "./contract.ts";
 
 /**
- * The group that the environment speaks of; undefined for a process that is alone.
- * @param options `timeout`: seconds that a rank waits for the others
- * @throws ConfigError for variables that are missing or wrong; CollectiveError when a rank does not come
+ * The group of the processes that a launcher started.
+ * @param timeout seconds that a rank waits for the others
+ * @throws ConfigError for an addon without process groups; CollectiveError when a rank does not come
  */
 export function initProcessGroup(
-  options: { env?: Readonly<Record<string, string | undefined>>; timeout?: number | undefined } = {},
-): ProcessGroup | undefined {
-  const contract = readContract(options.env);
-  if (!contract) return undefined;
-  const { rank, worldSize, host, port, isServed, restarts } = contract;
+  { rank, worldSize, host, port, isServed, restarts }: Contract,
+  timeout?: number,
+): ProcessGroup {
   // Keys of processes that died must not be found by those that took their place.
   const prefix = `hub-pathway/${restarts ?? 0}`;
-  return new ProcessGroup({ rank, worldSize, host, port, prefix, serves: !isServed && rank === 0, ...options });
+  return new ProcessGroup({ rank, worldSize, host, port, prefix, serves: !isServed && rank === 0, timeout });
 }
 
 /**

@@ -7,16 +7,20 @@ const bucket = 4 * 2 ** 20;
 /**
  * Adds the gradients up over the ranks. Parameters that no rank has touched stay without one; where another rank has, this
  * rank's is zero. Every rank gives the same parameters in the same order.
+ * @param figures numbers of a step, which travel with the vector of what is touched
+ * @returns each figure summed over the ranks
  */
-export function reduceGradients(parameters: readonly Tensor[], group: ProcessGroup): void {
-  scope(() =>
+export function reduceGradients(
+  parameters: readonly Tensor[],
+  group: ProcessGroup,
+  figures: readonly number[] = [],
+): number[] {
+  return scope(() =>
     noGrad(() => {
-      const own = tensor(
-        parameters.map(({ grad }) => Number(grad !== undefined)),
-        { dtype: "int64" },
-      );
-      const touched = group.allReduce(own, "max").toNumbers();
-      for (const part of buckets(parameters.filter((_, i) => touched[i]))) scope(() => reduceTogether(part, group));
+      const own = [...parameters.map(({ grad }) => Number(grad !== undefined)), ...figures];
+      const sums = group.allReduce(tensor(own, { dtype: "float64" })).toNumbers();
+      for (const part of buckets(parameters.filter((_, i) => sums[i]))) scope(() => reduceTogether(part, group));
+      return sums.slice(parameters.length);
     }),
   );
 }

@@ -120,9 +120,11 @@ export {
 export {
   type ResumeRequest,
   type RunOutcome,
+  resumedRequest,
   resumeRun,
   type SessionOptions,
   type TrainRequest,
+  trainOnRank,
   trainRun,
 } from "./session.ts";
 export {

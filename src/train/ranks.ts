@@ -1,6 +1,7 @@
 /** What ranks that train one run together do beside their rows: who decodes first, when to stop, sums of a step. */
 import { type AugmentName, augmentations } from "../data/index.ts";
-import { ConfigError, type ProcessGroup, scope, tensor } from "../torch/index.ts";
+import { reduceGradients } from "../distributed/index.ts";
+import { ConfigError, type ProcessGroup, scope, type Tensor, tensor } from "../torch/index.ts";
 import type { TrainOptions } from "./options.ts";
 
 /** Runs a function on rank 0, and then on the others, which find what it left. */
@@ -49,21 +50,28 @@ export function requireShareable({ mixesRows = false }: { readonly mixesRows?: b
   );
 }
 
-/** Figures of a step, summed over the ranks. */
+/** Figures of a step. */
 export interface StepSums {
   loss: number;
   flops: number;
+  /** Rows of each model. */
   rows?: number[];
+  /** A signal has come. */
+  stops: boolean;
 }
 
-/** Each figure summed over the ranks. */
-export function summedStep({ loss, flops, rows }: StepSums, group: ProcessGroup): StepSums {
-  const sums = scope(() => group.allReduce(tensor([loss, flops, ...(rows ?? [])], { dtype: "float64" })).toNumbers());
-  const [allLoss = Number.NaN, allFlops = 0, ...allRows] = sums;
-  return { loss: allLoss, flops: allFlops, ...(rows && { rows: allRows }) };
+/** Gradients and figures of a step, summed over the ranks; all stop where one has to. */
+export function reduceStep(
+  parameters: readonly Tensor[],
+  { loss, flops, rows, stops }: StepSums,
+  group: ProcessGroup,
+): StepSums {
+  const sums = reduceGradients(parameters, group, [loss, flops, Number(stops), ...(rows ?? [])]);
+  const [allLoss = Number.NaN, allFlops = 0, stopped = 0, ...allRows] = sums;
+  return { loss: allLoss, flops: allFlops, stops: stopped > 0, ...(rows && { rows: allRows }) };
 }
 
-/** True when it is on some rank: a signal comes to each at another moment, and all have to stop after the same step. */
+/** True when it is on some rank: a signal comes to each at another moment, and all have to stop at the same place. */
 export function onAnyRank(flag: boolean, group: ProcessGroup | undefined): boolean {
   if (!group) return flag;
   return scope(() => group.allReduce(tensor([Number(flag)], { dtype: "int64" }), "max").item() > 0);

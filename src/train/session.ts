@@ -86,7 +86,21 @@ export interface RunOutcome {
  * Trains a run, measures it on the validation split, and stores what predicts. A run that made no step leaves no folder.
  * @throws UserError, ConfigError for bad input; Interrupted after a signal, with everything saved.
  */
-export async function trainRun(given: TrainRequest): Promise<RunOutcome> {
+export function trainRun(given: TrainRequest): Promise<RunOutcome> {
+  return withTrained(given, measured);
+}
+
+/** Trains a run as one of several ranks: what follows training is the first one's. Fails as `trainRun` does. */
+export function trainOnRank(given: TrainRequest): Promise<void> {
+  return withTrained(given, async ({ predictor, data, hub }) => {
+    predictor.dispose();
+    data.dispose();
+    hub.residency?.dispose();
+  });
+}
+
+/** Trains a run, and gives it to a function that takes over what it holds. */
+async function withTrained<T>(given: TrainRequest, use: (trained: Trained) => Promise<T>): Promise<T> {
   refuseMemoryOn(given.device, given.hubMemory);
   using folder = RunFolder.take(given.out, imageRun, given.resume);
   const before = given.resume ? folder.config() : undefined;
@@ -110,7 +124,7 @@ export async function trainRun(given: TrainRequest): Promise<RunOutcome> {
   const asked = { ...given.data, views: given.options.frozenViews, device, group, onProgress, signal };
   const data = await prepareData(asked);
   try {
-    return await run(given, { folder, before, hub, data, method });
+    return await run(given, { folder, before, hub, data, method }, use);
   } catch (error) {
     hub.residency?.dispose();
     data.dispose();
@@ -133,7 +147,15 @@ interface Opened {
   method: ConfiguredMethod;
 }
 
-async function run(given: TrainRequest, opened: Opened): Promise<RunOutcome> {
+interface Trained extends Pick<Opened, "folder" | "hub" | "data"> {
+  given: TrainRequest;
+  config: RunConfig;
+  context: RunContext;
+  predictor: Predictor;
+  emit: Emit;
+}
+
+async function run<T>(given: TrainRequest, opened: Opened, use: (trained: Trained) => Promise<T>): Promise<T> {
   const { folder, hub, data, method } = opened;
   const { hubMemory, signal, cacheFeatures, group } = given;
   const ready = await settled(given, opened);
@@ -159,25 +181,31 @@ async function run(given: TrainRequest, opened: Opened): Promise<RunOutcome> {
   });
   const predictor = await context.train(method);
   try {
-    const classes = data.classes.length;
-    const validation = await evaluate(predictor, data.open("validation"), classes, { signal });
-    const calibration = calibrate(validation);
-    const calibrated = withTemperature(validation, calibration.temperature);
-    const { metrics, secondsPerImage } = calibrated;
-    emit({ type: "result", split: "validation", metrics, secondsPerImage });
-    const { seconds, trainingFlops } = context;
-    const summary = summarise("validation", calibrated, predictor, config.classes);
-    const onProgress = given.measuring?.("measuring choices for budgets");
-    await predictor.measureBudgets?.(context.open("validation"), { signal, onProgress });
-    folder.begin();
-    const kept = predictor.keep?.(unusedMembers(validation, predictor));
-    if (kept) saveModel(folder.file("model"), { ...kept, outputs: classes, calibration }, hub);
-    folder.saveResult({ seconds, trainingFlops, validation: summary });
-    return { folder, predictor, data, hub, validation, calibration, summary, seconds, trainingFlops };
+    return await use({ given, folder, hub, data, config, context, predictor, emit });
   } catch (error) {
     predictor.dispose();
     throw error;
   }
+}
+
+/** Measures what was trained on the validation split, and stores what predicts. */
+async function measured({ given, folder, hub, data, config, context, predictor, emit }: Trained): Promise<RunOutcome> {
+  const { signal } = given;
+  const classes = data.classes.length;
+  const validation = await evaluate(predictor, data.open("validation"), classes, { signal });
+  const calibration = calibrate(validation);
+  const calibrated = withTemperature(validation, calibration.temperature);
+  const { metrics, secondsPerImage } = calibrated;
+  emit({ type: "result", split: "validation", metrics, secondsPerImage });
+  const { seconds, trainingFlops } = context;
+  const summary = summarise("validation", calibrated, predictor, config.classes);
+  const onProgress = given.measuring?.("measuring choices for budgets");
+  await predictor.measureBudgets?.(context.open("validation"), { signal, onProgress });
+  folder.begin();
+  const kept = predictor.keep?.(unusedMembers(validation, predictor));
+  if (kept) saveModel(folder.file("model"), { ...kept, outputs: classes, calibration }, hub);
+  folder.saveResult({ seconds, trainingFlops, validation: summary });
+  return { folder, predictor, data, hub, validation, calibration, summary, seconds, trainingFlops };
 }
 
 /** Whatever all ranks must have alike, by the words that messages use. */
@@ -265,11 +293,16 @@ export interface ResumeRequest extends SessionOptions {
  * images or members are no longer those of the run; Interrupted after a signal, with everything saved
  */
 export async function resumeRun(path: string, request: ResumeRequest): Promise<RunOutcome> {
+  return trainRun(resumedRequest(path, request));
+}
+
+/** Request to go on with the run of a folder, under the settings that it holds. Fails as `resumeRun` does at its start. */
+export function resumedRequest(path: string, request: ResumeRequest): TrainRequest {
   const config = new RunFolder(path, imageRun).config();
   const { method, hub, data, epochs, given = {}, ...session } = request;
   const form = requestOf(config, data ?? placeOf(path, config.data.at));
   const options = { ...config.options, ...given.options, ...(epochs === undefined ? {} : { epochs }) };
-  return trainRun({
+  return {
     ...session,
     method: method(given.method ?? config.method),
     choices: { ...config.choices, ...given.choices },
@@ -278,5 +311,5 @@ export async function resumeRun(path: string, request: ResumeRequest): Promise<R
     options,
     out: path,
     resume: true,
-  });
+  };
 }

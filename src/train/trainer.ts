@@ -1,5 +1,5 @@
 /** The loop: one learner, one optimizer, batches in order; checkpoints, events and resumption. */
-import { agreeOn, reduceGradients } from "../distributed/index.ts";
+import { agreeOn } from "../distributed/index.ts";
 import { type Residency, setMemberBatchNorm } from "../hub/index.ts";
 import { BatchNormRecalibration, type Module, synchronizeBatchNorm } from "../nn/index.ts";
 import { AdamW, clipGradNorm, type Optimizer, SGD } from "../optim/index.ts";
@@ -32,7 +32,7 @@ import type { FitResult, Learner, StepResult } from "./learner.ts";
 import { Meter } from "./meter.ts";
 import { isBetter, type Metrics } from "./metrics.ts";
 import type { RequestedOptions, TrainOptions } from "./options.ts";
-import { onAnyRank, requireShareable, summedStep } from "./ranks.ts";
+import { reduceStep, requireShareable } from "./ranks.ts";
 import { Tuning } from "./tuning.ts";
 
 export interface FitRequest {
@@ -267,8 +267,10 @@ async function steps(run: Run, baseRates: readonly number[], saving: { last: num
     const progress = step / total;
     const factor = scheduledFactor(step, total, options);
     for (const [i, group] of optimizer.groups.entries()) group.lr = (baseRates[i] ?? 0) * factor;
+    let stops = false;
     try {
       const result = trainStep(request, optimizer, batch, progress);
+      stops = result.stops;
       request.residency?.settle();
       position.step += 1;
       const seconds = (performance.now() - began) / 1000;
@@ -285,7 +287,7 @@ async function steps(run: Run, baseRates: readonly number[], saving: { last: num
       batch.dispose();
     }
     await eventLoopTurn();
-    if (onAnyRank(signal?.aborted === true, group)) throw new Interrupted(request.fit);
+    if (group ? stops : signal?.aborted) throw new Interrupted(request.fit);
     if (performance.now() - saving.last < options.checkpointSeconds * 1000) continue;
     save(run);
     saving.last = performance.now();
@@ -376,11 +378,13 @@ interface StepOutcome extends Omit<StepResult, "loss"> {
   skipped: boolean;
   /** Name of the first member whose gradient is not finite, in a step that was left out. */
   broken: string | undefined;
+  /** True when a signal came before the step's end, to some rank. */
+  stops: boolean;
 }
 
 /** Forward in a scope of its own, so that no handle keeps activations alive during backward. */
 function trainStep(
-  { learner, options, group }: FitRequest,
+  { learner, options, group, signal }: FitRequest,
   optimizer: Optimizer,
   batch: Batch,
   progress: number,
@@ -398,11 +402,10 @@ function trainStep(
     const parameters = learner.module.parameters();
     const part = shared && !isWhole ? batch.images.size(0) / shared.rows : 1;
     (part === 1 ? owned : owned.mul(part)).backward();
-    if (shared) reduceGradients(parameters, shared.group);
+    const own = { ...rest, loss: owned.item(), flops: meter.total, stops: signal?.aborted === true };
+    const sums = shared ? reduceStep(parameters, { ...own, loss: own.loss * part }, shared.group) : own;
     const limit = options.clipNorm > 0 ? options.clipNorm : Number.POSITIVE_INFINITY;
     const norm = clipGradNorm(parameters, limit);
-    const own = { ...rest, loss: owned.item(), flops: meter.total };
-    const sums = shared ? summedStep({ ...own, loss: own.loss * part }, shared.group) : own;
     const value = isWhole ? own.loss : sums.loss;
     const skipped = !Number.isFinite(norm) || !Number.isFinite(value);
     const broken = skipped ? brokenMember(learner) : undefined;

@@ -24,7 +24,7 @@ const train = (folder: string): string[] => [
 ];
 
 /** Content of safetensors files, by their paths, without headers, which may name times and places. */
-function weightsIn(folder: string): Map<string, string> {
+export function weightsIn(folder: string): Map<string, string> {
   const files = (readdirSync(folder, { recursive: true }) as string[]).filter((name) => name.endsWith(".safetensors"));
   return new Map(
     files.sort().map((name) => {
@@ -35,7 +35,7 @@ function weightsIn(folder: string): Map<string, string> {
 }
 
 /** Nothing that is not finished, and no lock, stays in a folder or the cache. */
-function assertSwept(...folders: string[]): void {
+export function assertSwept(...folders: string[]): void {
   const left = folders
     .filter((folder) => existsSync(folder))
     .flatMap((folder) => readdirSync(folder, { recursive: true }) as string[])

@@ -1,5 +1,5 @@
 /** One rank of a test's group: does what its first argument says, and writes one JSON line. */
-import { agreeOn, initProcessGroup } from "../../src/distributed/index.ts";
+import { agreeOn, initProcessGroup, readContract } from "../../src/distributed/index.ts";
 import { memory, ones, type ProcessGroup, scope, tensor } from "../../src/torch/index.ts";
 
 import { type Setup, trainToy } from "./parallel-training.ts";
@@ -47,8 +47,9 @@ function collectives(group: ProcessGroup): unknown {
 }
 
 function work(): unknown {
-  using group = initProcessGroup({ timeout: Number(timeout) });
-  if (!group) return { alone: true };
+  const contract = readContract();
+  if (!contract) return { alone: true };
+  using group = initProcessGroup(contract, Number(timeout));
   if (job === "collectives") return collectives(group);
   if (job === "train") return trainToy(JSON.parse(setup) as Setup, group);
   if (job === "differ") agreeOn(group, "settings", { method: "hub-pathway", k: String(group.rank === 1 ? 3 : 2) });

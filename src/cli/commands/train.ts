@@ -29,6 +29,7 @@ export function addTrainCommand(program: Command, output: () => Output): void {
     .optionsGroup("Run:")
     .option("--resume [run]", "go on with the run in a folder (or in --out); --epochs may be more than before")
     .option("--nproc <n>", "processes on this machine that share each batch", count)
+    .option("--rank-timeout <seconds>", "wait of a rank for the others (default: 1800)", count)
     .option(
       "--config <file>",
       "settings in YAML: the names of these options without dashes; the command line goes first",
