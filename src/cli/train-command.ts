@@ -43,7 +43,12 @@ import { methodChoices, type TrainSettings, trainShape } from "./train-settings.
 import { verdictLines } from "./verdict.ts";
 
 /** Flags that were given on the command line; everything else has its default. */
-export type TrainFlags = Partial<TrainSettings> & { resume?: string | true; config?: string; nproc?: number; rankTimeout?: number };
+export type TrainFlags = Partial<TrainSettings> & {
+  resume?: string | true;
+  config?: string;
+  nproc?: number;
+  rankTimeout?: number;
+};
 
 /** Fixed views of each image with frozen members. */
 const defaultViews = 4;
@@ -61,11 +66,10 @@ export async function train(images: string | undefined, flags: TrainFlags, outpu
   const out = resume === undefined ? settled(given).out : resumedFolder(resume, given);
   const place = { out, resumes: resume !== undefined };
   const contract = readContract();
-  if ((nproc > 1 || contract) && given.out === undefined && !place.resumes) {
-    throw new ConfigError("several ranks train one run: name its folder with --out, so that all mean the same");
-  }
+  if (nproc > 1 || contract) requireRanks(given, place.resumes);
   if (nproc > 1) {
-    if (contract) throw new ConfigError(`--nproc starts ranks, and ${contract.launcher} did already: leave --nproc out`);
+    if (contract)
+      throw new ConfigError(`--nproc starts ranks, and ${contract.launcher} did already: leave --nproc out`);
     const { code, ended } = await startRanks(nproc);
     if (ended) output.warn(`${ended}; go on with: ${commandLine("train", "--resume", out, "--nproc", String(nproc))}`);
     process.exitCode = code;
@@ -78,6 +82,15 @@ export async function train(images: string | undefined, flags: TrainFlags, outpu
   const own = group.rank === 0 ? output : new Silent(output.json);
   const begin = (rank: RankPlace) => begun(given, rank, own, group);
   await withRankNamed(group, () => inRankFolder(group, { ...place, isRestarted }, begin));
+}
+
+/** @throws ConfigError for settings that several ranks cannot have */
+function requireRanks({ out, device = "cpu" }: Partial<TrainSettings>, resumes: boolean): void {
+  if (out === undefined && !resumes) {
+    throw new ConfigError("several ranks train one run: name its folder with --out, so that all mean the same");
+  }
+  if (device === "cpu") return;
+  throw new ConfigError(`several ranks train on processors, over Gloo, and --device is ${device}: leave it out`);
 }
 
 /** @throws ConfigError when no folder is named, or two */

@@ -209,7 +209,10 @@ function cutout(images: Tensor, keys: readonly number[], part: number, seed: num
   return images.mul(kept).add(kept.neg().add(1).mul(0.5));
 }
 
-/** Mixed images [B, 3, S, S] and soft targets [B, classes]: each sample with its neighbour in the batch. */
+/**
+ * Mixed images [B, 3, S, S] and soft targets [B, classes].
+ * @param others what each sample is mixed with; its mirror image in the order of the batch when left out
+ */
 export function mixup(
   images: Tensor,
   targets: Tensor,
@@ -218,13 +221,18 @@ export function mixup(
   seed: number,
   epoch: number,
   step: number,
+  others?: { images: Tensor; targets: Tensor },
 ): { images: Tensor; targets: Tensor } {
   return scope(() => {
     const random = keyedRandom(seed, epoch, step, purpose.mixup);
     const lambda = betaSample(alpha, random);
-    const soft = ops.one_hot(targets, classes).to({ dtype: "float32" });
-    const blend = (x: Tensor) => x.mul(lambda).add(x.flip([0]).mul(1 - lambda));
-    return { images: blend(images), targets: blend(soft) };
+    const hot = (labels: Tensor) => ops.one_hot(labels, classes).to({ dtype: "float32" });
+    const blend = (x: Tensor, other: Tensor) => x.mul(lambda).add(other.mul(1 - lambda));
+    const { images: otherImages, targets: otherTargets } = others ?? {
+      images: images.flip([0]),
+      targets: targets.flip([0]),
+    };
+    return { images: blend(images, otherImages), targets: blend(hot(targets), hot(otherTargets)) };
   });
 }
 

@@ -1,4 +1,5 @@
 /** Batches of one split, in an order that seed and epoch alone decide. B batch, S side. */
+import { rowsOfRank } from "../nn/index.ts";
 import { int64, keyedRandom, scope, shuffled, type Tensor } from "../torch/index.ts";
 import { type AugmentOptions, augment, augmentations, mixup } from "./augment.ts";
 import type { ImageStore } from "./image-store.ts";
@@ -30,17 +31,20 @@ export interface Rank {
   worldSize: number;
 }
 
+/** Items of a batch that a rank needs, by their positions in the data set. */
+interface Chosen {
+  own: number[];
+  /** What the own rows are mixed with, where that may be on another rank. */
+  partners: number[];
+  part: RowsOfBatch | undefined;
+}
+
 /** Place of a rank's rows in a batch. */
 export interface RowsOfBatch {
   /** Rows of the batch on all ranks. */
   rows: number;
   /** Position of this rank's first row. */
   first: number;
-}
-
-/** The rows of a batch that a rank has: runs that follow each other, as long as each other or longer by one. */
-function rowsOf(rows: number, { rank, worldSize }: Rank): [first: number, end: number] {
-  return [Math.floor((rows * rank) / worldSize), Math.floor((rows * (rank + 1)) / worldSize)];
 }
 
 /** The view of every image that an epoch shows; of fixed views, 0 is the image itself and the epochs go round them. */
@@ -98,30 +102,27 @@ export class Loader {
     return shuffle ? shuffled(indices, keyedRandom(seed, epoch, 0x0dde)) : [...indices];
   }
 
-  /** Batches of an epoch from a step on; whoever takes a batch disposes it. */
-  async *epoch(epoch: number, startStep = 0): AsyncGenerator<LoadedBatch> {
+  /** Batches of an epoch from a step on, or each `stride`-th of them; whoever takes a batch disposes it. */
+  async *epoch(epoch: number, startStep = 0, stride = 1): AsyncGenerator<LoadedBatch> {
     const order = this.order(epoch);
-    const { batchSize, store, rank } = this.#options;
-    const whole = (step: number) => order.slice(step * batchSize, (step + 1) * batchSize);
-    const chunk = (step: number) => (rank ? whole(step).slice(...rowsOf(whole(step).length, rank)) : whole(step));
-    const part = (step: number): RowsOfBatch | undefined =>
-      rank && { rows: whole(step).length, first: rowsOf(whole(step).length, rank)[0] };
-    const pending: { step: number; pixels: Promise<Tensor> }[] = [];
+    const { batchSize, store } = this.#options;
+    const pending: { step: number; chosen: Chosen; pixels: Promise<Tensor> }[] = [];
     let next = startStep;
     const fill = (): void => {
       while (pending.length < prefetched && next < this.stepsPerEpoch) {
-        const pixels = store.batch(chunk(next));
+        const chosen = this.#chosen(order.slice(next * batchSize, (next + 1) * batchSize));
+        const pixels = store.batch([...chosen.own, ...chosen.partners]);
         pixels.catch(() => {}); // reported where it is awaited
-        pending.push({ step: next, pixels });
-        next += 1;
+        pending.push({ step: next, chosen, pixels });
+        next += stride;
       }
     };
     try {
       for (fill(); pending.length > 0; fill()) {
-        const { step, pixels } = pending.shift() as { step: number; pixels: Promise<Tensor> };
+        const { step, chosen, pixels } = pending.shift() as (typeof pending)[number];
         using raw = await pixels;
         fill();
-        yield this.#prepare(raw, chunk(step), { epoch, step, part: part(step) });
+        yield this.#prepare(raw, chosen, epoch, step);
       }
     } finally {
       for (const { pixels } of pending) {
@@ -133,21 +134,30 @@ export class Loader {
     }
   }
 
-  #prepare(
-    raw: Tensor,
-    indices: number[],
-    { epoch, step, part }: { epoch: number; step: number; part: RowsOfBatch | undefined },
-  ): LoadedBatch {
+  /** What this rank needs of a batch. */
+  #chosen(whole: number[]): Chosen {
+    const { rank, augment } = this.#options;
+    if (!rank) return { own: whole, partners: [], part: undefined };
+    const [first, end] = rowsOfRank(whole.length, rank);
+    const partners = augment && augment.mixup > 0 ? [...whole].reverse().slice(first, end) : [];
+    return { own: whole.slice(first, end), partners, part: { rows: whole.length, first } };
+  }
+
+  #prepare(raw: Tensor, { own: indices, partners, part }: Chosen, epoch: number, step: number): LoadedBatch {
     const { labels, classes, augment: recipe, seed, views, side } = this.#options;
     const view = viewOf(epoch, views);
     const isPlain = recipe === undefined || (views !== undefined && view === 0);
-    const own = indices.map((index) => labels[index] ?? -1);
+    const labelsOf = (items: number[]) => items.map((index) => labels[index] ?? -1);
+    const own = labelsOf(indices);
     const { images, targets } = scope(() => {
       const floats = raw.to({ dtype: "float32" }).mul_(1 / 255);
-      const changed = augment(floats, indices, isPlain ? augmentations.none : recipe, seed, view, side);
+      const keys = [...indices, ...partners];
+      const changed = augment(floats, keys, isPlain ? augmentations.none : recipe, seed, view, side);
       const target = int64(own);
       if (!recipe || recipe.mixup === 0) return { images: changed, targets: target };
-      return mixup(changed, target, classes, recipe.mixup, seed, epoch, step);
+      const rows = indices.length;
+      const others = part && { images: changed.narrow(0, rows, rows), targets: int64(labelsOf(partners)) };
+      return mixup(changed.narrow(0, 0, rows), target, classes, recipe.mixup, seed, epoch, step, others);
     });
     return this.#placed(new LoadedBatch(images, targets, own, indices, part));
   }

@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import type { HubMember } from "../hub/index.ts";
+import { gatherRows } from "../nn/index.ts";
 import { ops, seedOf, type Tensor } from "../torch/index.ts";
 import type { Task } from "../train/index.ts";
 import { weight } from "./choices.ts";
@@ -23,7 +24,6 @@ export function spectralShrinkage(features: Tensor, k: number): Tensor {
 }
 
 class BssLearner extends MemberLearner {
-  readonly mixesRows = true;
   readonly #eta: number;
   readonly #k: number;
 
@@ -33,8 +33,8 @@ class BssLearner extends MemberLearner {
     this.#k = options.k;
   }
 
-  protected override penalty({ features }: MemberStep): Penalty {
-    const loss = spectralShrinkage(features, this.#k);
+  protected override penalty({ batch, features }: MemberStep): Penalty {
+    const loss = spectralShrinkage(gatherRows(features, batch.shared), this.#k);
     return { loss: loss.mul(this.#eta), logs: { shrinkage: loss.item() } };
   }
 }

@@ -4,24 +4,35 @@
  * N images that are looked at, m models, b rows of such a batch, C classes, s side of a view.
  */
 import { type AugmentOptions, augment, augmentations } from "../data/index.ts";
+import { type BatchPart, drawRows, gatherRows, rowsOfRank } from "../nn/index.ts";
 import { type HubPathway, lossRegression, type MemberOutput } from "../pathway/index.ts";
 import { ridgeHead, type Steps } from "../ranking/index.ts";
 import {
   cat,
   disposeTree,
-  drawInto,
   FlopMeter,
+  full,
   int64,
   keyedRandom,
   noGrad,
   ops,
+  type ProcessGroup,
   type RandomStreams,
   scope,
   shuffled,
+  stack,
   type Tensor,
   zeros,
 } from "../torch/index.ts";
-import { type BatchSource, forEachBatch, inTurns, type Task, type TrainBatch } from "../train/index.ts";
+import {
+  type Batch,
+  type BatchSource,
+  forEachBatch,
+  inTurns,
+  sumOverRanks,
+  type Task,
+  type TrainBatch,
+} from "../train/index.ts";
 
 /** Images that are looked at, about, and from which alone the generator learns: 50 MB of views of 64 pixels, and closed forms within seconds. */
 const mostImages = 4096;
@@ -80,9 +91,10 @@ export class GeneratorLessons {
 
   /**
    * Looks at the images of the first epoch once: views for this session, and in a new training the heads and first losses.
+   * Ranks look at their rows of each batch and tell each other what they saw.
    * @returns forward FLOPs
    */
-  async prepare(batches: BatchSource, signal?: AbortSignal): Promise<number> {
+  async prepare(batches: BatchSource, signal?: AbortSignal, group?: ProcessGroup): Promise<number> {
     const module = this.#module;
     // Losses of a head on rows that it was trained on say little: where only heads learn, the first ones stay.
     this.#keepsFirst = module.members.every(({ backbone }) => backbone.parameters().every((p) => !p.requires_grad));
@@ -91,41 +103,39 @@ export class GeneratorLessons {
     const look: Look = { rows: [], views: [], targets: [], features: module.members.map(() => []) };
     module.eval();
     try {
-      await forEachBatch(first(batches), { work: "first look at the images", signal }, (batch) => {
-        this.#observe(look, batch, isNew ? meter : undefined);
+      await forEachBatch(first(batches), { work: "first look at the images", signal, group }, (batch) => {
+        const part = group && batch.part && { group, ...batch.part };
+        this.#observe(look, batch, part, isNew ? meter : undefined);
       });
       disposeTree(this.#views);
       this.#rows = look.rows;
       this.#views = scope(() => cat(look.views));
       this.#deviation = scope(() => deviationOf(this.#views as Tensor));
-      if (isNew) await inTurns(this.#fit(look), { work: "first heads", signal });
+      if (isNew) await inTurns(this.#fit(look), { work: "first heads", signal, group });
       module.credit = this.comparesModels ? "losses" : "weights";
-      return meter.total;
+      return group ? sumOverRanks(meter.total, group) : meter.total;
     } finally {
       disposeTree([look.views, look.targets, look.features]);
     }
   }
 
   /** Views of a batch, and the features of all models when they are metered. */
-  #observe(look: Look, batch: TrainBatch & { indices: readonly number[] }, meter: FlopMeter | undefined): void {
+  #observe(look: Look, batch: Batch, part: BatchPart | undefined, meter: FlopMeter | undefined): void {
     const module = this.#module;
-    look.rows.push(...this.#rowsOf(batch.indices));
-    look.views.push(
-      scope(() =>
-        module.generator.view(batch.images).clamp(0, 1).mul(255).add(0.5).to({ dtype: "uint8", device: "cpu" }),
-      ),
-    );
+    look.rows.push(...this.#rowsOf(itemsOf(batch.indices, part)));
+    const views = () => module.generator.view(batch.images).clamp(0, 1).mul(255).add(0.5);
+    look.views.push(scope(() => gatherRows(views().to({ dtype: "uint8", device: "cpu" }), part)));
     if (!meter) return;
     const all = batch.indices.map(() => module.members.map((_, i) => i));
     const outputs = scope(() =>
       noGrad(() => {
         const routing = module.along(zeros([all.length, module.members.length], { device: batch.images.device }), all);
         const { members } = meter.count(() => module.execute(batch.images, routing, batch.features));
-        return members.map(({ features }) => features.clone());
+        return members.map(({ features }) => gatherRows(features, part).clone());
       }),
     );
     for (const [i, features] of outputs.entries()) look.features[i]?.push(features);
-    look.targets.push(batch.targets.clone());
+    look.targets.push(scope(() => gatherRows(batch.targets, part).clone()));
   }
 
   /** Heads in closed form, a step each, and the losses of heads that were fitted without the image. */
@@ -165,11 +175,12 @@ export class GeneratorLessons {
       memory?.zero_();
       return;
     }
-    for (const [i, { weight, bias, losses }] of fits.entries()) {
+    for (const [i, { weight, bias }] of fits.entries()) {
       heads[i]?.weight.copy_(weight);
       heads[i]?.bias?.copy_(bias);
-      this.#remember(i, rows, losses);
     }
+    const losses = fits.map((fit) => fit.losses);
+    this.#remember(rows, stack(losses, 1));
   }
 
   /** False where the models started equal. */
@@ -178,13 +189,19 @@ export class GeneratorLessons {
   }
 
   /** Keeps what activated models lost on their rows: with members that learn, as a mean in which old losses fade. */
-  record({ indices, targets }: TrainBatch, members: readonly MemberOutput[], own: readonly Tensor[]): void {
+  record({ indices, targets, shared }: TrainBatch, members: readonly MemberOutput[], own: readonly Tensor[]): void {
     // What a model lost on a mixture of images says little about either.
     if (this.#keepsFirst || this.#module.credit === "weights" || !indices || targets.dim() === 2) return;
-    for (const [at, { index, rows }] of members.entries()) {
-      const items = rows.map((row) => indices[row] ?? -1);
-      this.#remember(index, this.#rowsOf(items), own[at] as Tensor);
-    }
+    scope(() =>
+      noGrad(() => {
+        const { dtype, device } = this.#module.memory as Tensor;
+        const losses = full([indices.length, this.#module.members.length], -1, { dtype, device });
+        for (const [at, { index, rowIndex }] of members.entries()) {
+          ops.index_copy_(losses.select(1, index), 0, rowIndex, (own[at] as Tensor).detach().to({ dtype }));
+        }
+        this.#remember(this.#rowsOf(itemsOf(indices, shared)), gatherRows(losses, shared));
+      }),
+    );
   }
 
   #rowsOf(items: readonly number[]): number[] {
@@ -195,23 +212,23 @@ export class GeneratorLessons {
     });
   }
 
-  #remember(model: number, rows: readonly number[], losses: Tensor): void {
+  /** @param losses of models on rows, [n, m]; -1 where there is none */
+  #remember(rows: readonly number[], losses: Tensor): void {
     const memory = this.#module.memory as Tensor;
-    scope(() =>
-      noGrad(() => {
-        const column = memory.select(1, model);
-        const places = int64(rows, memory.device);
-        const before = column.index_select(0, places);
-        const now = losses.detach().to({ dtype: memory.dtype });
-        const joined = ops.where(before.lt(0), now, before.add(now).div(2));
-        // A step that is left out because its loss is not finite must not be remembered.
-        ops.index_copy_(column, 0, places, ops.where(ops.isfinite(now), joined, before));
-      }),
-    );
+    const places = int64(rows, memory.device);
+    const before = memory.index_select(0, places);
+    const now = losses.to({ dtype: memory.dtype });
+    const joined = ops.where(before.lt(0), now, before.add(now).div(2));
+    // A step that is left out because its loss is not finite must not be remembered.
+    const isLoss = ops.isfinite(now).logical_and(now.ge(0));
+    ops.index_copy_(memory, 0, places, ops.where(isLoss, joined, before));
   }
 
-  /** Loss of the generator on a batch of its own, when losses teach it. @param progress done part of training, 0 … 1 */
-  loss(progress: number): Tensor | undefined {
+  /**
+   * Loss of the generator on a batch of its own, when losses teach it. The ranks of a group share this batch too.
+   * @param progress done part of training, 0 … 1
+   */
+  loss(progress: number, group?: ProcessGroup): Tensor | undefined {
     const { generator, memory, members, credit } = this.#module;
     if (credit === "weights") return undefined;
     const views = this.#views;
@@ -225,19 +242,21 @@ export class GeneratorLessons {
       );
       const pixels = views.size(2) * views.size(3);
       const most = Math.min(rowsOfModel * members.length, partOfImages * this.#rows.length, mostPixels / pixels);
-      const size = Math.max(1, Math.ceil(most));
-      const order = shuffled([...this.#rows.keys()], keyedRandom(this.#streams.seed, number)).slice(0, size);
+      const size = Math.max(group?.worldSize ?? 1, Math.ceil(most));
+      const whole = shuffled([...this.#rows.keys()], keyedRandom(this.#streams.seed, number)).slice(0, size);
+      const [first, end] = rowsOfRank(whole.length, group ?? { rank: 0, worldSize: 1 });
+      const part = group && { group, rows: whole.length, first };
+      const order = whole.slice(first, end);
       const chosen = views.index_select(0, int64(order)).to({ dtype: "float32" }).div(255);
       const scale = this.#deviation * (noise[0] + (noise[1] - noise[0]) * progress);
       const changed = augment(chosen, order, changes, this.#streams.seed, number);
-      const noisy = changed.add(
-        drawInto(ops.empty_like(changed), stream, (own) => own.normal_(0, scale, { generator: stream })),
-      );
+      const noisy = changed.add(drawRows(changed, stream, (own) => own.normal_(0, scale, { generator: stream }), part));
       const rows = int64(
         order.map((i) => this.#rows[i] ?? 0),
         memory.device,
       );
-      return lossRegression(generator.forward(noisy.to({ device: memory.device })), memory.index_select(0, rows));
+      const scores = generator.forward(noisy.to({ device: memory.device, dtype: memory.dtype }));
+      return lossRegression(scores, memory.index_select(0, rows), part);
     });
   }
 
@@ -246,11 +265,16 @@ export class GeneratorLessons {
   }
 }
 
+/** Positions of a batch's images in their data set, of all ranks' rows where several share it. */
+function itemsOf(indices: readonly number[], part: BatchPart | undefined): readonly number[] {
+  return part ? scope(() => gatherRows(int64(indices), part).toNumbers()) : indices;
+}
+
 /** The first batches of the first epoch. */
 async function* first(batches: BatchSource): ReturnType<BatchSource["epoch"]> {
   let count = 0;
   for await (const batch of batches.epoch(0, 0)) {
-    count += batch.indices.length;
+    count += batch.part?.rows ?? batch.indices.length;
     yield batch;
     if (count >= mostImages) return;
   }

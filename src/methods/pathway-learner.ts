@@ -10,6 +10,7 @@ import {
   inferenceMode,
   int64,
   noGrad,
+  type ProcessGroup,
   RandomStreams,
   scope,
   type Tensor,
@@ -222,12 +223,8 @@ export class PathwayLearner implements Learner {
     return this.module.standardizers();
   }
 
-  async prepare(batches: BatchSource, signal?: AbortSignal): Promise<number> {
-    return (await this.#lessons?.prepare(batches, signal)) ?? 0;
-  }
-
-  get mixesRows(): boolean {
-    return this.#lessons !== undefined;
+  async prepare(batches: BatchSource, signal?: AbortSignal, group?: ProcessGroup): Promise<number> {
+    return (await this.#lessons?.prepare(batches, signal, group)) ?? 0;
   }
 
   step(batch: TrainBatch, progress: number): StepResult {
@@ -243,7 +240,7 @@ export class PathwayLearner implements Learner {
   #step(batch: TrainBatch, progress: number): StepResult {
     const routing = this.module.route(batch.images, progress);
     const output = this.module.execute(batch.images, routing, batch.features);
-    const credit = this.#lessons?.loss(progress);
+    const credit = this.#lessons?.loss(progress, batch.shared?.group);
     const losses = this.module.losses(
       output,
       (logits, rows) => this.#task.rowLoss(logits, rows ? batch.targets.index_select(0, rows) : batch.targets),

@@ -3,7 +3,7 @@
  * adaptive aggregation of Zoo-Tuning. B batch, m networks, c channels of the layer's input, o of its output, p elements of a
  * filter bank [o, c / groups, k, k].
  */
-import { type Conv2d, init, Linear, Module } from "../nn/index.ts";
+import { type BatchPart, type Conv2d, gatherRows, init, Linear, Module } from "../nn/index.ts";
 import {
   cat,
   conv2d,
@@ -36,6 +36,8 @@ class Gate extends Module {
   readonly #lite: boolean;
   /** Running mean of the gates, [m]. */
   readonly average: Tensor;
+  /** Of the batch of a training step, where several ranks share it. */
+  part: BatchPart | undefined;
 
   constructor(channels: number, m: number, options: ZooOptions) {
     super();
@@ -55,7 +57,7 @@ class Gate extends Module {
     const narrow = this.#narrow.forward(x.mean([2, 3])).relu();
     const gates = this.#score.forward(narrow).to({ dtype: "float32" }).sigmoid();
     if (!this.#lite) return gates;
-    const mean = gates.mean(0, true);
+    const mean = gatherRows(gates, this.part).mean(0, true);
     noGrad(() => ops.lerp_(this.average, mean.detach().squeeze(0), momentum));
     return mean;
   }

@@ -132,7 +132,6 @@ function refuseOthers(member: HubMember): void {
 }
 
 export class ZooLearner implements Learner {
-  readonly mixesRows = true;
   readonly module: ZooNetwork;
   readonly streams: RandomStreams;
   readonly backbones: readonly Module[];
@@ -195,8 +194,16 @@ export class ZooLearner implements Learner {
   }
 
   step(batch: TrainBatch): StepResult {
-    const loss = this.#task.rowLoss(this.module.forward(batch.images), batch.targets).mean();
-    return { loss, logs: {} };
+    const share = (part: TrainBatch["shared"]) => {
+      for (const { gate } of this.module.layers.values()) gate.part = part;
+    };
+    share(batch.shared);
+    try {
+      const loss = this.#task.rowLoss(this.module.forward(batch.images), batch.targets).mean();
+      return { loss, logs: {} };
+    } finally {
+      share(undefined);
+    }
   }
 
   predict(images: Tensor): Prediction {

@@ -3,7 +3,18 @@
  * afterwards, so that whatever is a mean over the batch has this rank's gradient alone, and the value of all.
  * B rows of the batch, n of this rank.
  */
-import { drawInto, type Generator, noGrad, ops, type ProcessGroup, type Tensor, tensor } from "../torch/index.ts";
+import {
+  cat,
+  drawInto,
+  type Generator,
+  int64,
+  noGrad,
+  ops,
+  type ProcessGroup,
+  type Tensor,
+  tensor,
+  zeros,
+} from "../torch/index.ts";
 
 export interface BatchPart {
   group: ProcessGroup;
@@ -11,6 +22,32 @@ export interface BatchPart {
   rows: number;
   /** Position in the batch of this rank's first row. */
   first: number;
+}
+
+/** The rows of a batch that a rank has, [first, end): runs that follow each other, as long as each other or longer by one. */
+export function rowsOfRank(
+  rows: number,
+  { rank, worldSize }: Pick<ProcessGroup, "rank" | "worldSize">,
+): [first: number, end: number] {
+  return [Math.floor((rows * rank) / worldSize), Math.floor((rows * (rank + 1)) / worldSize)];
+}
+
+/**
+ * Rows [B, …] of the whole batch on every rank, of those [n, …] that `rowsOfRank` gives each. The gradient of a row comes
+ * back to its rank from all of them.
+ */
+export function gatherRows(own: Tensor, part: BatchPart | undefined): Tensor {
+  if (!part) return own;
+  const { group, rows } = part;
+  const { worldSize } = group;
+  const longest = Math.ceil(rows / worldSize);
+  const missing = zeros([longest - own.size(0), ...own.shape.slice(1)], { dtype: own.dtype, device: own.device });
+  const all = group.allGather(cat([own, missing]));
+  const places = Array.from({ length: worldSize }, (_, rank) => {
+    const [first, end] = rowsOfRank(rows, { rank, worldSize });
+    return Array.from({ length: end - first }, (_, i) => rank * longest + i);
+  });
+  return all.index_select(0, int64(places.flat(), own.device));
 }
 
 /** Mean over the batch of values [n, …] of its rows. */

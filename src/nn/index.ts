@@ -20,7 +20,15 @@ export {
   Tanh,
 } from "./activation.ts";
 export { Adapter, type BiasedLayer, LowRank, LowRankWeights, ScaleShift } from "./adapters.ts";
-export { type BatchPart, batchCounts, batchMean, drawRows, meanOfMeans } from "./batch-part.ts";
+export {
+  type BatchPart,
+  batchCounts,
+  batchMean,
+  drawRows,
+  gatherRows,
+  meanOfMeans,
+  rowsOfRank,
+} from "./batch-part.ts";
 export { blocksOf, partsOf } from "./blocks.ts";
 export { Conv2d, type Conv2dOptions, MaxPool2d } from "./conv.ts";
 export * from "./functional.ts";

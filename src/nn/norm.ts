@@ -53,9 +53,18 @@ export class BatchNorm2d extends Module {
   override forward(x: Tensor): Tensor {
     if (this.group && this.training && this.policy === "batch") return this.#forwardTogether(x, this.group);
     const batch = this.training && this.policy === "batch" && x.size(0) >= this.minimumRows;
-    if (batch) this.num_batches_tracked.add_(1);
+    if (!batch) return this.#byRunning(x);
+    this.num_batches_tracked.add_(1);
     const { weight, bias, running_mean, running_var, momentum, eps } = this;
-    return ops.batch_norm(x, weight, bias, running_mean, running_var, batch, momentum, eps, true);
+    return ops.batch_norm(x, weight, bias, running_mean, running_var, true, momentum, eps, true);
+  }
+
+  /** Another pass of the same step may change the statistics before this one's gradient is computed from them. */
+  #byRunning(x: Tensor): Tensor {
+    const { weight, bias, running_mean, running_var, momentum, eps } = this;
+    const mayChange = this.training && this.policy === "batch";
+    const [mean, variance] = mayChange ? [running_mean.clone(), running_var.clone()] : [running_mean, running_var];
+    return ops.batch_norm(x, weight, bias, mean, variance, false, momentum, eps, true);
   }
 
   /**
@@ -82,9 +91,7 @@ export class BatchNorm2d extends Module {
         .item(),
     ];
     const { weight, bias, running_mean, running_var, momentum, eps } = this;
-    if (rows < this.minimumRows) {
-      return ops.batch_norm(x, weight, bias, running_mean, running_var, false, momentum, eps, true);
-    }
+    if (rows < this.minimumRows) return this.#byRunning(x);
     const joint = means.mul(weights).sum(0).div(total);
     const variance = sums.sum(0).add(means.sub(joint).square().mul(weights).sum(0)).div(total);
     noGrad(() => {

@@ -18,9 +18,9 @@ export function klExploration(scores: Tensor, prior?: readonly number[], part?: 
  * the row's known entries: a score becomes the expected loss that its model saves, in nats. It does not matter who chose the
  * routes, and k = 1 is no special case (this project's choice).
  */
-export function lossRegression(scores: Tensor, losses: Tensor): Tensor {
+export function lossRegression(scores: Tensor, losses: Tensor, part?: BatchPart): Tensor {
   const unknown = losses.lt(0);
   const count = unknown.logical_not().sum(1, true).clamp(1);
   const centred = (x: Tensor) => x.sub(x.masked_fill(unknown, 0).sum(1, true).div(count)).masked_fill(unknown, 0);
-  return centred(scores).add(centred(losses)).square().sum(1, true).div(count).mean();
+  return batchMean(centred(scores).add(centred(losses)).square().sum(1, true).div(count).flatten(), part);
 }

@@ -1,7 +1,8 @@
 /** Loops over batches: each batch is released, the event loop gets its turn, and an AbortSignal ends the loop. */
 import type { Steps } from "../ranking/index.ts";
-import { Interrupted } from "../torch/index.ts";
+import { Interrupted, type ProcessGroup } from "../torch/index.ts";
 import type { Batch } from "./data.ts";
+import { onAnyRank } from "./ranks.ts";
 
 /** Lets loaders, signals and progress bars have their turn on the event loop. */
 export function eventLoopTurn(): Promise<void> {
@@ -18,6 +19,8 @@ export interface LoopOptions {
   /** Name of the work, for `Interrupted`. */
   work: string;
   signal?: AbortSignal | undefined;
+  /** Ranks that do the work together, in as many batches or steps each: all stop after the same one. */
+  group?: ProcessGroup | undefined;
 }
 
 /**
@@ -26,10 +29,10 @@ export interface LoopOptions {
  */
 export async function forEachBatch(
   batches: AsyncIterable<Batch>,
-  { work, signal }: LoopOptions,
+  { work, signal, group }: LoopOptions,
   use: (batch: Batch) => void,
 ): Promise<void> {
-  throwIfAborted(signal, work);
+  if (!group) throwIfAborted(signal, work);
   for await (const batch of batches) {
     try {
       use(batch);
@@ -37,7 +40,7 @@ export async function forEachBatch(
       batch.dispose();
     }
     await eventLoopTurn();
-    throwIfAborted(signal, work);
+    if (onAnyRank(signal?.aborted === true, group)) throw new Interrupted(work);
   }
 }
 
@@ -45,12 +48,12 @@ export async function forEachBatch(
  * Result of work in steps: after each of them the event loop gets its turn.
  * @throws Interrupted after the signal
  */
-export async function inTurns<T>(steps: Steps<T>, { work, signal }: LoopOptions): Promise<T> {
+export async function inTurns<T>(steps: Steps<T>, { work, signal, group }: LoopOptions): Promise<T> {
   for (;;) {
     const step = steps.next();
     if (step.done) return step.value;
     await eventLoopTurn();
     // Through the work itself, which releases what it holds.
-    if (signal?.aborted) steps.throw(new Interrupted(work));
+    if (onAnyRank(signal?.aborted === true, group)) steps.throw(new Interrupted(work));
   }
 }

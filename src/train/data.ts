@@ -43,6 +43,11 @@ export interface BatchSource {
   epoch(epoch: number, startStep: number): AsyncIterable<Batch>;
 }
 
+/** Batches of which each `stride`-th may be taken. */
+export interface StridedBatches extends BatchSource {
+  epoch(epoch: number, startStep: number, stride?: number): AsyncIterable<Batch>;
+}
+
 /** The same images in another order and with other augmented views for each number; 0 leaves them as they are. */
 export function reordered(batches: BatchSource, order: number): BatchSource {
   // Epochs that no run has by itself.
@@ -119,12 +124,12 @@ export interface TaskData {
   /** The same of some of the images, by their positions. */
   trainOn(rows: readonly number[]): BatchSource;
   /** The same images in order, augmented as in the same epoch of `train`. */
-  trainInOrder: BatchSource;
+  trainInOrder: StridedBatches;
   /**
    * In order, without augmentation.
    * @param limit use at most so many items, spread over the classes as the split is
    */
-  open(split: SplitName, limit?: number): BatchSource;
+  open(split: SplitName, limit?: number): StridedBatches;
   /**
    * The same as `open`, with images of another side.
    * @throws UserError when there are none, or one cannot be read
@@ -158,7 +163,7 @@ export async function prepareData(request: DataRequest): Promise<TaskData> {
       policy: request.duplicates,
     });
     for (const note of notes) request.onNote?.(note);
-    if (group) requireRowsForAll(group, split.train.length, request);
+    if (group) requireRowsForAll(group, split.train.length, request.batchSize);
     const larger = cropFrom === undefined || cropFrom === size ? undefined : await open(cropFrom);
     return taskData(request, dataset, { store, larger }, split);
   } catch (error) {

@@ -99,6 +99,7 @@ export {
   rankingPrior,
   softPrior,
 } from "./ranking.ts";
+export { sumOverRanks } from "./ranks.ts";
 export { type RejectionRequest, withRejection } from "./run-calibration.ts";
 export { type ImageRunFolder, imageRun, placeOf, type RunConfig, runVersion } from "./run-config.ts";
 export { type AskedFit, type ContextParts, RunContext, requestedPrior } from "./run-context.ts";

@@ -3,7 +3,7 @@
 import type { BatchPart, Module, Standardize } from "../nn/index.ts";
 import type { StoredFeatures } from "../pathway/index.ts";
 import type { BudgetChoice, Choices, ModelChoice } from "../runtime/index.ts";
-import type { RandomStreams, Tensor } from "../torch/index.ts";
+import type { ProcessGroup, RandomStreams, Tensor } from "../torch/index.ts";
 import type { BatchSource } from "./data.ts";
 import type { Kept } from "./kept-model.ts";
 import type { Targets } from "./task.ts";
@@ -97,8 +97,6 @@ export interface Predictor {
 export interface Learner extends Predictor {
   readonly module: Module;
   readonly streams: RandomStreams;
-  /** The loss is no mean over rows, so that ranks cannot share a batch. */
-  readonly mixesRows?: boolean;
   /** Pre-trained parts, in the order of `memberNames`: BatchNorm policy and freezing concern these alone. */
   readonly backbones: readonly Module[];
   /** Features of images by one of the backbones. */
@@ -113,8 +111,11 @@ export interface Learner extends Predictor {
   readonly backboneDecay?: number;
   /** Parameters that do not decay, beside vectors. */
   readonly undecayed?: ReadonlySet<Tensor>;
-  /** Computations on the training images before the first step of a session; returns their FLOPs. */
-  prepare?(batches: BatchSource, signal?: AbortSignal): Promise<number>;
+  /**
+   * Computations on the training images before the first step of a session; returns their FLOPs.
+   * @param group ranks that share the batches
+   */
+  prepare?(batches: BatchSource, signal?: AbortSignal, group?: ProcessGroup): Promise<number>;
   /** Settles on validation data what training leaves open, once the weights are final; part of the state. */
   settle?(batches: BatchSource, signal?: AbortSignal): Promise<void>;
   /** Forward pass and loss of one batch; `progress` is the done part of training, 0 … 1. */

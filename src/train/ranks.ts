@@ -1,8 +1,6 @@
 /** What ranks that train one run together do beside their rows: who decodes first, when to stop, sums of a step. */
-import { type AugmentName, augmentations } from "../data/index.ts";
 import { reduceGradients } from "../distributed/index.ts";
 import { ConfigError, type ProcessGroup, scope, type Tensor, tensor } from "../torch/index.ts";
-import type { TrainOptions } from "./options.ts";
 
 /** Runs a function on rank 0, and then on the others, which find what it left. */
 export async function firstRankFirst<T>(group: ProcessGroup | undefined, fn: () => Promise<T>): Promise<T> {
@@ -12,41 +10,18 @@ export async function firstRankFirst<T>(group: ProcessGroup | undefined, fn: () 
   return result;
 }
 
-/**
- * @throws ConfigError when some rank would have no row of a batch, or rows are mixed with others that another rank has
- */
-export function requireRowsForAll(
-  { worldSize }: ProcessGroup,
-  images: number,
-  { batchSize, augment }: { batchSize: number; augment: AugmentName },
-): void {
+/** @throws ConfigError when some rank would have no row of a batch */
+export function requireRowsForAll({ worldSize }: ProcessGroup, images: number, batchSize: number): void {
   const last = images % batchSize || batchSize;
   if (Math.min(batchSize, images) < worldSize) {
     throw new ConfigError(
       `batches of ${Math.min(batchSize, images)} images leave some of ${worldSize} ranks without one`,
     );
   }
-  if (last < worldSize) {
-    throw new ConfigError(
-      `the last batch of ${images} images has ${last}, which leaves some of ${worldSize} ranks without one: ` +
-        `choose another --batch-size than ${batchSize}`,
-    );
-  }
-  if (augmentations[augment].mixup === 0) return;
-  throw new ConfigError(`--augment ${augment} mixes images that are on other ranks: choose another`);
-}
-
-/** @throws ConfigError for settings under which one process does what several would */
-export function refuseFrozen({ frozenViews }: Pick<TrainOptions, "frozenViews">): void {
-  if (frozenViews === undefined) return;
-  throw new ConfigError("--freeze-members computes each image once and then trains heads alone: one process is enough");
-}
-
-/** @throws ConfigError for training that several ranks cannot share */
-export function requireShareable({ mixesRows = false }: { readonly mixesRows?: boolean }): void {
-  if (!mixesRows) return;
+  if (last >= worldSize) return;
   throw new ConfigError(
-    "this method's loss is no mean over images (bss, zoo-tuning, --credit losses): ranks cannot share its batches",
+    `the last batch of ${images} images has ${last}, which leaves some of ${worldSize} ranks without one: ` +
+      `choose another --batch-size than ${batchSize}`,
   );
 }
 
@@ -75,4 +50,9 @@ export function reduceStep(
 export function onAnyRank(flag: boolean, group: ProcessGroup | undefined): boolean {
   if (!group) return flag;
   return scope(() => group.allReduce(tensor([Number(flag)], { dtype: "int64" }), "max").item() > 0);
+}
+
+/** A figure summed over the ranks. */
+export function sumOverRanks(figure: number, group: ProcessGroup): number {
+  return scope(() => group.allReduce(tensor([figure], { dtype: "float64" })).item());
 }

@@ -133,7 +133,7 @@ export class RunContext implements Disposable {
     for (const split of splits) await this.#features?.prepare(split, learner);
     const images = rows ? data.trainOn(rows) : data.train;
     const batches = reordered((await this.#features?.train(learner, images)) ?? images, order);
-    const scaling = frozen ? await scaleFeatures(learner, batches, signal) : 0;
+    const scaling = frozen ? await scaleFeatures(learner, batches, { signal, group }) : 0;
     const measured = async (epoch: number) =>
       isMeasured?.(epoch, epochs) === false ? undefined : (await this.#validate(learner)).metrics;
     const result = await fit({
@@ -156,10 +156,10 @@ export class RunContext implements Disposable {
 }
 
 function featureCache(parts: ContextParts): FeatureCache | undefined {
-  const { hub, data, augmentation, emit, signal, options, limits, cacheFeatures = true } = parts;
+  const { cacheFeatures = true, options, ...rest } = parts;
   const { frozenViews } = options;
   if (frozenViews === undefined || !cacheFeatures) return undefined;
-  return new FeatureCache({ hub, data, augmentation, limits, options: { ...options, frozenViews }, emit, signal });
+  return new FeatureCache({ ...rest, options: { ...options, frozenViews } });
 }
 
 /** A request for the prior of a score; the uniform one without it. */

@@ -4,7 +4,7 @@ import { mkdirSync } from "node:fs";
 import { augmentationOf } from "../data/index.ts";
 import { agreeOn } from "../distributed/index.ts";
 import { type Hub, openHub, Residency } from "../hub/index.ts";
-import { ConfigError, type ProcessGroup } from "../torch/index.ts";
+import type { ProcessGroup } from "../torch/index.ts";
 import { calibrate, withTemperature } from "./calibration.ts";
 import { type DataRequest, prepareData, type TaskData } from "./data.ts";
 import { type Evaluation, evaluate } from "./evaluate.ts";
@@ -17,7 +17,6 @@ import type { Choices, ConfiguredMethod, Method } from "./method.ts";
 import { refuseMemoryOn } from "./open-run.ts";
 import type { RequestedOptions } from "./options.ts";
 import { planRun, type RunPlan } from "./plan.ts";
-import { refuseFrozen } from "./ranks.ts";
 import {
   grows,
   type ImageRunFolder,
@@ -114,12 +113,6 @@ async function withTrained<T>(given: TrainRequest, use: (trained: Trained) => Pr
     hub.manifest.members.map(({ name }) => name),
   );
   checkPatience(given.options);
-  if (given.group) {
-    refuseFrozen(given.options);
-    if (given.hubMemory !== undefined) {
-      throw new ConfigError("--hub-memory moves models to disk, which several ranks cannot do together: leave it out");
-    }
-  }
   const { device, signal, group, onProgress = given.data.onProgress } = given;
   const asked = { ...given.data, views: given.options.frozenViews, device, group, onProgress, signal };
   const data = await prepareData(asked);

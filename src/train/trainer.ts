@@ -32,7 +32,7 @@ import type { FitResult, Learner, StepResult } from "./learner.ts";
 import { Meter } from "./meter.ts";
 import { isBetter, type Metrics } from "./metrics.ts";
 import type { RequestedOptions, TrainOptions } from "./options.ts";
-import { reduceStep, requireShareable } from "./ranks.ts";
+import { reduceStep } from "./ranks.ts";
 import { Tuning } from "./tuning.ts";
 
 export interface FitRequest {
@@ -92,11 +92,8 @@ export async function fit(request: FitRequest): Promise<FitResult> {
 
 async function train(request: FitRequest, before: WeightsInfo | undefined, tuning: Tuning): Promise<FitResult> {
   const { learner, batches, options, residency, fit, group } = request;
-  if (group) {
-    requireShareable(learner);
-    synchronizeBatchNorm(learner.module, group);
-  }
-  const optimizer = createOptimizer(learner, options, tuning);
+import { reduceStep } from "./ranks.ts";
+import { Tuning } from "./tuning.ts";
   residency?.attach(optimizer);
   try {
     const start = resume(request, optimizer, before);
@@ -113,7 +110,7 @@ async function train(request: FitRequest, before: WeightsInfo | undefined, tunin
     });
     if (before?.finished) request.emit({ type: "note", text: growth(before, position, options) });
     if (options.batchNorm === "recalibrated" && position.epoch === 0 && position.step === 0) {
-      await recalibrateOn(learner, batches, request.signal);
+      await recalibrateOn(request);
     }
     const run: Run = { request, optimizer, tuning, ...start, best: start.resumed ? before : undefined };
     await epochs(run);
@@ -362,9 +359,9 @@ async function* upTo(total: number, batches: BatchSource, { epoch, step }: Posit
 }
 
 /** Preparation of a fit; its cost counts only in a new fit, since a continued one has counted it before. */
-async function prepare({ learner, batches, signal }: FitRequest, position: Position): Promise<void> {
+async function prepare({ learner, batches, signal, group }: FitRequest, position: Position): Promise<void> {
   const began = performance.now();
-  const flops = (await learner.prepare?.(batches, signal)) ?? 0;
+  const flops = (await learner.prepare?.(batches, signal, group)) ?? 0;
   if (position.epoch > 0 || position.step > 0) return;
   position.trainingFlops += flops;
   position.seconds += (performance.now() - began) / 1000;
@@ -423,9 +420,9 @@ function brokenMember({ backbones, memberNames }: Learner): string | undefined {
 }
 
 /** Each member sees every image of one epoch, whatever its routes. */
-async function recalibrateOn(learner: Learner, batches: BatchSource, signal: AbortSignal | undefined): Promise<void> {
+async function recalibrateOn({ learner, batches, signal, group }: FitRequest): Promise<void> {
   const recalibrations = learner.backbones.map((backbone) => new BatchNormRecalibration(backbone));
-  await forEachBatch(batches.epoch(0, 0), { work: "BatchNorm recalibration", signal }, ({ images }) => {
+  await forEachBatch(batches.epoch(0, 0), { work: "BatchNorm recalibration", signal, group }, ({ images }) => {
     for (const [i, recalibration] of recalibrations.entries()) {
       recalibration.observe(() => learner.features(i, images));
     }

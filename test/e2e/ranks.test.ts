@@ -59,11 +59,32 @@ test("two processes train the run that one trains; one of them killed, both go o
   }
 });
 
+test("frozen models whose losses teach the generator, on two processes as on one", async () => {
+  const frozen = ["--freeze-members", "--credit", "losses"];
+  const alone = await runHere(args("frozen", ...frozen), cache, { cwd: folder });
+  assert.equal(alone.code, 0, alone.stderr);
+  // A cache of its own: the features are computed again, by turns.
+  const own = join(folder, "cache-of-ranks");
+  const both = await runProgram(args("shared-frozen", "--nproc", "2", ...frozen), own, { cwd: folder });
+  assert.equal(both.code, 0, both.stderr);
+  assert.equal(
+    both.stderr.match(/features of small-resnet/g)?.length,
+    2,
+    "of training and validation images, said once",
+  );
+  const [expected, found] = [epochsOf("frozen"), epochsOf("shared-frozen")];
+  for (const [i, { loss, shares }] of expected.entries()) {
+    assert.ok(Math.abs(loss - (found[i]?.loss ?? Number.NaN)) < 1e-3 * loss, `loss of epoch ${i + 1}`);
+    assert.deepEqual(found[i]?.shares, shares);
+  }
+});
+
 test("what ranks cannot share is refused in one line, and nothing is left", async () => {
-  const frozen = await runProgram(args("frozen", "--nproc", "2", "--freeze-members"), cache, { cwd: folder });
-  assert.equal(frozen.code, 2);
-  const lines = frozen.stderr.trimEnd().split("\n").sort();
-  assert.deepEqual(lines.length, 2, frozen.stderr);
-  for (const line of lines) assert.match(line, /^(error|rank 1): --freeze-members computes each image once .* enough$/);
-  assert.equal(existsSync(join(folder, "frozen")), false);
+  const small = await runProgram([...args("small", "--nproc", "2"), "--batch-size", "1"], cache, { cwd: folder });
+  assert.equal(small.code, 2);
+  const lines = small.stderr.trimEnd().split("\n").sort();
+  assert.deepEqual(lines.length, 2, small.stderr);
+  for (const line of lines)
+    assert.match(line, /^(error|rank 1): batches of 1 images leave some of 2 ranks without one$/);
+  assert.equal(existsSync(join(folder, "small")), false);
 });

@@ -2,6 +2,8 @@
 import { agreeOn, initProcessGroup, readContract } from "../../src/distributed/index.ts";
 import { memory, ones, type ProcessGroup, scope, tensor } from "../../src/torch/index.ts";
 
+import { type FitKind, fitToy } from "./parallel-fits.ts";
+import { type RunsSetup, trainKinds } from "./parallel-runs.ts";
 import { type Setup, trainToy } from "./parallel-training.ts";
 
 const [job = "", timeout = "30", setup = "{}"] = process.argv.slice(2);
@@ -46,12 +48,21 @@ function collectives(group: ProcessGroup): unknown {
   return { ...found, told, handles: memory().handles - before };
 }
 
-function work(): unknown {
+async function work(): Promise<unknown> {
   const contract = readContract();
   if (!contract) return { alone: true };
   using group = initProcessGroup(contract, Number(timeout));
   if (job === "collectives") return collectives(group);
   if (job === "train") return trainToy(JSON.parse(setup) as Setup, group);
+  if (job === "fits") {
+    const found: Record<string, unknown> = {};
+    for (const kind of JSON.parse(setup) as FitKind[]) found[kind] = await fitToy(kind, group);
+    return found;
+  }
+  if (job === "runs") {
+    await trainKinds(JSON.parse(setup) as RunsSetup, group);
+    return {};
+  }
   if (job === "differ") agreeOn(group, "settings", { method: "hub-pathway", k: String(group.rank === 1 ? 3 : 2) });
   if (job === "agree") agreeOn(group, "settings", { method: "hub-pathway", k: "2" });
   if (job === "absent" && group.rank === 1) process.exit(0);
@@ -60,7 +71,7 @@ function work(): unknown {
 }
 
 try {
-  console.log(JSON.stringify(work()));
+  console.log(JSON.stringify(await work()));
 } catch (error) {
   console.log(JSON.stringify({ error: error instanceof Error ? error.message : String(error) }));
 }

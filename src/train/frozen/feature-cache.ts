@@ -16,15 +16,19 @@ import type { StoredFeatures } from "../../pathway/index.ts";
 import {
   autocast,
   ConfigError,
-  cat,
   disposeTree,
   ensureResident,
+  Interrupted,
   inferenceMode,
   int64,
   keep,
+  noGrad,
+  ops,
+  type ProcessGroup,
   scope,
   type Tensor,
   UserError,
+  zeros,
 } from "../../torch/index.ts";
 import { forEachBatch } from "../batches.ts";
 import type { Batch, BatchSource, SplitName, TaskData } from "../data.ts";
@@ -32,6 +36,7 @@ import type { Emit } from "../events.ts";
 import type { Learner } from "../learner.ts";
 import type { Method } from "../method.ts";
 import type { RequestedOptions, TrainOptions } from "../options.ts";
+import { firstRankFirst, onAnyRank } from "../ranks.ts";
 import { hashTensors, readFeatures, writeFeatures } from "./feature-file.ts";
 
 /** Raised when the same key would no longer give the same features. */
@@ -49,6 +54,8 @@ export interface FeatureCacheOptions {
   options: Pick<TrainOptions, "seed" | "precision"> & { frozenViews: number };
   emit: Emit;
   signal?: AbortSignal | undefined;
+  /** Ranks that compute the features together. */
+  group?: ProcessGroup | undefined;
 }
 
 /** @throws ConfigError when members that stay as they are do not fit the other options, naming the option */
@@ -73,8 +80,10 @@ export function checkFrozen(options: RequestedOptions, augment: AugmentName, met
 /** The images of one table and what is done to them. */
 interface View {
   items: readonly number[];
-  /** Ordered batches of the items. */
-  batches: () => AsyncIterable<Batch>;
+  /** Ordered batches of the items: from one on, each `stride`-th. */
+  batches: (first: number, stride: number) => AsyncIterable<Batch>;
+  /** Number of batches. */
+  steps: number;
   precision: TrainOptions["precision"];
   /** Augmentation of the images; undefined for the images themselves. */
   augmentation: unknown;
@@ -111,7 +120,8 @@ export class FeatureCache {
     const views = Array.from({ length: this.#distinctViews() }, (_, v): View => {
       return {
         items: data.items("train"),
-        batches: () => data.trainInOrder.epoch(v, 0),
+        batches: (first, stride) => data.trainInOrder.epoch(v, first, stride),
+        steps: data.trainInOrder.stepsPerEpoch,
         precision,
         augmentation: v === 0 ? undefined : [augmentation, seed, v],
       };
@@ -124,10 +134,11 @@ export class FeatureCache {
   /** Computes the features of held-out images by the learner's backbones; `open` has them from then on. */
   async prepare(split: HeldOutSplit, learner: Learner): Promise<void> {
     const { data, limits } = this.#options;
-    const batches = () => data.open(split, limits?.[split]).epoch(0, 0);
+    const batches = data.open(split, limits?.[split]);
     const view: View = {
       items: data.items(split, limits?.[split]),
-      batches,
+      batches: (first, stride) => batches.epoch(0, first, stride),
+      steps: batches.stepsPerEpoch,
       precision: "float32",
       augmentation: undefined,
     };
@@ -179,37 +190,52 @@ export class FeatureCache {
     holdCached(path);
     const shape = [view.items.length, memberEntry(this.#options.hub, name).featureWidth] as const;
     let table = readFeatures(path, key, shape);
-    if (!table) {
-      await this.#compute(learner, index, name, view, (features) => writeFeatures(path, key, features));
+    const { group } = this.#options;
+    if (onAnyRank(!table, group)) {
+      using features = await this.#compute(learner, index, name, view);
+      // Ranks that share a cache find what the first one wrote.
+      await firstRankFirst(group, async () => {
+        table ??= readFeatures(path, key, shape);
+        if (!table) writeFeatures(path, key, features);
+        table ??= readFeatures(path, key, shape);
+      });
       trimCache();
-      table = readFeatures(path, key, shape);
     }
     if (!table) throw new UserError(`${path} does not hold what was just written to it: is its disk sound?`);
     this.#tables.set(path, table);
     return table;
   }
 
-  async #compute(
-    learner: Learner,
-    index: number,
-    name: string,
-    view: View,
-    write: (features: Tensor) => void,
-  ): Promise<void> {
+  /**
+   * Features [n, d] of a view's items. Ranks take the batches in turns, whole, so that each feature is what one process computes;
+   * the others' rows are zero until all are added up.
+   */
+  async #compute(learner: Learner, index: number, name: string, view: View): Promise<Tensor> {
     const began = performance.now();
-    const { signal } = this.#options;
-    const parts: Tensor[] = [];
+    const { signal, group, hub } = this.#options;
+    const { rank, worldSize } = group ?? { rank: 0, worldSize: 1 };
+    const work = `features of ${name}`;
+    const loop = group ? { work } : { work, signal };
+    const places = new Map(view.items.map((item, place) => [item, place]));
+    const table = keep(zeros([view.items.length, memberEntry(hub, name).featureWidth]));
+    // The last round is not one of all ranks.
+    let rounds = Math.floor(view.steps / worldSize);
     learner.backbones[index]?.eval();
     try {
-      await forEachBatch(view.batches(), { work: `features of ${name}`, signal }, ({ images }) => {
-        parts.push(featuresOf(learner, index, images, view.precision));
+      await forEachBatch(view.batches(rank, worldSize), loop, ({ images, indices }) => {
+        using features = featuresOf(learner, index, images, view.precision);
+        const rows = indices.map((item) => places.get(item) ?? failed(item));
+        scope(() => noGrad(() => ops.index_copy_(table, 0, int64(rows), features)));
+        rounds -= 1;
+        if (group && rounds >= 0 && onAnyRank(signal?.aborted === true, group)) throw new Interrupted(work);
       });
-      using features = cat(parts);
-      write(features);
-    } finally {
-      disposeTree(parts);
+      if (group) scope(() => noGrad(() => table.copy_(group.allReduce(table))));
+    } catch (error) {
+      table.dispose();
+      throw error;
     }
     this.seconds += (performance.now() - began) / 1000;
+    return table;
   }
 
   /** A hash of all that the features depend on. */
@@ -267,12 +293,16 @@ function withFeatures(
     stepsPerEpoch: source.stepsPerEpoch,
     async *epoch(epoch, startStep) {
       for await (const batch of source.epoch(epoch, startStep)) {
-        const { images, targets, labels, indices } = batch;
+        const { images, targets, labels, indices, part } = batch;
         const features = lookUp(tablesOf(epoch), indices, positions, images.device);
-        yield { images, targets, labels, indices, features, dispose: () => batch.dispose() };
+        yield { images, targets, labels, indices, features, part, dispose: () => batch.dispose() };
       }
     },
   };
+}
+
+function failed(item: number): never {
+  throw new RangeError(`item ${item} is not of this view`);
 }
 
 function lookUp(

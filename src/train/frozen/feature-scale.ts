@@ -1,15 +1,27 @@
 /** One scale for the features of frozen members, so that their heads are comparable. n images, d features. */
 import type { Standardize } from "../../nn/index.ts";
-import { disposeTree, FlopMeter, inferenceMode, scope, type Tensor, zeros } from "../../torch/index.ts";
-import { forEachBatch } from "../batches.ts";
+import {
+  disposeTree,
+  FlopMeter,
+  inferenceMode,
+  type ProcessGroup,
+  scope,
+  type Tensor,
+  zeros,
+} from "../../torch/index.ts";
+import { forEachBatch, type LoopOptions } from "../batches.ts";
 import type { BatchSource } from "../data.ts";
 import type { Learner } from "../learner.ts";
+import { sumOverRanks } from "../ranks.ts";
 
 /** Raised when heads of frozen members would get other features. */
 export const scaleVersion = 1;
 
 /** Sum of the features' standard deviations that every frozen member gets: about what the starter hub's members have. */
 const deviation = 100;
+
+/** Loops over images that a signal may end, and that ranks may share. */
+type Shared = Pick<LoopOptions, "signal" | "group">;
 
 /**
  * Sets the constants that centre and scale the features of a learner's frozen backbones, from the training images.
@@ -20,14 +32,18 @@ const deviation = 100;
  * @returns forward FLOPs of the images whose features were not at hand
  * @throws Interrupted after the signal
  */
-export async function scaleFeatures(learner: Learner, batches: BatchSource, signal?: AbortSignal): Promise<number> {
+export async function scaleFeatures(
+  learner: Learner,
+  batches: BatchSource,
+  { signal, group }: Shared = {},
+): Promise<number> {
   const standardizers = learner.standardizers?.() ?? [];
   if (standardizers.length === 0) return 0;
   const sums = standardizers.map(({ mean }) => new Moments(mean));
   const meter = new FlopMeter();
   try {
     for (const backbone of learner.backbones) backbone.eval();
-    await forEachBatch(batches.epoch(0, 0), { work: "scaling of features", signal }, (batch) => {
+    await forEachBatch(batches.epoch(0, 0), { work: "scaling of features", signal, group }, (batch) => {
       scope(() =>
         inferenceMode(() => {
           for (const [i, sum] of sums.entries()) {
@@ -37,8 +53,11 @@ export async function scaleFeatures(learner: Learner, batches: BatchSource, sign
         }),
       );
     });
-    for (const [i, sum] of sums.entries()) sum.settle(standardizers[i]);
-    return meter.total;
+    for (const [i, sum] of sums.entries()) {
+      if (group) sum.join(group);
+      sum.settle(standardizers[i]);
+    }
+    return group ? sumOverRanks(meter.total, group) : meter.total;
   } finally {
     disposeTree(sums.map((sum) => [sum.first, sum.second]));
   }
@@ -63,6 +82,14 @@ class Moments {
     this.first.add_(exact.sum([0]));
     this.second.add_(exact.square().sum([0]));
     this.#count += features.size(0);
+  }
+
+  /** Adds up what the ranks have. */
+  join(group: ProcessGroup): void {
+    scope(() => {
+      for (const sum of [this.first, this.second]) sum.copy_(group.allReduce(sum));
+    });
+    this.#count = sumOverRanks(this.#count, group);
   }
 
   settle(standardize: Standardize | undefined): void {

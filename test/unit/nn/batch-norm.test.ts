@@ -58,6 +58,22 @@ test("gradients under both policies by finite differences", () => {
   }
 });
 
+test("a pass by the running statistics has its own gradient, whatever a later pass makes of them", () => {
+  using layer = loadRule(new BatchNorm2d(2, { dtype: "float64" }));
+  const few = randn([3, 2, 2, 2], float64);
+  few.requires_grad = true;
+  const gradient = (between: () => void) => {
+    few.grad = undefined;
+    const loss = scope(() => layer.forward(few).square().sum());
+    between();
+    loss.backward();
+    return few.grad as unknown as Tensor;
+  };
+  const expected = gradient(() => {}).toNumbers();
+  const found = gradient(() => scope(() => void layer.forward(randn([8, 2, 2, 2], float64).mul(9))));
+  assertClose(found, expected, 1e-12);
+});
+
 test("the policy of a whole model", () => {
   using model = new Sequential([new BatchNorm2d(2), new Sequential([new BatchNorm2d(2)])]);
   setBatchNormPolicy(model, "running", 4);
