@@ -16,14 +16,18 @@ export function initProcessGroup(
   return new ProcessGroup({ rank, worldSize, host, port, prefix, serves: !isServed && rank === 0, timeout });
 }
 
+/** Agreements so far: a rank must not find what another one left for an earlier one of the same name. */
+let agreements = 0;
+
 /**
  * Sees that all ranks have the same values under the same names.
  * @throws UserError on every rank, in one line that names the first difference and its rank
  */
 export function agreeOn(group: ProcessGroup, about: string, values: Readonly<Record<string, string>>): void {
   const own = JSON.stringify(values);
-  group.set(`${about}/${group.rank}`, own);
-  const [first, ...others] = Array.from({ length: group.worldSize }, (_, rank) => group.get(`${about}/${rank}`));
+  const place = `${about}/${agreements++}`;
+  group.set(`${place}/${group.rank}`, own);
+  const [first, ...others] = Array.from({ length: group.worldSize }, (_, rank) => group.get(`${place}/${rank}`));
   // Whoever serves the store may end only after all have read.
   group.barrier();
   const reference = JSON.parse(first ?? "{}") as Record<string, string>;

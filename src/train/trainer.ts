@@ -92,8 +92,8 @@ export async function fit(request: FitRequest): Promise<FitResult> {
 
 async function train(request: FitRequest, before: WeightsInfo | undefined, tuning: Tuning): Promise<FitResult> {
   const { learner, batches, options, residency, fit, group } = request;
-import { reduceStep } from "./ranks.ts";
-import { Tuning } from "./tuning.ts";
+  if (group) synchronizeBatchNorm(learner.module, group);
+  const optimizer = createOptimizer(learner, options, tuning);
   residency?.attach(optimizer);
   try {
     const start = resume(request, optimizer, before);

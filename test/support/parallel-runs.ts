@@ -39,7 +39,7 @@ export async function trainKinds({ cache, kinds, ...place }: RunsSetup, group?: 
         group && group.rank > 0 ? join(place.folder, `rank-${group.rank}`, kind) : folderOf(place, kind, group);
       const usual = trainRequest(place, "run");
       // AdamW makes steps of a gradient that is zero but for rounding.
-      const options = { ...usual.options, epochs: 2, optimizer: "sgd", lr: 0.02, frozenViews } as const;
+      const options = { ...usual.options, epochs: 1, optimizer: "sgd", lr: 0.02, frozenViews } as const;
       const request = { ...usual, method: findMethod(method), choices, options, hubMemory, group, out };
       if (group && group.rank > 0) await trainOnRank(request);
       else {
