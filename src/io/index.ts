@@ -46,6 +46,7 @@ export { similarNames } from "./similar.ts";
 export { explainRead, explainSystem, explainWrite, systemCode } from "./system-errors.ts";
 export { isAbandoned, isTemporary, sweepTemporaries, temporaryPath } from "./temporary.ts";
 export {
+  averageIn,
   isTorchScript,
   type PickleFile,
   type Plain,

@@ -15,10 +15,12 @@ import {
 } from "../../fetch/index.ts";
 import { onnxParts } from "../../graphs/index.ts";
 import {
+  averageIn,
   describeText,
   hashFile,
   isTorchScript,
   type LazyTensor,
+  quoted,
   readHead,
   readJsonFile,
   readTorchArchive,
@@ -26,6 +28,7 @@ import {
   refusePlaceholder,
   stateDictOf,
   streamSafetensors,
+  type TorchArchive,
 } from "../../io/index.ts";
 import { type GraphFormat, proposeArchitecture } from "../../models/index.ts";
 import { UserError } from "../../torch/index.ts";
@@ -132,10 +135,19 @@ async function contentOf(
   if (isZip && (await isTorchScript(path))) {
     return (trust ? undefined : await weightsOfProgram(path)) ?? { kind: "graph", format: "torchscript" };
   }
-  if (isZip || head[0] === 0x80) return weights(stateDictOf(await readTorchArchive(path), under));
+  if (isZip || head[0] === 0x80) return weightsOfArchive(await readTorchArchive(path), under);
   // The first field of an ONNX file is its version.
   const hint = head[0] === 8 && (head[1] ?? 99) < 20 ? "; if it is an ONNX file, give it the ending .onnx" : "";
   throw new UserError(`${path} ${describeText(head) ?? "is of no known format"}: hubs take ${known}${hint}`);
+}
+
+/** The state dict that the user names, the moving average where there is one beside the last weights, or the only one. */
+function weightsOfArchive(archive: TorchArchive, under: string | undefined): Model["content"] {
+  const several = under === undefined ? averageIn(archive) : undefined;
+  const tensors = stateDictOf(archive, under ?? several?.average);
+  if (!several) return { kind: "weights", tensors };
+  const note = `took the moving average ${quoted(several.average)} (else --under ${several.last})`;
+  return { kind: "weights", tensors, note };
 }
 
 /** The weights of a TorchScript program, whose code is not run; undefined where no architecture here has their names and shapes. */

@@ -56,6 +56,27 @@ export function stateDictOf(archive: TorchArchive, under?: string): Map<string, 
   throw new UserError(`${path} has several state dicts: name one with --under${offer(found)}`);
 }
 
+/** Names under which runs save the moving average of their weights. */
+const averageName = /(^|_)(ema|swa|averaged?)(_|$)/i;
+
+/**
+ * Dotted path of the moving average of a model, where a file has it beside the last weights, as timm and torchvision write
+ * it, and the path of those; undefined for other files.
+ */
+export function averageIn({ root }: TorchArchive): { average: string; last: string } | undefined {
+  const found = candidatesIn(root, []).filter(({ keys }) => keys.some(isModelName) || keys.some(isAverage));
+  const averages = found.filter(({ keys }) => keys.some(isAverage));
+  const [average, last] = [averages[0], found.find((candidate) => candidate !== averages[0])];
+  if (found.length !== 2 || averages.length !== 1 || !average || !last) return undefined;
+  // An average of some tensors only, without BatchNorm's statistics, is no network.
+  if (tensorsOf(average).size < tensorsOf(last).size) return undefined;
+  return { average: average.keys.join("."), last: last.keys.join(".") };
+}
+
+function isAverage(key: string): boolean {
+  return averageName.test(key);
+}
+
 function isModelName(key: string): boolean {
   return key
     .toLowerCase()
