@@ -19,13 +19,13 @@ let server: FileServer;
 before(async () => {
   server = await FileServer.start();
   const config = JSON.stringify({ architecture: name.split(".")[0] });
-  serveRepository(server, `timm/${name}`, { "model.safetensors": fullSize(), "config.json": config });
+  serveRepository(server, `timm/${name}`, { "model.safetensors": fullSize(name), "config.json": config });
 });
 
 after(() => server.stop());
 
 /** The published file's names and shapes, with new weights. */
-function fullSize(): Buffer {
+function fullSize(name: string): Buffer {
   const fixture = readFileSync(new URL("../fixtures/preset-networks.json.gz", import.meta.url));
   const { state } = JSON.parse(gunzipSync(fixture).toString())[name] as { state: Record<string, number[]> };
   const proposal = proposeArchitecture(new Map(Object.entries(state)), { name });
@@ -88,6 +88,29 @@ test("a network of full size joins the hub, one that is gone is named with the c
   const done = await run(...create.with(-1, name));
   assert.equal(done.code, 0, done.stderr);
   assert.match(done.stdout, /^my hub has 1 network: .* hub show 'my hub'$/m);
+});
+
+test("a file of full size that breaks off goes on where it ended, and a ViT of 518 px is made for the preset's 224", async () => {
+  const large = "vit_small_patch14_dinov2.lvd142m";
+  const { files, commit } = serveRepository(server, `timm/${large}`, { "model.safetensors": fullSize(large) });
+  const served = files.get("model.safetensors") ?? assert.fail();
+  served.cuts = [30_000_000, 20_000_000];
+  server.asked.length = 0;
+  const { code, stdout, stderr } = await run("create", "views", "--preset", "self-supervised", "--only", large);
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, new RegExp(`^added ${large} to views: vit, 21\\.6 M parameters, 12\\.2 GFLOPs at 224 px`, "m"));
+  const ranges = server
+    .requests(`/timm/${large}/resolve/${commit}/model.safetensors`)
+    .map(({ headers }) => headers.range);
+  assert.deepEqual(
+    ranges
+      .map((range) => /^bytes=(\d+)-$/.exec(range ?? "")?.[1])
+      .filter(Boolean)
+      .map(Number),
+    [30e6, 50e6],
+  );
+  const { members } = JSON.parse(readFileSync(join(folder, "views", "hub.json"), "utf8"));
+  assert.deepEqual([members[0].config.image, members[0].input.size], [224, 224]);
 });
 
 test("wrong options are refused in one line and leave nothing", async () => {
