@@ -5,7 +5,7 @@ import type { Watched } from "./concurrent.ts";
 import { ImageStore } from "./image-store.ts";
 import { openDataset } from "./registry.ts";
 import type { Dataset, Ignored, TaskKind } from "./types.ts";
-import { duplicatesIn, splitUsable } from "./usable.ts";
+import { duplicatesIn, ignoredNotes, splitUsable } from "./usable.ts";
 
 export interface DatasetReport {
   name: string;
@@ -68,6 +68,7 @@ export async function checkDataset(
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       refusals.push(error.message);
+      warnings.push(...(dataset.notes ?? []), ...ignoredNotes(dataset));
     }
     return {
       name: dataset.name,

@@ -7,6 +7,7 @@ import { UserError } from "../torch/index.ts";
 import { bitmapHeader, isBitmap, readBitmap } from "./bmp.ts";
 import { ByteGate } from "./concurrent.ts";
 import { damageOf } from "./formats.ts";
+import { heicSize, isHeic, readHeic, readsHeic } from "./heic.ts";
 import { isUnusualDepth, stretched } from "./stretch.ts";
 import { holdsItsPixels } from "./tiff.ts";
 import type { Crop, ImageSource, Item } from "./types.ts";
@@ -65,8 +66,10 @@ export async function squarePixels(
 
 /** Why an image cannot be read, in words that do not name its file once more. */
 export function reasonWithout(source: ImageSource, error: unknown): string {
-  const path = "path" in source ? source.path : "";
-  return reasonOf(error).replace(`cannot read ${path}: `, "").replace(`${path} is `, "it is ");
+  const reason = reasonOf(error);
+  return "path" in source
+    ? reason.replace(`cannot read ${source.path}: `, "").replace(`${source.path} is `, "it is ")
+    : reason;
 }
 
 /** No other image would fare better. */
@@ -96,7 +99,7 @@ interface Opened {
 }
 
 async function decodeFile(file: Buffer, source: Encoded, options: DecodeOptions): Promise<Uint8Array> {
-  const bytes = isBitmap(file) ? await asPng(file, options) : file;
+  const bytes = await readableBytes(file, options);
   const metadata = await sharp(bytes, { limitInputPixels: false })
     .metadata()
     .catch((error) => refuse(damageOf(bytes) ?? reasonOf(error)));
@@ -128,6 +131,20 @@ function pixelsWithin({ pixelLimit }: DecodeOptions, { width, height }: { width:
   return refuse(
     `it has ${megapixels(pixels)} megapixels, more than the limit of ${megapixels(pixelLimit)}: make it smaller`,
   );
+}
+
+/** A file as sharp reads it. */
+async function readableBytes(file: Buffer, options: DecodeOptions): Promise<Buffer> {
+  if (isBitmap(file)) return asPng(file, options);
+  if (!isHeic(file) || !readsHeic()) return file;
+  const held = pixelsWithin(options, heicSize(file)) * (wholeImage["heif"] ?? 0);
+  return decodes.run(Math.min(held, decodes.limit), async () => {
+    const { width, height, data } = await readHeic(file).catch((error) =>
+      refuse(damageOf(file) ?? reasonOf(error), error),
+    );
+    const raw = { width, height, channels: 4 } as const;
+    return sharp(data, { raw }).png({ compressionLevel: 0 }).toBuffer();
+  });
 }
 
 /** A bitmap as a PNG file that is not compressed, which sharp reads. */

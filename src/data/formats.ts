@@ -1,4 +1,5 @@
 /** Kinds of files by their first bytes and their names, and what is wrong with one that cannot be decoded. */
+import { isHeic, readsHeic } from "./heic.ts";
 
 /** Kinds of images that are read. */
 export const readableKinds = "PNG, JPEG, WebP, GIF, AVIF, BMP, TIFF or SVG";
@@ -30,12 +31,16 @@ const otherFiles: readonly (readonly [RegExp, string])[] = [
 export function kindOfName(name: string): "image" | { unreadable: string } | undefined {
   if (readableNames.test(name)) return "image";
   const [, picture] = otherPictures.find(([pattern]) => pattern.test(name)) ?? [];
+  if (picture === "HEIC" && readsHeic()) return "image";
   if (picture !== undefined) return { unreadable: unreadPicture(picture) };
   const [, other] = otherFiles.find(([pattern]) => pattern.test(name)) ?? [];
   return other === undefined ? undefined : { unreadable: `${other} files` };
 }
 
-const unreadPicture = (kind: string) => `${kind} images, which are not read: convert them to PNG or JPEG`;
+const unreadPicture = (kind: string) =>
+  `${kind} images, which are not read: convert them to PNG or JPEG${kind === "HEIC" ? heicAdvice : ""}`;
+
+const heicAdvice = ", or run npm install heic-decode";
 
 /** Bytes at the beginning of a file that say what it is. */
 export const magicBytes = 64;
@@ -76,7 +81,7 @@ const kinds: readonly Kind[] = [
     starts: (head) => at(0, "BM")(head) && head.length > 14 && head.readUInt32LE(6) === 0,
   },
   { name: "SVG", readable: true, starts: (head) => /^\s*(<\?xml|<svg|<!--)/.test(head.toString("utf8")) },
-  { name: "HEIC", readable: false, starts: at(4, "ftyphei", "ftyphev", "ftypmif1", "ftypmsf1") },
+  { name: "HEIC", readable: false, starts: isHeic },
   { name: "PNM", readable: false, starts: (head) => /^P[1-7f]\s/i.test(head.toString("latin1", 0, 3)) },
   { name: "JPEG XL", readable: false, starts: at(0, "\xff\x0a", "\0\0\0\x0cJXL ") },
   { name: "JPEG 2000", readable: false, starts: at(0, "\0\0\0\x0cjP  ", "\xff\x4f\xff\x51") },
@@ -97,7 +102,7 @@ const kinds: readonly Kind[] = [
 export function kindOfBytes(head: Buffer): "image" | { unreadable: string } {
   const kind = kinds.find((one) => one.starts(head.subarray(0, magicBytes)));
   if (!kind) return { unreadable: "of no known kind" };
-  if (kind.readable) return "image";
+  if (kind.readable || (kind.name === "HEIC" && readsHeic())) return "image";
   const isPicture = otherPictures.some(([, name]) => name === kind.name);
   return { unreadable: isPicture ? unreadPicture(kind.name) : `${kind.name} files` };
 }
@@ -109,7 +114,12 @@ export function damageOf(bytes: Buffer): string | undefined {
   if (!kind)
     return bytes.every((byte) => byte === 0) ? "it holds nothing but zeros" : `it is no image (${readableKinds})`;
   if (kind.name === "git-LFS pointer") return "it is a pointer of git-LFS, not the image: run `git lfs pull`";
-  if (!kind.readable) return `it is no ${readableKinds} but ${kind.name}: convert it to PNG or JPEG`;
+  if (kind.name === "HEIC" && readsHeic())
+    return "the HEIC image in it is damaged, or of a kind that heic-decode does not read";
+  if (!kind.readable) {
+    const advice = kind.name === "HEIC" ? heicAdvice : "";
+    return `it is no ${readableKinds} but ${kind.name}: convert it to PNG or JPEG${advice}`;
+  }
   if (kind.ends && !kind.ends(bytes)) return `it ends early: a ${kind.name} cut off after ${bytes.length} bytes`;
   return undefined;
 }

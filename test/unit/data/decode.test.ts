@@ -148,7 +148,7 @@ test("every reason says what the file is", async () => {
     [whole.subarray(0, 1500), /ends early: a PNG cut off after 1500 bytes/],
     [Buffer.from("<!DOCTYPE html><html>"), /web page/],
     [Buffer.from("version https://git-lfs.github.com/spec/v1\noid sha256:0"), /git lfs pull/],
-    [Buffer.from("\0\0\0\x18ftypheic\0\0\0\0mif1heic", "latin1"), /HEIC: convert/],
+    [Buffer.from("\0\0\0\x0cJXL \r\n\x87\n", "latin1"), /JPEG XL: convert/],
     [Buffer.from("P6 2 2 255\nabcdefghijkl"), /PNM: convert/],
     [Buffer.from("just words"), /no image \(PNG/],
   ];

@@ -47,7 +47,7 @@ test("everything else is counted by reason", () => {
     "a/Thumbs.db",
   ])
     write(join(root, name));
-  for (const name of ["a/1.ppm", "a/2.PGM", "a/IMG.HEIC", "a/film.mp4", "a/notes.txt"]) write(join(root, name), "x");
+  for (const name of ["a/1.ppm", "a/2.PGM", "a/IMG.JXL", "a/film.mp4", "a/notes.txt"]) write(join(root, name), "x");
   write(join(root, "a/bitmap"), "P6 20 20 255 ");
   write(join(root, "a/unknown"), "what is this");
   execFileSync("mkfifo", [join(root, "a/pipe.png")]);
@@ -55,7 +55,7 @@ test("everything else is counted by reason", () => {
   assert.deepEqual(reasons(root), {
     "hidden, or made by the system": 6,
     "PNM images, which are not read: convert them to PNG or JPEG": 3,
-    "HEIC images, which are not read: convert them to PNG or JPEG": 1,
+    "JPEG XL images, which are not read: convert them to PNG or JPEG": 1,
     "video files": 1,
     "text files": 1,
     "of no known kind": 1,
