@@ -237,9 +237,9 @@ function taskData(
     items: (name, limit) => (limit === undefined ? split[name] : chosen(name, limit)),
     train: new Loader({ ...common, ...training, shuffle: true, rank: group }),
     trainOn: (rows) => new Loader({ ...common, ...training, indices: rows, shuffle: true, rank: group }),
-    trainInOrder: new Loader({ ...common, ...training, batchSize: 64, shuffle: false }),
+    trainInOrder: new Loader({ ...common, ...training, batchSize: rowsWithoutGradient(size), shuffle: false }),
     open(name, limit) {
-      return new Loader({ ...common, indices: chosen(name, limit), batchSize: 64, shuffle: false });
+      return new Loader({ ...common, indices: chosen(name, limit), batchSize: rowsWithoutGradient(size), shuffle: false });
     },
     async openAt(imageSize, name, limit) {
       return ownedBatches(dataset, chosen(name, limit), { size: imageSize, fit, skipBad, onProgress, signal }, common);
@@ -261,6 +261,12 @@ export interface BatchOptions {
 }
 
 /**
+ * Rows of a batch that nothing learns from: 64 of up to 224 px, fewer of larger images. One layer of a network at 512 px takes a
+ * gigabyte for 64 of them.
+ */
+const rowsWithoutGradient = (side: number): number => Math.max(4, Math.round(64 * Math.min(1, (224 / side) ** 2)));
+
+/**
  * Some items of a data set in order, with images of their own.
  * @throws UserError when one cannot be read
  */
@@ -278,7 +284,7 @@ export async function ownedBatches(
     indices: items.flatMap((_, i) => (store.skipped.has(i) ? [] : [i])),
     labels: indices.map((index) => labels[index] ?? -1),
     classes,
-    batchSize: 64,
+    batchSize: rowsWithoutGradient(options.size),
     seed: 0,
     shuffle: false,
     device,
