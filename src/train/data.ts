@@ -239,7 +239,12 @@ function taskData(
     trainOn: (rows) => new Loader({ ...common, ...training, indices: rows, shuffle: true, rank: group }),
     trainInOrder: new Loader({ ...common, ...training, batchSize: rowsWithoutGradient(size), shuffle: false }),
     open(name, limit) {
-      return new Loader({ ...common, indices: chosen(name, limit), batchSize: rowsWithoutGradient(size), shuffle: false });
+      return new Loader({
+        ...common,
+        indices: chosen(name, limit),
+        batchSize: rowsWithoutGradient(size),
+        shuffle: false,
+      });
     },
     async openAt(imageSize, name, limit) {
       return ownedBatches(dataset, chosen(name, limit), { size: imageSize, fit, skipBad, onProgress, signal }, common);
