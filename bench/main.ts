@@ -10,6 +10,7 @@ import { noBrowser } from "../test/support/site.ts";
 import { bundlePrecision } from "./bundle-precision.ts";
 import { callOverhead } from "./call-overhead.ts";
 import { coldStarts } from "./cold-start.ts";
+import { dataSize } from "./data-size.ts";
 import type { Figure } from "./figure.ts";
 import { largeHub } from "./large-hub.ts";
 import { loaderEpoch } from "./loader-epoch.ts";
@@ -44,6 +45,7 @@ const parts: Record<string, () => Promise<Figure[] | undefined>> = {
   environments: async () => rlEnvironments(rounds, flags.quick ? 1000 : 4000),
   rl: () => rlPpo(flags.python, flags.quick ? 3 : 7),
   loader: () => loaderEpoch(flags.quick ? 3 : 7),
+  "data-size": () => dataSize(flags.quick ? 0.01 : 1),
   serve: () => serveRequests(flags.quick ? 1 : 3, flags.quick ? 2 : 5),
   "serve-memory": () => serveMemory(flags.quick ? 10_000 : 100_000),
   "serve-cold": () => coldStarts(flags.quick ? 1 : 3),

@@ -265,7 +265,7 @@ function boxOf(crop: Crop, width: number, height: number): Region {
 
 async function rawImage(source: Extract<ImageSource, { kind: "raw" }>): Promise<Sharp> {
   const { width, height, channels, planar, path, offset } = source;
-  const bytes = await bytesAt(path, offset, width * height * channels);
+  const bytes = await withFile(path, (file) => readAt(file, offset, width * height * channels));
   return sharp(planar ? interleaved(bytes, channels) : bytes, { raw: { width, height, channels } });
 }
 
@@ -282,28 +282,28 @@ function interleaved(planes: Buffer, channels: number): Buffer {
 /** Runs a function on the encoded bytes, whose memory is counted meanwhile. */
 async function withBytes<T>(source: Encoded, fn: (bytes: Buffer) => Promise<T>): Promise<T> {
   if (source.kind === "bytes") return fn(viewOf(source.bytes));
-  const [offset, length] = source.kind === "file" ? [0, await sizeOf(source.path)] : [source.offset, source.length];
-  if (length > files.limit)
-    refuse(`the file has ${megapixels(length)} MB, more than the ${megapixels(files.limit)} that are read`);
-  return files.run(length, async () =>
-    fn(source.kind === "shard" ? await source.shard.read(offset, length) : await bytesAt(source.path, offset, length)),
-  );
+  const within = (length: number, read: () => Promise<Buffer>) => {
+    if (length > files.limit)
+      refuse(`the file has ${megapixels(length)} MB, more than the ${megapixels(files.limit)} that are read`);
+    return files.run(length, async () => fn(await read()));
+  };
+  if (source.kind === "shard") return within(source.length, () => source.shard.read(source.offset, source.length));
+  return withFile(source.path, async (file) => {
+    const [offset, length] = source.kind === "part" ? [source.offset, source.length] : [0, (await file.stat()).size];
+    return within(length, () => readAt(file, offset, length));
+  });
 }
 
 const viewOf = ({ buffer, byteOffset, byteLength }: Uint8Array) => Buffer.from(buffer, byteOffset, byteLength);
 
-const sizeOf = (path: string): Promise<number> => withFile(path, async (file) => (await file.stat()).size);
-
-function bytesAt(path: string, offset: number, length: number): Promise<Buffer> {
-  return withFile(path, async (file) => {
-    const bytes = Buffer.alloc(length);
-    for (let done = 0; done < length; ) {
-      const { bytesRead } = await file.read(bytes, done, length - done, offset + done);
-      if (bytesRead === 0) refuse("it ends inside an image: it changed since it was opened");
-      done += bytesRead;
-    }
-    return bytes;
-  });
+async function readAt(file: FileHandle, offset: number, length: number): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafeSlow(length);
+  for (let done = 0; done < length; ) {
+    const { bytesRead } = await file.read(bytes, done, length - done, offset + done);
+    if (bytesRead === 0) refuse("it ends inside an image: it changed since it was opened");
+    done += bytesRead;
+  }
+  return bytes;
 }
 
 async function withFile<T>(path: string, fn: (file: FileHandle) => Promise<T>): Promise<T> {

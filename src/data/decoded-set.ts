@@ -6,12 +6,13 @@ import { createHash } from "node:crypto";
 import fs from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
-import { elsewhere, ensureCacheDirectory, holdCached, trimCache } from "../io/cache.ts";
+import { cacheDirectory, elsewhere, ensureCacheDirectory, holdCached, trimCache } from "../io/cache.ts";
 import { counted, explainWrite, readJsonFile, sweepTemporaries, temporaryPath, writeFileAtomic } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 import { forEachConcurrently, type Watched } from "./concurrent.ts";
 import { type DecodeOptions, decodeImage, UnreadableImage } from "./decode.ts";
-import { KnownRows, type KnownSet } from "./known-rows.ts";
+import { type KnownRow, KnownRows, type KnownSet } from "./known-rows.ts";
+import { nearDuplicateLeaders, nearDuplicatesVersion } from "./near-duplicates.ts";
 import { PrintFile, printFileBytes, printOf, printOffsets, printShape, signatureOf } from "./prints.ts";
 import type { Item } from "./types.ts";
 
@@ -66,8 +67,7 @@ export class DecodedSet {
   ): Promise<DecodedSet> {
     const { decoding } = options;
     const folder = ensureCacheDirectory("decoded");
-    const name = hashOf([decodedVersion, decoding, contents]).slice(0, 32);
-    const path = join(folder, `${name}.u8`);
+    const path = pathOf(contents, decoding);
     holdCached(indexPath(path));
     const known = isComplete(path, items.length, options) ? readIndex(indexPath(path)) : undefined;
     if (known) return new DecodedSet(path, items.length, decoding.size, new Map(known.bad));
@@ -78,8 +78,41 @@ export class DecodedSet {
     return new DecodedSet(path, items.length, decoding.size, new Map(bad));
   }
 
+  /** True when the pixels of these contents lie in the cache. */
+  static isThere(contents: readonly string[], decoding: DecodeOptions): boolean {
+    return fs.existsSync(pathOf(contents, decoding));
+  }
+
+  /** For each row the near-duplicate that comes first in an order of rows, or itself: from the cache, or computed now. */
+  leaders(order: readonly number[]): Int32Array {
+    const mark = hashOf([nearDuplicatesVersion, order]);
+    const path = this.path.replace(/\.u8$/, ".leaders");
+    const known = readLeaders(path, mark, this.rows);
+    if (known) return known;
+    using prints = this.prints();
+    const leaders = nearDuplicateLeaders(prints, order);
+    writeFileAtomic(path, Buffer.concat([Buffer.from(mark, "hex"), Buffer.from(leaders.buffer)]), { scratch: true });
+    return leaders;
+  }
+
   prints(): PrintFile {
     return new PrintFile(printPath(this.path), this.rows, printShape(this.#size));
+  }
+}
+
+function pathOf(contents: readonly string[], decoding: DecodeOptions): string {
+  return cacheDirectory("decoded", `${hashOf([decodedVersion, decoding, contents]).slice(0, 32)}.u8`);
+}
+
+/** SHA-256 of version and order, then the leaders; what cannot be read is as if there were nothing. */
+function readLeaders(path: string, mark: string, rows: number): Int32Array | undefined {
+  try {
+    const bytes = fs.readFileSync(path);
+    const head = mark.length / 2;
+    if (bytes.length !== head + 4 * rows || bytes.toString("hex", 0, head) !== mark) return undefined;
+    return new Int32Array(bytes.buffer.slice(bytes.byteOffset + head, bytes.byteOffset + bytes.length));
+  } catch {
+    return undefined;
   }
 }
 
@@ -109,7 +142,8 @@ export function toPlanes(interleaved: Uint8Array, channels: number): Uint8Array 
   const pixels = interleaved.length / channels;
   const planes = new Uint8Array(interleaved.length);
   for (let c = 0; c < channels; c++) {
-    for (let p = 0; p < pixels; p++) planes[c * pixels + p] = interleaved[p * channels + c] ?? 0;
+    const plane = planes.subarray(c * pixels, (c + 1) * pixels);
+    for (let p = 0, from = c; p < pixels; p++, from += channels) plane[p] = interleaved[from] as number;
   }
   return planes;
 }
@@ -138,20 +172,20 @@ async function decodeAll(
   const bytes = imageBytes(decoding);
   const bad: [number, string][] = [];
   const how = hashOf([decodedVersion, decoding]);
-  using known = new KnownRows(setsOf(dirname(path), how), contents, bytes);
+  const wanted = { contents, pixelBytes: pixels ? bytes : undefined, shape };
+  using known = new KnownRows(setsOf(dirname(path), how), wanted);
   using pixelFile = pixels ? new NewFile(path, rows * bytes) : undefined;
   using printFile = new NewFile(printPath(path), printFileBytes(rows, shape));
   const one = async (item: Item, row: number): Promise<void> => {
-    const planes = known.read(contents[row] ?? "") ?? (await planesOf(item, decoding, skipBad));
-    if (!(planes instanceof Uint8Array)) {
-      bad.push([row, planes.reason]);
+    const made = known.read(contents[row] ?? "") ?? (await madeOf(item, decoding, skipBad));
+    if (made instanceof UnreadableImage) {
+      bad.push([row, made.reason]);
       return;
     }
-    const print = printOf(planes, decoding.size);
     const at = printOffsets(row, rows, shape);
-    pixelFile?.write(planes, row * bytes);
-    printFile.write(signatureOf(print, shape.side), at.signature);
-    printFile.write(print, at.print);
+    if (made.pixels) pixelFile?.write(made.pixels, row * bytes);
+    printFile.write(made.signature, at.signature);
+    printFile.write(made.print, at.print);
   };
   await forEachConcurrently(items, one, { ...options, step: "decoding" });
   pixelFile?.finish();
@@ -169,13 +203,17 @@ function* setsOf(folder: string, how: string): Generator<KnownSet> {
     if (index?.how !== how) continue;
     const bad = new Set(index.bad.map(([row]) => row));
     const contents = index.contents.map((content, row) => (bad.has(row) ? undefined : content));
-    yield { path: join(folder, name.replace(/\.json$/, ".u8")), contents };
+    const pixels = join(folder, name.replace(/\.json$/, ".u8"));
+    yield { pixels, prints: printPath(pixels), contents };
   }
 }
 
-async function planesOf(item: Item, decoding: DecodeOptions, skipBad: boolean): Promise<Uint8Array | UnreadableImage> {
+async function madeOf(item: Item, decoding: DecodeOptions, skipBad: boolean): Promise<KnownRow | UnreadableImage> {
+  const { size, channels } = decoding;
   try {
-    return toPlanes(await decodeImage(item, decoding), decoding.channels);
+    const pixels = toPlanes(await decodeImage(item, decoding), channels);
+    const print = printOf(pixels, size);
+    return { pixels, print, signature: signatureOf(print, printShape(size).side) };
   } catch (error) {
     if (skipBad && error instanceof UnreadableImage) return error;
     throw error;

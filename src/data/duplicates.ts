@@ -1,6 +1,4 @@
 /** Copies of images in a data set: which stay on one side of a split, and which are the user's mistake. */
-import { nearDuplicateLeaders } from "./near-duplicates.ts";
-import type { Prints } from "./prints.ts";
 import type { Item } from "./types.ts";
 
 /** Two images of a data set that are copies of each other. */
@@ -35,6 +33,9 @@ interface Entry {
   leader: number;
 }
 
+/** For each row the first row of its look, where rows may become that in the given order. */
+export type LeadersOf = (order: readonly number[]) => Int32Array;
+
 /**
  * Finds the copies in a data set.
  * @param rowOf rows of equal content and their prints, by position; -1 for items to leave out
@@ -42,13 +43,13 @@ interface Entry {
 export function findDuplicates(
   items: readonly Item[],
   rowOf: (position: number) => number,
-  prints: Prints,
+  leadersOf: LeadersOf,
 ): Duplicates {
   const used = items.flatMap((item, position) => {
     const row = rowOf(position);
     return row < 0 ? [] : [{ position, item, row }];
   });
-  const leaders = nearDuplicateLeaders(prints, [...new Set(used.map(({ row }) => row))]);
+  const leaders = leadersOf([...new Set(used.map(({ row }) => row))]);
   const entries = used.map((entry): Entry => ({ ...entry, leader: leaders[entry.row] ?? entry.row }));
   const uniform = uniformClasses(entries);
   const looks = new Set(uniform.map(({ label }) => label));

@@ -2,6 +2,7 @@
  * Decoded images of a data set by position: uint8 [N, C, S, S], memory-mapped from a file in the cache, or decoded anew for
  * each batch where that file would be too large. N images, C channels, S side.
  */
+import { cacheDirectory, cacheLimit, freeBytes } from "../io/index.ts";
 import { fromFile, int64, keep, scope, type Tensor, tensor, UserError } from "../torch/index.ts";
 import { forEachConcurrently, type Watched } from "./concurrent.ts";
 import { contentHashes } from "./content-hash.ts";
@@ -24,11 +25,9 @@ export interface StoreOptions extends Watched {
   fit?: DecodeOptions["fit"];
   /** Leave out what cannot be read, and count it, instead of stopping. */
   skipBad?: boolean;
-  /** Largest cache file; a larger data set is decoded anew for each batch. */
+  /** Largest cache file, half the cache's limit or 4 GiB by default; a larger data set is decoded anew for each batch. */
   budgetBytes?: number;
 }
-
-const defaultBudget = 4 * 2 ** 30;
 
 /** Row of each item's pixels: equal contents share a row. */
 interface Rows {
@@ -86,6 +85,11 @@ export abstract class ImageStore {
     return this.#set.prints();
   }
 
+  /** For each row the near-duplicate that comes first in an order of rows, or itself; computed once for each order. */
+  leaders(order: readonly number[]): Int32Array {
+    return this.#set.leaders(order);
+  }
+
   /** uint8 [B, C, S, S]. */
   abstract batch(indices: readonly number[]): Promise<Tensor>;
 
@@ -97,7 +101,7 @@ export abstract class ImageStore {
    * signal
    */
   static async open(dataset: Dataset, options: StoreOptions): Promise<ImageStore> {
-    const { skipBad = false, signal, onProgress, budgetBytes = defaultBudget } = options;
+    const { skipBad = false, signal, onProgress, budgetBytes = Math.max(largeSet, cacheLimit() / 2) } = options;
     const { size, channels = 3, pixelLimit = defaultPixelLimit, fit } = options;
     const decoding: DecodeOptions = { size, channels, pixelLimit, ...(fit ? { fit } : {}) };
     const unreadable = new Map<number, string>();
@@ -109,7 +113,7 @@ export abstract class ImageStore {
     });
     if (!skipBad) refuseFirst(dataset, unreadable);
     const rows = rowsOf(dataset.items, hashes);
-    const pixels = rows.items.length * imageBytes(decoding) <= budgetBytes;
+    const pixels = isKept(rows, decoding, budgetBytes);
     const set = await decoded(rows, { name: dataset.name, decoding, pixels, skipBad, signal, onProgress });
     for (const [position, row] of rows.rowOf.entries()) {
       const reason = set.bad.get(row);
@@ -119,6 +123,15 @@ export abstract class ImageStore {
     const parts = { set, rows, decoding, hashes, unreadable };
     return pixels ? new MappedStore(parts) : new StreamingStore(dataset.items, parts);
   }
+}
+
+/** Sets above this size, bytes, are kept only where the disk has twice the room. */
+const largeSet = 4 * 2 ** 30;
+
+function isKept({ contents }: Rows, decoding: DecodeOptions, budgetBytes: number): boolean {
+  const bytes = contents.length * imageBytes(decoding);
+  if (bytes > budgetBytes) return false;
+  return bytes <= largeSet || freeBytes(cacheDirectory()) > 2 * bytes || DecodedSet.isThere(contents, decoding);
 }
 
 async function decoded(rows: Rows, options: Parameters<typeof DecodedSet.open>[2]): Promise<DecodedSet> {

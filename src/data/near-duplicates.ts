@@ -5,6 +5,9 @@
  */
 import { hashBytes, type Prints, signatureBytes } from "./prints.ts";
 
+/** Raised when other images count as near-duplicates. */
+export const nearDuplicatesVersion = 1;
+
 /** Mean and largest absolute difference, of 255, of the prints of two copies. */
 const meanWithin = 1.5;
 const mostWithin = 24;

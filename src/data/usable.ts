@@ -18,15 +18,15 @@ export interface UsableSplit {
 /** Copies in a data set whose images were decoded; undefined where they are not looked for. */
 export function duplicatesIn(dataset: Dataset, store: ImageStore): Duplicates | undefined {
   if (dataset.asPublished) return undefined;
-  using prints = store.prints();
+  const leadersOf = (order: readonly number[]) => store.leaders(order);
   const rowOf = (i: number) => (store.unreadable.has(i) ? -1 : store.rowOf(i));
-  if (dataset.task === undefined) return findDuplicates(dataset.items, rowOf, prints);
+  if (dataset.task === undefined) return findDuplicates(dataset.items, rowOf, leadersOf);
   // Strata are no classes: copies are of one whatever their labels are, and a mistake where these differ.
   const { items } = dataset;
   const found = findDuplicates(
     items.map((item) => ({ ...item, label: 0 })),
     rowOf,
-    prints,
+    leadersOf,
   );
   const differ = ({ first, second }: DuplicatePair) =>
     items[first]?.targets?.some((value, c) => value !== items[second]?.targets?.[c]) === true;

@@ -180,10 +180,15 @@ export function cleanCache({ keep, fetched = false }: CleanOptions): CacheEntry[
   });
 }
 
-/** Keeps derived data within the budget, after something was added to it. */
-export function trimCache(): void {
+/** Bytes of derived data that stay. */
+export function cacheLimit(): number {
   const gigabytes = Number(process.env["HUB_PATHWAY_CACHE_GB"]);
-  cleanCache({ keep: gigabytes > 0 ? gigabytes * 1e9 : defaultBudget });
+  return gigabytes > 0 ? gigabytes * 1e9 : defaultBudget;
+}
+
+/** Keeps derived data within the limit, after something was added to it. */
+export function trimCache(): void {
+  cleanCache({ keep: cacheLimit() });
 }
 
 /** A process may begin to use an entry in between: it has said so before it looks at the index. */

@@ -8,6 +8,7 @@ export {
   type CacheEntry,
   cacheDirectory,
   cacheEntries,
+  cacheLimit,
   cleanCache,
   ensureCacheDirectory,
   holdCached,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import sharp from "sharp";
@@ -221,6 +221,62 @@ test("two stores of one data set can be made at once", async () => {
   for (const [i, path] of paths.entries()) await writeNoise(path, 8, i);
   const stores = await Promise.all([1, 2].map(() => ImageStore.open(fileDataset(paths), { size: 8 })));
   for (const store of stores) store.dispose();
+});
+
+test("a part of a set, and the same set with another image, take its pixels and prints without decoding", async () => {
+  const paths = [0, 1, 2, 3].map((i) => join(folder, `part-${i}.png`));
+  for (const [i, path] of paths.entries()) await writeNoise(path, 8, 50 + i);
+  const whole = await ImageStore.open(fileDataset(paths), { size: 8 });
+  const images = fileDataset(paths.slice(1));
+  const hashes = paths.map((_, i) => whole.contentHashes[i] ?? "");
+  // Nothing can be read from them any more.
+  const gone = images.items.map((item, i) => {
+    const from = { name: "gone", size: 0, version: "", read: () => Promise.reject(new Error("decoded again")) };
+    return {
+      ...item,
+      source: { kind: "shard" as const, shard: from, offset: 0, length: 1, sha256: hashes[i + 1] ?? "" },
+    };
+  });
+  for (const budgetBytes of [2 ** 30, 1]) {
+    const part = await ImageStore.open({ ...images, items: gone }, { size: 8, budgetBytes });
+    if (budgetBytes > 1) assert.deepEqual(await pixelsOf(part, [0, 1, 2]), await pixelsOf(whole, [1, 2, 3]));
+    using own = part.prints();
+    using all = whole.prints();
+    for (const i of [0, 1, 2]) {
+      assert.deepEqual(own.print(part.rowOf(i)), all.print(whole.rowOf(i + 1)));
+      const signature = ({ signatures }: typeof own, row: number) => signatures.subarray(row * 200, (row + 1) * 200);
+      assert.deepEqual(signature(own, part.rowOf(i)), signature(all, whole.rowOf(i + 1)));
+    }
+    part.dispose();
+  }
+  whole.dispose();
+});
+
+test("leaders are kept for the order that they were asked for in, and computed anew for others", async () => {
+  const paths = [0, 1, 2].map((i) => join(folder, `leader-${i}.png`));
+  for (const [i, path] of paths.entries()) await writeNoise(path, 8, 90 + Math.min(i, 1));
+  // The third image differs from the second in its file alone.
+  const second = await sharp(paths[1]).png({ compressionLevel: 0 }).toBuffer();
+  writeFileSync(paths[2] as string, second);
+  const store = await ImageStore.open(fileDataset(paths), { size: 8 });
+  const [a, b, c] = [0, 1, 2].map((i) => store.rowOf(i)) as [number, number, number];
+  const leadersIn = (order: number[]) => {
+    const leaders = store.leaders(order);
+    return [leaders[a], leaders[b], leaders[c]];
+  };
+  const before = new Set(readdirSync(join(cache, "decoded")));
+  assert.deepEqual(leadersIn([a, b, c]), [a, b, b]);
+  const [file = ""] = readdirSync(join(cache, "decoded")).filter((name) => !before.has(name));
+  assert.match(file, /\.leaders$/);
+  const path = join(cache, "decoded", file);
+  const kept = readFileSync(path);
+  new Int32Array(kept.buffer, kept.byteOffset + 32, 3)[a] = 77;
+  writeFileSync(path, kept);
+  assert.deepEqual(leadersIn([a, b, c]), [77, b, b], "the file says so");
+  assert.deepEqual(leadersIn([c, b, a]), [a, c, c]);
+  truncateSync(path, 40);
+  assert.deepEqual(leadersIn([a, b, c]), [a, b, b]);
+  store.dispose();
 });
 
 test("streaming leaves bad files out when asked to", async () => {

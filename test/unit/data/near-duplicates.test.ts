@@ -104,7 +104,11 @@ test("copies group within a class and a split only; across them they are pairs, 
   const prints = printsOf([a, withGrain(a, 5, 1), b]);
   const items = [item(0), item(0), item(0), item(1), item(0, "test"), item(1)];
   const rows = [0, 1, 2, 0, 0, 2];
-  const { groups, pairs } = findDuplicates(items, (i) => rows[i] ?? -1, prints);
+  const { groups, pairs } = findDuplicates(
+    items,
+    (i) => rows[i] ?? -1,
+    (order) => nearDuplicateLeaders(prints, order),
+  );
   assert.deepEqual(groups, [0, 0, 2, 3, 4, 5]);
   assert.deepEqual(
     pairs.map(({ first, second, exact, kind }) => `${first}-${second} ${exact ? "exact" : "near"} ${kind}`),
@@ -122,7 +126,7 @@ test("a class of one look is not grouped, equal contents in it are", () => {
   const { groups, uniform } = findDuplicates(
     rowOf.map(() => item(0)),
     (i) => rowOf[i] ?? -1,
-    printsOf(rows),
+    (order) => nearDuplicateLeaders(printsOf(rows), order),
   );
   assert.deepEqual(groups, [...rows.keys(), 3]);
   assert.deepEqual(uniform, [{ label: 0, alike: 12, images: 12 }]);
