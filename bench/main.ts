@@ -21,6 +21,7 @@ import { rlEnvironments } from "./rl-environments.ts";
 import { rlPpo } from "./rl-ppo.ts";
 import { serveRequests } from "./serve.ts";
 import { serveMemory } from "./serve-memory.ts";
+import { stepMemory } from "./step-memory.ts";
 import { underLoad } from "./under-load.ts";
 
 const { values: flags } = parseArgs({
@@ -41,6 +42,7 @@ const parts: Record<string, () => Promise<Figure[] | undefined>> = {
   call: async () => [callOverhead()],
   resnet: () => resnetStep(flags.python, flags.quick ? 2 : 5, device),
   pathway: () => pathwayStep(rounds, flags.quick ? 100 : 1000, device),
+  "step-memory": async () => stepMemory(flags.quick ? 1 : 5),
   "large-hub": () => largeHub(flags.quick ? 1 : 3, flags.quick ? 5 : 15),
   environments: async () => rlEnvironments(rounds, flags.quick ? 1000 : 4000),
   rl: () => rlPpo(flags.python, flags.quick ? 3 : 7),

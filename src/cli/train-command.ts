@@ -318,7 +318,7 @@ function trainOptions(settings: TrainSettings): RequestedOptions {
 
 /** Options of the training among settings. */
 function optionsOf(settings: Partial<TrainSettings>): Partial<RequestedOptions> {
-  const { freezeMembers, views, optimizer, keep } = settings;
+  const { freezeMembers, views, optimizer, keep, tune, accumulate, checkpointActivations } = settings;
   if (!freezeMembers && views !== undefined) {
     throw new ConfigError("--views counts the fixed views of frozen members: add --freeze-members");
   }
@@ -328,6 +328,9 @@ function optionsOf(settings: Partial<TrainSettings>): Partial<RequestedOptions> 
     // Defaults are left out, so that a run that names them and one that does not are the same run.
     optimizer: optimizer === "adamw" ? undefined : optimizer,
     keep: keep === "best" ? undefined : keep,
+    tune: tune === "all" ? undefined : tune,
+    accumulate: accumulate === 1 ? undefined : accumulate,
+    checkpointActivations: checkpointActivations || undefined,
     frozenViews: freezeMembers ? (views ?? defaultViews) : undefined,
   });
 }

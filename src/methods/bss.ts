@@ -24,6 +24,7 @@ export function spectralShrinkage(features: Tensor, k: number): Tensor {
 }
 
 class BssLearner extends MemberLearner {
+  readonly mixesRows = true;
   readonly #eta: number;
   readonly #k: number;
 

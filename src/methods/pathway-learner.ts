@@ -17,18 +17,22 @@ import {
   zeros,
 } from "../torch/index.ts";
 import {
+  type Backward,
   type BatchSource,
   type EvaluationOptions,
   forEachBatch,
   type Kept,
   type Learner,
   layersOf,
+  type PartedStep,
   type Prediction,
+  type RowRange,
   type StepResult,
   type Task,
   type TrainBatch,
   type Variant,
 } from "../train/index.ts";
+import { accumulatedStep } from "./accumulated-step.ts";
 import { budgetSettings, measureChoices } from "./budget-choices.ts";
 import { GeneratorLessons } from "./generator-lessons.ts";
 import { headFlops } from "./member-learner.ts";
@@ -227,6 +231,10 @@ export class PathwayLearner implements Learner {
     return (await this.#lessons?.prepare(batches, signal, group)) ?? 0;
   }
 
+  get mixesRows(): boolean {
+    return this.#lessons !== undefined;
+  }
+
   step(batch: TrainBatch, progress: number): StepResult {
     // Of this step alone: what evaluation does is no matter of other ranks.
     this.module.part = batch.shared;
@@ -235,6 +243,10 @@ export class PathwayLearner implements Learner {
     } finally {
       this.module.part = undefined;
     }
+  }
+
+  stepInParts(batch: TrainBatch, progress: number, ranges: readonly RowRange[], backward: Backward): PartedStep {
+    return accumulatedStep({ module: this.module, task: this.#task, batch, progress, ranges, backward });
   }
 
   #step(batch: TrainBatch, progress: number): StepResult {

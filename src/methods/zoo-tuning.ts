@@ -132,6 +132,7 @@ function refuseOthers(member: HubMember): void {
 }
 
 export class ZooLearner implements Learner {
+  readonly mixesRows = true;
   readonly module: ZooNetwork;
   readonly streams: RandomStreams;
   readonly backbones: readonly Module[];

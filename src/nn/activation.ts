@@ -120,32 +120,32 @@ export class Permute extends Module {
 /** Dropout of elements in training, from its own random stream. */
 export class Dropout extends Module {
   readonly p: number;
-  readonly #generator: Generator;
+  readonly generator: Generator;
 
   constructor(p: number, options: { generator: Generator }) {
     super();
     this.p = checkedProbability(p);
-    this.#generator = options.generator;
+    this.generator = options.generator;
   }
 
   override forward(x: Tensor): Tensor {
-    return this.training ? dropout(x, this.p, this.#generator) : x;
+    return this.training ? dropout(x, this.p, this.generator) : x;
   }
 }
 
 /** Dropout of whole samples in training (stochastic depth), from its own random stream. */
 export class DropPath extends Module {
   readonly p: number;
-  readonly #generator: Generator;
+  readonly generator: Generator;
 
   constructor(p: number, options: { generator: Generator }) {
     super();
     this.p = checkedProbability(p);
-    this.#generator = options.generator;
+    this.generator = options.generator;
   }
 
   override forward(x: Tensor): Tensor {
-    return this.training ? dropPath(x, this.p, this.#generator) : x;
+    return this.training ? dropPath(x, this.p, this.generator) : x;
   }
 }
 

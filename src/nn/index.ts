@@ -55,5 +55,6 @@ export {
   setBatchNormPolicy,
   synchronizeBatchNorm,
 } from "./norm.ts";
+export { Recomputation } from "./recomputation.ts";
 export { Sequential } from "./sequential.ts";
 export { Standardize } from "./standardize.ts";

@@ -2,6 +2,7 @@
 import { cat, noGrad, ones, ops, type ProcessGroup, scope, type Tensor, tensor, zeros } from "../torch/index.ts";
 import type { ModuleOptions } from "./init.ts";
 import { Module } from "./module.ts";
+import { isRecomputing } from "./recomputation.ts";
 
 /**
  * Statistics that BatchNorm uses while training: those of the batch, or the running ones, which then stay as they are.
@@ -54,9 +55,11 @@ export class BatchNorm2d extends Module {
     if (this.group && this.training && this.policy === "batch") return this.#forwardTogether(x, this.group);
     const batch = this.training && this.policy === "batch" && x.size(0) >= this.minimumRows;
     if (!batch) return this.#byRunning(x);
-    this.num_batches_tracked.add_(1);
+    // Seen in the first pass.
+    const again = isRecomputing();
+    if (!again) this.num_batches_tracked.add_(1);
     const { weight, bias, running_mean, running_var, momentum, eps } = this;
-    return ops.batch_norm(x, weight, bias, running_mean, running_var, true, momentum, eps, true);
+    return ops.batch_norm(x, weight, bias, running_mean, running_var, true, again ? 0 : momentum, eps, true);
   }
 
   /** Another pass of the same step may change the statistics before this one's gradient is computed from them. */

@@ -80,7 +80,7 @@ export class HubPathway extends Module {
   readonly memory: Tensor | undefined;
   credit: PathwayConfig["credit"]; // what teaches: the choice, unless models start equal and have no losses to compare
   part: BatchPart | undefined; // of the batch of a training step, where several ranks share it
-  readonly #prior: readonly number[] | undefined;
+  readonly prior: readonly number[] | undefined;
   #standardizers: readonly Standardize[] = [];
   #temperature: Tensor | undefined;
   readonly #streams: RandomStreams;
@@ -92,7 +92,7 @@ export class HubPathway extends Module {
     this.config = config;
     this.credit = config.credit;
     this.members = members;
-    this.#prior = options.prior;
+    this.prior = options.prior;
     this.#streams = streams;
     for (const member of members) this.module(`members.${member.name}`, member.backbone);
     const widths = members.map((member) => member.featureWidth);
@@ -186,7 +186,7 @@ export class HubPathway extends Module {
     const { exploitationWeight } = this.config;
     if (this.credit === "losses" && !credit) throw new ConfigError("credit is losses: it needs a memory of rows");
     const task = batchMean(l(logits), this.part);
-    const exploration = klExploration(routing.scores, this.#prior, this.part);
+    const exploration = klExploration(routing.scores, this.prior, this.part);
     const own = members.map((i) => l(i.logits, i.rowIndex));
     const exploitation = meanOfMeans(own, this.part);
     const total = (credit ? task.add(credit) : task)

@@ -59,11 +59,14 @@ export {
   saveModel,
 } from "./kept-model.ts";
 export type {
+  Backward,
   EvaluationOptions,
   FitResult,
   Learner,
+  PartedStep,
   Prediction,
   Predictor,
+  RowRange,
   StepResult,
   TrainBatch,
   Variant,
@@ -139,4 +142,5 @@ export {
 } from "./summary.ts";
 export { ClassificationTask, type Targets, type Task } from "./task.ts";
 export { TenCrop, tenCropSide } from "./ten-crop.ts";
+export { rowsOf } from "./train-step.ts";
 export { type FitRequest, fit, learningRateFactor, scheduledFactor } from "./trainer.ts";

@@ -31,6 +31,20 @@ export interface StepResult {
   rows?: number[];
 }
 
+/** Rows of a batch that lie together. */
+export interface RowRange {
+  first: number;
+  rows: number;
+}
+
+/** Computes a loss in a scope of its own and adds its gradients to those that there are. @returns its value */
+export type Backward = (forward: () => Tensor) => number;
+
+/** A step whose gradients are there already. */
+export interface PartedStep extends Omit<StepResult, "loss" | "isWhole"> {
+  loss: number;
+}
+
 export interface Prediction {
   /** [B, C]. */
   probabilities: Tensor;
@@ -97,6 +111,8 @@ export interface Predictor {
 export interface Learner extends Predictor {
   readonly module: Module;
   readonly streams: RandomStreams;
+  /** The loss is no mean over rows, so that a step has no parts. */
+  readonly mixesRows?: boolean;
   /** Pre-trained parts, in the order of `memberNames`: BatchNorm policy and freezing concern these alone. */
   readonly backbones: readonly Module[];
   /** Features of images by one of the backbones. */
@@ -120,6 +136,11 @@ export interface Learner extends Predictor {
   settle?(batches: BatchSource, signal?: AbortSignal): Promise<void>;
   /** Forward pass and loss of one batch; `progress` is the done part of training, 0 … 1. */
   step(batch: TrainBatch, progress: number): StepResult;
+  /**
+   * The same step in parts, with the gradients of the whole batch; for a learner whose loss is no mean over rows. Without it,
+   * the losses of the parts are joined by their rows.
+   */
+  stepInParts?(batch: TrainBatch, progress: number, ranges: readonly RowRange[], backward: Backward): PartedStep;
 }
 
 export interface FitResult {

@@ -30,6 +30,18 @@ export const requestedOptionShape = {
     value: "<n>",
     help: "images in a step",
   }),
+  /** Parts of a batch that are computed one after the other, with the gradient of the whole; at once when left out. */
+  accumulate: z.int().min(1).max(65_536).optional().register(settings, {
+    group: "Training",
+    value: "<n>",
+    help: "parts of a batch that models compute one after the other: the step is that of the whole",
+    usually: "1",
+  }),
+  /** The members' blocks forget what they compute inside, and compute it again in the backward pass. */
+  checkpointActivations: z.boolean().optional().register(settings, {
+    group: "Training",
+    help: "compute each block of a model twice in a step instead of keeping what is inside: less memory",
+  }),
   /** Learning rate of pre-trained parameters. */
   lr: z.number().gt(0).max(10).default(1e-3).register(settings, {
     group: "Training",

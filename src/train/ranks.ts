@@ -1,6 +1,7 @@
 /** What ranks that train one run together do beside their rows: who decodes first, when to stop, sums of a step. */
 import { reduceGradients } from "../distributed/index.ts";
 import { ConfigError, type ProcessGroup, scope, type Tensor, tensor } from "../torch/index.ts";
+import type { RequestedOptions } from "./options.ts";
 
 /** Runs a function on rank 0, and then on the others, which find what it left. */
 export async function firstRankFirst<T>(group: ProcessGroup | undefined, fn: () => Promise<T>): Promise<T> {
@@ -23,6 +24,13 @@ export function requireRowsForAll({ worldSize }: ProcessGroup, images: number, b
     `the last batch of ${images} images has ${last}, which leaves some of ${worldSize} ranks without one: ` +
       `choose another --batch-size than ${batchSize}`,
   );
+}
+
+/** @throws ConfigError for settings that make room for a batch which ranks share already */
+export function refuseParts({ accumulate = 1, checkpointActivations }: RequestedOptions): void {
+  const given = accumulate > 1 ? "--accumulate" : checkpointActivations ? "--checkpoint-activations" : undefined;
+  if (given === undefined) return;
+  throw new ConfigError(`${given} is for one process, and ranks share each batch: leave it out`);
 }
 
 /** Figures of a step. */

@@ -17,6 +17,7 @@ import type { Choices, ConfiguredMethod, Method } from "./method.ts";
 import { refuseMemoryOn } from "./open-run.ts";
 import type { RequestedOptions } from "./options.ts";
 import { planRun, type RunPlan } from "./plan.ts";
+import { refuseParts } from "./ranks.ts";
 import {
   grows,
   type ImageRunFolder,
@@ -113,6 +114,7 @@ async function withTrained<T>(given: TrainRequest, use: (trained: Trained) => Pr
     hub.manifest.members.map(({ name }) => name),
   );
   checkPatience(given.options);
+  if (given.group) refuseParts(given.options);
   const { device, signal, group, onProgress = given.data.onProgress } = given;
   const asked = { ...given.data, views: given.options.frozenViews, device, group, onProgress, signal };
   const data = await prepareData(asked);

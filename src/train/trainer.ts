@@ -1,18 +1,9 @@
 /** The loop: one learner, one optimizer, batches in order; checkpoints, events and resumption. */
 import { agreeOn } from "../distributed/index.ts";
 import { type Residency, setMemberBatchNorm } from "../hub/index.ts";
-import { BatchNormRecalibration, type Module, synchronizeBatchNorm } from "../nn/index.ts";
-import { AdamW, clipGradNorm, type Optimizer, SGD } from "../optim/index.ts";
-import {
-  autocast,
-  ConfigError,
-  FlopMeter,
-  Interrupted,
-  type ProcessGroup,
-  scope,
-  type Tensor,
-  UserError,
-} from "../torch/index.ts";
+import { BatchNormRecalibration, type Recomputation, synchronizeBatchNorm } from "../nn/index.ts";
+import { AdamW, type Optimizer, SGD } from "../optim/index.ts";
+import { ConfigError, Interrupted, type ProcessGroup, type Tensor, UserError } from "../torch/index.ts";
 import { eventLoopTurn, forEachBatch, throwIfAborted } from "./batches.ts";
 import {
   checkpointFiles,
@@ -28,11 +19,11 @@ import {
 import type { Batch, BatchSource } from "./data.ts";
 import { divergence } from "./divergence.ts";
 import type { Emit } from "./events.ts";
-import type { FitResult, Learner, StepResult } from "./learner.ts";
+import type { FitResult, Learner } from "./learner.ts";
 import { Meter } from "./meter.ts";
 import { isBetter, type Metrics } from "./metrics.ts";
 import type { RequestedOptions, TrainOptions } from "./options.ts";
-import { reduceStep } from "./ranks.ts";
+import { type StepOutcome, trainStep } from "./train-step.ts";
 import { Tuning } from "./tuning.ts";
 
 export interface FitRequest {
@@ -59,9 +50,6 @@ export interface FitRequest {
   /** Ranks that train together: each has its rows of every batch. */
   group?: ProcessGroup | undefined;
 }
-
-/** A backward pass computes gradients for inputs and for weights: twice a forward pass. */
-const trainingFactor = 3;
 
 /** Steps in a row whose loss or gradient is not finite, after which training stops. */
 const mostSkipped = 3;
@@ -93,6 +81,8 @@ export async function fit(request: FitRequest): Promise<FitResult> {
 async function train(request: FitRequest, before: WeightsInfo | undefined, tuning: Tuning): Promise<FitResult> {
   const { learner, batches, options, residency, fit, group } = request;
   if (group) synchronizeBatchNorm(learner.module, group);
+  if ((options.accumulate ?? 1) > 1) requireParts(learner, options, tuning);
+  const recomputation = options.checkpointActivations ? tuning.forgetActivations() : undefined;
   const optimizer = createOptimizer(learner, options, tuning);
   residency?.attach(optimizer);
   try {
@@ -112,7 +102,7 @@ async function train(request: FitRequest, before: WeightsInfo | undefined, tunin
     if (options.batchNorm === "recalibrated" && position.epoch === 0 && position.step === 0) {
       await recalibrateOn(request);
     }
-    const run: Run = { request, optimizer, tuning, ...start, best: start.resumed ? before : undefined };
+    const run: Run = { request, optimizer, tuning, recomputation, ...start, best: start.resumed ? before : undefined };
     await epochs(run);
     await finish(run);
     const { seconds, trainingFlops } = run.position;
@@ -121,6 +111,7 @@ async function train(request: FitRequest, before: WeightsInfo | undefined, tunin
   } finally {
     residency?.settle();
     residency?.detach(optimizer);
+    recomputation?.dispose();
     optimizer.dispose();
   }
 }
@@ -134,6 +125,7 @@ interface Run {
   readonly request: FitRequest;
   readonly optimizer: Optimizer;
   readonly tuning: Tuning;
+  readonly recomputation: Recomputation | undefined;
   position: Position;
   meter: Meter;
   /** The weights on disk, once there are some. */
@@ -168,6 +160,17 @@ export function checkPatience({ keep, patience }: RequestedOptions): void {
     throw new ConfigError("--patience waits for better weights, and --keep last wants the last ones");
   if (Number.isInteger(patience) && patience >= 1) return;
   throw new ConfigError(`the patience is ${patience}: it must be a whole number of epochs, at least 1`);
+}
+
+/** @throws ConfigError for a learner whose step is not that of its parts */
+function requireParts({ mixesRows, memberNames }: Learner, { batchNorm }: TrainOptions, tuning: Tuning): void {
+  const learning = "--accumulate computes a step in parts";
+  if (mixesRows) throw new ConfigError(`${learning}, and this method's loss is no mean over images: leave it out`);
+  const place = batchNorm === "batch" ? tuning.usesBatchStatistics() : -1;
+  if (place < 0) return;
+  throw new ConfigError(
+    `${learning}, of which BatchNorm in "${memberNames[place]}" would take the statistics: add --batch-norm frozen, or --tune lora`,
+  );
 }
 
 function keepsBest({ keep = "best" }: TrainOptions): boolean {
@@ -253,6 +256,7 @@ async function epochs(run: Run): Promise<void> {
 async function steps(run: Run, baseRates: readonly number[], saving: { last: number }): Promise<void> {
   const { request, optimizer, position, meter } = run;
   const { learner, batches, options, signal, group } = request;
+  const stepping = { learner, options, optimizer, group, signal, recomputation: run.recomputation };
   const perEpoch = batches.stepsPerEpoch;
   const total = Math.min(options.epochs * perEpoch, options.iterations ?? Number.POSITIVE_INFINITY);
   learner.module.train();
@@ -266,7 +270,7 @@ async function steps(run: Run, baseRates: readonly number[], saving: { last: num
     for (const [i, group] of optimizer.groups.entries()) group.lr = (baseRates[i] ?? 0) * factor;
     let stops = false;
     try {
-      const result = trainStep(request, optimizer, batch, progress);
+      const result = trainStep(stepping, batch, progress);
       stops = result.stops;
       request.residency?.settle();
       position.step += 1;
@@ -365,58 +369,6 @@ async function prepare({ learner, batches, signal, group }: FitRequest, position
   if (position.epoch > 0 || position.step > 0) return;
   position.trainingFlops += flops;
   position.seconds += (performance.now() - began) / 1000;
-}
-
-interface StepOutcome extends Omit<StepResult, "loss"> {
-  loss: number;
-  /** Forward, and backward where a gradient passes. */
-  flops: number;
-  /** True when the step was left out, because its loss or its gradient is not finite. */
-  skipped: boolean;
-  /** Name of the first member whose gradient is not finite, in a step that was left out. */
-  broken: string | undefined;
-  /** True when a signal came before the step's end, to some rank. */
-  stops: boolean;
-}
-
-/** Forward in a scope of its own, so that no handle keeps activations alive during backward. */
-function trainStep(
-  { learner, options, group, signal }: FitRequest,
-  optimizer: Optimizer,
-  batch: Batch,
-  progress: number,
-): StepOutcome {
-  const enabled = options.precision === "bfloat16";
-  const device = batch.images.device.split(":")[0] ?? "cpu";
-  const shared = group && batch.part && { group, ...batch.part };
-  const forward = () => learner.step(shared ? { ...batch, shared } : batch, progress);
-  const meter = new FlopMeter(trainingFactor);
-  const { loss, isWhole, ...rest } = meter.count(() =>
-    scope(() => (enabled ? autocast({ device, dtype: "bfloat16" }, forward) : forward())),
-  );
-  using owned = loss;
-  return scope(() => {
-    const parameters = learner.module.parameters();
-    const part = shared && !isWhole ? batch.images.size(0) / shared.rows : 1;
-    (part === 1 ? owned : owned.mul(part)).backward();
-    const own = { ...rest, loss: owned.item(), flops: meter.total, stops: signal?.aborted === true };
-    const sums = shared ? reduceStep(parameters, { ...own, loss: own.loss * part }, shared.group) : own;
-    const limit = options.clipNorm > 0 ? options.clipNorm : Number.POSITIVE_INFINITY;
-    const norm = clipGradNorm(parameters, limit);
-    const value = isWhole ? own.loss : sums.loss;
-    const skipped = !Number.isFinite(norm) || !Number.isFinite(value);
-    const broken = skipped ? brokenMember(learner) : undefined;
-    if (!skipped) optimizer.step();
-    optimizer.zeroGrad();
-    return { ...own, ...sums, loss: value, skipped, broken };
-  });
-}
-
-/** First member whose gradient is not finite. */
-function brokenMember({ backbones, memberNames }: Learner): string | undefined {
-  const isBroken = (backbone: Module) =>
-    !Number.isFinite(clipGradNorm(backbone.parameters(), Number.POSITIVE_INFINITY));
-  return memberNames[backbones.findIndex(isBroken)];
 }
 
 /** Each member sees every image of one epoch, whatever its routes. */

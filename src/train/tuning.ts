@@ -14,6 +14,7 @@ import {
   LowRankWeights,
   Module,
   partsOf,
+  Recomputation,
   ScaleShift,
 } from "../nn/index.ts";
 import { ConfigError, Generator, seedOf, type Tensor, UserError } from "../torch/index.ts";
@@ -99,6 +100,24 @@ export class Tuning {
       setMemberBatchNorm([backbone], "frozen");
       if (tune.kind === "head") backbone.eval();
     }
+  }
+
+  /** Position of the first member whose BatchNorm would take the statistics of batches; -1 where none does. */
+  usesBatchStatistics(): number {
+    return this.#members.findIndex(
+      ({ backbone, tune }) => tune.kind === "all" && backbone.modules().some((part) => part instanceof BatchNorm2d),
+    );
+  }
+
+  /** Lets the blocks of members forget their activations until the backward pass comes to them; the caller disposes it. */
+  forgetActivations(): Recomputation {
+    return new Recomputation(
+      this.#members.flatMap(({ backbone, adapters }) =>
+        blocksOf(backbone).map((block) => {
+          return { block, trains: adapters !== undefined || block.parameters().some((own) => own.requires_grad) };
+        }),
+      ),
+    );
   }
 
   /** Writes what was trained beside the members into their weights, so that plain networks are left. */

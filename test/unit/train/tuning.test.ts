@@ -154,6 +154,36 @@ test("rivals that fine-tune members tune them, with members in bounded memory to
   assert.ok(moved("single", "small-convnext").every((name) => name.endsWith("weight")));
 });
 
+test("a step in parts and blocks that compute twice train what a whole step does", async () => {
+  for (const [method, choices] of [
+    ["hub-pathway", { k: 2, generatorWidth: 4 }],
+    ["fine-tune", { member: "small-resnet" }],
+  ] as const) {
+    const train = async (out: string, more: Partial<TrainRequest["options"]>) => {
+      const base = tuned(`${method}-${out}`, "lora:2", { method: findMethod(method), choices });
+      const options = { ...base.options, optimizer: "sgd", ...more } as const;
+      const outcome = await trainRun({ ...base, options });
+      release(outcome);
+      return outcome;
+    };
+    const whole = await train("whole", {});
+    const parted = await train("parted", { accumulate: 3, checkpointActivations: true });
+    for (const [i, p] of parted.validation.probabilities.entries()) {
+      assert.ok(Math.abs(p - (whole.validation.probabilities[i] ?? 0)) < 1e-4, `${method} ${i}`);
+    }
+    assert.ok(parted.trainingFlops > 1.2 * whole.trainingFlops, "blocks count twice");
+  }
+  const refused = (more: Partial<TrainRequest>, pattern: RegExp) =>
+    assert.rejects(
+      trainRun({ ...tuned("b", "all"), ...more }),
+      (error) => error instanceof ConfigError && pattern.test(error.message),
+    );
+  const { options } = tuned("b", "all");
+  await refused({ options: { ...options, accumulate: 2 } }, /BatchNorm in "small-resnet".*--batch-norm frozen/);
+  const frozen = { ...options, accumulate: 2, batchNorm: "frozen" } as const;
+  await refused({ options: frozen, choices: { k: 2, credit: "losses" } }, /loss is no mean over images/);
+});
+
 test("graphs are tuned where their weights are known, and a program's are not", async () => {
   const folder = temporaryFolder();
   const hub = writeSmallHub(folder);
