@@ -38,7 +38,7 @@ interface Measured {
 }
 
 /** A hub of `m` random members on disk; returns the bytes of one member's weights. */
-function writeHub(dir: string, m: number): number {
+export function writeHub(dir: string, m: number): number {
   mkdirSync(dir, { recursive: true });
   let bytes = 0;
   const members = Array.from({ length: m }, (_, i) => {

@@ -6,6 +6,7 @@ import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { textTable } from "../src/report/index.ts";
 import { findDevice, getNumThreads, loadedLibrary, ownProcess } from "../src/torch/index.ts";
+import { whyNoHosts } from "../test/support/hosts.ts";
 import { noBrowser } from "../test/support/site.ts";
 import { bundlePrecision } from "./bundle-precision.ts";
 import { callOverhead } from "./call-overhead.ts";
@@ -21,6 +22,7 @@ import { rlEnvironments } from "./rl-environments.ts";
 import { rlPpo } from "./rl-ppo.ts";
 import { serveRequests } from "./serve.ts";
 import { serveMemory } from "./serve-memory.ts";
+import { sharedModels } from "./shards.ts";
 import { stepMemory } from "./step-memory.ts";
 import { underLoad } from "./under-load.ts";
 
@@ -53,11 +55,12 @@ const parts: Record<string, () => Promise<Figure[] | undefined>> = {
   "serve-cold": () => coldStarts(flags.quick ? 1 : 3),
   "bundle-precision": () => bundlePrecision(flags.hub, flags.quick ? 20 : 200),
   page: () => pageAgreement(flags.quick ? 60 : 500),
+  shards: async () => (missing["shards"] === undefined ? sharedModels(flags.quick ? 6 : 12) : undefined),
   "under-load": () => underLoad(flags.quick ? 1 : 3),
 };
 
 /** What parts need that is not there, other than Python. */
-const missing: Record<string, string | undefined> = { page: noBrowser };
+const missing: Record<string, string | undefined> = { page: noBrowser, shards: whyNoHosts() };
 
 const figures: Figure[] = [];
 const leftOut: string[] = [];

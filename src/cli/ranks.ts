@@ -37,6 +37,8 @@ export interface RankPlace {
   out: string;
   /** The run is there already, and goes on. */
   resumes: boolean;
+  /** The first rank's folder, where all write what they train. */
+  shardsAt?: string | undefined;
   /** Places of images and hub, as they are seen from here, of a run that goes on. */
   data?: string;
   hub?: string;
@@ -46,17 +48,26 @@ export interface RankPlace {
  * Gives each rank a folder: the first one has the run's, and the others have copies elsewhere which end with them.
  * @param out the run's folder
  * @param resumes the run is to go on
+ * @param shardMembers they have the models among them
  * @param isRestarted a launcher started the processes anew, or does not say it: they go on with what they had begun
  */
 export async function inRankFolder<T>(
   group: ProcessGroup,
-  { out, resumes, isRestarted }: Pick<RankPlace, "out" | "resumes"> & { isRestarted: boolean },
+  {
+    out,
+    resumes,
+    isRestarted,
+    shardMembers,
+  }: Pick<RankPlace, "out" | "resumes"> & Record<"isRestarted" | "shardMembers", boolean>,
   work: (place: RankPlace) => Promise<T>,
 ): Promise<T> {
   const run = new RunFolder(out, imageRun);
   const goesOn = resumes || (isRestarted && run.exists);
   const config = goesOn ? run.config() : undefined;
-  const places = config && { data: placeOf(out, config.data.at), hub: placeOf(out, config.hub.at) };
+  const places = {
+    ...(config && { data: placeOf(out, config.data.at), hub: placeOf(out, config.hub.at) }),
+    ...(shardMembers && { shardsAt: out }),
+  };
   if (group.rank === 0) {
     group.barrier();
     return work({ out, resumes: goesOn, ...places });
@@ -69,7 +80,10 @@ export async function inRankFolder<T>(
     const own = join(copy, "run");
     const parts = goesOn ? ["run.json", "split.json", "training"] : [];
     for (const part of parts) {
-      if (existsSync(join(out, part))) cpSync(join(out, part), join(own, part), { recursive: true });
+      if (!existsSync(join(out, part))) continue;
+      // Ranks that have the models among them read the first one's checkpoints.
+      const filter = (path: string) => !(shardMembers && path.endsWith(".safetensors"));
+      cpSync(join(out, part), join(own, part), { recursive: true, filter });
     }
     // The first rank goes on writing when all have read.
     group.barrier();

@@ -53,6 +53,8 @@ export type TrainFlags = Partial<TrainSettings> & {
 /** Fixed views of each image with frozen members. */
 const defaultViews = 4;
 
+type Ranks = Pick<TrainRequest, "group" | "shardsAt">;
+
 /** Settings with what has no default of its own. */
 type Ready = TrainSettings & { data: string; out: string };
 
@@ -66,12 +68,19 @@ export async function train(images: string | undefined, flags: TrainFlags, outpu
   const out = resume === undefined ? settled(given).out : resumedFolder(resume, given);
   const place = { out, resumes: resume !== undefined };
   const contract = readContract();
+  const { shardMembers = false } = given;
+  if (shardMembers && nproc <= 1 && !contract) {
+    throw new ConfigError(
+      "--shard-members gives each of several processes some models: add --nproc, or use a launcher",
+    );
+  }
   if (nproc > 1 || contract) requireRanks(given, place.resumes);
   if (nproc > 1) {
     if (contract)
       throw new ConfigError(`--nproc starts ranks, and ${contract.launcher} did already: leave --nproc out`);
     const { code, ended } = await startRanks(nproc);
-    if (ended) output.warn(`${ended}; go on with: ${commandLine("train", "--resume", out, "--nproc", String(nproc))}`);
+    const again = ["--resume", out, "--nproc", String(nproc), ...(shardMembers ? ["--shard-members"] : [])];
+    if (ended) output.warn(`${ended}; go on with: ${commandLine("train", ...again)}`);
     process.exitCode = code;
     return;
   }
@@ -81,7 +90,7 @@ export async function train(images: string | undefined, flags: TrainFlags, outpu
   const isRestarted = contract.restarts !== 0;
   const own = group.rank === 0 ? output : new Silent(output.json);
   const begin = (rank: RankPlace) => begun(given, rank, own, group);
-  await withRankNamed(group, () => inRankFolder(group, { ...place, isRestarted }, begin));
+  await withRankNamed(group, () => inRankFolder(group, { ...place, isRestarted, shardMembers }, begin));
 }
 
 /** @throws ConfigError for settings that several ranks cannot have */
@@ -105,12 +114,13 @@ function resumedFolder(resume: string | true, given: Partial<TrainSettings>): st
 
 function begun(
   given: Partial<TrainSettings>,
-  { out, resumes, ...places }: RankPlace,
+  { out, resumes, shardsAt, ...places }: RankPlace,
   output: Output,
   group?: ProcessGroup,
 ): Promise<void> {
-  if (resumes) return goOn(out, { ...places, ...given }, output, group);
-  return start({ ...settled(given), out }, output, group);
+  const ranks = { group, shardsAt };
+  if (resumes) return goOn(out, { ...places, ...given }, output, ranks);
+  return start({ ...settled(given), out }, output, ranks);
 }
 
 /** @throws ConfigError for settings that contradict each other */
@@ -129,7 +139,7 @@ function settled(given: Partial<TrainSettings>): Ready {
   return { ...settings, data, out: settings.out ?? freeRunFolder(data) };
 }
 
-async function start(settings: Ready, output: Output, group: ProcessGroup | undefined): Promise<void> {
+async function start(settings: Ready, output: Output, ranks: Ranks): Promise<void> {
   const { method, hub, data, out, hubMemory, trust, batchSize, augment, cropScale, cropFrom, imageSize } = settings;
   const device = findDevice(settings.device);
   requireRoom(hub, hubMemory);
@@ -144,7 +154,7 @@ async function start(settings: Ready, output: Output, group: ProcessGroup | unde
     hubMemory,
     trust,
     device,
-    group,
+    ...ranks,
   };
   const pictureSide = await usualPictureSide(data);
   const shown = { sizeIsChosen: imageSize !== undefined, pictureSide, device, out, source: data };
@@ -180,12 +190,7 @@ function requireRoom(hub: string, hubMemory: number | undefined): void {
 }
 
 /** Continues a run; what was written beside its folder must be as the run has it, and --epochs may be more. */
-async function goOn(
-  out: string,
-  given: Partial<TrainSettings>,
-  output: Output,
-  group: ProcessGroup | undefined,
-): Promise<void> {
+async function goOn(out: string, given: Partial<TrainSettings>, output: Output, ranks: Ranks): Promise<void> {
   const { method, hub, data, epochs, hubMemory, trust } = given;
   const device = findDevice(given.device ?? "cpu");
   const { trainPerClass, validationFraction, testFraction, imageSize, augment, skipBad, duplicates } = given;
@@ -207,7 +212,7 @@ async function goOn(
     hubMemory,
     trust,
     device,
-    group,
+    ...ranks,
   };
   const shown = { sizeIsChosen: undefined, pictureSide: undefined, device, out, source: data };
   await watched(shown, output, (session) => resumedRequest(out, { ...request, ...session }));

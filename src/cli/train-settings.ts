@@ -131,6 +131,10 @@ const methodShape = {
     help: hubMemoryHelp,
     must: memoryWords,
   }),
+  shardMembers: z.boolean().default(false).register(settings, {
+    group: "Models",
+    help: "each of several processes has some of the models, for hubs that no machine holds",
+  }),
 };
 
 /** Names of the pathway's choices as flags, and the other way round. */

@@ -1,6 +1,6 @@
 /** Batches of one split, in an order that seed and epoch alone decide. B batch, S side. */
 import { rowsOfRank } from "../nn/index.ts";
-import { int64, keyedRandom, scope, shuffled, type Tensor } from "../torch/index.ts";
+import { disposeTree, int64, keyedRandom, scope, shuffled, type Tensor } from "../torch/index.ts";
 import { type AugmentOptions, augment, augmentations, mixup } from "./augment.ts";
 import type { ImageStore } from "./image-store.ts";
 
@@ -29,6 +29,8 @@ export interface LoaderOptions {
 export interface Rank {
   rank: number;
   worldSize: number;
+  /** It reads the images of all rows, beside its own. */
+  readsAll?: boolean | undefined;
 }
 
 /** Items of a batch that a rank needs, by their positions in the data set. */
@@ -52,6 +54,9 @@ export function viewOf(epoch: number, views: number | undefined): number {
   return views === undefined ? epoch : epoch % views;
 }
 
+type Fields = Pick<LoadedBatch, "images" | "targets" | "labels" | "indices"> &
+  Partial<Pick<LoadedBatch, "part" | "all">>;
+
 export class LoadedBatch {
   /** float32 [B, 3, S, S] in [0, 1]. */
   readonly images: Tensor;
@@ -61,18 +66,37 @@ export class LoadedBatch {
   readonly indices: number[];
   /** Set where several ranks share the batch. */
   readonly part: RowsOfBatch | undefined;
+  /** Images of all ranks' rows, for a rank that reads them. */
+  readonly all: Tensor | undefined;
 
-  constructor(images: Tensor, targets: Tensor, labels: number[], indices: number[], part?: RowsOfBatch) {
+  constructor({ images, targets, labels, indices, part, all }: Fields) {
     this.images = images;
     this.targets = targets;
     this.labels = labels;
     this.indices = indices;
     this.part = part;
+    this.all = all;
+  }
+
+  /** A rank's rows of a whole batch, which goes; its images stay. */
+  static ofRank(whole: LoadedBatch, rank: Rank): LoadedBatch {
+    const rows = whole.indices.length;
+    const [first, end] = rowsOfRank(rows, rank);
+    const own = (values: Tensor) => values.narrow(0, first, end - first);
+    const batch = new LoadedBatch({
+      images: own(whole.images),
+      targets: own(whole.targets),
+      labels: whole.labels.slice(first, end),
+      indices: whole.indices.slice(first, end),
+      part: { rows, first },
+      all: whole.images,
+    });
+    whole.targets.dispose();
+    return batch;
   }
 
   dispose(): void {
-    this.images.dispose();
-    this.targets.dispose();
+    disposeTree([this.images, this.targets, this.all]);
   }
 
   [Symbol.dispose](): void {
@@ -105,7 +129,7 @@ export class Loader {
   /** Batches of an epoch from a step on, or each `stride`-th of them; whoever takes a batch disposes it. */
   async *epoch(epoch: number, startStep = 0, stride = 1): AsyncGenerator<LoadedBatch> {
     const order = this.order(epoch);
-    const { batchSize, store } = this.#options;
+    const { batchSize, store, rank } = this.#options;
     const pending: { step: number; chosen: Chosen; pixels: Promise<Tensor> }[] = [];
     let next = startStep;
     const fill = (): void => {
@@ -122,7 +146,8 @@ export class Loader {
         const { step, chosen, pixels } = pending.shift() as (typeof pending)[number];
         using raw = await pixels;
         fill();
-        yield this.#prepare(raw, chosen, epoch, step);
+        const batch = this.#prepare(raw, chosen, epoch, step);
+        yield rank?.readsAll ? LoadedBatch.ofRank(batch, rank) : batch;
       }
     } finally {
       for (const { pixels } of pending) {
@@ -137,7 +162,7 @@ export class Loader {
   /** What this rank needs of a batch. */
   #chosen(whole: number[]): Chosen {
     const { rank, augment } = this.#options;
-    if (!rank) return { own: whole, partners: [], part: undefined };
+    if (!rank || rank.readsAll) return { own: whole, partners: [], part: undefined };
     const [first, end] = rowsOfRank(whole.length, rank);
     const partners = augment && augment.mixup > 0 ? [...whole].reverse().slice(first, end) : [];
     return { own: whole.slice(first, end), partners, part: { rows: whole.length, first } };
@@ -159,7 +184,7 @@ export class Loader {
       const others = part && { images: changed.narrow(0, rows, rows), targets: int64(labelsOf(partners)) };
       return mixup(changed.narrow(0, 0, rows), target, classes, recipe.mixup, seed, epoch, step, others);
     });
-    return this.#placed(new LoadedBatch(images, targets, own, indices, part));
+    return this.#placed(new LoadedBatch({ images, targets, labels: own, indices, part }));
   }
 
   #placed(batch: LoadedBatch): LoadedBatch {
@@ -170,6 +195,6 @@ export class Loader {
       images: made.images.to({ device }),
       targets: made.targets.to({ device }),
     }));
-    return new LoadedBatch(images, targets, made.labels, made.indices, made.part);
+    return new LoadedBatch({ images, targets, labels: made.labels, indices: made.indices, part: made.part });
   }
 }

@@ -56,4 +56,5 @@ export {
   readPreset,
 } from "./presets.ts";
 export { Residency, type ResidencyOptions } from "./residency.ts";
+export { balanced, isElsewhere, loadShared, type MemberCost, type SharedMembers } from "./shards.ts";
 export { verifyHub } from "./verify.ts";

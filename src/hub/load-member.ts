@@ -20,6 +20,8 @@ export interface LoadMemberOptions {
   device?: string | undefined;
   /** Draw new weights from this stream instead of loading the pre-trained ones (a control). */
   randomWeights?: Generator | undefined;
+  /** Leave the weights as memory has them, where the network can be made without its file. */
+  unfilled?: boolean | undefined;
   /** Skip the hashes, for files that were just verified. */
   verified?: boolean | undefined;
   /** Load TorchScript members too, which are programs. */
@@ -35,7 +37,7 @@ export function loadMember<I extends MemberInput>(
   entry: MemberEntry<I>,
   options: LoadMemberOptions = {},
 ): HubMember<I> {
-  if (!options.verified && !options.randomWeights) checkFiles(dir, entry);
+  if (!options.verified && !options.randomWeights && !options.unfilled) checkFiles(dir, entry);
   const backbone = loadBackbone(dir, entry, options);
   try {
     checkNetwork(dir, entry, backbone);
@@ -88,6 +90,7 @@ function openBackbone(dir: string, entry: MemberEntry, options: LoadMemberOption
   };
   if (options.randomWeights) return create(options.randomWeights);
   const backbone = init.skipInit(() => create(unused));
+  if (options.unfilled) return backbone;
   try {
     loadWeights(file(), entry, backbone);
     return backbone;

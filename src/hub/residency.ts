@@ -38,12 +38,15 @@ export interface ResidencyOptions {
   folder: string;
 }
 
+/** Weights and buffers by name, which are disposed once they are copied. */
+type Content = Pick<Module, "stateDict" | "dispose">;
+
 interface Resident {
   readonly member: HubMember<MemberInput>;
   /** Number in the name of its file: one member may be here several times, each with weights of its own. */
   readonly serial: number;
-  /** Loads the network from the hub again; without it, the first leaving writes the member. */
-  readonly reload: (() => Module) | undefined;
+  /** Loads the content from its file again; without it, the first leaving writes the member. */
+  readonly reload: (() => Content) | undefined;
   inMemory: boolean;
   /** The memory that all its tensors are views of, once it has returned from a file. */
   block: Tensor | undefined;
@@ -81,9 +84,9 @@ export class Residency {
 
   /**
    * Takes a loaded member over, whose weights leave memory until it is used.
-   * @param reload gives its network as the hub has it; undefined when the hub does not have it as it is
+   * @param reload gives its content as it is without training; undefined when no file has it
    */
-  manage(member: HubMember<MemberInput>, reload: (() => Module) | undefined): void {
+  manage(member: HubMember<MemberInput>, reload: (() => Content) | undefined): void {
     const changed = reload === undefined;
     const resident: Resident = {
       member,

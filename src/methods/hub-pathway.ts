@@ -1,5 +1,5 @@
 /** Hub-Pathway, and the controls that take one part of it away: its choice of routes, or the pre-training of its members. */
-import { type HubManifest, loadMembers } from "../hub/index.ts";
+import { type HubManifest, loadMembers, loadShared } from "../hub/index.ts";
 import {
   defaultPathwayConfig,
   type PathwayConfig,
@@ -38,8 +38,11 @@ function pathwayMethod(name: string, variation: Variation): Method {
   const known = [...own, "prior", ...(preset === undefined ? ["preset"] : [])];
 
   async function train(context: MethodContext, config: PathwayConfig): Promise<Predictor> {
+    const { hub, shards: ranks } = context;
+    const shared = ranks && loadShared(hub, ranks.group);
     const learner = new PathwayLearner({
-      members: fresh ? freshMembers(context) : loadMembers(context.hub),
+      members: shared?.members ?? (fresh ? freshMembers(context) : loadMembers(hub)),
+      shards: ranks && shared && { ...ranks, owners: shared.owners },
       task: context.task,
       config,
       seed: context.options.seed,
@@ -63,6 +66,7 @@ function pathwayMethod(name: string, variation: Variation): Method {
     const config = resolvePathwayConfig({ preset, ...choices }, members.length);
     return {
       activated: config.k,
+      shardable: !fresh && unshared(config),
       prior: priorOf(choices),
       ...(config.credit === "losses" ? { generatorFactor: fastGenerator } : {}),
       train: (context) => train(context, config),
@@ -70,6 +74,15 @@ function pathwayMethod(name: string, variation: Variation): Method {
   }
 
   return { name, version: pathwayVersion, configure, defaults: { ...defaultPathwayConfig }, ...rest };
+}
+
+/** Choices under which more than logits would have to cross between ranks; true where none is made. */
+function unshared({ aggregation, credit, generatorKind }: PathwayConfig): true | string {
+  if (aggregation === "features")
+    return "--aggregation features joins features, which stay with the ranks of their models";
+  if (credit === "losses") return "--credit losses compares all models on all images before the first step";
+  if (generatorKind === "member-stem") return "the generator kind member-stem needs a model's weights on every rank";
+  return true;
 }
 
 export const hubPathway: Method = pathwayMethod("hub-pathway", {

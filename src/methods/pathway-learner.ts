@@ -2,7 +2,13 @@
 import { HubMember } from "../hub/index.ts";
 import { evaluating } from "../models/index.ts";
 import { countParameters, type Linear, type Module, type Standardize } from "../nn/index.ts";
-import { HubPathway, type PathwayConfig, type PathwayMember, type StoredFeatures } from "../pathway/index.ts";
+import {
+  HubPathway,
+  type HubPathwayOptions,
+  type PathwayConfig,
+  type PathwayMember,
+  type StoredFeatures,
+} from "../pathway/index.ts";
 import type { BudgetChoice, ModelChoice, Rule } from "../runtime/index.ts";
 import {
   ConfigError,
@@ -27,6 +33,7 @@ import {
   type PartedStep,
   type Prediction,
   type RowRange,
+  type Shards,
   type StepResult,
   type Task,
   type TrainBatch,
@@ -36,6 +43,7 @@ import { accumulatedStep } from "./accumulated-step.ts";
 import { budgetSettings, measureChoices } from "./budget-choices.ts";
 import { GeneratorLessons } from "./generator-lessons.ts";
 import { headFlops } from "./member-learner.ts";
+import { ShardedPathway, type SharedContext } from "./sharded-pathway.ts";
 import { AskedBatch, predictByRule } from "./until-sure.ts";
 
 export interface PathwayLearnerOptions {
@@ -51,6 +59,8 @@ export interface PathwayLearnerOptions {
   prior?: readonly number[] | undefined;
   /** Choices for budgets that were measured before. */
   budgets?: readonly BudgetChoice[] | undefined;
+  /** Ranks that have the members' weights among them. */
+  shards?: SharedContext | undefined;
   /** The members' weights are new: they learn as fast as new layers do. */
   freshMembers?: boolean | undefined;
   device?: string | undefined;
@@ -81,6 +91,7 @@ export class PathwayLearner implements Learner {
   readonly #seed: number;
   readonly #imageSize: number;
   readonly #lessons: GeneratorLessons | undefined;
+  readonly shards: Shards | undefined;
   #flops: { generator: number; members: number[] } | undefined;
   #isStandardized = false;
   /** Choices for budgets, each with the models that it activates. */
@@ -99,7 +110,8 @@ export class PathwayLearner implements Learner {
     this.#seed = options.seed;
     this.backbones = options.members.map((member) => member.backbone);
     this.memberNames = options.members.map((member) => member.name);
-    this.module = new HubPathway({
+    const { shards } = options;
+    const parts: HubPathwayOptions = {
       members: options.members,
       outputs: options.task.outputs,
       config: options.config,
@@ -108,7 +120,9 @@ export class PathwayLearner implements Learner {
       // A copy that only predicts has no items, and remembers nothing.
       rows: options.config.credit === "losses" ? options.items?.length : undefined,
       device: options.device,
-    });
+    };
+    this.module = shards ? new ShardedPathway({ ...parts, ...shards }) : new HubPathway(parts);
+    this.shards = this.module instanceof ShardedPathway && shards ? this.module.shards(shards) : undefined;
     if (this.module.memory)
       this.#lessons = new GeneratorLessons(this.module, options.task, this.streams, options.items ?? []);
     this.k = this.module.config.k;
@@ -237,11 +251,13 @@ export class PathwayLearner implements Learner {
 
   step(batch: TrainBatch, progress: number): StepResult {
     // Of this step alone: what evaluation does is no matter of other ranks.
-    this.module.part = batch.shared;
+    const { module } = this;
+    module.part = batch.shared;
+    if (module instanceof ShardedPathway) module.all = batch.all;
     try {
       return this.#step(batch, progress);
     } finally {
-      this.module.part = undefined;
+      module.part = undefined;
     }
   }
 
@@ -331,7 +347,10 @@ export class PathwayLearner implements Learner {
 
   /** u, [B, m]; none where routes are left to chance. */
   #scores(images: Tensor): Tensor | undefined {
-    return this.module.isRandom ? undefined : this.module.generator.forward(images);
+    const { module } = this;
+    if (module.isRandom) return undefined;
+    const scores = module.generator.forward(images);
+    return module instanceof ShardedPathway ? module.agreed(scores) : scores;
   }
 
   /** Fits the temperature of weights over more models than in training: that of the least loss with all of them. */
@@ -345,7 +364,7 @@ export class PathwayLearner implements Learner {
       scope(() =>
         inferenceMode(() => {
           const stored = this.#allFeatures(images, features);
-          const scores = module.generator.forward(images);
+          const scores = this.#scores(images) as Tensor;
           for (const [i, tau] of temperatures.entries()) {
             const { logits } = module.execute(images, module.routeBy(scores, m, tau), stored);
             sums[i] = (sums[i] ?? 0) + this.#task.rowLoss(logits, targets).sum().item();
@@ -359,6 +378,8 @@ export class PathwayLearner implements Learner {
 
   /** Every model that may be activated, once on all images. */
   #allFeatures(images: Tensor, known?: StoredFeatures): StoredFeatures {
+    const asked = this.module instanceof ShardedPathway && this.module.ask(images, this.#present);
+    if (asked) return asked;
     const featuresOf = (member: PathwayMember) => known?.(member.name) ?? member.features(images);
     const present = this.#members.filter((_, i) => this.#present.includes(i));
     const features = new Map(present.map((member) => [member.name, featuresOf(member)]));

@@ -2,6 +2,7 @@
 import {
   type Dtype,
   ensureResident,
+  isAbsent,
   keep,
   type MemoryFormat,
   noGrad,
@@ -210,7 +211,7 @@ export abstract class Module {
     noGrad(() => {
       for (const [name, tensor] of own) {
         const given = state.get(name);
-        if (!given) continue;
+        if (!given || isAbsent(tensor)) continue;
         ensureResident(tensor, true);
         tensor.copy_(given);
       }
@@ -245,7 +246,7 @@ export abstract class Module {
       noGrad(() => {
         const done = new Set<Tensor>();
         this.#walk("", (_, tensor, isParameter) => {
-          if (done.has(tensor)) return;
+          if (done.has(tensor) || isAbsent(tensor)) return;
           done.add(tensor);
           if (isParameter) tensor.grad = undefined;
           const floating = tensor.dtype.startsWith("float") || tensor.dtype === "bfloat16";

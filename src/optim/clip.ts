@@ -11,8 +11,19 @@ export function clipGradNorm(params: readonly Tensor[], max: number): number {
       const grads = params.flatMap((param) => param.grad ?? []);
       if (grads.length === 0) return 0;
       const total = ops.stack(ops._foreach_norm(grads)).norm().item();
-      if (Number.isFinite(total) && total + 1e-6 > max) ops._foreach_mul_(grads, max / (total + 1e-6));
+      shrinkGradients(params, total, max);
       return total;
+    }),
+  );
+}
+
+/** Scales gradients that belong to a joint norm `total`, so that it is at most `max`. */
+export function shrinkGradients(params: readonly Tensor[], total: number, max: number): void {
+  if (!Number.isFinite(total) || total + 1e-6 <= max) return;
+  scope(() =>
+    noGrad(() => {
+      const grads = params.flatMap((param) => param.grad ?? []);
+      if (grads.length > 0) ops._foreach_mul_(grads, max / (total + 1e-6));
     }),
   );
 }

@@ -4,6 +4,6 @@
  * It may import torch and nn.
  */
 export { AdamW, type AdamWGroup, type AdamWOptions } from "./adamw.ts";
-export { clipGradNorm } from "./clip.ts";
+export { clipGradNorm, shrinkGradients } from "./clip.ts";
 export { type GroupOptions, Optimizer, type OptimizerState, type ParameterGroup, type Update } from "./optimizer.ts";
 export { SGD, type SGDGroup, type SGDOptions } from "./sgd.ts";

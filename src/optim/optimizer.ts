@@ -1,5 +1,5 @@
 /** The common part of optimisers: parameter groups, per-parameter state that is made at a parameter's first gradient, saving. */
-import { ensureResident, keep, noGrad, ops, scope, type Tensor, UserError } from "../torch/index.ts";
+import { ensureResident, isAbsent, keep, noGrad, ops, scope, type Tensor, UserError } from "../torch/index.ts";
 
 /** Settings that every optimiser has; a group overrides them for its parameters. */
 export interface GroupOptions {
@@ -154,6 +154,7 @@ export abstract class Optimizer<G extends ParameterGroup = ParameterGroup> {
     this.#releaseSlots();
     noGrad(() => {
       for (const [param, { step, sources }] of loaded) {
+        if (isAbsent(param)) continue;
         ensureResident(param, true);
         const moments = sources.map((source) => keep(ops.zeros_like(param).copy_(source)));
         this.#slots.set(param, { step, moments });

@@ -48,7 +48,7 @@ export {
 } from "./modes.ts";
 export type { Dtype, Handle, MemoryFormat, OperatorInfo, TypedArray } from "./native.ts";
 export type { Operators } from "./ops.generated.ts";
-export { ensureResident, park, type Restore, standIn, unpark } from "./parking.ts";
+export { ensureResident, isAbsent, makeAbsent, park, type Restore, standIn, unpark } from "./parking.ts";
 export { CollectiveError, ProcessGroup, type ProcessGroupOptions, type ReduceOp } from "./process-group.ts";
 export { drawInto, RandomStreams, seedOf } from "./random.ts";
 export { allOrNothing, disposeTree, keep, type Owned, scope } from "./scope.ts";

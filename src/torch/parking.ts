@@ -8,6 +8,7 @@ import { ops, type Tensor } from "./tensor.ts";
 export type Restore = (writing: boolean) => void;
 
 const restorers = new WeakMap<Tensor, Restore>();
+const absent = new WeakSet<Tensor>();
 
 /**
  * Gives a tensor's memory back. Whoever parks it keeps its content and hands it back through `unpark`.
@@ -16,12 +17,27 @@ const restorers = new WeakMap<Tensor, Restore>();
 export function park(tensor: Tensor, restore: Restore): void {
   setData(tensor, () => ops.zeros([], { dtype: tensor.dtype, device: tensor.device }).expand(tensor.shape));
   restorers.set(tensor, restore);
+  absent.delete(tensor);
 }
 
 /** Gives a parked tensor its content. */
 export function unpark(tensor: Tensor, content: Tensor): void {
   setData(tensor, () => content);
   restorers.delete(tensor);
+  absent.delete(tensor);
+}
+
+/** Gives the memory of a tensor back whose content another process keeps: whoever asks for it makes a mistake. */
+export function makeAbsent(tensor: Tensor, name: string): void {
+  park(tensor, () => {
+    throw new Error(`${name} is not in this process`);
+  });
+  absent.add(tensor);
+}
+
+/** True for a tensor without content here, which loading and saving pass over. */
+export function isAbsent(tensor: Tensor): boolean {
+  return absent.has(tensor);
 }
 
 /**

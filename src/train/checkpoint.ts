@@ -2,15 +2,17 @@
  * Files of one fit: its training state, and the weights that predict. Both are safetensors files that are written
  * atomically, and neither ever holds a value that is not finite.
  */
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { parseJson, readSafetensors, writeSafetensors } from "../io/index.ts";
 import type { Module } from "../nn/index.ts";
 import type { Optimizer } from "../optim/index.ts";
-import { disposeTree, type Tensor, UserError } from "../torch/index.ts";
+import { disposeTree, type ProcessGroup, scope, type Tensor, tensor, UserError } from "../torch/index.ts";
 import { firstNotFinite } from "./finite.ts";
-import type { Learner } from "./learner.ts";
+import type { Learner, Shards } from "./learner.ts";
 import { type MeterState, meterState } from "./meter.ts";
+import { ownTensors, together } from "./shards.ts";
 
 /** Version of both files: raised with every change of their metadata or tensors, so that older ones are refused in one line. */
 export const checkpointVersion = 2;
@@ -48,7 +50,11 @@ const streams = z
   .record(z.string().regex(/^[a-z][\w.-]*$/i), z.base64().max(longestStream))
   .refine((all) => Object.keys(all).length <= mostStreams, `more than ${mostStreams} random streams`);
 
+/** Files beside this one, each with what one more rank trained. */
+const parts = z.array(z.string().regex(/^[\w-][\w.-]*$/)).optional();
+
 const stateMeta = z.strictObject({
+  parts,
   version: z.literal(checkpointVersion),
   identity: z.string(),
   position,
@@ -58,6 +64,7 @@ const stateMeta = z.strictObject({
 });
 
 const weightsMeta = z.strictObject({
+  parts,
   version: z.literal(checkpointVersion),
   identity: z.string(),
   /** Epochs that these weights were trained for. */
@@ -72,8 +79,15 @@ const weightsMeta = z.strictObject({
   trainingFlops: amount,
 });
 
+/** Description of a file with what one rank trained. */
+const partMeta = z.strictObject({
+  version: z.literal(checkpointVersion),
+  identity: z.string(),
+  optimizer: z.record(z.string(), count).optional(),
+});
+
 /** A description of weights that predict. */
-export type WeightsInfo = Omit<z.infer<typeof weightsMeta>, "version" | "identity">;
+export type WeightsInfo = Omit<z.infer<typeof weightsMeta>, "version" | "identity" | "parts">;
 
 /** State of a fit between two steps. */
 export interface FitState {
@@ -92,6 +106,7 @@ export function saveState(base: string, identity: string, { learner, optimizer, 
   for (const [key, value] of changingState(learner.module)) tensors.set(`model/${key}`, value);
   const state = optimizer.stateDict();
   for (const [key, value] of state.tensors) tensors.set(`optimizer/${key}`, value);
+  const { shards } = learner;
   const meta: z.input<typeof stateMeta> = {
     version: checkpointVersion,
     identity,
@@ -99,7 +114,7 @@ export function saveState(base: string, identity: string, { learner, optimizer, 
     streams: learner.streams.state(),
     optimizer: state.numbers,
   };
-  write(checkpointFiles(base).state, tensors, meta);
+  write(checkpointFiles(base).state, tensors, meta, shards && { shards, isOwn: ownTensors(shards, optimizer) });
 }
 
 /**
@@ -124,9 +139,14 @@ export function loadState(
  * Writes the weights that predict.
  * @throws NotFinite when a value is not finite, and UserError when the file cannot be written; the old one then stays
  */
-export function saveWeights(base: string, identity: string, module: Module, info: WeightsInfo): void {
+export function saveWeights(
+  base: string,
+  identity: string,
+  { module, shards }: Pick<Learner, "module" | "shards">,
+  info: WeightsInfo,
+): void {
   const meta: z.input<typeof weightsMeta> = { version: checkpointVersion, identity, ...info };
-  write(checkpointFiles(base).weights, changingState(module), meta);
+  write(checkpointFiles(base).weights, changingState(module), meta, shards && { shards, isOwn: ownTensors(shards) });
 }
 
 /**
@@ -138,6 +158,18 @@ export function saveWeights(base: string, identity: string, module: Module, info
  */
 export function loadWeights(base: string, module: Module, identity?: string): WeightsInfo | undefined {
   return openWeights(base, identity, (tensors) => loadChanging(module, tensors));
+}
+
+/** The weights of one module of a fit, by its name; the caller disposes them. */
+export function weightsOf(base: string, name: string): Map<string, Tensor> {
+  const found = new Map<string, Tensor>();
+  openWeights(base, undefined, (tensors) => {
+    for (const [key, tensor] of part(tensors, `${name}.`)) {
+      found.set(key, tensor);
+      tensors.delete(`${name}.${key}`);
+    }
+  });
+  return found;
 }
 
 /** The same description as `loadWeights` gives, from the file's header alone. */
@@ -166,17 +198,99 @@ function openWeights(
   use: (tensors: Map<string, Tensor>) => void,
 ): WeightsInfo | undefined {
   const path = checkpointFiles(base).weights;
-  return opened(path, base, weightsMeta, identity, ({ version: _, identity: __, ...info }, tensors) => {
+  return opened(path, base, weightsMeta, identity, ({ version: _, identity: __, parts: ___, ...info }, tensors) => {
     use(tensors);
     return info;
   });
 }
 
-/** @throws NotFinite naming the tensor */
-function write(path: string, tensors: ReadonlyMap<string, Tensor>, meta: unknown): void {
+interface Described {
+  version: number;
+  identity: string;
+  optimizer?: Record<string, number> | undefined;
+}
+
+/**
+ * Writes a file, and one beside it for each more rank that has part of the tensors. The file itself comes last and names the
+ * others, whose names are new each time: until then the old files are whole.
+ * @throws NotFinite naming the tensor
+ */
+function write(
+  path: string,
+  tensors: ReadonlyMap<string, Tensor>,
+  meta: Described,
+  shared?: { shards: Shards; isOwn: (tensor: Tensor) => boolean },
+): void {
+  if (!shared) {
+    writeFile(path, tensors, meta);
+    removeParts(path, []);
+    return;
+  }
+  const { shards, isOwn } = shared;
+  const { group } = shards;
+  const names = partNames(path, group);
+  together(group, () => {
+    const { version, identity, optimizer } = meta;
+    const own = new Map([...tensors].filter(([, tensor]) => isOwn(tensor)));
+    const name = names[group.rank - 1];
+    if (name !== undefined) writeFile(join(dirname(path), name), own, { version, identity, optimizer });
+  });
+  together(group, () => {
+    if (group.rank > 0) return;
+    const theirs = new Set(shards.others.flatMap((module) => [...module.stateDict().values()]));
+    const rest = new Map([...tensors].filter(([, tensor]) => !theirs.has(tensor)));
+    writeFile(path, rest, { ...meta, parts: names });
+    removeParts(path, names);
+  });
+}
+
+function writeFile(path: string, tensors: ReadonlyMap<string, Tensor>, meta: unknown): void {
   const broken = firstNotFinite(tensors);
   if (broken !== undefined) throw new NotFinite(broken);
   writeSafetensors(path, tensors, { checkpoint: JSON.stringify(meta) });
+}
+
+const stemOf = (path: string) => basename(path, ".safetensors");
+
+/** Names of the files of all ranks but the first: they have those of one save in common. */
+function partNames(path: string, group: ProcessGroup): string[] {
+  const save = scope(() => group.broadcast(tensor([Date.now()], { dtype: "int64" }), 0).item()).toString(36);
+  return Array.from({ length: group.worldSize - 1 }, (_, i) => `${stemOf(path)}.${save}.${i + 1}.safetensors`);
+}
+
+/** Removal of what earlier saves left. */
+function removeParts(path: string, named: readonly string[]): void {
+  const stem = `${stemOf(path)}.`;
+  for (const name of readdirSync(dirname(path))) {
+    const isPart = name.startsWith(stem) && /^\w+\.\d+\.safetensors$/.test(name.slice(stem.length));
+    if (isPart && !named.includes(name)) rmSync(join(dirname(path), name), { force: true });
+  }
+}
+
+/** Adds the tensors of the files beside a file to its own. @returns counters of their optimizers */
+function readParts(
+  path: string,
+  { parts = [], identity }: PartedMeta,
+  tensors: Map<string, Tensor>,
+): Record<string, number> {
+  const counters: Record<string, number> = {};
+  for (const name of parts) {
+    const file = join(dirname(path), name);
+    if (!existsSync(file))
+      throw new UserError(`${file} is missing, which belongs to ${path}: restore it, or train again`);
+    const { tensors: more, metadata } = readSafetensors(file);
+    for (const [key, tensor] of more) tensors.set(key, tensor);
+    const meta = parseJson(metadata["checkpoint"] ?? "", partMeta, file, "part of a checkpoint");
+    if (meta.identity !== identity) throw new UserError(`${file} belongs to another run than ${path}: train again`);
+    Object.assign(counters, meta.optimizer);
+  }
+  return counters;
+}
+
+interface PartedMeta {
+  identity: string;
+  parts?: string[] | undefined;
+  optimizer?: Record<string, number>;
 }
 
 /** A tensor that holds a value which is not finite was about to be saved. */
@@ -191,7 +305,7 @@ export class NotFinite extends Error {
 }
 
 /** Reads a file and releases its tensors after use; undefined when there is none. */
-function opened<S extends z.ZodType<{ identity: string }>, T>(
+function opened<S extends z.ZodType<PartedMeta>, T>(
   path: string,
   base: string,
   schema: S,
@@ -215,7 +329,8 @@ function opened<S extends z.ZodType<{ identity: string }>, T>(
         `${path} was written by another run: its hub, data, split, method or options differ; use another --out folder`,
       );
     }
-    return use(meta, tensors);
+    const counters = readParts(path, meta, tensors);
+    return use(meta.optimizer ? { ...meta, optimizer: { ...meta.optimizer, ...counters } } : meta, tensors);
   } catch (error) {
     if (!(error instanceof UserError) || error.message.startsWith(path)) throw error;
     throw new UserError(`${path}: ${error.message}`, { cause: error });

@@ -32,6 +32,8 @@ export interface Batch {
   indices: number[];
   /** Features of these images that frozen members computed before. */
   features?: StoredFeatures | undefined;
+  /** Images of all ranks' rows, for a rank that reads them. */
+  all?: Tensor | undefined;
   /** Place of these rows in the batch, where several ranks share it. */
   part?: RowsOfBatch | undefined;
   dispose(): void;
@@ -94,6 +96,8 @@ export interface DataRequest extends AugmentRequest {
   takes?: { who: string; kinds: readonly TaskKind[] } | undefined;
   /** Ranks that share each training batch. */
   group?: ProcessGroup | undefined;
+  /** Each of them reads the images of all rows. */
+  readsAll?: boolean | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -207,6 +211,7 @@ function taskData(
     batchSize,
     device,
     group,
+    readsAll,
     ...request
   }: DataRequest,
   dataset: Dataset,
@@ -216,6 +221,7 @@ function taskData(
   const labels = dataset.items.map((item) => item.label);
   const common = { store, labels, classes: dataset.classes.length, batchSize, seed, device };
   const crops = larger ? { store: larger, side: size } : {};
+  const rank = group && { rank: group.rank, worldSize: group.worldSize, readsAll };
   const training = { ...crops, indices: split.train, augment: augmentationOf(request), views: request.views };
   const counts = { train: split.train.length, validation: split.validation.length, test: split.test.length };
   const chosen = (name: SplitName, limit = counts[name]): number[] => {
@@ -235,8 +241,8 @@ function taskData(
     ids: dataset.items.map((item) => item.id),
     pixelsKey: larger ? `${store.key} ${larger.key}` : store.key,
     items: (name, limit) => (limit === undefined ? split[name] : chosen(name, limit)),
-    train: new Loader({ ...common, ...training, shuffle: true, rank: group }),
-    trainOn: (rows) => new Loader({ ...common, ...training, indices: rows, shuffle: true, rank: group }),
+    train: new Loader({ ...common, ...training, shuffle: true, rank }),
+    trainOn: (rows) => new Loader({ ...common, ...training, indices: rows, shuffle: true, rank }),
     trainInOrder: new Loader({ ...common, ...training, batchSize: rowsWithoutGradient(size), shuffle: false }),
     open(name, limit) {
       return new Loader({

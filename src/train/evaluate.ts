@@ -43,12 +43,13 @@ export async function evaluate(
   const members = predictor.memberNames.length;
   const loop = { work: "evaluation", signal };
   const seconds = await forEachPrediction(predictor, batches.epoch(0, 0), loop, (batch) => {
-    // Each rank computes some batches, and zeros stand for the others; the first one says what there is.
+    // Each rank says some batches, and zeros stand for the others; the first one says what there is.
     const isOwn = !group || probabilities.length % group.worldSize === group.rank;
     const table = (values: Tensor | undefined, width: number) =>
       isOwn && values ? floats(values) : new Float32Array(batch.labels.length * width);
     const isFirst = probabilities.length === 0;
-    const prediction = isOwn || isFirst ? predictor.predict(batch.images, batch.features) : undefined;
+    const prediction =
+      isOwn || isFirst || predictor.shards ? predictor.predict(batch.images, batch.features) : undefined;
     probabilities.push(table(prediction?.probabilities, classes));
     if (isFirst ? prediction?.weights : weights.length > 0) weights.push(table(prediction?.weights, members));
     if (isFirst ? prediction?.scores : scores.length > 0) scores.push(table(prediction?.scores, members));

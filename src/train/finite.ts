@@ -1,5 +1,5 @@
 /** The search for values that are not finite, and the message about them. */
-import { ensureResident, noGrad, ops, scope, type Tensor } from "../torch/index.ts";
+import { ensureResident, isAbsent, noGrad, ops, scope, type Tensor } from "../torch/index.ts";
 
 const floating = /^b?float/;
 
@@ -13,6 +13,7 @@ export function firstNotFinite(tensors: ReadonlyMap<string, Tensor>): string | u
 }
 
 function isSound(tensor: Tensor): boolean {
+  if (isAbsent(tensor)) return true;
   ensureResident(tensor, false);
   return scope(() =>
     noGrad(() => {

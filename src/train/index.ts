@@ -67,11 +67,12 @@ export type {
   Prediction,
   Predictor,
   RowRange,
+  Shards,
   StepResult,
   TrainBatch,
   Variant,
 } from "./learner.ts";
-export type { Choice, Choices, ConfiguredMethod, FitChanges, Method, MethodContext } from "./method.ts";
+export type { Choice, Choices, ConfiguredMethod, FitChanges, Method, MethodContext, ShardContext } from "./method.ts";
 export {
   argmaxAt,
   computeMetrics,

@@ -18,6 +18,24 @@ export interface TrainBatch {
   features?: StoredFeatures | undefined;
   /** Place of these rows in the batch, and the ranks that share it. */
   shared?: BatchPart | undefined;
+  /** Images of the whole batch, where owners of models read them. */
+  all?: Tensor | undefined;
+}
+
+/** A learner's parts on several ranks that share its models among them. */
+export interface Shards {
+  readonly group: ProcessGroup;
+  /** What this rank alone trains: its models and their heads. Those of the other ranks are out of date here. */
+  readonly own: readonly Module[];
+  /** What another rank trains. */
+  readonly others: readonly Module[];
+  /** Parameters that all ranks train alike, from gradients that are added up. */
+  readonly common: readonly Tensor[];
+  /**
+   * Takes over what others have trained, so that this rank can compute alone.
+   * @param weightsOf gives the weights of a model by its name; whoever asks disposes them
+   */
+  gather(weightsOf: (member: string) => ReadonlyMap<string, Tensor>): void;
 }
 
 export interface StepResult {
@@ -74,6 +92,8 @@ export interface Predictor {
    * Predictions under other choices of models, each model computed once; undefined for a choice that it does not have.
    */
   predictVariants?(images: Tensor, variants: readonly Variant[], features?: StoredFeatures): (Prediction | undefined)[];
+  /** Its parts, where ranks have its models among them: they answer together. All of it is on each rank when left out. */
+  readonly shards?: Shards | undefined;
   /** Models that weights refer to. */
   readonly memberNames: readonly string[];
   /** Parameters that one prediction needs at hand. */

@@ -1,6 +1,7 @@
 /** The interface behind which Hub-Pathway and its rivals stand: same data, same loop, same budgets. */
-import type { Hub, HubManifest } from "../hub/index.ts";
+import type { Hub, HubManifest, Residency } from "../hub/index.ts";
 import type { RankingScore } from "../ranking/index.ts";
+import type { ProcessGroup } from "../torch/index.ts";
 import type { TaskData } from "./data.ts";
 import type { Evaluation } from "./evaluate.ts";
 import type { FitResult, Learner, Predictor } from "./learner.ts";
@@ -45,10 +46,19 @@ export interface MethodContext {
   validate(predictor: Predictor): Promise<Evaluation>;
   /** A decision made on validation data: computed once, then read from the run's folder. */
   decide<T>(name: string, compute: () => Promise<T>): Promise<T>;
+  /** Ranks that share the models among them, where that was asked for. */
+  shards?: ShardContext | undefined;
   /** Ends loops over batches. */
   signal?: AbortSignal | undefined;
   /** Adds FLOPs that training took outside of fits, such as those of a ranking. */
   spend(flops: number): void;
+}
+
+/** Ranks that have a hub's models among them. */
+export interface ShardContext {
+  group: ProcessGroup;
+  /** Memory of so many bytes for models whose weights come from files. */
+  residency(budget: number): Residency;
 }
 
 export interface Method {
@@ -72,6 +82,8 @@ export interface Method {
 export interface ConfiguredMethod {
   /** Members that run for each image; all that it trains when left out. */
   readonly activated?: number;
+  /** True when ranks may have its models among them; or the reason why not, where a choice is one. */
+  readonly shardable?: boolean | string;
   /** Learning rate of its generator over that of pre-trained weights, where a run names none; the usual one when left out. */
   readonly generatorFactor?: number;
   /** Score of the members that guides the exploration loss; none when left out. */

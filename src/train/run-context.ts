@@ -12,7 +12,7 @@ import type { Emit } from "./events.ts";
 import { FeatureCache, type FeatureCacheOptions, type HeldOutSplit } from "./frozen/feature-cache.ts";
 import { scaleFeatures } from "./frozen/feature-scale.ts";
 import type { FitResult, Learner, Predictor } from "./learner.ts";
-import type { ConfiguredMethod, FitChanges, MethodContext } from "./method.ts";
+import type { ConfiguredMethod, FitChanges, MethodContext, ShardContext } from "./method.ts";
 import { type TrainOptions, withEpochs } from "./options.ts";
 import { type RankingPrior, rankingPrior } from "./ranking.ts";
 import { ClassificationTask } from "./task.ts";
@@ -46,6 +46,8 @@ export interface ContextParts {
   signal?: AbortSignal | undefined;
   /** Ranks that train together. */
   group?: ProcessGroup | undefined;
+  /** They have the models among them. */
+  shards?: ShardContext | undefined;
 }
 
 export class RunContext implements Disposable {
@@ -76,7 +78,7 @@ export class RunContext implements Disposable {
 
   /** The context of a method, which may copy it with changes. */
   context(): MethodContext {
-    const { hub, data, options, prior, decide, signal } = this.#parts;
+    const { hub, data, options, prior, decide, signal, shards } = this.#parts;
     return {
       hub,
       data,
@@ -89,6 +91,7 @@ export class RunContext implements Disposable {
       spend: (flops) => {
         this.trainingFlops += flops;
       },
+      shards,
       signal,
     };
   }

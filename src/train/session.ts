@@ -4,7 +4,7 @@ import { mkdirSync } from "node:fs";
 import { augmentationOf } from "../data/index.ts";
 import { agreeOn } from "../distributed/index.ts";
 import { type Hub, openHub, Residency } from "../hub/index.ts";
-import type { ProcessGroup } from "../torch/index.ts";
+import { ConfigError, type ProcessGroup } from "../torch/index.ts";
 import { calibrate, withTemperature } from "./calibration.ts";
 import { type DataRequest, prepareData, type TaskData } from "./data.ts";
 import { type Evaluation, evaluate } from "./evaluate.ts";
@@ -13,7 +13,7 @@ import { type Emit, eventVersion } from "./events.ts";
 import { checkFrozen } from "./frozen/feature-cache.ts";
 import { saveModel } from "./kept-model.ts";
 import type { EvaluationOptions, Predictor } from "./learner.ts";
-import type { Choices, ConfiguredMethod, Method } from "./method.ts";
+import type { Choices, ConfiguredMethod, Method, ShardContext } from "./method.ts";
 import { refuseMemoryOn } from "./open-run.ts";
 import type { RequestedOptions } from "./options.ts";
 import { planRun, type RunPlan } from "./plan.ts";
@@ -55,6 +55,8 @@ export interface SessionOptions {
   cacheFeatures?: boolean | undefined;
   /** Ranks that train the run together, each in a folder of its own. */
   group?: ProcessGroup | undefined;
+  /** Folder of the first rank's run, where ranks have the models among them: each writes there what it trains. */
+  shardsAt?: string | undefined;
 }
 
 export interface TrainRequest extends SessionOptions {
@@ -115,8 +117,17 @@ async function withTrained<T>(given: TrainRequest, use: (trained: Trained) => Pr
   );
   checkPatience(given.options);
   if (given.group) refuseParts(given.options);
+  if (given.shardsAt !== undefined && given.group) requireShardable(given, method, hub, given.group);
   const { device, signal, group, onProgress = given.data.onProgress } = given;
-  const asked = { ...given.data, views: given.options.frozenViews, device, group, onProgress, signal };
+  const asked = {
+    ...given.data,
+    views: given.options.frozenViews,
+    device,
+    group,
+    readsAll: given.shardsAt !== undefined,
+    onProgress,
+    signal,
+  };
   const data = await prepareData(asked);
   try {
     return await run(given, { folder, before, hub, data, method }, use);
@@ -155,9 +166,11 @@ async function run<T>(given: TrainRequest, opened: Opened, use: (trained: Traine
   const { hubMemory, signal, cacheFeatures, group } = given;
   const ready = await settled(given, opened);
   const { config } = ready;
-  if (group) agreeOn(group, "settings", agreed(config));
+  if (group)
+    agreeOn(group, "settings", { ...agreed(config), "--shard-members": given.shardsAt === undefined ? "no" : "yes" });
   if (hubMemory !== undefined)
     hub.residency = new Residency({ budget: hubMemory, folder: folder.file("training/members") });
+  const shards = group && given.shardsAt !== undefined ? shardContext(group, hub, folder) : undefined;
   const emit = loggedEmit(folder.file("events.jsonl"), (event) => {
     if (event.type === "step") folder.begin();
     given.emit(event);
@@ -172,7 +185,8 @@ async function run<T>(given: TrainRequest, opened: Opened, use: (trained: Traine
     signal,
     cacheFeatures,
     group,
-    ...partsOf(config, folder),
+    shards,
+    ...partsOf(config, folder, given.shardsAt),
   });
   const predictor = await context.train(method);
   try {
@@ -210,12 +224,39 @@ function agreed(config: RunConfig): Record<string, string> {
   );
 }
 
+/** @throws ConfigError for a method, a choice of it, options or a hub that ranks cannot have among them */
+function requireShardable(
+  { method, options }: Pick<TrainRequest, "method" | "options">,
+  { shardable }: ConfiguredMethod,
+  { manifest }: Hub,
+  { worldSize }: ProcessGroup,
+): void {
+  const refuse = (reason: string): never => {
+    throw new ConfigError(`--shard-members gives each rank some of the models, and ${reason}: leave it out`);
+  };
+  const models = manifest.members.length;
+  if (typeof shardable === "string") refuse(shardable);
+  if (shardable !== true) refuse(`${method.name} does not route images to models`);
+  if (options.frozenViews !== undefined) refuse("--freeze-members computes features, which stay with their owners");
+  if (options.tune !== undefined) refuse("--tune is not tried with it");
+  if (options.checkpointActivations) refuse("--checkpoint-activations is not tried with it");
+  if (models < worldSize) refuse(`${models} models leave some of ${worldSize} ranks without one`);
+}
+
+/** Models that come back to the first rank take the memory that was asked for, or as much as its own. */
+function shardContext(group: ProcessGroup, hub: Hub, folder: ImageRunFolder): ShardContext {
+  const residency = (budget: number) =>
+    (hub.residency ??= new Residency({ budget, folder: folder.file("training/members") }));
+  return { group, residency };
+}
+
 /** Parts of the run's context that its settings and its folder give. */
-function partsOf(config: RunConfig, folder: ImageRunFolder) {
+function partsOf(config: RunConfig, folder: ImageRunFolder, shardsAt: string | undefined) {
   const { options, prior } = config;
   const identity = identityOf(config);
+  const home = shardsAt === undefined ? folder : new RunFolder(shardsAt, imageRun);
   const place: ContextParts["place"] = ({ name, rate, order }) => ({
-    checkpoint: folder.checkpoint(name),
+    checkpoint: home.checkpoint(name),
     identity: fingerprint({ config: identity, rate, order, name }),
   });
   const decide: ContextParts["decide"] = (name, compute) => folder.decide(name, compute);

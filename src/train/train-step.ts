@@ -6,6 +6,7 @@ import type { Batch } from "./data.ts";
 import type { Backward, Learner, PartedStep, RowRange, TrainBatch } from "./learner.ts";
 import type { TrainOptions } from "./options.ts";
 import { reduceStep } from "./ranks.ts";
+import { clipShared } from "./shards.ts";
 
 /** A backward pass computes gradients for inputs and for weights: twice a forward pass. */
 const trainingFactor = 3;
@@ -46,9 +47,10 @@ export function trainStep(request: StepRequest, batch: Batch, progress: number):
   return scope(() => {
     const parameters = learner.module.parameters();
     const counted = { ...own, flops: meter.total, stops: signal?.aborted === true };
-    const sums = shared ? reduceStep(parameters, counted, shared.group) : counted;
+    const { shards } = learner;
+    const sums = shared ? reduceStep(shards?.common ?? parameters, counted, shared.group) : counted;
     const limit = options.clipNorm > 0 ? options.clipNorm : Number.POSITIVE_INFINITY;
-    const norm = clipGradNorm(parameters, limit);
+    const norm = shards ? clipShared(shards, limit) : clipGradNorm(parameters, limit);
     const loss = isWhole ? own.loss : sums.loss;
     const skipped = !Number.isFinite(norm) || !Number.isFinite(loss);
     const broken = skipped ? brokenMember(learner) : undefined;

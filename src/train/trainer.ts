@@ -1,7 +1,7 @@
 /** The loop: one learner, one optimizer, batches in order; checkpoints, events and resumption. */
 import { agreeOn } from "../distributed/index.ts";
 import { type Residency, setMemberBatchNorm } from "../hub/index.ts";
-import { BatchNormRecalibration, type Recomputation, synchronizeBatchNorm } from "../nn/index.ts";
+import { BatchNormRecalibration, type Module, type Recomputation, synchronizeBatchNorm } from "../nn/index.ts";
 import { AdamW, type Optimizer, SGD } from "../optim/index.ts";
 import { ConfigError, Interrupted, type ProcessGroup, type Tensor, UserError } from "../torch/index.ts";
 import { eventLoopTurn, forEachBatch, throwIfAborted } from "./batches.ts";
@@ -15,6 +15,7 @@ import {
   saveWeights,
   type WeightsInfo,
   weightsInfo,
+  weightsOf,
 } from "./checkpoint.ts";
 import type { Batch, BatchSource } from "./data.ts";
 import { divergence } from "./divergence.ts";
@@ -23,6 +24,8 @@ import type { FitResult, Learner } from "./learner.ts";
 import { Meter } from "./meter.ts";
 import { isBetter, type Metrics } from "./metrics.ts";
 import type { RequestedOptions, TrainOptions } from "./options.ts";
+import { onAnyRank } from "./ranks.ts";
+import { firstText } from "./shards.ts";
 import { type StepOutcome, trainStep } from "./train-step.ts";
 import { Tuning } from "./tuning.ts";
 
@@ -71,16 +74,29 @@ export async function fit(request: FitRequest): Promise<FitResult> {
     loadWeights(checkpoint, learner.module, identity);
     tuning.merge();
     learner.eval();
+    gather(request);
     return { seconds: before.seconds, trainingFlops: before.trainingFlops };
   }
   const result = await train(request, before, tuning);
   tuning.merge();
+  gather(request);
   return result;
+}
+
+/** The first rank takes over what others have trained. */
+function gather({ learner, checkpoint }: FitRequest): void {
+  const { shards, module } = learner;
+  if (!shards || checkpoint === undefined || shards.group.rank > 0) return;
+  // Heads of others' models are out of date.
+  loadWeights(checkpoint, module);
+  shards.gather((member) => weightsOf(checkpoint, `members.${member}`));
 }
 
 async function train(request: FitRequest, before: WeightsInfo | undefined, tuning: Tuning): Promise<FitResult> {
   const { learner, batches, options, residency, fit, group } = request;
   if (group) synchronizeBatchNorm(learner.module, group);
+  // An owner sees all rows of its models.
+  for (const module of learner.shards?.own ?? []) synchronizeBatchNorm(module, undefined);
   if ((options.accumulate ?? 1) > 1) requireParts(learner, options, tuning);
   const recomputation = options.checkpointActivations ? tuning.forgetActivations() : undefined;
   const optimizer = createOptimizer(learner, options, tuning);
@@ -150,7 +166,7 @@ async function finish(run: Run): Promise<void> {
   if (checkpoint === undefined) return;
   const { score = null, epoch: from = epoch } = kept ?? (best?.epoch === epoch ? best : {});
   const info = { epoch: from, epochs: options.epochs, finished: true, score, seconds, trainingFlops };
-  guarded(run, () => saveWeights(checkpoint, identity, learner.module, info));
+  guarded(run, () => saveWeights(checkpoint, identity, learner, info));
 }
 
 /** @throws ConfigError for patience that has nothing to wait for */
@@ -289,19 +305,26 @@ async function steps(run: Run, baseRates: readonly number[], saving: { last: num
     }
     await eventLoopTurn();
     if (group ? stops : signal?.aborted) throw new Interrupted(request.fit);
-    if (performance.now() - saving.last < options.checkpointSeconds * 1000) continue;
+    const isDue = performance.now() - saving.last >= options.checkpointSeconds * 1000;
+    // A save of all ranks is one moment of all.
+    if (!(learner.shards ? onAnyRank(isDue, group) : isDue)) continue;
     save(run);
     saving.last = performance.now();
   }
 }
 
 /** Counts a step that was left out. @throws UserError when weights are lost, or too many steps in a row were left out */
-function skip({ request, position, meter, optimizer }: Run, { loss, broken }: StepOutcome, seconds: number): void {
+function skip({ request, position, meter, optimizer }: Run, outcome: StepOutcome, seconds: number): void {
+  const { learner, group } = request;
+  const { loss } = outcome;
+  // Of models that are on one rank alone, that rank knows it.
+  const said = (text: string | undefined) => (learner.shards && group ? firstText(text, group) : text);
+  const broken = said(outcome.broken);
   const place = `step ${position.step} of epoch ${position.epoch + 1}`;
   const inRow = meter.skip(seconds);
   const gradient = broken === undefined ? "the gradient" : `the gradient of member "${broken}"`;
   const problem = Number.isFinite(loss) ? `${gradient} is not finite` : `the loss is ${loss}`;
-  const lost = divergence(request.learner, optimizer);
+  const lost = said(divergence(learner, optimizer));
   if (lost || inRow >= mostSkipped) {
     const times = inRow > 1 ? `, the last of ${inRow} in a row` : "";
     const cause = lost ?? "lower the learning rate (--lr)";
@@ -324,7 +347,7 @@ async function endEpoch(run: Run): Promise<void> {
   const { accuracy, logLoss } = validation;
   const { epoch, seconds, trainingFlops } = position;
   const info = { epoch, epochs: options.epochs, finished: false, score: { accuracy, logLoss }, seconds, trainingFlops };
-  guarded(run, () => saveWeights(checkpoint, identity, learner.module, info));
+  guarded(run, () => saveWeights(checkpoint, identity, learner, info));
   run.best = info;
 }
 
@@ -373,11 +396,11 @@ async function prepare({ learner, batches, signal, group }: FitRequest, position
 
 /** Each member sees every image of one epoch, whatever its routes. */
 async function recalibrateOn({ learner, batches, signal, group }: FitRequest): Promise<void> {
-  const recalibrations = learner.backbones.map((backbone) => new BatchNormRecalibration(backbone));
-  await forEachBatch(batches.epoch(0, 0), { work: "BatchNorm recalibration", signal, group }, ({ images }) => {
-    for (const [i, recalibration] of recalibrations.entries()) {
-      recalibration.observe(() => learner.features(i, images));
-    }
+  const here = learner.backbones.flatMap((backbone, i) => (learner.shards?.others.includes(backbone) ? [] : [i]));
+  const recalibrations = new Map(here.map((i) => [i, new BatchNormRecalibration(learner.backbones[i] as Module)]));
+  const loop = { work: "BatchNorm recalibration", signal, group };
+  await forEachBatch(batches.epoch(0, 0), loop, ({ images, all = images }) => {
+    for (const [i, recalibration] of recalibrations) recalibration.observe(() => learner.features(i, all));
   });
-  for (const recalibration of recalibrations) recalibration.finish();
+  for (const recalibration of recalibrations.values()) recalibration.finish();
 }

@@ -1,6 +1,6 @@
 /** One run by several processes: the same as by one, and no process left waiting. */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { runHere, runProgram } from "../support/program.ts";
@@ -48,7 +48,12 @@ test("two processes train the run that one trains; one of them killed, both go o
   );
   const resumed = await runProgram(["train", "--resume", "shared", "--nproc", "2"], cache, { cwd: folder });
   assert.equal(resumed.code, 0, resumed.stderr);
-  const [expected, found] = [epochsOf("alone"), epochsOf("shared")];
+  assertSame("alone", "shared");
+});
+
+/** Two epochs are the same in both runs, but for the last digits. */
+function assertSame(one: string, other: string): void {
+  const [expected, found] = [epochsOf(one), epochsOf(other)];
   assert.deepEqual(
     found.map(({ epoch }) => epoch),
     [1, 2],
@@ -57,6 +62,26 @@ test("two processes train the run that one trains; one of them killed, both go o
     assert.ok(Math.abs(loss - (found[i]?.loss ?? Number.NaN)) < 1e-3 * loss, `loss of epoch ${i + 1}`);
     assert.deepEqual(found[i]?.shares, shares);
   }
+}
+
+test("processes that have the models among them train the same run: killed, gone on with by three in little memory, then by one", async () => {
+  const kill = { at: /epoch 1\/2 /, signal: "SIGKILL" } as const;
+  const cut = await runProgram(args("apart", "--nproc", "2", "--shard-members"), cache, { cwd: folder, kill });
+  assert.match(cut.stderr, /go on with: .*--resume apart --nproc 2 --shard-members/);
+  const goesOn = (...more: string[]) => runProgram(["train", "--resume", "apart", ...more], cache, { cwd: folder });
+  const partsOf = () =>
+    readdirSync(join(folder, "apart", "training")).filter((name) => /\.\d\.safetensors$/.test(name));
+  // The largest model of the small hub has 50 kB: each of its rank's own leaves memory for the others.
+  const resumed = await goesOn("--nproc", "3", "--shard-members", "--hub-memory", "60KB");
+  assert.equal(resumed.code, 0, resumed.stderr);
+  assert.equal(partsOf().length, 4, "last and best weights of the two ranks beside the first");
+  assertSame("alone", "apart");
+  const opened = await runHere(["eval", "apart", "--split", "validation"], cache, { cwd: folder });
+  assert.equal(opened.code, 0, opened.stderr);
+  const last = await goesOn("--epochs", "3");
+  assert.equal(last.code, 0, last.stderr);
+  assert.deepEqual(partsOf(), [], "one process has everything in its own files");
+  assert.equal(epochsOf("apart").length, 3);
 });
 
 test("frozen models whose losses teach the generator, on two processes as on one", async () => {
@@ -87,4 +112,14 @@ test("what ranks cannot share is refused in one line, and nothing is left", asyn
   for (const line of lines)
     assert.match(line, /^(error|rank 1): batches of 1 images leave some of 2 ranks without one$/);
   assert.equal(existsSync(join(folder, "small")), false);
+  const apart = (...more: string[]) => runProgram(args("refused", "--shard-members", ...more), cache, { cwd: folder });
+  const alone = await apart();
+  assert.match(alone.stderr, /^error: --shard-members gives each of several processes some models: add --nproc/);
+  const { code, stderr } = await apart("--nproc", "2", "--method", "soup");
+  assert.equal(code, 2);
+  assert.match(
+    stderr,
+    /^(error|rank 1): --shard-members gives .*, and soup does not route images to models: leave it out$/m,
+  );
+  assert.equal(existsSync(join(folder, "refused")), false);
 });

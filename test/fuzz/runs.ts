@@ -118,7 +118,7 @@ const stateFormat: Format = {
         saveState(join(folder, base), "same", { learner, optimizer, position, meter: new Meter().state });
         const score = { accuracy: 0.5, logLoss: 1 };
         const info = { epoch: 1, epochs: 2, finished: false, score, seconds: 3, trainingFlops: 4 };
-        saveWeights(join(folder, base), "same", learner.module, info);
+        saveWeights(join(folder, base), "same", learner, info);
       });
       return [filesBelow(folder, stateMain)];
     }),

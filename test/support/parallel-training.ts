@@ -1,15 +1,23 @@
 /** Steps of Hub-Pathway in float64 on toy members, alone or on the rows of one rank: for the proof that both are the same. */
 import { reduceGradients } from "../../src/distributed/index.ts";
-import { synchronizeBatchNorm } from "../../src/nn/index.ts";
-import { SGD } from "../../src/optim/index.ts";
-import { memory, type ProcessGroup, scope, type Tensor, tensor } from "../../src/torch/index.ts";
+import { withoutWeights } from "../../src/hub/shards.ts";
+import { ShardedPathway } from "../../src/methods/sharded-pathway.ts";
+import { type Module, synchronizeBatchNorm } from "../../src/nn/index.ts";
+import { clipGradNorm, SGD } from "../../src/optim/index.ts";
+import { HubPathway, type HubPathwayOptions } from "../../src/pathway/index.ts";
+import { inferenceMode, memory, type ProcessGroup, scope, type Tensor, tensor } from "../../src/torch/index.ts";
+import { clipShared } from "../../src/train/shards.ts";
 import { build, classes, crossEntropy, freezeStatistics, images } from "./toy-pathway.ts";
 
 export interface Trained {
   losses: number[];
+  /** Norm of each step's gradient. */
+  norms: number[];
   /** Models of each row, of each step, of the rows of this rank. */
   routes: number[][][];
   weights: Record<string, number[]>;
+  /** Of a batch in evaluation, after the last step. */
+  logits: number[];
   /** Tensors that the last steps left behind. */
   leaked: number;
 }
@@ -20,18 +28,40 @@ export interface Setup {
   frozen: boolean;
   batch: number;
   steps: number;
+  /** Ranks have the models among them, instead of all on each. */
+  shards?: boolean;
 }
 
-export function trainToy({ k, frozen, batch, steps }: Setup, group?: ProcessGroup): Trained {
-  const { model, members } = build(3, { k, warmup: 0.25, explorationFade: "constant" });
+/** Below the norms of some steps, above those of others. */
+const largestNorm = 1;
+
+/** Models of the toy hub. */
+const m = 3;
+
+/** Rank of each model, where ranks have them among them: the last of four ranks would have none. */
+const ownersOf = (worldSize: number) => Array.from({ length: m }, (_, i) => (i + 1) % worldSize);
+
+export function trainToy({ k, frozen, batch, steps, shards }: Setup, group?: ProcessGroup): Trained {
+  const owners = group && shards ? ownersOf(group.worldSize) : undefined;
+  const make = (options: HubPathwayOptions) =>
+    group && owners ? new ShardedPathway({ ...options, group, owners }) : new HubPathway(options);
+  const { model, members } = build(m, { k, warmup: 0.25, explorationFade: "constant" }, 1, make);
   if (frozen) freezeStatistics(members);
   else for (const member of members) member.backbone.norm.minimumRows = 2;
   if (group) synchronizeBatchNorm(model, group);
+  const isOwn = (i: number) => owners === undefined || owners[i] === group?.rank;
+  const parts = members.map(({ backbone }, i) => [backbone, model.heads[i] as Module]);
+  for (const [i, member] of members.entries()) {
+    if (!isOwn(i)) withoutWeights(member);
+    else if (owners) synchronizeBatchNorm(member.backbone, undefined);
+  }
+  const own = parts.filter((_, i) => isOwn(i)).flat();
+  const common = owners ? model.generator.parameters() : model.parameters();
   // Not AdamW: the gradient of a bias before BatchNorm is zero but for rounding, which AdamW would make steps of.
   const optimizer = new SGD([{ params: model.parameters(), lr: 0.05, momentum: 0.9, weight_decay: 0.01 }]);
   const [rank, size] = group ? [group.rank, group.worldSize] : [0, 1];
   const [first, end] = [rank, rank + 1].map((part) => Math.floor((batch * part) / size)) as [number, number];
-  const found: Trained = { losses: [], routes: [], weights: {}, leaked: 0 };
+  const found: Trained = { losses: [], norms: [], routes: [], weights: {}, logits: [], leaked: 0 };
   const drawn = Array.from({ length: steps }, (_, step) => images(batch, step));
   let before = 0;
   for (let step = 0; step < steps; step++) {
@@ -40,6 +70,7 @@ export function trainToy({ k, frozen, batch, steps }: Setup, group?: ProcessGrou
       const rows = (drawn[step] as Tensor).narrow(0, first, end - first);
       const labels = Array.from({ length: batch }, (_, row) => (row + step) % classes).slice(first, end);
       model.part = group && { group, rows: batch, first };
+      if (model instanceof ShardedPathway) model.all = drawn[step];
       const progress = step / steps;
       const routing = model.route(rows, progress);
       const output = model.execute(rows, routing);
@@ -48,13 +79,30 @@ export function trainToy({ k, frozen, batch, steps }: Setup, group?: ProcessGrou
       found.losses.push(total.item());
       found.routes.push(labels.map((_, row) => routing.rows.flatMap((own, i) => (own.includes(row) ? [i] : []))));
       total.backward();
-      if (group) reduceGradients(model.parameters(), group);
+      if (group) reduceGradients(common, group);
+      const clip =
+        group && owners
+          ? clipShared({ group, own, common }, largestNorm)
+          : clipGradNorm(model.parameters(), largestNorm);
+      found.norms.push(clip);
       optimizer.step();
       optimizer.zeroGrad();
     });
   }
   found.leaked = memory().handles - before;
-  for (const [name, value] of model.stateDict()) found.weights[name] = value.toNumbers();
+  const theirs = new Set(
+    parts.flatMap((modules, i) => (isOwn(i) ? [] : modules.flatMap((one) => [...one.stateDict().values()]))),
+  );
+  for (const [name, value] of model.stateDict()) if (!theirs.has(value)) found.weights[name] = value.toNumbers();
+  if (group && owners) model.part = undefined;
+  found.logits = scope(() =>
+    inferenceMode(() =>
+      model
+        .eval()
+        .forward(drawn[0] as Tensor)
+        .toNumbers(),
+    ),
+  );
   for (const batch of drawn) batch.dispose();
   optimizer.dispose();
   model.dispose();

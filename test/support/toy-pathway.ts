@@ -1,6 +1,12 @@
 /** Hub-Pathway over toy members in float64, with scores that differ between rows and models. */
 import type { BatchNorm2d } from "../../src/nn/index.ts";
-import { HubPathway, type PathwayConfig, type RowLoss, resolvePathwayConfig } from "../../src/pathway/index.ts";
+import {
+  HubPathway,
+  type HubPathwayOptions,
+  type PathwayConfig,
+  type RowLoss,
+  resolvePathwayConfig,
+} from "../../src/pathway/index.ts";
 import { Generator, ops, RandomStreams, rand, scope, type Tensor } from "../../src/torch/index.ts";
 import { type ToyMember, toyMembers } from "./toy-hub.ts";
 
@@ -11,10 +17,11 @@ export function build(
   m: number,
   config: Partial<PathwayConfig>,
   seed = 1,
+  make = (options: HubPathwayOptions) => new HubPathway(options),
 ): { model: HubPathway; members: ToyMember[] } {
   const members = toyMembers(m, seed);
   const streams = new RandomStreams(seed);
-  const model = new HubPathway({
+  const model = make({
     members,
     outputs: classes,
     config: resolvePathwayConfig({ beta: 1, generatorWidth: 4, projectionWidth: 6, ...config }, m),
