@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import fs from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { promisify } from "node:util";
 import { z } from "zod";
 import { cacheDirectory, elsewhere, ensureCacheDirectory, holdCached, trimCache } from "../io/cache.ts";
 import { counted, explainWrite, readJsonFile, sweepTemporaries, temporaryPath, writeFileAtomic } from "../io/index.ts";
@@ -183,9 +184,9 @@ async function decodeAll(
       return;
     }
     const at = printOffsets(row, rows, shape);
-    if (made.pixels) pixelFile?.write(made.pixels, row * bytes);
-    printFile.write(made.signature, at.signature);
-    printFile.write(made.print, at.print);
+    if (made.pixels) await pixelFile?.write(made.pixels, row * bytes);
+    await printFile.write(made.signature, at.signature);
+    await printFile.write(made.print, at.print);
   };
   await forEachConcurrently(items, one, { ...options, step: "decoding" });
   pixelFile?.finish();
@@ -220,6 +221,13 @@ async function madeOf(item: Item, decoding: DecodeOptions, skipBad: boolean): Pr
   }
 }
 
+const write = promisify(fs.write);
+const smallPart = 1 << 16;
+
+function raise(error: unknown): never {
+  throw error;
+}
+
 /** A file of known size that is written anywhere, and appears under its name when it is finished. */
 class NewFile implements Disposable {
   readonly #path: string;
@@ -235,12 +243,19 @@ class NewFile implements Disposable {
     this.#descriptor = this.#explained(() => fs.openSync(this.#temporary, "wx"));
   }
 
-  write(bytes: Uint8Array, position: number): void {
-    this.#explained((file) => {
-      for (let done = 0; done < bytes.length; ) {
-        done += fs.writeSync(file, bytes, done, bytes.length - done, position + done);
-      }
-    });
+  /** Small parts at once, large ones without waiting for the disk on the main thread. */
+  async write(bytes: Uint8Array, position: number): Promise<void> {
+    const descriptor = this.#descriptor ?? -1;
+    for (let done = 0; done < bytes.length; ) {
+      const [left, at] = [bytes.length - done, position + done];
+      done +=
+        left < smallPart
+          ? this.#explained(() => fs.writeSync(descriptor, bytes, done, left, at))
+          : await write(descriptor, bytes, done, left, at).then(
+              ({ bytesWritten }) => bytesWritten,
+              (error) => this.#explained(() => raise(error)),
+            );
+    }
   }
 
   finish(): void {

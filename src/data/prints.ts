@@ -57,7 +57,7 @@ function pooled(planes: Uint8Array, height: number, width: number, rows: number,
         let sum = 0;
         for (let y = top; y < bottom; y++) {
           const line = (c * height + y) * width;
-          for (let x = left; x < right; x++) sum += planes[line + x] ?? 0;
+          for (let x = line + left; x < line + right; x++) sum += planes[x] as number;
         }
         result[at++] = Math.round(sum / ((bottom - top) * (right - left)));
       }
