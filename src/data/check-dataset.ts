@@ -1,9 +1,10 @@
 /** The data set doctor: what `data check` reports before anyone trains. */
-import { counted } from "../io/index.ts";
+import { counted, quoted } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 import type { Watched } from "./concurrent.ts";
 import { ImageStore } from "./image-store.ts";
 import { openDataset } from "./registry.ts";
+import { remarksOn } from "./remarks.ts";
 import type { Dataset, Ignored, TaskKind } from "./types.ts";
 import { duplicatesIn, ignoredNotes, splitUsable } from "./usable.ts";
 
@@ -22,6 +23,8 @@ export interface DatasetReport {
   unreadable: { file: string; reason: string }[];
   /** Files that are no part of the data set, by reason. */
   ignored: Ignored[];
+  /** Files that are read otherwise than their owner may think, by reason. */
+  remarks: Ignored[];
   /** Copies: with two labels first, then in two splits, then in one class. */
   duplicates: { first: string; second: string; exact: boolean; kind: "conflict" | "splits" | "class" }[];
   /** Why training would stop; empty when it would not. */
@@ -70,6 +73,8 @@ export async function checkDataset(
       refusals.push(error.message);
       warnings.push(...(dataset.notes ?? []), ...ignoredNotes(dataset));
     }
+    const remarks = await remarksOn(items, (i) => !store.unreadable.has(i), { signal });
+    warnings.push(...remarks.map(remarkText));
     return {
       name: dataset.name,
       images: items.length,
@@ -84,6 +89,7 @@ export async function checkDataset(
       ),
       unreadable,
       ignored: dataset.ignored ?? [],
+      remarks,
       duplicates: (found?.pairs ?? []).map(({ first, second, ...rest }) => ({
         first: id(first),
         second: id(second),
@@ -95,6 +101,11 @@ export async function checkDataset(
   } finally {
     store.dispose();
   }
+}
+
+function remarkText({ count, reason, examples }: Ignored): string {
+  const named = examples.map(quoted).join(", ");
+  return `${counted(count, "file")} ${reason}: ${named}${count > examples.length ? ", …" : ""}`;
 }
 
 function imagesOfClasses({ classes, items }: Dataset): DatasetReport["classes"] {

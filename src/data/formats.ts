@@ -98,6 +98,24 @@ const kinds: readonly Kind[] = [
   },
 ];
 
+/** Name of the kind of a file by its first bytes. */
+export const kindName = (head: Buffer): string | undefined => kinds.find((one) => one.starts(head))?.name;
+
+const kindEndings: readonly (readonly [RegExp, string])[] = [
+  [/\.(jpe?g|jfif|jpe)$/i, "JPEG"],
+  [/\.png$/i, "PNG"],
+  [/\.webp$/i, "WebP"],
+  [/\.gif$/i, "GIF"],
+  [/\.tiff?$/i, "TIFF"],
+  [/\.avif$/i, "AVIF"],
+  [/\.(bmp|dib)$/i, "BMP"],
+  [/\.svg$/i, "SVG"],
+  [/\.hei[cf]$/i, "HEIC"],
+];
+
+/** Name of the kind that a file's name says. */
+export const kindNamed = (name: string): string | undefined => kindEndings.find(([ending]) => ending.test(name))?.[1];
+
 /** Meaning of the first bytes of a file. */
 export function kindOfBytes(head: Buffer): "image" | { unreadable: string } {
   const kind = kinds.find((one) => one.starts(head.subarray(0, magicBytes)));

@@ -6,7 +6,7 @@ import sharp from "sharp";
 import { checkDataset } from "../../../src/data/index.ts";
 import { UserError } from "../../../src/torch/index.ts";
 import { prepareData } from "../../../src/train/index.ts";
-import { hugePng, temporaryCache, temporaryFolder, writeNoise } from "./support.ts";
+import { hugePng, noise, temporaryCache, temporaryFolder, writeNoise } from "./support.ts";
 
 temporaryCache();
 
@@ -135,4 +135,43 @@ test("what is no data set is the user's mistake", async () => {
     checkDataset("emoji"),
     (error) => error instanceof UserError && /data fetch emoji/.test(error.message),
   );
+});
+
+test("animations, further pages and names of other kinds are told, and the files read", async () => {
+  const root = await folderOf({ a: 12, b: 12 });
+  const frames = await Promise.all(
+    [1, 2, 3].map((seed) =>
+      sharp(noise(16 * 16 * 3, seed), { raw: { width: 16, height: 16, channels: 3 } })
+        .png()
+        .toBuffer(),
+    ),
+  );
+  const animated = () => sharp(frames, { join: { animated: true } });
+  await animated().gif().toFile(join(root, "a/moving.gif"));
+  await animated().webp({ lossless: true }).toFile(join(root, "a/moving.webp"));
+  await animated().tiff().toFile(join(root, "b/pages.tif"));
+  await sharp(frames[1]).gif().toFile(join(root, "b/still.gif"));
+  writeFileSync(
+    join(root, "b/photo.jpg"),
+    await sharp(noise(16 * 16 * 3, 9), { raw: { width: 16, height: 16, channels: 3 } })
+      .png()
+      .toBuffer(),
+  );
+  writeFileSync(
+    join(root, "b/old.JFIF"),
+    await sharp(noise(16 * 16 * 3, 8), { raw: { width: 16, height: 16, channels: 3 } })
+      .jpeg()
+      .toBuffer(),
+  );
+  const report = await checkDataset(root);
+  assert.deepEqual(report.unreadable, []);
+  assert.deepEqual(
+    report.remarks.map(({ reason, count, examples }) => [reason, count, [...examples].sort()]),
+    [
+      ["animations, of which the first picture is used", 2, ["a/moving.gif", "a/moving.webp"]],
+      ["named as JPEG, which hold PNG: they are read as that", 1, ["b/photo.jpg"]],
+      ["with several pages, of which the first picture is used", 1, ["b/pages.tif"]],
+    ],
+  );
+  assert.ok(report.warnings.includes('1 file named as JPEG, which hold PNG: they are read as that: "b/photo.jpg"'));
 });
