@@ -38,6 +38,8 @@ const pictures: readonly (readonly [kinds: number, source: string])[] = [
 const trained = new Set([
   "scripts-5-kinds-8-labels narrow",
   "pictures-2-kinds-40-labels wide",
+  "pictures-4-kinds-10-labels wide",
+  "pictures-4-kinds-40-labels wide",
   "scripts-2-kinds-8-labels narrow",
 ]);
 
