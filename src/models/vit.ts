@@ -1,8 +1,8 @@
 /**
  * Vision Transformer (Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021), pre-norm, as in timm, whose
  * parameter names it has. Its variants: a distillation token (Touvron et al., "Training Data-Efficient Image Transformers",
- * ICML 2021), registers (Darcet et al., ICLR 2024), scaled branches and gated perceptrons (DINOv2), CLIP's norm before the
- * blocks, and SigLIP's pooling by attention.
+ * ICML 2021), registers (Darcet et al., ICLR 2024), scaled branches and gated perceptrons (DINOv2), rotary positions
+ * (DINOv3), CLIP's norm before the blocks, and SigLIP's pooling by attention.
  */
 import { z } from "zod";
 import {
@@ -20,6 +20,7 @@ import {
 } from "../nn/index.ts";
 import { cat, empty, full, noGrad, ops, scope, type Tensor, UserError } from "../torch/index.ts";
 import { Backbone, type BackboneOptions } from "./backbone.ts";
+import { Rotary } from "./blocks/rotary.ts";
 import type { Preset, PresetInput } from "./preset.ts";
 
 export const vitConfig = z
@@ -44,6 +45,10 @@ export const vitConfig = z
     distilled: z.boolean().default(false),
     /** Number of further tokens that give no features. */
     registers: z.int().min(0).max(64).default(0),
+    /** "rotary": DINOv3's, which turn queries and keys; nothing is learned then. */
+    positions: z.enum(["learned", "rotary"]).default("learned"),
+    /** True when query, key and value have biases. */
+    attentionBias: z.boolean().default(true),
     /** True when only patches have positions. */
     patchPositions: z.boolean().default(false),
     /** True when the last norm follows pooling (`fc_norm`); for "avg" when left out. */
@@ -63,6 +68,10 @@ export const vitConfig = z
   })
   .refine((config) => config.image % config.patch === 0, "the image's side must be a multiple of the patch's")
   .refine((config) => config.dim % config.heads === 0, "dim must be a multiple of heads")
+  .refine(
+    ({ positions, dim, heads }) => positions === "learned" || (dim / heads) % 4 === 0,
+    "rotary positions need heads whose channels are a multiple of four",
+  )
   .refine(
     ({ pool, classToken, distilled }) => pool !== "token" || (classToken ?? true) || distilled,
     'pool "token" needs a class token',
@@ -131,16 +140,20 @@ class Attention extends Module {
   readonly #qkv: Linear;
   readonly #proj: Linear;
   readonly #heads: number;
+  readonly #rotary: Rotary | undefined;
 
-  constructor(dim: number, heads: number, options: BackboneOptions) {
+  /** @param rotary belongs to the whole network */
+  constructor({ dim, heads, attentionBias: bias }: Network, rotary: Rotary | undefined, options: BackboneOptions) {
     super();
     this.#heads = heads;
-    this.#qkv = this.module("qkv", linear(dim, 3 * dim, options));
+    this.#rotary = rotary;
+    this.#qkv = this.module("qkv", linear(dim, 3 * dim, { ...options, bias }));
     this.#proj = this.module("proj", linear(dim, dim, options));
   }
 
   override forward(x: Tensor): Tensor {
-    return this.#proj.forward(selfAttention(this.#qkv.forward(x), this.#heads));
+    const rotary = this.#rotary;
+    return this.#proj.forward(selfAttention(this.#qkv.forward(x), this.#heads, rotary && ((y) => rotary.forward(y))));
   }
 }
 
@@ -192,13 +205,13 @@ class Block extends Module {
 
   readonly #scales: readonly Tensor[];
 
-  constructor(network: Network, drop: number, options: BackboneOptions) {
+  constructor(network: Network, rotary: Rotary | undefined, drop: number, options: BackboneOptions) {
     super();
-    const { dim, heads, eps, layerScale } = network;
+    const { dim, eps, layerScale } = network;
     const scale = (name: string): Tensor[] =>
       layerScale ? [this.parameter(`${name}.gamma`, full([dim], 1e-5, options))] : [];
     this.#norm1 = this.module("norm1", new LayerNorm([dim], { ...options, eps }));
-    this.#attention = this.module("attn", new Attention(dim, heads, options));
+    this.#attention = this.module("attn", new Attention(network, rotary, options));
     const first = scale("ls1");
     this.#norm2 = this.module("norm2", new LayerNorm([dim], { ...options, eps }));
     this.#mlp = this.module("mlp", perceptron(network, options));
@@ -229,7 +242,7 @@ export class ViT extends Backbone {
   /** Tokens before the patches: class, distillation, registers. */
   readonly #prefix: readonly Tensor[];
   readonly #prefixLength: number;
-  readonly #positions: Tensor;
+  readonly #positions: Tensor | undefined;
   readonly #before: LayerNorm | undefined;
   readonly #blocks: Sequential;
   readonly #norm: LayerNorm;
@@ -239,7 +252,7 @@ export class ViT extends Backbone {
   constructor(config: ViTConfig, options: BackboneOptions) {
     super();
     this.#config = vitConfig.parse(config);
-    const { image, patch, dim, depth, pool, distilled, registers, patchPositions, preNorm, dropPath, eps } =
+    const { image, patch, dim, depth, pool, distilled, registers, positions, patchPositions, preNorm, dropPath, eps } =
       this.#config;
     const { generator } = options;
     const token = (name: string, length: number): Tensor =>
@@ -252,20 +265,28 @@ export class ViT extends Backbone {
     this.#prefixLength = prefix.reduce((sum, { shape }) => sum + (shape[1] ?? 0), 0);
     this.featureWidth = dim;
     this.#side = Math.floor(image / patch);
-    const length = this.#side ** 2 + (patchPositions ? 0 : this.#prefixLength);
-    this.#positions = this.parameter(positionsName, empty([1, length, dim], options));
-    init.truncNormal_(this.#positions, 0.02, generator);
+    const rotary = positions === "rotary" ? this.#rotary(options) : undefined;
+    if (!rotary) {
+      const length = this.#side ** 2 + (patchPositions ? 0 : this.#prefixLength);
+      this.#positions = this.parameter(positionsName, empty([1, length, dim], options));
+      init.truncNormal_(this.#positions, 0.02, generator);
+    }
     const projection = new Conv2d(3, dim, patch, { ...options, stride: patch, bias: !preNorm });
     this.#project = this.module("patch_embed.proj", projection);
     const norm = (): LayerNorm => new LayerNorm([dim], { ...options, eps });
     if (preNorm) this.#before = this.module("norm_pre", norm());
     const blocks = Array.from({ length: depth }, (_, i) => {
-      return new Block(this.#config, (dropPath * i) / Math.max(1, depth - 1), options);
+      return new Block(this.#config, rotary, (dropPath * i) / Math.max(1, depth - 1), options);
     });
     this.#blocks = this.module("blocks", new Sequential(blocks));
     this.#normsAfterPool = this.#config.normAfterPool ?? pool === "avg";
     this.#norm = this.module(this.#normsAfterPool ? "fc_norm" : "norm", norm());
     if (pool === "attention") this.#pool = this.module("attn_pool", new AttentionPool(this.#config, options));
+  }
+
+  #rotary({ device }: BackboneOptions): Rotary {
+    const { dim, heads } = this.#config;
+    return this.module("rope_embed", new Rotary(dim / heads, this.#side, this.#prefixLength, device));
   }
 
   /** Tokens [B, N, d] after the last block. */
@@ -277,7 +298,8 @@ export class ViT extends Backbone {
     const patches = this.#project.forward(x).flatten(2).transpose(1, 2);
     const prefix = this.#prefix.map((token) => token.expand([x.size(0), token.size(1), this.featureWidth]));
     const joined = (tokens: Tensor): Tensor => (prefix.length > 0 ? cat([...prefix, tokens], 1) : tokens);
-    const placed = patchPositions ? joined(patches.add(this.#positions)) : joined(patches).add(this.#positions);
+    const at = this.#positions;
+    const placed = !at ? joined(patches) : patchPositions ? joined(patches.add(at)) : joined(patches).add(at);
     return this.#blocks.forward(this.#before?.forward(placed) ?? placed);
   }
 
@@ -336,7 +358,7 @@ function scaled(x: Tensor, scale: Tensor | undefined): Tensor {
   return scale ? x.mul(scale) : x;
 }
 
-function linear(from: number, to: number, options: BackboneOptions): Linear {
+function linear(from: number, to: number, options: BackboneOptions & { bias?: boolean }): Linear {
   const layer = new Linear(from, to, options);
   init.truncNormal_(layer.weight, 0.02, options.generator);
   noGrad(() => layer.bias?.zero_());

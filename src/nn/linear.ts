@@ -22,12 +22,15 @@ export class Linear extends Module {
   }
 }
 
-/** Splits [B, N, 3 d] of joined query, key and value into heads, attends, and joins the heads again: [B, N, d]. */
-export function selfAttention(joined: Tensor, heads: number): Tensor {
+/**
+ * Splits [B, N, 3 d] of joined query, key and value into heads, attends, and joins the heads again: [B, N, d].
+ * @param place puts positions into queries and keys, [B, heads, N, d / heads]
+ */
+export function selfAttention(joined: Tensor, heads: number, place = (x: Tensor): Tensor => x): Tensor {
   const [batch = 0, length = 0, width = 0] = joined.shape;
   const parts = ops.permute(joined.view([batch, length, 3, heads, width / 3 / heads]), [2, 0, 3, 1, 4]);
   const [query, key, value] = parts.unbind(0);
   if (!query || !key || !value) throw new RangeError("attention needs query, key and value");
-  const attended = ops.scaled_dot_product_attention(query, key, value);
+  const attended = ops.scaled_dot_product_attention(place(query), place(key), value);
   return attended.transpose(1, 2).reshape([batch, length, width / 3]);
 }

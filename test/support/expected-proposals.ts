@@ -7,6 +7,21 @@ const smallResnet = { layers: [1, 2, 1, 1], width: 16, stem: "deep" };
 
 const clipMean = [0.48145466, 0.4578275, 0.40821073] as const;
 const tower = { image: 32, patch: 8, dim: 128, depth: 2, heads: 2 };
+/** The size of the images is not told: 14 patches, as of 224 pixels. */
+const dinov3 = {
+  config: {
+    image: 112,
+    patch: 8,
+    dim: 128,
+    depth: 2,
+    heads: 2,
+    registers: 3,
+    positions: "rotary",
+    layerScale: true,
+    eps: 1e-5,
+  },
+  layout: "timm-eva",
+};
 const dinov2 = {
   config: { ...tower, mlpRatio: 2, layerScale: true },
   layout: "transformers-dinov2",
@@ -162,6 +177,22 @@ export const expectedProposals: Record<string, Partial<Proposal>> = {
   transformers_dinov2: dinov2,
   transformers_dinov2_gated: { ...dinov2, config: { ...dinov2.config, mlpRatio: 1.375, gated: true } },
   transformers_dinov2_registers: { ...dinov2, config: { ...dinov2.config, registers: 3, patchPositions: true } },
+  timm_dinov3: { ...dinov3, config: { ...dinov3.config, attentionBias: false } },
+  timm_dinov3_bias: dinov3,
+  timm_dinov3_gated: { ...dinov3, config: { ...dinov3.config, gated: true, attentionBias: false } },
+  original_dinov3: {
+    ...dinov3,
+    layout: "original-dinov3",
+    paradigm: "self-supervised: self-distillation (DINOv3)",
+    leftOut: ["blocks.0.attn.qkv.bias_mask", "blocks.1.attn.qkv.bias_mask", "mask_token"],
+  },
+  transformers_dinov3: {
+    config: { ...dinov3.config, mlpRatio: 2 },
+    layout: "transformers-dinov3",
+    paradigm: "self-supervised: self-distillation (DINOv3)",
+    leftOut: ["embeddings.mask_token"],
+  },
+  transformers_dinov3_gated: { config: { ...dinov3.config, mlpRatio: 2, gated: true }, layout: "transformers-dinov3" },
   resized_clip: { config: { ...tower, preNorm: true, eps: 1e-5, activation: "quick_gelu" }, layout: "openai-clip" },
   resized_dinov2_registers: {
     config: { ...smallVit, registers: 3, patchPositions: true, layerScale: true },

@@ -59,6 +59,11 @@ export const smallNetworks: [string, Record<string, unknown>, number][] = [
   ["vit", { image: 32, patch: 8, dim: 16, depth: 2, heads: 2, pool: "avg", mlpRatio: 2 }, 4],
   [
     "vit",
+    { image: 32, patch: 8, dim: 16, depth: 2, heads: 2, registers: 1, positions: "rotary", attentionBias: false },
+    4,
+  ],
+  [
+    "vit",
     { image: 32, patch: 8, dim: 16, depth: 1, heads: 2, distilled: true, patchPositions: true, preNorm: true },
     4,
   ],

@@ -76,9 +76,9 @@ export function draftOfWeights(
   const input = { ...proposal.input, mean: [...proposal.input.mean], std: [...proposal.input.std] };
   const stated = { ...believed, ...statedInput(wishes, notes) };
   const resizing = resized(path, proposal, tensors.keys(), stated.size ?? input.size);
-  if (resizing) {
-    notes.push(resizing.note);
-    changes.set(resizing.key, resizing.change);
+  if (resizing?.positions) {
+    notes.push(resizing.positions.note);
+    changes.set(resizing.positions.key, resizing.positions.change);
   }
   if (stated.mean === undefined || stated.std === undefined) {
     notes.push(

@@ -41,6 +41,10 @@ const methods: readonly (readonly [RegExp, Method])[] = [
   [/(?<!attn\.)\blogit_bias$/, { paradigm: "image-text contrastive (SigLIP)" }],
   [/(?<!attn\.)\blogit_scale$/, { paradigm: "image-text contrastive (CLIP)" }],
   [
+    /(^|\.)storage_tokens$|(^|\.)layer\.0\.attention\.q_proj\.weight$/,
+    { paradigm: "self-supervised: self-distillation (DINOv3)", ...imagenet },
+  ],
+  [
     /(^|\.)register_tokens$|\.0\.layer_scale1\.lambda1$/,
     { paradigm: "self-supervised: self-distillation (DINOv2)", ...imagenet },
   ],

@@ -1,4 +1,5 @@
 /** Configurations of architectures from the names and shapes of their weights alone. */
+import { rotaryHeads } from "../blocks/rotary.ts";
 import { type Config, count, type Family, type Guess, type Shapes } from "../family.ts";
 import { googlenetFamily } from "../googlenet.ts";
 import { inceptionFamily } from "../inception.ts";
@@ -117,6 +118,7 @@ function inferViT(shapes: Shapes, name: string): Config[] {
       ? "token"
       : "avg";
   const prefix = (classToken ? 1 : 0) + (distilled ? 1 : 0) + registers;
+  if (!shapes.has("pos_embed")) return inferRotary(shapes, { dim, patch, depth, registers, classToken });
   const positions = shapes.get("pos_embed")?.[1] ?? 0;
   const isSquare = (length: number): boolean => length > 0 && Number.isInteger(Math.sqrt(length));
   const patchPositions = prefix > 0 && !isSquare(positions - prefix);
@@ -141,7 +143,40 @@ function inferViT(shapes: Shapes, name: string): Config[] {
       ...(shapes.has("norm_pre.weight") ? { preNorm: true, eps: 1e-5 } : {}),
       ...(shapes.has("blocks.0.ls1.gamma") ? { layerScale: true } : {}),
       ...(hidden === 2 * inner ? { gated: true } : {}),
+      ...(shapes.has("blocks.0.attn.qkv.bias") ? {} : { attentionBias: false }),
       ...(/quickgelu/.test(name) ? { activation: "quick_gelu" } : {}),
+    },
+  ];
+}
+
+interface Rotating {
+  dim: number;
+  patch: number;
+  depth: number;
+  registers: number;
+  classToken: boolean | undefined;
+}
+
+/** DINOv3: others without learned positions have no class token, or no registers, or another norm. */
+function inferRotary(shapes: Shapes, { dim, patch, depth, registers, classToken }: Rotating): Config[] {
+  const scaled = shapes.has("blocks.0.ls1.gamma");
+  if (!classToken || registers === 0 || !scaled || shapes.has("fc_norm.weight") || patch === 0) return [];
+  const [hidden = 0] = shapes.get("blocks.0.mlp.fc1.weight") ?? [];
+  const [, inner = 0] = shapes.get("blocks.0.mlp.fc2.weight") ?? [];
+  return [
+    {
+      image: 14 * patch,
+      patch,
+      dim,
+      depth,
+      heads: rotaryHeads(dim),
+      ...(inner === 4 * dim ? {} : { mlpRatio: inner / dim }),
+      registers,
+      positions: "rotary",
+      layerScale: true,
+      ...(hidden === 2 * inner ? { gated: true } : {}),
+      ...(shapes.has("blocks.0.attn.qkv.bias") ? {} : { attentionBias: false }),
+      eps: 1e-5,
     },
   ];
 }
@@ -156,8 +191,8 @@ const halfInput: PresetInput = {
   interpolation: "bicubic",
 };
 
-function guessViT({ dim, heads, preNorm }: Config, name: string): Guess[] {
-  if (/^(vit|deit3?)_/.test(name)) return [];
+function guessViT({ dim, heads, preNorm, positions }: Config, name: string): Guess[] {
+  if (/^(vit|deit3?)_/.test(name) || positions === "rotary") return [];
   const width = Number(dim);
   // CLIP's towers of up to 1024 have heads of 64 channels.
   const isUsual = usualHeads[width] !== undefined || (preNorm === true && width <= 1024 && width % 64 === 0);
@@ -256,8 +291,12 @@ export const families: readonly Family[] = [
     hasLinearClassifier: ({ distilled, preNorm }, classes) =>
       distilled !== true && !(preNorm === true && textWidths.includes(classes)),
     guess: guessViT,
-    input: ({ image, preNorm }) => ({
-      ...(preNorm === true ? clipInput : halfInput),
+    input: ({ image, preNorm, positions }) => ({
+      ...(preNorm === true
+        ? clipInput
+        : positions === "rotary"
+          ? { ...imagenetInput, interpolation: "bicubic" }
+          : halfInput),
       size: Number(image),
     }),
   },

@@ -170,7 +170,7 @@ function addRelativePositions<T>(converted: Map<string, T>, algebra: Algebra<T>)
     if (converted.has(index) || !Number.isInteger(window) || window > maximumWindow) continue;
     converted.set(
       index,
-      algebra.whole(window ** 4, () => relativePositions(window)),
+      algebra.numbers(window ** 4, "int64", () => relativePositions(window)),
     );
   }
 }

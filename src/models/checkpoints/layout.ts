@@ -1,5 +1,5 @@
 /** Conversion of state dicts of other packages to this project's names: each layout says, key by key, where a tensor goes. */
-import { cat, ops, type Tensor, tensor, UserError } from "../../torch/index.ts";
+import { cat, type Dtype, ops, type Tensor, tensor, UserError, zeros } from "../../torch/index.ts";
 import type { PresetInput } from "../preset.ts";
 
 /** The naming of one architecture in another package. Keys are those below the network's prefix. */
@@ -34,8 +34,10 @@ type Shape = readonly number[];
 /** Target of a key: another name, one of three parts of a joined tensor, or another shape. */
 export interface Target {
   name: string;
-  /** Position among the three parts of a tensor that is joined along the first dimension. */
+  /** Position among the parts of a tensor that is joined along the first dimension. */
   part?: number;
+  /** Number of those parts: three, or two, of which the first, a gate, may be missing. */
+  of?: number;
   /** Name of the last two thirds of the rows; `name` is that of the first third. */
   rest?: string;
   /** "column": [c] as [c, 1, 1]; "flat": [a, b] as [a · b]; "matrix": [a, b, ...] as [a, b · ...]; "tokens": [d] or [n, d] as [1, n, d]. */
@@ -55,8 +57,9 @@ export interface Algebra<T> {
   part(x: T, dim: number, start: number, length: number): T;
   add(a: T, b: T): T;
   view(x: T, shape: Shape): T;
-  /** Whole numbers, computed only where they are needed. */
-  whole(count: number, values: () => number[]): T;
+  zeros(like: T): T;
+  /** Numbers of a type, computed only where they are needed. */
+  numbers(count: number, dtype: Dtype, values: () => number[]): T;
 }
 
 const tensors: Algebra<Tensor> = {
@@ -65,7 +68,8 @@ const tensors: Algebra<Tensor> = {
   part: (x, dim, start, length) => x.narrow(dim, start, length).contiguous(),
   add: (a, b) => a.add(b),
   view: (x, shape) => ops.reshape(x, shape),
-  whole: (_, values) => tensor(values(), { dtype: "int64" }),
+  zeros: ({ shape, dtype }) => zeros(shape, { dtype }),
+  numbers: (_, dtype, values) => tensor(values(), { dtype }),
 };
 
 const shapes: Algebra<Shape> = {
@@ -74,7 +78,8 @@ const shapes: Algebra<Shape> = {
   part: (x, dim, _, length) => x.map((size, i) => (i === dim ? length : size)),
   add: (a) => a,
   view: (_, shape) => shape,
-  whole: (count) => [count],
+  zeros: (x) => x,
+  numbers: (count) => [count],
 };
 
 export interface LayoutParts {
@@ -85,13 +90,23 @@ export interface LayoutParts {
   input?: Partial<PresetInput>;
   nested?: RegExp;
   rules: Rule[];
+  /** True where attention has no bias for its keys. */
+  withoutKeyBias?: boolean;
   /** Adds what the package does not store. */
   complete?: <T>(converted: Map<string, T>, algebra: Algebra<T>) => void;
 }
 
-export function layout({ rules, complete, config = {}, input = {}, nested, ...rest }: LayoutParts): KeyLayout {
+export function layout({
+  rules,
+  complete,
+  withoutKeyBias = false,
+  config = {},
+  input = {},
+  nested,
+  ...rest
+}: LayoutParts): KeyLayout {
   const convertWith = <T>(given: ReadonlyMap<string, T>, algebra: Algebra<T>): Map<string, T> => {
-    const converted = convert(rest.name, given, rules, algebra);
+    const converted = convert(rest.name, given, rules, algebra, withoutKeyBias);
     complete?.(converted, algebra);
     return converted;
   };
@@ -123,6 +138,7 @@ function convert<T>(
   given: ReadonlyMap<string, T>,
   rules: readonly Rule[],
   algebra: Algebra<T>,
+  withoutKeyBias: boolean,
 ): Map<string, T> {
   const converted = new Map<string, T>();
   const put = (name: string, value: T): void => {
@@ -131,7 +147,7 @@ function convert<T>(
   };
   const joined = new Map<string, { keys: string[]; parts: (T | undefined)[] }>();
   for (const [key, value] of given) {
-    const { name, part, view, rest } = targetOf(key, rules) ?? { name: key };
+    const { name, part, of = 3, view, rest } = targetOf(key, rules) ?? { name: key };
     if (rest !== undefined) {
       const third = (algebra.shape(value)[0] ?? 0) / 3;
       if (!Number.isInteger(third)) throw new UserError(`"${key}" has no three equal parts`);
@@ -143,17 +159,21 @@ function convert<T>(
       put(name, view ? algebra.view(value, viewed(algebra.shape(value), view)) : value);
       continue;
     }
-    const group = joined.get(name) ?? { keys: [], parts: [undefined, undefined, undefined] };
+    const group = joined.get(name) ?? { keys: [], parts: Array.from({ length: of }, () => undefined) };
     group.keys.push(key);
     group.parts[part] = value;
     joined.set(name, group);
   }
   for (const [name, { keys, parts }] of joined) {
+    const [first, second, third] = parts;
+    if (withoutKeyBias && name.endsWith(".bias") && first && !second && third) parts[1] = algebra.zeros(first);
+    const isPlain = parts.length === 2 && !first;
     const present = parts.filter((part) => part !== undefined);
     const rows = new Set(present.map((part) => String(algebra.shape(part))));
-    if (present.length !== 3 || keys.length !== 3 || rows.size !== 1) {
+    if ((present.length !== parts.length && !isPlain) || keys.length > parts.length || rows.size !== 1) {
       const seen = keys.map((key) => `${key} [${algebra.shape(given.get(key) as T)}]`).join(", ");
-      throw new UserError(`"${name}" needs query, key and value of one shape, the weights have ${seen}`);
+      const wanted = parts.length === 3 ? "query, key and value" : `${parts.length} parts`;
+      throw new UserError(`"${name}" needs ${wanted} of one shape, the weights have ${seen}`);
     }
     put(name, algebra.join(present));
   }

@@ -7,11 +7,14 @@ import { keyLayout } from "./key-layouts.ts";
 /** Change of a network to another size of images. */
 export interface Resizing {
   config: Proposal["config"];
-  /** Key of the file's tensor that changes, and how; the result is the caller's. */
-  key: string;
-  change: (weight: Tensor) => Tensor;
-  /** What changed, for the user. */
-  note: string;
+  /** The learned positions, where the network has some. */
+  positions?: {
+    /** Key of the file's tensor that changes, and how; the result is the caller's. */
+    key: string;
+    change: (weight: Tensor) => Tensor;
+    /** What changed, for the user. */
+    note: string;
+  };
 }
 
 /**
@@ -35,12 +38,9 @@ export function resizedTo(
   }
   const target = layout === undefined ? (name: string) => name : keyLayout(layout).target;
   const key = [...keys].find((name) => name.startsWith(prefix) && target(name.slice(prefix.length)) === positionsName);
-  if (key === undefined) return undefined;
   const [from, to] = [image / patch, side / patch];
-  return {
-    config: { ...config, image: side },
-    key,
-    change: (weight) => resizePositions(weight, from, to),
-    note: `its positions, learned for ${from} x ${from} patches, were resized to ${to} x ${to}`,
-  };
+  const resized = { ...config, image: side };
+  if (key === undefined) return { config: resized };
+  const note = `its positions, learned for ${from} x ${from} patches, were resized to ${to} x ${to}`;
+  return { config: resized, positions: { key, change: (weight) => resizePositions(weight, from, to), note } };
 }

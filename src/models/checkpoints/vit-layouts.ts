@@ -1,4 +1,5 @@
 /** Layouts of Vision Transformers in torchvision, transformers, the authors' files of DINOv2, and CLIP's. */
+import { rotaryHeads, rotaryPeriods } from "../blocks/rotary.ts";
 import { clipInput, imagenetInput, type PresetInput } from "../preset.ts";
 import { type Algebra, type KeyLayout, type LayoutParts, layout, type Target } from "./layout.ts";
 
@@ -52,6 +53,9 @@ const torchvisionVit = layout({
     [/^encoder\.ln\./, "norm."],
   ],
 });
+
+/** Name of the buffer with the periods of rotary positions. */
+const periodsName = "rope_embed.periods";
 
 const tokens = (name: string): Target => ({ name, view: "tokens" });
 
@@ -172,6 +176,97 @@ function placeClassToken<T>(converted: Map<string, T>, algebra: Algebra<T>): voi
   converted.set("pos_embed", algebra.part(positions, 1, 1, length - 1));
 }
 
+const gatedPart = (i: string | undefined, kind: string | undefined, part: number): Target => ({
+  name: `blocks.${i}.mlp.fc1.${kind}`,
+  part,
+  of: 2,
+});
+
+/** timm's ViTs of its file eva.py: DINOv3, and EVA's giant. */
+const timmEva = layout({
+  name: "timm-eva",
+  architecture: "vit",
+  anchors: ["blocks.0.gamma_1", "blocks.0.attn.q_bias"],
+  input: seenAs(imagenetInput, "bicubic"),
+  rules: [
+    [/^blocks\.(\d+)\.gamma_([12])$/, "blocks.$1.ls$2.gamma"],
+    [
+      /^blocks\.(\d+)\.attn\.([qv])_bias$/,
+      (i = "", which = "") => ({ name: `blocks.${i}.attn.qkv.bias`, part: part(which) }),
+    ],
+    [/^blocks\.(\d+)\.mlp\.fc1_([gx])\.(\w+)$/, (i, which, kind) => gatedPart(i, kind, which === "g" ? 0 : 1)],
+    [/^(cls_token|reg_token|pos_embed|patch_embed|blocks|norm|fc_norm)\b/, "$1"],
+  ],
+  withoutKeyBias: true,
+  complete: addPeriods,
+});
+
+/** DINOv3's authors' files, in which a mask takes the keys' biases away. */
+const originalDinov3 = layout({
+  name: "original-dinov3",
+  architecture: "vit",
+  anchors: ["storage_tokens"],
+  input: seenAs(imagenetInput, "bicubic"),
+  nested: /\.bias_mask$/,
+  rules: [
+    [/^storage_tokens$/, "reg_token"],
+    [/^blocks\.(\d+)\.mlp\.w([12])\.(\w+)$/, (i, which, kind) => gatedPart(i, kind, which === "1" ? 0 : 1)],
+    [/^blocks\.(\d+)\.mlp\.w3\./, "blocks.$1.mlp.fc2."],
+    [
+      /^(cls_token|patch_embed|blocks\.\d+\.(?:norm[12]|ls[12]|mlp|attn\.(?:proj|qkv)\.(?:weight|bias)$)|norm|rope_embed)\b/,
+      "$1",
+    ],
+  ],
+  complete: (converted, algebra) => {
+    for (const [name, bias] of [...converted]) {
+      if (!name.endsWith(".attn.qkv.bias")) continue;
+      const third = (algebra.shape(bias)[0] ?? 0) / 3;
+      const query = algebra.part(bias, 0, 0, third);
+      converted.set(name, algebra.join([query, algebra.zeros(query), algebra.part(bias, 0, 2 * third, third)]));
+    }
+    addPeriods(converted, algebra);
+  },
+});
+
+const transformersDinov3 = layout({
+  name: "transformers-dinov3",
+  architecture: "vit",
+  anchors: ["embeddings.register_tokens"],
+  input: seenAs(imagenetInput, "bilinear"),
+  nested: /^embeddings\.mask_token$/,
+  rules: [
+    [/^embeddings\.cls_token$/, "cls_token"],
+    [/^embeddings\.register_tokens$/, "reg_token"],
+    [/^embeddings\.patch_embeddings\.(weight|bias)$/, "patch_embed.proj.$1"],
+    [
+      /^(?:model\.)?layer\.(\d+)\.attention\.([qkv])_proj\.(\w+)$/,
+      (i = "", which = "", kind) => ({ name: `blocks.${i}.attn.qkv.${kind}`, part: part(which) }),
+    ],
+    [/^(?:model\.)?layer\.(\d+)\.attention\.o_proj\./, "blocks.$1.attn.proj."],
+    [/^(?:model\.)?layer\.(\d+)\.layer_scale([12])\.lambda1$/, "blocks.$1.ls$2.gamma"],
+    [/^(?:model\.)?layer\.(\d+)\.norm([12])\./, "blocks.$1.norm$2."],
+    [/^(?:model\.)?layer\.(\d+)\.mlp\.gate_proj\.(\w+)$/, (i, kind) => gatedPart(i, kind, 0)],
+    [/^(?:model\.)?layer\.(\d+)\.mlp\.up_proj\.(\w+)$/, (i, kind) => gatedPart(i, kind, 1)],
+    [/^(?:model\.)?layer\.(\d+)\.mlp\.down_proj\./, "blocks.$1.mlp.fc2."],
+    [/^norm\./, "norm."],
+  ],
+  withoutKeyBias: true,
+  complete: addPeriods,
+});
+
+/** The periods of rotary positions, which other packages compute anew. */
+function addPeriods<T>(converted: Map<string, T>, algebra: Algebra<T>): void {
+  const token = converted.get("cls_token");
+  if (converted.has("pos_embed") || converted.has(periodsName) || token === undefined) return;
+  const dim = algebra.shape(token)[2] ?? 0;
+  const count = dim / rotaryHeads(dim) / 4;
+  if (!Number.isInteger(count) || count > 256) return;
+  converted.set(
+    periodsName,
+    algebra.numbers(count, "float32", () => rotaryPeriods(count)),
+  );
+}
+
 export const vitLayouts: readonly KeyLayout[] = [
   transformersVit,
   torchvisionVit,
@@ -180,4 +275,7 @@ export const vitLayouts: readonly KeyLayout[] = [
   transformersSiglip,
   originalDinov2,
   transformersDinov2,
+  timmEva,
+  originalDinov3,
+  transformersDinov3,
 ];

@@ -1,6 +1,7 @@
 /** State dicts of other packages (make-layouts.py): recognised, converted, loaded, and their features compared. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { rotaryPeriods } from "../../../src/models/blocks/rotary.ts";
 import {
   createBackbone,
   type Hints,
@@ -64,6 +65,7 @@ function mapped(state: Record<string, number[]>, { prefix, drop, rename }: Propo
 }
 
 function made(key: string, shape: number[]): Tensor {
+  if (key.endsWith(".periods")) return tensor(rotaryPeriods(shape[0] ?? 0));
   if (!key.endsWith("relative_position_index")) return ruled(key, shape);
   return tensor(relativePositions(4), { dtype: "int64", shape });
 }
@@ -75,9 +77,10 @@ function load(state: Record<string, number[]>, proposal: Proposal, size?: number
   const backbone = init.skipInit(() => createBackbone(proposal.architecture, config, { generator }));
   scope(() => {
     const tensors = mapped(state, proposal);
-    if (resizing) {
-      const key = resizing.key.slice(proposal.prefix.length);
-      tensors.set(key, resizing.change(tensors.get(key) ?? assert.fail(`${key} is missing`)));
+    const { positions } = resizing ?? {};
+    if (positions) {
+      const key = positions.key.slice(proposal.prefix.length);
+      tensors.set(key, positions.change(tensors.get(key) ?? assert.fail(`${key} is missing`)));
     }
     backbone.loadStateDict(proposal.layout ? keyLayout(proposal.layout).convert(tensors) : tensors);
   });
@@ -150,7 +153,7 @@ test("positions are resized for sides that patches divide, and only where they a
   const resizing = resizedTo(proposal, Object.keys(state), 64);
   assertNoLeak(() => {
     using given = zeros([1, 17, 64], { dtype: "float16" });
-    using changed = resizing?.change(given) ?? assert.fail();
+    using changed = resizing?.positions?.change(given) ?? assert.fail();
     assert.deepEqual([changed.shape, changed.dtype], [[1, 65, 64], "float16"]);
   });
 });
