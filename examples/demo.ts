@@ -40,7 +40,7 @@ import {
   textTable,
 } from "../src/report/index.ts";
 import { ownProcess, setNumThreads, UserError } from "../src/torch/index.ts";
-import { confusionMatrix, type Evaluation, type RunEvent, type TaskData } from "../src/train/index.ts";
+import { confusionMatrix, type Evaluation, qualityOf, type RunEvent, type TaskData } from "../src/train/index.ts";
 
 const seed = 0;
 const folder = fileURLToPath(new URL("../runs/demo", import.meta.url));
@@ -213,7 +213,7 @@ function follow(seen: RunEvent[]): (plan: string, event: RunEvent) => void {
     const epochs = epochsOf.get(plan) ?? 0;
     seen.push({ ...event, fit: plan });
     const shares = event.shares ? `, shares ${sharesText(event.shares)} %` : "";
-    const validation = event.validation ? `, validation ${percent(event.validation.accuracy)}` : "";
+    const validation = event.validation ? `, validation ${percent(qualityOf(event.validation).score)}` : "";
     const line = `${plan}: epoch ${event.epoch}/${epochs}, loss ${event.loss.toFixed(3)}${validation}${shares}`;
     if (process.stdout.isTTY) process.stdout.write(`\r\x1b[2K${line}${event.epoch === epochs ? "\n" : ""}`);
     else if (event.epoch === epochs) console.log(line);

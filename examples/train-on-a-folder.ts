@@ -14,7 +14,8 @@ if (!images) throw new Error("which images? npx tsx examples/train-on-a-folder.t
 function show(event: RunEvent): void {
   if (event.type === "plan") console.log(`${event.images.train} training images, ${event.epochs} epochs`);
   if (event.type !== "epoch") return;
-  const validation = event.validation ? `, accuracy ${(100 * event.validation.accuracy).toFixed(1)} %` : "";
+  const { validation: found } = event;
+  const validation = found && "accuracy" in found ? `, accuracy ${(100 * found.accuracy).toFixed(1)} %` : "";
   console.log(`epoch ${event.epoch}: loss ${event.loss.toFixed(3)}${validation}`);
 }
 

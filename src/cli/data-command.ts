@@ -13,6 +13,7 @@ import { counted, quoted, shown } from "../io/index.ts";
 import { textTable } from "../report/table.ts";
 import type { Output } from "./context.ts";
 import { countProgress } from "./progress.ts";
+import { figure } from "./verdict.ts";
 
 export function list(output: Output): void {
   const rows = knownDatasets.map((known) => ({ ...known, fetched: isFetched(known) }));
@@ -97,8 +98,6 @@ export async function check(
   output.result(report);
   if (report.refusals.length > 0 || (flags.strict && report.warnings.length > 0)) process.exitCode = 1;
 }
-
-const figure = (value: number): string => String(Number(value.toPrecision(4)));
 
 function labelsText({ task, classes, numbers = [] }: DatasetReport): string {
   if (task === "regression") return `with ${counted(numbers.length, "number")} each`;

@@ -21,6 +21,7 @@ export function dataRequest(
   const imageSize = flags.imageSize ?? largestInput(readManifest(findHub(hub)));
   return {
     ...loading,
+    ...(flags.task && { task: flags.task }),
     source: flags.data,
     imageSize,
     split: { validationFraction, testFraction, trainPerClass },

@@ -12,19 +12,25 @@ import {
   type Evaluation,
   type EvaluationOptions,
   type EvaluationSummary,
-  evaluate,
+  evaluateTask,
   isAsked,
+  isClassified,
   itemsHash,
   type OpenedRun,
   openRun,
   openRunData,
   type RejectionRule,
   type RunData,
+  refuseSureness,
   rightItems,
   type SplitName,
   summarise,
+  summariseTargets,
+  type TargetSummary,
+  type TaskEvaluation,
   TenCrop,
   tenCropSide,
+  type Usage,
   wilsonInterval,
   withRejection,
   withTemperature,
@@ -34,6 +40,7 @@ import type { Output } from "./context.ts";
 import { stopping, withInterrupt } from "./interrupt.ts";
 import { countProgress } from "./progress.ts";
 import { kebab } from "./settings.ts";
+import { targetLines } from "./verdict.ts";
 
 /** Options that eval, report and predict share. */
 export interface OpenFlags extends RejectionRule {
@@ -85,7 +92,8 @@ export async function calibratedRun(
   { signal, isNeeded = false }: { signal: AbortSignal; isNeeded?: boolean },
 ): Promise<OpenedRun> {
   checkRule(flags);
-  if (!isAsked(flags) && !isNeeded) return run;
+  if (run.config.task) refuseSureness(run.config.task, flags);
+  if (!isAsked(flags) && (!isNeeded || run.config.task)) return run;
   const { coverage, maxError, data, device = "cpu" } = flags;
   return withRejection(run, {
     ...{ coverage, maxError, data, signal, device: findDevice(device) },
@@ -120,7 +128,7 @@ export async function evalRun(path: string, flags: EvalFlags, output: Output): P
 }
 
 interface Measured {
-  evaluation: Evaluation;
+  evaluation: TaskEvaluation;
   /** What its cost is counted by. */
   predictor: Parameters<typeof summarise>[2];
   /** Lines after the accuracy. */
@@ -144,8 +152,8 @@ async function evalBy(
         (signal) => measure(run, images, { signal, onProgress: countProgress("measuring") }),
         stopping,
       );
-      const summary = summarise(flags.split, evaluation, predictor, run.config.classes);
-      const selective = selectiveOf(run, evaluation);
+      const summary = summaryOf(run, flags.split, evaluation, predictor);
+      const selective = isClassified(evaluation) ? selectiveOf(run, evaluation) : undefined;
       const [first = "", ...rest] = spoken(summary);
       for (const line of [first, ...(lines ?? []), ...rest]) output.say(line);
       if (selective) output.say(spokenSelective(selective, summary));
@@ -174,10 +182,7 @@ function selectiveOf({ rejection }: OpenedRun, evaluation: Evaluation): Selectiv
   return { threshold, answered, wrong, coverage, error, errorInterval: wilsonInterval(wrong, answered) };
 }
 
-function spokenSelective(
-  { threshold, answered, coverage, error, errorInterval }: Selective,
-  { items }: EvaluationSummary,
-) {
+function spokenSelective({ threshold, answered, coverage, error, errorInterval }: Selective, { items }: Usage) {
   const [low, high] = errorInterval.map(percent);
   return (
     `answers ${percent(coverage)} of the images (${answered} of ${items}) by the threshold ${threshold.toPrecision(4)}; ` +
@@ -186,23 +191,23 @@ function spokenSelective(
 }
 
 async function byRoutes(
-  { config, predictor, calibration }: OpenedRun,
+  { task, predictor, calibration }: OpenedRun,
   images: RunData,
   options: EvaluationOptions,
 ): Promise<Measured> {
-  const raw = await evaluate(predictor, images.batches, config.classes.length, options);
-  return { evaluation: withTemperature(raw, calibration?.temperature), predictor };
+  const raw = await evaluateTask(predictor, images.batches, task, options);
+  return { evaluation: isClassified(raw) ? withTemperature(raw, calibration?.temperature) : raw, predictor };
 }
 
 async function byTenCrops(
-  { config, predictor }: OpenedRun,
+  { task, predictor }: OpenedRun,
   images: RunData,
   options: EvaluationOptions,
 ): Promise<Measured> {
   const cropped = new TenCrop(predictor, images.imageSize);
   const batches = await images.openAt(tenCropSide(images.imageSize));
   try {
-    const evaluation = await evaluate(cropped, batches, config.classes.length, options);
+    const evaluation = await evaluateTask(cropped, batches, task, options);
     return { evaluation, predictor: cropped, note: { tenCrop: true } };
   } finally {
     batches.dispose();
@@ -217,6 +222,11 @@ async function byMode(
   options: EvaluationOptions,
 ): Promise<Measured> {
   const { predictor, config } = run;
+  if (config.task) {
+    throw new ConfigError(
+      `--mode ${mode} asks how sure one class of an image is, and this run has other labels: leave it out`,
+    );
+  }
   const isSame = split === "validation" && images.isRecorded;
   const known = isSame ? images : await validationOf(run, flags);
   try {
@@ -251,13 +261,14 @@ async function validationOf(run: OpenedRun, { data, device }: Pick<EvalFlags, "d
 export function recordReading(
   run: OpenedRun,
   images: RunData,
-  { evaluation, summary }: { evaluation: Evaluation; summary: EvaluationSummary },
+  { evaluation, summary }: { evaluation: TaskEvaluation; summary: EvaluationSummary | TargetSummary },
   output: Output,
   note: Record<string, unknown> = {},
 ): void {
   if (summary.split !== "test") return;
-  const { accuracy } = summary;
-  const entry = { time: new Date().toISOString(), data: images.name, items: itemsHash(evaluation.indices), accuracy };
+  const { metrics, indices } = evaluation;
+  const figure = isClassified(evaluation) ? { accuracy: evaluation.metrics.accuracy } : { metrics };
+  const entry = { time: new Date().toISOString(), data: images.name, items: itemsHash(indices), ...figure };
   try {
     run.folder.recordTestReading({ ...entry, ...note });
   } catch (error) {
@@ -265,12 +276,35 @@ export function recordReading(
   }
 }
 
+/** The figures of an evaluation of a run, whatever its labels are. */
+export function summaryOf(
+  { task, config: { classes } }: OpenedRun,
+  split: SplitName,
+  evaluation: TaskEvaluation,
+  predictor: Parameters<typeof summarise>[2],
+): EvaluationSummary | TargetSummary {
+  if (isClassified(evaluation)) return summarise(split, evaluation, predictor, classes);
+  return summariseTargets(split, evaluation, predictor, { task, classes });
+}
+
 /** An evaluation as a terminal shows it. */
-export function spoken(summary: EvaluationSummary): string[] {
+export function spoken(summary: EvaluationSummary | TargetSummary): string[] {
+  if (!("accuracy" in summary)) return [...targetLines(summary, mostClasses), ...spokenUsage(summary)];
   const [low, high] = summary.accuracyInterval;
-  const lines = [
+  const worst = worstClasses(summary, mostClasses);
+  return [
     `${summary.split} accuracy ${percent(summary.accuracy)} (95 % interval ${percent(low)} to ${percent(high)}) on ${summary.items} images`,
+    ...spokenUsage(summary),
+    ...(worst.length > 0 ? ["classes with the most mistakes:"] : []),
+    ...worst.map(({ name, accuracy, items }) => {
+      return `  ${percent(accuracy).padStart(7)} of ${items} ${items === 1 ? "image" : "images"}  ${shown(name)}`;
+    }),
   ];
+}
+
+/** Models that ran, where there are several. */
+function spokenUsage(summary: Usage): string[] {
+  const lines: string[] = [];
   const members = Object.entries(summary.runsOn).sort(([, a], [, b]) => b - a);
   if (members.length > 1) {
     const activated = Number(summary.activatedModels.toFixed(2));
@@ -279,10 +313,5 @@ export function spoken(summary: EvaluationSummary): string[] {
     );
   }
   for (const [name, part] of members) lines.push(`  runs on ${percent(part).padStart(7)} of images  ${shown(name)}`);
-  const worst = worstClasses(summary, mostClasses);
-  if (worst.length > 0) lines.push("classes with the most mistakes:");
-  for (const { name, accuracy, items } of worst) {
-    lines.push(`  ${percent(accuracy).padStart(7)} of ${items} ${items === 1 ? "image" : "images"}  ${shown(name)}`);
-  }
   return lines;
 }

@@ -1,6 +1,6 @@
 /** The plan of a training in a few lines; and the pictures' own size, which tells whether details are lost. */
 import sharp from "sharp";
-import { type ImageSource, openDataset } from "../data/index.ts";
+import { type ImageSource, openDataset, type TaskKind } from "../data/index.ts";
 import { shown } from "../io/quoted.ts";
 import type { RunPlan } from "../train/index.ts";
 import type { Output } from "./context.ts";
@@ -48,16 +48,18 @@ function planLines(plan: RunPlan, context: PlanContext): [string, string][] {
   const kept = plan.keep === "best" ? "; the best one on validation images is kept" : "";
   const threads = `${context.threads} thread${context.threads === 1 ? "" : "s"}`;
   return [
-    [
-      "images",
-      `${plan.classes} classes: ${images.train} to train, ${images.validation} to validate, ${test}${excluded}`,
-    ],
+    ["images", `${labelsText(plan)}: ${images.train} to train, ${images.validation} to validate, ${test}${excluded}`],
     ["size", `${imageSize} px${sizes[`${context.sizeIsChosen}`]}${pictureText(context.pictureSide)}`],
     ["hub", `${shown(context.hub)}, ${m} models: ${members.map(shown).join(", ")}`],
     ["method", `${context.method}${routes}`],
     ["epochs", `${plan.epochs}${reason(plan)}${kept}`],
     ["running", `on ${context.device} with ${threads}, ${plan.steps} steps`],
   ];
+}
+
+function labelsText({ task, classes }: RunPlan): string {
+  if (task === "regression") return classes === 1 ? "a number" : `${classes} numbers`;
+  return `${classes} ${task === "multi-label" ? "labels" : "classes"}`;
 }
 
 function pictureText(side: number | undefined): string {
@@ -83,8 +85,8 @@ async function sizeOf(from: Encoded): Promise<{ width: number; height: number }>
  * Longer side in pixels of the pictures in the middle, by size, of a sample; undefined for what is in no image files.
  * @throws UserError when there is no such data set
  */
-export async function usualPictureSide(source: string): Promise<number | undefined> {
-  const { items } = await openDataset(source);
+export async function usualPictureSide(source: string, task?: TaskKind): Promise<number | undefined> {
+  const { items } = await openDataset(source, { task });
   const encoded = items.flatMap(({ source: from }) => (from.kind === "file" || from.kind === "shard" ? [from] : []));
   const stride = Math.max(1, Math.floor(encoded.length / sampled));
   const sides: number[] = [];

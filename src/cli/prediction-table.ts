@@ -1,47 +1,78 @@
 /** Predictions as a CSV file, written while they come and complete or not at all. */
 import fs from "node:fs";
 import { basename, dirname } from "node:path";
+import type { TaskKind } from "../data/index.ts";
 import { explainWrite, temporaryPath } from "../io/index.ts";
-import type { ImagePrediction } from "../library/index.ts";
+import type { AnyPrediction, ImagePrediction } from "../library/index.ts";
+
+/** Columns of answers, between image and models, and what stands in them. */
+export interface AnswerColumns {
+  names: readonly string[];
+  cells(prediction: AnyPrediction): readonly string[];
+}
+
+/** @param rejects true for a column that says which answers are rejected */
+export function answerColumns({
+  kind,
+  classes,
+  top,
+  rejects,
+}: {
+  kind: TaskKind;
+  classes: readonly string[];
+  top: number;
+  rejects: boolean;
+}): AnswerColumns {
+  if (kind === "regression") return { names: classes, cells: (one) => classes.map((name) => numberOf(one, name)) };
+  if (kind === "multi-label") return { names: ["labels", ...classes], cells: (one) => labelCells(one, classes) };
+  const further = Array.from({ length: top - 1 }, (_, i) => [`label_${i + 2}`, `probability_${i + 2}`]).flat();
+  const names = ["label", "probability", ...further, ...(rejects ? ["rejected"] : [])];
+  return { names, cells: (one) => ("label" in one ? classCells(one, top, rejects) : []) };
+}
+
+const numberOf = (prediction: AnyPrediction, name: string) =>
+  "values" in prediction ? String(prediction.values[name] ?? "") : "";
+
+/** Labels as a list can be read again, and the probability of each. */
+function labelCells(prediction: AnyPrediction, classes: readonly string[]): string[] {
+  if (!("labels" in prediction)) return [];
+  const probabilities = new Map(prediction.top.map(({ label, probability }) => [label, probability]));
+  const own = prediction.labels.map(({ label }) => label).join("|");
+  return [own, ...classes.map((name) => (probabilities.get(name) ?? 0).toFixed(6))];
+}
+
+function classCells(prediction: ImagePrediction, top: number, rejects: boolean): string[] {
+  const classes = Array.from({ length: top }, (_, i) => {
+    const one = prediction.top[i];
+    return one ? [one.label, one.probability.toFixed(6)] : ["", ""];
+  }).flat();
+  return [...classes, ...(rejects ? [String(prediction.rejected)] : [])];
+}
 
 export class PredictionTable implements Disposable {
   readonly #path: string;
   readonly #draft: string;
-  readonly #top: number;
-  readonly #rejects: boolean;
+  readonly #columns: AnswerColumns;
   #file: number | undefined;
 
-  /**
-   * @param rejects true for a column that says which answers are rejected
-   * @throws UserError when the file cannot be written, before any work
-   */
-  constructor(path: string, top: number, rejects: boolean) {
+  /** @throws UserError when the file cannot be written, before any work */
+  constructor(path: string, columns: AnswerColumns) {
     this.#path = path;
     this.#draft = temporaryPath(dirname(path), basename(path));
-    this.#top = top;
-    this.#rejects = rejects;
+    this.#columns = columns;
     this.#attempt(() => {
       this.#file = fs.openSync(this.#draft, "wx");
     });
-    const further = Array.from({ length: top - 1 }, (_, i) => [`label_${i + 2}`, `probability_${i + 2}`]).flat();
-    this.#row(["image", "label", "probability", ...further, ...this.#mark("rejected"), "members", "error"]);
+    this.#row(["image", ...columns.names, "members", "error"]);
   }
 
-  add(image: string, prediction: ImagePrediction): void {
-    const classes = Array.from({ length: this.#top }, (_, i) => {
-      const one = prediction.top[i];
-      return one ? [one.label, one.probability.toFixed(6)] : ["", ""];
-    }).flat();
+  add(image: string, prediction: AnyPrediction): void {
     const members = prediction.pathway.map(({ member }) => member).join(" ");
-    this.#row([image, ...classes, ...this.#mark(String(prediction.rejected)), members, ""]);
+    this.#row([image, ...this.#columns.cells(prediction), members, ""]);
   }
 
   addError(image: string, reason: string): void {
-    this.#row([image, ...new Array<string>(2 * this.#top).fill(""), ...this.#mark(""), "", reason]);
-  }
-
-  #mark(value: string): string[] {
-    return this.#rejects ? [value] : [];
+    this.#row([image, ...this.#columns.names.map(() => ""), "", reason]);
   }
 
   /** The file is complete. */

@@ -1,12 +1,30 @@
 /** hub-pathway report: a finished run's page, written anew with what only takes part in measuring. */
 import { join } from "node:path";
 import { acquireLock, sweepTemporaries, writeFileAtomic } from "../io/index.ts";
-import { analyseVariants, percent, type RunAnalysis, runReport, verdictSentence } from "../report/index.ts";
-import { evaluate, type OpenedRun, summarise, withTemperature } from "../train/index.ts";
+import {
+  analyseVariants,
+  percent,
+  type RunAnalysis,
+  runReport,
+  targetReport,
+  verdictSentence,
+} from "../report/index.ts";
+import {
+  evaluateTask,
+  isClassified,
+  type OpenedRun,
+  summarise,
+  summariseTargets,
+  withTemperature,
+} from "../train/index.ts";
 import type { Output } from "./context.ts";
 import { calibratedRun, type EvalFlags, openFinished, openImages, recordReading } from "./eval-command.ts";
 import { stopping, withInterrupt } from "./interrupt.ts";
 import { countProgress } from "./progress.ts";
+import { targetLines } from "./verdict.ts";
+
+/** Labels that a terminal names as the weakest. */
+const mostLabels = 5;
 
 export async function report(path: string, flags: EvalFlags, output: Output): Promise<void> {
   const opened = openFinished(path, flags);
@@ -25,12 +43,27 @@ export async function report(path: string, flags: EvalFlags, output: Output): Pr
 }
 
 async function write(run: OpenedRun, flags: EvalFlags, output: Output, signal: AbortSignal): Promise<void> {
-  const { predictor, config, folder, calibration, rejection } = run;
+  const { predictor, config, task, folder, calibration, rejection } = run;
   const images = await openImages(run, flags, output);
+  const target = folder.file("report.html");
   try {
-    const classes = config.classes.length;
     const onProgress = countProgress("measuring");
-    const raw = await evaluate(predictor, images.batches, classes, { signal, onProgress });
+    const raw = await evaluateTask(predictor, images.batches, task, { signal, onProgress });
+    const page = {
+      title: `${config.method} on ${images.name}`,
+      data: images,
+      memberNames: predictor.memberNames,
+      eventsPath: folder.file("events.jsonl"),
+    };
+    if (!isClassified(raw)) {
+      const summary = summariseTargets(flags.split, raw, predictor, { task, classes: config.classes });
+      recordReading(run, images, { evaluation: raw, summary }, output);
+      writeFileAtomic(target, [await targetReport({ ...page, summary, evaluation: raw, task })]);
+      for (const line of targetLines(summary, mostLabels)) output.say(line);
+      output.say(`report: ${target}`);
+      output.result({ report: target, summary });
+      return;
+    }
     const temperature = calibration?.temperature;
     const evaluation = withTemperature(raw, temperature);
     const summary = summarise(flags.split, evaluation, predictor, config.classes);
@@ -41,17 +74,13 @@ async function write(run: OpenedRun, flags: EvalFlags, output: Output, signal: A
       onProgress: countProgress("measuring other choices of models"),
     });
     const { html, analysis } = await runReport({
-      title: `${config.method} on ${images.name}`,
+      ...page,
       summary,
       evaluation,
-      data: images,
-      memberNames: predictor.memberNames,
-      eventsPath: folder.file("events.jsonl"),
       variants,
       verdict,
       confidence: calibration && { calibration, rejection, rawError: raw.metrics.calibrationError },
     });
-    const target = folder.file("report.html");
     writeFileAtomic(target, [html]);
     for (const line of highlights(analysis)) output.say(line);
     output.say(`report: ${target}`);

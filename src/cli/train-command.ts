@@ -7,7 +7,7 @@ import { findHub, readManifest } from "../hub/index.ts";
 import { shown as shownName, writeFileAtomic } from "../io/index.ts";
 import { freeRunFolder } from "../library/index.ts";
 import { findMethod } from "../methods/index.ts";
-import { amount, duration, routingVerdict, runReport } from "../report/index.ts";
+import { amount, duration, routingVerdict, runReport, targetReport } from "../report/index.ts";
 import {
   ConfigError,
   findDevice,
@@ -17,11 +17,13 @@ import {
   setNumThreads,
 } from "../torch/index.ts";
 import {
+  type ClassifierOutcome,
   type Emit,
   type RequestedOptions,
   type RunOutcome,
   requestedOptionShape,
   resumedRequest,
+  type TargetOutcome,
   type TaskData,
   type TrainRequest,
   trainOnRank,
@@ -38,9 +40,9 @@ import { countProgress } from "./progress.ts";
 import { inRankFolder, type RankPlace, Silent, startRanks, withRankNamed } from "./ranks.ts";
 import { resolveSettings } from "./settings.ts";
 import { commandLine } from "./shell.ts";
-import { TrainProgress } from "./train-progress.ts";
+import { type FitCourse, TrainProgress } from "./train-progress.ts";
 import { methodChoices, type TrainSettings, trainShape } from "./train-settings.ts";
-import { verdictLines } from "./verdict.ts";
+import { targetVerdictLines, verdictLines } from "./verdict.ts";
 
 /** Flags that were given on the command line; everything else has its default. */
 export type TrainFlags = Partial<TrainSettings> & {
@@ -156,7 +158,7 @@ async function start(settings: Ready, output: Output, ranks: Ranks): Promise<voi
     device,
     ...ranks,
   };
-  const pictureSide = await usualPictureSide(data);
+  const pictureSide = await usualPictureSide(data, settings.task);
   const shown = { sizeIsChosen: imageSize !== undefined, pictureSide, device, out, source: data };
   const keep = (): void =>
     writeConfig(join(out, "config.yaml"), settings, `train --config ${out}/config.yaml trains the same again`);
@@ -194,7 +196,7 @@ async function goOn(out: string, given: Partial<TrainSettings>, output: Output, 
   const { method, hub, data, epochs, hubMemory, trust } = given;
   const device = findDevice(given.device ?? "cpu");
   const { trainPerClass, validationFraction, testFraction, imageSize, augment, skipBad, duplicates } = given;
-  const { cropScale, cropFrom } = given;
+  const { cropScale, cropFrom, task } = given;
   const { epochs: _own, ...options } = optionsOf(given);
   const request = {
     method: findMethod,
@@ -205,7 +207,7 @@ async function goOn(out: string, given: Partial<TrainSettings>, output: Output, 
       method,
       choices: methodChoices(given),
       options,
-      data: present({ imageSize, fit: squashed(given.fit), augment, cropScale, cropFrom, skipBad, duplicates }),
+      data: present({ task, imageSize, fit: squashed(given.fit), augment, cropScale, cropFrom, skipBad, duplicates }),
       split: present({ trainPerClass, validationFraction, testFraction }),
     },
     onProgress: countProgress("decoding"),
@@ -263,42 +265,65 @@ async function finish(
   { courses }: TrainProgress,
   output: Output,
 ): Promise<void> {
-  const { folder, data, predictor, summary, calibration } = outcome;
-  const evaluation = withTemperature(outcome.validation, calibration.temperature);
-  const { method, options } = folder.config();
+  const { folder, data, predictor } = outcome;
   const report = folder.file("report.html");
   try {
-    const { memberNames } = predictor;
-    const eventsPath = folder.file("events.jsonl");
-    const title = `${method} on ${data.name}`;
-    const onProgress = countProgress("measuring the same models for every image");
-    const verdict = await routingVerdict(predictor, data.open("validation"), evaluation, { signal, onProgress });
-    const confidence = { calibration, rawError: calibration.calibrationErrors[0] };
-    const { html } = await runReport({
-      title,
-      summary,
-      evaluation,
-      data,
-      memberNames,
-      eventsPath,
-      verdict,
-      confidence,
-    });
+    const { html, lines, result } = outcome.calibration
+      ? await classPage(outcome, courses, signal)
+      : await targetPage(outcome, courses);
     writeFileAtomic(report, [html]);
     if (data.skipped > 0) output.warn(`${data.skipped} images could not be read and were left out`);
-    const { keep = "best" } = options;
-    for (const line of verdictLines({ summary, courses, keep, routing: verdict })) output.say(line);
+    for (const line of lines) output.say(line);
     const { trainingFlops, seconds } = outcome;
     output.say(`${amount(trainingFlops)}FLOPs of training in ${duration(seconds)}, report: ${report}`);
     output.say(`next:\n  ${nextCommands(out, source, data).join("\n  ")}`);
-    const routing = verdict && { routingVerdict: verdict };
-    output.result({ ...summary, ...routing, trainingFlops, trainingSeconds: seconds, out, report });
+    output.result({ ...result, trainingFlops, trainingSeconds: seconds, out, report });
   } finally {
     predictor.dispose();
     data.dispose();
     outcome.hub.residency?.dispose();
   }
 }
+
+/** What is said of a finished training, and its page. */
+interface Page {
+  html: string;
+  lines: string[];
+  result: object;
+}
+
+async function classPage(
+  outcome: ClassifierOutcome,
+  courses: readonly FitCourse[],
+  signal: AbortSignal,
+): Promise<Page> {
+  const { data, predictor, summary, calibration } = outcome;
+  const evaluation = withTemperature(outcome.validation, calibration.temperature);
+  const onProgress = countProgress("measuring the same models for every image");
+  const verdict = await routingVerdict(predictor, data.open("validation"), evaluation, { signal, onProgress });
+  const confidence = { calibration, rawError: calibration.calibrationErrors[0] };
+  const { html } = await runReport({ ...pageOf(outcome), summary, evaluation, verdict, confidence });
+  const lines = verdictLines({ summary, courses, keep: keepOf(outcome), routing: verdict });
+  return { html, lines, result: { ...summary, ...(verdict && { routingVerdict: verdict }) } };
+}
+
+async function targetPage(outcome: TargetOutcome, courses: readonly FitCourse[]): Promise<Page> {
+  const { task, summary, validation: evaluation } = outcome;
+  const html = await targetReport({ ...pageOf(outcome), summary, evaluation, task });
+  return { html, lines: targetVerdictLines({ summary, courses, keep: keepOf(outcome) }), result: summary };
+}
+
+function pageOf({ folder, data, predictor }: RunOutcome) {
+  const { memberNames } = predictor;
+  return {
+    title: `${folder.config().method} on ${data.name}`,
+    data,
+    memberNames,
+    eventsPath: folder.file("events.jsonl"),
+  };
+}
+
+const keepOf = ({ folder }: RunOutcome) => folder.config().options.keep ?? "best";
 
 /** Commands to run next, each line as it can be pasted. */
 function nextCommands(out: string, source: string | undefined, { counts, items, ids }: TaskData): string[] {
@@ -324,6 +349,7 @@ function trainOptions(settings: TrainSettings): RequestedOptions {
 /** Options of the training among settings. */
 function optionsOf(settings: Partial<TrainSettings>): Partial<RequestedOptions> {
   const { freezeMembers, views, optimizer, keep, tune, accumulate, checkpointActivations } = settings;
+  const { classWeights, sampling } = settings;
   if (!freezeMembers && views !== undefined) {
     throw new ConfigError("--views counts the fixed views of frozen members: add --freeze-members");
   }
@@ -336,6 +362,8 @@ function optionsOf(settings: Partial<TrainSettings>): Partial<RequestedOptions> 
     tune: tune === "all" ? undefined : tune,
     accumulate: accumulate === 1 ? undefined : accumulate,
     checkpointActivations: checkpointActivations || undefined,
+    classWeights: classWeights === "none" ? undefined : classWeights,
+    sampling: sampling === "uniform" ? undefined : sampling,
     frozenViews: freezeMembers ? (views ?? defaultViews) : undefined,
   });
 }

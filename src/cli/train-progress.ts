@@ -1,6 +1,14 @@
 /** Progress of training: a line for each epoch, and the steps in between. */
 import { shown } from "../io/quoted.ts";
-import { type Emit, isBetter, type Quality, type RunEvent } from "../train/index.ts";
+import {
+  type Emit,
+  isBetter,
+  kindOfMetrics,
+  type Quality,
+  qualityOf,
+  type RunEvent,
+  type TaskMetrics,
+} from "../train/index.ts";
 import { bar, left, Pace, stopwatch, waiting } from "./progress.ts";
 import { type Terminal, terminal } from "./terminal.ts";
 
@@ -89,10 +97,11 @@ export class TrainProgress {
     this.#pace.defer();
     this.#showLegend(event);
     const { validation: found } = event;
-    const isBest = found !== undefined && isBetter(found, course.best);
-    if (isBest) course.best = { epoch: event.epoch, accuracy: found.accuracy, logLoss: found.logLoss };
+    const quality = found && qualityOf(found);
+    const isBest = quality !== undefined && isBetter(quality, course.best);
+    if (isBest) course.best = { epoch: event.epoch, ...quality };
     const width = `epoch ${course.epochs}/${course.epochs}`.length;
-    const validation = found === undefined ? "" : `  validation ${percentOf(found.accuracy)}${isBest ? " *" : "  "}`;
+    const validation = found === undefined ? "" : `  validation ${scoreOf(found)}${isBest ? " *" : "  "}`;
     const shares = event.shares ? `  shares ${event.shares.map((share) => (100 * share).toFixed(0)).join(" ")} %` : "";
     const done = event.epoch * course.steps - this.#resumedAt;
     const remains = left(this.#clock(), done, course.epochs * course.steps - this.#resumedAt);
@@ -117,4 +126,10 @@ export class TrainProgress {
   }
 }
 
-const percentOf = (part: number) => `${(100 * part).toFixed(1)} %`;
+/** The figure that decides, short. */
+function scoreOf(metrics: TaskMetrics): string {
+  const { score } = qualityOf(metrics);
+  const kind = kindOfMetrics(metrics);
+  if (kind === "classification") return `${(100 * score).toFixed(1)} %`;
+  return `${kind === "regression" ? "R2" : "mAP"} ${score.toFixed(3)}`;
+}

@@ -1,6 +1,7 @@
 /** Every setting of `hub-pathway train`: flags, configuration file and checks are made from these schemas. */
 import { z } from "zod";
 import type { AugmentName } from "../data/index.ts";
+import { taskKinds } from "../data/types.ts";
 import { starterHub } from "../hub/find-hub.ts";
 import { type PresetName, pathwayShape, presets } from "../pathway/config.ts";
 import { scoreNames } from "../ranking/score-names.ts";
@@ -9,7 +10,7 @@ import { ConfigError } from "../torch/errors.ts";
 import { type Setting, settings } from "../torch/setting.ts";
 import type { Choices } from "../train/method.ts";
 import { requestedOptionShape } from "../train/options.ts";
-import { choice, choiceHelp, deviceHelp, hubMemoryHelp, memory, memoryWords, trustHelp } from "./flags.ts";
+import { choice, choiceHelp, deviceHelp, hubMemoryHelp, memory, memoryWords, taskHelp, trustHelp } from "./flags.ts";
 
 const augmentNames = Object.keys({
   none: 1,
@@ -30,6 +31,12 @@ const aboutData: Setting = {
 /** Images and how they are split: settings that `train` and `hub rank` share. */
 export const dataShape = {
   data: text.optional().register(settings, aboutData),
+  task: z.enum(taskKinds).optional().register(settings, {
+    group: "Images",
+    value: "<kind>",
+    help: taskHelp,
+    usually: "by the columns of a list",
+  }),
   imageSize: z.int().min(8).max(4096).optional().register(settings, {
     group: "Images",
     value: "<pixels>",

@@ -1,21 +1,64 @@
 /** Verdict on a finished run, and what to do next. */
+
+import type { TaskKind } from "../data/index.ts";
 import { shown } from "../io/quoted.ts";
 import { type RoutingVerdict, verdictSentence } from "../report/routing-verdict.ts";
 import { percent } from "../report/table.ts";
-import { type EvaluationSummary, worstClasses } from "../train/index.ts";
+import { type EvaluationSummary, scoreText, type TargetSummary, worstClasses } from "../train/index.ts";
 import type { FitCourse } from "./train-progress.ts";
 
 /** Classes that are named as the weakest, at most. */
 const mostWeakest = 3;
 
-export interface VerdictRequest {
-  summary: EvaluationSummary;
+interface Course {
   /** The run's fits in order; the last one is the model. */
   courses: readonly FitCourse[];
   keep: "best" | "last";
+}
+
+export type TargetVerdictRequest = Course & { summary: TargetSummary };
+
+export interface VerdictRequest extends Course {
+  summary: EvaluationSummary;
   /** What routes by input are worth, for a run that has them. */
   routing?: RoutingVerdict | undefined;
 }
+
+/** The same where images have several labels or numbers. */
+export function targetVerdictLines({ summary, courses, keep }: TargetVerdictRequest): string[] {
+  const course = courses.length === 1 ? courses[0] : undefined;
+  const epoch =
+    keep === "best" && course?.best ? `, by the weights of epoch ${course.best.epoch} of ${course.epochs}` : "";
+  const [first = "", ...rest] = targetLines(summary, mostWeakest);
+  return [`${first}${epoch}`, ...rest, ...singleLine(courses, "r2" in summary ? "regression" : "multi-label")];
+}
+
+/** Figures of several labels or of numbers as a terminal shows them. @param most labels that are named as the weakest */
+export function targetLines(summary: TargetSummary, most: number): string[] {
+  const { split, items } = summary;
+  if ("r2" in summary) {
+    const lines = summary.numbers.map(
+      ({ name, r2, meanAbsoluteError, rootMeanSquaredError }) =>
+        `${shown(name)}: off by ${figure(meanAbsoluteError)} on average (root mean square ${figure(rootMeanSquaredError)}), R2 ${r2.toFixed(3)}`,
+    );
+    return [`${split} R2 ${summary.r2.toFixed(3)} on ${items} images`, ...lines];
+  }
+  const { meanAveragePrecision, microF1, macroF1, labels } = summary;
+  const weakest = labels
+    .filter(({ averagePrecision }) => averagePrecision !== undefined && averagePrecision < 1)
+    .sort((a, b) => (a.averagePrecision ?? 0) - (b.averagePrecision ?? 0))
+    .slice(0, most)
+    .map(({ name, averagePrecision = 0, f1, items: own }) => {
+      return `${shown(name)} ${averagePrecision.toFixed(3)} (F1 ${f1.toFixed(3)}, ${own} of ${items} images)`;
+    });
+  return [
+    `${split} mean average precision ${meanAveragePrecision.toFixed(3)} on ${items} images; F1 ${microF1.toFixed(3)} (micro), ${macroF1.toFixed(3)} (macro)`,
+    ...(weakest.length === 0 ? [] : [`weakest labels by average precision: ${weakest.join(", ")}`]),
+  ];
+}
+
+/** Four digits of a number in a unit of its own. */
+export const figure = (value: number): string => String(Number(value.toPrecision(4)));
 
 /** Accuracy with its interval, the weakest classes, and the best single model where the run trained some. */
 export function verdictLines({ summary, courses, keep, routing }: VerdictRequest): string[] {
@@ -41,9 +84,9 @@ function weakestLine(summary: EvaluationSummary): string[] {
 }
 
 /** The best of several fits, where a run trained models one by one. */
-function singleLine(courses: readonly FitCourse[]): string[] {
-  const measured = courses.flatMap(({ fit, best }) => (best ? [{ fit, accuracy: best.accuracy }] : []));
+function singleLine(courses: readonly FitCourse[], kind?: TaskKind): string[] {
+  const measured = courses.flatMap(({ fit, best }) => (best ? [{ fit, score: best.score }] : []));
   if (measured.length < 2) return [];
-  const best = measured.reduce((first, other) => (other.accuracy > first.accuracy ? other : first));
-  return [`best of its ${measured.length} trainings alone: ${shown(best.fit)}, ${percent(best.accuracy)}`];
+  const best = measured.reduce((first, other) => (other.score > first.score ? other : first));
+  return [`best of its ${measured.length} trainings alone: ${shown(best.fit)}, ${scoreText(kind, best.score)}`];
 }

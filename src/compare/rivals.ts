@@ -13,7 +13,7 @@ import {
   validationTables,
 } from "../methods/index.ts";
 import { ConfigError } from "../torch/index.ts";
-import { isBetter, type Method, type MethodContext, type Quality } from "../train/index.ts";
+import { isBetter, type Method, type MethodContext, type Quality, qualityOf } from "../train/index.ts";
 
 /** A rival whose choices the plans alone give. */
 export function rivalOf<S extends z.ZodObject>(
@@ -53,8 +53,8 @@ export const bestMemberLonger = rivalOf("best-member-longer", z.object({ unit })
 export const bestPairLonger = rivalOf("best-pair-longer", z.object({ unit }), async (context, { unit }) => {
   const learners = await fineTune(shortened(context, unit));
   const names = await context.decide("set", async () => {
-    const { tables, labels } = await validationTables(context, learners);
-    return bestSet(tables, labels, context.task.outputs, 2).map((i) => nameOf(learners[i]));
+    const { tables, quality } = await validationTables(context, learners);
+    return bestSet(tables, quality, 2).map((i) => nameOf(learners[i]));
   });
   for (const learner of learners) learner.dispose();
   return new EnsemblePredictor(await fitEach(context, memberLearner, names, plainFit));
@@ -102,7 +102,7 @@ async function better(
   const kept = await context.decide(`round-${round}`, async () => {
     const scored: { name: string; quality: Quality }[] = [];
     for (const learner of learners) {
-      scored.push({ name: nameOf(learner), quality: (await context.validate(learner)).metrics });
+      scored.push({ name: nameOf(learner), quality: qualityOf((await context.validate(learner)).metrics) });
     }
     scored.sort((a, b) => Number(isBetter(b.quality, a.quality)) - Number(isBetter(a.quality, b.quality)));
     return scored.slice(0, count).map(({ name }) => name);

@@ -226,7 +226,7 @@ export function mixup(
   return scope(() => {
     const random = keyedRandom(seed, epoch, step, purpose.mixup);
     const lambda = betaSample(alpha, random);
-    const hot = (labels: Tensor) => ops.one_hot(labels, classes).to({ dtype: "float32" });
+    const hot = (own: Tensor) => (own.dim() === 2 ? own : ops.one_hot(own, classes).to({ dtype: "float32" }));
     const blend = (x: Tensor, other: Tensor) => x.mul(lambda).add(other.mul(1 - lambda));
     const { images: otherImages, targets: otherTargets } = others ?? {
       images: images.flip([0]),

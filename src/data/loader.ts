@@ -1,6 +1,6 @@
 /** Batches of one split, in an order that seed and epoch alone decide. B batch, S side. */
 import { rowsOfRank } from "../nn/index.ts";
-import { disposeTree, int64, keyedRandom, scope, shuffled, type Tensor } from "../torch/index.ts";
+import { disposeTree, int64, keyedRandom, scope, shuffled, type Tensor, tensor } from "../torch/index.ts";
 import { type AugmentOptions, augment, augmentations, mixup } from "./augment.ts";
 import type { ImageStore } from "./image-store.ts";
 
@@ -11,9 +11,13 @@ export interface LoaderOptions {
   /** Class of every item of the data set. */
   labels: readonly number[];
   classes: number;
+  /** Rows of several labels or of numbers, [C], of every item; classes are the targets when left out. */
+  targets?: readonly (readonly number[])[] | undefined;
   batchSize: number;
   seed: number;
   shuffle: boolean;
+  /** Items of each class alike in every epoch, which has as many as there are: those of small classes come again. */
+  isBalanced?: boolean | undefined;
   augment?: AugmentOptions | undefined;
   /** Side S of the images, where those of the store are larger: crops are then taken from these. */
   side?: number | undefined;
@@ -55,12 +59,12 @@ export function viewOf(epoch: number, views: number | undefined): number {
 }
 
 type Fields = Pick<LoadedBatch, "images" | "targets" | "labels" | "indices"> &
-  Partial<Pick<LoadedBatch, "part" | "all">>;
+  Partial<Pick<LoadedBatch, "part" | "all" | "isMixed">>;
 
 export class LoadedBatch {
   /** float32 [B, 3, S, S] in [0, 1]. */
   readonly images: Tensor;
-  /** int64 [B], or float32 [B, classes] after mixup. */
+  /** int64 [B], float32 [B, classes] of classes that were mixed, or float64 [B, C] of labels or numbers. */
   readonly targets: Tensor;
   readonly labels: number[];
   readonly indices: number[];
@@ -68,13 +72,16 @@ export class LoadedBatch {
   readonly part: RowsOfBatch | undefined;
   /** Images of all ranks' rows, for a rank that reads them. */
   readonly all: Tensor | undefined;
+  /** Images and targets are mixtures of two. */
+  readonly isMixed: boolean;
 
-  constructor({ images, targets, labels, indices, part, all }: Fields) {
+  constructor({ images, targets, labels, indices, part, all, isMixed = false }: Fields) {
     this.images = images;
     this.targets = targets;
     this.labels = labels;
     this.indices = indices;
     this.part = part;
+    this.isMixed = isMixed;
     this.all = all;
   }
 
@@ -90,6 +97,7 @@ export class LoadedBatch {
       indices: whole.indices.slice(first, end),
       part: { rows, first },
       all: whole.images,
+      isMixed: whole.isMixed,
     });
     whole.targets.dispose();
     return batch;
@@ -109,6 +117,7 @@ const prefetched = 2;
 
 export class Loader {
   readonly #options: LoaderOptions;
+  #classes: readonly ClassItems[] | undefined;
 
   constructor(options: LoaderOptions) {
     if (options.indices.length === 0) throw new RangeError("a loader needs at least one item");
@@ -122,8 +131,26 @@ export class Loader {
 
   /** The order of an epoch. */
   order(epoch: number): number[] {
-    const { indices, seed, shuffle } = this.#options;
+    const { indices, seed, shuffle, isBalanced = false } = this.#options;
+    if (isBalanced) return this.#balanced(epoch);
     return shuffle ? shuffled(indices, keyedRandom(seed, epoch, 0x0dde)) : [...indices];
+  }
+
+  /**
+   * As many items as there are, of each class as many or one more; an item with several labels stands for each of them. Each class is
+   * gone through again and again, in another order each time, so that its items come equally often over the epochs.
+   */
+  #balanced(epoch: number): number[] {
+    const { indices, seed } = this.#options;
+    this.#classes ??= itemsByClass(this.#options);
+    const quota = indices.length / this.#classes.length;
+    // With fewer items than labels another part of these has its turn in each epoch.
+    const classes = quota < 1 ? shuffled(this.#classes, keyedRandom(seed, epoch, 0xba1a)) : this.#classes;
+    const order = classes.flatMap(({ name, items }, place) => {
+      const count = Math.floor(quota * (place + 1)) - Math.floor(quota * place);
+      return inRounds(items, epoch * Math.max(1, count), count, (round) => keyedRandom(seed, name, round, 0xba1b));
+    });
+    return shuffled(order, keyedRandom(seed, epoch, 0x0dde));
   }
 
   /** Batches of an epoch from a step on, or each `stride`-th of them; whoever takes a batch disposes it. */
@@ -169,32 +196,70 @@ export class Loader {
   }
 
   #prepare(raw: Tensor, { own: indices, partners, part }: Chosen, epoch: number, step: number): LoadedBatch {
-    const { labels, classes, augment: recipe, seed, views, side } = this.#options;
+    const { labels, classes, augment: recipe, seed, views, side, targets: table } = this.#options;
     const view = viewOf(epoch, views);
     const isPlain = recipe === undefined || (views !== undefined && view === 0);
     const labelsOf = (items: number[]) => items.map((index) => labels[index] ?? -1);
     const own = labelsOf(indices);
-    const { images, targets } = scope(() => {
+    const targetsOf = (items: number[]) =>
+      table ? rowsTensor(items.map((index) => table[index] ?? [])) : int64(labelsOf(items));
+    const isMixed = (recipe?.mixup ?? 0) > 0;
+    const made = scope(() => {
       const floats = raw.to({ dtype: "float32" }).mul_(1 / 255);
       const keys = [...indices, ...partners];
       const changed = augment(floats, keys, isPlain ? augmentations.none : recipe, seed, view, side);
-      const target = int64(own);
-      if (!recipe || recipe.mixup === 0) return { images: changed, targets: target };
+      const target = targetsOf(indices);
+      if (!recipe || !isMixed) return { images: changed, targets: target };
       const rows = indices.length;
-      const others = part && { images: changed.narrow(0, rows, rows), targets: int64(labelsOf(partners)) };
+      const others = part && { images: changed.narrow(0, rows, rows), targets: targetsOf(partners) };
       return mixup(changed.narrow(0, 0, rows), target, classes, recipe.mixup, seed, epoch, step, others);
     });
-    return this.#placed(new LoadedBatch({ images, targets, labels: own, indices, part }));
+    return this.#placed(new LoadedBatch({ ...made, labels: own, indices, part, isMixed }));
   }
 
   #placed(batch: LoadedBatch): LoadedBatch {
     const { device = "cpu" } = this.#options;
     if (device === "cpu") return batch;
     using made = batch;
-    const { images, targets } = scope(() => ({
-      images: made.images.to({ device }),
-      targets: made.targets.to({ device }),
-    }));
-    return new LoadedBatch({ images, targets, labels: made.labels, indices: made.indices, part: made.part });
+    const moved = scope(() => ({ images: made.images.to({ device }), targets: made.targets.to({ device }) }));
+    const { labels, indices, part, isMixed } = made;
+    return new LoadedBatch({ ...moved, labels, indices, part, isMixed });
   }
+}
+
+/** Items of a class, or of those without any. */
+interface ClassItems {
+  name: number;
+  items: number[];
+}
+
+function itemsByClass({ indices, labels, targets }: LoaderOptions): ClassItems[] {
+  const classes = new Map<number, number[]>();
+  const add = (name: number, index: number): void => {
+    const items = classes.get(name);
+    if (items) items.push(index);
+    else classes.set(name, [index]);
+  };
+  for (const index of indices) {
+    const row = targets?.[index];
+    const names = row ? row.flatMap((value, c) => (value > 0 ? [c] : [])) : [labels[index] ?? -1];
+    for (const name of names.length > 0 ? names : [-1]) add(name, index);
+  }
+  return [...classes].sort(([a], [b]) => a - b).map(([name, items]) => ({ name, items }));
+}
+
+/** So many items from a place on in rounds through all of them, each in an order of its own. */
+function inRounds(items: readonly number[], start: number, count: number, random: (round: number) => () => number) {
+  const found: number[] = [];
+  for (let round = Math.floor(start / items.length), from = start % items.length; found.length < count; round++) {
+    found.push(...shuffled(items, random(round)).slice(from, from + count - found.length));
+    from = 0;
+  }
+  return found;
+}
+
+/** float64 [B, C]. */
+function rowsTensor(rows: readonly (readonly number[])[]): Tensor {
+  const width = rows[0]?.length ?? 0;
+  return tensor(Float64Array.from(rows.flat()), { shape: [rows.length, width] });
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { writeFileAtomic, writeSafetensors } from "../io/index.ts";
 import { presets } from "../models/index.ts";
 import { eye, inferenceMode, scope, type Tensor, UserError, zeros } from "../torch/index.ts";
-import type { OpenedRun } from "../train/index.ts";
+import { type OpenedRun, requireClassified } from "../train/index.ts";
 import { weightsCard } from "./bundle/card.ts";
 import { type BundleMember, partsOf } from "./bundle/parts.ts";
 import { newFolder } from "./bundle/write-bundle.ts";
@@ -17,6 +17,7 @@ import type { MemberHead } from "./parts.ts";
  * @throws UserError when the folder exists or cannot be written, or a model has no such names
  */
 export function writeWeights(run: OpenedRun, out: string): Promise<string[]> {
+  requireClassified(run, "export");
   const { classes } = run.config;
   const { members } = partsOf(run.predictor, run.folder.path);
   return newFolder(out, "--out", async (folder, named) => {

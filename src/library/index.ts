@@ -4,10 +4,13 @@
  * It may import methods, train and all that they may.
  */
 export {
+  type AnyPrediction,
   type ClassProbability,
   type ImageInput,
   type ImagePrediction,
+  type LabelsPrediction,
   mostProbable,
+  type NumbersPrediction,
   type PathwayPart,
   type PredictionOutcome,
   type PredictOptions,

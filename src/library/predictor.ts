@@ -1,9 +1,16 @@
 /** A finished run as something that labels images. */
-import { decodeImage, defaultPixelLimit, forEachConcurrently, type ImageSource } from "../data/index.ts";
+import { decodeImage, defaultPixelLimit, forEachConcurrently, type ImageSource, type TaskKind } from "../data/index.ts";
 import { restorePredictor } from "../methods/index.ts";
 import { isRejected, tempered } from "../runtime/index.ts";
-import { ConfigError, findDevice, inferenceMode, scope, tensor } from "../torch/index.ts";
-import { type OpenedRun, type OpenRunOptions, openRun, type Prediction, requireK } from "../train/index.ts";
+import { ConfigError, findDevice, inferenceMode, scope, tensor, UserError } from "../torch/index.ts";
+import {
+  MultiLabelTask,
+  type OpenedRun,
+  type OpenRunOptions,
+  openRun,
+  type Prediction,
+  requireK,
+} from "../train/index.ts";
 
 /** A path, or the bytes of an encoded image (PNG, JPEG, WebP, GIF, AVIF, BMP, TIFF, SVG). */
 export type ImageInput = string | Uint8Array;
@@ -36,8 +43,29 @@ export interface ImagePrediction extends ClassProbability {
   rejected?: boolean | undefined;
 }
 
+/** Answer of a run whose images have several labels. */
+export interface LabelsPrediction {
+  /** Labels whose probability is at least their threshold, first the most probable. */
+  labels: ClassProbability[];
+  /** The most probable labels, whether an image has them or not. */
+  top: ClassProbability[];
+  pathway: PathwayPart[];
+}
+
+/** Answer of a run whose images have numbers. */
+export interface NumbersPrediction {
+  /** By name, each in its unit. */
+  values: Record<string, number>;
+  pathway: PathwayPart[];
+}
+
+export type AnyPrediction = ImagePrediction | LabelsPrediction | NumbersPrediction;
+
 /** Outcome of one image of many. */
-export type PredictionOutcome<T> = { image: T } & ({ prediction: ImagePrediction } | { error: Error });
+export type PredictionOutcome<T, P extends AnyPrediction = ImagePrediction> = { image: T } & (
+  | { prediction: P }
+  | { error: Error }
+);
 
 /** Images that are decoded and predicted together; memory holds no more. */
 const batchSize = 32;
@@ -51,8 +79,11 @@ const batchSize = 32;
  * @example
  * using predictor = await Predictor.open("runs/photos-1", { coverage: 0.9 });
  * const { label, rejected } = await predictor.predict("cat.jpg");
+ * @example
+ * using predictor = await Predictor.open("runs/ages-1", { task: "regression" });
+ * const { values } = await predictor.predict("cat.jpg");
  */
-export class Predictor implements Disposable {
+export class Predictor<P extends AnyPrediction = ImagePrediction> implements Disposable {
   readonly #run: OpenedRun;
   readonly #device: string | undefined;
 
@@ -61,13 +92,36 @@ export class Predictor implements Disposable {
     this.#device = device;
   }
 
-  /** @throws UserError when the folder holds no finished run, or is damaged; ConfigError for a k or a threshold that the run cannot have */
-  static async open(run: string, options: OpenRunOptions = {}): Promise<Predictor> {
-    const device = options.device === undefined ? undefined : findDevice(options.device);
-    return new Predictor(openRun(run, restorePredictor, { ...options, device }), device);
+  /**
+   * @throws UserError when the folder holds no finished run, is damaged, or answers otherwise than the task; ConfigError for a k or a
+   * threshold that the run cannot have
+   */
+  static open(run: string, options: OpenRunOptions & { task: "multi-label" }): Promise<Predictor<LabelsPrediction>>;
+  static open(run: string, options: OpenRunOptions & { task: "regression" }): Promise<Predictor<NumbersPrediction>>;
+  static open(run: string, options?: OpenRunOptions & { task?: "classification" | undefined }): Promise<Predictor>;
+  static async open(
+    run: string,
+    { task = "classification", ...options }: OpenRunOptions & { task?: TaskKind | undefined } = {},
+  ): Promise<Predictor<AnyPrediction>> {
+    const predictor = await Predictor.openAny(run, options);
+    const { kind } = predictor;
+    if (kind === task) return predictor;
+    predictor.dispose();
+    throw new UserError(`${run} answers with ${answerWords[kind]}: open it with the task ${kind}`);
   }
 
-  /** Class names, as trained. */
+  /** The same, whatever the run's answers are. */
+  static async openAny(run: string, options: OpenRunOptions = {}): Promise<Predictor<AnyPrediction>> {
+    const device = options.device === undefined ? undefined : findDevice(options.device);
+    return new Predictor<AnyPrediction>(openRun(run, restorePredictor, { ...options, device }), device);
+  }
+
+  /** What its answers are. */
+  get kind(): TaskKind {
+    return this.#run.task.kind;
+  }
+
+  /** Names of the classes, or of the numbers, as trained. */
   get classes(): readonly string[] {
     return this.#run.config.classes;
   }
@@ -87,27 +141,24 @@ export class Predictor implements Disposable {
     return this.#run.config.data.form.imageSize;
   }
 
-  predict(image: ImageInput, options?: PredictOptions): Promise<ImagePrediction>;
-  predict(images: readonly ImageInput[], options?: PredictOptions): Promise<ImagePrediction[]>;
+  predict(image: ImageInput, options?: PredictOptions): Promise<P>;
+  predict(images: readonly ImageInput[], options?: PredictOptions): Promise<P[]>;
   /** @throws UserError naming the first image that cannot be read */
-  async predict(
-    images: ImageInput | readonly ImageInput[],
-    options: PredictOptions = {},
-  ): Promise<ImagePrediction | ImagePrediction[]> {
+  async predict(images: ImageInput | readonly ImageInput[], options: PredictOptions = {}): Promise<P | P[]> {
     const isOne = typeof images === "string" || images instanceof Uint8Array;
-    const predictions: ImagePrediction[] = [];
+    const predictions: P[] = [];
     for await (const outcome of this.predictEach(isOne ? [images] : images, options)) {
       if ("error" in outcome) throw outcome.error;
       predictions.push(outcome.prediction);
     }
-    return isOne ? (predictions[0] as ImagePrediction) : predictions;
+    return isOne ? (predictions[0] as P) : predictions;
   }
 
   /** One outcome for each image, in order: a prediction, or why there is none. Memory holds 32 images at a time. */
   async *predictEach<T extends ImageInput>(
     images: Iterable<T> | AsyncIterable<T>,
     options: PredictOptions = {},
-  ): AsyncGenerator<PredictionOutcome<T>> {
+  ): AsyncGenerator<PredictionOutcome<T, P>> {
     this.#check(options);
     let batch: T[] = [];
     for await (const image of images) {
@@ -136,16 +187,14 @@ export class Predictor implements Disposable {
   async #predictBatch<T extends ImageInput>(
     images: readonly T[],
     options: PredictOptions,
-  ): Promise<PredictionOutcome<T>[]> {
+  ): Promise<PredictionOutcome<T, P>[]> {
     const decoded = await this.#decode(images);
     const readable = decoded.filter((one) => one instanceof Uint8Array);
     const predictions = readable.length === 0 ? [] : this.#predictPixels(readable, options);
     let next = 0;
-    return images.map((image, i): PredictionOutcome<T> => {
+    return images.map((image, i): PredictionOutcome<T, P> => {
       const one = decoded[i];
-      return one instanceof Error
-        ? { image, error: one }
-        : { image, prediction: predictions[next++] as ImagePrediction };
+      return one instanceof Error ? { image, error: one } : { image, prediction: predictions[next++] as P };
     });
   }
 
@@ -165,7 +214,7 @@ export class Predictor implements Disposable {
     return results;
   }
 
-  #predictPixels(pixels: readonly Uint8Array[], { k, top = 1 }: PredictOptions): ImagePrediction[] {
+  #predictPixels(pixels: readonly Uint8Array[], { k, top = 1 }: PredictOptions): P[] {
     const { predictor } = this.#run;
     const variant = k === undefined ? {} : { k };
     return scope(() =>
@@ -189,26 +238,46 @@ export class Predictor implements Disposable {
       .to({ device: this.#device });
   }
 
-  #answers({ probabilities, weights }: Prediction, count: number, top: number): ImagePrediction[] {
+  #answers({ probabilities, weights }: Prediction, count: number, top: number): P[] {
     const [classes, members] = [this.classes.length, this.members.length];
     const { calibration } = this.#run;
     const raw = probabilities.to({ dtype: "float32" }).toTypedArray() as Float32Array;
     const table = [...tempered(raw, classes, calibration?.temperature)];
-    const { threshold } = this;
     const used = weights?.toNumbers();
     return Array.from({ length: count }, (_, i) => {
-      const best = mostProbable(table.slice(i * classes, (i + 1) * classes), top).map(({ index, value }) => {
-        return { label: this.classes[index] ?? "", probability: value };
-      });
       const row = used?.slice(i * members, (i + 1) * members) ?? this.members.map(() => 1 / members);
       const pathway = row.flatMap((weight, j) => (weight > 0 ? [{ member: this.members[j] ?? "", weight }] : []));
       pathway.sort((a, b) => b.weight - a.weight);
-      const first = best[0] as ClassProbability;
-      const mark = threshold === undefined ? {} : { rejected: isRejected(first.probability, threshold) };
-      return { ...first, top: best, pathway, ...mark };
+      // The run's kind of task is the type's: `open` has checked it.
+      return this.#answer(table.slice(i * classes, (i + 1) * classes), top, pathway) as P;
     });
   }
+
+  #answer(values: readonly number[], top: number, pathway: PathwayPart[]): AnyPrediction {
+    const { threshold, classes } = this;
+    const { task } = this.#run;
+    if (task.kind === "regression") {
+      return { values: Object.fromEntries(classes.map((name, c) => [name, values[c] ?? Number.NaN])), pathway };
+    }
+    const sorted = mostProbable(values, values.length).map(({ index, value }) => {
+      return { index, label: classes[index] ?? "", probability: value };
+    });
+    const best = sorted.slice(0, top).map(({ index: _, ...one }) => one);
+    if (task instanceof MultiLabelTask) {
+      const labels = sorted.filter(({ index, probability }) => probability >= (task.thresholds[index] ?? 1));
+      return { labels: labels.map(({ index: _, ...one }) => one), top: best, pathway };
+    }
+    const first = best[0] as ClassProbability;
+    const mark = threshold === undefined ? {} : { rejected: isRejected(first.probability, threshold) };
+    return { ...first, top: best, pathway, ...mark };
+  }
 }
+
+const answerWords: Readonly<Record<TaskKind, string>> = {
+  classification: "one class of each image",
+  "multi-label": "several labels",
+  regression: "numbers",
+};
 
 /** The largest values with their positions, first the largest. */
 export function mostProbable(values: readonly number[], count: number): { index: number; value: number }[] {

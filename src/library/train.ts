@@ -1,7 +1,7 @@
 /** Training in one call, with everything but the images defaulted. */
 import { existsSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { type DuplicatesPolicy, listEnding, shardEnding } from "../data/index.ts";
+import { type DuplicatesPolicy, listEnding, shardEnding, type TaskKind } from "../data/index.ts";
 import { type Hub, largestInput, openHub, starterHub } from "../hub/index.ts";
 import { findMethod } from "../methods/index.ts";
 import { findDevice, setNumThreads } from "../torch/index.ts";
@@ -11,13 +11,18 @@ import {
   defaultTrainOptions,
   type EvaluationSummary,
   type Method,
+  type MultiLabelSummary,
+  type RegressionSummary,
   type RequestedOptions,
   type RunEvent,
+  type TargetSummary,
   type TrainOptions,
   trainRun,
 } from "../train/index.ts";
 
 export interface TrainSettings {
+  /** What the labels are (default: one class of each image); a list says it by its columns, and it has to be named here too. */
+  task?: TaskKind | undefined;
   /** Folder with a sub-folder for each class, a file that lists images, the name of a known data set, or NAME:FOLDER. */
   images: string;
   /** Folder of the hub (default: the starter hub). */
@@ -57,11 +62,11 @@ export interface TrainSettings {
 }
 
 /** A run that is trained. */
-export interface TrainedRun {
+export interface TrainedRun<S extends EvaluationSummary | TargetSummary = EvaluationSummary> {
   /** Folder of the run, for `Predictor.open`. */
   path: string;
   /** Figures on the validation split. */
-  validation: EvaluationSummary;
+  validation: S;
   seconds: number;
   trainingFlops: number;
 }
@@ -72,8 +77,13 @@ export interface TrainedRun {
  *
  * @example
  * const run = await train({ images: "./photos", k: 2 });
+ * @example
+ * const { validation } = await train({ images: "ages.csv", task: "regression" });
  */
-export async function train(settings: TrainSettings): Promise<TrainedRun> {
+export async function train(settings: TrainSettings & { task: "multi-label" }): Promise<TrainedRun<MultiLabelSummary>>;
+export async function train(settings: TrainSettings & { task: "regression" }): Promise<TrainedRun<RegressionSummary>>;
+export async function train(settings: TrainSettings & { task?: "classification" | undefined }): Promise<TrainedRun>;
+export async function train(settings: TrainSettings): Promise<TrainedRun<EvaluationSummary | TargetSummary>> {
   const { method = "hub-pathway", signal, onEvent, threads, device, k } = settings;
   if (threads !== undefined) setNumThreads(threads);
   const hub = settings.hub ?? starterHub;
@@ -109,8 +119,11 @@ function optionsOf({ options, epochs, tune, seed }: TrainSettings): RequestedOpt
 
 function dataOf(settings: TrainSettings, hub: Hub): DataRequest {
   const { batchSize, seed } = optionsOf(settings);
+  const { task = "classification" } = settings;
   const { images, imageSize, skipBad = false, duplicates, validationFraction = 0.2, testFraction = 0.2 } = settings;
   return {
+    ...(settings.task && { task }),
+    takes: { who: `train with the task ${task}`, kinds: [task] },
     source: images,
     imageSize: imageSize ?? largestInput(hub.manifest),
     split: { validationFraction, testFraction },

@@ -4,6 +4,7 @@
  * singular values of a batch's features, eta * Σ sigma², since the directions behind them do not transfer.
  */
 import { z } from "zod";
+import { taskKinds } from "../data/index.ts";
 import type { HubMember } from "../hub/index.ts";
 import { gatherRows } from "../nn/index.ts";
 import { ops, seedOf, type Tensor } from "../torch/index.ts";
@@ -47,7 +48,7 @@ const choices = z.object({
 });
 
 export const bss = singleMemberMethod(
-  { name: "bss", tunesMembers: true },
+  { name: "bss", kinds: taskKinds, tunesMembers: true },
   choices,
   (name, context, options) =>
     new BssLearner(loadOne(context, name), context.task, seedOf(context.options.seed, name), options),

@@ -13,6 +13,7 @@
  * other networks. n images, c channels.
  */
 import { z } from "zod";
+import { taskKinds } from "../data/index.ts";
 import type { HubMember } from "../hub/index.ts";
 import {
   ConfigError,
@@ -20,7 +21,6 @@ import {
   disposeTree,
   FlopMeter,
   inferenceMode,
-  int64,
   noGrad,
   scope,
   seedOf,
@@ -67,7 +67,7 @@ export function attentionOf(ablation: Ablation, places: readonly MapPlace[]): nu
 }
 
 /** The pre-trained network with its trained head, over some training images. */
-function probeAblation(probe: LinearProbe, maps: FeatureMaps, task: Task, images: Tensor, labels: Tensor): Ablation {
+function probeAblation(probe: LinearProbe, maps: FeatureMaps, task: Task, images: Tensor, targets: Tensor): Ablation {
   return {
     loss: (place, channel) =>
       scope(() =>
@@ -79,26 +79,25 @@ function probeAblation(probe: LinearProbe, maps: FeatureMaps, task: Task, images
           };
           const logits = maps.use(() => probe.module.forward(images));
           maps.change = undefined;
-          return task.rowLoss(logits, labels).mean().item();
+          return task.rowLoss(logits, targets).mean().item();
         }),
       ),
   };
 }
 
-/** Training images as they are, and their labels; the caller disposes both. */
-async function someImages(context: MethodContext, count: number): Promise<{ images: Tensor; labels: Tensor }> {
+/** Training images as they are, and their targets; the caller disposes both. */
+async function someImages(context: MethodContext, count: number): Promise<{ images: Tensor; targets: Tensor }> {
   const batches = context.data.open("train", Math.min(count, context.data.counts.train));
-  const parts: { images: Tensor[]; labels: number[] } = { images: [], labels: [] };
+  const parts: { images: Tensor[]; targets: Tensor[] } = { images: [], targets: [] };
   try {
     const work = { work: "attention of feature maps", signal: context.signal };
     await forEachBatch(batches.epoch(0, 0), work, (batch) => {
       parts.images.push(batch.images.clone());
-      parts.labels.push(...batch.labels);
+      parts.targets.push(batch.targets.clone());
     });
-    const images = cat(parts.images);
-    return { images, labels: int64(parts.labels, images.device) };
+    return { images: cat(parts.images), targets: cat(parts.targets) };
   } finally {
-    disposeTree(parts.images);
+    disposeTree(parts);
   }
 }
 
@@ -171,16 +170,16 @@ async function deltaLearner(
   await context.fit(`${name}-probe`, probe);
   const maps = new FeatureMaps(probe.backbones[0] as LinearProbe["module"], places);
   const { attention, flops } = await context.decide(`attention-${name}`, async () => {
-    const { images, labels } = await someImages(context, chosen.images);
+    const { images, targets } = await someImages(context, chosen.images);
     probe.eval();
     const meter = new FlopMeter();
-    const lossWithout = probeAblation(probe, maps, context.task, images, labels);
+    const lossWithout = probeAblation(probe, maps, context.task, images, targets);
     const attention = meter.count(() => attentionOf(lossWithout, places));
-    disposeTree([images, labels]);
+    disposeTree([images, targets]);
     return { attention, flops: meter.total };
   });
   context.spend(flops);
   return new DeltaLearner(member, context, { probe, maps, places, attention }, chosen.alpha);
 }
 
-export const delta = singleMemberMethod({ name: "delta" }, choices, deltaLearner);
+export const delta = singleMemberMethod({ name: "delta", kinds: taskKinds }, choices, deltaLearner);

@@ -1,13 +1,21 @@
 /** Ensembles of fine-tuned members: all of them, and the best k by validation. */
 import { z } from "zod";
+import { taskKinds } from "../data/index.ts";
 import { ConfigError } from "../torch/index.ts";
-import { computeMetrics, isBetter, type MethodContext, type Predictor, type Quality } from "../train/index.ts";
+import {
+  isBetter,
+  type MethodContext,
+  type Predictor,
+  type Quality,
+  qualityBy,
+  type TaskEvaluation,
+} from "../train/index.ts";
 import { methodOf } from "./choices.ts";
 import { combinations, EnsemblePredictor, meanProbabilities } from "./ensemble-predictor.ts";
 import { fineTune } from "./fine-tune.ts";
 
 export const ensemble = methodOf(
-  { name: "ensemble", freezesMembers: true, tunesMembers: true },
+  { name: "ensemble", kinds: taskKinds, freezesMembers: true, tunesMembers: true },
   z.object({}),
   () => async (context) => new EnsemblePredictor(await fineTune(context)),
 );
@@ -15,7 +23,7 @@ export const ensemble = methodOf(
 const staticChoices = z.object({ k: z.int().default(2) });
 
 export const staticK = methodOf(
-  { name: "static-k", freezesMembers: true, tunesMembers: true },
+  { name: "static-k", kinds: taskKinds, freezesMembers: true, tunesMembers: true },
   staticChoices,
   ({ k }, hub) => {
     const m = hub.members.length;
@@ -24,8 +32,8 @@ export const staticK = methodOf(
     return async (context) => {
       const learners = await fineTune(context);
       const chosen = await context.decide("set", async () => {
-        const { tables, labels } = await validationTables(context, learners);
-        return bestSet(tables, labels, context.task.outputs, k);
+        const { tables, quality } = await validationTables(context, learners);
+        return bestSet(tables, quality, k);
       });
       for (const [i, learner] of learners.entries()) if (!chosen.includes(i)) learner.dispose();
       return new EnsemblePredictor(learners.filter((_, i) => chosen.includes(i)));
@@ -33,32 +41,29 @@ export const staticK = methodOf(
   },
 );
 
-/** Predictions [N, C] of each on the validation split, and its labels. */
+/** Decides between answers [N, C] on the validation split. */
+export type Judge = (answers: ArrayLike<number>) => Quality;
+
+/** Answers [N, C] of each on the validation split, and what they are worth. */
 export async function validationTables(
   context: MethodContext,
   predictors: readonly Predictor[],
-): Promise<{ tables: Float32Array[]; labels: number[] }> {
-  const tables: Float32Array[] = [];
-  let labels: number[] = [];
-  for (const predictor of predictors) {
-    const evaluation = await context.validate(predictor);
-    tables.push(evaluation.probabilities);
-    labels = evaluation.labels;
-  }
-  return { tables, labels };
+): Promise<{ tables: Float32Array[]; quality: Judge }> {
+  const evaluations: TaskEvaluation[] = [];
+  for (const predictor of predictors) evaluations.push(await context.validate(predictor));
+  const { labels = [], targets } = evaluations[0] ?? {};
+  return {
+    tables: evaluations.map(({ probabilities }) => probabilities),
+    quality: qualityBy(context.task, { labels, targets }),
+  };
 }
 
-/** The k members whose mean probabilities are most accurate; the lower log loss decides among equals. */
-export function bestSet(
-  tables: readonly Float32Array[],
-  labels: readonly number[],
-  classes: number,
-  k: number,
-): number[] {
+/** The k members whose mean answers are best. */
+export function bestSet(tables: readonly Float32Array[], judge: Judge, k: number): number[] {
   let best: { set: number[]; quality: Quality } | undefined;
   for (const set of combinations(tables.length, k)) {
     const mean = meanProbabilities(set.map((i) => tables[i] ?? new Float32Array()));
-    const quality = computeMetrics(mean, labels, classes);
+    const quality = judge(mean);
     if (isBetter(quality, best?.quality)) best = { set, quality };
   }
   return best?.set ?? [];

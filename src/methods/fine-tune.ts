@@ -1,8 +1,16 @@
 /** One member, fine-tuned: the named one, or the best by validation of all. */
 import { z } from "zod";
+import { taskKinds } from "../data/index.ts";
 import { type HubMember, loadMembers } from "../hub/index.ts";
 import { ConfigError, seedOf } from "../torch/index.ts";
-import type { FitChanges, Learner, Method, MethodContext, Predictor } from "../train/index.ts";
+import {
+  type FitChanges,
+  type Learner,
+  type Method,
+  type MethodContext,
+  type Predictor,
+  qualityOf,
+} from "../train/index.ts";
 import { type MethodTraits, member, methodOf, requireMembers } from "./choices.ts";
 import { MemberLearner } from "./member-learner.ts";
 
@@ -50,13 +58,13 @@ export function fineTune(context: MethodContext, names?: readonly string[]): Pro
   return fitEach(context, memberLearner, names, plainFit);
 }
 
-/** Position of the learner with the highest validation accuracy, the first among equals; decided once. */
+/** Position of the learner with the highest score on validation data, the first among equals; decided once. */
 export async function bestByValidation(context: MethodContext, learners: readonly Predictor[]): Promise<number> {
   const { index } = await context.decide("best", async () => {
-    let top = { index: 0, accuracy: -1 };
+    let top = { index: 0, score: Number.NEGATIVE_INFINITY };
     for (const [index, learner] of learners.entries()) {
-      const { accuracy } = (await context.validate(learner)).metrics;
-      if (accuracy > top.accuracy) top = { index, accuracy };
+      const { score } = qualityOf((await context.validate(learner)).metrics);
+      if (score > top.score) top = { index, score };
     }
     return top;
   });
@@ -97,7 +105,7 @@ export function singleMemberMethod<S extends z.ZodObject>(
 }
 
 export const fineTuneMethod = singleMemberMethod(
-  { name: "fine-tune", freezesMembers: true, tunesMembers: true },
+  { name: "fine-tune", kinds: taskKinds, freezesMembers: true, tunesMembers: true },
   z.object({}),
   memberLearner,
   plainFit,

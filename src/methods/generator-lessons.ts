@@ -58,7 +58,7 @@ interface Look {
   rows: number[];
   /** uint8 [n, 3, s, s] of each batch. */
   views: Tensor[];
-  /** Class numbers or probabilities of each batch. */
+  /** Targets of each batch. */
   targets: Tensor[];
   /** Features [n, d] of each batch, for each model. */
   features: Tensor[][];
@@ -108,10 +108,11 @@ export class GeneratorLessons {
         this.#observe(look, batch, part, isNew ? meter : undefined);
       });
       disposeTree(this.#views);
-      this.#rows = look.rows;
-      this.#views = scope(() => cat(look.views));
+      const firsts = firstPlaces(look.rows);
+      this.#rows = firsts.map((place) => look.rows[place] ?? -1);
+      this.#views = scope(() => chosen(cat(look.views), firsts));
       this.#deviation = scope(() => deviationOf(this.#views as Tensor));
-      if (isNew) await inTurns(this.#fit(look), { work: "first heads", signal, group });
+      if (isNew) await inTurns(this.#fit(look, firsts), { work: "first heads", signal, group });
       module.credit = this.comparesModels ? "losses" : "weights";
       return group ? sumOverRanks(meter.total, group) : meter.total;
     } finally {
@@ -139,15 +140,15 @@ export class GeneratorLessons {
   }
 
   /** Heads in closed form, a step each, and the losses of heads that were fitted without the image. */
-  *#fit({ rows, targets, features }: Look): Steps<void> {
+  *#fit({ targets, features }: Look, firsts: readonly number[]): Steps<void> {
     const fits: FirstHead[] = [];
     try {
-      using labels = cat(targets);
+      using labels = scope(() => chosen(cat(targets), firsts));
       for (const tables of features) {
-        fits.push(scope(() => noGrad(() => this.#firstHead(cat(tables), labels))));
+        fits.push(scope(() => noGrad(() => this.#firstHead(chosen(cat(tables), firsts), labels))));
         yield;
       }
-      scope(() => noGrad(() => this.#take(fits, rows)));
+      scope(() => noGrad(() => this.#take(fits, this.#rows)));
     } finally {
       disposeTree(fits);
     }
@@ -155,9 +156,8 @@ export class GeneratorLessons {
 
   #firstHead(features: Tensor, labels: Tensor): FirstHead {
     const task = this.#task;
-    const hot = (labels.dim() === 2 ? labels : labels.one_hot(task.outputs)).to({ dtype: "float64" });
     const loss = (logits: Tensor) => task.rowLoss(logits, labels).mean().item();
-    const { weight, bias, leftOut } = ridgeHead(features.to({ dtype: "float64" }), hot, loss);
+    const { weight, bias, leftOut } = ridgeHead(features.to({ dtype: "float64" }), task.linearTargets(labels), loss);
     return { weight, bias, losses: task.rowLoss(leftOut, labels) };
   }
 
@@ -189,9 +189,9 @@ export class GeneratorLessons {
   }
 
   /** Keeps what activated models lost on their rows: with members that learn, as a mean in which old losses fade. */
-  record({ indices, targets, shared }: TrainBatch, members: readonly MemberOutput[], own: readonly Tensor[]): void {
+  record({ indices, isMixed, shared }: TrainBatch, members: readonly MemberOutput[], own: readonly Tensor[]): void {
     // What a model lost on a mixture of images says little about either.
-    if (this.#keepsFirst || this.#module.credit === "weights" || !indices || targets.dim() === 2) return;
+    if (this.#keepsFirst || this.#module.credit === "weights" || !indices || isMixed) return;
     scope(() =>
       noGrad(() => {
         const { dtype, device } = this.#module.memory as Tensor;
@@ -268,6 +268,24 @@ export class GeneratorLessons {
 /** Positions of a batch's images in their data set, of all ranks' rows where several share it. */
 function itemsOf(indices: readonly number[], part: BatchPart | undefined): readonly number[] {
   return part ? scope(() => gatherRows(int64(indices), part).toNumbers()) : indices;
+}
+
+/**
+ * Places of the rows that come for the first time: balanced batches show images of small classes again, and a head that is fitted
+ * without an image must not have seen its copy.
+ */
+function firstPlaces(rows: readonly number[]): number[] {
+  const seen = new Set<number>();
+  return rows.flatMap((row, place) => {
+    if (seen.has(row)) return [];
+    seen.add(row);
+    return [place];
+  });
+}
+
+/** The table itself where all rows are chosen. */
+function chosen(table: Tensor, places: readonly number[]): Tensor {
+  return places.length === table.size(0) ? table : table.index_select(0, int64(places, table.device));
 }
 
 /** The first batches of the first epoch. */

@@ -7,9 +7,10 @@
  * kept; no bagging of the library (section 2.3).
  */
 import { z } from "zod";
-import { computeMetrics, isBetter, type Predictor, type Quality } from "../train/index.ts";
+import { taskKinds } from "../data/index.ts";
+import { isBetter, type Predictor, type Quality } from "../train/index.ts";
 import { methodOf } from "./choices.ts";
-import { validationTables } from "./ensemble.ts";
+import { type Judge, validationTables } from "./ensemble.ts";
 import { EnsemblePredictor, meanProbabilities } from "./ensemble-predictor.ts";
 import { fineTune } from "./fine-tune.ts";
 
@@ -17,19 +18,14 @@ import { fineTune } from "./fine-tune.ts";
  * Weights of the members, summing to one, from their predictions [N, C] on validation data.
  * @param rounds additions at most
  */
-export function greedyWeights(
-  tables: readonly Float32Array[],
-  labels: readonly number[],
-  classes: number,
-  rounds: number,
-): number[] {
+export function greedyWeights(tables: readonly Float32Array[], judge: Judge, rounds: number): number[] {
   const counts = tables.map(() => 0);
   let best: { score: Quality; counts: number[] } | undefined;
   for (let size = 1; size <= rounds; size++) {
     let step: { score: Quality; index: number } | undefined;
     for (const index of tables.keys()) {
       const weights = counts.map((count, i) => (count + (i === index ? 1 : 0)) / size);
-      const score = computeMetrics(meanProbabilities(tables, weights), labels, classes);
+      const score = judge(meanProbabilities(tables, weights));
       if (isBetter(score, step?.score)) step = { score, index };
     }
     if (!step) break;
@@ -44,14 +40,14 @@ export function greedyWeights(
 const choices = z.object({ rounds: z.int().min(1).max(1000).default(20) });
 
 export const greedyEnsemble = methodOf(
-  { name: "greedy-ensemble", freezesMembers: true, tunesMembers: true },
+  { name: "greedy-ensemble", kinds: taskKinds, freezesMembers: true, tunesMembers: true },
   choices,
   ({ rounds }) =>
     async (context) => {
       const learners = await fineTune(context);
       const weights = await context.decide("weights", async () => {
-        const { tables, labels } = await validationTables(context, learners);
-        return greedyWeights(tables, labels, context.task.outputs, rounds);
+        const { tables, quality } = await validationTables(context, learners);
+        return greedyWeights(tables, quality, rounds);
       });
       const used = [...weights.keys()].filter((i) => (weights[i] ?? 0) > 0);
       for (const [i, learner] of learners.entries()) if (!used.includes(i)) learner.dispose();

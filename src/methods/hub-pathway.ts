@@ -1,4 +1,5 @@
 /** Hub-Pathway, and the controls that take one part of it away: its choice of routes, or the pre-training of its members. */
+import { taskKinds } from "../data/index.ts";
 import { type HubManifest, loadMembers, loadShared } from "../hub/index.ts";
 import {
   defaultPathwayConfig,
@@ -73,7 +74,7 @@ function pathwayMethod(name: string, variation: Variation): Method {
     };
   }
 
-  return { name, version: pathwayVersion, configure, defaults: { ...defaultPathwayConfig }, ...rest };
+  return { name, kinds: taskKinds, version: pathwayVersion, configure, defaults: { ...defaultPathwayConfig }, ...rest };
 }
 
 /** Choices under which more than logits would have to cross between ranks; true where none is made. */

@@ -305,11 +305,12 @@ export class PathwayLearner implements Learner {
   }
 
   /**
-   * Only scores in nats can be set against a price: those of a generator that losses teach, of models that differ. What models
+   * Answers are one class of each image, whose probability says how sure they are. Only scores in nats can be set against a price: those of a generator that losses teach, of models that differ. What models
    * say together has to follow from what each says alone.
    */
   async measureBudgets(batches: BatchSource, options: EvaluationOptions): Promise<void> {
-    if (this.#lessons?.comparesModels !== true || this.module.config.aggregation !== "logits") return;
+    if (this.#task.kind !== "classification" || this.module.config.aggregation !== "logits") return;
+    if (this.#lessons?.comparesModels !== true) return;
     const answers = batches.stepsPerEpoch * rowsOfBatch * this.#task.outputs;
     const settings = budgetSettings(this.costs.members, this.#present, answers);
     this.#budgets = await measureChoices(this, settings, batches, options);

@@ -5,7 +5,6 @@ import type { PathwayMember } from "../pathway/index.ts";
 import { resolvePathwayConfig } from "../pathway/index.ts";
 import { type Tensor, UserError } from "../torch/index.ts";
 import {
-  ClassificationTask,
   type KeptSource,
   type Learner,
   loadLayers,
@@ -13,6 +12,7 @@ import {
   type PredictorPlan,
   part,
   type SinglePlan,
+  type Task,
 } from "../train/index.ts";
 import { refuseRetired } from "./choices.ts";
 import { EnsemblePredictor } from "./ensemble-predictor.ts";
@@ -63,7 +63,7 @@ function restoreSingle(
 }
 
 function learnerOf(plan: SinglePlan, source: KeptSource, imageSize: number): Learner {
-  const task = new ClassificationTask(source.outputs);
+  const { task } = source;
   if (plan.kind === "member") return new MemberLearner(source.member(plan.member), task, 0);
   if (plan.kind === "zoo") return new ZooLearner(plan.members.map(source.member), task, 0, false);
   return restorePathway(plan, source, task, imageSize);
@@ -72,7 +72,7 @@ function learnerOf(plan: SinglePlan, source: KeptSource, imageSize: number): Lea
 function restorePathway(
   plan: Extract<PredictorPlan, { kind: "pathway" }>,
   source: KeptSource,
-  task: ClassificationTask,
+  task: Task,
   imageSize: number,
 ): PathwayLearner {
   // Before there is anything to release.

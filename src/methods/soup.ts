@@ -12,7 +12,7 @@
 import { z } from "zod";
 import { BatchNorm2d, BatchNormRecalibration } from "../nn/index.ts";
 import { ensureResident, FlopMeter, noGrad, scope, type Tensor, tensor } from "../torch/index.ts";
-import { forEachBatch, type MethodContext, type Quality } from "../train/index.ts";
+import { forEachBatch, type MethodContext, type Quality, qualityOf } from "../train/index.ts";
 import { member, methodOf, requireMembers } from "./choices.ts";
 import { memberLearner, plainFit } from "./fine-tune.ts";
 import { linearProbeLearner } from "./linear-probe.ts";
@@ -52,14 +52,14 @@ export async function greedyRecipe(
 ): Promise<number[]> {
   const order = [...single.keys()].sort((a, b) => {
     const [x, y] = [single[a] as Quality, single[b] as Quality];
-    return y.accuracy - x.accuracy || x.logLoss - y.logLoss;
+    return y.score - x.score || x.loss - y.loss;
   });
   let chosen = order.slice(0, 1);
-  let best = single[chosen[0] ?? 0]?.accuracy ?? 0;
+  let best = single[chosen[0] ?? 0]?.score ?? 0;
   for (const next of order.slice(1)) {
-    const { accuracy } = await quality([...chosen, next]);
-    if (accuracy < best) continue;
-    best = accuracy;
+    const { score } = await quality([...chosen, next]);
+    if (score < best) continue;
+    best = score;
     chosen = [...chosen, next];
   }
   return chosen.sort((a, b) => a - b);
@@ -169,10 +169,10 @@ async function cook(
 
 async function choose(context: MethodContext, ingredients: readonly MemberLearner[], pot: Pot): Promise<number[]> {
   const single: Quality[] = [];
-  for (const learner of ingredients) single.push((await context.validate(learner)).metrics);
+  for (const learner of ingredients) single.push(qualityOf((await context.validate(learner)).metrics));
   return greedyRecipe(single, async (chosen) => {
     pot.fill(chosen.map((i) => ingredients[i] as MemberLearner));
     await pot.estimateStatistics();
-    return (await context.validate(pot.learner)).metrics;
+    return qualityOf((await context.validate(pot.learner)).metrics);
   });
 }

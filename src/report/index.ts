@@ -33,3 +33,4 @@ export { scatterPlot } from "./scatter-plot.ts";
 export { byFolder, type Slicing, slicings, thirds } from "./slices.ts";
 export { escapeHtml, svgFile } from "./svg.ts";
 export { amount, type Column, duration, escapeMarkdown, markdownTable, percent, points, textTable } from "./table.ts";
+export { type TargetReport, targetReport } from "./target-report.ts";

@@ -7,7 +7,7 @@ import { htmlTable } from "./page.ts";
 import type { ReportData } from "./report-data.ts";
 import { escapeHtml } from "./svg.ts";
 import { percent } from "./table.ts";
-import { thumbnails } from "./thumbnails.ts";
+import { captioned, thumbnails } from "./thumbnails.ts";
 
 /** Paths that are shown with images. */
 const shownPaths = 6;
@@ -90,7 +90,7 @@ async function paths(all: readonly PathAnalysis[], data: ReportData): Promise<st
     all.slice(0, shownPaths).map(async (path) => {
       const about = `${percent(path.share)} of the images, accuracy ${percent(path.accuracy)}`;
       const title = `${escapeHtml(path.models.join(" + "))} (${about})`;
-      return `<h4>${title}</h4>${await thumbnails(path.typical, data)}`;
+      return `<h4>${title}</h4>${await thumbnails(path.typical.map(captioned), data)}`;
     }),
   );
   const rest = all.slice(shownPaths).reduce((sum, path) => sum + path.share, 0);

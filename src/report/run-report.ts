@@ -1,5 +1,5 @@
 /** The report of one run as a page: whether it can be used, what it gets wrong, how it was trained, which models do what. */
-import { argmaxAt, type Evaluation, type RunEvent, readEvents } from "../train/index.ts";
+import { argmaxAt, type Evaluation, kindOfMetrics, qualityOf, type RunEvent, readEvents } from "../train/index.ts";
 import { type AnalysisRequest, analyseRun, type GroupAnalysis, itemsByClass, type RunAnalysis } from "./analysis.ts";
 import { confidenceSection } from "./confidence-section.ts";
 import { heatMap } from "./heat-map.ts";
@@ -9,7 +9,7 @@ import type { ReportData } from "./report-data.ts";
 import { mostRows, routingSections, usesByClass } from "./routing-sections.ts";
 import { useOf } from "./routing-statistics.ts";
 import { amount, percent, points } from "./table.ts";
-import { thumbnails } from "./thumbnails.ts";
+import { captioned, thumbnails } from "./thumbnails.ts";
 import { verdictSection } from "./verdict-section.ts";
 
 export interface RunReport extends Omit<AnalysisRequest, "events"> {
@@ -67,13 +67,24 @@ export function curves(events: readonly RunEvent[], memberNames: readonly string
       perFit((event) => event.loss),
       { x: "epoch", y: "loss" },
     ),
-    lineChart(
-      "Validation accuracy",
-      perFit((event) => event.validation?.accuracy),
-      { x: "epoch", y: "accuracy", percent: true },
+    scoreChart(
+      events,
+      perFit((event) => event.validation && qualityOf(event.validation).score),
     ),
     ...routedFits.map(shareChart),
   ];
+}
+
+/** Validation figures that decide, over the epochs. */
+function scoreChart(events: readonly RunEvent[], series: readonly Series[]): string {
+  const metrics = events.flatMap((event) => (event.type === "epoch" && event.validation ? [event.validation] : []))[0];
+  const kind = metrics ? kindOfMetrics(metrics) : "classification";
+  const names = { classification: "accuracy", "multi-label": "mean average precision", regression: "R2" };
+  return lineChart(`Validation ${names[kind]}`, series, {
+    x: "epoch",
+    y: names[kind],
+    percent: kind === "classification",
+  });
 }
 
 /** Accuracy for each k, each confidence to stop at and each budget, and what is lost without each model. */
@@ -153,7 +164,7 @@ async function mistakesSection(analysis: RunAnalysis, evaluation: Evaluation, da
   return [
     `<h2>Mistakes</h2><p>${mistakes.items} of ${summary.items} images are wrong.</p>`,
     shown > 0 ? `<h3>Wrong and surest${shown < mistakes.items ? `, the first ${shown}` : ""}</h3>` : "",
-    await thumbnails(mistakes.images, data),
+    await thumbnails(mistakes.images.map(captioned), data),
     pairs.length > 0 ? `<h3>Confused classes</h3>${htmlTable(["", "images", "of the true class"], pairs)}` : "",
     `<h3>Classes, the worst first</h3>${groupTable("class", worst)}${cut}`,
     confusionMap(analysis, evaluation, data),

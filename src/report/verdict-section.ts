@@ -44,7 +44,8 @@ function chosen(split: string): string {
   return ` Choices were made on this split: <code>hub-pathway eval RUN --split test</code> measures on images that decided nothing.`;
 }
 
-function origin(events: readonly RunEvent[]): string {
+/** Where a run comes from. */
+export function origin(events: readonly RunEvent[]): string {
   const start = events.find((event) => event.type === "start");
   if (!start) return "";
   const { method, data, hub, seed, time } = start;

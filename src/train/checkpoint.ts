@@ -73,7 +73,15 @@ const weightsMeta = z.strictObject({
   epochs: count,
   finished: z.boolean(),
   /** Validation figures of these weights; null for those of the last epoch, unmeasured. */
-  score: z.strictObject({ accuracy: z.number(), logLoss: z.number() }).nullable(),
+  score: z
+    .union([
+      z.strictObject({ score: z.number(), loss: z.number() }),
+      // Names of before there were tasks without an accuracy.
+      z
+        .strictObject({ accuracy: z.number(), logLoss: z.number() })
+        .transform(({ accuracy, logLoss }) => ({ score: accuracy, loss: logLoss })),
+    ])
+    .nullable(),
   /** Run time and FLOPs of the fit so far. */
   seconds: amount,
   trainingFlops: amount,

@@ -21,12 +21,20 @@ import {
 import type { StoredFeatures } from "../pathway/index.ts";
 import { ConfigError, keyedRandom, type ProcessGroup, shuffled, type Tensor, UserError } from "../torch/index.ts";
 import { firstRankFirst, requireRowsForAll } from "./ranks.ts";
-import type { Targets } from "./task.ts";
+
+/**
+ * Targets of a batch: class numbers int64 [B], probabilities float32 [B, C] when images were mixed, or float64 [B, C], 1 for each
+ * of several labels, or numbers in their own units.
+ */
+export type Targets = Tensor;
 
 export interface Batch {
   /** [B, 3, H, W] in [0, 1]. */
   images: Tensor;
   targets: Targets;
+  /** Images and targets are mixtures of two. */
+  isMixed?: boolean | undefined;
+  /** Classes, or strata where images have several labels or numbers. */
   labels: number[];
   /** Positions of the items in their data set. */
   indices: number[];
@@ -77,6 +85,8 @@ export interface DataRequest extends AugmentRequest {
   fit?: DecodeOptions["fit"];
   /** Side of the images that random crops are taken from, pixels; that of the images when left out. */
   cropFrom?: number | undefined;
+  /** Draws classes of training images equally often. */
+  sampling?: "balanced" | undefined;
   /** Fixed augmented views of each training image, the first of which is the image itself; new ones in every epoch when left out. */
   views?: number | undefined;
   batchSize: number;
@@ -103,6 +113,9 @@ export interface DataRequest extends AugmentRequest {
 
 export interface TaskData {
   name: string;
+  /** What the labels are. */
+  kind: TaskKind;
+  /** Names of the classes, or of the numbers. */
   classes: string[];
   imageSize: number;
   /** A hash of the split: class names, and position, label and content of each item on each side. */
@@ -111,8 +124,10 @@ export interface TaskData {
   positionsHash: string;
   /** SHA-256 of each item's content, by position; undefined for an item that was left out. */
   contentHashes: readonly (string | undefined)[];
-  /** Class of each item, by position. */
+  /** Class of each item, by position; a stratum where images have several labels or numbers. */
   labels: readonly number[];
+  /** Rows [C] of several labels or numbers, by position; undefined where each image has one class. */
+  targets: readonly (readonly number[])[] | undefined;
   counts: Record<SplitName, number>;
   /** Names of the items, for reports. */
   ids: readonly string[];
@@ -154,6 +169,8 @@ export async function prepareData(request: DataRequest): Promise<TaskData> {
   const { group } = request;
   const dataset = await openDataset(request.source, request);
   refuseKind(dataset, request.takes);
+  if (dataset.task === "regression" && request.sampling !== undefined)
+    throw new ConfigError(`an image of ${dataset.name} has numbers and no class to be balanced: leave out --sampling`);
   const { imageSize: size, cropFrom, fit, skipBad = false, onProgress, seed, signal } = request;
   // What the first rank decodes, the others find.
   const open = (side: number) =>
@@ -219,10 +236,13 @@ function taskData(
   split: Split,
 ): TaskData {
   const labels = dataset.items.map((item) => item.label);
-  const common = { store, labels, classes: dataset.classes.length, batchSize, seed, device };
+  const targets = dataset.task && dataset.items.map((item) => item.targets ?? []);
+  const common = { store, labels, targets, classes: dataset.classes.length, batchSize, seed, device };
   const crops = larger ? { store: larger, side: size } : {};
   const rank = group && { rank: group.rank, worldSize: group.worldSize, readsAll };
   const training = { ...crops, indices: split.train, augment: augmentationOf(request), views: request.views };
+  const isBalanced = request.sampling === "balanced";
+
   const counts = { train: split.train.length, validation: split.validation.length, test: split.test.length };
   const chosen = (name: SplitName, limit = counts[name]): number[] => {
     if (counts[name] === 0) throw new UserError(`${dataset.name} has no ${name} images`);
@@ -230,19 +250,21 @@ function taskData(
   };
   return {
     name: dataset.name,
+    kind: dataset.task ?? "classification",
     classes: dataset.classes,
     imageSize: size,
     splitHash: splitHash(dataset, store.contentHashes, split),
     positionsHash: split.hash,
     contentHashes: store.contentHashes,
     labels,
+    targets,
     counts,
     skipped: store.skipped.size,
     ids: dataset.items.map((item) => item.id),
     pixelsKey: larger ? `${store.key} ${larger.key}` : store.key,
     items: (name, limit) => (limit === undefined ? split[name] : chosen(name, limit)),
-    train: new Loader({ ...common, ...training, shuffle: true, rank }),
-    trainOn: (rows) => new Loader({ ...common, ...training, indices: rows, shuffle: true, rank }),
+    train: new Loader({ ...common, ...training, shuffle: true, isBalanced, rank }),
+    trainOn: (rows) => new Loader({ ...common, ...training, indices: rows, shuffle: true, isBalanced, rank }),
     trainInOrder: new Loader({ ...common, ...training, batchSize: rowsWithoutGradient(size), shuffle: false }),
     open(name, limit) {
       return new Loader({
@@ -267,6 +289,8 @@ function taskData(
 export interface BatchOptions {
   /** Class of every item of the data set. */
   labels: readonly number[];
+  /** Rows [C] of several labels or numbers of every item. */
+  targets?: readonly (readonly number[])[] | undefined;
   classes: number;
   device?: string | undefined;
 }
@@ -285,7 +309,7 @@ export async function ownedBatches(
   dataset: Dataset,
   indices: readonly number[],
   options: Parameters<typeof ImageStore.open>[1],
-  { labels, classes, device }: BatchOptions,
+  { labels, targets, classes, device }: BatchOptions,
 ): Promise<OwnedBatches> {
   const items = indices.map((index) => dataset.items[index] as Item);
   const store = await ImageStore.open({ ...dataset, items }, options);
@@ -294,6 +318,7 @@ export async function ownedBatches(
     store,
     indices: items.flatMap((_, i) => (store.skipped.has(i) ? [] : [i])),
     labels: indices.map((index) => labels[index] ?? -1),
+    targets: targets && indices.map((index) => targets[index] ?? []),
     classes,
     batchSize: rowsWithoutGradient(options.size),
     seed: 0,
@@ -327,7 +352,7 @@ function splitHash({ classes, items }: Dataset, contents: readonly (string | und
   const hash = createHash("sha256").update(JSON.stringify(classes));
   for (const side of ["train", "validation", "test"] as const) {
     hash.update(side);
-    for (const i of split[side]) hash.update(`\n${i} ${items[i]?.label} ${contents[i]}`);
+    for (const i of split[side]) hash.update(`\n${i} ${items[i]?.targets ?? items[i]?.label} ${contents[i]}`);
   }
   return hash.digest("hex").slice(0, 32);
 }

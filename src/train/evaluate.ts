@@ -3,13 +3,17 @@ import { tempered } from "../runtime/index.ts";
 import { type ProcessGroup, scope, type Tensor, tensor } from "../torch/index.ts";
 import type { BatchSource } from "./data.ts";
 import type { EvaluationOptions, Predictor, Variant } from "./learner.ts";
-import { computeMetrics, type Metrics, rightItems } from "./metrics.ts";
+import { computeMetrics, type Metrics, rightItems, type TaskMetrics } from "./metrics.ts";
 import { forEachPrediction } from "./predict.ts";
+import { ClassificationTask, type Task } from "./task.ts";
 
 export interface Predictions {
-  /** Row-major [N, C]. */
+  /** Row-major [N, C]: probabilities, or numbers in their own units. */
   probabilities: Float32Array;
+  /** Classes, or strata where images have several labels or numbers. */
   labels: number[];
+  /** Several labels or numbers, row-major [N, C]. */
+  targets?: Float64Array | undefined;
   /** Positions of the items in their dataset. */
   indices: number[];
   classes: number;
@@ -21,24 +25,46 @@ export interface Predictions {
   secondsPerImage: number;
 }
 
-export interface Evaluation extends Predictions {
-  metrics: Metrics;
+export interface Evaluation<M extends TaskMetrics = Metrics> extends Predictions {
+  metrics: M;
+}
+
+/** An evaluation, whatever the labels are. */
+export type TaskEvaluation = Evaluation<TaskMetrics>;
+
+/** True where each image has one class. */
+export function isClassified(evaluation: TaskEvaluation): evaluation is Evaluation {
+  return evaluation.targets === undefined;
+}
+
+type GroupOptions = EvaluationOptions & { group?: ProcessGroup | undefined };
+
+/** `evaluateTask` where each image has one class. */
+export function evaluate(
+  predictor: Predictor,
+  batches: BatchSource,
+  classes: number,
+  options: GroupOptions = {},
+): Promise<Evaluation> {
+  return evaluateTask(predictor, batches, new ClassificationTask(classes), options);
 }
 
 /**
  * Runs a predictor over all batches once; the ranks of a group share them, and each has all results.
  * @throws Interrupted after the signal
  */
-export async function evaluate(
+export async function evaluateTask<M extends TaskMetrics>(
   predictor: Predictor,
   batches: BatchSource,
-  classes: number,
-  { signal, onProgress, group }: EvaluationOptions & { group?: ProcessGroup | undefined } = {},
-): Promise<Evaluation> {
+  task: Pick<Task<M>, "kind" | "outputs" | "measure">,
+  { signal, onProgress, group }: GroupOptions = {},
+): Promise<Evaluation<M>> {
+  const { outputs: classes } = task;
   const probabilities: Float32Array[] = [];
   const weights: Float32Array[] = [];
   const scores: Float32Array[] = [];
   const labels: number[] = [];
+  const targets: Float64Array[] = [];
   const indices: number[] = [];
   const members = predictor.memberNames.length;
   const loop = { work: "evaluation", signal };
@@ -54,21 +80,25 @@ export async function evaluate(
     if (isFirst ? prediction?.weights : weights.length > 0) weights.push(table(prediction?.weights, members));
     if (isFirst ? prediction?.scores : scores.length > 0) scores.push(table(prediction?.scores, members));
     labels.push(...batch.labels);
+    if (task.kind !== "classification") targets.push(batch.targets.toTypedArray() as Float64Array);
     indices.push(...batch.indices);
     onProgress?.(probabilities.length, batches.stepsPerEpoch);
   });
   const whole = (parts: readonly Float32Array[]) => (group ? summed(joined(parts), group) : joined(parts));
   const table = whole(probabilities);
+  const own =
+    task.kind === "classification" ? {} : { targets: Float64Array.from(targets.flatMap((part) => [...part])) };
   return {
     probabilities: table,
     labels,
+    ...own,
     indices,
     classes,
     weights: whole(weights),
     scores: whole(scores),
     members,
     secondsPerImage: seconds / labels.length,
-    metrics: computeMetrics(table, labels, classes),
+    metrics: task.measure({ probabilities: table, labels, ...own }),
   };
 }
 

@@ -1,5 +1,5 @@
 /** Events of a run, as one typed union: the progress bar, the log file and the report all read it. */
-import type { Metrics } from "./metrics.ts";
+import type { Quality, TaskMetrics } from "./metrics.ts";
 import type { RunPlan } from "./plan.ts";
 import type { RankingPrior } from "./ranking.ts";
 
@@ -25,7 +25,7 @@ export type RunEvent =
       steps: number;
       resumedAt: number;
       /** The best weights so far of a fit that goes on. */
-      best?: { epoch: number; accuracy: number; logLoss: number } | undefined;
+      best?: ({ epoch: number } & Quality) | undefined;
     }
   | {
       type: "step";
@@ -45,12 +45,12 @@ export type RunEvent =
       fit: string;
       epoch: number;
       loss: number;
-      validation: Metrics | undefined;
+      validation: TaskMetrics | undefined;
       shares?: number[];
       seconds: number;
     }
   | { type: "fitted"; fit: string; seconds: number; trainingFlops: number }
   | { type: "note"; text: string }
-  | { type: "result"; split: string; metrics: Metrics; secondsPerImage: number };
+  | { type: "result"; split: string; metrics: TaskMetrics; secondsPerImage: number };
 
 export type Emit = (event: RunEvent) => void;

@@ -30,17 +30,21 @@ export {
   prepareData,
   reordered,
   type SplitName,
+  type Targets,
   type TaskData,
 } from "./data.ts";
 export {
   costOf,
   type Evaluation,
   evaluate,
+  evaluateTask,
   evaluateVariants,
+  isClassified,
   joined,
   type Predictions,
   pathwayShares,
   routeInformation,
+  type TaskEvaluation,
   type VariantEvaluation,
   type VariantOptions,
 } from "./evaluate.ts";
@@ -78,12 +82,23 @@ export {
   computeMetrics,
   confusionMatrix,
   isBetter,
+  kindOfMetrics,
   type Metrics,
   type Quality,
+  qualityOf,
   rightItems,
+  scoreText,
+  type TaskMetrics,
   wilsonInterval,
 } from "./metrics.ts";
-export { type OpenedRun, type OpenRunOptions, openRun, type Restore } from "./open-run.ts";
+export {
+  type OpenedRun,
+  type OpenRunOptions,
+  openRun,
+  type Restore,
+  refuseSureness,
+  requireClassified,
+} from "./open-run.ts";
 export {
   defaultTrainOptions,
   type RequestedOptions,
@@ -105,7 +120,7 @@ export {
 } from "./ranking.ts";
 export { sumOverRanks } from "./ranks.ts";
 export { type RejectionRequest, withRejection } from "./run-calibration.ts";
-export { type ImageRunFolder, imageRun, placeOf, type RunConfig, runVersion } from "./run-config.ts";
+export { type ImageRunFolder, imageRun, placeOf, type RunConfig, runVersions } from "./run-config.ts";
 export { type AskedFit, type ContextParts, RunContext, requestedPrior } from "./run-context.ts";
 export { openRunData, type RunData, type RunDataRequest } from "./run-data.ts";
 export { fingerprint, RunFolder, type RunKind } from "./run-folder.ts";
@@ -123,11 +138,13 @@ export {
   upperLimit,
 } from "./selective.ts";
 export {
+  type ClassifierOutcome,
   type ResumeRequest,
   type RunOutcome,
   resumedRequest,
   resumeRun,
   type SessionOptions,
+  type TargetOutcome,
   type TrainRequest,
   trainOnRank,
   trainRun,
@@ -136,12 +153,34 @@ export {
   type ClassAccuracy,
   type EvaluationSummary,
   itemsHash,
+  type MultiLabelSummary,
+  type RegressionSummary,
   runsOn,
   summarise,
+  summariseTargets,
+  type TargetSummary,
+  type Usage,
   unusedMembers,
   worstClasses,
 } from "./summary.ts";
-export { ClassificationTask, type Targets, type Task } from "./task.ts";
+export {
+  chooseThresholds,
+  type LabelFigures,
+  labelFigures,
+  type MultiLabelMetrics,
+  type NumberFigures,
+  numberFigures,
+  type RegressionMetrics,
+} from "./target-metrics.ts";
+export {
+  type Answers,
+  ClassificationTask,
+  MultiLabelTask,
+  qualityBy,
+  RegressionTask,
+  type Task,
+  taskOf,
+} from "./task.ts";
 export { TenCrop, tenCropSide } from "./ten-crop.ts";
 export { rowsOf } from "./train-step.ts";
 export { type FitRequest, fit, learningRateFactor, scheduledFactor } from "./trainer.ts";

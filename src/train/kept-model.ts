@@ -35,6 +35,7 @@ import {
 import type { Module } from "../nn/index.ts";
 import { disposeTree, type Tensor, UserError } from "../torch/index.ts";
 import { type Calibration, calibrationSchema } from "./selective.ts";
+import { restoredTask, storedTask, storedTaskSchema, type Task } from "./task.ts";
 
 const modelVersion = 1;
 const modelName = "model.json";
@@ -97,6 +98,8 @@ const modelSchema = z.object({
   plan: planSchema,
   /** Outputs C of the task. */
   outputs: z.int().min(1).max(1e7),
+  /** The task, where images have several labels or numbers. */
+  task: storedTaskSchema.optional(),
   /** Weights that the members' manifest does not name, with their hashes. */
   files: z.record(z.string().regex(/^[a-z0-9][a-z0-9._-]*$/i), z.string()),
   /** Of its own choice of models on validation images; none in older models. */
@@ -115,7 +118,7 @@ export interface Kept {
 /** Parts of a stored predictor. */
 export interface KeptSource {
   plan: PredictorPlan;
-  outputs: number;
+  task: Task;
   device: string | undefined;
   /** Loads a member; whoever asks owns it. */
   member(name: string): HubMember;
@@ -125,7 +128,7 @@ export interface KeptSource {
 
 /** A predictor taken apart, with what is stored beside it. */
 export interface KeptModel extends Kept {
-  outputs: number;
+  task: Task;
   calibration?: Calibration | undefined;
 }
 
@@ -156,8 +159,13 @@ export function saveModel(folder: string, kept: KeptModel, hub: Hub): void {
     ...Object.keys(files),
     ...entries.flatMap(({ name }) => [name, weightsName(name)]),
   ]);
-  const { plan, outputs, calibration } = kept;
-  writeModel(folder, { version: modelVersion, plan, outputs, files, ...(calibration ? { calibration } : {}) });
+  const { plan, task, calibration } = kept;
+  const stored = storedTask(task);
+  writeModel(folder, {
+    ...{ version: modelVersion, plan, outputs: task.outputs, files },
+    ...(stored ? { task: stored } : {}),
+    ...(calibration ? { calibration } : {}),
+  });
 }
 
 function writeModel(folder: string, model: z.input<typeof modelSchema>): void {
@@ -168,9 +176,10 @@ function writeModel(folder: string, model: z.input<typeof modelSchema>): void {
   writeFileAtomic(join(folder, modelName), `${text}${more}\n}\n`);
 }
 
-/** What was measured of a stored model; undefined in older ones. @throws UserError when it is damaged */
-export function storedCalibration(folder: string): Calibration | undefined {
-  return readJsonFile(join(folder, modelName), modelSchema, what).calibration;
+/** Task of a stored model, and what was measured of it; older ones have no calibration. @throws UserError when it is damaged */
+export function storedFacts(folder: string): Pick<KeptModel, "task" | "calibration"> {
+  const { task, outputs, calibration } = readJsonFile(join(folder, modelName), modelSchema, what);
+  return { task: restoredTask(task, outputs), calibration };
 }
 
 /** Adds it to a stored model. @throws where the folder cannot be written */
@@ -219,7 +228,8 @@ export interface LoadModelOptions {
  * @throws UserError when files are missing, damaged, or do not belong together; nothing is left in memory then
  */
 export function loadModel<P>(folder: string, restore: (source: KeptSource) => P, options: LoadModelOptions = {}): P {
-  const { plan, outputs, files } = readJsonFile(join(folder, modelName), modelSchema, what);
+  const { plan, outputs, task: stored, files } = readJsonFile(join(folder, modelName), modelSchema, what);
+  const task = restoredTask(stored, outputs);
   const manifest = readManifest(folder, manifestName);
   const loaded: HubMember[] = [];
   const member = (name: string): HubMember => {
@@ -231,7 +241,7 @@ export function loadModel<P>(folder: string, restore: (source: KeptSource) => P,
   };
   const layers = verifiedTensors(folder, layersName, files);
   try {
-    return restore({ plan, outputs, device: options.device, member, layers });
+    return restore({ plan, task, device: options.device, member, layers });
   } catch (error) {
     for (const made of loaded) made.dispose();
     // The message about a choice of the method does not name the file that holds it.

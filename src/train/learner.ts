@@ -4,14 +4,15 @@ import type { BatchPart, Module, Standardize } from "../nn/index.ts";
 import type { StoredFeatures } from "../pathway/index.ts";
 import type { BudgetChoice, Choices, ModelChoice } from "../runtime/index.ts";
 import type { ProcessGroup, RandomStreams, Tensor } from "../torch/index.ts";
-import type { BatchSource } from "./data.ts";
+import type { BatchSource, Targets } from "./data.ts";
 import type { Kept } from "./kept-model.ts";
-import type { Targets } from "./task.ts";
 
 export interface TrainBatch {
   /** [B, 3, H, W] in [0, 1]. */
   images: Tensor;
   targets: Targets;
+  /** Images and targets are mixtures of two. */
+  isMixed?: boolean | undefined;
   /** Positions of the images in their data set. */
   indices?: readonly number[];
   /** Features of these images that frozen backbones computed before. */
@@ -64,7 +65,7 @@ export interface PartedStep extends Omit<StepResult, "loss" | "isWhole"> {
 }
 
 export interface Prediction {
-  /** [B, C]. */
+  /** [B, C]; numbers in their own units where the task is regression. */
   probabilities: Tensor;
   /** a, [B, m]: weights of the activated models, when the predictor routes. */
   weights?: Tensor;

@@ -1,7 +1,7 @@
 /** Running means of an epoch, which a checkpoint keeps so that a resumed epoch logs what an uninterrupted one does. */
 import { z } from "zod";
 import type { RunEvent } from "./events.ts";
-import type { Metrics } from "./metrics.ts";
+import type { TaskMetrics } from "./metrics.ts";
 
 const count = z.int().nonnegative();
 
@@ -84,7 +84,7 @@ export class Meter {
     };
   }
 
-  epochEvent(fit: string, epoch: number, validation: Metrics | undefined): RunEvent {
+  epochEvent(fit: string, epoch: number, validation: TaskMetrics | undefined): RunEvent {
     const { loss, steps, seconds } = this.#sums;
     return { type: "epoch", fit, epoch, loss: loss / steps, validation, ...this.#shares(), seconds };
   }

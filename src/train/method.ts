@@ -1,9 +1,10 @@
 /** The interface behind which Hub-Pathway and its rivals stand: same data, same loop, same budgets. */
+import type { TaskKind } from "../data/index.ts";
 import type { Hub, HubManifest, Residency } from "../hub/index.ts";
 import type { RankingScore } from "../ranking/index.ts";
 import type { ProcessGroup } from "../torch/index.ts";
 import type { TaskData } from "./data.ts";
-import type { Evaluation } from "./evaluate.ts";
+import type { TaskEvaluation } from "./evaluate.ts";
 import type { FitResult, Learner, Predictor } from "./learner.ts";
 import type { RequestedOptions, TrainOptions } from "./options.ts";
 import type { Task } from "./task.ts";
@@ -43,7 +44,7 @@ export interface MethodContext {
    */
   fit(name: string, learner: Learner, changes?: FitChanges): Promise<FitResult>;
   /** Predictions on the validation split. */
-  validate(predictor: Predictor): Promise<Evaluation>;
+  validate(predictor: Predictor): Promise<TaskEvaluation>;
   /** A decision made on validation data: computed once, then read from the run's folder. */
   decide<T>(name: string, compute: () => Promise<T>): Promise<T>;
   /** Ranks that share the models among them, where that was asked for. */
@@ -67,6 +68,8 @@ export interface Method {
   readonly version?: number;
   /** Defaults of its choices: with the choices that were made they say what was computed. */
   readonly defaults?: object;
+  /** Kinds of labels that it takes; one class of each image when left out. */
+  readonly kinds?: readonly TaskKind[];
   /** True when its members may stay as the hub has them. */
   readonly freezesMembers?: boolean;
   /** True when its members may be trained in parts. */

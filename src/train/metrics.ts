@@ -1,4 +1,6 @@
 /** Figures of merit from predicted probabilities. N items, C classes; probabilities are row-major [N, C]. */
+import type { TaskKind } from "../data/index.ts";
+import type { MultiLabelMetrics, RegressionMetrics } from "./target-metrics.ts";
 
 export interface Metrics {
   /** Share of items whose most probable class is right, 0 … 1. */
@@ -11,12 +13,39 @@ export interface Metrics {
   logLoss: number;
 }
 
-/** Figures that decide between models on validation data. */
-export type Quality = Pick<Metrics, "accuracy" | "logLoss">;
+/** Figures of a split, by the kind of task. */
+export type TaskMetrics = Metrics | MultiLabelMetrics | RegressionMetrics;
 
-/** True when figures are better than the best so far: in accuracy, among equals in log loss. */
-export function isBetter({ accuracy, logLoss }: Quality, best: Quality | null | undefined): boolean {
-  return !best || accuracy > best.accuracy || (accuracy === best.accuracy && logLoss < best.logLoss);
+/** Figures that decide between models on validation data. */
+export interface Quality {
+  /** Larger is better. */
+  score: number;
+  /** Decides among equal scores: smaller is better. */
+  loss: number;
+}
+
+/** The kind of task that figures are of. */
+export function kindOfMetrics(metrics: TaskMetrics): TaskKind {
+  if ("r2" in metrics) return "regression";
+  return "meanAveragePrecision" in metrics ? "multi-label" : "classification";
+}
+
+/** Of classes: accuracy, among equals log loss. Of several labels mean average precision, and of numbers R2 likewise. */
+export function qualityOf(metrics: TaskMetrics): Quality {
+  if ("meanAveragePrecision" in metrics) return { score: metrics.meanAveragePrecision, loss: metrics.logLoss };
+  if ("r2" in metrics) return { score: metrics.r2, loss: metrics.squaredError };
+  return { score: metrics.accuracy, loss: metrics.logLoss };
+}
+
+/** A score in words: "81.3 % right", "mean average precision 0.813", "R2 0.813". */
+export function scoreText(kind: TaskKind | undefined, score: number): string {
+  if (kind === undefined || kind === "classification") return `${(100 * score).toFixed(1)} % right`;
+  return `${kind === "regression" ? "R2" : "mean average precision"} ${score.toFixed(3)}`;
+}
+
+/** True when figures are better than the best so far. */
+export function isBetter({ score, loss }: Quality, best: Quality | null | undefined): boolean {
+  return !best || score > best.score || (score === best.score && loss < best.loss);
 }
 
 /** Index of the largest of C values starting at `offset`. */

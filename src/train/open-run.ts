@@ -4,7 +4,7 @@ import { Residency } from "../hub/index.ts";
 import { sweepTemporaries, temporaryPath } from "../io/index.ts";
 import { ChoiceError, type Choices, chosenBy } from "../runtime/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
-import { type KeptSource, loadModel, storedCalibration } from "./kept-model.ts";
+import { type KeptSource, loadModel, storedFacts } from "./kept-model.ts";
 import type { Predictor } from "./learner.ts";
 import { requireK } from "./predict.ts";
 import { type ImageRunFolder, imageRun, type RunConfig } from "./run-config.ts";
@@ -17,6 +17,7 @@ import {
   type RejectionRule,
   type Selection,
 } from "./selective.ts";
+import type { Task } from "./task.ts";
 
 /** A wish for rejection chooses a threshold from what was measured when the run ended. */
 export interface OpenRunOptions extends RejectionRule {
@@ -43,6 +44,8 @@ export interface OpenedRun {
   folder: ImageRunFolder;
   config: RunConfig;
   predictor: Predictor;
+  /** As it was trained, with its thresholds of several labels. */
+  task: Task;
   /** Of the run's own choice of models; older runs have none. */
   calibration?: Calibration | undefined;
   /** False when other models answer than those that the calibration was measured with. */
@@ -67,6 +70,7 @@ export function openRun(path: string, restore: Restore, options: OpenRunOptions 
   const folder = new RunFolder(path, imageRun);
   const config = folder.config();
   folder.requireFinished();
+  if (config.task) refuseSureness(config.task, options);
   // Files that a killed process spilled belong to nobody.
   if (hubMemory !== undefined) sweepTemporaries(tmpdir());
   const residency =
@@ -85,13 +89,33 @@ export function openRun(path: string, restore: Restore, options: OpenRunOptions 
     choose(predictor, options);
     const isOwnChoice =
       options.flops === undefined && options.ms === undefined && options.confidence === undefined && predictor.k === k;
-    const calibration = storedCalibration(folder.file("model"));
-    const run = { folder, config, predictor, calibration, isOwnChoice, dispose };
+    const run = { folder, config, predictor, ...storedFacts(folder.file("model")), isOwnChoice, dispose };
     return { ...run, rejection: isAsked(options) ? rejectionOf(run, options) : undefined };
   } catch (error) {
     dispose();
     throw error;
   }
+}
+
+/** @throws ConfigError for wishes about the probability of one answer, which several labels and numbers do not have */
+export function refuseSureness(
+  task: NonNullable<RunConfig["task"]>,
+  { confidence, flops, ms, coverage, maxError }: OpenRunOptions,
+): void {
+  if (confidence === undefined && flops === undefined && ms === undefined && !isAsked({ coverage, maxError })) return;
+  const has = task === "regression" ? "numbers" : "several labels";
+  throw new ConfigError(
+    `--confidence, --flops, --ms, --coverage and --max-error go by the probability of one answer, and this run answers with ${has}: leave them out`,
+  );
+}
+
+/** @throws ConfigError for a run whose answers only this program gives */
+export function requireClassified({ folder, config }: Pick<OpenedRun, "folder" | "config">, what: string): void {
+  if (!config.task) return;
+  const has = config.task === "regression" ? "numbers" : "several labels";
+  throw new ConfigError(
+    `${folder.path} answers with ${has}, and ${what} takes runs that answer with one class: \`hub-pathway predict\` and the library's Predictor answer with ${has}`,
+  );
 }
 
 /** @throws UserError, ConfigError for a run that has no threshold for the wish */

@@ -102,6 +102,20 @@ export const requestedOptionShape = {
     value: "<part>",
     help: "part of each label that is spread over all classes",
   }),
+  /** Weights of the classes' losses; none when left out. */
+  classWeights: z.enum(["balanced", "none"]).optional().register(settings, {
+    group: "Training",
+    value: "<how>",
+    help: "weights of the losses of classes: balanced lets rare ones count as much as others",
+    usually: "none",
+  }),
+  /** Order in which training images are drawn; each once in an epoch when left out. */
+  sampling: z.enum(["balanced", "uniform"]).optional().register(settings, {
+    group: "Training",
+    value: "<how>",
+    help: "how often images are seen: balanced shows each class equally often",
+    usually: "uniform",
+  }),
   /** Precision of the members' products while training. */
   precision: z.enum(["float32", "bfloat16"]).default("float32").register(settings, {
     group: "Training",

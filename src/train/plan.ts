@@ -1,9 +1,13 @@
 /** Plan of a run, printed before it begins. */
+import type { TaskKind } from "../data/index.ts";
 import type { SplitName, TaskData } from "./data.ts";
 import type { ConfiguredMethod } from "./method.ts";
 import { type RequestedOptions, resolveOptions, type TrainOptions } from "./options.ts";
 
 export interface RunPlan {
+  /** What the labels are; one class of each image when left out. */
+  task?: TaskKind | undefined;
+  /** Number of classes, or of numbers. */
   classes: number;
   /** Images in each split. */
   images: Record<SplitName, number>;
@@ -32,7 +36,7 @@ export function planRun(
   requested: RequestedOptions,
   { activated, generatorFactor }: Pick<ConfiguredMethod, "activated" | "generatorFactor">,
   members: readonly string[],
-  data: Pick<TaskData, "classes" | "counts" | "skipped" | "imageSize" | "train">,
+  data: Pick<TaskData, "kind" | "classes" | "counts" | "skipped" | "imageSize" | "train">,
 ): Planned {
   const m = members.length;
   const { stepsPerEpoch } = data.train;
@@ -40,6 +44,7 @@ export function planRun(
   const needs = { stepsPerEpoch, images, epochsOfOnePass: m / (activated ?? m), generatorFactor };
   const options = resolveOptions(requested, needs);
   const plan = {
+    ...(data.kind === "classification" ? {} : { task: data.kind }),
     classes: data.classes.length,
     images: data.counts,
     skipped: data.skipped,

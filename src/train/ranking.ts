@@ -52,6 +52,8 @@ export interface MemberRanking {
  */
 export async function rankHub(hub: Hub, data: TaskData, request: RankingRequest): Promise<MemberRanking[]> {
   const { limit } = request;
+  if (data.kind !== "classification")
+    throw new ConfigError(`scores of models compare classes, and ${data.name} has other labels: leave the ranking out`);
   if (limit !== undefined && (!Number.isInteger(limit) || limit < data.classes.length)) {
     throw new ConfigError(
       `the limit is ${limit} images: it must be a whole number of at least ${data.classes.length}, one for each class`,

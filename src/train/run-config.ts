@@ -12,7 +12,8 @@ import { type TrainOptions, trainOptionsSchema } from "./options.ts";
 import type { RankingPrior } from "./ranking.ts";
 import type { RunFolder, RunKind } from "./run-folder.ts";
 
-export const runVersion = 3;
+/** Runs of before there were other labels than one class of each image have the first, and still get it. */
+export const runVersions = { classes: 3, targets: 4 } as const;
 
 const priorSchema = z.object({
   score: z.string(),
@@ -41,7 +42,7 @@ const formSchema = z.object({
 export type DataForm = z.output<typeof formSchema>;
 
 const runSchema = z.object({
-  version: z.literal(runVersion),
+  version: z.union([z.literal(runVersions.classes), z.literal(runVersions.targets)]),
   method: z.string(),
   /** Version of the method's computation. */
   methodVersion: z.int(),
@@ -60,7 +61,9 @@ const runSchema = z.object({
     at: z.string(),
     form: formSchema,
   }),
-  /** In Unicode's composed form (NFC). */
+  /** What the labels are; one class of each image when left out. */
+  task: z.enum(["multi-label", "regression"]).optional(),
+  /** Names of the classes, or of the numbers, in Unicode's composed form (NFC). */
   classes: z.array(z.string()).min(1),
   splitHash: z.string(),
   /** Prior of the exploration loss, computed when the run began; uniform when left out. */
@@ -75,7 +78,8 @@ export const imageRun: RunKind<RunConfig> = {
   what: "the settings of a run",
   settings: "run.json",
   schema: runSchema,
-  version: runVersion,
+  version: runVersions.targets,
+  oldest: runVersions.classes,
   own: /^(split\.json|events\.jsonl|training)$/,
   folders: ["training", "model"],
   finished: join("model", "model.json"),
@@ -105,7 +109,7 @@ export function runConfig(folder: string, parts: RunParts): RunConfig {
   const { method, choices, options, hub, data, prior, request, hubPath } = parts;
   // As it will be read: the order of its keys is part of the identity of its files.
   return runSchema.parse({
-    version: runVersion,
+    version: data.kind === "classification" ? runVersions.classes : runVersions.targets,
     method: method.name,
     methodVersion: method.version ?? 1,
     choices: plainCopy(choices),
@@ -116,6 +120,7 @@ export function runConfig(folder: string, parts: RunParts): RunConfig {
       members: hub.manifest.members.map((entry) => ({ name: entry.name, fingerprint: memberFingerprint(entry) })),
     },
     data: { name: data.name, at: sourceHint(folder, request.source), form: formOf(request) },
+    ...(data.kind === "classification" ? {} : { task: data.kind }),
     classes: data.classes.map((name) => name.normalize("NFC")),
     splitHash: data.splitHash,
     ...(prior ? { prior } : {}),
@@ -129,9 +134,9 @@ function formOf(request: DataRequest): DataForm {
 }
 
 /** The data request of a run, for data at the given place. */
-export function requestOf({ data, options }: RunConfig, source: string): DataRequest {
+export function requestOf({ data, options, task }: RunConfig, source: string): DataRequest {
   const { seed, batchSize, frozenViews } = options;
-  return { ...data.form, source, seed, batchSize, views: frozenViews };
+  return { ...data.form, source, task: task ?? "classification", seed, batchSize, views: frozenViews };
 }
 
 function plainCopy<T>(value: T): T {
@@ -193,11 +198,11 @@ export function identityOf(config: RunConfig): unknown {
 
 /** Values by the words that messages use for them. */
 export function namedValues(config: RunConfig): Record<string, unknown> {
-  const { method, methodVersion, choices, options, data, splitHash, classes, hub, prior } = config;
+  const { method, methodVersion, choices, options, data, splitHash, task, classes, hub, prior } = config;
   const { split, ...form } = data.form;
   const members = hub.members.map((member) => member.name);
   // The choice `prior` names a score; the prior itself is what that score made of the images.
-  const made = { classes, members, methodVersion, ranking: prior, splitHash };
+  const made = { task, classes, members, methodVersion, ranking: prior, splitHash };
   return { method, ...choices, ...options, ...form, ...split, ...made };
 }
 

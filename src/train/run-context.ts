@@ -7,7 +7,7 @@ import type { Hub } from "../hub/index.ts";
 import type { RankingScore } from "../ranking/index.ts";
 import type { ProcessGroup } from "../torch/index.ts";
 import { type BatchSource, reordered, type TaskData } from "./data.ts";
-import { evaluate } from "./evaluate.ts";
+import { evaluateTask } from "./evaluate.ts";
 import type { Emit } from "./events.ts";
 import { FeatureCache, type FeatureCacheOptions, type HeldOutSplit } from "./frozen/feature-cache.ts";
 import { scaleFeatures } from "./frozen/feature-scale.ts";
@@ -15,7 +15,7 @@ import type { FitResult, Learner, Predictor } from "./learner.ts";
 import type { ConfiguredMethod, FitChanges, MethodContext, ShardContext } from "./method.ts";
 import { type TrainOptions, withEpochs } from "./options.ts";
 import { type RankingPrior, rankingPrior } from "./ranking.ts";
-import { ClassificationTask } from "./task.ts";
+import { type Task, taskOf } from "./task.ts";
 import { type FitRequest, fit } from "./trainer.ts";
 
 /** A fit as the method asks for it, before anything is computed. */
@@ -54,6 +54,7 @@ export class RunContext implements Disposable {
   /** FLOPs of all fits, and of a ranking for the prior. */
   trainingFlops: number;
   #seconds = 0;
+  readonly task: Task;
   readonly #parts: ContextParts;
   /** Every learner that began a fit. */
   readonly #learners = new Set<Learner>();
@@ -63,6 +64,7 @@ export class RunContext implements Disposable {
   constructor(parts: ContextParts) {
     this.trainingFlops = parts.prior?.flops ?? 0;
     this.#parts = parts;
+    this.task = taskOf(parts.data, parts.options);
     this.#features = featureCache(parts);
   }
 
@@ -82,7 +84,7 @@ export class RunContext implements Disposable {
     return {
       hub,
       data,
-      task: new ClassificationTask(data.classes.length, options.labelSmoothing),
+      task: this.task,
       options,
       prior: prior?.members.map((member) => member.probability),
       fit: (name, learner, changes) => this.#fit(name, learner, changes),
@@ -117,10 +119,10 @@ export class RunContext implements Disposable {
   }
 
   #validate(predictor: Predictor): ReturnType<MethodContext["validate"]> {
-    const { data, signal, group } = this.#parts;
+    const { signal, group } = this.#parts;
     // Ranks stop together, after a step.
     const options = group ? { group } : { signal };
-    return evaluate(predictor, this.open("validation"), data.classes.length, options);
+    return evaluateTask(predictor, this.open("validation"), this.task, options);
   }
 
   async #fit(name: string, learner: Learner, changes: FitChanges = {}): Promise<FitResult> {
@@ -142,6 +144,7 @@ export class RunContext implements Disposable {
     const result = await fit({
       fit: name,
       learner,
+      kind: this.task.kind,
       batches,
       options,
       ...files,

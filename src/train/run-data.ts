@@ -46,8 +46,8 @@ export async function openRunData(
   const { split, onProgress, device } = request;
   const { form, at } = config.data;
   const source = request.data ?? placeOf(folder.path, at);
-  const dataset = await openDataset(source, { onProgress });
-  const labels = mappedLabels(dataset, config, folder.path);
+  const dataset = await openDataset(source, { task: config.task ?? "classification", onProgress });
+  const { labels, targets } = mappedLabels(dataset, config, folder.path);
   const match = matchSplit(
     readSplit(folder.file("split.json")),
     split,
@@ -62,7 +62,7 @@ export async function openRunData(
       dataset,
       labelled,
       { size, fit: form.fit, skipBad: form.skipBad, onProgress },
-      { labels, classes: config.classes.length, device },
+      { labels, targets, classes: config.classes.length, device },
     );
   const batches = await open(form.imageSize);
   return {
@@ -86,8 +86,12 @@ async function hashesOf({ items }: Dataset, onProgress: RunDataRequest["onProgre
   return hashes.map((found: ContentHash) => ("hash" in found ? found.hash : undefined));
 }
 
-/** The run's class of each item; names count, not their order. */
-function mappedLabels(dataset: Dataset, { classes }: RunConfig, folder: string): number[] {
+/** The run's class of each item, or its row of labels or numbers; names count, not their order. */
+function mappedLabels(
+  dataset: Dataset,
+  { classes, task }: RunConfig,
+  folder: string,
+): { labels: number[]; targets?: number[][] } {
   const known = new Map(classes.map((name, label) => [name, label]));
   const own = dataset.classes.map((name) => known.get(name.normalize("NFC")));
   const unknown = dataset.classes.filter((_, i) => own[i] === undefined);
@@ -97,7 +101,17 @@ function mappedLabels(dataset: Dataset, { classes }: RunConfig, folder: string):
         "give the folders the names that the run was trained with",
     );
   }
-  return dataset.items.map((item) => own[item.label] ?? -1);
+  if (!task) return { labels: dataset.items.map((item) => own[item.label] ?? -1) };
+  const missing = classes.filter((_, label) => !own.includes(label));
+  if (task === "regression" && missing.length > 0)
+    throw new UserError(`${quoted(dataset.name)} lacks ${some(missing)}, which ${folder} answers with`);
+  // Labels that no image there has are absent.
+  const targets = dataset.items.map((item) => {
+    const row = new Array<number>(classes.length).fill(0);
+    for (const [i, value] of (item.targets ?? []).entries()) row[own[i] ?? -1] = value;
+    return row;
+  });
+  return { labels: dataset.items.map(({ label }) => label), targets };
 }
 
 const mostNames = 8;

@@ -36,6 +36,8 @@ export interface RunKind<C> {
   settings: string;
   schema: z.ZodType<C>;
   version: number;
+  /** Oldest version that is read (default: `version`). */
+  oldest?: number;
   /** Names of what a run writes before it is finished, apart from unfinished files and the lock. */
   own: RegExp;
   /** Folders below it in which files are written. */
@@ -105,11 +107,11 @@ export class RunFolder<C> implements Disposable {
   /** @throws UserError when the folder holds no run, or one of another version. */
   config(): C {
     const { path } = this;
-    const { noun, what, settings, schema, version: own, begin } = this.#kind;
+    const { noun, what, settings, schema, version: own, oldest = own, begin } = this.#kind;
     if (!this.exists)
       throw new UserError(`${path} holds no ${noun} (no ${settings}): train one with \`${begin} --out ${path}\``);
     const { version } = readJsonFile(this.#settings, versionSchema, what);
-    if (version === own) return readJsonFile(this.#settings, schema, what);
+    if (version >= oldest && version <= own) return readJsonFile(this.#settings, schema, what);
     throw new UserError(
       version < own
         ? `${path} was trained by an older version of this program, with version ${version} of such folders: train it again`

@@ -7,7 +7,7 @@ import { type Hub, openHub, Residency } from "../hub/index.ts";
 import { ConfigError, type ProcessGroup } from "../torch/index.ts";
 import { calibrate, withTemperature } from "./calibration.ts";
 import { type DataRequest, prepareData, type TaskData } from "./data.ts";
-import { type Evaluation, evaluate } from "./evaluate.ts";
+import { type Evaluation, evaluateTask, isClassified, type TaskEvaluation } from "./evaluate.ts";
 import { loggedEmit } from "./event-log.ts";
 import { type Emit, eventVersion } from "./events.ts";
 import { checkFrozen } from "./frozen/feature-cache.ts";
@@ -34,7 +34,8 @@ import { type ContextParts, RunContext, requestedPrior } from "./run-context.ts"
 import { fingerprint, RunFolder } from "./run-folder.ts";
 import { runSplit, saveSplit } from "./run-split.ts";
 import type { Calibration } from "./selective.ts";
-import { type EvaluationSummary, summarise, unusedMembers } from "./summary.ts";
+import { type EvaluationSummary, summarise, summariseTargets, type TargetSummary, unusedMembers } from "./summary.ts";
+import { type Task, withThresholds } from "./task.ts";
 import { checkPatience } from "./trainer.ts";
 import { checkTune } from "./tuning.ts";
 
@@ -70,19 +71,40 @@ export interface TrainRequest extends SessionOptions {
   resume: boolean;
 }
 
-export interface RunOutcome {
+interface TrainedParts {
   folder: ImageRunFolder;
   predictor: Predictor;
   data: TaskData;
   hub: Hub;
-  /** As the models answer, at temperature 1; the summary is at that of the calibration, as all that users get. */
-  validation: Evaluation;
-  calibration: Calibration;
-  summary: EvaluationSummary;
   /** Seconds and FLOPs of all fits of the run; the FLOPs of a ranking for the prior are counted too. */
   seconds: number;
   trainingFlops: number;
 }
+
+/** Figures of a run on images of one class each. */
+interface ClassFigures {
+  task: Task;
+  /** As the models answer, at temperature 1; the summary is at that of the calibration, as all that users get. */
+  validation: Evaluation;
+  calibration: Calibration;
+  summary: EvaluationSummary;
+}
+
+/** Figures of a run on images with several labels or numbers, at the thresholds that are chosen on these images. */
+interface TargetFigures {
+  /** With the thresholds of labels. */
+  task: Task;
+  validation: TaskEvaluation;
+  calibration?: undefined;
+  summary: TargetSummary;
+}
+
+/** A trained run on images of one class each. */
+export type ClassifierOutcome = TrainedParts & ClassFigures;
+
+export type TargetOutcome = TrainedParts & TargetFigures;
+
+export type RunOutcome = ClassifierOutcome | TargetOutcome;
 
 /**
  * Trains a run, measures it on the validation split, and stores what predicts. A run that made no step leaves no folder.
@@ -119,14 +141,13 @@ async function withTrained<T>(given: TrainRequest, use: (trained: Trained) => Pr
   if (given.group) refuseParts(given.options);
   if (given.shardsAt !== undefined && given.group) requireShardable(given, method, hub, given.group);
   const { device, signal, group, onProgress = given.data.onProgress } = given;
-  const asked = {
+  const { kinds = ["classification"] } = given.method;
+  const { frozenViews: views, sampling } = given.options;
+  const asked: DataRequest = {
     ...given.data,
-    views: given.options.frozenViews,
-    device,
-    group,
-    readsAll: given.shardsAt !== undefined,
-    onProgress,
-    signal,
+    takes: narrowed({ who: `the method ${given.method.name}`, kinds }, given.data.takes),
+    ...{ views, sampling: sampling === "balanced" ? sampling : undefined },
+    ...{ device, group, readsAll: given.shardsAt !== undefined, onProgress, signal },
   };
   const data = await prepareData(asked);
   try {
@@ -137,6 +158,14 @@ async function withTrained<T>(given: TrainRequest, use: (trained: Trained) => Pr
     throw error;
   }
 }
+
+/** Kinds of labels that both take, by the words of the narrower one. */
+function narrowed(method: Takes, asked: Takes | undefined): Takes {
+  if (!asked?.kinds.every((kind) => method.kinds.includes(kind))) return method;
+  return asked;
+}
+
+type Takes = NonNullable<DataRequest["takes"]>;
 
 function openedHub(given: TrainRequest, before: RunConfig | undefined): Hub {
   const { trust, device, out } = given;
@@ -200,21 +229,43 @@ async function run<T>(given: TrainRequest, opened: Opened, use: (trained: Traine
 /** Measures what was trained on the validation split, and stores what predicts. */
 async function measured({ given, folder, hub, data, config, context, predictor, emit }: Trained): Promise<RunOutcome> {
   const { signal } = given;
-  const classes = data.classes.length;
-  const validation = await evaluate(predictor, data.open("validation"), classes, { signal });
-  const calibration = calibrate(validation);
-  const calibrated = withTemperature(validation, calibration.temperature);
-  const { metrics, secondsPerImage } = calibrated;
+  const raw = await evaluateTask(predictor, data.open("validation"), context.task, { signal });
+  const { measured: settled, ...figures } = figuresOf(context.task, raw, predictor, config.classes);
+  const { metrics, secondsPerImage } = settled;
   emit({ type: "result", split: "validation", metrics, secondsPerImage });
   const { seconds, trainingFlops } = context;
-  const summary = summarise("validation", calibrated, predictor, config.classes);
   const onProgress = given.measuring?.("measuring choices for budgets");
   await predictor.measureBudgets?.(context.open("validation"), { signal, onProgress });
   folder.begin();
-  const kept = predictor.keep?.(unusedMembers(validation, predictor));
-  if (kept) saveModel(folder.file("model"), { ...kept, outputs: classes, calibration }, hub);
-  folder.saveResult({ seconds, trainingFlops, validation: summary });
-  return { folder, predictor, data, hub, validation, calibration, summary, seconds, trainingFlops };
+  const kept = predictor.keep?.(unusedMembers(raw, predictor));
+  const { task, calibration } = figures;
+  if (kept) saveModel(folder.file("model"), { ...kept, task, calibration }, hub);
+  folder.saveResult({ seconds, trainingFlops, validation: figures.summary });
+  return { folder, predictor, data, hub, ...figures, seconds, trainingFlops };
+}
+
+/** What is measured on validation images, and what it settles: a temperature, or thresholds of labels, which the task then has. */
+function figuresOf(
+  task: Task,
+  raw: TaskEvaluation,
+  predictor: Predictor,
+  classes: readonly string[],
+): (ClassFigures | TargetFigures) & { measured: TaskEvaluation } {
+  if (isClassified(raw)) {
+    const calibration = calibrate(raw);
+    const measured = withTemperature(raw, calibration.temperature);
+    return {
+      task,
+      measured,
+      validation: raw,
+      calibration,
+      summary: summarise("validation", measured, predictor, classes),
+    };
+  }
+  const settled = withThresholds(task, raw);
+  const measured = { ...raw, metrics: settled.measure(raw) };
+  const summary = summariseTargets("validation", measured, predictor, { task: settled, classes });
+  return { task: settled, measured, validation: measured, summary };
 }
 
 /** Whatever all ranks must have alike, by the words that messages use. */

@@ -1,8 +1,17 @@
 /** Summary of an evaluation of a run, in one flat object. C classes, m models. */
 import { createHash } from "node:crypto";
-import { costOf, type Evaluation, pathwayShares, routeInformation } from "./evaluate.ts";
+import { costOf, type Evaluation, pathwayShares, routeInformation, type TaskEvaluation } from "./evaluate.ts";
 import type { Predictor } from "./learner.ts";
-import { argmaxAt, wilsonInterval } from "./metrics.ts";
+import { argmaxAt, type Metrics, wilsonInterval } from "./metrics.ts";
+import {
+  type LabelFigures,
+  labelFigures,
+  type MultiLabelMetrics,
+  type NumberFigures,
+  numberFigures,
+  type RegressionMetrics,
+} from "./target-metrics.ts";
+import { MultiLabelTask, type Task } from "./task.ts";
 
 export interface ClassAccuracy {
   name: string;
@@ -11,16 +20,10 @@ export interface ClassAccuracy {
   accuracy: number;
 }
 
-/** Results of a run on a split, as `eval --json` prints them. */
-export interface EvaluationSummary {
+/** What a run on a split took, whatever its labels are. */
+export interface Usage {
   split: string;
   items: number;
-  accuracy: number;
-  /** 95 % interval of the accuracy (Wilson 1927). */
-  accuracyInterval: [low: number, high: number];
-  macroF1: number;
-  calibrationError: number;
-  logLoss: number;
   /** Share of all activations that each model got; sums to 1. */
   pathwayShare: Record<string, number>;
   /** Part of the images that each model runs on; sums to the number of activated models. */
@@ -32,9 +35,29 @@ export interface EvaluationSummary {
   secondsPerImage: number;
   parameters: number;
   inferenceFlops: number;
+}
+
+/** Results of a run on a split, as `eval --json` prints them. */
+export interface EvaluationSummary extends Usage, Metrics {
+  /** 95 % interval of the accuracy (Wilson 1927). */
+  accuracyInterval: [low: number, high: number];
   /** Accuracy of each class with images, in the order of the run's classes. */
   classes: ClassAccuracy[];
 }
+
+/** The same where images have several labels. */
+export interface MultiLabelSummary extends Usage, MultiLabelMetrics {
+  /** In the order of the run's labels. */
+  labels: (LabelFigures & { name: string; threshold: number })[];
+}
+
+/** The same where images have numbers. */
+export interface RegressionSummary extends Usage, RegressionMetrics {
+  /** In the order of the run's numbers. */
+  numbers: (NumberFigures & { name: string })[];
+}
+
+export type TargetSummary = MultiLabelSummary | RegressionSummary;
 
 /** What a summary needs of a predictor. */
 type Costed = Pick<Predictor, "memberNames" | "parameters" | "inferenceFlops" | "pathwayFlops">;
@@ -46,7 +69,39 @@ export function summarise(
   predictor: Costed,
   classes: readonly string[] = [],
 ): EvaluationSummary {
-  const { weights, labels, metrics, secondsPerImage } = evaluation;
+  const { labels, metrics } = evaluation;
+  return {
+    ...usageOf(split, evaluation, predictor),
+    ...metrics,
+    accuracyInterval: wilsonInterval(Math.round(metrics.accuracy * labels.length), labels.length),
+    classes: classAccuracies(evaluation, classes),
+  };
+}
+
+/** The same of several labels or numbers, by their names. */
+export function summariseTargets(
+  split: string,
+  evaluation: TaskEvaluation,
+  predictor: Costed,
+  { task, classes }: { task: Task; classes: readonly string[] },
+): TargetSummary {
+  const { probabilities, targets = new Float64Array(), labels, metrics } = evaluation;
+  const usage = usageOf(split, evaluation, predictor);
+  const items = labels.length;
+  if ("r2" in metrics) {
+    const numbers = numberFigures(probabilities, targets, items, task.outputs);
+    return { ...usage, ...metrics, numbers: numbers.map((one, c) => ({ name: classes[c] ?? "", ...one })) };
+  }
+  if (!(task instanceof MultiLabelTask) || !("microF1" in metrics))
+    throw new RangeError("no figures of several labels");
+  const { thresholds } = task;
+  const figures = labelFigures(probabilities, targets, items, thresholds);
+  const named = figures.map((one, c) => ({ name: classes[c] ?? "", threshold: thresholds[c] ?? 0, ...one }));
+  return { ...usage, ...metrics, labels: named };
+}
+
+function usageOf(split: string, evaluation: TaskEvaluation, predictor: Costed): Usage {
+  const { weights, labels, secondsPerImage } = evaluation;
   const { memberNames, parameters } = predictor;
   const m = memberNames.length;
   const routed = weights.length > 0;
@@ -58,8 +113,6 @@ export function summarise(
   return {
     split,
     items: labels.length,
-    ...metrics,
-    accuracyInterval: wilsonInterval(Math.round(metrics.accuracy * labels.length), labels.length),
     pathwayShare: byMember(shares),
     runsOn: byMember(runs),
     activatedModels: routed ? activatedModels : m,
@@ -67,7 +120,6 @@ export function summarise(
     secondsPerImage,
     parameters,
     inferenceFlops,
-    classes: classAccuracies(evaluation, classes),
   };
 }
 
@@ -80,7 +132,7 @@ export function runsOn(weights: Float32Array, m: number): number[] {
 }
 
 /** Members that no image of an evaluation activates. */
-export function unusedMembers({ weights }: Evaluation, { memberNames }: Predictor): Set<string> {
+export function unusedMembers({ weights }: TaskEvaluation, { memberNames }: Predictor): Set<string> {
   if (weights.length === 0) return new Set();
   const runs = runsOn(weights, memberNames.length);
   return new Set(memberNames.filter((_, i) => runs[i] === 0));

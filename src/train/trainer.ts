@@ -1,4 +1,5 @@
 /** The loop: one learner, one optimizer, batches in order; checkpoints, events and resumption. */
+import type { TaskKind } from "../data/index.ts";
 import { agreeOn } from "../distributed/index.ts";
 import { type Residency, setMemberBatchNorm } from "../hub/index.ts";
 import { BatchNormRecalibration, type Module, type Recomputation, synchronizeBatchNorm } from "../nn/index.ts";
@@ -22,7 +23,7 @@ import { divergence } from "./divergence.ts";
 import type { Emit } from "./events.ts";
 import type { FitResult, Learner } from "./learner.ts";
 import { Meter } from "./meter.ts";
-import { isBetter, type Metrics } from "./metrics.ts";
+import { isBetter, qualityOf, scoreText, type TaskMetrics } from "./metrics.ts";
 import type { RequestedOptions, TrainOptions } from "./options.ts";
 import { onAnyRank } from "./ranks.ts";
 import { firstText } from "./shards.ts";
@@ -33,6 +34,8 @@ export interface FitRequest {
   /** Name of this fit inside its run. */
   fit: string;
   learner: Learner;
+  /** What the labels are, for messages (default: one class of each image). */
+  kind?: TaskKind | undefined;
   batches: BatchSource;
   options: TrainOptions;
   /** Common beginning of the fit's files (see checkpoint.ts), or undefined to keep nothing on disk. */
@@ -44,7 +47,7 @@ export interface FitRequest {
   identity: string;
   emit: Emit;
   /** Measures the learner on validation data after an epoch; undefined for an epoch that is left out. */
-  validate?: ((epoch: number) => Promise<Metrics | undefined>) | undefined;
+  validate?: ((epoch: number) => Promise<TaskMetrics | undefined>) | undefined;
   /** Validation batches, for what a learner settles once its weights are final. */
   validation?: (() => BatchSource) | undefined;
   signal?: AbortSignal | undefined;
@@ -158,8 +161,8 @@ async function finish(run: Run): Promise<void> {
   const kept = keepsBest(options) && best && best.epoch < epoch ? best : undefined;
   if (checkpoint !== undefined && kept) {
     loadWeights(checkpoint, learner.module, identity);
-    const percent = (100 * (kept.score?.accuracy ?? 0)).toFixed(1);
-    const text = `kept the weights of epoch ${kept.epoch} of ${epoch}: ${percent} % right on validation images`;
+    const best = scoreText(request.kind, kept.score?.score ?? 0);
+    const text = `kept the weights of epoch ${kept.epoch} of ${epoch}: ${best} on validation images`;
     request.emit({ type: "note", text });
   }
   if (validation) await learner.settle?.(validation(), signal);
@@ -343,10 +346,10 @@ async function endEpoch(run: Run): Promise<void> {
   run.meter = meter.next();
   const { checkpoint, identity, learner, options } = request;
   if (checkpoint === undefined || !validation || !keepsBest(options)) return;
-  if (!isBetter(validation, run.best?.score)) return;
-  const { accuracy, logLoss } = validation;
+  const score = qualityOf(validation);
+  if (!isBetter(score, run.best?.score)) return;
   const { epoch, seconds, trainingFlops } = position;
-  const info = { epoch, epochs: options.epochs, finished: false, score: { accuracy, logLoss }, seconds, trainingFlops };
+  const info = { epoch, epochs: options.epochs, finished: false, score, seconds, trainingFlops };
   guarded(run, () => saveWeights(checkpoint, identity, learner, info));
   run.best = info;
 }

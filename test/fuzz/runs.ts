@@ -116,7 +116,7 @@ const stateFormat: Format = {
         learner.streams.stream("noise");
         const position = { epoch: 1, step: 2, seconds: 3, trainingFlops: 4 };
         saveState(join(folder, base), "same", { learner, optimizer, position, meter: new Meter().state });
-        const score = { accuracy: 0.5, logLoss: 1 };
+        const score = { score: 0.5, loss: 1 };
         const info = { epoch: 1, epochs: 2, finished: false, score, seconds: 3, trainingFlops: 4 };
         saveWeights(join(folder, base), "same", learner, info);
       });

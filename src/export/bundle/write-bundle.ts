@@ -13,7 +13,7 @@ import {
 } from "../../io/index.ts";
 import { type Bundle, bundleVersion, manifestName, parseBundle } from "../../runtime/index.ts";
 import { UserError } from "../../torch/index.ts";
-import type { OpenedRun } from "../../train/index.ts";
+import { type OpenedRun, requireClassified } from "../../train/index.ts";
 import { exportMember, exportRouter, type Sides } from "../parts.ts";
 import { withFloat16 } from "../precision/float16.ts";
 import type { Precision } from "../precision/graph.ts";
@@ -81,6 +81,7 @@ export async function fillBundle(
   options: BundleOptions = {},
 ): Promise<Bundle> {
   const { run, parts, leftOut } = await selected(whole, options.minShare, options);
+  requireClassified(run, "export");
   const { config, predictor, calibration, rejection } = run;
   const { imageSize: size, fit } = config.data.form;
   if (fit)

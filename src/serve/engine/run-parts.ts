@@ -3,13 +3,19 @@
 import { PathwayLearner, restorePredictor } from "../../methods/index.ts";
 import type { Rule } from "../../runtime/index.ts";
 import { disposeTree, inferenceMode, scope, type Tensor, tensor } from "../../torch/index.ts";
-import { type OpenedRun, type OpenRunOptions, openRun, type Predictor } from "../../train/index.ts";
+import { type OpenedRun, type OpenRunOptions, openRun, type Predictor, requireClassified } from "../../train/index.ts";
 import type { ModelInfo, ModelParts, OpenBatch, Pixels } from "./parts.ts";
 
 /** @throws UserError when the folder holds no finished run; ConfigError for a k that it cannot have */
 export function openRunParts(path: string, options: OpenRunOptions = {}): ModelParts {
   const run = openRun(path, restorePredictor, options);
   const { predictor } = run;
+  try {
+    requireClassified(run, "serve");
+  } catch (error) {
+    run.dispose();
+    throw error;
+  }
   if (predictor instanceof PathwayLearner && !predictor.module.isRandom) return new RoutedRun(run, predictor, options);
   return new WholeRun(run, options);
 }

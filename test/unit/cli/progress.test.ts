@@ -66,12 +66,12 @@ test("epochs are numbered, marked when best, with shares by a legend that is sai
     "epoch 2/3  loss 1.500  validation 50.0 %    shares 25 75 %  1 s",
     "epoch 3/3  loss 1.500  validation 50.0 % *  shares 25 75 %  1 s",
   ]);
-  assert.deepEqual(progress.courses[0]?.best, { epoch: 3, accuracy: 0.5, logLoss: 0.9 });
+  assert.deepEqual(progress.courses[0]?.best, { epoch: 3, score: 0.5, loss: 0.9 });
 });
 
 test("the verdict on a resumed fit knows the best epoch from before", () => {
   const progress = new TrainProgress(screen(false).terminal);
-  const best = { epoch: 2, accuracy: 0.75, logLoss: 1 };
+  const best = { epoch: 2, score: 0.75, loss: 1 };
   progress.emit({ type: "fit", fit: "hub-pathway", epochs: 4, steps: 2, resumedAt: 6, best });
   const validation = { accuracy: 0.5, logLoss: 1, macroF1: 0, calibrationError: 0 };
   progress.emit({ type: "epoch", fit: "hub-pathway", epoch: 4, loss: 1, validation, seconds: 1 });

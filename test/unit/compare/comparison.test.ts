@@ -22,8 +22,9 @@ import { mixedHub } from "../../../src/experiments/mixed-hub.ts";
 import { ceiling } from "../../../src/experiments/routing/ceiling.ts";
 import { openHub } from "../../../src/hub/index.ts";
 import { keyedRandom, memory, tensor } from "../../../src/torch/index.ts";
-import { defaultTrainOptions, trainRun } from "../../../src/train/index.ts";
+import { defaultTrainOptions, qualityOf } from "../../../src/train/index.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../../support/small-hub.ts";
+import { trainClassifier } from "../../support/train-request.ts";
 
 let folder: string;
 let protocol: Protocol;
@@ -280,7 +281,7 @@ test("members that stay as they are: the features at hand give what the members 
   const before = memory().handles;
   const ours = plan("ours", "hub-pathway", "equal epochs", 3, { choices: { k: 2, generatorWidth: 4 } });
   const cell = await methodCell(request, setting, ours);
-  const run = await trainRun({
+  const run = await trainClassifier({
     method: ours.method,
     choices: ours.choices,
     hub: frozen.hub,
@@ -323,7 +324,7 @@ test("whoever watches a cell sees each epoch with its validation accuracy, and t
     points: 100,
     everyK: true,
     event: (name, event) => {
-      if (name === "ours" && event.type === "epoch") epochs.push(event.validation?.accuracy);
+      if (name === "ours" && event.type === "epoch") epochs.push(event.validation && qualityOf(event.validation).score);
     },
     tested: (name, evaluation) => tested.push(`${name} ${evaluation.labels.length > 0}`),
   };

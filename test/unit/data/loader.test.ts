@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import fc from "fast-check";
 import { augmentations, ImageStore, Loader, type LoaderOptions } from "../../../src/data/index.ts";
 import { memory } from "../../../src/torch/index.ts";
 import { fileDataset, temporaryCache, temporaryFolder, writeNoise } from "./support.ts";
@@ -136,4 +137,57 @@ test("whole, broken-off and failing epochs leave no tensors behind", async () =>
   const failing = loader({ store: broken, indices: order, labels: order, classes: 9, batchSize: 4, shuffle: false });
   await assert.rejects(all(failing, 0), /bad\.png/);
   assert.equal(memory().handles, before);
+});
+
+test("balanced batches show classes equally often, and the images of a class over time too", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 0, max: 2 }), { minLength: 6, maxLength: 40 }),
+      fc.integer({ min: 0, max: 99 }),
+      (own, seed) => {
+        const indices = [...own.keys()];
+        const balanced = loader({ indices, labels: own, seed, isBalanced: true });
+        const seen = new Map<number, number>();
+        for (let epoch = 0; epoch < 12; epoch++) {
+          const order = balanced.order(epoch);
+          assert.deepEqual(order, balanced.order(epoch), "decided by the epoch");
+          assert.equal(order.length, own.length);
+          const counts = [...new Set(own)].map((name) => order.filter((i) => own[i] === name).length);
+          assert.ok(Math.max(...counts) - Math.min(...counts) <= 1, `${counts}`);
+          for (const i of order) seen.set(i, (seen.get(i) ?? 0) + 1);
+        }
+        for (const name of new Set(own)) {
+          const all = indices.filter((i) => own[i] === name).map((i) => seen.get(i) ?? 0);
+          assert.ok(Math.max(...all) - Math.min(...all) <= 1, `${all}`);
+        }
+      },
+    ),
+    { numRuns: 50 },
+  );
+});
+
+test("rows of labels and numbers are targets in double precision; a label is sampled by its images", async () => {
+  const targets = [
+    [1e9 + 0.25, 1],
+    [2, 0],
+    [3, 0],
+    [4, 0],
+    [5, 0],
+    [6, 0],
+  ];
+  for await (const batch of loader({ indices: [0, 2], targets, shuffle: false }).epoch(0)) {
+    assert.deepEqual(batch.targets.toNumbers(), [1e9 + 0.25, 1, 3, 0]);
+    assert.equal(batch.targets.dtype, "float64");
+    batch.dispose();
+  }
+  const labels = [
+    [0, 1],
+    [1, 0],
+    [1, 0],
+    [1, 0],
+    [1, 0],
+    [1, 0],
+  ];
+  const order = loader({ indices: [0, 1, 2, 3, 4, 5], targets: labels, isBalanced: true }).order(0);
+  assert.equal(order.filter((i) => i === 0).length, 3);
 });

@@ -9,7 +9,7 @@ import {
   methods,
 } from "../../../src/methods/index.ts";
 import { ConfigError, tensor } from "../../../src/torch/index.ts";
-import type { Predictor } from "../../../src/train/index.ts";
+import { ClassificationTask, type Predictor, qualityBy } from "../../../src/train/index.ts";
 
 test("combinations are all sets, once each", () => {
   assert.deepEqual(combinations(4, 2), [
@@ -33,8 +33,9 @@ test("the best set is the one whose mean is most accurate, found by hand", () =>
   const tables = [soft([1, 1, 0, 0], 0.9), soft([1, 0, 1, 1], 0.6), soft([0, 1, 1, 1], 0.7)].map((table, i) =>
     i === 1 ? Float32Array.from([0.9, 0.1, 0.55, 0.45, 0.9, 0.1, 0.1, 0.9]) : table,
   );
-  assert.deepEqual(bestSet(tables, labels, 2, 2), [1, 2]);
-  assert.deepEqual(bestSet(tables, labels, 2, 3), [0, 1, 2]);
+  const judge = qualityBy(new ClassificationTask(2), { labels });
+  assert.deepEqual(bestSet(tables, judge, 2), [1, 2]);
+  assert.deepEqual(bestSet(tables, judge, 3), [0, 1, 2]);
 });
 
 test("mean probabilities and an ensemble agree", () => {

@@ -16,7 +16,15 @@ import { oracleRouting } from "../../../src/methods/oracle-routing.ts";
 import { averageState, greedyRecipe } from "../../../src/methods/soup.ts";
 import { BatchNorm2d, Conv2d, Linear } from "../../../src/nn/index.ts";
 import { disposeTree, Generator, inferenceMode, scope, tensor } from "../../../src/torch/index.ts";
-import { checkpointFiles, computeMetrics, type RunEvent, rankHub, trainRun } from "../../../src/train/index.ts";
+import {
+  ClassificationTask,
+  checkpointFiles,
+  computeMetrics,
+  qualityBy,
+  type RunEvent,
+  rankHub,
+  trainRun,
+} from "../../../src/train/index.ts";
 import { assertClose, assertNoLeak } from "../../support/numeric.ts";
 import { zooRequests } from "../../support/zoo-hub.ts";
 
@@ -64,7 +72,12 @@ test("greedy selection adds, with replacement, what is best for the ensemble: ev
       if (best.length === 0 || quality(list) > quality(best) + 1e-12) best = list;
     }
     const expected = tables.map((_, i) => best.filter((own) => own === i).length / best.length);
-    assertClose(tensor(greedyWeights(tables, labels, 2, 6)), expected, 1e-6, `seed ${seed}`);
+    assertClose(
+      tensor(greedyWeights(tables, qualityBy(new ClassificationTask(2), { labels }), 6)),
+      expected,
+      1e-6,
+      `seed ${seed}`,
+    );
   }
 });
 
@@ -73,7 +86,7 @@ test("greedy selection finds weights that no plain subset has", () => {
   const labels = [0, 0, 0];
   const first = Float32Array.from([0.9, 0.1, 0.62, 0.38, 0.45, 0.55]);
   const second = Float32Array.from([0.5, 0.5, 0.3, 0.7, 0.7, 0.3]);
-  const weights = greedyWeights([first, second], labels, 2, 3);
+  const weights = greedyWeights([first, second], qualityBy(new ClassificationTask(2), { labels }), 3);
   assertClose(tensor(weights), [2 / 3, 1 / 3], 1e-6);
   const accuracy = (own: readonly number[]) =>
     computeMetrics(meanProbabilities([first, second], own), labels, 2).accuracy;
@@ -105,12 +118,12 @@ test("a soup's weights are the arithmetic mean of its ingredients'", () => {
 });
 
 test("the greedy recipe takes ingredients in order of accuracy and keeps those that do not lower it", async () => {
-  const single = [0.6, 0.9, 0.7, 0.8].map((accuracy) => ({ accuracy, logLoss: 1 }));
+  const single = [0.6, 0.9, 0.7, 0.8].map((score) => ({ score, loss: 1 }));
   const asked: string[] = [];
   const of: Record<string, number> = { "1,3": 0.85, "1,2": 0.9, "1,2,0": 0.95 };
   const chosen = await greedyRecipe(single, async (ingredients) => {
     asked.push(ingredients.join(","));
-    return { accuracy: of[ingredients.join(",")] ?? 0, logLoss: 1 };
+    return { score: of[ingredients.join(",")] ?? 0, loss: 1 };
   });
   assert.deepEqual(asked, ["1,3", "1,2", "1,2,0"]);
   assert.deepEqual(chosen, [0, 1, 2]);

@@ -7,15 +7,15 @@ import { analyseVariants, type RunAnalysis, runReport, type VariantAnalysis } fr
 import { inferenceMode, memory, scope } from "../../../src/torch/index.ts";
 import {
   type Choices,
+  type ClassifierOutcome,
   computeMetrics,
   defaultTrainOptions,
   evaluate,
-  type RunOutcome,
   summarise,
-  trainRun,
   wilsonInterval,
 } from "../../../src/train/index.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../../support/small-hub.ts";
+import { trainClassifier } from "../../support/train-request.ts";
 
 let folder: string;
 let hub: string;
@@ -32,8 +32,8 @@ before(async () => {
 /** One model for each image; the choice of model is trained fast enough to differ between images. */
 const choosy = { k: 1, beta: 1, generatorWidth: 4, warmup: 0, explorationFade: "constant", explorationWeight: 20 };
 
-function train(method: string, choices: Choices, source = images, epochs = 3): Promise<RunOutcome> {
-  return trainRun({
+function train(method: string, choices: Choices, source = images, epochs = 3): Promise<ClassifierOutcome> {
+  return trainClassifier({
     method: findMethod(method),
     choices,
     hub,
@@ -52,12 +52,12 @@ function train(method: string, choices: Choices, source = images, epochs = 3): P
   });
 }
 
-async function variantsOf(run: RunOutcome): Promise<VariantAnalysis> {
+async function variantsOf(run: ClassifierOutcome): Promise<VariantAnalysis> {
   const { predictor, data, validation } = run;
   return (await analyseVariants(predictor, data.open("validation"), validation)).variants;
 }
 
-async function report(run: RunOutcome): Promise<{ html: string; analysis: RunAnalysis }> {
+async function report(run: ClassifierOutcome): Promise<{ html: string; analysis: RunAnalysis }> {
   const { predictor, data, validation: evaluation, folder } = run;
   return runReport({
     title: "a & b",
@@ -70,7 +70,7 @@ async function report(run: RunOutcome): Promise<{ html: string; analysis: RunAna
   });
 }
 
-function release(run: RunOutcome): void {
+function release(run: ClassifierOutcome): void {
   run.predictor.dispose();
   run.data.dispose();
 }
@@ -80,7 +80,7 @@ function release(run: RunOutcome): void {
  * softmax(score / tau) where there is a temperature tau.
  */
 async function byHand(
-  run: RunOutcome,
+  run: ClassifierOutcome,
   k: number,
   allowed: (j: number) => boolean,
   tau = Infinity,

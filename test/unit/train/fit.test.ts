@@ -154,7 +154,7 @@ test("the best epoch on validation data predicts: accuracy decides, then log los
     const info = weightsInfo(join(folder, keep), "line");
     assert.equal(info?.epoch, expected);
     assert.ok(info?.finished && info.epochs === 5);
-    assert.equal(info?.score?.accuracy, keep === "best" ? 0.7 : undefined);
+    assert.equal(info?.score?.score, keep === "best" ? 0.7 : undefined);
     const other = new LineLearner();
     loadWeights(join(folder, keep), other.module, "line");
     assert.deepEqual(other.module.weight.toNumbers(), learner.module.weight.toNumbers());

@@ -7,10 +7,10 @@ import sharp from "sharp";
 import { restorePredictor } from "../../../src/methods/index.ts";
 import { analyseVariants, runReport } from "../../../src/report/index.ts";
 import { zeros } from "../../../src/torch/index.ts";
-import { computeMetrics, type Evaluation, openRun, summarise, trainRun } from "../../../src/train/index.ts";
+import { computeMetrics, type Evaluation, openRun, summarise } from "../../../src/train/index.ts";
 import { measured } from "../../support/opened-run.ts";
 import { temporaryFolder, writeSmallHub } from "../../support/small-hub.ts";
-import { trainRequest } from "../../support/train-request.ts";
+import { trainClassifier, trainRequest } from "../../support/train-request.ts";
 
 const nameOf = (c: number) => `class ${String(c).padStart(5, "0")}`;
 
@@ -29,7 +29,7 @@ test("500 classes are trained, opened again, measured and reported", async () =>
     await Promise.all(files);
   }
   const base = trainRequest({ folder, hub: writeSmallHub(folder), images }, "run");
-  const run = await trainRun({
+  const run = await trainClassifier({
     ...base,
     data: { ...base.data, imageSize: 8, split: { testFraction: 0 }, duplicates: "keep", batchSize: 250 },
     options: { ...base.options, epochs: 1, batchSize: 250 },

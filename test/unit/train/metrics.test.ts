@@ -62,15 +62,15 @@ test("Wilson's interval is what solves its own equation, and stays inside 0 and 
   assert.deepEqual(wilsonInterval(0, 0), [0, 1]);
 });
 
-test("more accuracy is better, and less log loss among equals; whatever is first is the best so far", () => {
-  const best = { accuracy: 0.5, logLoss: 1 };
-  const cases: [accuracy: number, logLoss: number, better: boolean][] = [
+test("a higher score is better, and a lower loss among equals; whatever is first is the best so far", () => {
+  const best = { score: 0.5, loss: 1 };
+  const cases: [score: number, loss: number, better: boolean][] = [
     [0.6, 9, true],
     [0.4, 0, false],
     [0.5, 0.9, true],
     [0.5, 1, false],
     [0.5, 1.1, false],
   ];
-  for (const [accuracy, logLoss, better] of cases) assert.equal(isBetter({ accuracy, logLoss }, best), better);
+  for (const [score, loss, better] of cases) assert.equal(isBetter({ score, loss }, best), better);
   for (const none of [undefined, null]) assert.equal(isBetter(best, none), true);
 });

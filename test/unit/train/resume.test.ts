@@ -41,7 +41,7 @@ test("a finished run goes on with more epochs, and from then on has them", async
   assert.equal(memory().handles, handles);
   assert.equal(events.filter((event) => event.type === "epoch").length, 2);
   const fit = events.find((event) => event.type === "fit");
-  assert.ok(fit?.best && fit.best.epoch <= 3 && fit.best.accuracy > 0);
+  assert.ok(fit?.best && fit.best.epoch <= 3 && fit.best.score > 0);
   const config = JSON.parse(readFileSync(join(path, "run.json"), "utf8")) as { options: { epochs: number } };
   assert.equal(config.options.epochs, 5);
   const again: RunEvent[] = [];

@@ -6,7 +6,7 @@ import { restorePredictor } from "../../../src/methods/index.ts";
 import { Interrupted, memory, UserError } from "../../../src/torch/index.ts";
 import { openRun, type RunEvent, type TrainRequest, trainRun } from "../../../src/train/index.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../../support/small-hub.ts";
-import { trainRequest } from "../../support/train-request.ts";
+import { trainClassifier, trainRequest } from "../../support/train-request.ts";
 
 let folder: string;
 let hub: string;
@@ -78,7 +78,9 @@ for (const augment of ["standard", "mixup"] as const) {
 test("training learns: far above chance on shapes it has not seen", async () => {
   const source = await writeShapeImages(join(folder, "many"), 40);
   const data = { ...request("x").data, source };
-  const run = await trainRun(request("learns", { data, options: { ...request("x").options, epochs: 18, lr: 5e-3 } }));
+  const run = await trainClassifier(
+    request("learns", { data, options: { ...request("x").options, epochs: 18, lr: 5e-3 } }),
+  );
   assert.ok(run.validation.metrics.accuracy > 0.6, `${run.validation.metrics.accuracy}`);
   const lines = readFileSync(join(folder, "learns", "events.jsonl"), "utf8")
     .trim()
