@@ -50,8 +50,8 @@ export async function experiment(name: string, flags: ExperimentFlags, output: O
   if (!flags.tables) {
     if (flags.jobs === 1) await workHere(experiment, request, flags);
     else await startWorkers(flags.jobs);
-    await cleanWork(experiment, request);
   }
+  await cleanWork(experiment, request);
   const report = await experiment.report(request);
   const command = commandOf(experiment, flags);
   const files = saveReport(experiment, report, request, results, command);

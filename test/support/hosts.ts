@@ -62,11 +62,13 @@ export class Hosts implements AsyncDisposable {
         ip("-n", name, "link", "set", "lo", "up");
         ip("-n", name, "addr", "add", `${hosts.address(i)}/24`, "dev", "net0");
         ip("-n", name, "link", "set", "net0", "mtu", "65000", "txqueuelen", "10000", "up");
-        // Windows for a long and fat link: 10 Gbit/s for 40 ms are 50 MB.
+        // Windows for a long and fat link, 10 Gbit/s for 40 ms are 50 MB, from the first packet on. The switch loses nothing, so
+        // that reno never slows down; cubic takes a queue for a jam.
         const sysctls = [
-          "tcp_rmem=4096 1000000 128000000",
-          "tcp_wmem=4096 1000000 128000000",
+          "tcp_rmem=4096 16000000 128000000",
+          "tcp_wmem=4096 16000000 128000000",
           "tcp_slow_start_after_idle=0",
+          "tcp_congestion_control=reno",
         ];
         const writes = sysctls
           .map((one) => one.split("="))
@@ -92,11 +94,16 @@ export class Hosts implements AsyncDisposable {
 
   /** Drops all packets from and to a host, until `join`. */
   cut(host: number): void {
-    this.#switch.stdin?.write(String.fromCharCode(97 + host));
+    this.#switch.stdin?.write(`cut ${host}\n`);
   }
 
   join(host: number): void {
-    this.#switch.stdin?.write(String.fromCharCode(65 + host));
+    this.#switch.stdin?.write(`join ${host}\n`);
+  }
+
+  /** Changes all links, for what is sent from now on. */
+  setLink({ delayMs = 0, mbits = 0 }: Link): void {
+    this.#switch.stdin?.write(`link ${1000 * delayMs} ${mbits}\n`);
   }
 
   /** What a host has sent and received since it was opened, as its interface counts. */

@@ -4,7 +4,8 @@
 //
 //   switch DELAY_US MBITS NAMESPACE...   host i has the address 10.77.0.(i + 1) and the device net0; 0 MBITS is no limit
 //
-// A byte on standard input: 'a' + i takes host i off the network, 'A' + i puts it back; the end of the input ends the switch.
+// Lines on standard input: "cut I" takes host I off the network, "join I" puts it back, "link DELAY_US MBITS" changes the links.
+// The end of the input ends the switch.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -132,11 +133,39 @@ static void deliver(Packet packet) {
   free(packet.bytes);
 }
 
+static void set_link(double delay_us, double mbits) {
+  delay_ns = (int64_t)(1000 * delay_us);
+  ns_per_byte = mbits > 0 ? 8000 / mbits : 0;
+}
+
+static void obey(const char *line) {
+  int host;
+  double delay_us, mbits;
+  if (sscanf(line, "cut %d", &host) == 1 && host >= 0 && host < hosts) is_cut[host] = 1;
+  if (sscanf(line, "join %d", &host) == 1 && host >= 0 && host < hosts) is_cut[host] = 0;
+  if (sscanf(line, "link %lf %lf", &delay_us, &mbits) == 2) set_link(delay_us, mbits);
+}
+
+/* Takes what has come of the input, and obeys its whole lines; false at its end. */
+static int listen_to_input(void) {
+  static char line[256];
+  static size_t length;
+  const ssize_t got = read(0, line + length, sizeof line - 1 - length);
+  if (got <= 0) return 0;
+  length += got;
+  line[length] = 0;
+  for (char *end; (end = strchr(line, '\n')); length = strlen(line)) {
+    *end = 0;
+    obey(line);
+    memmove(line, end + 1, strlen(end + 1) + 1);
+  }
+  return 1;
+}
+
 int main(int argc, char **argv) {
   hosts = argc - 3;
   if (hosts < 1 || hosts > most_hosts) return 2;
-  delay_ns = (int64_t)(1000 * atof(argv[1]));
-  ns_per_byte = atof(argv[2]) > 0 ? 8000 / atof(argv[2]) : 0;
+  set_link(atof(argv[1]), atof(argv[2]));
   struct pollfd watched[most_hosts + 1];
   for (int i = 0; i < hosts; i++) {
     device[i] = open_device(argv[3 + i]);
@@ -153,12 +182,7 @@ int main(int argc, char **argv) {
     const struct timespec time = {.tv_sec = wait / 1000000000, .tv_nsec = wait % 1000000000};
     const struct timespec none = {0};
     if (ppoll(watched, hosts + 1, count ? (wait > 0 ? &time : &none) : NULL, NULL) < 0 && errno != EINTR) fail("poll");
-    if (watched[hosts].revents) {
-      unsigned char command;
-      if (read(0, &command, 1) != 1) return 0;
-      const int host = (command | 0x20) - 'a';
-      if (host >= 0 && host < hosts) is_cut[host] = command >= 'a';
-    }
+    if (watched[hosts].revents && !listen_to_input()) return 0;
     for (int i = 0; i < hosts; i++)
       if (watched[i].revents & POLLIN) receive(i);
     while (count && heap[0].due <= now()) deliver(pop());

@@ -135,6 +135,6 @@ test("the page's commands are the program's", () => {
   const commands = [...read("docs/cluster.md").matchAll(/npx hub-pathway (train [^`\n]+)/g)].map(
     ([, line = ""]) => line,
   );
-  assert.equal(commands.length, 2);
+  assert.equal(commands.length, 3);
   for (const line of commands) assertTrains(line.trim().split(/ +/));
 });

@@ -70,6 +70,10 @@ test("packets take the link's delay each way, and bytes its rate", { skip }, asy
     const [sent, received] = (["sent", "received"] as const).map((way) => hosts.traffic(0)[way] - before[way]);
     assert.ok(received !== undefined && received > 1_000_000 && received < 1_030_000, String(received));
     assert.ok(sent !== undefined && sent < 30_000, String(sent));
+    hosts.setLink({ delayMs: 40 });
+    // The first question may be on its way before the link has changed.
+    const [, ...later] = await asked(hosts, 1, 3);
+    assert.ok(Math.min(...later) >= 80, String(later));
   });
 });
 

@@ -1,0 +1,152 @@
+/**
+ * `npm run scale [-- --ranks N --plan PLAN]`: seconds of a training step on hosts that are network namespaces, at links of
+ * several delays and rates, beside what `scale-model.ts` predicts. Without options the page is written from what was measured
+ * before; with them one setting is measured and kept: --ranks 1 first, which is what the model knows of the machine.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { type Link as HostLink, Hosts } from "../test/support/hosts.ts";
+import { typescript } from "../test/support/typescript.ts";
+import { writeHub } from "./large-hub.ts";
+import { scalePage } from "./scale-page.ts";
+import type { Facts, Measured, MeasuredPlan, Point, Scale, Series, Setting } from "./scale-series.ts";
+
+const links: readonly Required<HostLink>[] = [
+  { delayMs: 0.1, mbits: 10_000 },
+  { delayMs: 0.1, mbits: 100 },
+  { delayMs: 20, mbits: 10_000 },
+  { delayMs: 20, mbits: 100 },
+];
+const [models, batch, side, classes, k] = [4, 32, 48, 10, 2];
+const program = fileURLToPath(new URL("./scale-rank.ts", import.meta.url));
+const results = fileURLToPath(new URL("../docs/results/", import.meta.url));
+const file = join(results, "scale.json");
+
+/** A rank, and the lines of JSON that it writes. */
+class RankProcess {
+  readonly child: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+
+  constructor(child: ChildProcess) {
+    this.child = child;
+    if (!child.stdout) throw new Error("a rank without output");
+    this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  }
+
+  async next<T>(): Promise<T> {
+    const { value, done } = await this.#lines.next();
+    if (done) throw new Error("a rank ended before its time");
+    return JSON.parse(value) as T;
+  }
+}
+
+/** One rank tells what rows and models cost: whole batches and parts of them, all models and half of them. */
+const alone = [
+  { models, rows: batch },
+  { models, rows: batch / 2 },
+  { models, rows: batch / 4 },
+  { models: models / 2, rows: batch },
+  { models: models / 2, rows: batch / 4 },
+];
+
+async function measure(dir: string, ranks: number, plan: MeasuredPlan): Promise<Series> {
+  const found = [];
+  for (const [i, size] of (ranks === 1 ? alone : alone.slice(0, 1)).entries()) {
+    const hub = join(dir, String(i));
+    writeHub(hub, size.models);
+    found.push(await measureSize(hub, ranks, plan, size));
+  }
+  const [whole] = found;
+  if (!whole) throw new RangeError("nothing was measured");
+  return { ...whole, points: found.flatMap(({ points }) => points) };
+}
+
+async function measureSize(
+  dir: string,
+  ranks: number,
+  plan: MeasuredPlan,
+  size: (typeof alone)[number],
+): Promise<Series> {
+  // Statistics of all ranks at a low rate would take minutes, and show nothing more.
+  const shown = plan === "synchronised" ? links.filter(({ mbits }) => mbits === 10_000) : links;
+  const own = ranks === 1 ? [{ delayMs: 0, mbits: 0 }] : shown;
+  const steps = ranks === 1 ? 6 : plan === "sharded" ? 4 : plan === "synchronised" ? 1 : 2;
+  // Before the first link that counts, everything is done once for nothing.
+  const setting: Setting = { plan, batch: size.rows, steps, phases: own.length + 1, side, classes, k };
+  const command = [process.execPath, ...typescript, program, dir, JSON.stringify(setting)];
+  const env = { ...process.env, OMP_NUM_THREADS: "1", OMP_WAIT_POLICY: "PASSIVE" };
+  await using hosts = ranks === 1 ? undefined : await Hosts.open(ranks, links[0]);
+  const all = Array.from({ length: ranks }, (_, rank) => {
+    const stdio = ["pipe", "pipe", "inherit"] as const;
+    const [first = "", ...rest] = command;
+    if (!hosts) return new RankProcess(spawn(first, rest, { env, stdio: [...stdio] }));
+    const place = {
+      RANK: String(rank),
+      WORLD_SIZE: String(ranks),
+      MASTER_ADDR: hosts.address(0),
+      MASTER_PORT: "29400",
+    };
+    return new RankProcess(hosts.spawn(rank, command, { env: { ...env, ...place }, stdio: [...stdio] }));
+  });
+  try {
+    const [facts] = await Promise.all(all.map((rank) => rank.next<Facts>()));
+    if (!facts) throw new RangeError("no rank");
+    const points: Point[] = [];
+    const go = () => {
+      for (const { child } of all) child.stdin?.write("go\n");
+      return Promise.all(all.map((rank) => rank.next<Measured>()));
+    };
+    await go();
+    for (const link of own) {
+      hosts?.setLink(link);
+      const before = all.map((_, host) => hosts?.traffic(host).sent ?? 0);
+      const measured = await go();
+      const sent = all.map((_, host) => (hosts?.traffic(host).sent ?? 0) - (before[host] ?? 0));
+      const [{ seconds, counted } = { seconds: Number.NaN, counted: [] }] = measured;
+      const collectives = counted.reduce((sum, { isTwice }) => sum + (isTwice ? 2 : 1), 0);
+      points.push({
+        ...link,
+        models: size.models,
+        batch: size.rows,
+        seconds,
+        collectives,
+        sentBytes: Math.max(...sent) / (steps + 1),
+      });
+      console.error(
+        `${ranks} ranks, ${plan}, ${JSON.stringify(link)}: ${seconds.toFixed(3)} s, ${collectives} collectives`,
+      );
+    }
+    const [{ flops } = { flops: Number.NaN }] = await Promise.all(all.map((rank) => rank.next<{ flops: number }>()));
+    return { ...facts, ranks, plan, flops, points };
+  } finally {
+    for (const { child } of all) child.kill("SIGKILL");
+  }
+}
+
+function known(): Scale {
+  const machine = `${cpus().length} x ${cpus()[0]?.model}`;
+  const empty = { machine, processors: cpus().length, models, batch, classes, k, series: [] };
+  return existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Scale) : empty;
+}
+
+const { values: flags } = parseArgs({
+  options: { ranks: { type: "string" }, plan: { type: "string", default: "replicated" } },
+});
+const scale = known();
+if (flags.ranks !== undefined) {
+  const [ranks, plan] = [Number(flags.ranks), flags.plan as MeasuredPlan];
+  const dir = mkdtempSync(join(tmpdir(), "hub-pathway-scale-"));
+  try {
+    const series = await measure(dir, ranks, plan);
+    const others = scale.series.filter((one) => one.ranks !== ranks || one.plan !== plan);
+    const all = [...others, series].sort((a, b) => a.ranks - b.ranks || a.plan.localeCompare(b.plan));
+    writeFileSync(file, `${JSON.stringify({ ...scale, series: all }, null, 1)}\n`);
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+} else writeFileSync(join(results, "scale.md"), scalePage(scale));
