@@ -2,7 +2,6 @@
  * The command line: commands, shared options, errors and exit codes. Nothing here loads libtorch: each command imports
  * what it needs when it runs, so that help is quick and works before set-up.
  */
-import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import pc from "picocolors";
 import { ownProcess } from "../torch/environment.ts";
@@ -20,15 +19,13 @@ import { addServeCommand } from "./commands/serve.ts";
 import { addTrainCommand } from "./commands/train.ts";
 import { Output } from "./context.ts";
 import { terminal } from "./terminal.ts";
+import { ownVersion } from "./version.ts";
 
 /** All commands with their options; an action is loaded when it runs. */
 export function buildProgram(argv: readonly string[]): Command {
-  const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
-    version: string;
-  };
   const program = new Command("hub-pathway")
     .description("Transfer learning from a hub of pre-trained models")
-    .version(manifest.version)
+    .version(ownVersion())
     .addHelpText("after", exitCodeHelp);
   const output = () => new Output(argv.includes("--json"));
   // bin/setup reads these before anything of this is there; here they are for help and completion.

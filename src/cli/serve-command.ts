@@ -6,6 +6,7 @@ import { type RunningServer, type ServeOptions, serve } from "../serve/index.ts"
 import { ConfigError } from "../torch/index.ts";
 import type { Output } from "./context.ts";
 import { withInterrupt } from "./interrupt.ts";
+import { ownVersion } from "./version.ts";
 
 export interface ServeFlags extends Omit<ServeOptions, "models" | "token" | "version" | "log" | "signal"> {
   tokenFile?: string;
@@ -27,7 +28,7 @@ export async function serveModels(models: string[], flags: ServeFlags, output: O
       log,
       signal,
       port: check ? 0 : options.port,
-      version: version(),
+      version: ownVersion(),
     });
     try {
       tell(server, token, output);
@@ -80,11 +81,4 @@ function levelOf(name = "info"): string {
   throw new ConfigError(
     `--log-level is ${shown(name)}: it must be one of ${Object.keys(pino.levels.values).join(", ")}`,
   );
-}
-
-function version(): string {
-  const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
-    version: string;
-  };
-  return manifest.version;
 }

@@ -2,7 +2,7 @@
 import { existsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { initProcessGroup, readContract } from "../distributed/index.ts";
+import { agreeOn, initProcessGroup, readContract } from "../distributed/index.ts";
 import { findHub, readManifest } from "../hub/index.ts";
 import { shown as shownName, writeFileAtomic } from "../io/index.ts";
 import { freeRunFolder } from "../library/index.ts";
@@ -43,6 +43,7 @@ import { commandLine } from "./shell.ts";
 import { type FitCourse, TrainProgress } from "./train-progress.ts";
 import { methodChoices, type TrainSettings, trainShape } from "./train-settings.ts";
 import { targetVerdictLines, verdictLines } from "./verdict.ts";
+import { ownVersion } from "./version.ts";
 
 /** Flags that were given on the command line; everything else has its default. */
 export type TrainFlags = Partial<TrainSettings> & {
@@ -92,7 +93,10 @@ export async function train(images: string | undefined, flags: TrainFlags, outpu
   const isRestarted = contract.restarts !== 0;
   const own = group.rank === 0 ? output : new Silent(output.json);
   const begin = (rank: RankPlace) => begun(given, rank, own, group);
-  await withRankNamed(group, () => inRankFolder(group, { ...place, isRestarted, shardMembers }, begin));
+  await withRankNamed(group, () => {
+    agreeOn(group, "versions", { "the version of hub-pathway": ownVersion() });
+    return inRankFolder(group, { ...place, isRestarted, shardMembers }, begin);
+  });
 }
 
 /** @throws ConfigError for settings that several ranks cannot have */

@@ -73,6 +73,13 @@ export class ProcessGroup implements Disposable {
     return this.#plain("all_reduce", values, op);
   }
 
+  /** Begins to add a tensor up over all ranks, without a gradient; the function that it returns waits for the sum. */
+  startSum(values: Tensor): () => Tensor {
+    const what = `all_reduce of ${values.dtype}[${values.shape.join(", ")}]`;
+    const started = this.#explained(what, () => noGrad(() => this.#start("all_reduce", values, "sum")));
+    return () => this.#explained(what, () => noGrad(() => this.#finish(started)));
+  }
+
   /** The tensor of one rank, on all of them, without a gradient; all give one of its shape. */
   broadcast(values: Tensor, source: number): Tensor {
     return this.#plain("broadcast", values, source);
@@ -123,12 +130,15 @@ export class ProcessGroup implements Disposable {
   }
 
   #plain(name: string, values: Tensor, how: ReduceOp | number): Tensor {
-    return this.#collective(name, values, () =>
-      noGrad(() => {
-        const started = call(`_c10d_functional::${name}`, [values.detach(), how, this.#name]);
-        return call("_c10d_functional::wait_tensor", [started]) as Tensor;
-      }),
-    );
+    return this.#collective(name, values, () => noGrad(() => this.#finish(this.#start(name, values, how))));
+  }
+
+  #start(name: string, values: Tensor, how: ReduceOp | number): Tensor {
+    return scope(() => call(`_c10d_functional::${name}`, [values.detach(), how, this.#name]) as Tensor);
+  }
+
+  #finish(started: Tensor): Tensor {
+    return call("_c10d_functional::wait_tensor", [started]) as Tensor;
   }
 
   #collective(name: string, values: Tensor, fn: () => Tensor): Tensor {

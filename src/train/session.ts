@@ -270,9 +270,9 @@ function figuresOf(
 
 /** Whatever all ranks must have alike, by the words that messages use. */
 function agreed(config: RunConfig): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(namedValues(config)).map(([name, value]) => [name, String(JSON.stringify(value))]),
-  );
+  const weights = config.hub.members.map(({ name, fingerprint }) => [`weights of ${name}`, fingerprint] as const);
+  const named = Object.entries({ ...namedValues(config), ...Object.fromEntries(weights) });
+  return Object.fromEntries(named.map(([name, value]) => [name, String(JSON.stringify(value))]));
 }
 
 /** @throws ConfigError for a method, a choice of it, options or a hub that ranks cannot have among them */

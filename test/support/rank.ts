@@ -48,10 +48,27 @@ function collectives(group: ProcessGroup): unknown {
   return { ...found, told, handles: memory().handles - before };
 }
 
+/** Sums of many collectives with pauses between them; says when it has begun. */
+async function rounds(group: ProcessGroup): Promise<unknown> {
+  let sum = 0;
+  for (let round = 0; round < 60; round++) {
+    sum += scope(() =>
+      group
+        .allReduce(matrix(3, group.rank + round))
+        .sum()
+        .item(),
+    );
+    if (round === 0) console.log("begun");
+    await new Promise((done) => setTimeout(done, 20));
+  }
+  return { sum };
+}
+
 async function work(): Promise<unknown> {
   const contract = readContract();
   if (!contract) return { alone: true };
   using group = initProcessGroup(contract, Number(timeout));
+  if (job === "rounds") return await rounds(group);
   if (job === "collectives") return collectives(group);
   if (job === "train") return trainToy(JSON.parse(setup) as Setup, group);
   if (job === "fits") {
@@ -60,7 +77,8 @@ async function work(): Promise<unknown> {
     return found;
   }
   if (job === "runs") {
-    await trainKinds(JSON.parse(setup) as RunsSetup, group);
+    const setups = JSON.parse(setup) as RunsSetup | RunsSetup[];
+    await trainKinds(Array.isArray(setups) ? (setups[group.rank] as RunsSetup) : setups, group);
     return {};
   }
   if (job === "differ") agreeOn(group, "settings", { method: "hub-pathway", k: String(group.rank === 1 ? 3 : 2) });

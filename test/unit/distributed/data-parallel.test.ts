@@ -8,7 +8,7 @@ import { type FitKind, type Fitted, fitKinds, fitToy } from "../../support/paral
 import { folderOf, type RunKind, runKinds, trainKinds } from "../../support/parallel-runs.ts";
 import { type Setup, type Trained, trainToy } from "../../support/parallel-training.ts";
 import { ranks } from "../../support/ranks.ts";
-import { temporaryFolder, writeShapeImages } from "../../support/small-hub.ts";
+import { temporaryFolder, writeShapeImages, writeSmallHub } from "../../support/small-hub.ts";
 import { writeZooHub } from "../../support/zoo-hub.ts";
 
 /** Largest difference of two runs' numbers, as a part of the larger one or of 1. */
@@ -133,4 +133,19 @@ test("models that ranks have among them learn as in one place, in steps and in e
     [[1], [2], [3]],
     "each model is on one rank",
   );
+});
+
+test("ranks with other models or images than the first one's are named", async () => {
+  const folder = temporaryFolder();
+  const one = { folder, hub: writeZooHub(folder), images: await writeShapeImages(folder, 9) };
+  const other = temporaryFolder();
+  const kinds: RunKind[] = ["statistics"];
+  for (const [change, pattern] of [
+    [{ hub: writeSmallHub(other) }, /^ranks differ in members: rank 0 has \["first",.*, rank 1 has \["small-resnet"/],
+    [{ images: await writeShapeImages(other, 8) }, /^ranks differ in splitHash: rank 0 has /],
+  ] as const) {
+    const setup = [one, { ...one, ...change }].map((place) => ({ ...place, cache: join(other, "cache"), kinds }));
+    const found = await ranks("runs", { ranks: [0, 1], worldSize: 2, setup });
+    for (const { error } of found) assert.match(error, pattern);
+  }
 });
