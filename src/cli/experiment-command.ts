@@ -38,6 +38,8 @@ export interface ExperimentFlags {
 }
 
 export async function experiment(name: string, flags: ExperimentFlags, output: Output): Promise<void> {
+  const [one, other] = (["worker", "status", "tables"] as const).filter((flag) => flags[flag]);
+  if (other) throw new ConfigError(`--${one} and --${other} exclude each other: leave one of them out`);
   const experiment = await findExperiment(name, flags);
   refuseForeign(experiment, flags);
   // Files of a quick run lie apart from results.

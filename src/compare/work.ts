@@ -124,6 +124,7 @@ export async function work(experiment: Experiment, request: ExperimentRequest, e
   const silenceMs = 1000 * expiry;
   const seen: SeenBeats = new Map();
   const errors = new Map<Task, unknown>();
+  const said = new Set<string>();
   let hasWaited = false;
   for (;;) {
     const open = (await unfinished(tasks)).filter((task) => !errors.has(task));
@@ -139,7 +140,10 @@ export async function work(experiment: Experiment, request: ExperimentRequest, e
       } catch (error) {
         task.fail(error);
         errors.set(task, error);
-        request.say(`${task.group.name} failed: ${task.failed()?.error}`);
+        // Such as images that are missing, which ends many groups alike.
+        const reason = task.failed()?.error ?? "";
+        request.say(`${task.group.name} failed${said.has(reason) ? ", for the same reason" : `: ${reason}`}`);
+        said.add(reason);
       }
     }
     if (!isIdle) continue;

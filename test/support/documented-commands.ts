@@ -64,7 +64,9 @@ export function shortened(args: readonly string[]): Runnable | undefined {
   if (command !== "experiment") return longer();
   // Three small members train in seconds; the starter hub's take a minute.
   if (args.includes("--data")) return longer("--quick", "--seeds", "1", "--jobs", "1", "--hub", "my-hub");
+  if (args.includes("--status")) return longer();
   // The project's own targets are fetched, and its games take hours: what is finished is shown, which is nothing.
+  if (args.includes("--worker")) return { args: [...args, "--tables"], code: 2, says: /--worker and --tables exclude/ };
   return { args: [...args, "--tables"], code: 1, says: /experiment first|finished/ };
 }
 
