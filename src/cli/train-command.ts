@@ -3,9 +3,9 @@ import { existsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { agreeOn, initProcessGroup, readContract } from "../distributed/index.ts";
-import { findHub, readManifest } from "../hub/index.ts";
+import { findHub, openHub, readManifest } from "../hub/index.ts";
 import { shown as shownName, writeFileAtomic } from "../io/index.ts";
-import { freeRunFolder } from "../library/index.ts";
+import { chooseSettings, freeRunFolder } from "../library/index.ts";
 import { findMethod } from "../methods/index.ts";
 import { amount, duration, routingVerdict, runReport, targetReport } from "../report/index.ts";
 import {
@@ -19,6 +19,7 @@ import {
 import {
   type ClassifierOutcome,
   type Emit,
+  prepareData,
   type RequestedOptions,
   type RunOutcome,
   requestedOptionShape,
@@ -34,12 +35,13 @@ import { readConfig, writeConfig } from "./config-file.ts";
 import type { Output } from "./context.ts";
 import { dataRequest, squashed } from "./data-flags.ts";
 import { memberBytes } from "./hub-list.ts";
-import { sayInterrupted, withInterrupt } from "./interrupt.ts";
+import { sayInterrupted, stopping, withInterrupt } from "./interrupt.ts";
 import { type PlanContext, sayPlan, usualPictureSide } from "./plan.ts";
 import { countProgress } from "./progress.ts";
 import { inRankFolder, type RankPlace, Silent, startRanks, withRankNamed } from "./ranks.ts";
-import { resolveSettings } from "./settings.ts";
+import { kebab, resolveSettings } from "./settings.ts";
 import { commandLine } from "./shell.ts";
+import { terminal } from "./terminal.ts";
 import { type FitCourse, TrainProgress } from "./train-progress.ts";
 import { methodChoices, type TrainSettings, trainShape } from "./train-settings.ts";
 import { targetVerdictLines, verdictLines } from "./verdict.ts";
@@ -142,17 +144,101 @@ function settled(given: Partial<TrainSettings>): Ready {
       "--validation-fraction and --test-fraction leave no image to train: their sum must be below 1",
     );
   }
+  checkAuto(given);
   return { ...settings, data, out: settings.out ?? freeRunFolder(data) };
 }
 
-async function start(settings: Ready, output: Output, ranks: Ranks): Promise<void> {
-  const { method, hub, data, out, hubMemory, trust, batchSize, augment, cropScale, cropFrom, imageSize } = settings;
-  const device = findDevice(settings.device);
+/** Settings that --auto chooses. */
+const chosenByAuto = [
+  "method",
+  "members",
+  "member",
+  "preset",
+  "k",
+  "tune",
+  "freezeMembers",
+  "views",
+  "epochs",
+  "iterations",
+];
+
+/** @throws ConfigError for settings that --auto would choose, or that need it */
+function checkAuto(given: Partial<TrainSettings>): void {
+  if (!given.auto) {
+    if (given.minutes !== undefined)
+      throw new ConfigError("--minutes is the time for --auto: add it, or leave both out");
+    return;
+  }
+  const named = chosenByAuto.filter((name) => Object.hasOwn(given, name));
+  if (named.length === 0) return;
+  throw new ConfigError(
+    `--auto chooses ${named.map((name) => `--${kebab(name)}`).join(" and ")}: leave one or the other out`,
+  );
+}
+
+const usualMinutes = 10;
+
+/** Settings with what --auto chose, and the time by which training has to end; both say why. */
+async function automatic(
+  settings: Ready,
+  output: Output,
+  device: string | undefined,
+): Promise<{ settings: Ready; endsBy: number }> {
+  const {
+    auto: _auto,
+    minutes = usualMinutes,
+    hub: place,
+    augment,
+    cropScale,
+    cropFrom,
+    batchSize,
+    trust,
+    ...rest
+  } = settings;
+  const all = 60 * minutes;
+  const began = Date.now();
+  const hub = openHub(place, { trust, device });
+  const data = await prepareData({
+    ...dataRequest(settings, place, { augment, cropScale, cropFrom, batchSize }),
+    device,
+  });
+  try {
+    const options = trainOptions(settings);
+    const seconds = all - (Date.now() - began) / 1000;
+    const onMember = (name: string) => terminal.progress(`comparing  ${shownName(name)}`);
+    const choose = (signal: AbortSignal) => chooseSettings({ hub, data, options, seconds, onMember, signal });
+    const { settings: chosen, reasons } = await withInterrupt(choose, stopping);
+    for (const reason of reasons) output.say(reason);
+    const size = settings.imageSize ?? chosen.imageSize;
+    const { method, members, ...others } = chosen;
+    const single = members.length === 1 ? { member: members[0] } : {};
+    const made = { ...rest, ...others, ...single, hub: place, augment, cropScale, cropFrom, batchSize, trust };
+    return {
+      settings: { ...made, auto: false, minutes: undefined, method, members, imageSize: size },
+      // What is measured after training takes time too.
+      endsBy: began + 900 * all,
+    };
+  } finally {
+    data.dispose();
+  }
+}
+
+async function start(given: Ready, output: Output, ranks: Ranks): Promise<void> {
+  const device = findDevice(given.device);
+  if (given.auto && ranks.group)
+    throw new ConfigError("--auto measures one process: leave it out, or train without ranks");
+  const { settings, endsBy } = given.auto
+    ? await automatic(given, output, device)
+    : { settings: given, endsBy: undefined };
+  const { method, hub, data, out, hubMemory, trust, batchSize, augment, cropScale, cropFrom, imageSize, members } =
+    settings;
   requireRoom(hub, hubMemory);
   const request = {
     method: findMethod(method),
     choices: methodChoices(settings),
     hub,
+    members,
+    endsBy,
     data: dataRequest(settings, hub, { augment, cropScale, cropFrom, batchSize }),
     options: trainOptions(settings),
     out,

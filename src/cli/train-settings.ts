@@ -106,6 +106,28 @@ const methodShape = {
       help: "choices of hub-pathway by a name; single choices go before them",
       usually: "default",
     }),
+  auto: z.boolean().default(false).register(settings, {
+    group: "Models",
+    help: "choose models, what of them is trained, size, k and epochs for the images and for --minutes on this machine",
+  }),
+  minutes: z.number().gt(0).max(100_000).optional().register(settings, {
+    group: "Models",
+    value: "<n>",
+    help: "time for --auto, with everything",
+    usually: "10",
+  }),
+  members: z
+    .array(text)
+    .min(1)
+    .optional()
+    .register(settings, {
+      group: "Models",
+      value: "<name,name>",
+      help: "models to choose from",
+      usually: "all of the hub",
+      must: "names with commas between them",
+      read: (written) => written.split(","),
+    }),
   member: text.optional().register(settings, {
     group: "Models",
     value: "<name>",

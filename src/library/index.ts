@@ -3,6 +3,8 @@
  * made for callers: names of classes and members, probabilities, and errors that say what to do.
  * It may import methods, train and all that they may.
  */
+
+export { type AutoChoice, type AutoRequest, type AutoSettings, chooseSettings } from "./auto.ts";
 export {
   type AnyPrediction,
   type ClassProbability,

@@ -101,6 +101,7 @@ export {
 } from "./open-run.ts";
 export {
   defaultTrainOptions,
+  passesOver,
   type RequestedOptions,
   requestedOptionShape,
   resolveOptions,

@@ -44,6 +44,8 @@ export interface ContextParts {
   isMeasured?: ((epoch: number, epochs: number) => boolean) | undefined;
   emit: Emit;
   signal?: AbortSignal | undefined;
+  /** Time (Date.now()) by which fits end. */
+  endsBy?: number | undefined;
   /** Ranks that train together. */
   group?: ProcessGroup | undefined;
   /** They have the models among them. */
@@ -126,7 +128,7 @@ export class RunContext implements Disposable {
   }
 
   async #fit(name: string, learner: Learner, changes: FitChanges = {}): Promise<FitResult> {
-    const { hub, data, options: usual, splits, place, isMeasured, emit, signal, group } = this.#parts;
+    const { hub, data, options: usual, splits, place, isMeasured, emit, signal, group, endsBy } = this.#parts;
     const { epochs = usual.epochs, rate = 1, order = 0, shared = false, rows } = changes;
     const options = { ...withEpochs(usual, epochs), lr: usual.lr * rate };
     // A learner is known by what it starts from, before it gets constants of the features.
@@ -154,6 +156,7 @@ export class RunContext implements Disposable {
       signal,
       residency: hub.residency,
       group,
+      endsBy,
     });
     this.#seconds += result.seconds;
     this.trainingFlops += scaling + result.trainingFlops + (this.#features?.trainingFlops(learner) ?? 0);

@@ -3,7 +3,7 @@
 import { mkdirSync } from "node:fs";
 import { augmentationOf } from "../data/index.ts";
 import { agreeOn } from "../distributed/index.ts";
-import { type Hub, openHub, Residency } from "../hub/index.ts";
+import { type Hub, memberEntries, openHub, Residency, withMembers } from "../hub/index.ts";
 import { ConfigError, type ProcessGroup } from "../torch/index.ts";
 import { calibrate, withTemperature } from "./calibration.ts";
 import { type DataRequest, prepareData, type TaskData } from "./data.ts";
@@ -50,6 +50,8 @@ export interface SessionOptions {
   hubMemory?: number | undefined;
   /** Load TorchScript members too, which are programs. */
   trust?: boolean | undefined;
+  /** Time (Date.now()) by which training ends: no epoch begins that would take longer. */
+  endsBy?: number | undefined;
   /** Device of the run (default "cpu"); it may go on elsewhere. */
   device?: string | undefined;
   /** Keep the features of frozen members (default); otherwise they are computed anew in every step. */
@@ -65,6 +67,8 @@ export interface TrainRequest extends SessionOptions {
   choices: Choices;
   hub: string;
   data: DataRequest;
+  /** Names of the members to choose from; all of the hub when left out. */
+  members?: readonly string[] | undefined;
   /** Without epochs, they are chosen by the number of images and models. */
   options: RequestedOptions;
   out: string;
@@ -170,7 +174,8 @@ type Takes = NonNullable<DataRequest["takes"]>;
 function openedHub(given: TrainRequest, before: RunConfig | undefined): Hub {
   const { trust, device, out } = given;
   const all = openHub(given.hub, { trust, device });
-  return before ? membersOfRun(all, before, out) : all;
+  if (before) return membersOfRun(all, before, out);
+  return given.members ? withMembers(all, memberEntries(all, given.members)) : all;
 }
 
 interface Opened {
@@ -192,7 +197,7 @@ interface Trained extends Pick<Opened, "folder" | "hub" | "data"> {
 
 async function run<T>(given: TrainRequest, opened: Opened, use: (trained: Trained) => Promise<T>): Promise<T> {
   const { folder, hub, data, method } = opened;
-  const { hubMemory, signal, cacheFeatures, group } = given;
+  const { hubMemory, signal, cacheFeatures, group, endsBy } = given;
   const ready = await settled(given, opened);
   const { config } = ready;
   if (group)
@@ -215,6 +220,7 @@ async function run<T>(given: TrainRequest, opened: Opened, use: (trained: Traine
     cacheFeatures,
     group,
     shards,
+    endsBy,
     ...partsOf(config, folder, given.shardsAt),
   });
   const predictor = await context.train(method);

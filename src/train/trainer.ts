@@ -53,6 +53,8 @@ export interface FitRequest {
   signal?: AbortSignal | undefined;
   /** Residency that keeps the hub's weights in bounded memory. */
   residency?: Residency | undefined;
+  /** Time (Date.now()) by which the fit ends: no epoch begins that would take longer. */
+  endsBy?: number | undefined;
   /** Ranks that train together: each has its rows of every batch. */
   group?: ProcessGroup | undefined;
 }
@@ -261,9 +263,10 @@ async function epochs(run: Run): Promise<void> {
     const saving = { last: performance.now() };
     const baseRates = run.optimizer.groups.map((group) => group.lr);
     while (position.epoch < options.epochs) {
+      const began = Date.now();
       await steps(run, baseRates, saving);
       await endEpoch(run);
-      if (isPatienceOver(run)) return;
+      if (isPatienceOver(run) || isTimeOver(run, Date.now() - began)) return;
     }
   } catch (error) {
     if (error instanceof Interrupted) save(run);
@@ -357,6 +360,17 @@ async function endEpoch(run: Run): Promise<void> {
 function isPatienceOver({ request, position, best }: Run): boolean {
   const { patience } = request.options;
   return patience !== undefined && best !== undefined && position.epoch - best.epoch >= patience;
+}
+
+/** @param milliseconds that the last epoch took */
+function isTimeOver({ request, position }: Run, milliseconds: number): boolean {
+  const { endsBy, options, emit } = request;
+  if (endsBy === undefined || position.epoch >= options.epochs || Date.now() + milliseconds <= endsBy) return false;
+  emit({
+    type: "note",
+    text: `ends after epoch ${position.epoch} of ${options.epochs}: another one would take longer than there is time`,
+  });
+  return true;
 }
 
 function save(run: Run): void {

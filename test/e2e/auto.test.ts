@@ -1,0 +1,92 @@
+/** `train --auto`: settings from what models are worth and what steps take, each fall-back, and the program. */
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { memberEntries, openHub, withMembers } from "../../src/hub/index.ts";
+import { type AutoRequest, chooseSettings } from "../../src/library/index.ts";
+import { memory } from "../../src/torch/index.ts";
+import { prepareData, type TaskData } from "../../src/train/index.ts";
+import { runProgram } from "../support/program.ts";
+import { temporaryFolder, writeShapeImages, writeSmallHub } from "../support/small-hub.ts";
+import { trainRequest } from "../support/train-request.ts";
+
+let folder: string;
+let request: Omit<AutoRequest, "seconds">;
+let data: TaskData;
+const names = ["small-resnet", "small-convnext", "other-resnet"];
+
+before(async () => {
+  folder = temporaryFolder();
+  process.env["HUB_PATHWAY_CACHE"] = join(folder, "cache");
+  const place = { folder, hub: writeSmallHub(folder), images: await writeShapeImages(folder, 12) };
+  const { data: asked, options } = trainRequest(place, "none");
+  data = await prepareData(asked);
+  request = { hub: openHub(place.hub), data, options };
+});
+after(() => data.dispose());
+
+test("with time for nothing else, models stay as they are, and the reason says so", async () => {
+  // The first pass makes what stays: decoded images.
+  await chooseSettings({ ...request, seconds: 1e-3 });
+  const { handles } = memory();
+  const { settings, reasons } = await chooseSettings({ ...request, seconds: 1e-3 });
+  assert.equal(memory().handles, handles);
+  assert.equal(settings.freezeMembers, true);
+  assert.ok(settings.members.length > 0 && settings.members.every((name) => names.includes(name)));
+  assert.match(reasons.at(-1) ?? "", /they stay as they are/);
+});
+
+test("of one member nothing is compared: it is fine-tuned for the usual number of passes", async () => {
+  const { hub } = request;
+  const one = withMembers(hub, memberEntries(hub, ["small-convnext"]));
+  const { settings, reasons } = await chooseSettings({ ...request, hub: one, seconds: 1e6 });
+  const { members, method, epochs, k } = settings;
+  assert.deepEqual(
+    { members, method, epochs, k },
+    { members: ["small-convnext"], method: "fine-tune", epochs: 30, k: undefined },
+  );
+  assert.equal(reasons.length, 2);
+});
+
+test("several members are chosen exactly where a pair answers more than chance makes likely", async () => {
+  const { settings, reasons } = await chooseSettings({ ...request, seconds: 1e6 });
+  const isSeveral = settings.members.length > 1;
+  assert.equal(
+    isSeveral,
+    reasons.some((reason) => reason.endsWith("several models are worth it")),
+  );
+  assert.equal(
+    !isSeveral,
+    reasons.some((reason) => reason.endsWith("a single model is enough here")),
+  );
+  assert.equal(settings.method, isSeveral ? "hub-pathway" : "fine-tune");
+  assert.match(reasons[0] ?? "", /^3 models by a linear head on \d+ images.*%/);
+  assert.equal(settings.tune, undefined, "there is time for all weights");
+  assert.equal(settings.imageSize, 24);
+});
+
+test("the program says why, trains, and keeps settings that train the same again", async () => {
+  const cache = join(folder, "cache");
+  const images = join(folder, "images");
+  const place = ["--hub", join(folder, "hub"), "--out"];
+  const run = join(folder, "auto");
+  const done = await runProgram(["train", images, ...place, run, "--auto", "--minutes", "1"], cache);
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stdout, /3 models by a linear head/);
+  assert.match(done.stdout, /passes of|stay as they are/);
+  assert.ok(existsSync(join(run, "model", "model.json")));
+  const config = readFileSync(join(run, "config.yaml"), "utf8");
+  assert.match(config, /^epochs: \d+$/m);
+  assert.match(config, /^members:$/m);
+  assert.match(config, /^auto: false$/m);
+  const refused = await runProgram(
+    ["train", images, ...place, `${run}-2`, "--auto", "--k", "1", "--epochs", "3"],
+    cache,
+  );
+  assert.equal(refused.code, 2);
+  assert.match(refused.stderr, /--auto chooses --k and --epochs: leave one or the other out/);
+  const alone = await runProgram(["train", images, ...place, `${run}-2`, "--minutes", "3"], cache);
+  assert.match(alone.stderr, /--minutes is the time for --auto/);
+  assert.ok(!existsSync(`${run}-2`));
+});
