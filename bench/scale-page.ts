@@ -151,7 +151,8 @@ ${commands.join("\n")}
 Hosts are network namespaces of one machine (${scale.machine}); a program between them (test/support/switch.c) delays their packets and
 sends them on at the link's rate, since this kernel has no netem. A delay is that of one way. The hub has ${scale.models} ResNet-18 of
 ${amount(workloadOf(scale, "replicated").parameters)}parameters, batches have ${scale.batch} rows of 48 px, k is ${scale.k}, and every model is touched in each step. Steps are those of the
-training loop. A rank computes with one thread.
+training loop. A rank computes with one thread. The series were measured one after the other, on a machine that was not always quiet and by
+programs of two stages; the formula's constants were fitted to series that it is compared with, so that it is no blind prediction.
 
 ## Measured and predicted
 
