@@ -1,5 +1,5 @@
 /** Command lines that README and docs show, as text to run, and small stand-ins for the files that they name. */
-import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { writeSafetensors } from "../../src/io/index.ts";
@@ -51,6 +51,9 @@ export function shortened(args: readonly string[]): Runnable | undefined {
   const [command = "", second] = args;
   const longer = (...more: string[]): Runnable => ({ args: [...args, ...more], code: 0 });
   if (command === "setup" || args.includes("--help")) return longer();
+  // The installed addon has no process groups.
+  if (args.includes("--nproc"))
+    return { args: [...args, "--device", "cuda"], code: 2, says: /several ranks train on processors/ };
   if (command === "train") return longer("--epochs", "1", "--threads", "1");
   if (command === "rl" && second === "train") {
     return longer("--steps", "256", "--copies", "4", "--set", "rollout=16", "--threads", "1");
@@ -100,8 +103,12 @@ function writeWeights(path: string, prefix: string, more: (state: State) => [str
 /** Files that the pages take for granted: a folder of images, pictures without labels, a hub, and files of models. */
 export async function writeDocumentedFiles(folder: string): Promise<void> {
   renameSync(await writeShapeImages(folder, 8), join(folder, "photos"));
+  const lines = readdirSync(join(folder, "photos")).flatMap((label) =>
+    readdirSync(join(folder, "photos", label)).map((file) => `photos/${label}/${file},${label}|drawn\n`),
+  );
+  writeFileSync(join(folder, "labels.csv"), `path,labels\n${lines.join("")}`);
   mkdirSync(join(folder, "unsorted"));
-  for (const name of ["some.jpg", "other.png", "unsorted/one.png"]) {
+  for (const name of ["some.jpg", "photo.jpg", "other.png", "unsorted/one.png"]) {
     cpSync(join(folder, "photos/circle/1.png"), join(folder, name));
   }
   renameSync(writeSmallHub(folder), join(folder, "my-hub"));

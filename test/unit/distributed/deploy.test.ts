@@ -128,7 +128,7 @@ test("the page's commands of workers are the program's", () => {
   );
   assert.ok(commands.length >= 3);
   for (const line of commands.filter((own) => own.includes("--worker")))
-    assertWorks(line.trim().split(/ +/), "/shared");
+    assertWorks(line.trim().split(/ +/), "shared");
 });
 
 test("the page's commands are the program's", () => {
