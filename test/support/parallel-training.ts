@@ -1,4 +1,5 @@
 /** Steps of Hub-Pathway in float64 on toy members, alone or on the rows of one rank: for the proof that both are the same. */
+import assert from "node:assert/strict";
 import { reduceGradients } from "../../src/distributed/index.ts";
 import { withoutWeights } from "../../src/hub/shards.ts";
 import { ShardedPathway } from "../../src/methods/sharded-pathway.ts";
@@ -107,4 +108,10 @@ export function trainToy({ k, frozen, batch, steps, shards }: Setup, group?: Pro
   optimizer.dispose();
   model.dispose();
   return found;
+}
+
+/** Largest difference of two runs' numbers, as a part of the larger one or of 1. */
+export function difference(a: readonly number[], b: readonly number[]): number {
+  assert.equal(a.length, b.length);
+  return Math.max(0, ...a.map((x, i) => Math.abs(x - (b[i] ?? Number.NaN)) / Math.max(1, Math.abs(x))));
 }

@@ -127,8 +127,7 @@ test("the page's commands of workers are the program's", () => {
     ([, line = ""]) => line,
   );
   assert.ok(commands.length >= 3);
-  for (const line of commands.filter((own) => own.includes("--worker")))
-    assertWorks(line.trim().split(/ +/), "shared");
+  for (const line of commands.filter((own) => own.includes("--worker"))) assertWorks(line.trim().split(/ +/), "shared");
 });
 
 test("the page's commands are the program's", () => {
