@@ -2,9 +2,9 @@
  * Workers: any number of processes, on any number of machines, that compute the groups of one experiment. They know of
  * each other by files in a folder beside the cells, which all of them see:
  *
- *     work/EXPERIMENT/GROUP.claim     a lock: who computes the group
- *     work/EXPERIMENT/GROUP.spent     cells that were computed, and the seconds that they took
- *     work/EXPERIMENT/GROUP.failed    the error that ended it last
+ *     workers/EXPERIMENT/GROUP.claim     a lock: who computes the group
+ *     workers/EXPERIMENT/GROUP.spent     cells that were computed, and the seconds that they took
+ *     workers/EXPERIMENT/GROUP.failed    the error that ended it last
  *
  * Done is a group whose cells are all there.
  */
@@ -101,7 +101,7 @@ function noteOf<S extends z.ZodType>(path: string, schema: S): z.output<S> | und
 /** Folder of the notes of an experiment's workers, on one hub and data. */
 function workFolder({ name }: Experiment, request: ExperimentRequest): string {
   const kind = `${name}${request.frozen ? "-frozen" : ""}${subjectOf(request)}`;
-  return join(dirname(request.cells.folder), "work", proposeName(kind));
+  return join(dirname(request.cells.folder), "workers", proposeName(kind));
 }
 
 function tasksOf(experiment: Experiment, request: ExperimentRequest): Task[] {

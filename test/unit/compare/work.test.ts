@@ -53,7 +53,7 @@ test("workers of one folder take different groups, and nothing is left of their 
   const { groups, secondsLeft } = await workStatus(experiment, one);
   assert.deepEqual([groups.filter(({ state }) => state === "done").length, secondsLeft], [4, 0]);
   await cleanWork(experiment, one);
-  assert.deepEqual(readdirSync(join(one.cache, "work")), []);
+  assert.deepEqual(readdirSync(join(one.cache, "workers")), []);
 });
 
 test("a group that fails costs the others nothing, is named with its error, and is tried again by the next worker", async () => {
