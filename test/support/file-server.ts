@@ -21,6 +21,8 @@ export interface Served {
   failures?: number[];
   /** The connection breaks after so many bytes of each of the first responses' bodies. */
   cuts?: number[];
+  /** Bytes of the file that the client has stored: a connection breaks once those before the cut are. */
+  stored?: () => number;
   /** Answer ranges (default true). */
   ranges?: boolean;
   /** Send no Content-Length. */
@@ -124,8 +126,13 @@ async function send(request: IncomingMessage, response: ServerResponse, served: 
   if (served.trickleMs === undefined) await written(response, part);
   else await trickle(response, part, served);
   if (cut === undefined) response.end();
-  // Time for the bytes to arrive: a client may drop what it has not read when the connection breaks.
-  else setTimeout(() => response.destroy(), 20);
+  else {
+    // Time for the bytes to arrive: a client may drop what it has not read when the connection breaks.
+    const sent = (range?.start ?? 0) + part.length;
+    do await pause(20);
+    while (served.stored && served.stored() < sent);
+    response.destroy();
+  }
 }
 
 /** Undefined for the whole file. */
