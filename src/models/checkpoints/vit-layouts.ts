@@ -12,6 +12,19 @@ const seenAs = ({ mean, std }: PresetInput, interpolation: PresetInput["interpol
 
 const part = (name: string): number => ["q", "k", "v"].indexOf(name.charAt(0));
 
+/** Rules that transformers' ViT and DINOv2 have in common. */
+const transformersRules: LayoutParts["rules"] = [
+  [/^embeddings\.cls_token$/, "cls_token"],
+  [/^embeddings\.position_embeddings$/, "pos_embed"],
+  [/^embeddings\.patch_embeddings\.projection\./, "patch_embed.proj."],
+  [
+    /^(?:encoder\.layer|layers)\.(\d+)\.attention\.(?:attention\.)?(query|key|value|[qkv]_proj)\.(\w+)$/,
+    (i = "", which = "", kind) => ({ name: `blocks.${i}.attn.qkv.${kind}`, part: part(which) }),
+  ],
+  [/^(?:encoder\.layer|layers)\.(\d+)\.attention\.(?:output\.dense|o_proj)\./, "blocks.$1.attn.proj."],
+  [/^layernorm\./, "norm."],
+];
+
 const transformersVit = layout({
   name: "transformers-vit",
   architecture: "vit",
@@ -20,19 +33,11 @@ const transformersVit = layout({
   input: { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], interpolation: "bilinear" },
   nested: /^embeddings\.mask_token$/,
   rules: [
-    [/^embeddings\.cls_token$/, "cls_token"],
-    [/^embeddings\.position_embeddings$/, "pos_embed"],
-    [/^embeddings\.patch_embeddings\.projection\./, "patch_embed.proj."],
-    [
-      /^(?:encoder\.layer|layers)\.(\d+)\.attention\.(?:attention\.)?(query|key|value|[qkv]_proj)\.(\w+)$/,
-      (i = "", which = "", kind) => ({ name: `blocks.${i}.attn.qkv.${kind}`, part: part(which) }),
-    ],
-    [/^(?:encoder\.layer|layers)\.(\d+)\.attention\.(?:output\.dense|o_proj)\./, "blocks.$1.attn.proj."],
+    ...transformersRules,
     [/^(?:encoder\.layer|layers)\.(\d+)\.layernorm_before\./, "blocks.$1.norm1."],
     [/^(?:encoder\.layer|layers)\.(\d+)\.layernorm_after\./, "blocks.$1.norm2."],
     [/^(?:encoder\.layer|layers)\.(\d+)\.(?:intermediate\.dense|mlp\.fc1)\./, "blocks.$1.mlp.fc1."],
     [/^(?:encoder\.layer|layers)\.(\d+)\.(?:output\.dense|mlp\.fc2)\./, "blocks.$1.mlp.fc2."],
-    [/^layernorm\./, "norm."],
   ],
 });
 
@@ -149,20 +154,12 @@ const transformersDinov2 = layout({
   input: seenAs(imagenetInput, "bicubic"),
   nested: /^embeddings\.mask_token$/,
   rules: [
-    [/^embeddings\.cls_token$/, "cls_token"],
+    ...transformersRules,
     [/^embeddings\.register_tokens$/, "reg_token"],
-    [/^embeddings\.position_embeddings$/, "pos_embed"],
-    [/^embeddings\.patch_embeddings\.projection\./, "patch_embed.proj."],
-    [
-      /^(?:encoder\.layer|layers)\.(\d+)\.attention\.(?:attention\.)?(query|key|value|[qkv]_proj)\.(\w+)$/,
-      (i = "", which = "", kind) => ({ name: `blocks.${i}.attn.qkv.${kind}`, part: part(which) }),
-    ],
-    [/^(?:encoder\.layer|layers)\.(\d+)\.attention\.(?:output\.dense|o_proj)\./, "blocks.$1.attn.proj."],
     [/^(?:encoder\.layer|layers)\.(\d+)\.layer_scale([12])\.lambda1$/, "blocks.$1.ls$2.gamma"],
     [/^(?:encoder\.layer|layers)\.(\d+)\.norm([12])\./, "blocks.$1.norm$2."],
     [/^(?:encoder\.layer|layers)\.(\d+)\.mlp\.(?:fc1|weights_in)\./, "blocks.$1.mlp.fc1."],
     [/^(?:encoder\.layer|layers)\.(\d+)\.mlp\.(?:fc2|weights_out)\./, "blocks.$1.mlp.fc2."],
-    [/^layernorm\./, "norm."],
   ],
   complete: placeClassToken,
 });

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { checkDataset, type Dataset, decodeImage, openDataset } from "../../../src/data/index.ts";
 import { UserError } from "../../../src/torch/index.ts";
-import { temporaryCache, temporaryFolder } from "./support.ts";
+import { refused, temporaryCache, temporaryFolder } from "./support.ts";
 
 const fixture = (name: string) => join(import.meta.dirname, "../../fixtures/parquet", name);
 
@@ -25,13 +25,6 @@ function folderOf(files: Readonly<Record<string, string>>): string {
   }
   return root;
 }
-
-const refused = (message: RegExp) => (error: unknown) => {
-  assert.ok(error instanceof UserError, String(error));
-  assert.match(error.message, message);
-  assert.doesNotMatch(error.message, /\n/);
-  return true;
-};
 
 test("a file as Hugging Face writes it has its rows, names of labels, and pixels", async () => {
   temporaryCache();

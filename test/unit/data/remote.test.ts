@@ -4,9 +4,8 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { type Dataset, decodeImage, openDataset } from "../../../src/data/index.ts";
 import { cleanCache } from "../../../src/io/index.ts";
-import { UserError } from "../../../src/torch/index.ts";
 import { FileServer, serveRepository } from "../../support/file-server.ts";
-import { noise, png, tarOf, temporaryCache, temporaryFolder } from "./support.ts";
+import { noise, png, refused, tarOf, temporaryCache, temporaryFolder } from "./support.ts";
 
 const parquet = readFileSync(join(import.meta.dirname, "../../fixtures/parquet/hf.parquet"));
 let server: FileServer;
@@ -31,13 +30,6 @@ async function decodedAll({ items }: Dataset, size: number): Promise<Buffer[]> {
   for (const item of items) all.push(Buffer.from(await decodeImage(item, { size, channels: 3, pixelLimit: 1e7 })));
   return all;
 }
-
-const refused = (message: RegExp) => (error: unknown) => {
-  assert.ok(error instanceof UserError, String(error));
-  assert.match(error.message, message);
-  assert.doesNotMatch(error.message, /\n/);
-  return true;
-};
 
 test("a tar at an address is indexed once, its blocks stay in the cache, and what went is fetched again", async () => {
   const shards = join(temporaryCache(), "shards");

@@ -1,4 +1,5 @@
 /** Temporary folders, caches and images for the tests of the data layer. */
+import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -6,6 +7,7 @@ import { dirname, join } from "node:path";
 import { after } from "node:test";
 import sharp from "sharp";
 import type { Dataset, Item } from "../../../src/data/index.ts";
+import { UserError } from "../../../src/torch/index.ts";
 
 /** A folder that is removed when the test file ends. */
 export function temporaryFolder(): string {
@@ -113,3 +115,11 @@ export function tarOf(path: string, files: Files, format = "gnu"): string {
   ]);
   return path;
 }
+
+/** What asserts that an error is the user's, in one line that matches. */
+export const refused = (message: RegExp) => (error: unknown) => {
+  assert.ok(error instanceof UserError, String(error));
+  assert.match(error.message, message);
+  assert.doesNotMatch(error.message, /\n/);
+  return true;
+};

@@ -6,8 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { checkDataset, type Dataset, decodeImage, openDataset } from "../../../src/data/index.ts";
 import { expanded } from "../../../src/data/shards/pattern.ts";
-import { UserError } from "../../../src/torch/index.ts";
-import { type Files, noise, png, tarOf, temporaryCache, temporaryFolder } from "./support.ts";
+import { type Files, noise, png, refused, tarOf, temporaryCache, temporaryFolder } from "./support.ts";
 
 const picture = (seed: number, side = 4) => png(side, side, 3, noise(side * side * 3, seed));
 
@@ -19,13 +18,6 @@ async function assertPixels({ items }: Dataset, seeds: readonly number[], side =
 }
 
 const labelled = ({ items, classes }: Dataset) => items.map(({ id, label }) => [id, classes[label]]);
-
-const refused = (message: RegExp) => (error: unknown) => {
-  assert.ok(error instanceof UserError, String(error));
-  assert.match(error.message, message);
-  assert.doesNotMatch(error.message, /\n/);
-  return true;
-};
 
 test("samples have their images, labels from .cls, .json and .txt, and contents, in each format of tar", async () => {
   temporaryCache();

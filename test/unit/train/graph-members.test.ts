@@ -1,50 +1,21 @@
 /** Runs over members that bring their own networks: their files come with the run, their trained weights beside them. */
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { toBinary } from "@bufbuild/protobuf";
-import { ModelProtoSchema } from "../../../src/graphs/onnx/onnx-pb.generated.ts";
-import { addMember } from "../../../src/hub/index.ts";
 import { restorePredictor } from "../../../src/methods/index.ts";
 import { memory, UserError } from "../../../src/torch/index.ts";
 import { openRun, trainRun } from "../../../src/train/index.ts";
-import { model } from "../../fixtures/onnx/builder.ts";
-import { weights } from "../../support/onnx-agreement.ts";
+import { addGraphAndProgram } from "../../support/graph-members.ts";
 import { measured } from "../../support/opened-run.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../../support/small-hub.ts";
 import { trainRequest } from "../../support/train-request.ts";
-
-const input = { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] };
-const wishes = { input, data: "none", paradigm: "none", licence: "test" };
 
 test("ONNX and TorchScript members are stored with the run, which then needs no hub", async () => {
   const folder = temporaryFolder();
   process.env["HUB_PATHWAY_CACHE"] = join(folder, "cache");
   const hub = writeSmallHub(folder);
-  const net = join(mkdtempSync(join(folder, "net-")), "net.onnx");
-  const nodes = [
-    { op: "Conv", inputs: ["image", "w"], outputs: ["c"] },
-    { op: "Relu", inputs: ["c"], outputs: ["r"] },
-    { op: "GlobalAveragePool", inputs: ["r"], outputs: ["p"] },
-    { op: "Flatten", inputs: ["p"], outputs: ["pooled"] },
-  ];
-  const graph = model({
-    nodes,
-    outputs: ["pooled"],
-    initializers: [weights("w", [8, 3, 3, 3])],
-    input: ["n", 3, 24, 24],
-  });
-  writeFileSync(net, toBinary(ModelProtoSchema, graph));
-  await addMember({ hub, name: "graph", source: net, wishes });
-  const program = new URL("../../fixtures/torch-script/pooled.pt", import.meta.url).pathname;
-  await addMember({
-    hub,
-    name: "program",
-    source: program,
-    wishes: { ...wishes, input: { ...input, size: 24 } },
-    trust: true,
-  });
+  await addGraphAndProgram(hub, folder);
   const images = await writeShapeImages(folder, 8);
   const base = trainRequest({ folder, hub, images }, "run");
   // All five members run on every image, so that none is left out.

@@ -1,11 +1,9 @@
 /** Members that are trained in part: which weights move, what checkpoints keep, resumption, and plain networks at the end. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, renameSync, writeFileSync } from "node:fs";
+import { readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
-import { toBinary } from "@bufbuild/protobuf";
-import { ModelProtoSchema } from "../../../src/graphs/onnx/onnx-pb.generated.ts";
-import { addMember, openHub } from "../../../src/hub/index.ts";
+import { openHub } from "../../../src/hub/index.ts";
 import { readSafetensors } from "../../../src/io/index.ts";
 import { findMethod } from "../../../src/methods/index.ts";
 import {
@@ -19,8 +17,7 @@ import {
 } from "../../../src/torch/index.ts";
 import { type RunOutcome, resumeRun, type TrainRequest, trainRun } from "../../../src/train/index.ts";
 import { isTune, parseTune } from "../../../src/train/tune.ts";
-import { model } from "../../fixtures/onnx/builder.ts";
-import { weights } from "../../support/onnx-agreement.ts";
+import { addGraphAndProgram } from "../../support/graph-members.ts";
 import { measured } from "../../support/opened-run.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../../support/small-hub.ts";
 import { trainRequest } from "../../support/train-request.ts";
@@ -187,22 +184,7 @@ test("a step in parts and blocks that compute twice train what a whole step does
 test("graphs are tuned where their weights are known, and a program's are not", async () => {
   const folder = temporaryFolder();
   const hub = writeSmallHub(folder);
-  const net = join(mkdtempSync(join(folder, "net-")), "net.onnx");
-  const nodes = [
-    { op: "Conv", inputs: ["image", "w"], outputs: ["c"] },
-    { op: "Relu", inputs: ["c"], outputs: ["r"] },
-    { op: "GlobalAveragePool", inputs: ["r"], outputs: ["p"] },
-    { op: "Flatten", inputs: ["p"], outputs: ["pooled"] },
-  ];
-  const initializers = [weights("w", [8, 3, 3, 3])];
-  const graph = model({ nodes, outputs: ["pooled"], initializers, input: ["n", 3, 24, 24] });
-  writeFileSync(net, toBinary(ModelProtoSchema, graph));
-  const input = { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] };
-  const wishes = { input, data: "none", paradigm: "none", licence: "test" };
-  await addMember({ hub, name: "graph", source: net, wishes });
-  const program = new URL("../../fixtures/torch-script/pooled.pt", import.meta.url).pathname;
-  const sized = { ...wishes, input: { ...input, size: 24 } };
-  await addMember({ hub, name: "program", source: program, wishes: sized, trust: true });
+  await addGraphAndProgram(hub, folder);
   const request = (out: string, member: string, tune: string): TrainRequest => {
     const base = tuned(out, tune);
     return { ...base, method: findMethod("fine-tune"), choices: { member }, hub, trust: true };
