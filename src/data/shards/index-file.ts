@@ -12,7 +12,7 @@ import { hashOf } from "../decoded-set.ts";
 import { type Bytes, type TaskKind, taskKinds } from "../types.ts";
 
 /** Raised when indexes hold something else. */
-const indexVersion = 1;
+const indexVersion = 2;
 
 const imageSchema = z.object({
   /** Name in the shard. */

@@ -98,11 +98,13 @@ function packed(rows: readonly Row[]): { bytes: Buffer; rows: PackedRow[] } {
   const kept: Uint8Array[] = [];
   const result = rows.map(({ row, bytes, label, split, group }): PackedRow => {
     if (!bytes) return { row, reason: withoutBytes };
-    if (!label) return { row, reason: "without a label" };
-    const sha256 = createHash("sha256").update(bytes).digest("hex");
-    const image = { key: String(row), offset, length: bytes.length, sha256, label };
+    // Whatever its label: a segment is made again without knowing which columns were asked for.
+    const start = offset;
     kept.push(bytes);
     offset += bytes.length;
+    if (!label) return { row, reason: "without a label" };
+    const sha256 = createHash("sha256").update(bytes).digest("hex");
+    const image = { key: String(row), offset: start, length: bytes.length, sha256, label };
     return { row, image: { ...image, ...(split && { split }), ...(group && { group }) } };
   });
   return { bytes: Buffer.concat(kept), rows: result };
