@@ -55,12 +55,12 @@ const parts: Record<string, () => Promise<Figure[] | undefined>> = {
   "serve-cold": () => coldStarts(flags.quick ? 1 : 3),
   "bundle-precision": () => bundlePrecision(flags.hub, flags.quick ? 20 : 200),
   page: () => pageAgreement(flags.quick ? 60 : 500),
-  shards: async () => (missing["shards"] === undefined ? sharedModels(flags.quick ? 6 : 12) : undefined),
+  shards: async () => (whyNoHosts() === undefined ? sharedModels(flags.quick ? 6 : 12) : undefined),
   "under-load": () => underLoad(flags.quick ? 1 : 3),
 };
 
 /** What parts need that is not there, other than Python. */
-const missing: Record<string, string | undefined> = { page: noBrowser, shards: whyNoHosts() };
+const missing: Record<string, () => string | undefined> = { page: () => noBrowser, shards: whyNoHosts };
 
 const figures: Figure[] = [];
 const leftOut: string[] = [];
@@ -69,7 +69,7 @@ for (const [name, part] of Object.entries(parts)) {
   console.error(`measuring ${name} …`);
   const measured = await part();
   if (measured) figures.push(...measured);
-  else leftOut.push(`${name}: ${missing[name] ?? `${flags.python} has no torch; name one that has with --python`}`);
+  else leftOut.push(`${name}: ${missing[name]?.() ?? `${flags.python} has no torch; name one that has with --python`}`);
 }
 
 const shown = (side: Figure["ours"]) => `${Number(side.value.toPrecision(4))} ${side.what}`;

@@ -8,13 +8,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { fileURLToPath } from "node:url";
 import { Hosts } from "../test/support/hosts.ts";
 import { writeShapeImages } from "../test/support/small-hub.ts";
 import { type Figure, ratioFigure } from "./figure.ts";
 import { writeHub } from "./large-hub.ts";
+import { program } from "./server-process.ts";
 
-const program = fileURLToPath(new URL("../bin/hub-pathway.js", import.meta.url));
 const [ranks, models, batch] = [4, 24, 32];
 
 /** Most resident memory of a process, as it is when it ends, on its standard output. */

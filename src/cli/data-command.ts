@@ -10,10 +10,9 @@ import {
   type TaskKind,
 } from "../data/index.ts";
 import { counted, quoted, shown } from "../io/index.ts";
-import { textTable } from "../report/table.ts";
+import { figure, textTable } from "../report/table.ts";
 import type { Output } from "./context.ts";
 import { countProgress } from "./progress.ts";
-import { figure } from "./verdict.ts";
 
 export function list(output: Output): void {
   const rows = knownDatasets.map((known) => ({ ...known, fetched: isFetched(known) }));

@@ -9,13 +9,13 @@ import {
   Predictor,
 } from "../library/index.ts";
 import { percent } from "../report/index.ts";
+import { figure } from "../report/table.ts";
 import { ConfigError, setNumThreads } from "../torch/index.ts";
 import { isAsked } from "../train/index.ts";
 import type { Output } from "./context.ts";
 import type { OpenFlags } from "./eval-command.ts";
 import { imagesOf } from "./image-arguments.ts";
 import { answerColumns, PredictionTable } from "./prediction-table.ts";
-import { figure } from "./verdict.ts";
 
 export interface PredictFlags extends OpenFlags {
   top: number;

@@ -18,6 +18,7 @@ import {
 } from "../torch/index.ts";
 import {
   type ClassifierOutcome,
+  defaultViews,
   type Emit,
   prepareData,
   type RequestedOptions,
@@ -54,9 +55,6 @@ export type TrainFlags = Partial<TrainSettings> & {
   nproc?: number;
   rankTimeout?: number;
 };
-
-/** Fixed views of each image with frozen members. */
-const defaultViews = 4;
 
 type Ranks = Pick<TrainRequest, "group" | "shardsAt">;
 

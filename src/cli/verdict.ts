@@ -3,7 +3,7 @@
 import type { TaskKind } from "../data/index.ts";
 import { shown } from "../io/quoted.ts";
 import { type RoutingVerdict, verdictSentence } from "../report/routing-verdict.ts";
-import { percent } from "../report/table.ts";
+import { figure, percent } from "../report/table.ts";
 import { type EvaluationSummary, scoreText, type TargetSummary, worstClasses } from "../train/index.ts";
 import type { FitCourse } from "./train-progress.ts";
 
@@ -26,11 +26,12 @@ export interface VerdictRequest extends Course {
 
 /** The same where images have several labels or numbers. */
 export function targetVerdictLines({ summary, courses, keep }: TargetVerdictRequest): string[] {
-  const course = courses.length === 1 ? courses[0] : undefined;
-  const epoch =
-    keep === "best" && course?.best ? `, by the weights of epoch ${course.best.epoch} of ${course.epochs}` : "";
   const [first = "", ...rest] = targetLines(summary, mostWeakest);
-  return [`${first}${epoch}`, ...rest, ...singleLine(courses, "r2" in summary ? "regression" : "multi-label")];
+  return [
+    `${first}${epochText(courses, keep)}`,
+    ...rest,
+    ...singleLine(courses, "r2" in summary ? "regression" : "multi-label"),
+  ];
 }
 
 /** Figures of several labels or of numbers as a terminal shows them. @param most labels that are named as the weakest */
@@ -57,19 +58,19 @@ export function targetLines(summary: TargetSummary, most: number): string[] {
   ];
 }
 
-/** Four digits of a number in a unit of its own. */
-export const figure = (value: number): string => String(Number(value.toPrecision(4)));
+/** Which epoch's weights were kept, where one training has a best one. */
+function epochText(courses: VerdictRequest["courses"], keep: VerdictRequest["keep"]): string {
+  const course = courses.length === 1 && keep === "best" ? courses[0] : undefined;
+  return course?.best ? `, by the weights of epoch ${course.best.epoch} of ${course.epochs}` : "";
+}
 
 /** Accuracy with its interval, the weakest classes, and the best single model where the run trained some. */
 export function verdictLines({ summary, courses, keep, routing }: VerdictRequest): string[] {
   const { accuracy, items, accuracyInterval } = summary;
   const [low, high] = accuracyInterval;
-  const course = courses.length === 1 ? courses[0] : undefined;
-  const epoch =
-    keep === "best" && course?.best ? `, by the weights of epoch ${course.best.epoch} of ${course.epochs}` : "";
   const range = `95 % interval ${(100 * low).toFixed(1)} to ${percent(high)}`;
   return [
-    `validation accuracy ${percent(accuracy)} (${range}, ${Math.round(accuracy * items)} of ${items} images)${epoch}`,
+    `validation accuracy ${percent(accuracy)} (${range}, ${Math.round(accuracy * items)} of ${items} images)${epochText(courses, keep)}`,
     ...weakestLine(summary),
     ...singleLine(courses),
     ...(routing ? [verdictSentence(routing)] : []),

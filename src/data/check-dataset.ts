@@ -1,12 +1,12 @@
 /** The data set doctor: what `data check` reports before anyone trains. */
-import { counted, quoted } from "../io/index.ts";
+import { counted } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 import type { Watched } from "./concurrent.ts";
 import { ImageStore } from "./image-store.ts";
 import { openDataset } from "./registry.ts";
 import { remarksOn } from "./remarks.ts";
 import type { Dataset, Ignored, TaskKind } from "./types.ts";
-import { duplicatesIn, ignoredNotes, splitUsable } from "./usable.ts";
+import { duplicatesIn, examplesOf, ignoredNotes, splitUsable } from "./usable.ts";
 
 export interface DatasetReport {
   name: string;
@@ -103,10 +103,7 @@ export async function checkDataset(
   }
 }
 
-function remarkText({ count, reason, examples }: Ignored): string {
-  const named = examples.map(quoted).join(", ");
-  return `${counted(count, "file")} ${reason}: ${named}${count > examples.length ? ", …" : ""}`;
-}
+const remarkText = (one: Ignored): string => `${counted(one.count, "file")} ${one.reason}: ${examplesOf(one)}`;
 
 function imagesOfClasses({ classes, items }: Dataset): DatasetReport["classes"] {
   const counts = countBy(

@@ -97,7 +97,7 @@ async function hashFiles(paths: readonly string[], options: HashOptions): Promis
 }
 
 /** Mark of a regular file; "" of what is none, which no memory has. */
-function stampOf(stat: BigIntStats | undefined): string {
+export function stampOf(stat: BigIntStats | undefined): string {
   return stat?.isFile() ? `${stat.size} ${stat.ino} ${stat.mtimeNs} ${stat.ctimeNs}` : "";
 }
 

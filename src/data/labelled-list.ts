@@ -9,7 +9,7 @@ import { counted, listed, quoted, readRegular } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 import { type Cell, type LabelCells, labelColumns, labelsOf, numberNotes } from "./label-columns.ts";
 import { type Label, type LabelledImage, labelledDataset } from "./labels.ts";
-import { splitNamed } from "./split-names.ts";
+import { requireSplit, splitNamed } from "./split-names.ts";
 import type { Dataset, Item, TaskKind } from "./types.ts";
 
 /** Names that a column may have, the first found wins; label-columns.ts has those of labels. */
@@ -123,8 +123,7 @@ function placeOf(list: List, row: Row): Omit<Listed, "label"> {
   if (!path) return refuse("there is no path of an image");
   if (/^https?:/i.test(path))
     return refuse(`${quoted(path)} is an address: fetch the images first, and give their paths`);
-  const split = name ? splitNamed(name) : list.split;
-  if (name && split === undefined) return refuse(`${quoted(name)} is no split: write train, validation or test`);
+  const split = name ? requireSplit(where, name) : list.split;
   return {
     path: resolve(list.folder, path),
     where,

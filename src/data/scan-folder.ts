@@ -30,7 +30,7 @@ export interface FolderScan {
 const junk = /^(\..*|__MACOSX|@eaDir|#recycle|\$RECYCLE\.BIN|System Volume Information|lost\+found)$/i;
 const junkFiles = /^(thumbs\.db|ehthumbs\.db|desktop\.ini|icon\r)$/i;
 
-const mostExamples = 3;
+export const mostExamples = 3;
 
 /** Files that are left out, or rows and samples, by reason. */
 export class IgnoredFiles {

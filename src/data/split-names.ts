@@ -20,6 +20,13 @@ const splitNames: Readonly<Record<string, Split>> = {
 /** The split that a name means, in any case; "dev" and "eval" are usual for validation. */
 export const splitNamed = (name: string): Split | undefined => splitNames[name.toLowerCase()];
 
+/** @throws UserError for a name that means none */
+export function requireSplit(where: string, name: string): Split {
+  const split = splitNamed(name);
+  if (split !== undefined) return split;
+  throw new UserError(`${where}: ${quoted(name)} is no split: write train, validation or test`);
+}
+
 /** @throws UserError naming a class that only other splits than train have, where there are splits */
 export function refuseUntrained(origin: string, classes: readonly string[], items: readonly Item[]): void {
   if (!items.some(({ split }) => split !== undefined)) return;

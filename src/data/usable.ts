@@ -4,7 +4,7 @@ import { UserError } from "../torch/index.ts";
 import { type DuplicatePair, type Duplicates, findDuplicates } from "./duplicates.ts";
 import type { ImageStore } from "./image-store.ts";
 import { type Split, type SplitOptions, splitDataset } from "./split.ts";
-import type { Dataset } from "./types.ts";
+import type { Dataset, Ignored } from "./types.ts";
 
 /** Treatment of copies: on one side of each split, or as if they were different images. */
 export type DuplicatesPolicy = "group" | "keep";
@@ -76,12 +76,14 @@ export function namesOf(dataset: Dataset, { first, second }: DuplicatePair): str
   return [first, second].map((i) => quoted(dataset.items[i]?.id ?? "")).join(" and ");
 }
 
+/** Some of the files, for messages. */
+export function examplesOf({ count, examples }: Ignored): string {
+  return `${examples.map(quoted).join(", ")}${count > examples.length ? ", …" : ""}`;
+}
+
 /** One line for each reason that files were left out for. */
 export function ignoredNotes({ ignored = [] }: Dataset): string[] {
-  return ignored.map(({ unit = "file", reason, count, examples }) => {
-    const named = examples.map(quoted).join(", ");
-    return `left out ${counted(count, unit)}, ${reason}: ${named}${count > examples.length ? ", …" : ""}`;
-  });
+  return ignored.map((one) => `left out ${counted(one.count, one.unit ?? "file")}, ${one.reason}: ${examplesOf(one)}`);
 }
 
 function remarksOn(dataset: Dataset, { pairs, uniform }: Duplicates): string[] {

@@ -3,7 +3,7 @@
 import { shown } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 import { Interruption, type Reply } from "./http.ts";
-import { defaultRevision, type HubSource } from "./parse.ts";
+import { defaultRevision, type HubSource, pagePath } from "./parse.ts";
 
 /** The thing that was asked for. */
 export interface Subject {
@@ -28,7 +28,7 @@ function reason({ status, headers }: Reply, { hub }: Subject): string {
   if (!hub) return plainReason(status);
   const { source, endpoint, hasToken } = hub;
   const code = headers.get("x-error-code") ?? "";
-  const page = `${endpoint}/${source.isDataset ? "datasets/" : ""}${source.repo}`;
+  const page = `${endpoint}/${pagePath(source)}`;
   if (code === "GatedRepo") {
     return `access is gated: accept the conditions at ${page} with your account, then set HF_TOKEN to one of its tokens`;
   }

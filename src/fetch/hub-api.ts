@@ -6,7 +6,7 @@ import type { Expected } from "./digest.ts";
 import { refuseStatus, type Subject } from "./explain.ts";
 import { type Credentials, Interruption, type Reply, request, type Timing } from "./http.ts";
 import { checkedPath } from "./names.ts";
-import type { HubSource } from "./parse.ts";
+import { type HubSource, pagePath } from "./parse.ts";
 import { retry } from "./retry.ts";
 
 /** A file of a repository at one commit. */
@@ -84,7 +84,7 @@ function parseEntry(entry: unknown, subject: Subject, endpoint: string): Reposit
 }
 
 export function hubSubject(source: HubSource, { endpoint, credentials }: HubOptions, path?: string): Subject {
-  const repository = `hf:${source.isDataset ? "datasets/" : ""}${source.repo}${source.revision === "main" ? "" : `@${shown(source.revision)}`}`;
+  const repository = `hf:${pagePath(source)}${source.revision === "main" ? "" : `@${shown(source.revision)}`}`;
   const what = path === undefined ? repository : `${shown(path)} of ${repository}`;
   return { what, hub: { source, endpoint, hasToken: credentials !== undefined } };
 }
@@ -92,12 +92,11 @@ export function hubSubject(source: HubSource, { endpoint, credentials }: HubOpti
 /** Address of a file at a commit, as the Hub serves it. */
 export function fileUrl(
   endpoint: string,
-  { repo, isDataset }: Pick<HubSource, "repo" | "isDataset">,
+  source: Pick<HubSource, "repo" | "isDataset">,
   commit: string,
   path: string,
 ): string {
-  const page = `${endpoint}/${isDataset ? "datasets/" : ""}${repo}`;
-  return `${page}/resolve/${commit}/${path.split("/").map(encodeURIComponent).join("/")}`;
+  return `${endpoint}/${pagePath(source)}/resolve/${commit}/${path.split("/").map(encodeURIComponent).join("/")}`;
 }
 
 /** Size and hash that a file must have, by the name of its blob. */

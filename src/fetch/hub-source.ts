@@ -53,8 +53,8 @@ async function assemble(
     const path = nearest(paths, mainPath, file);
     return path === undefined || path === mainPath ? undefined : get(path);
   };
-  const [name = ""] = configNames.filter((file) => nearest(paths, mainPath, file) !== undefined);
-  const config = await optional(name);
+  const name = configNames.find((file) => nearest(paths, mainPath, file) !== undefined);
+  const config = name === undefined ? undefined : await optional(name);
   const preprocessor = await optional("preprocessor_config.json");
   return {
     main,

@@ -16,6 +16,10 @@ export interface HubSource {
   readonly isDataset?: boolean;
 }
 
+/** Path of a repository's page on the Hub. */
+export const pagePath = ({ repo, isDataset }: Pick<HubSource, "repo" | "isDataset">): string =>
+  `${isDataset ? "datasets/" : ""}${repo}`;
+
 export interface UrlSource {
   readonly kind: "url";
   readonly url: string;

@@ -9,6 +9,7 @@ import { disposeTree, int64, keep, noGrad, ops, scope, type Tensor } from "../to
 import {
   type BatchSource,
   ClassificationTask,
+  defaultViews,
   fit,
   passesOver,
   passOf,
@@ -51,6 +52,8 @@ interface Candidate {
   logMe: number;
   /** Of each image by a linear head that did not see it, [n, C]. */
   probabilities: Tensor;
+  /** Images that this head answers rightly. */
+  right: boolean[];
   /** Seconds of a forward pass of one image. */
   forward: number;
   /** Seconds of an image in a step, all weights trained and a low-rank change; unmeasured for members that are not tried. */
@@ -63,8 +66,6 @@ const [mostImages, mostMembers] = [400, 4];
 const share = 0.7;
 /** Passes of a model through the images below which training it is not worth while. */
 const fewestPasses = 3;
-/** Views of each image that frozen members compute, the default of --views. */
-const views = 4;
 const usualK = 2;
 
 /**
@@ -121,14 +122,15 @@ async function compared(request: AutoRequest): Promise<{ candidates: Candidate[]
       const forward = (performance.now() - began) / 1000 / pass.labels.length;
       labels = pass.labels;
       const outputs = { ...pass, classes: data.classes.length };
-      candidates.push({ entry, logMe: logMe(pass.features, outputs), probabilities: leftOut(outputs), forward });
+      const probabilities = leftOut(outputs);
+      const right = rightOf(probabilities, labels);
+      candidates.push({ entry, logMe: logMe(pass.features, outputs), probabilities, right, forward });
       disposeTree([pass.features, pass.logits]);
     } finally {
       member.dispose();
     }
   }
-  const right = new Map(candidates.map((own) => [own, count(rightOf(own.probabilities, labels))]));
-  const order = (a: Candidate, b: Candidate) => (right.get(b) ?? 0) - (right.get(a) ?? 0) || b.logMe - a.logMe;
+  const order = (a: Candidate, b: Candidate) => count(b.right) - count(a.right) || b.logMe - a.logMe;
   return { candidates: candidates.sort(order), labels };
 }
 
@@ -164,8 +166,8 @@ const count = (right: readonly boolean[]) => right.filter(Boolean).length;
 const percentOf = (right: readonly boolean[]) => `${((100 * count(right)) / right.length).toFixed(1)} %`;
 
 function rankingLine(candidates: readonly Candidate[], labels: readonly number[]): string {
-  const best = candidates.slice(0, mostMembers).map(({ entry, logMe, probabilities }) => {
-    return `${entry.name} ${percentOf(rightOf(probabilities, labels))} (${logMe.toFixed(2)})`;
+  const best = candidates.slice(0, mostMembers).map(({ entry, logMe, right }) => {
+    return `${entry.name} ${percentOf(right)} (${logMe.toFixed(2)})`;
   });
   return `${candidates.length} models by a linear head on ${labels.length} images, each left out in turn (and LogME): ${best.join(", ")}`;
 }
@@ -175,7 +177,7 @@ function pairGain(
   candidates: readonly Candidate[],
   labels: readonly number[],
 ): { isReal: boolean; reason: string } | undefined {
-  const singles = candidates.map((own) => ({ name: own.entry.name, right: rightOf(own.probabilities, labels) }));
+  const singles = candidates.map(({ entry, right }) => ({ name: entry.name, right }));
   const pairs = candidates.flatMap((a, i) =>
     candidates.slice(i + 1).map((b) => {
       const right = scope(() => rightOf(a.probabilities.add(b.probabilities), labels));
@@ -266,7 +268,7 @@ function planOf(tried: readonly Candidate[], images: { train: number; validation
     }
   }
   const features = (of: readonly Candidate[]) =>
-    views * images.train * sum(of, ({ forward }) => forward) + measuring(of);
+    defaultViews * images.train * sum(of, ({ forward }) => forward) + measuring(of);
   const m = tried.findLastIndex((_, i) => features(tried.slice(0, i + 1)) <= seconds) + 1;
   const members = tried.slice(0, Math.max(1, m));
   const reason = `training the models would take longer than there is: they stay as they are, and heads learn from their features, in about ${Math.ceil(features(members))} s`;

@@ -29,6 +29,7 @@ export function accumulatedStep({ module, task, batch, progress, ranges, backwar
   const counts = routing.rows.map(({ length }) => length);
   const active = counts.filter((count) => count > 0).length;
   const { exploitationWeight } = module.config;
+  const factor = exploitationWeight === "each" ? active : exploitationWeight;
   const sums = { task: 0, exploration: 0, exploitation: 0 };
   try {
     for (const range of ranges) {
@@ -45,7 +46,7 @@ export function accumulatedStep({ module, task, batch, progress, ranges, backwar
         const exploitation = own.reduce((sum, next) => sum.add(next)).div(active);
         sums.task += ofTask.item();
         sums.exploitation += exploitation.item();
-        return ofTask.add(exploitation.mul(exploitationWeight === "each" ? active : exploitationWeight));
+        return ofTask.add(exploitation.mul(factor));
       });
     }
     const weight = module.explorationWeight(progress);
@@ -57,7 +58,6 @@ export function accumulatedStep({ module, task, batch, progress, ranges, backwar
       const weighted = exploration.mul(weight);
       return passed ? weighted.add(passed) : weighted;
     });
-    const factor = exploitationWeight === "each" ? active : exploitationWeight;
     const { noiseScale } = routing;
     return {
       loss: sums.task + weight * sums.exploration + factor * sums.exploitation,

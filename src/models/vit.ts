@@ -152,8 +152,9 @@ class Attention extends Module {
   }
 
   override forward(x: Tensor): Tensor {
-    const rotary = this.#rotary;
-    return this.#proj.forward(selfAttention(this.#qkv.forward(x), this.#heads, rotary && ((y) => rotary.forward(y))));
+    const joined = this.#qkv.forward(x);
+    const turn = this.#rotary?.turning(joined.size(-1) / 3 / this.#heads, joined.dtype);
+    return this.#proj.forward(selfAttention(joined, this.#heads, turn));
   }
 }
 

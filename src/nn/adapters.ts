@@ -53,13 +53,11 @@ interface Factors {
 function factorsOf(weight: Tensor, rank: number, generator: Generator): Factors {
   const { dtype, device } = weight;
   const [out = 0, ...rest] = weight.shape;
-  const most = Math.min(rank, out, product(rest));
+  const most = Math.min(rank, out, weight.numel() / out);
   const drawn = kaimingUniform_(empty([most, ...rest], { dtype, device }), generator);
   const down = rest.length === 3 ? drawn.clone("channels_last") : drawn;
   return { down, up: zeros([out, most], { dtype, device }), scale: alpha / rank };
 }
-
-const product = (sizes: readonly number[]): number => sizes.reduce((all, size) => all * size, 1);
 
 /** (alpha / r) B A, in the shape of the weight. */
 function changeOf({ down, up, scale }: Factors, { shape }: Tensor): Tensor {

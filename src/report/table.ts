@@ -44,6 +44,9 @@ export function points(change: number): string {
   return `${change >= 0 ? "+" : ""}${(100 * change).toFixed(1)}`;
 }
 
+/** Four digits of a number in a unit of its own. */
+export const figure = (value: number): string => String(Number(value.toPrecision(4)));
+
 /** 12,300,000 to "12.3 M". */
 export function amount(value: number): string {
   const units: [number, string][] = [

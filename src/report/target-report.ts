@@ -13,7 +13,7 @@ import { htmlPage, htmlTable } from "./page.ts";
 import type { ReportData } from "./report-data.ts";
 import { curves } from "./run-report.ts";
 import { escapeHtml } from "./svg.ts";
-import { amount, duration, percent } from "./table.ts";
+import { amount, duration, figure, percent } from "./table.ts";
 import { type CaptionedImage, thumbnails } from "./thumbnails.ts";
 import { origin } from "./verdict-section.ts";
 
@@ -98,8 +98,6 @@ function figuresSection({ summary }: TargetReport): string {
   const titles = ["label", "images", "average precision", "precision", "recall", "F1", "threshold"];
   return `<h2>Labels, the worst first</h2>${htmlTable(titles, rows)}`;
 }
-
-const figure = (value: number): string => String(Number(value.toPrecision(4)));
 
 /** Images by the largest error of one label or number, each beside what is right. */
 function worstImages({ evaluation, task, data }: TargetReport): CaptionedImage[] {

@@ -194,7 +194,7 @@ export async function prepareData(request: DataRequest): Promise<TaskData> {
 }
 
 /** What an image has, by the kind of its labels. */
-const labelWords: Readonly<Record<TaskKind, string>> = {
+export const labelWords: Readonly<Record<TaskKind, string>> = {
   classification: "one class",
   "multi-label": "several labels",
   regression: "numbers",

@@ -87,7 +87,7 @@ export async function evaluateTask<M extends TaskMetrics>(
   const whole = (parts: readonly Float32Array[]) => (group ? summed(joined(parts), group) : joined(parts));
   const table = whole(probabilities);
   const own =
-    task.kind === "classification" ? {} : { targets: Float64Array.from(targets.flatMap((part) => [...part])) };
+    task.kind === "classification" ? {} : { targets: filled(new Float64Array(labels.length * classes), targets) };
   return {
     probabilities: table,
     labels,
@@ -211,7 +211,10 @@ export function routeInformation(weights: Float32Array, m: number): number {
 
 /** Tables one after the other. */
 export function joined(parts: readonly Float32Array[]): Float32Array {
-  const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  return filled(new Float32Array(parts.reduce((sum, part) => sum + part.length, 0)), parts);
+}
+
+function filled<T extends Float32Array | Float64Array>(all: T, parts: readonly T[]): T {
   let offset = 0;
   for (const part of parts) {
     all.set(part, offset);

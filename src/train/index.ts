@@ -101,6 +101,7 @@ export {
 } from "./open-run.ts";
 export {
   defaultTrainOptions,
+  defaultViews,
   passesOver,
   type RequestedOptions,
   requestedOptionShape,

@@ -4,6 +4,7 @@ import { Residency } from "../hub/index.ts";
 import { sweepTemporaries, temporaryPath } from "../io/index.ts";
 import { ChoiceError, type Choices, chosenBy } from "../runtime/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
+import { labelWords } from "./data.ts";
 import { type KeptSource, loadModel, storedFacts } from "./kept-model.ts";
 import type { Predictor } from "./learner.ts";
 import { requireK } from "./predict.ts";
@@ -103,7 +104,7 @@ export function refuseSureness(
   { confidence, flops, ms, coverage, maxError }: OpenRunOptions,
 ): void {
   if (confidence === undefined && flops === undefined && ms === undefined && !isAsked({ coverage, maxError })) return;
-  const has = task === "regression" ? "numbers" : "several labels";
+  const has = labelWords[task];
   throw new ConfigError(
     `--confidence, --flops, --ms, --coverage and --max-error go by the probability of one answer, and this run answers with ${has}: leave them out`,
   );
@@ -112,7 +113,7 @@ export function refuseSureness(
 /** @throws ConfigError for a run whose answers only this program gives */
 export function requireClassified({ folder, config }: Pick<OpenedRun, "folder" | "config">, what: string): void {
   if (!config.task) return;
-  const has = config.task === "regression" ? "numbers" : "several labels";
+  const has = labelWords[config.task];
   throw new ConfigError(
     `${folder.path} answers with ${has}, and ${what} takes runs that answer with one class: \`hub-pathway predict\` and the library's Predictor answer with ${has}`,
   );

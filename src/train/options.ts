@@ -174,6 +174,9 @@ export const trainOptionsSchema = z.object({ ...requestedOptionShape, epochs, ge
 
 export type TrainOptions = z.output<typeof trainOptionsSchema>;
 
+/** Fixed views of each image with frozen members, where none are asked for. */
+export const defaultViews = 4;
+
 export const defaultTrainOptions: TrainOptions = trainOptionsSchema.parse({ epochs: 16 });
 
 /** Quantities on which the options depend that are left out. */

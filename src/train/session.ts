@@ -296,7 +296,6 @@ function requireShardable(
   if (shardable !== true) refuse(`${method.name} does not route images to models`);
   if (options.frozenViews !== undefined) refuse("--freeze-members computes features, which stay with their owners");
   if (options.tune !== undefined) refuse("--tune is not tried with it");
-  if (options.checkpointActivations) refuse("--checkpoint-activations is not tried with it");
   if (models < worldSize) refuse(`${models} models leave some of ${worldSize} ranks without one`);
 }
 

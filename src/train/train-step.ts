@@ -1,5 +1,5 @@
 /** One step: forward and backward of a batch, at once or in parts, then the optimizer. B rows of the batch. */
-import type { Module, Recomputation } from "../nn/index.ts";
+import { type Module, type Recomputation, rowsOfRank } from "../nn/index.ts";
 import { clipGradNorm, type Optimizer } from "../optim/index.ts";
 import { autocast, FlopMeter, type ProcessGroup, scope, type Tensor } from "../torch/index.ts";
 import type { Batch } from "./data.ts";
@@ -112,8 +112,10 @@ function inParts(
 /** Ranges of about the same size, at most `count`. */
 function rangesOf(rows: number, count: number): RowRange[] {
   const parts = Math.min(rows, count);
-  const first = (i: number) => Math.floor((i * rows) / parts);
-  return Array.from({ length: parts }, (_, i) => ({ first: first(i), rows: first(i + 1) - first(i) }));
+  return Array.from({ length: parts }, (_, rank) => {
+    const [first, end] = rowsOfRank(rows, { rank, worldSize: parts });
+    return { first, rows: end - first };
+  });
 }
 
 /** Rows of a batch as a batch. */

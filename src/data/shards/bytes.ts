@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { FileSource } from "../../io/file-source.ts";
+import { stampOf } from "../content-hash.ts";
 import type { Bytes } from "../types.ts";
 
 /**
@@ -10,11 +11,10 @@ import type { Bytes } from "../types.ts";
  */
 export async function localBytes(path: string): Promise<Bytes> {
   const file = await FileSource.of(path);
-  const { ino, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
   return {
     name: path,
     size: file.size,
-    version: `${path} ${file.size} ${ino} ${mtimeNs} ${ctimeNs}`,
+    version: `${path} ${stampOf(await stat(path, { bigint: true }))}`,
     read: (offset, length) => file.bytes(offset, length),
   };
 }

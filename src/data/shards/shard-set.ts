@@ -1,12 +1,13 @@
 /** Data sets of shards: Parquet files and WebDataset tars, in a folder, by name, or by a pattern such as `train-{000..009}.tar`. */
 import { statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { counted, quoted } from "../../io/index.ts";
+import { counted } from "../../io/index.ts";
 import { UserError } from "../../torch/index.ts";
 import type { Watched } from "../concurrent.ts";
 import { type LabelCells, labelsOf } from "../label-columns.ts";
 import { type Label, type LabelledImage, labelledDataset } from "../labels.ts";
-import { type Split, splitNamed } from "../split-names.ts";
+import { mostExamples } from "../scan-folder.ts";
+import { requireSplit, type Split, splitNamed } from "../split-names.ts";
 import type { Bytes, Dataset, Ignored, TaskKind } from "../types.ts";
 import { localBytes } from "./bytes.ts";
 import { shardEnding } from "./ending.ts";
@@ -22,23 +23,21 @@ export interface ShardPlace {
 
 /** The shards that a text names: a file, or a pattern with {000..009} or {a,b}; undefined where it names none. */
 export function namedShards(source: string): ShardPlace[] | undefined {
-  refuseStream(source);
-  if (!shardEnding.test(source) || statSync(source, { throwIfNoEntry: false })?.isDirectory()) return undefined;
-  const isPattern = /\{[^{}]*(,|\.\.)[^{}]*\}/.test(source) && !statSync(source, { throwIfNoEntry: false });
-  if (!isPattern && !statSync(source, { throwIfNoEntry: false })) return undefined;
-  const paths = isPattern ? expanded(source) : [source];
+  const found = statSync(source, { throwIfNoEntry: false });
+  if (/^(-$|pipe:)/.test(source) || found?.isFIFO()) throw isStream(source);
+  if (!shardEnding.test(source) || found?.isDirectory()) return undefined;
+  const isPattern = /\{[^{}]*(,|\.\.)[^{}]*\}/.test(source);
+  if (!found && !isPattern) return undefined;
+  const paths = found ? [source] : expanded(source);
   return paths.map((path) => localShard(path, basename(path)));
 }
 
-export const localShard = (path: string, name: string): ShardPlace => ({ name, open: () => localBytes(resolve(path)) });
+const localShard = (path: string, name: string): ShardPlace => ({ name, open: () => localBytes(resolve(path)) });
 
-function refuseStream(source: string): void {
-  const isStream = /^(-$|pipe:)/.test(source) || statSync(source, { throwIfNoEntry: false })?.isFIFO();
-  if (!isStream) return;
-  throw new UserError(
+const isStream = (source: string): UserError =>
+  new UserError(
     `${source} is a stream, and images are read in the order of an index: save it as a file, or name an address that serves ranges`,
   );
-}
 
 /**
  * The data set of shards.
@@ -93,10 +92,7 @@ type Unlabelled = Omit<LabelledImage, "label"> & { cells: LabelCells };
 function placed(image: Indexed, shard: Bytes, file: string, splitOfFile: Split | undefined): Unlabelled {
   const { key, offset, length, sha256, label: cells, split: own, group } = image;
   const where = `${shard.name}, ${key}`;
-  const split = own === undefined ? splitOfFile : splitNamed(own);
-  if (own !== undefined && split === undefined) {
-    throw new UserError(`${where}: ${quoted(own)} is no split: write train, validation or test`);
-  }
+  const split = own === undefined ? splitOfFile : requireSplit(where, own);
   return {
     id: `${file}/${key}`,
     source: { kind: "shard", shard, offset, length, sha256 },
@@ -131,7 +127,7 @@ function merge(all: Ignored[], more: readonly Ignored[]): void {
     if (!known) all.push({ ...rest, reason, count, examples: [...examples] });
     else {
       known.count += count;
-      known.examples = [...known.examples, ...examples].slice(0, 3);
+      known.examples = [...known.examples, ...examples].slice(0, mostExamples);
     }
   }
 }

@@ -80,8 +80,8 @@ export async function fillBundle(
   name: string,
   options: BundleOptions = {},
 ): Promise<Bundle> {
+  requireClassified(whole, "export");
   const { run, parts, leftOut } = await selected(whole, options.minShare, options);
-  requireClassified(run, "export");
   const { config, predictor, calibration, rejection } = run;
   const { imageSize: size, fit } = config.data.form;
   if (fit)

@@ -3,7 +3,7 @@
  * turned by angles that grow along both sides of the image. h heads, N tokens, c channels of a head.
  */
 import { Module } from "../../nn/index.ts";
-import { cat, ops, scope, type Tensor, tensor, zeros } from "../../torch/index.ts";
+import { cat, type Dtype, ops, scope, type Tensor, tensor, zeros } from "../../torch/index.ts";
 
 /** Ratio of the longest period to the shortest one. */
 const temperature = 100;
@@ -38,10 +38,13 @@ export class Rotary extends Module {
     this.#places = Array.from({ length: side ** 2 }, (_, i) => [at(Math.floor(i / side)), at(i % side)]).flat();
   }
 
-  /** Queries or keys [B, h, N, c], turned. */
   override forward(x: Tensor): Tensor {
-    return scope(() => {
-      const channels = x.size(-1);
+    return this.turning(x.size(-1), x.dtype)(x);
+  }
+
+  /** What turns queries and keys [B, h, N, c] of a type; the angles are computed once for both. */
+  turning(channels: number, as: Dtype): (x: Tensor) => Tensor {
+    const [cos, sin] = scope(() => {
       const { dtype, device } = this.#periods;
       const places = tensor([...this.#places], { dtype, device }).view([-1, 2, 1]);
       const half = places
@@ -50,10 +53,13 @@ export class Rotary extends Module {
         .reshape([-1, channels / 2]);
       const turned = cat([half, half], 1);
       const angles = cat([zeros([this.#prefix, channels], { dtype, device }), turned]);
-      const [first, second] = [x.narrow(-1, 0, channels / 2), x.narrow(-1, channels / 2, channels / 2)];
-      const quarter = cat([second.neg(), first], -1);
-      const as = (part: Tensor): Tensor => part.to({ dtype: x.dtype });
-      return x.mul(as(ops.cos(angles))).add(quarter.mul(as(ops.sin(angles))));
+      return [ops.cos(angles).to({ dtype: as }), ops.sin(angles).to({ dtype: as })] as const;
     });
+    return (x) =>
+      scope(() => {
+        const [first, second] = [x.narrow(-1, 0, channels / 2), x.narrow(-1, channels / 2, channels / 2)];
+        const quarter = cat([second.neg(), first], -1);
+        return x.mul(cos).add(quarter.mul(sin));
+      });
   }
 }
