@@ -15,12 +15,12 @@ export type DataSettings = z.output<z.ZodObject<typeof dataShape>> & { data: str
 export function dataRequest(
   flags: DataSettings,
   hub: string,
-  loading: Pick<DataRequest, "augment" | "batchSize" | "cropScale" | "cropFrom">,
+  { augment, batchSize, cropScale, cropFrom }: Pick<DataRequest, "augment" | "batchSize" | "cropScale" | "cropFrom">,
 ): DataRequest {
   const { validationFraction, testFraction, trainPerClass, seed, duplicates, fit } = flags;
   const imageSize = flags.imageSize ?? largestInput(readManifest(findHub(hub)));
   return {
-    ...loading,
+    ...{ augment, batchSize, cropScale, cropFrom },
     ...(flags.task && { task: flags.task }),
     source: flags.data,
     imageSize,

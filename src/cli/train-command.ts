@@ -182,24 +182,11 @@ async function automatic(
   output: Output,
   device: string | undefined,
 ): Promise<{ settings: Ready; endsBy: number }> {
-  const {
-    auto: _auto,
-    minutes = usualMinutes,
-    hub: place,
-    augment,
-    cropScale,
-    cropFrom,
-    batchSize,
-    trust,
-    ...rest
-  } = settings;
+  const { minutes = usualMinutes, hub: place, trust } = settings;
   const all = 60 * minutes;
   const began = Date.now();
   const hub = openHub(place, { trust, device });
-  const data = await prepareData({
-    ...dataRequest(settings, place, { augment, cropScale, cropFrom, batchSize }),
-    device,
-  });
+  const data = await prepareData({ ...dataRequest(settings, place, settings), device });
   try {
     const options = trainOptions(settings);
     const seconds = all - (Date.now() - began) / 1000;
@@ -208,11 +195,9 @@ async function automatic(
     const { settings: chosen, reasons } = await withInterrupt(choose, stopping);
     for (const reason of reasons) output.say(reason);
     const size = settings.imageSize ?? chosen.imageSize;
-    const { method, members, ...others } = chosen;
-    const single = members.length === 1 ? { member: members[0] } : {};
-    const made = { ...rest, ...others, ...single, hub: place, augment, cropScale, cropFrom, batchSize, trust };
+    const single = chosen.members.length === 1 ? { member: chosen.members[0] } : {};
     return {
-      settings: { ...made, auto: false, minutes: undefined, method, members, imageSize: size },
+      settings: { ...settings, ...chosen, ...single, auto: false, minutes: undefined, imageSize: size },
       // What is measured after training takes time too.
       endsBy: began + 900 * all,
     };
@@ -228,8 +213,7 @@ async function start(given: Ready, output: Output, ranks: Ranks): Promise<void> 
   const { settings, endsBy } = given.auto
     ? await automatic(given, output, device)
     : { settings: given, endsBy: undefined };
-  const { method, hub, data, out, hubMemory, trust, batchSize, augment, cropScale, cropFrom, imageSize, members } =
-    settings;
+  const { method, hub, data, out, hubMemory, trust, imageSize, members } = settings;
   requireRoom(hub, hubMemory);
   const request = {
     method: findMethod(method),
@@ -237,7 +221,7 @@ async function start(given: Ready, output: Output, ranks: Ranks): Promise<void> 
     hub,
     members,
     endsBy,
-    data: dataRequest(settings, hub, { augment, cropScale, cropFrom, batchSize }),
+    data: dataRequest(settings, hub, settings),
     options: trainOptions(settings),
     out,
     resume: false,

@@ -3,6 +3,7 @@ import { counted } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 import type { Watched } from "./concurrent.ts";
 import { ImageStore } from "./image-store.ts";
+import { labelsIn } from "./labels.ts";
 import { openDataset } from "./registry.ts";
 import { remarksOn } from "./remarks.ts";
 import type { Dataset, Ignored, TaskKind } from "./types.ts";
@@ -107,7 +108,7 @@ const remarkText = (one: Ignored): string => `${counted(one.count, "file")} ${on
 
 function imagesOfClasses({ classes, items }: Dataset): DatasetReport["classes"] {
   const counts = countBy(
-    items.flatMap(({ label, targets }) => targets?.flatMap((value, c) => (value > 0 ? [c] : [])) ?? [label]),
+    items.flatMap(({ label, targets }) => (targets ? labelsIn(targets) : [label])),
     (label) => label,
   );
   return classes.map((name, label) => ({ name, images: counts.get(label) ?? 0 }));

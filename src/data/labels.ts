@@ -131,13 +131,16 @@ const leastStratum = 5;
 /** Strata of numbers at most, and images of each at least. */
 const [mostQuantiles, imagesOfQuantile] = [10, 10];
 
+/** Positions of the labels that an image has, of its row [C] of zeros and ones. */
+export const labelsIn = (row: readonly number[]): number[] => row.flatMap((value, c) => (value > 0 ? [c] : []));
+
 /** A stratum for each row of labels [n, C]: its rarest label, as rare ones have to be on all sides of a split. */
 function rarestLabels(rows: readonly (readonly number[])[]): number[] {
   const counts = new Map<number, number>();
   const countIn = (values: readonly number[], into: Map<number, number>) => {
     for (const value of values) into.set(value, (into.get(value) ?? 0) + 1);
   };
-  const own = rows.map((row) => row.flatMap((value, c) => (value > 0 ? [c] : [])));
+  const own = rows.map(labelsIn);
   for (const labels of own) countIn(labels, counts);
   const frequency = (c: number) => counts.get(c) ?? 0;
   const rarest = own.map((labels) =>

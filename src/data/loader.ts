@@ -3,6 +3,7 @@ import { rowsOfRank } from "../nn/index.ts";
 import { disposeTree, int64, keyedRandom, scope, shuffled, type Tensor, tensor } from "../torch/index.ts";
 import { type AugmentOptions, augment, augmentations, mixup } from "./augment.ts";
 import type { ImageStore } from "./image-store.ts";
+import { labelsIn } from "./labels.ts";
 
 export interface LoaderOptions {
   store: Pick<ImageStore, "batch">;
@@ -242,7 +243,7 @@ function itemsByClass({ indices, labels, targets }: LoaderOptions): ClassItems[]
   };
   for (const index of indices) {
     const row = targets?.[index];
-    const names = row ? row.flatMap((value, c) => (value > 0 ? [c] : [])) : [labels[index] ?? -1];
+    const names = row ? labelsIn(row) : [labels[index] ?? -1];
     for (const name of names.length > 0 ? names : [-1]) add(name, index);
   }
   return [...classes].sort(([a], [b]) => a - b).map(([name, items]) => ({ name, items }));

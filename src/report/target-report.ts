@@ -15,7 +15,7 @@ import { curves } from "./run-report.ts";
 import { escapeHtml } from "./svg.ts";
 import { amount, duration, figure, percent } from "./table.ts";
 import { type CaptionedImage, thumbnails } from "./thumbnails.ts";
-import { origin } from "./verdict-section.ts";
+import { chosenOn, origin } from "./verdict-section.ts";
 
 export interface TargetReport {
   title: string;
@@ -58,10 +58,6 @@ export async function targetReport(report: TargetReport): Promise<string> {
 function headSection(summary: TargetSummary, events: readonly RunEvent[]): string {
   const { split, items } = summary;
   const [name, value] = "r2" in summary ? ["R2", summary.r2] : ["mean average precision", summary.meanAveragePrecision];
-  const chosen =
-    split === "test"
-      ? ""
-      : "<p>Choices were made on this split: <code>hub-pathway eval RUN --split test</code> measures on images that decided nothing.</p>";
   const figures = [
     ...("r2" in summary
       ? [["squared error, in variances of the training images", summary.squaredError.toFixed(4)]]
@@ -77,8 +73,7 @@ function headSection(summary: TargetSummary, events: readonly RunEvent[]): strin
   ];
   return [
     origin(events),
-    `<p class="lead"><strong>${value.toFixed(3)}</strong> ${name} on ${items} ${escapeHtml(split)} images.</p>`,
-    chosen,
+    `<p class="lead"><strong>${value.toFixed(3)}</strong> ${name} on ${items} ${escapeHtml(split)} images.${chosenOn(split)}</p>`,
     htmlTable(["", ""], figures),
   ].join("\n");
 }

@@ -27,7 +27,7 @@ export function verdictSection(analysis: RunAnalysis, events: readonly RunEvent[
   return [
     origin(events),
     `<p class="lead"><strong>${percent(summary.accuracy)}</strong> of ${summary.items} ${escapeHtml(summary.split)} images are right.</p>`,
-    `<p>95 % interval ${percent(low)} to ${percent(high)} (Wilson).${chosen(summary.split)}</p>`,
+    `<p>95 % interval ${percent(low)} to ${percent(high)} (Wilson).${chosenOn(summary.split)}</p>`,
     ...(verdict ? [`<p>${escapeHtml(sentence(verdictSentence(verdict)))}</p>`] : []),
     htmlTable(["", "accuracy", "FLOPs an image"], rows),
     htmlTable(["", ""], figures),
@@ -38,8 +38,8 @@ const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${tex
 
 const cost = ({ inferenceFlops }: { inferenceFlops: number }): string => amount(inferenceFlops);
 
-/** A split that choices were made on flatters. */
-function chosen(split: string): string {
+/** Remark on a split that choices were made on, which flatters. */
+export function chosenOn(split: string): string {
   if (split === "test") return "";
   return ` Choices were made on this split: <code>hub-pathway eval RUN --split test</code> measures on images that decided nothing.`;
 }
