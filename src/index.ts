@@ -37,6 +37,7 @@ export {
   type PredictionOutcome,
   type PredictOptions,
   Predictor,
+  type PredictorOptions,
   type TrainedRun,
   type TrainSettings,
   train,

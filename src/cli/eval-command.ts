@@ -2,7 +2,7 @@
 
 import { reasonOf, shown } from "../io/index.ts";
 import type { InferenceMode } from "../methods/catalog.ts";
-import { evaluateMode, restorePredictor } from "../methods/index.ts";
+import { evaluateMode, refuseRouteWishes, requireMode, restorePredictor, validationImages } from "../methods/index.ts";
 import { amount, percent } from "../report/index.ts";
 import { ConfigError, findDevice, setNumThreads } from "../torch/index.ts";
 import {
@@ -39,7 +39,6 @@ import {
 import type { Output } from "./context.ts";
 import { stopping, withInterrupt } from "./interrupt.ts";
 import { countProgress } from "./progress.ts";
-import { kebab } from "./settings.ts";
 import { targetLines } from "./verdict.ts";
 
 /** Options that eval, report and predict share. */
@@ -118,10 +117,8 @@ export async function evalRun(path: string, flags: EvalFlags, output: Output): P
       "--ten-crop gives other probabilities than the thresholds are measured with: leave one of them out",
     );
   if (mode === "routes") return evalBy(path, flags, output, flags.tenCrop ? byTenCrops : byRoutes);
-  for (const flag of ["k", "confidence", "ms", "tenCrop", "coverage", "maxError"] as const) {
-    if (flags[flag] === undefined) continue;
-    throw new ConfigError(`--mode ${mode} does not use the run's routes: leave out --${kebab(flag)}`);
-  }
+  refuseRouteWishes(mode, flags);
+  if (flags.tenCrop) throw new ConfigError(`--mode ${mode} answers whole images: leave out --ten-crop`);
   // The run is opened without a budget for its routes.
   const { flops: _, ...rest } = flags;
   await evalBy(path, rest, output, (run, images, options) => byMode(run, images, { ...flags, mode }, options));
@@ -222,39 +219,26 @@ async function byMode(
   options: EvaluationOptions,
 ): Promise<Measured> {
   const { predictor, config } = run;
-  if (config.task) {
-    throw new ConfigError(
-      `--mode ${mode} asks how sure one class of an image is, and this run has other labels: leave it out`,
-    );
-  }
+  requireMode(run, mode);
   const isSame = split === "validation" && images.isRecorded;
-  const known = isSame ? images : await validationOf(run, flags);
+  const { data, device } = flags;
+  const where = { data, device: findDevice(device), onProgress: countProgress("decoding") };
+  const known = isSame ? images : await validationImages(run, where);
   try {
     const request = { mode, flops: flags.flops, known: known.batches, asked: images.batches };
     const measured = await evaluateMode(predictor, { ...request, classes: config.classes.length }, options);
     const { settings, expectedFlops, inferenceFlops, ...evaluation } = measured;
     const { memberNames, parameters } = predictor;
-    const where = isSame ? "on the other half of these images" : "on validation images";
+    const on = isSame ? "on the other half of these images" : "on validation images";
     return {
       evaluation,
       predictor: { memberNames, parameters, inferenceFlops },
-      lines: [
-        `  ${shown(settings.join("; "))}: chosen ${where}, where it takes ${amount(expectedFlops)}FLOPs an image`,
-      ],
+      lines: [`  ${shown(settings.join("; "))}: chosen ${on}, where it takes ${amount(expectedFlops)}FLOPs an image`],
       note: { mode, settings, expectedFlops },
     };
   } finally {
     if (!isSame) known.dispose();
   }
-}
-
-/** The run's own validation images: where it is told that its images are, or where they were. */
-async function validationOf(run: OpenedRun, { data, device }: Pick<EvalFlags, "data" | "device">): Promise<RunData> {
-  const request = { split: "validation", device: findDevice(device), onProgress: countProgress("decoding") } as const;
-  const there = await openRunData(run.folder, run.config, { ...request, data });
-  if (there.isRecorded) return there;
-  there.dispose();
-  return openRunData(run.folder, run.config, request);
 }
 
 /** Notes a reading of the test split in the run's ledger; the result counts also where that cannot be written. */

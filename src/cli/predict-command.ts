@@ -8,18 +8,22 @@ import {
   type NumbersPrediction,
   Predictor,
 } from "../library/index.ts";
-import { percent } from "../report/index.ts";
+import type { InferenceMode } from "../methods/catalog.ts";
+import { amount, percent } from "../report/index.ts";
 import { figure } from "../report/table.ts";
 import { ConfigError, setNumThreads } from "../torch/index.ts";
 import { isAsked } from "../train/index.ts";
 import type { Output } from "./context.ts";
 import type { OpenFlags } from "./eval-command.ts";
 import { imagesOf } from "./image-arguments.ts";
+import { stopping, withInterrupt } from "./interrupt.ts";
 import { answerColumns, PredictionTable } from "./prediction-table.ts";
 
 export interface PredictFlags extends OpenFlags {
   top: number;
   csv?: string;
+  mode?: InferenceMode;
+  data?: string;
 }
 
 type Answer = { image: string } & (AnyPrediction | { error: string });
@@ -30,8 +34,10 @@ const block = 32;
 export async function predict(path: string, args: string[], flags: PredictFlags, output: Output): Promise<void> {
   const { top, csv, threads, ...options } = flags;
   if (threads !== undefined) setNumThreads(threads);
-  using predictor = await Predictor.openAny(path, options);
-  const { kind, classes } = predictor;
+  using predictor = await withInterrupt((signal) => Predictor.openAny(path, { ...options, signal }), stopping);
+  const { kind, classes, setting } = predictor;
+  if (setting)
+    output.note(`${shown(setting.name)}: ${amount(setting.flops)}FLOPs an image, on average over validation images`);
   if (kind === "regression" && top > 1)
     throw new ConfigError("--top counts classes, and this run answers with numbers");
   const columns = answerColumns({ kind, classes, top, rejects: isAsked(options) });
@@ -62,7 +68,11 @@ export async function predict(path: string, args: string[], flags: PredictFlags,
   say();
   table?.finish();
   if (failed > 0) process.exitCode = 1;
-  output.result({ predictions: all, failed });
+  output.result({
+    ...(setting ? { setting: setting.name, expectedFlops: setting.flops } : {}),
+    predictions: all,
+    failed,
+  });
 }
 
 function nameOf(image: ImageInput): string {

@@ -17,5 +17,6 @@ export {
   type PredictionOutcome,
   type PredictOptions,
   Predictor,
+  type PredictorOptions,
 } from "./predictor.ts";
 export { freeRunFolder, type TrainedRun, type TrainSettings, train } from "./train.ts";

@@ -1,6 +1,7 @@
 /** A finished run as something that labels images. */
 import { decodeImage, defaultPixelLimit, forEachConcurrently, type ImageSource, type TaskKind } from "../data/index.ts";
-import { restorePredictor } from "../methods/index.ts";
+import type { InferenceMode } from "../methods/catalog.ts";
+import { ModePredictor, refuseRouteWishes, restorePredictor, withMode } from "../methods/index.ts";
 import { isRejected, tempered } from "../runtime/index.ts";
 import { ConfigError, findDevice, inferenceMode, scope, tensor, UserError } from "../torch/index.ts";
 import {
@@ -11,6 +12,19 @@ import {
   type Prediction,
   requireK,
 } from "../train/index.ts";
+
+/** How a run is opened to predict. */
+export interface PredictorOptions extends OpenRunOptions {
+  /**
+   * Rules by which members answer in place of the run's routes (default "routes"). Their setting is chosen on the run's validation
+   * images, which all members answer first; `flops` bounds its mean cost.
+   */
+  mode?: InferenceMode | undefined;
+  /** Where these images are now, when not where the run was trained. */
+  data?: string | undefined;
+  /** Stops the choice of a setting. */
+  signal?: AbortSignal | undefined;
+}
 
 /** A path, or the bytes of an encoded image (PNG, JPEG, WebP, GIF, AVIF, BMP, TIFF, SVG). */
 export type ImageInput = string | Uint8Array;
@@ -96,12 +110,12 @@ export class Predictor<P extends AnyPrediction = ImagePrediction> implements Dis
    * @throws UserError when the folder holds no finished run, is damaged, or answers otherwise than the task; ConfigError for a k or a
    * threshold that the run cannot have
    */
-  static open(run: string, options: OpenRunOptions & { task: "multi-label" }): Promise<Predictor<LabelsPrediction>>;
-  static open(run: string, options: OpenRunOptions & { task: "regression" }): Promise<Predictor<NumbersPrediction>>;
-  static open(run: string, options?: OpenRunOptions & { task?: "classification" | undefined }): Promise<Predictor>;
+  static open(run: string, options: PredictorOptions & { task: "multi-label" }): Promise<Predictor<LabelsPrediction>>;
+  static open(run: string, options: PredictorOptions & { task: "regression" }): Promise<Predictor<NumbersPrediction>>;
+  static open(run: string, options?: PredictorOptions & { task?: "classification" | undefined }): Promise<Predictor>;
   static async open(
     run: string,
-    { task = "classification", ...options }: OpenRunOptions & { task?: TaskKind | undefined } = {},
+    { task = "classification", ...options }: PredictorOptions & { task?: TaskKind | undefined } = {},
   ): Promise<Predictor<AnyPrediction>> {
     const predictor = await Predictor.openAny(run, options);
     const { kind } = predictor;
@@ -111,9 +125,25 @@ export class Predictor<P extends AnyPrediction = ImagePrediction> implements Dis
   }
 
   /** The same, whatever the run's answers are. */
-  static async openAny(run: string, options: OpenRunOptions = {}): Promise<Predictor<AnyPrediction>> {
+  static async openAny(
+    run: string,
+    { mode = "routes", data, signal, ...options }: PredictorOptions = {},
+  ): Promise<Predictor<AnyPrediction>> {
     const device = options.device === undefined ? undefined : findDevice(options.device);
-    return new Predictor<AnyPrediction>(openRun(run, restorePredictor, { ...options, device }), device);
+    if (mode === "routes" && data !== undefined)
+      throw new ConfigError("--data says where --mode finds the run's validation images: name a mode, or leave it out");
+    if (mode === "routes")
+      return new Predictor<AnyPrediction>(openRun(run, restorePredictor, { ...options, device }), device);
+    refuseRouteWishes(mode, options);
+    // The run is opened without a budget for its routes.
+    const { flops, ...rest } = options;
+    const opened = openRun(run, restorePredictor, { ...rest, device });
+    try {
+      return new Predictor<AnyPrediction>(await withMode(opened, { mode, flops, data, device }, { signal }), device);
+    } catch (error) {
+      opened.dispose();
+      throw error;
+    }
   }
 
   /** What its answers are. */
@@ -129,6 +159,14 @@ export class Predictor<P extends AnyPrediction = ImagePrediction> implements Dis
   /** Probability below which answers are rejected, where a coverage or a largest error was asked for. */
   get threshold(): number | undefined {
     return this.#run.rejection?.threshold;
+  }
+
+  /** Setting of a mode other than the run's routes, and the FLOPs that it takes of an image on average. */
+  get setting(): { name: string; flops: number } | undefined {
+    const { predictor } = this.#run;
+    return predictor instanceof ModePredictor
+      ? { name: predictor.setting, flops: predictor.inferenceFlops }
+      : undefined;
   }
 
   /** Names of the models that it chooses from. */

@@ -31,13 +31,18 @@ export {
   halves,
   knownCandidate,
   type ModeEvaluation,
+  ModePredictor,
   meanReached,
   type Outcome,
   policyCandidates,
   type Reached,
+  refuseRouteWishes,
+  requireMode,
   type Split,
   sideOf,
   stackedHead,
+  validationImages,
+  withMode,
 } from "./inference/index.ts";
 export { linearProbeLearner } from "./linear-probe.ts";
 export { MemberLearner, type MemberStep, type Penalty } from "./member-learner.ts";

@@ -3,15 +3,17 @@ import assert from "node:assert/strict";
 import { appendFileSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
+import { Predictor } from "../../src/library/index.ts";
 import { lastLine, runHere, runProgram } from "../support/program.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../support/small-hub.ts";
 
 let folder: string;
+let images: string;
 let train: string[];
 
 before(async () => {
   folder = temporaryFolder();
-  const images = await writeShapeImages(folder, 20);
+  images = await writeShapeImages(folder, 20);
   const options = ["--epochs", "2", "--batch-size", "16", "--image-size", "24", "--k", "2", "--json"];
   train = ["train", "--hub", writeSmallHub(folder), "--data", images, ...options];
 });
@@ -89,7 +91,7 @@ test("report prints its numbers and writes the page; reading the test split is n
   assert.equal(readFileSync(join(out, "ledger.jsonl"), "utf8").trim().split("\n").length, 1);
 });
 
-test("eval answers by other rules than the run's routes, within a budget that validation images keep to", async () => {
+test("eval and predict answer by other rules than the run's routes, within a budget that validation images keep to", async () => {
   const out = join(folder, "reported");
   const { code, stdout, stderr } = await run(["eval", out, "--split", "test", "--mode", "cascade", "--json"]);
   assert.equal(code, 0, stderr);
@@ -99,13 +101,17 @@ test("eval answers by other rules than the run's routes, within a budget that va
   assert.ok(Number(expectedFlops) > 0 && Number(inferenceFlops) > 0 && Number(accuracy) >= 0, stdout);
   const noted = JSON.parse(readFileSync(join(out, "ledger.jsonl"), "utf8").trim().split("\n").at(-1) ?? "");
   assert.deepEqual([noted.mode, noted.accuracy], [mode, accuracy]);
-  const refused = async (flags: string[], pattern: RegExp) => {
-    const { code, stderr } = await run(["eval", out, ...flags]);
-    assert.equal(code, 2, stderr);
-    assert.match(stderr, pattern);
-  };
-  await refused(["--mode", "stacking", "--flops", "1"], /no setting of --mode stacking answers within --flops 1/);
-  await refused(["--mode", "knora", "--k", "1"], /leave out --k/);
+  const predicted = await run(["predict", out, join(images, "circle"), "--mode", "cascade", "--json"]);
+  assert.equal(predicted.code, 0, predicted.stderr);
+  const answer = lastLine(predicted.stdout);
+  assert.deepEqual([[answer["setting"]], answer["expectedFlops"]], [settings, expectedFlops]);
+  const [{ pathway }] = answer["predictions"] as [{ pathway: { weight: number }[] }];
+  assert.ok(Math.abs(pathway.reduce((sum, { weight }) => sum + weight, 0) - 1) < 1e-6, predicted.stdout);
+  await assert.rejects(
+    Predictor.open(out, { mode: "stacking", flops: 1 }),
+    /no setting of --mode stacking answers within --flops 1/,
+  );
+  await assert.rejects(Predictor.open(out, { mode: "knora", k: 1 }), /leave out --k/);
 });
 
 test("export writes what verify finds to answer as the run does", async () => {

@@ -19,35 +19,28 @@ import {
 import type { PredictFlags } from "../predict-command.ts";
 
 export function addRunCommands(program: Command, output: () => Output): void {
-  measuring(program.command("eval <run>"))
+  answering(measuring(program.command("eval <run>")))
     .description("measure a finished run; reading the test split is noted in the run's ledger")
-    .addOption(
-      new Option(
-        "--mode <name>",
-        "answer by other rules than the run's routes, with settings chosen on validation images; --flops bounds what they cost",
-      )
-        .choices([...inferenceModes])
-        .default("routes"),
-    )
     .option("--ten-crop", "mean over ten crops of each image, taken from images 256/224 times as large as the run's")
     .addHelpText(
       "after",
-      "\nModes ask members one after the other until one is sure (cascade) or some agree (agreement), choose them by what they know\n" +
-        "of similar validation images (knora, meta-des), or weigh what all say (stacking).\n\n" +
+      `\n${modesHelp}\n\n` +
         "Examples:\n  hub-pathway eval runs/photos --split test --json\n  hub-pathway eval runs/photos --mode cascade --flops 50e6",
     )
     .action(async (path: string, flags: EvalFlags) => {
       const { evalRun } = await import("../eval-command.ts");
       await evalRun(path, flags, output());
     });
-  opening(program.command("predict <run> <images...>"))
+  answering(opening(program.command("predict <run> <images...>")))
     .description("label images with a finished run, and say which models were activated")
     .option("--top <n>", "classes for each image, the most probable first", count, 1)
     .option("--csv <file>", "write the predictions into a table too")
+    .option("--data <dir|name>", "where the run's validation images are now, for a mode")
     .addHelpText(
       "after",
-      "\nIMAGES are files, folders, patterns such as 'photos/*.jpg', or - for standard input: an image, or paths line by line." +
-        "\n\nExamples:\n  hub-pathway predict runs/photos cat.jpg dog.png --top 3\n" +
+      "\nIMAGES are files, folders, patterns such as 'photos/*.jpg', or - for standard input: an image, or paths line by line.\n\n" +
+        `${modesHelp}\n\n` +
+        "Examples:\n  hub-pathway predict runs/photos cat.jpg dog.png --top 3\n" +
         "  hub-pathway predict runs/photos ./unsorted --csv labels.csv --coverage 0.9",
     )
     .action(async (path: string, images: string[], flags: PredictFlags) => {
@@ -107,6 +100,21 @@ export function addRunCommands(program: Command, output: () => Output): void {
       const { verify } = await import("../export-command.ts");
       await verify(folder, output());
     });
+}
+
+const modesHelp =
+  "Modes ask members one after the other until one is sure (cascade) or some agree (agreement), choose them by what they know\n" +
+  "of similar validation images (knora, meta-des), or weigh what all say (stacking).";
+
+function answering(command: Command): Command {
+  return command.addOption(
+    new Option(
+      "--mode <name>",
+      "answer by other rules than the run's routes, with settings chosen on validation images; --flops bounds what they cost",
+    )
+      .choices([...inferenceModes])
+      .default("routes"),
+  );
 }
 
 function measuring(command: Command): Command {

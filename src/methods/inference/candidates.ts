@@ -2,10 +2,9 @@
 
 import { stops } from "../budget-choices.ts";
 import { combinations } from "../ensemble-predictor.ts";
-import { type Candidate, type Cost, policyCandidate, type Split } from "./frontier.ts";
+import { type Cost, type PolicyCandidate, policyCandidate, type Split } from "./frontier.ts";
 import { metaDes, stacking } from "./learned.ts";
 import {
-  type Answered,
   type Answers,
   agreementCascade,
   confidenceCascade,
@@ -29,7 +28,7 @@ export function policyCandidates(
   tables: Readonly<Partial<Record<Split, Answers>>>,
   spent: readonly Cost[],
   heads?: string,
-): Candidate<Answered>[] {
+): PolicyCandidate[] {
   const costs = spent.map(({ flops }) => flops);
   const all = costs.map((_, i) => i);
   const remark = heads === undefined ? "" : `, ${heads}`;
@@ -58,10 +57,7 @@ function cascades(costs: readonly number[]): [kind: string, name: string, policy
     "best for its cost first": (known: Answers) => byValue(costs.map((cost, i) => accuracyOf(known, i) / cost)),
   };
   const inOrder = (of: (order: readonly number[]) => Policy) =>
-    Object.entries(orders).map(([name, order]): [string, Policy] => [
-      name,
-      (known, asked) => of(order(known))(known, asked),
-    ]);
+    Object.entries(orders).map(([name, order]): [string, Policy] => [name, (known) => of(order(known))(known)]);
   return [
     ...stops.flatMap((stop) =>
       inOrder((order) => confidenceCascade(order, stop)).map(

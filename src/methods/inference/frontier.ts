@@ -44,20 +44,26 @@ export interface Reached {
   uses: number[];
 }
 
+/** A setting that needs no trained routes. */
+export interface PolicyCandidate extends Candidate<Answered> {
+  policy: Policy;
+}
+
 export function policyCandidate(
   kind: string,
   name: string,
   policy: Policy,
   answers: Readonly<Partial<Record<Split, Answers>>>,
-): Candidate<Answered> {
+): PolicyCandidate {
   const part = ({ split, items }: Side) => partOf(answers[split] ?? unmeasured(split), items);
   return {
     kind,
     name,
+    policy,
     overhead: { flops: 0, milliseconds: 0 },
     on(known, asked) {
       const own = part(known);
-      return policy(own, known === asked ? own : part(asked));
+      return policy(own)(known === asked ? own : part(asked));
     },
   };
 }
@@ -82,8 +88,8 @@ function unmeasured(split: Split): never {
   throw new RangeError(`the ${split} split was not measured`);
 }
 
-interface Found<T extends Outcome> {
-  candidate: Candidate<T>;
+interface Found<C extends Candidate> {
+  candidate: C;
   /** On the known items. */
   reached: Reached;
 }
@@ -92,14 +98,14 @@ interface Found<T extends Outcome> {
  * The best setting of each kind within each budget, by accuracy on the known items (the cheaper of equals), measured on the
  * asked ones; a kind that no setting keeps within a budget is absent.
  */
-export class Frontier<T extends Outcome = Outcome> {
+export class Frontier<C extends Candidate = Candidate> {
   readonly #known: Side;
   readonly #asked: Side;
   readonly #costs: readonly Cost[];
-  readonly #found: readonly Found<T>[];
-  readonly #measured = new Map<Candidate<T>, Reached>();
+  readonly #found: readonly Found<C>[];
+  readonly #measured = new Map<C, Reached>();
 
-  constructor(candidates: readonly Candidate<T>[], costs: readonly Cost[], known: Side, asked: Side) {
+  constructor(candidates: readonly C[], costs: readonly Cost[], known: Side, asked: Side) {
     this.#known = known;
     this.#asked = asked;
     this.#costs = costs;
@@ -110,7 +116,7 @@ export class Frontier<T extends Outcome = Outcome> {
    * The best setting by the known items.
    * @param kinds those among which the best is taken as one
    */
-  choose(kinds: readonly string[], budget: number): Found<T> | undefined {
+  choose(kinds: readonly string[], budget: number): Found<C> | undefined {
     const affordable = this.#found.filter(({ reached }) => kinds.includes(reached.kind) && reached.flops <= budget);
     return affordable.sort((a, b) => b.reached.accuracy - a.reached.accuracy || a.reached.flops - b.reached.flops)[0];
   }
@@ -124,7 +130,7 @@ export class Frontier<T extends Outcome = Outcome> {
     return before;
   }
 
-  #reached(candidate: Candidate<T>, asked: Side): Reached {
+  #reached(candidate: C, asked: Side): Reached {
     const { kind, name, overhead } = candidate;
     const { right, used } = candidate.on(this.#known, asked);
     const uses = this.#costs.map((_, i) => used.filter((set) => set.includes(i)).length / used.length);

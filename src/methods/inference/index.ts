@@ -12,5 +12,7 @@ export {
   sideOf,
 } from "./frontier.ts";
 export { boundedLog, stackedHead } from "./learned.ts";
+export { ModePredictor } from "./mode-predictor.ts";
 export { evaluateMode, type ModeEvaluation } from "./modes.ts";
 export type { Answers, Outcome } from "./policies.ts";
+export { refuseRouteWishes, requireMode, validationImages, withMode } from "./run-mode.ts";

@@ -13,13 +13,16 @@ const least = 1e-6;
  * Stacking (Wolpert 1992): ridge regression of class membership on what all members say, its strength and its factor from
  * scores to logits by leaving one known item out. An item that is known is answered by a fit without it.
  */
-export const stacking: Policy = (known, asked) => {
-  const probabilities = stackedProbabilities(known, asked);
+export const stacking: Policy = (known) => {
+  const probabilitiesOf = stackedProbabilities(known);
   const all = known.tables.map((_, i) => i);
-  return outcome(asked, (item) => {
+  return (asked) => {
     const { classes } = asked;
-    return { used: all, probabilities: probabilities.subarray(item * classes, (item + 1) * classes) };
-  });
+    const probabilities = probabilitiesOf(asked);
+    return outcome(asked, (item) => {
+      return { used: all, probabilities: probabilities.subarray(item * classes, (item + 1) * classes) };
+    });
+  };
 };
 
 /** Layer of stacking, for the logarithms of what all members say, [n, m C]: weight [C, m C], bias [C]. The caller disposes them. */
@@ -33,13 +36,10 @@ export function stackedHead(known: Answers): { weight: Tensor; bias: Tensor } {
 /** Logarithms as they are features of stacking. */
 export const boundedLog = (probabilities: Tensor): Tensor => probabilities.clamp(least).log();
 
-/** Row-major [N, C] of the asked items. */
-export function stackedProbabilities(known: Answers, asked: Answers): Float32Array {
-  return computing(() => {
-    const { weight, bias, leftOut } = linear(logarithms(known), known.labels, known.classes);
-    const logits = known === asked ? leftOut : logarithms(asked).matmul(weight.t()).add(bias);
-    return floats(logits.softmax(1));
-  });
+/** Row-major [N, C] of asked items. */
+export function stackedProbabilities(known: Answers): (asked: Answers) => Float32Array {
+  const logits = fitted(known, { of: logarithms, labels: known.labels, classes: known.classes });
+  return (asked) => computing(() => floats(logits(asked).softmax(1)));
 }
 
 /**
@@ -52,31 +52,29 @@ export function stackedProbabilities(known: Answers, asked: Answers): Float32Arr
  * wrong answer by their mean, all where none is.
  */
 export function metaDes(first: number, neighbours: number): Policy {
-  return (known, asked) => {
+  return (known) => {
     const all = known.tables.map((_, i) => i);
-    const able = ableMembers(known, asked, { first, neighbours });
-    return outcome(asked, (item) => {
-      const chosen = all.filter((i) => able[item * all.length + i]);
-      const by = chosen.length > 0 ? chosen : all;
-      return { used: [...new Set([first, ...by])], by };
-    });
+    const isAble = competence(known, { first, neighbours });
+    return (asked) => {
+      const able = isAble(asked);
+      return outcome(asked, (item) => {
+        const chosen = all.filter((i) => able[item * all.length + i]);
+        const by = chosen.length > 0 ? chosen : all;
+        return { used: [...new Set([first, ...by])], by };
+      });
+    };
   };
 }
 
-/** True for each member that is held to be right, row-major [N, m]. */
-function ableMembers(known: Answers, asked: Answers, near: Neighbourhood): boolean[] {
+/** True for each member that is held to be right, row-major [N, m] of asked items. */
+function competence(known: Answers, near: Neighbourhood): (asked: Answers) => boolean[] {
   const isRight = rightBy(known);
-  const m = known.tables.length;
-  return computing(() => {
-    const labels = known.labels.flatMap((_, j) => isRight.map((right) => Number(right[j])));
-    const own = metaFeatures(known, known, isRight, near);
-    const { weight, bias, leftOut } = linear(own, labels, 2);
-    const logits = known === asked ? leftOut : metaFeatures(known, asked, isRight, near).matmul(weight.t()).add(bias);
-    const scores = floats(logits);
-    return Array.from({ length: asked.labels.length * m }, (_, row) => {
-      return (scores[2 * row + 1] ?? 0) > (scores[2 * row] ?? 0);
-    });
-  });
+  const labels = known.labels.flatMap((_, j) => isRight.map((right) => Number(right[j])));
+  const logits = fitted(known, { of: (asked) => metaFeatures(known, asked, isRight, near), labels, classes: 2 });
+  return (asked) => {
+    const scores = computing(() => floats(logits(asked)));
+    return Array.from({ length: scores.length / 2 }, (_, row) => (scores[2 * row + 1] ?? 0) > (scores[2 * row] ?? 0));
+  };
 }
 
 interface Neighbourhood {
@@ -122,6 +120,26 @@ function logarithms({ tables, labels, classes }: Answers): Tensor {
   }
   return tensor(table, { shape: [labels.length, width] });
 }
+
+interface Reading {
+  /** Features of rows of items. */
+  of(asked: Answers): Tensor;
+  /** Of the known rows. */
+  labels: readonly number[];
+  classes: number;
+}
+
+/** Logits of asked rows by a linear classifier, which holds no tensor; of the known ones by fits without each of them. */
+function fitted(known: Answers, { of, labels, classes }: Reading): (asked: Answers) => Tensor {
+  const [weight, bias, leftOut] = computing(() => {
+    const fit = linear(of(known), labels, classes);
+    return [fit.weight, fit.bias, fit.leftOut].map((one) => ({ values: one.toTypedArray(), shape: one.shape }));
+  }) as [Stored, Stored, Stored];
+  const restored = ({ values, shape }: Stored) => tensor(values, { shape });
+  return (asked) => (asked === known ? restored(leftOut) : of(asked).matmul(restored(weight).t()).add(restored(bias)));
+}
+
+type Stored = Pick<Tensor, "shape"> & { values: ReturnType<Tensor["toTypedArray"]> };
 
 /** The linear classifier of least loss on items that are left out. */
 function linear(features: Tensor, labels: readonly number[], classes: number) {

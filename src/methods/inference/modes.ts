@@ -8,16 +8,22 @@ import {
   computeMetrics,
   type Evaluation,
   type EvaluationOptions,
-  evaluate,
-  evaluateVariants,
   type Predictor,
 } from "../../train/index.ts";
 import type { InferenceMode } from "../catalog.ts";
-import { EnsemblePredictor } from "../ensemble-predictor.ts";
-import { PathwayLearner } from "../pathway-learner.ts";
 import { policyCandidates } from "./candidates.ts";
-import { type Candidate, Frontier, halves, type Side, sideOf } from "./frontier.ts";
+import {
+  type Candidate,
+  type Cost,
+  Frontier,
+  halves,
+  type PolicyCandidate,
+  type Reached,
+  type Side,
+  sideOf,
+} from "./frontier.ts";
 import type { Answered, Answers } from "./policies.ts";
+import { membersOf, type RunMembers } from "./run-members.ts";
 
 /** The ways to answer of each mode. */
 const kinds: Readonly<Record<Exclude<InferenceMode, "routes">, string>> = {
@@ -39,6 +45,8 @@ export interface ModeRequest {
   classes: number;
 }
 
+export type ChosenMode = Pick<ModeRequest, "mode" | "flops">;
+
 export interface ModeEvaluation extends Evaluation {
   /** Names of the chosen settings: one, or one for each half of the validation images. */
   settings: string[];
@@ -54,25 +62,22 @@ export interface ModeEvaluation extends Evaluation {
  */
 export async function evaluateMode(
   predictor: Predictor,
-  { mode, flops = Number.POSITIVE_INFINITY, known, asked, classes }: ModeRequest,
+  { known, asked, classes, ...request }: ModeRequest,
   options: EvaluationOptions = {},
 ): Promise<ModeEvaluation> {
   const members = membersOf(predictor);
   const validation = await members.answers(known, classes, options);
   const isSame = known === asked;
   const measured = isSame ? validation : await members.answers(asked, classes, options);
-  const spent = members.costs.map((cost) => ({ flops: cost, milliseconds: 0 }));
-  const candidates = policyCandidates({ validation, test: measured }, spent).filter(({ kind }) => kind === kinds[mode]);
+  const settings = new Settings(members, request, { validation, test: measured });
   const parts = isSame
     ? halves("validation", validation.labels.length)
     : [[sideOf("validation", validation.labels.length), sideOf("test", measured.labels.length)] as const];
   const found = parts.map(([from, to]) => {
-    const best = new Frontier(candidates, spent, from, to).choose([kinds[mode]], flops);
-    if (!best) throw new ConfigError(`no setting of --mode ${mode} answers within --flops ${flops}: allow more`);
+    const best = settings.choose(from);
     return { ...best, items: to.items, outcome: best.candidate.on(from, to) };
   });
   const joined = together(found, measured);
-  const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
   return {
     ...joined,
     labels: [...measured.labels],
@@ -89,8 +94,31 @@ export async function evaluateMode(
   };
 }
 
+const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/** The settings of a mode, over what members answer alone. */
+export class Settings {
+  readonly #candidates: readonly PolicyCandidate[];
+  readonly #costs: readonly Cost[];
+  readonly #request: ChosenMode;
+
+  constructor({ costs }: RunMembers, request: ChosenMode, tables: Parameters<typeof policyCandidates>[0]) {
+    this.#request = request;
+    this.#costs = costs.map((flops) => ({ flops, milliseconds: 0 }));
+    this.#candidates = policyCandidates(tables, this.#costs).filter(({ kind }) => kind === kinds[request.mode]);
+  }
+
+  /** The best by known items. @throws ConfigError where none keeps to the FLOPs */
+  choose(known: Side): { candidate: PolicyCandidate; reached: Reached } {
+    const { mode, flops = Number.POSITIVE_INFINITY } = this.#request;
+    const best = new Frontier(this.#candidates, this.#costs, known, known).choose([kinds[mode]], flops);
+    if (!best) throw new ConfigError(`no setting of --mode ${mode} answers within --flops ${flops}: allow more`);
+    return best;
+  }
+}
+
 /** Setting with the names of the members in place of their numbers. */
-function named({ name }: Candidate, places: readonly number[], { memberNames }: Predictor): string {
+export function named({ name }: Candidate, places: readonly number[], { memberNames }: Predictor): string {
   return name.replace(/(?<=members?(?: \d+)*) (\d+)/g, (_, i) => ` ${memberNames[places[Number(i)] ?? -1]}`);
 }
 
@@ -111,58 +139,8 @@ function together(
 }
 
 /** Equal weights of the members that an item used, [N, m]. */
-function weightsOf(used: readonly (readonly number[])[], places: readonly number[], m: number): Float32Array {
+export function weightsOf(used: readonly (readonly number[])[], places: readonly number[], m: number): Float32Array {
   const weights = new Float32Array(used.length * m);
   for (const [item, set] of used.entries()) for (const i of set) weights[item * m + (places[i] ?? 0)] = 1 / set.length;
   return weights;
-}
-
-interface RunMembers {
-  /** Positions among the predictor's members. */
-  places: number[];
-  /** FLOPs of each with its head, for an image. */
-  costs: number[];
-  answers(
-    batches: BatchSource,
-    classes: number,
-    options: EvaluationOptions,
-  ): Promise<Answers & Pick<Evaluation, "indices">>;
-}
-
-/** Members of a run that can answer alone. @throws ConfigError where fewer than two can */
-function membersOf(predictor: Predictor): RunMembers {
-  if (predictor instanceof PathwayLearner && predictor.largestK > 1) return ofPathway(predictor);
-  if (predictor instanceof EnsemblePredictor && predictor.parts.length > 1) return ofEnsemble(predictor.parts);
-  throw new ConfigError("one model answers in this run, so that there is nothing to choose: leave out --mode");
-}
-
-function ofPathway(predictor: PathwayLearner): RunMembers {
-  const { costs, places } = predictor.alone();
-  const variants = places.map((i) => ({ k: 1, models: [i] }));
-  return {
-    places,
-    costs,
-    async answers(batches, classes, options) {
-      const found = await evaluateVariants(predictor, batches, classes, variants, options);
-      const [{ labels = [], indices = [] } = {}] = found;
-      return { tables: found.flatMap((one) => one?.probabilities ?? []), labels, indices, classes };
-    },
-  };
-}
-
-function ofEnsemble(parts: readonly Predictor[]): RunMembers {
-  return {
-    places: parts.map((_, i) => i),
-    costs: parts.map(({ inferenceFlops }) => inferenceFlops),
-    async answers(batches, classes, options) {
-      const tables: Float32Array[] = [];
-      let [labels, indices]: number[][] = [[], []];
-      for (const part of parts) {
-        const evaluation = await evaluate(part, batches, classes, options);
-        tables.push(evaluation.probabilities);
-        ({ labels, indices } = evaluation);
-      }
-      return { tables, labels: labels ?? [], indices: indices ?? [], classes };
-    },
-  };
 }

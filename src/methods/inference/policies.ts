@@ -25,15 +25,15 @@ export interface Answered extends Outcome {
   probabilities: Float32Array;
 }
 
-/** Answers to the asked items; known ones, with their labels, may be looked at. */
-export type Policy = (known: Answers, asked: Answers) => Answered;
+/** Looks at known items with their labels, once, and then answers asked ones: those themselves too, each as if it were not known. */
+export type Policy = (known: Answers) => (asked: Answers) => Answered;
 
 /** Members that an item activates, and its answer: the mean of some of them, or probabilities of its own, [C]. */
 type ItemAnswer = { used: number[] } & ({ by: readonly number[] } | { probabilities: Float32Array });
 
 /** The same members for every item, by the mean of their probabilities. */
 export function fixedSet(set: readonly number[]): Policy {
-  return (_, asked) => outcome(asked, () => ({ used: [...set], by: set }));
+  return () => (asked) => outcome(asked, () => ({ used: [...set], by: set }));
 }
 
 /**
@@ -41,7 +41,7 @@ export function fixedSet(set: readonly number[]): Policy {
  * of the last one alone.
  */
 export function confidenceCascade(order: readonly number[], confidence: number, isLastAlone = false): Policy {
-  return (_, asked) =>
+  return () => (asked) =>
     outcome(asked, (item) => {
       for (let count = 1; ; count++) {
         const used = order.slice(0, count);
@@ -57,7 +57,7 @@ export function confidenceCascade(order: readonly number[], confidence: number, 
  * not.
  */
 export function agreementCascade(order: readonly number[], votes: number): Policy {
-  return (_, asked) =>
+  return () => (asked) =>
     outcome(asked, (item) => {
       const named = new Map<number, number[]>();
       for (const [count, i] of order.entries()) {
@@ -75,13 +75,13 @@ export function agreementCascade(order: readonly number[], votes: number): Polic
  * where none is. Neighbours are those in what the first member answers, so that the others need not run to be chosen.
  */
 export function knoraEliminate(first: number, neighbours: number): Policy {
-  return (known, asked) => {
+  return (known) => {
     const isRight = rightBy(known);
-    return outcome(asked, (item) => {
-      const near = nearest(known, asked, { first, item, neighbours });
-      const chosen = eliminate(isRight, near);
-      return { used: [...new Set([first, ...chosen])], by: chosen };
-    });
+    return (asked) =>
+      outcome(asked, (item) => {
+        const chosen = eliminate(isRight, nearest(known, asked, { first, item, neighbours }));
+        return { used: [...new Set([first, ...chosen])], by: chosen };
+      });
   };
 }
 

@@ -29,15 +29,15 @@ test("stacking reads a member that always confuses two classes, which no mean ca
   const guess = (_: number, chance: number) => Math.floor(3 * chance);
   const [known, asked] = [1, 2].map((seed) => world(seed, 3, [swapped, guess])) as [Answers, Answers];
   const before = memory().handles;
-  const { right, used, probabilities } = stacking(known, asked);
+  const { right, used, probabilities } = stacking(known)(asked);
   assert.equal(accuracy(right), 1);
-  assert.ok(accuracy(fixedSet([0, 1])(known, asked).right) < 0.6);
+  assert.ok(accuracy(fixedSet([0, 1])(known)(asked).right) < 0.6);
   assert.deepEqual(used[0], [0, 1]);
   for (let item = 0; item < items; item++) {
     const sum = [0, 1, 2].reduce((total, c) => total + (probabilities[3 * item + c] ?? 0), 0);
     assert.ok(Math.abs(sum - 1) < 1e-5);
   }
-  assert.equal(accuracy(stacking(known, known).right), 1);
+  assert.equal(accuracy(stacking(known)(known).right), 1);
   assert.equal(memory().handles, before, "live tensors");
 });
 
@@ -50,7 +50,7 @@ test("a known item is answered by a fit without it: its own label has no say", (
   );
   const flipped = { ...known, labels: known.labels.map((label, i) => (i === 0 ? 1 - label : label)) };
   const change = (own: (answers: Answers) => Answers) => {
-    const [one, other] = [known, flipped].map((answers) => stackedProbabilities(answers, own(answers))[0] ?? 0);
+    const [one, other] = [known, flipped].map((answers) => stackedProbabilities(answers)(own(answers))[0] ?? 0);
     return Math.abs((one ?? 0) - (other ?? 0));
   };
   const [leftOut, fitted] = [change((answers) => answers), change((answers) => ({ ...answers }))];
@@ -77,10 +77,10 @@ test("learned competence finds the member that is right where the first one says
   };
   const [known, asked] = [make(5), make(6)];
   const before = memory().handles;
-  const { right, used } = metaDes(0, 7)(known, asked);
+  const { right, used } = metaDes(0, 7)(known)(asked);
   assert.equal(memory().handles, before, "live tensors");
   assert.ok(accuracy(right) > 0.95, `${accuracy(right)}`);
-  assert.ok(accuracy(fixedSet([0, 1, 2])(known, asked).right) < 0.7);
+  assert.ok(accuracy(fixedSet([0, 1, 2])(known)(asked).right) < 0.7);
   for (const [item, set] of used.entries()) {
     const place = (asked.tables[0]?.[4 * item + 2] ?? 0) > 0.5 ? 0 : 1;
     assert.deepEqual(set, [0, 1 + place]);

@@ -1,7 +1,7 @@
 /** Modes of inference of trained runs, against members that are asked one by one. */
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
-import { evaluateMode } from "../../../../src/methods/index.ts";
+import { evaluateMode, ModePredictor, PathwayLearner } from "../../../../src/methods/index.ts";
 import { inferenceMode, memory, scope } from "../../../../src/torch/index.ts";
 import { argmaxAt, type Predictor, type RunOutcome, trainRun, type Variant } from "../../../../src/train/index.ts";
 import { zooNames, zooRequests } from "../../../support/zoo-hub.ts";
@@ -52,6 +52,20 @@ test("a cascade over a run's members asks each item only as far as its setting s
     const possible = [mean, ...set.map((i) => tables[i]?.[item] ?? [])].map((row) => argmaxAt(row, 0, 3));
     assert.ok(possible.includes(said), `${said} of ${possible}`);
   }
+  // To predict, no more members run than the setting asks of each item.
+  assert.ok(predictor instanceof PathwayLearner);
+  let ran = 0;
+  const ask = predictor.ask.bind(predictor);
+  predictor.ask = (...given) => {
+    ran += given[0].size(0);
+    return ask(...given);
+  };
+  const answering = await ModePredictor.open(predictor, { mode: "cascade", known, classes: 3 });
+  assert.deepEqual([answering.setting, answering.inferenceFlops], [setting, found.expectedFlops]);
+  const answers = (await tableOf(run, answering)).flat();
+  assert.ok(answers.every((value, i) => Math.abs(value - (found.probabilities[i] ?? 0)) < 1e-5));
+  assert.equal(ran, used.flat().length);
+  assert.equal(memory().handles, handles, "live tensors");
   const cheapest = Math.min(...costs);
   const within = await evaluateMode(predictor, { mode: "knora", known, asked: known, classes: 3, flops: 3 * cheapest });
   assert.ok(within.expectedFlops <= 3 * cheapest);

@@ -50,25 +50,25 @@ const asked = answersOf(
 );
 
 test("fixed members answer by the mean of their probabilities, the first class among equals", () => {
-  assert.deepEqual(fixedSet([0])(asked, asked), {
+  assert.deepEqual(fixedSet([0])(asked)(asked), {
     right: [true, false, true, false],
     used: [[0], [0], [0], [0]],
     probabilities: asked.tables[0],
   });
   // Means of the first two: 0.7 0.3; 0.35 0.65; class 2; 0.45 0.55.
-  assert.deepEqual(fixedSet([0, 1])(asked, asked).right, [true, true, true, false]);
+  assert.deepEqual(fixedSet([0, 1])(asked)(asked).right, [true, true, true, false]);
 });
 
 test("a cascade by confidence stops at the first mean that is that sure", () => {
-  const { right, used } = confidenceCascade([0, 1, 2], 0.64)(asked, asked);
+  const { right, used } = confidenceCascade([0, 1, 2], 0.64)(asked)(asked);
   // Item 1: 0.6, then 0.65; item 3: 0.8 at once, and wrong.
   assert.deepEqual(used, [[0], [0, 1], [0], [0]]);
   assert.deepEqual(right, [true, true, true, false]);
   // The last alone: item 1 has 0.6, then 0.9 of member 1.
-  const last = confidenceCascade([0, 1], 0.65, true)(asked, asked);
+  const last = confidenceCascade([0, 1], 0.65, true)(asked)(asked);
   assert.deepEqual(last.used, [[0], [0, 1], [0], [0]]);
   assert.deepEqual(last.right, [true, true, true, false]);
-  assert.deepEqual(confidenceCascade([2, 0], 1.1)(asked, asked).used, [
+  assert.deepEqual(confidenceCascade([2, 0], 1.1)(asked)(asked).used, [
     [2, 0],
     [2, 0],
     [2, 0],
@@ -77,7 +77,7 @@ test("a cascade by confidence stops at the first mean that is that sure", () => 
 });
 
 test("a cascade by agreement stops at as many equal answers, and takes the mean where there are none", () => {
-  const { right, used } = agreementCascade([0, 2, 1], 2)(asked, asked);
+  const { right, used } = agreementCascade([0, 2, 1], 2)(asked)(asked);
   // Item 0: 0, 1, 0; item 1: 0, 1, 1; item 2: 2, 2; item 3: 1, 0, 0.
   assert.deepEqual(used, [
     [0, 2, 1],
@@ -86,8 +86,8 @@ test("a cascade by agreement stops at as many equal answers, and takes the mean 
     [0, 2, 1],
   ]);
   assert.deepEqual(right, [true, true, true, true]);
-  const never = agreementCascade([0, 2], 3)(asked, asked);
-  assert.deepEqual(never.right, fixedSet([0, 2])(asked, asked).right);
+  const never = agreementCascade([0, 2], 3)(asked)(asked);
+  assert.deepEqual(never.right, fixedSet([0, 2])(asked)(asked).right);
 });
 
 test("KNORA-E keeps the members that are right on all neighbours, on fewer where none is, and never asks an item itself", () => {
@@ -128,17 +128,17 @@ test("KNORA-E keeps the members that are right on all neighbours, on fewer where
       [0, 1],
     ],
   );
-  const { used, right } = knoraEliminate(0, 2)(known, near);
+  const { used, right } = knoraEliminate(0, 2)(known)(near);
   // Member 0 is right on all; member 1 on item 0 alone; member 2 on item 2 alone.
   assert.deepEqual(used, [[0], [0]]);
   assert.deepEqual(right, [true, true]);
-  assert.deepEqual(knoraEliminate(0, 1)(known, near).used, [
+  assert.deepEqual(knoraEliminate(0, 1)(known)(near).used, [
     [0, 1],
     [0, 2],
   ]);
   // Item 0 of the known ones has item 1 as its nearest, where member 0 alone is right.
-  assert.deepEqual(knoraEliminate(0, 1)(known, known).used[0], [0]);
-  assert.deepEqual(knoraEliminate(0, 1)(known, known).used[1], [0, 1]);
+  assert.deepEqual(knoraEliminate(0, 1)(known)(known).used[0], [0]);
+  assert.deepEqual(knoraEliminate(0, 1)(known)(known).used[1], [0, 1]);
 });
 
 const table = (items: number, classes: number) =>
@@ -153,11 +153,11 @@ test("a cascade is a prefix of its order, and answers as the fixed members that 
       const normal = rows.map((member) => member.map((row) => row.map((x) => x / row.reduce((a, b) => a + b, 0))));
       const answers = answersOf([0, 1, 2, 0, 1, 2], ...normal);
       const order = [2, 0, 1];
-      const { used, right } = confidenceCascade(order, sure)(answers, answers);
+      const { used, right } = confidenceCascade(order, sure)(answers)(answers);
       for (const [item, set] of used.entries()) {
         assert.deepEqual(set, order.slice(0, set.length));
         const alone = partOf(answers, [item]);
-        assert.equal(right[item], fixedSet(set)(alone, alone).right[0]);
+        assert.equal(right[item], fixedSet(set)(alone)(alone).right[0]);
       }
     }),
   );
