@@ -10,7 +10,7 @@ import { checkPages } from "./docs/pages.mjs";
 import { ResultPages } from "./docs/tables.mjs";
 
 /** Pages with markers. */
-const pages = ["README.md", "docs/results/README.md", "docs/results/notebook.md"];
+const pages = ["README.md", "docs/results/README.md", "docs/results/notebook.md", "docs/results/routing.md"];
 const marked = /<!-- figures: ([\w-]+) -->\n[\s\S]*?<!-- \/figures -->/g;
 
 /** @returns {Map<string, string>} what each page and picture has to be */

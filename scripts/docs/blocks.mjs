@@ -1,5 +1,6 @@
 /** Text between the markers of README and docs/results, with figures from the result pages. */
 import { differenceChart } from "./chart.mjs";
+import { routingBlocks } from "./routing.mjs";
 import { interval, markdownTable } from "./tables.mjs";
 
 /** The two hubs of the claims, with their pages. */
@@ -281,6 +282,7 @@ export const blocks = {
   frozen,
   games,
   "label-budget": labelBudget,
+  ...routingBlocks,
 };
 
 /** Pictures, by their paths. */

@@ -41,10 +41,15 @@ export class ResultPages {
     return table;
   }
 
-  /** @returns {string} one cell; its row begins with the name, its column is the first of that title, or of that number */
+  /** @returns {string[][]} all rows of a table */
+  rows(page, section) {
+    return this.#table(page, section).rows;
+  }
+
+  /** @returns {string} one cell; its row begins with the name, or the names, its column is the first of that title, or of that number */
   cell(page, section, row, column) {
     const { columns, rows } = this.#table(page, section);
-    const found = rows.find(([name]) => name === row);
+    const found = rows.find((cells) => [row].flat().every((name, i) => cells[i] === name));
     if (!found) throw new Error(`docs/results/${page} has no row "${row}" under "${section}"`);
     const index = typeof column === "number" ? column : columns.indexOf(column);
     const value = found[index];

@@ -22,6 +22,7 @@ import {
   sharesText,
   slug,
 } from "../../compare/index.ts";
+import { counted } from "../../io/index.ts";
 import { duration } from "../../report/index.ts";
 import { type NetworkPlan, resultOf } from "../../rl/index.ts";
 import { UserError } from "../../torch/index.ts";
@@ -296,6 +297,9 @@ async function report(request: ExperimentRequest): Promise<ExperimentReport> {
   ].filter(({ cells }) => cells.length > 0);
   if (!experts || found.length === 0) throw new UserError("no cell is finished yet: run the experiment first");
   const lines = found.map(({ name, cells }) => lineOf(name, cells, experts));
+  const asked = request.seeds.length;
+  const missing =
+    lines.filter(({ scores }) => scores.size < asked).length + methodsOf(protocol).length + 1 - lines.length;
   const about = [
     `One policy plays ${names.join(", ")} at once: the copies of the environment play different games, in the channels of all of them, with ` +
       `the same six keys. A hub has an agent of each (PPO, ${sourceSteps} steps). Every method has ${targetSteps} steps of the mix in all, ` +
@@ -303,6 +307,11 @@ async function report(request: ExperimentRequest): Promise<ExperimentReport> {
       "and routes join outputs.",
     `The agents alone, each in its own game: ${experts.map((value, i) => `${names[i]} ${value.toFixed(1)}`).join(", ")} points.` +
       quickRemark(request.quick),
+    ...(missing > 0
+      ? [
+          `Unfinished: ${counted(missing, "line")} of ${methodsOf(protocol).length + 1} have not all ${counted(asked, "seed")}. A line of one seed is no result.`,
+        ]
+      : []),
   ];
   const data = { protocol, experts, lines: lines.map(({ scores, ...line }) => ({ ...line, scores: [...scores] })) };
   const sections = [{ title: "What is compared", text: about }, mainSection(lines, protocol), differenceSection(lines)];

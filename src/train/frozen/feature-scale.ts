@@ -28,7 +28,7 @@ type Shared = Pick<LoopOptions, "signal" | "group">;
  *
  * Adam moves each weight of a head by about its rate in every step, hence the logits by the rate times the sum of the features'
  * deviations. Published networks differ a hundredfold in that sum: without this, the generator finds the member with the
- * largest numbers, whose head fits first, instead of the one that knows most (this project's choice; docs/results/routing.md).
+ * largest numbers, whose head fits first, instead of the one that knows most (this project's choice; docs/results/notebook.md).
  * @returns forward FLOPs of the images whose features were not at hand
  * @throws Interrupted after the signal
  */
