@@ -78,7 +78,7 @@ export function mainPlans(size: PlanSize): Plan[] {
   ];
 }
 
-/** Further rivals and the controls: fewer seeds. */
+/** Further rivals and the controls: fewer seeds, but for one gate and the literal reading, which claims rest on. */
 export function tailPlans(size: PlanSize): Plan[] {
   const { members, epochs } = size;
   const routed = computeEpochs(size, ourChoices.k);
@@ -94,8 +94,8 @@ export function tailPlans(size: PlanSize): Plan[] {
       choices: { member: members[0] },
     }),
     plan("random routes", "random-routing", "equal compute", routed, { ...few, choices: { k, beta } }),
-    plan("one gate for all images", "global-gate", "equal compute", routed, { ...few, choices: { k, beta } }),
-    plan(literal, "hub-pathway", "equal compute", routed, { ...few, choices: literalChoices }),
+    plan("one gate for all images", "global-gate", "equal compute", routed, { choices: { k, beta } }),
+    plan(literal, "hub-pathway", "equal compute", routed, { choices: literalChoices }),
     plan("dense, all models", "dense", "equal compute", epochs, { ...few, choices: { beta } }),
     plan("Hub-Pathway, members of new weights", "random-members", "equal compute", routed, {
       ...few,
