@@ -3,21 +3,34 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
-import { runHere, runProgram } from "../support/program.ts";
+import type { Outcome } from "../support/gathered-main.ts";
+import { type Kill, killing, runHere, runProgram } from "../support/program.ts";
+import { ranks } from "../support/ranks.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../support/small-hub.ts";
 
 const folder = temporaryFolder();
 const cache = join(folder, "cache");
 before(async () => {
   writeSmallHub(folder);
-  // Two batches of validation images and more: ranks have different numbers of them.
-  await writeShapeImages(folder, 150);
+  await writeShapeImages(folder, 80);
 });
 
 const args = (out: string, ...more: string[]) => {
   const size = ["--epochs", "2", "--batch-size", "45", "--image-size", "24", "--checkpoint-seconds", "0.001"];
-  return ["train", "images", "--hub", "hub", "--out", out, ...size, ...more];
+  // 72 to validate: two batches of them, so that ranks have different numbers.
+  const split = ["--validation-fraction", "0.3", "--test-fraction", "0.1"];
+  return ["train", "images", "--hub", "hub", "--out", out, ...size, ...split, ...more];
 };
+
+/** A command line on several ranks, as a launcher starts them; a kill is the first one's. */
+async function onRanks(worldSize: number, args: readonly string[], place = cache, kill?: Kill): Promise<Outcome[]> {
+  const setup = { args, cwd: folder, cache: place, ...(kill && { first: killing(kill) }) };
+  const started = Array.from({ length: worldSize }, (_, rank) => rank);
+  return (await ranks("command", { ranks: started, worldSize, setup })) as unknown as Outcome[];
+}
+
+/** When the first epoch has been told of, or is written down; every step is saved. */
+const kill: Kill = { at: /epoch 1\/2 |"type":"epoch"/, signal: "SIGKILL" };
 
 interface Event {
   type: string;
@@ -35,20 +48,25 @@ function epochsOf(out: string): Event[] {
   return [...new Map(events.map((event) => [event.epoch, event])).values()];
 }
 
-test("two processes train the run that one trains; one of them killed, both go on", async () => {
-  const alone = await runHere(args("alone"), cache, { cwd: folder });
+test("frozen models whose losses teach the generator, on two processes as on one; one of them killed, both go on", async () => {
+  const frozen = ["--freeze-members", "--credit", "losses"];
+  const alone = await runHere(args("frozen", ...frozen), cache, { cwd: folder });
   assert.equal(alone.code, 0, alone.stderr);
-  // Every step is saved; the first rank sends itself the signal when it has said what the first epoch brought.
-  const kill = { at: /epoch 1\/2 /, signal: "SIGKILL" } as const;
-  const cut = await runProgram(args("shared", "--nproc", "2"), cache, { cwd: folder, kill });
-  assert.notEqual(cut.code, 0);
-  assert.match(
-    cut.stderr,
-    /rank \d was ended by SIGKILL, and the others with it; go on with: .*--resume shared --nproc 2/,
+  // Caches of their own: the features are computed again, by turns.
+  const caches = ["first", "second"].map((name) => join(folder, `cache-${name}`));
+  const cut = await onRanks(2, args("shared", ...frozen), caches[0], kill);
+  assert.equal(cut[0]?.code, undefined, "killed");
+  assert.notEqual(cut[1]?.code, 0);
+  assert.match(cut[1]?.stderr ?? "", /^error: rank 1 of 2: .* failed: another rank ended$/m);
+  const resumed = await onRanks(2, ["train", "--resume", "shared"], caches[1]);
+  const stderr = resumed.map((one) => one.stderr).join("");
+  assert.equal(stderr.match(/features of small-resnet/g)?.length, 2, "of training and validation images, said once");
+  assert.deepEqual(
+    resumed.map(({ code }) => code),
+    [0, 0],
+    stderr,
   );
-  const resumed = await runProgram(["train", "--resume", "shared", "--nproc", "2"], cache, { cwd: folder });
-  assert.equal(resumed.code, 0, resumed.stderr);
-  assertSame("alone", "shared");
+  assertSame("frozen", "shared");
 });
 
 /** Two epochs are the same in both runs, but for the last digits. */
@@ -65,57 +83,40 @@ function assertSame(one: string, other: string): void {
 }
 
 test("processes that have the models among them train the same run: killed, gone on with by three in little memory, then by one", async () => {
-  const kill = { at: /epoch 1\/2 /, signal: "SIGKILL" } as const;
+  const alone = await runHere(args("alone"), cache, { cwd: folder });
+  assert.equal(alone.code, 0, alone.stderr);
   const cut = await runProgram(args("apart", "--nproc", "2", "--shard-members"), cache, { cwd: folder, kill });
-  assert.match(cut.stderr, /go on with: .*--resume apart --nproc 2 --shard-members/);
-  const goesOn = (...more: string[]) => runProgram(["train", "--resume", "apart", ...more], cache, { cwd: folder });
+  assert.notEqual(cut.code, 0);
+  const remark =
+    /rank \d was ended by SIGKILL, and the others with it; go on with: .*--resume apart --nproc 2 --shard-members/;
+  assert.match(cut.stderr, remark);
+  const goesOn = ["train", "--resume", "apart"];
   const partsOf = () =>
     readdirSync(join(folder, "apart", "training")).filter((name) => /\.\d\.safetensors$/.test(name));
   // The largest model of the small hub has 50 kB: each of its rank's own leaves memory for the others.
-  const resumed = await goesOn("--nproc", "3", "--shard-members", "--hub-memory", "60KB");
-  assert.equal(resumed.code, 0, resumed.stderr);
+  const resumed = await onRanks(3, [...goesOn, "--shard-members", "--hub-memory", "60KB"]);
+  for (const { code, stderr } of resumed) assert.equal(code, 0, stderr);
   assert.equal(partsOf().length, 4, "last and best weights of the two ranks beside the first");
   assertSame("alone", "apart");
   const opened = await runHere(["eval", "apart", "--split", "validation"], cache, { cwd: folder });
   assert.equal(opened.code, 0, opened.stderr);
-  const last = await goesOn("--epochs", "3");
+  const last = await runHere([...goesOn, "--epochs", "3"], cache, { cwd: folder });
   assert.equal(last.code, 0, last.stderr);
   assert.deepEqual(partsOf(), [], "one process has everything in its own files");
   assert.equal(epochsOf("apart").length, 3);
 });
 
-test("frozen models whose losses teach the generator, on two processes as on one", async () => {
-  const frozen = ["--freeze-members", "--credit", "losses"];
-  const alone = await runHere(args("frozen", ...frozen), cache, { cwd: folder });
-  assert.equal(alone.code, 0, alone.stderr);
-  // A cache of its own: the features are computed again, by turns.
-  const own = join(folder, "cache-of-ranks");
-  const both = await runProgram(args("shared-frozen", "--nproc", "2", ...frozen), own, { cwd: folder });
-  assert.equal(both.code, 0, both.stderr);
-  assert.equal(
-    both.stderr.match(/features of small-resnet/g)?.length,
-    2,
-    "of training and validation images, said once",
-  );
-  const [expected, found] = [epochsOf("frozen"), epochsOf("shared-frozen")];
-  for (const [i, { loss, shares }] of expected.entries()) {
-    assert.ok(Math.abs(loss - (found[i]?.loss ?? Number.NaN)) < 1e-3 * loss, `loss of epoch ${i + 1}`);
-    assert.deepEqual(found[i]?.shares, shares);
-  }
-});
-
 test("what ranks cannot share is refused in one line, and nothing is left", async () => {
-  const small = await runProgram([...args("small", "--nproc", "2"), "--batch-size", "1"], cache, { cwd: folder });
-  assert.equal(small.code, 2);
-  const lines = small.stderr.trimEnd().split("\n").sort();
-  assert.deepEqual(lines.length, 2, small.stderr);
-  for (const line of lines)
-    assert.match(line, /^(error|rank 1): batches of 1 images leave some of 2 ranks without one$/);
+  const small = await onRanks(2, [...args("small"), "--batch-size", "1"]);
+  assert.deepEqual(
+    small.map(({ code, stderr }) => [code, stderr]),
+    ["error", "rank 1"].map((who) => [2, `${who}: batches of 1 images leave some of 2 ranks without one\n`]),
+  );
   assert.equal(existsSync(join(folder, "small")), false);
-  const apart = (...more: string[]) => runProgram(args("refused", "--shard-members", ...more), cache, { cwd: folder });
-  const alone = await apart();
+  const apart = args("refused", "--shard-members");
+  const alone = await runHere(apart, cache, { cwd: folder });
   assert.match(alone.stderr, /^error: --shard-members gives each of several processes some models: add --nproc/);
-  const { code, stderr } = await apart("--nproc", "2", "--method", "soup");
+  const { code, stderr } = await runProgram([...apart, "--nproc", "2", "--method", "soup"], cache, { cwd: folder });
   assert.equal(code, 2);
   assert.match(
     stderr,

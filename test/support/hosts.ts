@@ -92,6 +92,15 @@ export class Hosts implements AsyncDisposable {
     return spawn("ip", ["netns", "exec", this.#name(host), ...command], { ...options, env });
   }
 
+  /** Starts a program on each host, as ranks of one group; their store is the first one's. */
+  spawnRanks(command: readonly string[], options: SpawnOptions = {}): ChildProcess[] {
+    const group = { WORLD_SIZE: String(this.names.length), MASTER_ADDR: this.address(0), MASTER_PORT: "29500" };
+    return this.names.map((_, rank) => {
+      const env = { ...(options.env ?? process.env), ...group, RANK: String(rank), OMP_NUM_THREADS: "1" };
+      return this.spawn(rank, command, { ...options, env });
+    });
+  }
+
   /** Drops all packets from and to a host, until `join`. */
   cut(host: number): void {
     this.#switch.stdin?.write(`cut ${host}\n`);

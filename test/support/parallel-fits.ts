@@ -25,7 +25,7 @@ export interface Fitted {
   leaked: number;
 }
 
-const [classes, images, batch, side] = [4, 46, 12, 8];
+const [classes, images, batch, side] = [4, 34, 12, 8];
 
 /** What a run has several ranks do together. */
 export const fitKinds = {
@@ -96,7 +96,7 @@ export async function fitToy(kind: FitKind, group?: ProcessGroup): Promise<Fitte
   // Not AdamW: see parallel-training.ts.
   const options: TrainOptions = {
     ...defaultTrainOptions,
-    epochs: 5,
+    epochs: 4,
     batchSize: batch,
     optimizer: "sgd",
     lr: 0.01,

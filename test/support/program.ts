@@ -22,13 +22,13 @@ ownProcess();
 const foreign = /^\[?[WEF]\d{4}.*$|^.*\.(cpp|cc|h):\d+.*$|^.*NNPACK.*$|^libtorch:.*$|^\(node:\d+\).*$/m;
 
 /** A signal for the process that writes such a line to standard error or to a log, once. */
-interface Kill {
+export interface Kill {
   at: RegExp;
   signal: NodeJS.Signals;
 }
 
-/** An option of Node for a process that sends itself the signal: from outside it may come after the end of the work. */
-function killing({ at, signal }: Kill): string {
+/** A module for a process that sends itself the signal: from outside it may come after the end of the work. */
+export function killing({ at, signal }: Kill): string {
   const script = `import fs from "node:fs";
 let sent = false;
 for (const [owner, name, which] of [[process.stderr, "write", 0], [fs, "appendFileSync", 1]]) {
@@ -42,7 +42,7 @@ for (const [owner, name, which] of [[process.stderr, "write", 0], [fs, "appendFi
     return written;
   };
 }`;
-  return `--import data:text/javascript,${encodeURIComponent(script)}`;
+  return `data:text/javascript,${encodeURIComponent(script)}`;
 }
 
 /**
@@ -55,7 +55,7 @@ export async function runProgram(
   { cwd, env, kill }: Place & { kill?: Kill | undefined } = {},
 ): Promise<Outcome> {
   const { NODE_OPTIONS: options = "" } = process.env;
-  const more = kill && { NODE_OPTIONS: `${options} ${killing(kill)}` };
+  const more = kill && { NODE_OPTIONS: `${options} --import ${killing(kill)}` };
   const child = spawn(process.execPath, [program, ...args], {
     cwd,
     env: { ...process.env, HUB_PATHWAY_CACHE: cache, OMP_NUM_THREADS: "1", ...more, ...env },

@@ -1,12 +1,11 @@
-/** One rank of a test's group: does what its first argument says, and writes one JSON line. */
+/** A rank of tests' groups: does one job after the other that its parent sends, and sends back what each comes to. */
 import { agreeOn, initProcessGroup, readContract } from "../../src/distributed/index.ts";
 import { memory, ones, type ProcessGroup, scope, tensor } from "../../src/torch/index.ts";
 
-import { type FitKind, fitToy } from "./parallel-fits.ts";
-import { type RunsSetup, trainKinds } from "./parallel-runs.ts";
-import { type Setup, trainToy } from "./parallel-training.ts";
-
-const [job = "", timeout = "30", setup = "{}"] = process.argv.slice(2);
+import type { FitKind } from "./parallel-fits.ts";
+import type { RunsSetup } from "./parallel-runs.ts";
+import type { Setup } from "./parallel-training.ts";
+import type { Job } from "./ranks.ts";
 
 const matrix = (rows: number, first: number) =>
   tensor(
@@ -58,38 +57,72 @@ async function rounds(group: ProcessGroup): Promise<unknown> {
         .sum()
         .item(),
     );
-    if (round === 0) console.log("begun");
+    if (round === 0) process.send?.("begun");
     await new Promise((done) => setTimeout(done, 20));
   }
   return { sum };
 }
 
-async function work(): Promise<unknown> {
-  const contract = readContract();
-  if (!contract) return { alone: true };
-  using group = initProcessGroup(contract, Number(timeout));
-  if (job === "rounds") return await rounds(group);
-  if (job === "collectives") return collectives(group);
-  if (job === "train") return trainToy(JSON.parse(setup) as Setup, group);
-  if (job === "fits") {
+/** Jobs by name. What few need is loaded by them. */
+const jobs: Record<string, (group: ProcessGroup, setup: unknown) => unknown> = {
+  rounds,
+  collectives,
+  async train(group, setup) {
+    const { trainToy } = await import("./parallel-training.ts");
+    return trainToy(setup as Setup, group);
+  },
+  async fits(group, setup) {
+    const { fitToy } = await import("./parallel-fits.ts");
     const found: Record<string, unknown> = {};
-    for (const kind of JSON.parse(setup) as FitKind[]) found[kind] = await fitToy(kind, group);
+    for (const kind of setup as FitKind[]) found[kind] = await fitToy(kind, group);
     return found;
-  }
-  if (job === "runs") {
-    const setups = JSON.parse(setup) as RunsSetup | RunsSetup[];
-    await trainKinds(Array.isArray(setups) ? (setups[group.rank] as RunsSetup) : setups, group);
+  },
+  async runs(group, setup) {
+    const { trainKinds } = await import("./parallel-runs.ts");
+    const all = setup as RunsSetup | RunsSetup[];
+    await trainKinds(Array.isArray(all) ? (all[group.rank] as RunsSetup) : all, group);
     return {};
-  }
-  if (job === "differ") agreeOn(group, "settings", { method: "hub-pathway", k: String(group.rank === 1 ? 3 : 2) });
-  if (job === "agree") agreeOn(group, "settings", { method: "hub-pathway", k: "2" });
-  if (job === "absent" && group.rank === 1) process.exit(0);
-  const { shape } = scope(() => group.allReduce(tensor([1, 2])));
-  return { shape };
+  },
+  /** Settings of each rank. */
+  agree(group, setup) {
+    agreeOn(group, "settings", (setup as Record<string, string>[])[group.rank] ?? {});
+    return {};
+  },
+  absent(group) {
+    if (group.rank === 1) process.exit();
+    const { shape } = scope(() => group.allReduce(tensor([1, 2])));
+    return { shape };
+  },
+};
+
+/** A command line of the program, which opens the group itself. */
+export interface CommandSetup {
+  args: readonly string[];
+  cwd: string;
+  cache: string;
+  /** A module that the first rank loads before. */
+  first?: string;
 }
 
-try {
-  console.log(JSON.stringify(await work()));
-} catch (error) {
-  console.log(JSON.stringify({ error: error instanceof Error ? error.message : String(error) }));
+async function command({ args, cwd, cache, first }: CommandSetup, env: NodeJS.ProcessEnv = {}): Promise<unknown> {
+  if (first !== undefined && env["RANK"] === "0") await import(first);
+  Object.assign(process.env, env, { HUB_PATHWAY_CACHE: cache });
+  const [{ main }, { gatheredMain }] = await Promise.all([
+    import("../../src/cli/main.ts"),
+    import("./gathered-main.ts"),
+  ]);
+  return await gatheredMain(main, args, cwd);
 }
+
+async function work({ job, timeout, setup, env }: Job): Promise<unknown> {
+  if (job === "command") return await command(setup as CommandSetup, env);
+  const contract = readContract(env);
+  if (!contract) return { alone: true };
+  using group = initProcessGroup(contract, timeout);
+  return await jobs[job]?.(group, setup);
+}
+
+process.on("message", async (job: Job) => {
+  const error = (cause: unknown) => ({ error: cause instanceof Error ? cause.message : String(cause) });
+  process.send?.(await work(job).catch(error));
+});

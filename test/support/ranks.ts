@@ -1,12 +1,16 @@
-/** Ranks of a group in processes of their own, on this machine. */
+/** Ranks of groups in processes of their own, on this machine: each process takes the jobs of one test file after another. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { text } from "node:stream/consumers";
+import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { freePort } from "../../src/cli/ranks.ts";
 import { typescript } from "./typescript.ts";
 
-const program = fileURLToPath(new URL("./rank.ts", import.meta.url));
+/** Program of a process that takes jobs from its parent. */
+export const rankCommand: readonly string[] = [
+  process.execPath,
+  ...typescript,
+  fileURLToPath(new URL("./rank.ts", import.meta.url)),
+];
 
 export interface Group {
   ranks?: readonly number[];
@@ -17,24 +21,82 @@ export interface Group {
   setup?: unknown;
 }
 
-/** What test/support/rank.ts writes. */
+/** What test/support/rank.ts is sent. */
+export interface Job extends Pick<Group, "setup"> {
+  job: string;
+  timeout: number;
+  /** What a launcher says, where it is not said to the process. */
+  env?: NodeJS.ProcessEnv;
+}
+
+/** What test/support/rank.ts sends back; texts that it sends before are for whoever listens. */
 export interface Found {
   [name: string]: unknown;
   error: string;
 }
 
+/** A process that does jobs; it keeps nobody waiting and ends with this one. */
+export class RankProcess {
+  readonly child: ChildProcess;
+  #errors = "";
+
+  constructor(child: ChildProcess) {
+    this.child = child;
+    child.stderr?.on("data", (piece) => {
+      this.#errors += piece;
+    });
+    this.#rest();
+  }
+
+  get hasEnded(): boolean {
+    return this.child.exitCode !== null || this.child.signalCode !== null;
+  }
+
+  /** Sends a job, and waits for what it comes to; nothing for a process that ended in it. */
+  async run(job: Job): Promise<Found> {
+    const { child } = this;
+    child.ref();
+    child.channel?.ref();
+    const found = await new Promise<Found>((resolve) => {
+      const finish = (found: Found) => {
+        child.off("message", hear).off("exit", end);
+        resolve(found);
+      };
+      const hear = (message: Found | string) => typeof message === "string" || finish(message);
+      const end = () => finish({ error: "" });
+      child.on("message", hear).on("exit", end);
+      child.send(job);
+    });
+    this.#rest();
+    assert.equal(this.#errors, "", job.job);
+    return found;
+  }
+
+  #rest(): void {
+    const { child } = this;
+    child.unref();
+    child.channel?.unref();
+    for (const stream of [child.stdout, child.stderr]) (stream as { unref?(): void } | null)?.unref?.();
+  }
+}
+
+const processes = new Map<number, RankProcess>();
+
+function processOf(rank: number): RankProcess {
+  const known = processes.get(rank);
+  if (known && !known.hasEnded) return known;
+  const [file = "", ...args] = rankCommand;
+  const env = { ...process.env, OMP_NUM_THREADS: "1" };
+  const started = new RankProcess(spawn(file, args, { env, stdio: ["ignore", "ignore", "pipe", "ipc"] }));
+  processes.set(rank, started);
+  return started;
+}
+
 /** What each rank came to: of three, where nothing else is said. */
 export async function ranks(job: string, options: Group = {}): Promise<Found[]> {
-  const { ranks: started = [0, 1, 2], worldSize = 3, timeout = 60, setup = {}, port = await freePort() } = options;
+  const { ranks: started = [0, 1, 2], worldSize = 3, timeout = 60, setup, port = await freePort() } = options;
   const common = { MASTER_ADDR: "127.0.0.1", MASTER_PORT: String(port), WORLD_SIZE: String(worldSize) };
   return Promise.all(
-    started.map(async (rank) => {
-      const env = { ...process.env, ...common, OMP_NUM_THREADS: "1", RANK: String(rank) };
-      const args = [...typescript, program, job, String(timeout), JSON.stringify(setup)];
-      const child = spawn(process.execPath, args, { env });
-      const [out, errors] = await Promise.all([text(child.stdout), text(child.stderr)]);
-      assert.equal(errors, "", `rank ${rank}`);
-      return out === "" ? { error: "" } : JSON.parse(out);
-    }),
+    started.map((rank) => processOf(rank).run({ job, timeout, setup, env: { ...common, RANK: String(rank) } })),
   );
 }

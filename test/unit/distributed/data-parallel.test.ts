@@ -30,7 +30,7 @@ test("twenty steps on two, three and four ranks end as on one: losses, routes an
 });
 
 test("with statistics of the batch too, those of all ranks' rows, some of which have none of a model", async () => {
-  await assertSame({ k: 1, frozen: false, batch: 10, steps: 20 }, 4);
+  await assertSame({ k: 1, frozen: false, batch: 10, steps: 8 }, 4);
 });
 
 test("the loop's own fits end as on one rank: learning from losses, members that stay as they are, mixtures", async () => {
@@ -63,7 +63,7 @@ test("the loop's own fits end as on one rank: learning from losses, members that
 
 test("models that ranks have among them learn as in one place, in steps and in evaluation", async () => {
   // Statistics of all rows, which the owner sees; the first rank has no model, and takes part in every exchange.
-  const all = await assertSame({ k: 2, frozen: false, batch: 13, steps: 20, shards: true }, 4);
+  const all = await assertSame({ k: 2, frozen: false, batch: 13, steps: 8, shards: true }, 4);
   const ranksOf = (part: string) =>
     all.flatMap(({ weights }, rank) => (Object.keys(weights).some((name) => name.startsWith(part)) ? [rank] : []));
   assert.deepEqual(

@@ -27,10 +27,12 @@ test("collectives are PyTorch's, with the gradients of those that have one", asy
 });
 
 test("settings that differ are named on every rank", async () => {
-  for (const { error } of await ranks("differ")) {
+  const settings = ["2", "3", "2"].map((k) => ({ method: "hub-pathway", k }));
+  for (const { error } of await ranks("agree", { setup: settings })) {
     assert.equal(error, "ranks differ in k: rank 0 has 2, rank 1 has 3");
   }
-  for (const { shape } of await ranks("agree")) assert.deepEqual(shape, [2]);
+  const same = settings.map(() => settings[0]);
+  assert.deepEqual(await ranks("agree", { setup: same }), [{}, {}, {}]);
 });
 
 test("a rank that ends, or never comes, is an error of the others that says what waited", async () => {
