@@ -15,7 +15,7 @@ import { type Pushed, type PushTarget, pushFolder, pushTarget } from "../fetch/i
 import { counted, megabytes, temporaryPath } from "../io/index.ts";
 import { percent } from "../report/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
-import { isAsked, type OpenedRun } from "../train/index.ts";
+import { isAsked, type OpenedRun, scoreText } from "../train/index.ts";
 import type { Output } from "./context.ts";
 import { calibratedRun, type OpenFlags, openFinished } from "./eval-command.ts";
 import { stopping, withInterrupt } from "./interrupt.ts";
@@ -119,8 +119,14 @@ function sayWritten(bundle: Bundle, folder: string, next: string, output: Output
   output.say(next);
 }
 
-function spokenGate({ gate }: Bundle): string {
+function spokenGate({ gate, task }: Bundle): string {
   if (!gate || "skipped" in gate) return "its answers were not measured on validation images";
+  if ("score" in gate) {
+    return (
+      `its answers come to ${scoreText(task?.kind, gate.score)} on ${counted(gate.items, "validation image")}, those of the run to ` +
+      `${scoreText(task?.kind, gate.runScore)}; ${counted(gate.otherAnswers, "answer")} changed`
+    );
+  }
   return (
     `its answers are right on ${percent(gate.accuracy)} of ${counted(gate.items, "validation image")}, those of the run on ` +
     `${percent(gate.runAccuracy)}; ${counted(gate.otherLabels, "label")} changed`
@@ -131,13 +137,16 @@ export async function verify(folder: string, output: Output): Promise<void> {
   const { bundle, selfTest } = await verifyBundle(folder);
   const files = Object.keys(bundle.files).length;
   output.say(`${counted(files, "file")} are those that were exported`);
-  output.say(selfTest ? spoken(selfTest) : "the self-test was not run: npm install onnxruntime-node, and verify again");
+  output.say(
+    selfTest ? spoken(selfTest, bundle) : "the self-test was not run: npm install onnxruntime-node, and verify again",
+  );
   output.result({ files, selfTest: selfTest ?? null });
 }
 
-function spoken({ images, scores, probabilities }: SelfTestResult): string {
+function spoken({ images, scores, probabilities }: SelfTestResult, { task }: Bundle): string {
+  const what = task?.kind === "regression" ? "of numbers, in their deviations" : "of probabilities";
   return (
     `${images} images have the run's answers: largest difference ${scores.toExponential(1)} of scores, ` +
-    `${probabilities.toExponential(1)} of probabilities`
+    `${probabilities.toExponential(1)} ${what}`
   );
 }

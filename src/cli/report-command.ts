@@ -5,6 +5,7 @@ import {
   analyseVariants,
   percent,
   type RunAnalysis,
+  routingVerdict,
   runReport,
   targetReport,
   verdictSentence,
@@ -58,10 +59,13 @@ async function write(run: OpenedRun, flags: EvalFlags, output: Output, signal: A
     if (!isClassified(raw)) {
       const summary = summariseTargets(flags.split, raw, predictor, { task, classes: config.classes });
       recordReading(run, images, { evaluation: raw, summary }, output);
-      writeFileAtomic(target, [await targetReport({ ...page, summary, evaluation: raw, task })]);
+      const options = { signal, onProgress: countProgress("measuring the same models for every image") };
+      const verdict = await routingVerdict(predictor, images.batches, raw, task, options);
+      writeFileAtomic(target, [await targetReport({ ...page, summary, evaluation: raw, task, verdict })]);
       for (const line of targetLines(summary, mostLabels)) output.say(line);
+      if (verdict) output.say(verdictSentence(verdict));
       output.say(`report: ${target}`);
-      output.result({ report: target, summary });
+      output.result({ report: target, summary, ...(verdict && { routingVerdict: verdict }) });
       return;
     }
     const temperature = calibration?.temperature;

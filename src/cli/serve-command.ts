@@ -39,11 +39,19 @@ export async function serveModels(models: string[], flags: ServeFlags, output: O
   }, draining);
 }
 
+const nouns = {
+  classification: ["class", "classes"],
+  "multi-label": ["label", "labels"],
+  regression: ["number", "numbers"],
+} as const;
+
 function tell({ url, models }: RunningServer, token: string | undefined, output: Output): void {
   for (const { name, description, path } of models.values()) {
-    const { k, members, labels } = description;
+    const { k, members, labels, task } = description;
     const route = members.length > 1 ? `${k} of ${members.length} models for each image` : "one model";
-    output.say(`${shown(name)}: ${counted(labels.length, "class", "classes")}, ${route}, from ${shown(path)}`);
+    output.say(
+      `${shown(name)}: ${counted(labels.length, nouns[task][0], nouns[task][1])}, ${route}, from ${shown(path)}`,
+    );
   }
   output.say(`listening at ${url}`);
   const isLocal = /\/\/(127\.|localhost|\[::1\])/.test(url);

@@ -27,6 +27,7 @@ import {
   resumedRequest,
   type TargetOutcome,
   type TaskData,
+  type TaskEvaluation,
   type TrainRequest,
   trainOnRank,
   trainRun,
@@ -342,7 +343,7 @@ async function finish(
   try {
     const { html, lines, result } = outcome.calibration
       ? await classPage(outcome, courses, signal)
-      : await targetPage(outcome, courses);
+      : await targetPage(outcome, courses, signal);
     writeFileAtomic(report, [html]);
     if (data.skipped > 0) output.warn(`${data.skipped} images could not be read and were left out`);
     for (const line of lines) output.say(line);
@@ -369,20 +370,26 @@ async function classPage(
   courses: readonly FitCourse[],
   signal: AbortSignal,
 ): Promise<Page> {
-  const { data, predictor, summary, calibration } = outcome;
+  const { summary, calibration } = outcome;
   const evaluation = withTemperature(outcome.validation, calibration.temperature);
-  const onProgress = countProgress("measuring the same models for every image");
-  const verdict = await routingVerdict(predictor, data.open("validation"), evaluation, { signal, onProgress });
+  const verdict = await verdictOf(outcome, evaluation, signal);
   const confidence = { calibration, rawError: calibration.calibrationErrors[0] };
   const { html } = await runReport({ ...pageOf(outcome), summary, evaluation, verdict, confidence });
   const lines = verdictLines({ summary, courses, keep: keepOf(outcome), routing: verdict });
   return { html, lines, result: { ...summary, ...(verdict && { routingVerdict: verdict }) } };
 }
 
-async function targetPage(outcome: TargetOutcome, courses: readonly FitCourse[]): Promise<Page> {
+async function targetPage(outcome: TargetOutcome, courses: readonly FitCourse[], signal: AbortSignal): Promise<Page> {
   const { task, summary, validation: evaluation } = outcome;
-  const html = await targetReport({ ...pageOf(outcome), summary, evaluation, task });
-  return { html, lines: targetVerdictLines({ summary, courses, keep: keepOf(outcome) }), result: summary };
+  const verdict = await verdictOf(outcome, evaluation, signal);
+  const html = await targetReport({ ...pageOf(outcome), summary, evaluation, task, verdict });
+  const lines = targetVerdictLines({ summary, courses, keep: keepOf(outcome), routing: verdict });
+  return { html, lines, result: { ...summary, ...(verdict && { routingVerdict: verdict }) } };
+}
+
+function verdictOf({ data, predictor, task }: RunOutcome, evaluation: TaskEvaluation, signal: AbortSignal) {
+  const onProgress = countProgress("measuring the same models for every image");
+  return routingVerdict(predictor, data.open("validation"), evaluation, task, { signal, onProgress });
 }
 
 function pageOf({ folder, data, predictor }: RunOutcome) {

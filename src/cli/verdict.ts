@@ -14,23 +14,24 @@ interface Course {
   /** The run's fits in order; the last one is the model. */
   courses: readonly FitCourse[];
   keep: "best" | "last";
+  /** What routes by input are worth, for a run that has them. */
+  routing?: RoutingVerdict | undefined;
 }
 
 export type TargetVerdictRequest = Course & { summary: TargetSummary };
 
 export interface VerdictRequest extends Course {
   summary: EvaluationSummary;
-  /** What routes by input are worth, for a run that has them. */
-  routing?: RoutingVerdict | undefined;
 }
 
 /** The same where images have several labels or numbers. */
-export function targetVerdictLines({ summary, courses, keep }: TargetVerdictRequest): string[] {
+export function targetVerdictLines({ summary, courses, keep, routing }: TargetVerdictRequest): string[] {
   const [first = "", ...rest] = targetLines(summary, mostWeakest);
   return [
     `${first}${epochText(courses, keep)}`,
     ...rest,
     ...singleLine(courses, "r2" in summary ? "regression" : "multi-label"),
+    ...(routing ? [verdictSentence(routing)] : []),
   ];
 }
 

@@ -3,16 +3,45 @@
  * It may import types of serve, and nothing that runs.
  */
 import type {
+  AnyServed,
   ModelDescription,
   PredictAnswer,
   PredictOptions,
   ProblemDetails,
   ServedFailure,
+  ServedLabels,
+  ServedNumbers,
   ServedPrediction,
   // Not from its index, whose types need Node's.
 } from "../serve/schemas.ts";
 
-export type { ModelDescription, PredictAnswer, PredictOptions, ProblemDetails, ServedFailure, ServedPrediction };
+export type {
+  AnyServed,
+  ModelDescription,
+  PredictAnswer,
+  PredictOptions,
+  ProblemDetails,
+  ServedFailure,
+  ServedLabels,
+  ServedNumbers,
+  ServedPrediction,
+};
+
+/** Answers by the task of the model that is asked. */
+interface ServedBy {
+  classification: ServedPrediction;
+  "multi-label": ServedLabels;
+  regression: ServedNumbers;
+}
+
+/** What answers have by the task, and no others have. */
+const ownKey = { classification: "label", "multi-label": "labels", regression: "values" } as const;
+
+export interface AskOptions<T extends keyof ServedBy = "classification"> extends PredictOptions {
+  /** What the model answers with (default "classification"); models() says it. */
+  task?: T;
+  signal?: AbortSignal;
+}
 
 /** An encoded image: the file as it is. */
 export type ClientImage = Blob | ArrayBuffer | Uint8Array<ArrayBuffer>;
@@ -38,13 +67,16 @@ export class ServerProblem extends Error {
 }
 
 export interface Client {
-  /** One image's prediction. @throws ServerProblem */
-  predict(image: ClientImage, options?: PredictOptions & { signal?: AbortSignal }): Promise<ServedPrediction>;
+  /** One image's prediction. @throws ServerProblem, also where the model's task is another */
+  predict<T extends keyof ServedBy = "classification">(
+    image: ClientImage,
+    options?: AskOptions<T>,
+  ): Promise<ServedBy[T]>;
   /** A prediction or a problem for each image, in order. @throws ServerProblem when the request is refused as a whole */
-  predictEach(
+  predictEach<T extends keyof ServedBy = "classification">(
     images: readonly ClientImage[],
-    options?: PredictOptions & { signal?: AbortSignal },
-  ): Promise<(ServedPrediction | ServedFailure)[]>;
+    options?: AskOptions<T>,
+  ): Promise<(ServedBy[T] | ServedFailure)[]>;
   /** The models that are served. @throws ServerProblem */
   models(): Promise<ModelDescription[]>;
 }
@@ -54,6 +86,8 @@ export interface Client {
  *
  * @example
  * const { label } = await connect("http://127.0.0.1:8080").predict(file, { k: 1 });
+ * @example
+ * const { values } = await connect("http://127.0.0.1:8080").predict(file, { task: "regression" });
  */
 export function connect(url: string, { token, retries = 2, fetch: ask = fetch }: ClientOptions = {}): Client {
   const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
@@ -67,18 +101,20 @@ export function connect(url: string, { token, retries = 2, fetch: ask = fetch }:
       init.signal?.throwIfAborted();
     }
   };
-  const post = async (body: Blob | FormData, options: PredictOptions & { signal?: AbortSignal }) => {
-    const { signal, ...choices } = options;
+  const post = async <T extends keyof ServedBy>(body: Blob | FormData, options: AskOptions<T>) => {
+    const { signal, task = "classification", ...choices } = options;
     const given = Object.entries(choices).filter(([, value]) => value !== undefined);
     const query = new URLSearchParams(given.map(([name, value]): [string, string] => [name, String(value)]));
     const init = { method: "POST", body, headers, ...(signal ? { signal } : {}) };
-    return (await request<PredictAnswer>(`predict?${query}`, init)).predictions;
+    const { predictions } = await request<PredictAnswer>(`predict?${query}`, init);
+    for (const one of predictions) if (!("problem" in one)) requireTask(one, task);
+    return predictions as (ServedBy[T] | ServedFailure)[];
   };
   return {
     async predict(image, options = {}) {
       const [first] = await post(blobOf(image), options);
       if (!first || "problem" in first) throw new ServerProblem(first?.problem ?? unknownProblem(200));
-      return first;
+      return first as never;
     },
     predictEach(images, options = {}) {
       const form = new FormData();
@@ -87,6 +123,13 @@ export function connect(url: string, { token, retries = 2, fetch: ask = fetch }:
     },
     models: async () => (await request<{ models: ModelDescription[] }>("models", { headers })).models,
   };
+}
+
+function requireTask(answer: AnyServed, task: keyof ServedBy): void {
+  if (ownKey[task] in answer) return;
+  const own = (Object.keys(ownKey) as (keyof ServedBy)[]).find((kind) => ownKey[kind] in answer);
+  const detail = `the model answers otherwise: ask it with the task "${own}"`;
+  throw new ServerProblem({ ...unknownProblem(200), detail, code: "task" });
 }
 
 function blobOf(image: ClientImage): Blob {

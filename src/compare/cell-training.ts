@@ -7,6 +7,7 @@ import { sweepTemporaries } from "../io/index.ts";
 import { scope } from "../torch/index.ts";
 import {
   type AskedFit,
+  ClassificationTask,
   type ConfiguredMethod,
   type ContextParts,
   checkpointFiles,
@@ -124,11 +125,11 @@ export class CellTraining implements Disposable {
   async sweep(predictor: Predictor): Promise<KFigures[]> {
     if (!predictor.pathwayFlops || this.#request.watch?.everyK === false) return [];
     const ks = predictor.memberNames.map((_, i) => i + 1);
-    const classes = this.#data.classes.length;
+    const task = new ClassificationTask(this.#data.classes.length);
     const variants = ks.map((k) => ({ k }));
-    const validation = await evaluateVariants(predictor, this.run.open("validation"), classes, variants);
+    const validation = await evaluateVariants(predictor, this.run.open("validation"), task, variants);
     const test = this.#request.final
-      ? await evaluateVariants(predictor, this.run.open("test"), classes, variants)
+      ? await evaluateVariants(predictor, this.run.open("test"), task, variants)
       : undefined;
     return ks.flatMap((k, i): KFigures[] => {
       const [a, b] = [validation[i], test?.[i]];

@@ -2,6 +2,7 @@
 import { meanWeightEntropy, routingVerdict } from "../report/index.ts";
 import { UserError } from "../torch/index.ts";
 import {
+  ClassificationTask,
   type Evaluation,
   type Metrics,
   type Predictor,
@@ -213,7 +214,12 @@ async function routingOf(
 ): Promise<{ routing?: RoutingFigures }> {
   const { weights, members } = evaluation;
   if (weights.length === 0) return {};
-  const verdict = await routingVerdict(predictor, run.open("validation"), evaluation);
+  const verdict = await routingVerdict(
+    predictor,
+    run.open("validation"),
+    evaluation,
+    new ClassificationTask(evaluation.classes),
+  );
   return {
     routing: {
       members: predictor.memberNames,

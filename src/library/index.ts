@@ -4,16 +4,14 @@
  * It may import methods, train and all that they may.
  */
 
+export type { ClassProbability, PathwayPart } from "../runtime/index.ts";
 export { type AutoChoice, type AutoRequest, type AutoSettings, chooseSettings } from "./auto.ts";
 export {
   type AnyPrediction,
-  type ClassProbability,
   type ImageInput,
   type ImagePrediction,
   type LabelsPrediction,
-  mostProbable,
   type NumbersPrediction,
-  type PathwayPart,
   type PredictionOutcome,
   type PredictOptions,
   Predictor,

@@ -2,16 +2,19 @@
 import { decodeImage, defaultPixelLimit, forEachConcurrently, type ImageSource, type TaskKind } from "../data/index.ts";
 import type { InferenceMode } from "../methods/catalog.ts";
 import { ModePredictor, refuseRouteWishes, restorePredictor, withMode } from "../methods/index.ts";
-import { isRejected, tempered } from "../runtime/index.ts";
-import { ConfigError, findDevice, inferenceMode, scope, tensor, UserError } from "../torch/index.ts";
 import {
-  MultiLabelTask,
-  type OpenedRun,
-  type OpenRunOptions,
-  openRun,
-  type Prediction,
-  requireK,
-} from "../train/index.ts";
+  answerWords,
+  type ClassAnswer,
+  isRejected,
+  type LabelsAnswer,
+  type NumbersAnswer,
+  type PathwayPart,
+  pathwayOf,
+  readAnswer,
+  tempered,
+} from "../runtime/index.ts";
+import { ConfigError, findDevice, inferenceMode, scope, tensor, UserError } from "../torch/index.ts";
+import { type OpenedRun, type OpenRunOptions, openRun, type Prediction, requireK, storedTask } from "../train/index.ts";
 
 /** How a run is opened to predict. */
 export interface PredictorOptions extends OpenRunOptions {
@@ -36,42 +39,22 @@ export interface PredictOptions {
   top?: number | undefined;
 }
 
-export interface ClassProbability {
-  label: string;
-  /** 0 … 1. */
-  probability: number;
-}
-
-/** A model that ran on an image, and how much its answer counted (weights sum to 1). */
-export interface PathwayPart {
-  member: string;
-  weight: number;
-}
-
-export interface ImagePrediction extends ClassProbability {
-  /** The most probable classes, first the most probable. */
-  top: ClassProbability[];
+/** What there is of an answer beside itself. */
+interface Answered {
   /** Models that were activated, by weight. */
   pathway: PathwayPart[];
+}
+
+export interface ImagePrediction extends ClassAnswer, Answered {
   /** True for "I don't know": less probable than the threshold. Present where one was asked for. */
   rejected?: boolean | undefined;
 }
 
 /** Answer of a run whose images have several labels. */
-export interface LabelsPrediction {
-  /** Labels whose probability is at least their threshold, first the most probable. */
-  labels: ClassProbability[];
-  /** The most probable labels, whether an image has them or not. */
-  top: ClassProbability[];
-  pathway: PathwayPart[];
-}
+export interface LabelsPrediction extends LabelsAnswer, Answered {}
 
 /** Answer of a run whose images have numbers. */
-export interface NumbersPrediction {
-  /** By name, each in its unit. */
-  values: Record<string, number>;
-  pathway: PathwayPart[];
-}
+export interface NumbersPrediction extends NumbersAnswer, Answered {}
 
 export type AnyPrediction = ImagePrediction | LabelsPrediction | NumbersPrediction;
 
@@ -284,42 +267,16 @@ export class Predictor<P extends AnyPrediction = ImagePrediction> implements Dis
     const used = weights?.toNumbers();
     return Array.from({ length: count }, (_, i) => {
       const row = used?.slice(i * members, (i + 1) * members) ?? this.members.map(() => 1 / members);
-      const pathway = row.flatMap((weight, j) => (weight > 0 ? [{ member: this.members[j] ?? "", weight }] : []));
-      pathway.sort((a, b) => b.weight - a.weight);
       // The run's kind of task is the type's: `open` has checked it.
-      return this.#answer(table.slice(i * classes, (i + 1) * classes), top, pathway) as P;
+      return this.#answer(table.slice(i * classes, (i + 1) * classes), top, pathwayOf(this.members, row)) as P;
     });
   }
 
   #answer(values: readonly number[], top: number, pathway: PathwayPart[]): AnyPrediction {
     const { threshold, classes } = this;
-    const { task } = this.#run;
-    if (task.kind === "regression") {
-      return { values: Object.fromEntries(classes.map((name, c) => [name, values[c] ?? Number.NaN])), pathway };
-    }
-    const sorted = mostProbable(values, values.length).map(({ index, value }) => {
-      return { index, label: classes[index] ?? "", probability: value };
-    });
-    const best = sorted.slice(0, top).map(({ index: _, ...one }) => one);
-    if (task instanceof MultiLabelTask) {
-      const labels = sorted.filter(({ index, probability }) => probability >= (task.thresholds[index] ?? 1));
-      return { labels: labels.map(({ index: _, ...one }) => one), top: best, pathway };
-    }
-    const first = best[0] as ClassProbability;
-    const mark = threshold === undefined ? {} : { rejected: isRejected(first.probability, threshold) };
-    return { ...first, top: best, pathway, ...mark };
+    const answer = readAnswer(storedTask(this.#run.task), classes, values, top);
+    const mark =
+      threshold === undefined || !("label" in answer) ? {} : { rejected: isRejected(answer.probability, threshold) };
+    return { ...answer, pathway, ...mark };
   }
-}
-
-const answerWords: Readonly<Record<TaskKind, string>> = {
-  classification: "one class of each image",
-  "multi-label": "several labels",
-  regression: "numbers",
-};
-
-/** The largest values with their positions, first the largest. */
-export function mostProbable(values: readonly number[], count: number): { index: number; value: number }[] {
-  const order = values.map((value, index) => ({ index, value }));
-  order.sort((a, b) => b.value - a.value || a.index - b.index);
-  return order.slice(0, count);
 }

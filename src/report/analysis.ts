@@ -4,6 +4,7 @@
  */
 import {
   type BatchSource,
+  ClassificationTask,
   type Evaluation,
   type EvaluationSummary,
   evaluateVariants,
@@ -174,7 +175,8 @@ export async function analyseVariants(
   const without = m > 1 ? all.map((i) => ({ without: i })) : [];
   const sets = fixedSets(predictor, evaluation);
   const choices = [...all.map((i) => ({ k: i + 1 })), ...sure, ...without, ...spent, ...sets];
-  const measured = await evaluateVariants(predictor, batches, evaluation.classes, choices, options);
+  const task = new ClassificationTask(evaluation.classes);
+  const measured = await evaluateVariants(predictor, batches, task, choices, options);
   const left = m + sure.length + without.length;
   const single = left + spent.length;
   const known = <T>(from: number, to: number, make: (one: VariantEvaluation, i: number) => T): T[] =>
@@ -194,7 +196,7 @@ export async function analyseVariants(
       return { model, accuracy: metrics.accuracy, change: metrics.accuracy - accuracy, logLoss: metrics.logLoss };
     }),
   };
-  return { variants, verdict: verdictOf(predictor, evaluation, sets, measured.slice(single)) };
+  return { variants, verdict: verdictOf(predictor, evaluation, task, sets, measured.slice(single)) };
 }
 
 function groupAnalysis(

@@ -1,35 +1,40 @@
 /**
  * What routes by input are worth in a trained run: its own routes against the same models for every input, through the same
  * heads, and against routes that belong to other inputs. N items, m models, k activated models (this project's choice).
+ * Answers count as the task's merits do: right or not; the log loss of labels; the squared error of numbers.
  */
+import type { TaskKind } from "../data/index.ts";
 import { combinations } from "../methods/index.ts";
 import {
   type BatchSource,
   costOf,
-  type Evaluation,
   type EvaluationOptions,
   evaluateVariants,
+  type MeasuringTask,
   type Predictor,
-  rightItems,
+  type TaskEvaluation,
+  type TaskMetrics,
   type VariantEvaluation,
 } from "../train/index.ts";
 import { activeModels, useOf } from "./routing-statistics.ts";
 import { percent, points } from "./table.ts";
 
 export interface RoutingVerdict {
+  /** What answers are, where they are not one class. */
+  kind?: TaskKind;
   k: number;
-  /** Accuracy by the run's own routes, 0 … 1. */
+  /** Mean merit by the run's own routes: accuracy, 0 … 1; minus the log loss, nats; minus the squared error, variances. */
   routed: number;
   /** FLOPs of an image by the run's own routes, in those of the same models. */
   relativeCost: number;
-  /** Accuracy by the same k models for every input, which were chosen on the other half of the items. */
+  /** The same by the same k models for every input, which were chosen on the other half of the items. */
   fixed: number;
   /** The best such models on all items. */
   fixedModels: string[];
   /** Routed less fixed, with its 95 % interval over the items (normal, paired). */
   gain: number;
   interval: [low: number, high: number];
-  /** Expected accuracy when each input takes the routes of an input at random. */
+  /** Expected mean merit when each input takes the routes of an input at random. */
   permuted: number;
   /** Routed less permuted, lower end of its 95 % interval: above 0 where routes belong to their inputs. */
   overPermuted: number;
@@ -38,10 +43,10 @@ export interface RoutingVerdict {
 /** Sets of models that are tried at most: all of them, or those of the most activated models. */
 const mostSets = 60;
 
-/** A set of models for every input, and the items that it gets right. */
+/** A set of models for every input, and the merit of its answers. */
 interface Tried {
   models: readonly number[];
-  right: readonly boolean[];
+  merits: readonly number[];
   flops: number;
 }
 
@@ -52,19 +57,20 @@ interface Tried {
 export async function routingVerdict(
   predictor: Predictor,
   batches: BatchSource,
-  evaluation: Evaluation,
+  evaluation: TaskEvaluation,
+  task: MeasuringTask,
   options: EvaluationOptions = {},
 ): Promise<RoutingVerdict | undefined> {
   const sets = fixedSets(predictor, evaluation);
   if (sets.length === 0) return undefined;
-  const measured = await evaluateVariants(predictor, batches, evaluation.classes, sets, options);
-  return verdictOf(predictor, evaluation, sets, measured);
+  const measured = await evaluateVariants(predictor, batches, task, sets, options);
+  return verdictOf(predictor, evaluation, task, sets, measured);
 }
 
 type FixedSet = { models: readonly number[] };
 
 /** The same models for every input, to be measured for a verdict: none where there is nothing to choose. */
-export function fixedSets(predictor: Predictor, evaluation: Evaluation): FixedSet[] {
+export function fixedSets(predictor: Predictor, evaluation: TaskEvaluation): FixedSet[] {
   const { k, largestK = 0 } = predictor;
   const { labels, weights, scores, members: m } = evaluation;
   if (k === undefined || k >= largestK || scores.length === 0 || labels.length < 2) return [];
@@ -73,37 +79,38 @@ export function fixedSets(predictor: Predictor, evaluation: Evaluation): FixedSe
   return setsOf(useOf(weights, m, [...labels.keys()]), k, routes).map((models) => ({ models }));
 }
 
-const routesOf = ({ labels, weights, members: m }: Evaluation): number[][] =>
+const routesOf = ({ labels, weights, members: m }: TaskEvaluation): number[][] =>
   labels.map((_, item) => activeModels(weights, m, item));
 
 /** The verdict from what was measured of the sets, in their order; undefined without any. */
 export function verdictOf(
   predictor: Predictor,
-  evaluation: Evaluation,
+  evaluation: TaskEvaluation,
+  task: MeasuringTask,
   sets: readonly FixedSet[],
-  measured: readonly (VariantEvaluation | undefined)[],
+  measured: readonly (VariantEvaluation<TaskMetrics> | undefined)[],
 ): RoutingVerdict | undefined {
   const { memberNames, k } = predictor;
   if (k === undefined || sets.length === 0) return undefined;
-  const { labels, classes, probabilities } = evaluation;
   // A set with a model that the run did not keep has fewer than k.
   const tried = sets.flatMap(({ models }, i): Tried[] => {
     const one = measured[i];
     return one && Math.round(one.activatedModels) === k
-      ? [{ models, right: one.right, flops: one.inferenceFlops }]
+      ? [{ models, merits: one.merits, flops: one.inferenceFlops }]
       : [];
   });
-  const own = rightItems(probabilities, labels, classes);
+  const own = task.merits(evaluation);
   const chosen = bestOfHalves(tried);
-  const fixed = own.map((_, i) => chosen[i % 2]?.right[i] ?? false);
+  const fixed = own.map((_, i) => chosen[i % 2]?.merits[i] ?? 0);
   const { inferenceFlops } = costOf(predictor, evaluation.weights);
   const permuted = alongOthers(tried, routesOf(evaluation));
-  const best = tried.reduce((first, other) => (share(other.right) > share(first.right) ? other : first));
+  const best = tried.reduce((first, other) => (meanOf(other.merits) > meanOf(first.merits) ? other : first));
   return {
+    ...(task.kind === "classification" ? {} : { kind: task.kind }),
     k,
-    routed: share(own),
+    routed: meanOf(own),
     relativeCost: inferenceFlops / meanOf(chosen.map(({ flops }) => flops)),
-    fixed: share(fixed),
+    fixed: meanOf(fixed),
     fixedModels: best.models.map((i) => memberNames[i] ?? ""),
     ...paired(own, fixed),
     permuted: meanOf(permuted),
@@ -113,18 +120,44 @@ export function verdictOf(
 
 /** One sentence: whether routing by input pays, and by how much. */
 export function verdictSentence(verdict: RoutingVerdict): string {
-  const { k, fixedModels, gain, interval, routed, permuted, overPermuted, relativeCost } = verdict;
+  const {
+    kind = "classification",
+    k,
+    fixedModels,
+    gain,
+    interval,
+    routed,
+    permuted,
+    overPermuted,
+    relativeCost,
+  } = verdict;
+  const { difference, of, level } = words[kind];
   const same = k === 1 ? "the same model" : `the same ${k} models`;
-  const [low, high] = interval.map(points);
-  const figures = `${points(gain)} points (${low} to ${high})`;
-  const others = `with routes of other images ${percent(permuted)}`;
+  const [low, high] = interval.map(difference);
+  const figures = `${difference(gain)} ${of} (${low} to ${high})`;
+  const others = `with routes of other images ${level(permuted)}`;
   if (interval[0] > 0 && overPermuted > 0)
     return `routing by input pays here: ${figures} over ${same} for every image ${atCost(relativeCost)}; ${others}`;
   const relation = interval[1] < 0 ? (k === 1 ? "is better" : "are better") : k === 1 ? "is enough" : "are enough";
   // Above the models that half of the images choose, but not by routes that belong to the images.
-  const why = interval[0] > 0 ? `accuracy is ${percent(routed)}, and ${others}` : `routing by input gives ${figures}`;
+  const why =
+    interval[0] > 0
+      ? `${kind === "classification" ? "accuracy is " : ""}${level(routed)}, and ${others}`
+      : `routing by input gives ${figures}`;
   return `${same} for every image ${relation} (${fixedModels.join(", ")}): ${why}`;
 }
+
+const signed = (value: number): string => `${value > 0 ? "+" : ""}${value.toFixed(4)}`;
+
+/** How merits of a kind are said: a difference of two, its unit, and one alone. */
+const words: Record<TaskKind, { difference: (v: number) => string; of: string; level: (v: number) => string }> = {
+  classification: { difference: points, of: "points", level: percent },
+  "multi-label": { difference: signed, of: "nats of log loss", level: (v) => `a log loss of ${(-v).toFixed(4)}` },
+  regression: {
+    ...{ difference: signed, of: "variances of squared error" },
+    level: (v) => `a squared error of ${(-v).toFixed(4)} variances`,
+  },
+};
 
 /** Costs within a twentieth are the same. */
 function atCost(relative: number): string {
@@ -145,27 +178,24 @@ function setsOf(use: readonly number[], k: number, routes: readonly (readonly nu
 /** For the items of each half, the set that was best on the other one. */
 function bestOfHalves(tried: readonly Tried[]): Tried[] {
   return [0, 1].map((half) => {
-    const score = ({ right }: Tried) => right.filter((one, i) => one && i % 2 !== half).length;
+    const score = ({ merits }: Tried) => merits.reduce((sum, one, i) => sum + (i % 2 === half ? 0 : one), 0);
     return tried.reduce((first, other) => (score(other) > score(first) ? other : first));
   });
 }
 
-/** Expected share of right answers of each item along the routes of an item at random. */
+/** Expected merit of each item along the routes of an item at random. */
 function alongOthers(tried: readonly Tried[], routes: readonly (readonly number[])[]): number[] {
   const count = new Map<string, number>();
   for (const set of routes) count.set(set.join(","), (count.get(set.join(",")) ?? 0) + 1);
-  const shares = tried.map(({ models, right }) => ({
-    right,
+  const shares = tried.map(({ models, merits }) => ({
+    merits,
     part: (count.get(models.join(",")) ?? 0) / routes.length,
   }));
-  return routes.map((_, item) => shares.reduce((sum, { right, part }) => sum + (right[item] ? part : 0), 0));
+  return routes.map((_, item) => shares.reduce((sum, { merits, part }) => sum + part * (merits[item] ?? 0), 0));
 }
 
-function paired(
-  own: readonly boolean[],
-  other: readonly (boolean | number)[],
-): Pick<RoutingVerdict, "gain" | "interval"> {
-  const differences = own.map((right, i) => Number(right) - Number(other[i]));
+function paired(own: readonly number[], other: readonly number[]): Pick<RoutingVerdict, "gain" | "interval"> {
+  const differences = own.map((merit, i) => merit - (other[i] ?? 0));
   const count = differences.length;
   const gain = meanOf(differences);
   const variance = differences.reduce((sum, one) => sum + (one - gain) ** 2, 0) / (count - 1);
@@ -174,4 +204,3 @@ function paired(
 }
 
 const meanOf = (values: readonly number[]): number => values.reduce((sum, one) => sum + one, 0) / values.length;
-const share = (right: readonly boolean[]): number => right.filter(Boolean).length / Math.max(1, right.length);

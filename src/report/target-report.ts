@@ -11,11 +11,12 @@ import {
 } from "../train/index.ts";
 import { htmlPage, htmlTable } from "./page.ts";
 import type { ReportData } from "./report-data.ts";
+import type { RoutingVerdict } from "./routing-verdict.ts";
 import { curves } from "./run-report.ts";
 import { escapeHtml } from "./svg.ts";
 import { amount, duration, figure, percent } from "./table.ts";
 import { type CaptionedImage, thumbnails } from "./thumbnails.ts";
-import { chosenOn, origin } from "./verdict-section.ts";
+import { chosenOn, origin, verdictText } from "./verdict-section.ts";
 
 export interface TargetReport {
   title: string;
@@ -27,6 +28,8 @@ export interface TargetReport {
   memberNames: readonly string[];
   /** The run's events.jsonl. */
   eventsPath: string;
+  /** What routes by input are worth, for a run that has them. */
+  verdict?: RoutingVerdict | undefined;
 }
 
 /** Images that are shown, at most, and labels that a caption names. */
@@ -37,7 +40,7 @@ export async function targetReport(report: TargetReport): Promise<string> {
   const { title, summary, memberNames, data } = report;
   const events = readEvents(report.eventsPath);
   return htmlPage(title, [
-    headSection(summary, events),
+    headSection(report, events),
     figuresSection(report),
     "<h2>Largest errors</h2>",
     await thumbnails(worstImages(report), data),
@@ -55,7 +58,7 @@ export async function targetReport(report: TargetReport): Promise<string> {
   ]);
 }
 
-function headSection(summary: TargetSummary, events: readonly RunEvent[]): string {
+function headSection({ summary, verdict }: TargetReport, events: readonly RunEvent[]): string {
   const { split, items } = summary;
   const [name, value] = "r2" in summary ? ["R2", summary.r2] : ["mean average precision", summary.meanAveragePrecision];
   const figures = [
@@ -74,6 +77,7 @@ function headSection(summary: TargetSummary, events: readonly RunEvent[]): strin
   return [
     origin(events),
     `<p class="lead"><strong>${value.toFixed(3)}</strong> ${name} on ${items} ${escapeHtml(split)} images.${chosenOn(split)}</p>`,
+    ...(verdict ? [verdictText(verdict)] : []),
     htmlTable(["", ""], figures),
   ].join("\n");
 }

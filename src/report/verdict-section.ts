@@ -2,7 +2,7 @@
 import type { RunEvent } from "../train/index.ts";
 import type { RunAnalysis } from "./analysis.ts";
 import { htmlTable } from "./page.ts";
-import { verdictSentence } from "./routing-verdict.ts";
+import { type RoutingVerdict, verdictSentence } from "./routing-verdict.ts";
 import { escapeHtml } from "./svg.ts";
 import { amount, duration, percent } from "./table.ts";
 
@@ -28,13 +28,17 @@ export function verdictSection(analysis: RunAnalysis, events: readonly RunEvent[
     origin(events),
     `<p class="lead"><strong>${percent(summary.accuracy)}</strong> of ${summary.items} ${escapeHtml(summary.split)} images are right.</p>`,
     `<p>95 % interval ${percent(low)} to ${percent(high)} (Wilson).${chosenOn(summary.split)}</p>`,
-    ...(verdict ? [`<p>${escapeHtml(sentence(verdictSentence(verdict)))}</p>`] : []),
+    ...(verdict ? [verdictText(verdict)] : []),
     htmlTable(["", "accuracy", "FLOPs an image"], rows),
     htmlTable(["", ""], figures),
   ].join("\n");
 }
 
-const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+/** What routes by input are worth, as a paragraph. */
+export function verdictText(verdict: RoutingVerdict): string {
+  const text = verdictSentence(verdict);
+  return `<p>${escapeHtml(`${text.charAt(0).toUpperCase()}${text.slice(1)}.`)}</p>`;
+}
 
 const cost = ({ inferenceFlops }: { inferenceFlops: number }): string => amount(inferenceFlops);
 

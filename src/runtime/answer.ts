@@ -1,6 +1,7 @@
 /** How a bundle answers, in plain TypeScript: models run on the images that ask them, and their answers are joined. */
-import { Asking, type ModelChoice, type Rule, ruleBy, softmaxRows } from "./choice.ts";
+import { Asking, type ModelChoice, type Rule, ruleBy } from "./choice.ts";
 import { type Bundle, placesOf } from "./manifest.ts";
+import { answersFrom } from "./task.ts";
 
 /** Runs a file of the bundle on images [n, 3, S, S] and gives its one result, row by row. */
 export type RunFile = (file: string, images: Float32Array, rows: number) => Promise<Float32Array>;
@@ -11,7 +12,7 @@ export interface Answers {
   readonly scores: Float32Array | undefined;
   /** [n, m], 0 for models that are not activated. */
   readonly weights: Float32Array;
-  /** [n, C]. */
+  /** [n, C]: probabilities, or numbers in their own units. */
   readonly probabilities: Float32Array;
 }
 
@@ -73,13 +74,13 @@ export class BundleBatch {
 
   /** Runs a model, by its place among the scores, on some rows; a later run on other rows adds to it. */
   async run(member: number, rows: readonly number[]): Promise<void> {
-    const { members, labels } = this.#bundle;
+    const { members, labels, task } = this.#bundle;
     const { file = "" } = members.find(({ index }) => index === member) ?? {};
     const logits = await this.#run(file, taken(this.#images, this.#n, rows), rows.length);
-    this.#found.push({ member, rows, values: this.#addsLogits ? logits : softmaxRows(logits, labels.length) });
+    this.#found.push({ member, rows, values: this.#addsLogits ? logits : answersFrom(task, logits, labels.length) });
   }
 
-  /** What the models say, joined under weights [n, m]: probabilities [n, C]. */
+  /** What the models say, joined under weights [n, m]: answers [n, C]. */
   async join(weights: Float32Array): Promise<Float32Array> {
     const width = this.#bundle.labels.length;
     const m = placesOf(this.#bundle);
@@ -93,7 +94,7 @@ export class BundleBatch {
         }
       }
     }
-    return this.#addsLogits ? softmaxRows(sums, width) : sums;
+    return this.#addsLogits ? answersFrom(this.#bundle.task, sums, width) : sums;
   }
 
   get #addsLogits(): boolean {

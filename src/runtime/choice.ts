@@ -48,6 +48,8 @@ export interface Choices {
   readonly largestK?: number | undefined;
   /** False where models have no order in which they could be asked. */
   readonly isOrdered: boolean;
+  /** What answers are, where no probability of one says how sure it is. */
+  readonly answers?: string | undefined;
   /** From the cheapest to the most accurate; none where they were not measured. */
   readonly budgets?: readonly BudgetChoice[] | undefined;
   /** FLOPs of an image with 1, 2, … activated models, on average. */
@@ -74,7 +76,11 @@ export class ChoiceError extends BundleError {
 export function chosenBy(choices: Choices, { k, confidence, flops }: Wish): (ModelChoice & { k: number }) | undefined {
   const first = (["k", "confidence", "flops"] as const).find((one) => ({ k, confidence, flops })[one] !== undefined);
   if (first === undefined) return undefined;
-  const { largestK, isOrdered } = choices;
+  const { largestK, isOrdered, answers } = choices;
+  if (confidence !== undefined && answers !== undefined) {
+    const why = `confidence is the probability of one answer, and this model answers with ${answers}`;
+    throw new ChoiceError("confidence", `${why}: leave confidence out`);
+  }
   if (largestK === undefined) throw new ChoiceError(first, `this model does not choose members: leave ${first} out`);
   if (k !== undefined && flops !== undefined) {
     throw new ChoiceError("flops", "k and flops both choose the number of activated models: leave one of them out");

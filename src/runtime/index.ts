@@ -24,14 +24,18 @@ export { BundleFiles } from "./files.ts";
 export { type ImageInput, type ImageTensor, planes } from "./images.ts";
 export { type Bundle, bundleVersion, manifestName, parseBundle, placesOf } from "./manifest.ts";
 export {
+  type AnyBundlePrediction,
+  type BundleLabels,
   type BundleModel,
+  type BundleNumbers,
   type BundlePrediction,
-  type ClassProbability,
   choicesOf,
+  type Expected,
   filesToRun,
+  memberNames,
   type OpenOptions,
   openBundle,
-  type PathwayPart,
+  type PredictionOf,
   type PredictOptions,
   type StageTimes,
 } from "./model.ts";
@@ -39,4 +43,18 @@ export type { Drawable } from "./platform.ts";
 export { type Pixels, squared } from "./resample.ts";
 export { runSelfTest, type SelfTestResult } from "./self-test.ts";
 export { type OnnxRuntime, Sessions } from "./sessions.ts";
+export {
+  type AnswerKind,
+  type AnswerTask,
+  type AnyAnswer,
+  answerWords,
+  type ClassAnswer,
+  type ClassProbability,
+  isPresent,
+  type LabelsAnswer,
+  type NumbersAnswer,
+  type PathwayPart,
+  pathwayOf,
+  readAnswer,
+} from "./task.ts";
 export { openInWorker, serveBundles, type WorkerEnd } from "./worker.ts";

@@ -1,20 +1,36 @@
 /** A bundle that answers. */
 import { answer, type RunFile } from "./answer.ts";
 import { isRejected, tempered } from "./calibration.ts";
+import { BundleError } from "./check.ts";
 import { type Choices, chosenBy, type Wish } from "./choice.ts";
 import { BundleFiles, type BundleSource, sourceAt } from "./files.ts";
 import { type ImageInput, planesOf } from "./images.ts";
 import { type Bundle, placesOf } from "./manifest.ts";
 import { runSelfTest, type SelfTestResult } from "./self-test.ts";
 import { type OnnxRuntime, type OpeningTimes, Sessions, type SessionsOptions } from "./sessions.ts";
+import {
+  type AnswerKind,
+  answerWords,
+  type ClassAnswer,
+  type LabelsAnswer,
+  type NumbersAnswer,
+  type PathwayPart,
+  pathwayOf,
+  readAnswer,
+} from "./task.ts";
 
-export interface OpenOptions {
+/** What a caller expects answers to be; "any" for whatever they are. */
+export type Expected = AnswerKind | "any";
+
+export interface OpenOptions<T extends Expected = Expected> {
   /** onnxruntime-web or onnxruntime-node, as `import * as ort` gives it. */
   readonly ort: OnnxRuntime;
   /** Sum of the sizes of model files that stay open (default 256 MiB); those used longest ago are closed. */
   readonly memoryBytes?: number | undefined;
   /** Names of onnxruntime; by default WebGPU where there is one and wasm in browsers, the processor in Node. */
   readonly executionProviders?: readonly string[] | undefined;
+  /** What answers have to be (default "classification"). */
+  readonly task?: T | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -25,21 +41,9 @@ export interface PredictOptions extends Wish {
   readonly confidence?: number | undefined;
   /** Instead of k: FLOPs that an image may cost, on average. The most accurate choice within them that was measured answers. */
   readonly flops?: number | undefined;
-  /** Number of classes in `top` (default 5). */
+  /** Number of classes or labels in `top` (default 5). */
   readonly top?: number | undefined;
   readonly signal?: AbortSignal | undefined;
-}
-
-export interface ClassProbability {
-  readonly label: string;
-  /** 0 … 1. */
-  readonly probability: number;
-}
-
-/** A model that ran on an image, and how much its answer counted (weights sum to 1). */
-export interface PathwayPart {
-  readonly member: string;
-  readonly weight: number;
 }
 
 /** Milliseconds of a call, by stage. */
@@ -53,13 +57,8 @@ export interface StageTimes {
   readonly run: number;
 }
 
-export interface BundlePrediction extends ClassProbability {
-  /** The most probable classes, first the most probable. */
-  readonly top: readonly ClassProbability[];
-  /** Of all classes, in the order of `labels`. */
-  readonly probabilities: Float32Array;
-  /** True when the answer is less sure than the bundle asks for ("I don't know"); undefined for a bundle without a threshold. */
-  readonly rejected: boolean | undefined;
+/** What there is of an answer beside itself. */
+interface Answered {
   /** Models that were activated, by weight. */
   readonly pathway: readonly PathwayPart[];
   /** Bytes that came over the network for this call; not those from the cache. */
@@ -68,13 +67,39 @@ export interface BundlePrediction extends ClassProbability {
   readonly milliseconds: StageTimes;
 }
 
+export interface BundlePrediction extends ClassAnswer, Answered {
+  /** Of all classes, in the order of `labels`. */
+  readonly probabilities: Float32Array;
+  /** True when the answer is less sure than the bundle asks for ("I don't know"); undefined for a bundle without a threshold. */
+  readonly rejected: boolean | undefined;
+}
+
+/** The same of a bundle that answers with several labels. */
+export interface BundleLabels extends LabelsAnswer, Answered {
+  /** Of all labels, in the order of the bundle's `labels`. */
+  readonly probabilities: Float32Array;
+}
+
+/** The same of a bundle that answers with numbers. */
+export interface BundleNumbers extends NumbersAnswer, Answered {}
+
+export type AnyBundlePrediction = BundlePrediction | BundleLabels | BundleNumbers;
+
+/** Answers by the task that a bundle is opened with. */
+export type PredictionOf<T extends Expected> = {
+  classification: BundlePrediction;
+  "multi-label": BundleLabels;
+  regression: BundleNumbers;
+  any: AnyBundlePrediction;
+}[T];
+
 /** What a page needs of a bundle; a model in a worker has the same. */
-export interface BundleModel {
+export interface BundleModel<P extends AnyBundlePrediction = BundlePrediction> {
   readonly bundle: Bundle;
   /** @throws BundleError for an image or a choice that cannot be, or a file that is missing or damaged */
-  predict(image: ImageInput, options?: PredictOptions): Promise<BundlePrediction>;
+  predict(image: ImageInput, options?: PredictOptions): Promise<P>;
   /** The router runs once on all images, each model once on those that activate it. */
-  predictAll(images: readonly ImageInput[], options?: PredictOptions): Promise<BundlePrediction[]>;
+  predictAll(images: readonly ImageInput[], options?: PredictOptions): Promise<P[]>;
   /** Runs the self-test. @throws BundleError when an answer is another than that of the run */
   verify(options?: { signal?: AbortSignal | undefined }): Promise<SelfTestResult>;
   /** Fetches every file into the cache, for use without a network. @returns bytes that were fetched */
@@ -88,19 +113,38 @@ export interface BundleModel {
  * @example
  * const model = await openBundle("bundle", { ort });
  * const { label, pathway } = await model.predict(imageData);
- * @throws BundleError when there is no bundle, or one of another version
+ * @example
+ * const model = await openBundle("bundle", { ort, task: "regression" });
+ * const { values } = await model.predict(imageData);
+ * @throws BundleError when there is no bundle, or one of another version, or its answers are others than the task's
  */
-export async function openBundle(place: string | URL, options: OpenOptions): Promise<BundleModel> {
+export async function openBundle<T extends Expected = "classification">(
+  place: string | URL,
+  options: OpenOptions<T>,
+): Promise<BundleModel<PredictionOf<T>>> {
   return openSource(sourceAt(place), options);
 }
 
-export async function openSource(source: BundleSource, options: OpenOptions): Promise<BundleModel> {
-  const { memoryBytes = 2 ** 28, ort, executionProviders, signal } = options;
+export async function openSource<T extends Expected = "classification">(
+  source: BundleSource,
+  options: OpenOptions<T>,
+): Promise<BundleModel<PredictionOf<T>>> {
+  const { memoryBytes = 2 ** 28, ort, executionProviders, task, signal } = options;
   const files = await BundleFiles.open(source, signal);
-  return new LocalModel(files, { ort, memoryBytes, executionProviders });
+  requireTask(files.bundle, source.where, task);
+  return new LocalModel(files, { ort, memoryBytes, executionProviders }) as BundleModel<
+    PredictionOf<Expected>
+  > as never;
 }
 
-class LocalModel implements BundleModel {
+/** @throws BundleError when a bundle's answers are others than those that are expected */
+export function requireTask({ task }: Bundle, where: string, expected: Expected = "classification"): void {
+  const { kind } = task ?? { kind: "classification" as const };
+  if (expected === "any" || expected === kind) return;
+  throw new BundleError(`${where} answers with ${answerWords[kind]}: open it with the task "${kind}"`);
+}
+
+class LocalModel implements BundleModel<AnyBundlePrediction> {
   readonly #files: BundleFiles;
   readonly #sessions: Sessions;
   /** Calls answer one after the other, so that each counts its own bytes and no session is closed under another. */
@@ -115,12 +159,12 @@ class LocalModel implements BundleModel {
     return this.#files.bundle;
   }
 
-  async predict(image: ImageInput, options: PredictOptions = {}): Promise<BundlePrediction> {
+  async predict(image: ImageInput, options: PredictOptions = {}): Promise<AnyBundlePrediction> {
     const [prediction] = await this.predictAll([image], options);
-    return prediction as BundlePrediction;
+    return prediction as AnyBundlePrediction;
   }
 
-  predictAll(images: readonly ImageInput[], options: PredictOptions = {}): Promise<BundlePrediction[]> {
+  predictAll(images: readonly ImageInput[], options: PredictOptions = {}): Promise<AnyBundlePrediction[]> {
     return this.#next(() => this.#predict(images, options));
   }
 
@@ -149,7 +193,7 @@ class LocalModel implements BundleModel {
     return turn;
   }
 
-  async #predict(images: readonly ImageInput[], options: PredictOptions): Promise<BundlePrediction[]> {
+  async #predict(images: readonly ImageInput[], options: PredictOptions): Promise<AnyBundlePrediction[]> {
     const { bundle } = this;
     const { signal } = options;
     const choice = chosenBy(choicesOf(bundle), options);
@@ -185,34 +229,36 @@ export function filesToRun({ router, members }: Bundle): string[] {
 }
 
 /** What a caller may choose from. */
-export function choicesOf({ router, members, budgets }: Bundle): Choices {
+export function choicesOf({ router, members, budgets, task }: Bundle): Choices {
   const costs = members.map(({ flops = Number.NaN }) => flops);
   const mean = costs.reduce((sum, flops) => sum + flops, 0) / costs.length;
   const byK = costs.map((_, i) => (router?.flops ?? Number.NaN) + (i + 1) * mean);
   const flops = byK.some(Number.isNaN) ? undefined : byK;
-  return { largestK: members.length, isOrdered: router !== undefined, budgets, flops };
+  const answers = task && answerWords[task.kind];
+  return { largestK: members.length, isOrdered: router !== undefined, answers, budgets, flops };
 }
 
-type Answered = Omit<BundlePrediction, "bytesFetched" | "milliseconds">;
+/** Names of the models by their places among the weights; one that was not exported has a number. */
+export function memberNames(bundle: Bundle): string[] {
+  const names = Array.from({ length: placesOf(bundle) }, (_, index) => `#${index}`);
+  for (const { name, index } of bundle.members) names[index] = name;
+  return names;
+}
 
 function predictionOf(
   bundle: Bundle,
   { probabilities: all, weights }: { probabilities: Float32Array; weights: Float32Array },
   row: number,
   count: number,
-): Answered {
-  const { labels, members, calibration, rejection } = bundle;
-  const m = placesOf(bundle);
+) {
+  const { labels, calibration, rejection, task } = bundle;
+  const names = memberNames(bundle);
   const own = all.slice(row * labels.length, (row + 1) * labels.length);
   const probabilities = tempered(own, labels.length, calibration?.temperature);
-  const classes = labels.map((label, i) => ({ label, probability: probabilities[i] ?? 0 }));
-  // Sorting keeps the order of equal ones.
-  const top = classes.sort((a, b) => b.probability - a.probability).slice(0, Math.max(1, count));
-  const pathway = members
-    .map(({ name, index }) => ({ member: name, weight: weights[row * m + index] ?? 0 }))
-    .filter(({ weight }) => weight > 0)
-    .sort((a, b) => b.weight - a.weight);
-  const best = top[0] as ClassProbability;
-  const rejected = rejection && isRejected(best.probability, rejection.threshold);
-  return { ...best, top, probabilities, rejected, pathway };
+  const answer = readAnswer(task, labels, probabilities, count);
+  const pathway = pathwayOf(names, weights.subarray(row * names.length, (row + 1) * names.length));
+  if ("values" in answer) return { ...answer, pathway };
+  if ("labels" in answer) return { ...answer, probabilities, pathway };
+  const rejected = rejection && isRejected(answer.probability, rejection.threshold);
+  return { ...answer, probabilities, rejected, pathway };
 }

@@ -4,15 +4,25 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BundleError } from "./check.ts";
 import type { BundleSource } from "./files.ts";
-import { type BundleModel, type OpenOptions, openSource, openBundle as openWeb } from "./model.ts";
+import {
+  type BundleModel,
+  type Expected,
+  type OpenOptions,
+  openSource,
+  openBundle as openWeb,
+  type PredictionOf,
+} from "./model.ts";
 
 export * from "./index.ts";
 
 /**
  * Opens a bundle that `hub-pathway export` wrote, from a folder or an address.
- * @throws BundleError when there is no bundle, or one of another version
+ * @throws BundleError when there is no bundle, or one of another version, or its answers are others than the task's
  */
-export async function openBundle(place: string | URL, options: OpenOptions): Promise<BundleModel> {
+export async function openBundle<T extends Expected = "classification">(
+  place: string | URL,
+  options: OpenOptions<T>,
+): Promise<BundleModel<PredictionOf<T>>> {
   const text = String(place);
   if (/^https?:/.test(text)) return openWeb(place, options);
   return openSource(folderAt(text.startsWith("file:") ? fileURLToPath(place) : text), options);

@@ -7,7 +7,7 @@ import type { Bundle } from "./manifest.ts";
 
 export interface SelfTestResult {
   readonly images: number;
-  /** Largest differences. */
+  /** Largest differences; of numbers in their deviations. */
   readonly scores: number;
   readonly probabilities: number;
   /** Images whose models are others. */
@@ -35,16 +35,18 @@ export async function runSelfTest(
   }
   // The k models of the largest scores, whatever the bundle's own choice: rounding decides no answer's last model then.
   const answers = await answer(bundle, images, n, run, { k: bundle.k });
+  const { task } = bundle;
+  const scales = task?.kind === "regression" ? task.deviations : [1];
   const result = {
     images: n,
     scores: largestDifference(answers.scores, stored.get("scores")),
-    probabilities: largestDifference(answers.probabilities, stored.get("probabilities")),
+    probabilities: largestDifference(answers.probabilities, stored.get("probabilities"), scales),
     otherRoutes: otherRoutes(bundle, answers, stored.get("scores"), n),
   };
   if (result.scores <= tolerance && result.probabilities <= tolerance && result.otherRoutes === 0) return result;
   throw new BundleError(
     `${where} answers otherwise than the run that it was exported from: scores differ by ${result.scores.toExponential(1)}, ` +
-      `probabilities by ${result.probabilities.toExponential(1)}, routes of ${result.otherRoutes} of ${n} images; ` +
+      `${task?.kind === "regression" ? "numbers" : "probabilities"} by ${result.probabilities.toExponential(1)}, routes of ${result.otherRoutes} of ${n} images; ` +
       "use another version of the runtime",
   );
 }
@@ -74,9 +76,15 @@ interface Entry {
   readonly data_offsets?: [number, number];
 }
 
-function largestDifference(a: Float32Array | undefined, b: Values | undefined): number {
+/** @param scales of a row's values, one for each or one for all */
+function largestDifference(
+  a: Float32Array | undefined,
+  b: Values | undefined,
+  scales: readonly number[] = [1],
+): number {
   if (a?.length !== b?.length) return Number.POSITIVE_INFINITY;
-  return Array.from(a ?? [], (value, i) => Math.abs(value - (b?.[i] ?? Number.NaN))).reduce(
+  const scale = (i: number): number => scales[i % scales.length] ?? 1;
+  return Array.from(a ?? [], (value, i) => Math.abs(value - (b?.[i] ?? Number.NaN)) / scale(i)).reduce(
     (x, y) => (Number.isNaN(y) ? Number.POSITIVE_INFINITY : Math.max(x, y)),
     0,
   );

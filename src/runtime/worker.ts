@@ -11,7 +11,15 @@
  */
 import { BundleError } from "./check.ts";
 import type { Bundle } from "./manifest.ts";
-import { type BundleModel, type OpenOptions, openBundle } from "./model.ts";
+import {
+  type AnyBundlePrediction,
+  type BundleModel,
+  type Expected,
+  type OpenOptions,
+  openBundle,
+  type PredictionOf,
+  requireTask,
+} from "./model.ts";
 
 /** A Worker, the global of a worker, or a MessagePort. */
 export interface WorkerEnd {
@@ -33,7 +41,7 @@ type Reply = { readonly id: number } & (
   | { readonly problem: string; readonly own: boolean }
 );
 
-type ServeOptions = Omit<OpenOptions, "signal">;
+type ServeOptions = Omit<OpenOptions, "signal" | "task">;
 
 /**
  * Opens and runs bundles for the other end.
@@ -41,11 +49,11 @@ type ServeOptions = Omit<OpenOptions, "signal">;
  * @param options may come later than messages do, as from an import
  */
 export function serveBundles(end: WorkerEnd, options: ServeOptions | Promise<ServeOptions>): void {
-  let model: Promise<BundleModel> | undefined;
+  let model: Promise<BundleModel<AnyBundlePrediction>> | undefined;
   const running = new Map<number, AbortController>();
   const run = async ({ call, args: [first, second] }: Request, signal: AbortSignal): Promise<unknown> => {
     if (call === "open") {
-      model = Promise.resolve(options).then((own) => openBundle(String(first), { ...own, signal }));
+      model = Promise.resolve(options).then((own) => openBundle(String(first), { ...own, task: "any", signal }));
       return (await model).bundle;
     }
     const own = await model;
@@ -75,15 +83,16 @@ export function serveBundles(end: WorkerEnd, options: ServeOptions | Promise<Ser
 /**
  * Opens a bundle in a worker that runs `serveBundles`; closing the model ends the worker.
  * @param address of the bundle, as the worker sees it
- * @throws BundleError when there is no bundle, or the worker does not run
+ * @throws BundleError when there is no bundle, its answers are others than the task's, or the worker does not run
  */
-export async function openInWorker(
+export async function openInWorker<T extends Expected = "classification">(
   worker: WorkerEnd,
   address: string,
-  options: { signal?: AbortSignal | undefined } = {},
-): Promise<BundleModel> {
+  { task, signal }: Pick<OpenOptions<T>, "task" | "signal"> = {},
+): Promise<BundleModel<PredictionOf<T>>> {
   const calls = new Calls(worker);
-  const bundle = (await calls.send("open", [address], options.signal)) as Bundle;
+  const bundle = (await calls.send("open", [address], signal)) as Bundle;
+  requireTask(bundle, address, task);
   return {
     bundle,
     predict: (image, { signal, ...rest } = {}) => calls.send("predict", [image, rest], signal) as never,

@@ -117,14 +117,14 @@ export function buildApp(options: AppOptions): Hono<Bindings> {
   const info = {
     title: "Hub-Pathway",
     version,
-    description: "Labels for images, by the members of a hub that each image activates.",
+    description: "Classes, labels or numbers of images, by the members of a hub that each image activates.",
   };
   app.get("/openapi.json", openAPIRouteHandler(app, { documentation: { info } }));
   return app;
 }
 
 const predictRoute: Parameters<typeof describeRoute>[0] = {
-  summary: "Labels for one image or several",
+  summary: "Answers for one image or several",
   requestBody: {
     required: true,
     content: {

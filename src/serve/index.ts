@@ -5,11 +5,14 @@
  */
 export { defaultLimits, type Limits } from "./limits.ts";
 export type {
+  AnyServed,
   ModelDescription,
   PredictAnswer,
   PredictOptions,
   ProblemDetails,
   ServedFailure,
+  ServedLabels,
+  ServedNumbers,
   ServedPrediction,
 } from "./schemas.ts";
 export type { ServedModel } from "./served-model.ts";

@@ -1,7 +1,14 @@
 /** From encoded images to answers as clients read them. */
 import { decodeImage, squarePixels, UnreadableImage } from "../data/index.ts";
-import { mostProbable } from "../library/index.ts";
-import { ChoiceError, chosenBy, isRejected, type ModelChoice, tempered } from "../runtime/index.ts";
+import {
+  ChoiceError,
+  chosenBy,
+  isRejected,
+  type ModelChoice,
+  pathwayOf,
+  readAnswer,
+  tempered,
+} from "../runtime/index.ts";
 import type { SentImage } from "./body.ts";
 import type { OnGone } from "./context.ts";
 import type { RowRequest } from "./engine/answer-batch.ts";
@@ -9,7 +16,7 @@ import type { ModelInfo } from "./engine/parts.ts";
 import { EngineGone } from "./engine-process.ts";
 import { Problem } from "./problem.ts";
 import { type Answered, OtherSize, tooLate, type Wanted } from "./queue.ts";
-import type { PredictAnswer, PredictQuery, ServedPrediction } from "./schemas.ts";
+import type { AnyServed, PredictAnswer, PredictQuery, ServedPrediction } from "./schemas.ts";
 import type { ServedModel, Surroundings } from "./served-model.ts";
 
 /** Choices of a request. */
@@ -123,7 +130,7 @@ function choiceOf({ choices }: ModelInfo, wish: Choices): ModelChoice | undefine
   }
 }
 
-/** Probabilities of an answer as the client reads them, [C]. */
+/** Probabilities of an answer as the client reads them, or its numbers, [C]. */
 export function probabilitiesOf({ answer, info }: Answered): Float32Array {
   return tempered(answer.probabilities, info.labels.length, info.temperature);
 }
@@ -134,20 +141,11 @@ export function predictionOf(
   answered: Answered,
   { top, explain }: Choices,
   { metrics, limits }: Surroundings,
-): ServedPrediction {
+): AnyServed {
   const { answer, info, loweredTo } = answered;
-  const { labels, members } = info;
-  const named = (values: Float32Array, count: number) =>
-    mostProbable(Array.from(values), count).map(({ index, value }) => ({
-      label: labels[index] ?? "",
-      probability: value,
-    }));
-  const best = named(probabilitiesOf(answered), top);
-  const [first = { label: "", probability: 0 }] = best;
-  const pathway = [...answer.weights.entries()]
-    .filter(([, weight]) => weight > 0)
-    .map(([i, weight]) => ({ member: members[i] ?? "", weight }))
-    .sort((a, b) => b.weight - a.weight);
+  const { task, labels, members } = info;
+  const own = readAnswer(task, labels, probabilitiesOf(answered), top);
+  const pathway = pathwayOf(members, answer.weights);
   const without = answer.without.map((i) => members[i] ?? "");
   metrics.activated(
     model,
@@ -155,44 +153,55 @@ export function predictionOf(
   );
   for (const _ of without) metrics.degraded.inc({ model, why: "member" });
   if (loweredTo !== undefined) metrics.degraded.inc({ model, why: "load" });
-  const { rejectBelow = info.rejectBelow } = limits;
-  const rejected = rejectBelow === undefined ? undefined : isRejected(first.probability, rejectBelow);
-  if (rejected) metrics.rejected.inc({ model });
   const isDegraded = without.length > 0 || loweredTo !== undefined;
-  return {
-    ...first,
-    top: best,
+  const common = {
     pathway,
-    ...(rejected === undefined ? {} : { rejected }),
     ...(isDegraded ? { degraded: { without, ...(loweredTo === undefined ? {} : { k: loweredTo }) } } : {}),
-    ...(explain ? { explanation: explanationOf(answer, info, first.label, named) } : {}),
+  };
+  const [scores, opinions] = explain ? [scoresOf(answered), opinionsOf(answered)] : [];
+  if (!("label" in own)) {
+    const explanation = scores ? { explanation: { scores, opinions } } : {};
+    return { ...own, ...common, ...explanation } as AnyServed;
+  }
+  const { rejectBelow = info.rejectBelow } = limits;
+  const rejected = rejectBelow === undefined ? undefined : isRejected(own.probability, rejectBelow);
+  if (rejected) metrics.rejected.inc({ model });
+  return {
+    ...own,
+    ...common,
+    ...(rejected === undefined ? {} : { rejected }),
+    ...(scores && opinions ? { explanation: explanationOf(scores, opinions, own.label) } : {}),
   };
 }
 
-type Named = (values: Float32Array, count: number) => { label: string; probability: number }[];
+function scoresOf({ answer: { scores }, info: { members } }: Answered): Record<string, number> {
+  return Object.fromEntries(Array.from(scores ?? [], (score, i) => [members[i] ?? "", score]));
+}
+
+/** What each activated member answers alone, first the one that counts most. */
+function opinionsOf({ answer: { opinions = [], weights }, info }: Answered) {
+  const { members, labels, temperature, task } = info;
+  const own = opinions.map(({ member, probabilities }) => {
+    const values = tempered(probabilities, labels.length, temperature);
+    return { member: members[member] ?? "", weight: weights[member] ?? 0, ...readAnswer(task, labels, values, 3) };
+  });
+  return own.sort((a, b) => b.weight - a.weight);
+}
 
 function explanationOf(
-  { scores, opinions = [], weights }: Answered["answer"],
-  { members, labels, temperature }: ModelInfo,
+  scores: Record<string, number>,
+  all: ReturnType<typeof opinionsOf>,
   label: string,
-  named: Named,
 ): NonNullable<ServedPrediction["explanation"]> {
-  const own = opinions.map(({ member, probabilities }) => {
-    return {
-      member: members[member] ?? "",
-      weight: weights[member] ?? 0,
-      top: named(tempered(probabilities, labels.length, temperature), 3),
-    };
-  });
-  const agreeing = own.filter(({ top }) => top[0]?.label === label);
-  return {
-    scores: Object.fromEntries(Array.from(scores ?? [], (score, i) => [members[i] ?? "", score])),
-    opinions: own.sort((a, b) => b.weight - a.weight),
-    agreement: Math.min(
-      1,
-      agreeing.reduce((sum, { weight }) => sum + weight, 0),
-    ),
-  };
+  const opinions = all.flatMap((one) =>
+    "label" in one ? [{ member: one.member, weight: one.weight, top: one.top }] : [],
+  );
+  const agreeing = opinions.filter(({ top }) => top[0]?.label === label);
+  const agreement = Math.min(
+    1,
+    agreeing.reduce((sum, { weight }) => sum + weight, 0),
+  );
+  return { scores, opinions, agreement };
 }
 
 /** What `POST /predict` answers. @throws Problem when one image was sent and has no answer, or none of several has one for the same reason */

@@ -54,13 +54,31 @@ export const problemSchema = z.object({
   field: z.string().optional().meta({ description: "The part of the request that is wrong." }),
 });
 
-const explanation = z.object({
-  scores: z
+const labelsAnswer = {
+  labels: z
+    .array(classProbability)
+    .meta({ description: "Labels whose probability is at least their threshold, first the most probable." }),
+  top: z.array(classProbability).meta({ description: "The most probable labels, whether an image has them or not." }),
+};
+const numbersAnswer = {
+  values: z
     .record(z.string(), z.number())
-    .meta({ description: "The router's score of each member; empty where none routes." }),
-  opinions: z
-    .array(z.object({ member: z.string(), weight: share, top: z.array(classProbability) }))
-    .meta({ description: "What each activated member answers alone." }),
+    .meta({ description: "By the names of the model's labels, each in its unit." }),
+};
+
+/** @param answer of a member alone */
+function explanationWith<S extends z.ZodRawShape>(answer: S) {
+  return z.object({
+    scores: z
+      .record(z.string(), z.number())
+      .meta({ description: "The router's score of each member; empty where none routes." }),
+    opinions: z
+      .array(z.object({ member: z.string(), weight: share, ...answer }))
+      .meta({ description: "What each activated member answers alone." }),
+  });
+}
+
+const explanation = explanationWith({ top: z.array(classProbability) }).extend({
   agreement: share.meta({ description: "Weight of the activated members whose own label is the answer's." }),
 });
 
@@ -69,19 +87,35 @@ const degradation = z.object({
   k: z.int().optional().meta({ description: "Activated members, where the load lowered their number." }),
 });
 
+const answered = {
+  pathway: z
+    .array(z.object({ member: z.string(), weight: share }))
+    .meta({ description: "Members that were activated, by weight." }),
+  degraded: degradation.optional().meta({ description: "Present where the answer is not all that was asked for." }),
+};
+
 const prediction = z.object({
   label: z.string(),
   probability: share,
   top: z.array(classProbability).meta({ description: "The most probable classes, first the most probable." }),
-  pathway: z
-    .array(z.object({ member: z.string(), weight: share }))
-    .meta({ description: "Members that were activated, by weight." }),
+  ...answered,
   rejected: z
     .boolean()
     .optional()
     .meta({ description: 'True: "I don\'t know". Present where the model has a threshold of the probability.' }),
-  degraded: degradation.optional().meta({ description: "Present where the answer is not all that was asked for." }),
   explanation: explanation.optional(),
+});
+
+const labelsPrediction = z.object({
+  ...labelsAnswer,
+  ...answered,
+  explanation: explanationWith(labelsAnswer).optional(),
+});
+
+const numbersPrediction = z.object({
+  ...numbersAnswer,
+  ...answered,
+  explanation: explanationWith(numbersAnswer).optional(),
 });
 
 /** An image of several that has no answer. */
@@ -89,14 +123,21 @@ const failure = z.object({ problem: problemSchema });
 
 export const predictAnswer = z.object({
   model: z.string(),
-  predictions: z.array(z.union([prediction, failure])).meta({ description: "One for each image, in their order." }),
+  predictions: z
+    .array(z.union([prediction, labelsPrediction, numbersPrediction, failure]))
+    .meta({ description: "One for each image, in their order; of which kind says the model's task." }),
 });
 
 export const modelDescription = z.object({
   name: z.string(),
   kind: z.enum(["run", "bundle"]),
   ready: z.boolean(),
-  labels: z.array(z.string()),
+  task: z.enum(["classification", "multi-label", "regression"]).meta({ description: "What its answers are." }),
+  labels: z.array(z.string()).meta({ description: "Names of classes, labels or numbers." }),
+  thresholds: z
+    .array(share)
+    .optional()
+    .meta({ description: "Probability of each label from which on an image has it, in the order of labels." }),
   members: z.array(z.string()),
   imageSize: z.int(),
   k: z.int().meta({ description: "Activated members of an image, at most where there is a confidence." }),
@@ -115,6 +156,11 @@ export type PredictQuery = z.output<typeof predictQuery>;
 export type PredictOptions = Partial<PredictQuery>;
 export type PredictAnswer = z.output<typeof predictAnswer>;
 export type ServedPrediction = z.output<typeof prediction>;
+/** Answer of a model that gives several labels. */
+export type ServedLabels = z.output<typeof labelsPrediction>;
+/** Answer of a model that gives numbers. */
+export type ServedNumbers = z.output<typeof numbersPrediction>;
+export type AnyServed = ServedPrediction | ServedLabels | ServedNumbers;
 export type ServedFailure = z.output<typeof failure>;
 export type ProblemDetails = z.output<typeof problemSchema>;
 export type ModelDescription = z.output<typeof modelDescription>;

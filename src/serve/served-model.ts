@@ -75,15 +75,19 @@ export class ServedModel {
   }
 
   get description(): ModelDescription {
-    const { kind, labels, members, size, rule, choices } = this.info;
+    const { kind, task, labels, members, size, rule, choices } = this.info;
     const { largestK, budgets = [] } = choices;
     const known = { name: this.name, kind, ready: this.isReady, imageSize: size, k: rule.k };
+    const answers = {
+      task: task?.kind ?? ("classification" as const),
+      ...(task?.kind === "multi-label" ? { thresholds: [...task.thresholds] } : {}),
+    };
     const choice = {
       ...(rule.confidence === undefined ? {} : { confidence: rule.confidence }),
       ...(largestK === undefined ? {} : { largestK }),
       ...(budgets.length === 0 ? {} : { budgets: budgets.map(({ flops, accuracy }) => ({ flops, accuracy })) }),
     };
-    return { ...known, labels: [...labels], members: [...members], ...choice };
+    return { ...known, ...answers, labels: [...labels], members: [...members], ...choice };
   }
 
   /** Loads another model beside this one and puts it in its place; what was sent to the old one is answered by it. @throws as `start` */

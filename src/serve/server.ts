@@ -5,6 +5,7 @@ import { basename, resolve } from "node:path";
 import { createAdaptorServer } from "@hono/node-server";
 import { type Logger, pino } from "pino";
 import { shown } from "../io/index.ts";
+import { answerWords } from "../runtime/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
 import { checkRule, isAsked } from "../train/index.ts";
 import { buildApp } from "./app.ts";
@@ -83,6 +84,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     // In the order in which they are named, whichever is loaded first: the first one is the one that answers by default.
     for (const one of started) if (one.status === "fulfilled") models.set(one.value.name, one.value);
     for (const one of started) if (one.status === "rejected") throw one.reason;
+    if (rejectBelow !== undefined) requireClasses(models);
     await watched?.look();
     watched?.start();
     putLoopFirst();
@@ -92,6 +94,17 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     throw error;
   }
   return { url: `http://${host.includes(":") ? `[${host}]` : host}:${port}`, port, models, close };
+}
+
+/** @throws ConfigError for a threshold of the probability of one answer where a model gives other answers */
+function requireClasses(models: ReadonlyMap<string, ServedModel>): void {
+  for (const { name, info } of models.values()) {
+    if (!info.task) continue;
+    const has = answerWords[info.task.kind];
+    throw new ConfigError(
+      `--reject-below is a probability of one answer, and "${shown(name)}" answers with ${has}: leave it out`,
+    );
+  }
 }
 
 /** @throws UserError for none, and for two models of one name */

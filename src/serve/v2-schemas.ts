@@ -3,8 +3,15 @@ import { z } from "zod";
 
 const parameters = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]));
 
-/** Outputs; `rejected` is among them unasked where the model has a threshold. */
-export const outputNames = ["label", "probability", "probabilities", "rejected"] as const;
+/** Outputs of a model by what its answers are; `rejected` is among them unasked where the model has a threshold. */
+export const outputsOf = {
+  classification: ["label", "probability", "probabilities", "rejected"],
+  /** `present` is true for labels whose probability is at least their threshold. */
+  "multi-label": ["probabilities", "present"],
+  regression: ["values"],
+} as const;
+const outputNames = Object.values(outputsOf).flat();
+export type OutputName = (typeof outputNames)[number];
 
 export const inferRequest = z.object({
   id: z.string().max(1000).optional(),

@@ -4,15 +4,16 @@
  */
 import type { Hono } from "hono";
 import { describeRoute, resolver } from "hono-openapi";
+import { isPresent } from "../runtime/index.ts";
 import { checked, parseJson, readBody, type SentImage } from "./body.ts";
 import { type AppOptions, isAllReady, modelOf, onGone } from "./context.ts";
 import type { Limits } from "./limits.ts";
 import { answersOf, type Choices, predictionOf, probabilitiesOf, withDeadline } from "./predict.ts";
 import { Problem } from "./problem.ts";
-import { predictQuery } from "./schemas.ts";
+import { type AnyServed, predictQuery } from "./schemas.ts";
 import { type Bindings, sendJson } from "./send.ts";
 import type { ServedModel } from "./served-model.ts";
-import { type InferRequest, inferRequest, inferResponse, outputNames } from "./v2-schemas.ts";
+import { type InferRequest, inferRequest, inferResponse, type OutputName, outputsOf } from "./v2-schemas.ts";
 
 export function addV2(app: Hono<Bindings>, options: AppOptions): void {
   const { models, version } = options;
@@ -54,19 +55,19 @@ export function addV2(app: Hono<Bindings>, options: AppOptions): void {
 }
 
 function metadataOf({ name, info }: ServedModel, { rejectBelow = info.rejectBelow }: Limits): object {
+  const task = info.task?.kind ?? "classification";
+  const declared = (name: OutputName) => {
+    const { datatype, isTable } = forms[name];
+    return { name, datatype, shape: isTable ? [-1, info.labels.length] : [-1] };
+  };
   const platform = info.kind === "bundle" ? "onnxruntime_onnxv1" : "pytorch_libtorch";
   return {
     name,
     versions: ["1"],
     platform: `hub-pathway_${platform}`,
     inputs: [{ name: "image", datatype: "BYTES", shape: [-1] }],
-    outputs: [
-      { name: "label", datatype: "BYTES", shape: [-1] },
-      { name: "probability", datatype: "FP32", shape: [-1] },
-      { name: "probabilities", datatype: "FP32", shape: [-1, info.labels.length] },
-      ...(rejectBelow === undefined ? [] : [{ name: "rejected", datatype: "BOOL", shape: [-1] }]),
-    ],
-    parameters: { labels: info.labels, members: info.members },
+    outputs: outputsOf[task].filter((name) => name !== "rejected" || rejectBelow !== undefined).map(declared),
+    parameters: { task, labels: info.labels, members: info.members },
   };
 }
 
@@ -89,32 +90,20 @@ async function infer(
   const images = imagesOf(request, body.subarray(header), around.limits.maxPixels);
   const outcomes = await answersOf(model, images, choices, open, around);
   // The protocol has no outcome for one element alone.
-  const answered = outcomes.map((outcome) => {
+  const answered = outcomes.map((outcome): Read => {
     if (outcome instanceof Problem) throw outcome;
-    return { prediction: predictionOf(model.name, outcome, choices, around), all: probabilitiesOf(outcome) };
+    const all = probabilitiesOf(outcome);
+    const { task } = outcome.info;
+    const present = task?.kind === "multi-label" ? [...all].map((p, c) => isPresent(task.thresholds, c, p)) : [];
+    return { prediction: predictionOf(model.name, outcome, choices, around), all, present };
   });
-  const n = answered.length;
-  const classes = answered[0]?.all.length ?? 0;
-  const rejected = answered.map(({ prediction }) => prediction.rejected ?? false);
-  const hasThreshold = answered.some(({ prediction }) => prediction.rejected !== undefined);
-  const tensors = {
-    rejected: { name: "rejected", datatype: "BOOL", shape: [n], data: rejected },
-    label: { name: "label", datatype: "BYTES", shape: [n], data: answered.map(({ prediction }) => prediction.label) },
-    probability: {
-      name: "probability",
-      datatype: "FP32",
-      shape: [n],
-      data: answered.map(({ prediction }) => prediction.probability),
-    },
-    probabilities: {
-      name: "probabilities",
-      datatype: "FP32",
-      shape: [n, classes],
-      data: answered.flatMap(({ all }) => [...all]),
-    },
-  };
+  const task = model.info.task?.kind ?? "classification";
+  const hasThreshold = answered.some(({ prediction }) => "rejected" in prediction);
   const wanted =
-    request.outputs?.map(({ name }) => name) ?? outputNames.filter((name) => name !== "rejected" || hasThreshold);
+    request.outputs?.map(({ name }) => name) ?? outputsOf[task].filter((name) => name !== "rejected" || hasThreshold);
+  const foreign = wanted.find((name) => !(outputsOf[task] as readonly string[]).includes(name));
+  if (foreign !== undefined)
+    throw wrong("outputs", `this model has no output ${foreign}: it has ${outputsOf[task].join(", ")}`);
   return {
     model_name: model.name,
     model_version: "1",
@@ -123,8 +112,38 @@ async function infer(
       pathway: JSON.stringify(answered.map(({ prediction }) => prediction.pathway)),
       ...(answered.some(({ prediction }) => prediction.degraded) ? { degraded: true } : {}),
     },
-    outputs: wanted.map((name) => tensors[name]),
+    outputs: wanted.map((name) => tensorOf(name, answered)),
   };
+}
+
+/** Data type of each output, and whether it has a value for each label. */
+const forms: Record<OutputName, { datatype: "BYTES" | "FP32" | "BOOL"; isTable?: true }> = {
+  label: { datatype: "BYTES" },
+  probability: { datatype: "FP32" },
+  probabilities: { datatype: "FP32", isTable: true },
+  rejected: { datatype: "BOOL" },
+  present: { datatype: "BOOL", isTable: true },
+  values: { datatype: "FP32", isTable: true },
+};
+
+interface Read {
+  readonly prediction: AnyServed;
+  /** Probabilities or numbers, [C]. */
+  readonly all: Float32Array;
+  readonly present: readonly boolean[];
+}
+
+function tensorOf(name: OutputName, answered: readonly Read[]) {
+  const { datatype, isTable } = forms[name];
+  const data = answered.flatMap(({ prediction, all, present }): (string | number | boolean)[] => {
+    if (name === "present") return [...present];
+    if (isTable) return [...all];
+    if (!("label" in prediction)) return [];
+    const { label, probability, rejected = false } = prediction;
+    return [{ label, probability, rejected }[name as "label" | "probability" | "rejected"]];
+  });
+  const [n, width] = [answered.length, answered[0]?.all.length ?? 0];
+  return { name, datatype, shape: isTable ? [n, width] : [n], data };
 }
 
 function choicesOf({ parameters = {} }: InferRequest): Choices {

@@ -2,7 +2,10 @@
  * A page that labels images, and an example for pages of your own: everything that is about the models is `openInWorker`, `predict`,
  * `fetchAll` and `verify`; the rest is buttons.
  */
-import { type BundleModel, type BundlePrediction, openInWorker, type PredictOptions } from "../runtime/index.ts";
+import { type AnyBundlePrediction, type BundleModel, openInWorker, type PredictOptions } from "../runtime/index.ts";
+
+/** A bundle of any task. */
+type Model = BundleModel<AnyBundlePrediction>;
 
 /** The element of an id that index.html has. */
 const element = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
@@ -36,16 +39,16 @@ async function keptOffline(): Promise<void> {
   if (!active) await claimed;
 }
 
-async function start(): Promise<BundleModel> {
+async function start(): Promise<Model> {
   await keptOffline().catch(() => undefined);
   const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-  return openInWorker(worker, new URL("../bundle", import.meta.url).href);
+  return openInWorker(worker, new URL("../bundle", import.meta.url).href, { task: "any" });
 }
 
 const opened = start();
 opened.then(ready, (error: unknown) => say(error));
 
-function ready({ bundle }: BundleModel): void {
+function ready({ bundle }: Model): void {
   const models = bundle.members.length;
   const costs = bundle.budgets?.map(({ flops, accuracy }) => {
     return [`${(flops / 1e6).toFixed(1)} MFLOPs, ${percent(accuracy)} right`, { flops }] as const;
@@ -53,8 +56,15 @@ function ready({ bundle }: BundleModel): void {
   choices = [["as exported", {}], ...(costs ?? bundle.members.map((_, i) => [`${i + 1}`, { k: i + 1 }] as const))];
   document.title = bundle.name;
   element("title").textContent = bundle.name;
+  const count = bundle.labels.length;
+  const { kind } = bundle.task ?? {};
+  const what = kind
+    ? kind === "regression"
+      ? `Numbers (${count})`
+      : `Any of ${count} labels`
+    : `One of ${count} classes`;
   element("about").textContent =
-    `One of ${bundle.labels.length} classes for each image, by ${bundle.k} of ${models} models. Images stay in this browser.`;
+    `${what} for each image, by ${bundle.k} of ${models} models. Images stay in this browser.`;
   slider.max = String(choices.length - 1);
   showChoice();
   [keep.disabled, verify.disabled, slider.disabled] = [false, false, models === 1];
@@ -101,14 +111,25 @@ function show(next: Blob): void {
   element("hint").textContent = "Drop or paste another image here, or choose a file";
 }
 
-function answered({ bundle }: BundleModel, prediction: BundlePrediction): void {
-  const { top, rejected, pathway, bytesFetched, milliseconds } = prediction;
-  const sure = rejected ? "Not sure: perhaps " : "";
-  element("label").textContent = `${sure}${prediction.label}, ${percent(prediction.probability)}`;
-  rows(
-    "classes",
-    top.map((one) => [one.label, percent(one.probability), one.probability]),
-  );
+/** The answer in a line, and what stands below it: probabilities with their bars, or numbers. */
+function told(answer: AnyBundlePrediction): [string, (readonly [string, string, number?])[]] {
+  if ("values" in answer) {
+    const lines = Object.entries(answer.values).map(
+      ([name, value]) => [name, String(Number(value.toPrecision(5)))] as const,
+    );
+    return [lines.map((line) => line.join(" ")).join(", "), lines];
+  }
+  const lines = answer.top.map((one) => [one.label, percent(one.probability), one.probability] as const);
+  if ("labels" in answer) return [answer.labels.map(({ label }) => label).join(", ") || "None of the labels", lines];
+  return [`${answer.rejected ? "Not sure: perhaps " : ""}${answer.label}, ${percent(answer.probability)}`, lines];
+}
+
+function answered({ bundle }: Model, prediction: AnyBundlePrediction): void {
+  const { pathway, bytesFetched, milliseconds } = prediction;
+  const [text, lines] = told(prediction);
+  element("label").textContent = text;
+  element("what").textContent = "values" in prediction ? "Numbers" : "Probabilities";
+  rows("classes", lines);
   rows(
     "pathway",
     pathway.map(({ member, weight }) => [member, percent(weight), weight]),
@@ -214,11 +235,11 @@ keep.addEventListener("click", () =>
 verify.addEventListener("click", () =>
   during(verify, "Comparing with the answers of the run …", async (model) => {
     const { images, probabilities } = await model.verify();
-    return `${images} images have the run's answers: probabilities differ by ${probabilities.toExponential(1)} at most.`;
+    return `${images} images have the run's answers: they differ by ${probabilities.toExponential(1)} at most.`;
   }),
 );
 
-async function during(button: HTMLButtonElement, text: string, work: (model: BundleModel) => Promise<string>) {
+async function during(button: HTMLButtonElement, text: string, work: (model: Model) => Promise<string>) {
   button.disabled = true;
   status.textContent = text;
   try {

@@ -19,6 +19,7 @@ import {
   type TaskKind,
 } from "../data/index.ts";
 import type { StoredFeatures } from "../pathway/index.ts";
+import { answerWords } from "../runtime/index.ts";
 import { ConfigError, keyedRandom, type ProcessGroup, shuffled, type Tensor, UserError } from "../torch/index.ts";
 import { firstRankFirst, requireRowsForAll } from "./ranks.ts";
 
@@ -193,21 +194,14 @@ export async function prepareData(request: DataRequest): Promise<TaskData> {
   }
 }
 
-/** What an image has, by the kind of its labels. */
-export const labelWords: Readonly<Record<TaskKind, string>> = {
-  classification: "one class",
-  "multi-label": "several labels",
-  regression: "numbers",
-};
-
 function refuseKind(
   { name, task: kind }: Dataset,
   { who, kinds }: NonNullable<DataRequest["takes"]> = { who: "this command", kinds: ["classification"] },
 ): void {
   const task: TaskKind = kind ?? "classification";
   if (kinds.includes(task)) return;
-  const taken = kinds.map((kind) => labelWords[kind]).join(" or ");
-  throw new ConfigError(`an image of ${name} has ${labelWords[task]}, and ${who} takes ${taken} for each image`);
+  const taken = kinds.map((kind) => answerWords[kind]).join(" or ");
+  throw new ConfigError(`an image of ${name} has ${answerWords[task]}, and ${who} takes ${taken} for each image`);
 }
 
 interface Stores {

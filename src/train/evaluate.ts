@@ -3,7 +3,7 @@ import { tempered } from "../runtime/index.ts";
 import { type ProcessGroup, scope, type Tensor, tensor } from "../torch/index.ts";
 import type { BatchSource } from "./data.ts";
 import type { EvaluationOptions, Predictor, Variant } from "./learner.ts";
-import { computeMetrics, type Metrics, rightItems, type TaskMetrics } from "./metrics.ts";
+import type { Metrics, TaskMetrics } from "./metrics.ts";
 import { forEachPrediction } from "./predict.ts";
 import { ClassificationTask, type Task } from "./task.ts";
 
@@ -36,6 +36,12 @@ export type TaskEvaluation = Evaluation<TaskMetrics>;
 export function isClassified(evaluation: TaskEvaluation): evaluation is Evaluation {
   return evaluation.targets === undefined;
 }
+
+/** What of a task an evaluation needs. */
+export type MeasuringTask<M extends TaskMetrics = TaskMetrics> = Pick<
+  Task<M>,
+  "kind" | "outputs" | "measure" | "merits"
+>;
 
 type GroupOptions = EvaluationOptions & { group?: ProcessGroup | undefined };
 
@@ -86,8 +92,7 @@ export async function evaluateTask<M extends TaskMetrics>(
   });
   const whole = (parts: readonly Float32Array[]) => (group ? summed(joined(parts), group) : joined(parts));
   const table = whole(probabilities);
-  const own =
-    task.kind === "classification" ? {} : { targets: filled(new Float64Array(labels.length * classes), targets) };
+  const own = tableOf(task, labels, targets);
   return {
     probabilities: table,
     labels,
@@ -102,18 +107,27 @@ export async function evaluateTask<M extends TaskMetrics>(
   };
 }
 
+/** Targets of all batches in one table, where there are any. */
+function tableOf(
+  { kind, outputs }: Pick<Task, "kind" | "outputs">,
+  labels: readonly number[],
+  targets: readonly Float64Array[],
+): { targets?: Float64Array } {
+  return kind === "classification" ? {} : { targets: filled(new Float64Array(labels.length * outputs), targets) };
+}
+
 function summed(table: Float32Array, group: ProcessGroup): Float32Array {
   return scope(() => group.allReduce(tensor(table)).toTypedArray() as Float32Array);
 }
 
 /** Metrics and cost with another choice of models. */
-export interface VariantEvaluation {
-  metrics: Metrics;
+export interface VariantEvaluation<M extends TaskMetrics = Metrics> {
+  metrics: M;
   inferenceFlops: number;
   /** Activated models of an image, on average; 0 when the predictor does not route. */
   activatedModels: number;
-  /** Items that are predicted right, [N]. */
-  right: boolean[];
+  /** As the task counts them, [N]: of classes 1 for a right answer and else 0. */
+  merits: number[];
   /** Row-major [N, C]. */
   probabilities: Float32Array;
   /** Weights of the activated models, row-major [N, m]; empty when the predictor does not route. */
@@ -132,16 +146,17 @@ export interface VariantOptions extends EvaluationOptions {
  * A predictor under other choices of models, each model computed once for all of them; undefined for a choice that it does
  * not have.
  */
-export async function evaluateVariants(
+export async function evaluateVariants<M extends TaskMetrics>(
   predictor: Predictor,
   batches: BatchSource,
-  classes: number,
+  task: MeasuringTask<M>,
   variants: readonly Variant[],
   { signal, onProgress, temperature }: VariantOptions = {},
-): Promise<(VariantEvaluation | undefined)[]> {
+): Promise<(VariantEvaluation<M> | undefined)[]> {
   const tables = variants.map((): Float32Array[] => []);
   const weights = variants.map((): Float32Array[] => []);
   const labels: number[] = [];
+  const targets: Float64Array[] = [];
   const indices: number[] = [];
   let done = 0;
   if (!predictor.predictVariants) return variants.map(() => undefined);
@@ -153,17 +168,18 @@ export async function evaluateVariants(
       if (prediction?.weights) weights[i]?.push(floats(prediction.weights));
     }
     labels.push(...batch.labels);
+    if (task.kind !== "classification") targets.push(batch.targets.toTypedArray() as Float64Array);
     indices.push(...batch.indices);
     done += 1;
     onProgress?.(done, batches.stepsPerEpoch);
   });
   return tables.map((parts, i) => {
     if (parts.length === 0) return undefined;
-    const probabilities = tempered(joined(parts), classes, temperature);
-    const metrics = computeMetrics(probabilities, labels, classes);
-    const right = rightItems(probabilities, labels, classes);
+    const probabilities = tempered(joined(parts), task.outputs, temperature);
+    const answers = { probabilities, labels, ...tableOf(task, labels, targets) };
+    const [metrics, merits] = [task.measure(answers), task.merits(answers)];
     const routed = joined(weights[i] ?? []);
-    return { metrics, right, probabilities, weights: routed, labels, indices, ...costOf(predictor, routed) };
+    return { metrics, merits, probabilities, weights: routed, labels, indices, ...costOf(predictor, routed) };
   });
 }
 

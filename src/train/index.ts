@@ -41,6 +41,7 @@ export {
   evaluateVariants,
   isClassified,
   joined,
+  type MeasuringTask,
   type Predictions,
   pathwayShares,
   routeInformation,
@@ -97,7 +98,6 @@ export {
   openRun,
   type Restore,
   refuseSureness,
-  requireClassified,
 } from "./open-run.ts";
 export {
   defaultTrainOptions,
@@ -180,6 +180,7 @@ export {
   MultiLabelTask,
   qualityBy,
   RegressionTask,
+  storedTask,
   type Task,
   taskOf,
 } from "./task.ts";

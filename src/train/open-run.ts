@@ -2,9 +2,8 @@
 import { tmpdir } from "node:os";
 import { Residency } from "../hub/index.ts";
 import { sweepTemporaries, temporaryPath } from "../io/index.ts";
-import { ChoiceError, type Choices, chosenBy } from "../runtime/index.ts";
+import { answerWords, ChoiceError, type Choices, chosenBy } from "../runtime/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
-import { labelWords } from "./data.ts";
 import { type KeptSource, loadModel, storedFacts } from "./kept-model.ts";
 import type { Predictor } from "./learner.ts";
 import { requireK } from "./predict.ts";
@@ -101,21 +100,11 @@ export function openRun(path: string, restore: Restore, options: OpenRunOptions 
 /** @throws ConfigError for wishes about the probability of one answer, which several labels and numbers do not have */
 export function refuseSureness(
   task: NonNullable<RunConfig["task"]>,
-  { confidence, flops, ms, coverage, maxError }: OpenRunOptions,
+  { confidence, coverage, maxError }: OpenRunOptions,
 ): void {
-  if (confidence === undefined && flops === undefined && ms === undefined && !isAsked({ coverage, maxError })) return;
-  const has = labelWords[task];
+  if (confidence === undefined && !isAsked({ coverage, maxError })) return;
   throw new ConfigError(
-    `--confidence, --flops, --ms, --coverage and --max-error go by the probability of one answer, and this run answers with ${has}: leave them out`,
-  );
-}
-
-/** @throws ConfigError for a run whose answers only this program gives */
-export function requireClassified({ folder, config }: Pick<OpenedRun, "folder" | "config">, what: string): void {
-  if (!config.task) return;
-  const has = labelWords[config.task];
-  throw new ConfigError(
-    `${folder.path} answers with ${has}, and ${what} takes runs that answer with one class: \`hub-pathway predict\` and the library's Predictor answer with ${has}`,
+    `--confidence, --coverage and --max-error go by the probability of one answer, and this run answers with ${answerWords[task]}: leave them out`,
   );
 }
 

@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { TaskKind } from "../data/index.ts";
 import { ConfigError, ops, type Tensor, tensor } from "../torch/index.ts";
 import type { Targets, TaskData } from "./data.ts";
-import { computeMetrics, type Metrics, type Quality, qualityOf, type TaskMetrics } from "./metrics.ts";
+import { computeMetrics, type Metrics, type Quality, qualityOf, rightItems, type TaskMetrics } from "./metrics.ts";
 import type { TrainOptions } from "./options.ts";
 import {
   chooseThresholds,
@@ -32,6 +32,8 @@ export interface Task<M extends TaskMetrics = TaskMetrics> {
   linearTargets(targets: Targets): Tensor;
   /** Figures of answers. @throws RangeError without any */
   measure(answers: Answers): M;
+  /** Merit of each answer, [N], larger is better: 1 for a right class; minus the log loss of a label, nats; minus the squared error, variances. */
+  merits(answers: Answers): number[];
 }
 
 const numbers = z.array(z.number()).min(1).readonly();
@@ -149,6 +151,10 @@ export class ClassificationTask implements Task<Metrics> {
   measure({ probabilities, labels }: Answers): Metrics {
     return computeMetrics(probabilities, labels, this.outputs);
   }
+
+  merits({ probabilities, labels }: Answers): number[] {
+    return rightItems(probabilities, labels, this.outputs).map(Number);
+  }
 }
 
 /** Any number of labels of each image, by the mean of the labels' binary cross-entropies. */
@@ -184,6 +190,10 @@ export class MultiLabelTask implements Task<MultiLabelMetrics> {
 
   measure({ probabilities, labels, targets }: Answers): MultiLabelMetrics {
     return multiLabelMetrics(probabilities, targets ?? new Float64Array(), labels.length, this.thresholds);
+  }
+
+  merits(answers: Answers): number[] {
+    return rowMeans(answers, this.outputs, (p, truth) => Math.log(Math.max(1e-12, truth > 0 ? p : 1 - p)));
   }
 }
 
@@ -223,6 +233,23 @@ export class RegressionTask implements Task<RegressionMetrics> {
   measure({ probabilities, labels, targets }: Answers): RegressionMetrics {
     return regressionMetrics(probabilities, targets ?? new Float64Array(), labels.length, this.deviations);
   }
+
+  merits(answers: Answers): number[] {
+    return rowMeans(answers, this.outputs, (y, truth, c) => -(((y - truth) / (this.deviations[c] ?? 1)) ** 2));
+  }
+}
+
+/** Mean over the outputs of what a function says of an answer and its target, [N]. */
+function rowMeans(
+  { probabilities, labels, targets }: Answers,
+  outputs: number,
+  of: (answer: number, truth: number, c: number) => number,
+): number[] {
+  return labels.map((_, i) => {
+    let sum = 0;
+    for (let c = 0, at = i * outputs; c < outputs; c++, at++) sum += of(probabilities[at] ?? 0, targets?.[at] ?? 0, c);
+    return sum / outputs;
+  });
 }
 
 function widened(logits: Tensor): Tensor {

@@ -3,7 +3,21 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
-import { Predictor, train } from "../../src/library/index.ts";
+import * as ort from "onnxruntime-node";
+import { pino } from "pino";
+import { decodeImage } from "../../src/data/index.ts";
+import { verifyBundle } from "../../src/export/index.ts";
+import { readSafetensors } from "../../src/io/index.ts";
+import { type AnyPrediction, Predictor, train } from "../../src/library/index.ts";
+import type { BundleLabels, BundleNumbers } from "../../src/runtime/index.ts";
+import { openBundle } from "../../src/runtime/node.ts";
+import { answerBatch } from "../../src/serve/engine/answer-batch.ts";
+import { openBundleParts } from "../../src/serve/engine/bundle-parts.ts";
+import { MemberHealth } from "../../src/serve/engine/member-health.ts";
+import { openRunParts } from "../../src/serve/engine/run-parts.ts";
+import { defaultLimits } from "../../src/serve/limits.ts";
+import { Metrics } from "../../src/serve/metrics.ts";
+import { predictionOf } from "../../src/serve/predict.ts";
 import { UserError } from "../../src/torch/index.ts";
 import { lastLine, runHere } from "../support/program.ts";
 import { temporaryFolder, writeSmallHub } from "../support/small-hub.ts";
@@ -90,8 +104,13 @@ test("several labels: trained, resumed, measured, predicted and reported", async
   assert.deepEqual((cells[1] ?? "").split("|").filter(Boolean).sort(), named);
 
   await succeeds("report", out);
-  await refused(/export takes runs that answer with one class/, "export", out, "--out", join(folder, "bundle"));
-  assert.ok(!existsSync(join(folder, "bundle")));
+  await answersElsewhere(out, images, ({ probabilities, labels, top }) => {
+    assert.deepEqual(
+      labels.map(({ label }) => label),
+      top.slice(0, labels.length).map(({ label }) => label),
+    );
+    return [...probabilities];
+  });
   await refused(/--coverage and --max-error go by the probability of one answer/, "eval", out, "--coverage", "0.9");
   await refused(/--mode stacking asks how sure/, "eval", out, "--mode", "stacking");
   await assert.rejects(Predictor.open(out), (error) => {
@@ -100,6 +119,88 @@ test("several labels: trained, resumed, measured, predicted and reported", async
     );
   });
 });
+
+/**
+ * Exports a run and asserts that files, self-test, server and another k answer as the library does.
+ * @param valuesOf all that an answer of the bundle says, in the order of the run's labels
+ */
+async function answersElsewhere(
+  run: string,
+  images: readonly string[],
+  valuesOf: (answer: BundleLabels & BundleNumbers) => number[],
+): Promise<void> {
+  const out = `${run}-bundle`;
+  const said = await succeeds("export", run, "--out", out);
+  assert.match(
+    said.stdout,
+    /its answers come to (R2|mean average precision) -?\d.* those of the run .*; 0 answers changed/,
+  );
+  const { bundle, selfTest } = await verifyBundle(out);
+  assert.ok(bundle.version === 2 && bundle.gate && "score" in bundle.gate);
+  assert.ok(Math.abs(bundle.gate.score - bundle.gate.runScore) < 1e-4, JSON.stringify(bundle.gate));
+  assert.ok(selfTest && selfTest.probabilities < 1e-4, JSON.stringify(selfTest));
+  const model = await openBundle(out, { ort, task: "any" });
+  await assert.rejects(openBundle(out, { ort }), /open it with the task "(multi-label|regression)"/);
+  await assert.rejects(model.predict(pixels(), { confidence: 0.5 }), /confidence is the probability of one answer/);
+  using predictor = await Predictor.openAny(run);
+  const [parts, files] = [openRunParts(run), await openBundleParts(out)];
+  const { size, labels } = parts.info;
+  const decoded = await Promise.all(
+    images.map((path) =>
+      decodeImage({ id: path, label: -1, source: { kind: "file", path } }, { size, channels: 3, pixelLimit: 1e6 }),
+    ),
+  );
+  const bytes = new Uint8Array(decoded.flatMap((one) => [...one]));
+  const bundled = await model.predictAll(decoded.map((data) => ({ data, width: size, height: size })));
+  for (const k of [undefined, 1]) {
+    if (k !== undefined && predictor.members.length === 1) continue;
+    const expected = (await predictor.predict(images, { top: labels.length, k })) as AnyPrediction[];
+    const requests = images.map(() => ({ choice: k === undefined ? undefined : { k }, explain: true }));
+    for (const one of [parts, files]) {
+      const health = new MemberHealth({ slowMs: 1e9, onFailure: (_, reason) => assert.fail(reason) });
+      const { rows } = await answerBatch(one, { bytes, rows: images.length }, requests, health);
+      const served = rows.map((answer) => {
+        assert.ok(!("error" in answer));
+        const around = { metrics: new Metrics(), limits: defaultLimits, log: pino({ level: "silent" }) };
+        return predictionOf(
+          "run",
+          { answer, info: one.info, loweredTo: undefined },
+          { top: labels.length, explain: true },
+          around,
+        );
+      });
+      for (const [i, { explanation, ...answer }] of served.entries()) {
+        close(answer, expected[i]);
+        assert.deepEqual(
+          explanation?.opinions.map(({ member, weight }) => ({ member, weight })),
+          answer.pathway,
+        );
+      }
+    }
+    if (k !== undefined) continue;
+    for (const [i, answer] of bundled.entries()) {
+      const { milliseconds: _, bytesFetched: __, ...own } = answer as BundleLabels & BundleNumbers;
+      const values = valuesOf(own as BundleLabels & BundleNumbers);
+      assert.equal(values.length, labels.length);
+      const { probabilities: ___, ...read } = own;
+      close(read, expected[i]);
+    }
+  }
+  await Promise.all([model.close(), files.dispose(), parts.dispose()]);
+}
+
+const pixels = () => ({ data: new Uint8Array(12), width: 2, height: 2 });
+
+/** The same names everywhere, and numbers but for rounding. */
+function close(actual: unknown, expected: unknown): void {
+  if (typeof actual === "number") {
+    const other = Number(expected);
+    assert.ok(Math.abs(actual - other) <= 1e-4 * Math.max(1, Math.abs(other)), `${actual} ${other}`);
+  } else if (typeof actual === "object" && actual !== null) {
+    assert.deepEqual(Object.keys(actual), Object.keys(expected ?? {}));
+    for (const [key, value] of Object.entries(actual)) close(value, (expected as Record<string, unknown>)[key]);
+  } else assert.equal(actual, expected);
+}
 
 test("numbers: answers are in the user's units, and the library trains and answers too", async () => {
   const settings = { images: places, hub, out: join(folder, "places"), imageSize: 24, epochs: 10 };
@@ -135,6 +236,17 @@ test("numbers: answers are in the user's units, and the library trains and answe
   const measured = lastLine((await succeeds("eval", trained.path, "--json")).stdout);
   assert.equal(measured["r2"], r2);
   assert.match((await succeeds("report", trained.path)).stdout, /value_y: off by/);
+  await answersElsewhere(trained.path, [join(folder, "dots", "3.png")], ({ values }) => Object.values(values));
+  const weights = join(folder, "weights");
+  await succeeds("export", trained.path, "--out", weights, "--format", "safetensors");
+  const { task, label_names: names } = JSON.parse(readFileSync(join(weights, "small-resnet.json"), "utf8")) as {
+    task: string;
+    label_names: string[];
+  };
+  assert.deepEqual([task, names], ["regression", ["value_x", "value_y"]]);
+  // Numbers come in their own units from the head itself: the heights are about 1150.
+  const { tensors } = readSafetensors(join(weights, "small-resnet.safetensors"));
+  assert.ok(Math.abs((tensors.get("fc.bias")?.toNumbers()[1] ?? 0) - 1150) < 300);
   // Other images are measured by the names of their numbers.
   const other = join(folder, "other.csv");
   writeFileSync(other, "file,value_x\ndots/1.png,3\ndots/2.png,4\n");

@@ -90,6 +90,7 @@ export async function calls(): Promise<void> {
   for await (const { prediction } of outcomes) void prediction;
   const server: RunningServer = await serve({ models: [run.path], port: 0, degrade: 1 });
   const told: ServedPrediction = await connect(server.url).predict(new Blob([]), { k: 1, explain: true });
+  const { values } = await connect(server.url).predict(new Blob([]), { task: "regression" });
   // @ts-expect-error the number of models is a number
   await connect(server.url).predict(new Blob([]), { k: "1" });
   const sum: Tensor = scope(() =>
@@ -108,9 +109,11 @@ export async function calls(): Promise<void> {
   const interval: { mean: number } = meanInterval([1, 2, 3]);
   const bundle: BundleModel = await openBundle("bundle", { ort: undefined as never, memoryBytes: 1e8 });
   const routed: BundlePrediction = await bundle.predict({ data: new Uint8Array(4), width: 1, height: 1 }, { k: 1 });
+  const tagger = await openBundle("bundle", { ort: undefined as never, task: "multi-label" });
+  const { labels } = await tagger.predict({ data: new Uint8Array(4), width: 1, height: 1 });
   // @ts-expect-error pixels need their size
   await bundle.predict({ data: new Uint8Array(4), width: 1 });
   // @ts-expect-error an ONNX runtime is needed
   await openBundle("bundle", {});
-  void [one, many, told, routed, model, optimizer, norm, interval, Loader, GraphModel, openOnnx];
+  void [values, labels, one, many, told, routed, model, optimizer, norm, interval, Loader, GraphModel, openOnnx];
 }

@@ -24,7 +24,13 @@ import {
 import { activeModels } from "../../report/index.ts";
 import { logsOf, type Rule } from "../../runtime/index.ts";
 import { inferenceMode, scope, zeros } from "../../torch/index.ts";
-import { evaluate, evaluateVariants, type Variant, type VariantEvaluation } from "../../train/index.ts";
+import {
+  ClassificationTask,
+  evaluate,
+  evaluateVariants,
+  type Variant,
+  type VariantEvaluation,
+} from "../../train/index.ts";
 
 /** Ways to answer: what a run does within a budget, its routes alone, and rivals. */
 export const kinds = [
@@ -164,7 +170,8 @@ async function trained(request: ExperimentRequest, setting: Setting, line: Retur
     const measure = async (split: Split) => {
       const batches = training.run.open(split);
       const { labels, scores } = await evaluate(predictor, batches, classes);
-      const found = await evaluateVariants(predictor, batches, classes, [...variants, ...singles]);
+      const task = new ClassificationTask(classes);
+      const found = await evaluateVariants(predictor, batches, task, [...variants, ...singles]);
       const measured = found.map((one) => one ?? missing(line.name));
       const tables = measured.slice(variants.length).map(({ probabilities }) => probabilities);
       return { measured: measured.slice(0, variants.length), answers: { tables, labels, classes }, scores };
@@ -260,7 +267,7 @@ function candidatesOf(
   return variants.map((variant, i) => {
     const outcome = (all: readonly VariantEvaluation[]): Outcome => {
       const one = all[i] as VariantEvaluation;
-      return { right: one.right, used: one.right.map((_, item) => activeModels(one.weights, m, item)) };
+      return { right: one.merits.map(Boolean), used: one.merits.map((_, item) => activeModels(one.weights, m, item)) };
     };
     const { validation, test } = measured;
     const outcomes = { validation: outcome(validation), ...(test ? { test: outcome(test) } : {}) };

@@ -1,25 +1,34 @@
 /** The README of a bundle: what it is, what is in it and whose, and how good it was. */
 import { stringify } from "yaml";
-import type { Bundle } from "../../runtime/index.ts";
+import { counted } from "../../io/index.ts";
+import type { AnswerTask, Bundle } from "../../runtime/index.ts";
+import { scoreText } from "../../train/index.ts";
 
 /** Licences under the names that the Hub has for them. */
 const hubLicences =
   /^(apache-2\.0|mit|cc0-1\.0|cc-by-4\.0|cc-by-sa-4\.0|cc-by-nc-4\.0|bsd-[23]-clause|unlicense|mpl-2\.0|gpl-3\.0)$/;
 
 /** What the Hub reads on top of a card, in YAML: one licence where all models have the same. */
-export function frontMatter(licences: readonly string[], tags: readonly string[]): string {
+export function frontMatter(licences: readonly string[], tags: readonly string[], task: AnswerTask): string {
   const names = new Set(licences.map((licence) => licence.toLowerCase()));
   const [only = ""] = names;
   const isKnown = names.size === 1 && hubLicences.test(only);
   const licence = isKnown
     ? { license: only }
     : { license: "other", license_name: "of-each-model", license_link: "README.md" };
-  const about = { library_name: "hub-pathway", pipeline_tag: "image-classification", ...licence, tags: [...tags] };
+  // The Hub has no name for numbers that are told from images.
+  const pipeline = task?.kind === "regression" ? {} : { pipeline_tag: "image-classification" };
+  const about = { library_name: "hub-pathway", ...pipeline, ...licence, tags: [...tags] };
   return `---\n${stringify(about)}---\n`;
 }
 
 /** The card of weights alone. */
-export function weightsCard(name: string, members: readonly Origin[], labels: readonly string[]): string {
+export function weightsCard(
+  name: string,
+  members: readonly Origin[],
+  labels: readonly string[],
+  task: AnswerTask,
+): string {
   const rows = members.map(
     (one) => `| ${[one.name, one.pretraining, one.licence, one.source].map(cell).join(" | ")} |`,
   );
@@ -27,22 +36,41 @@ export function weightsCard(name: string, members: readonly Origin[], labels: re
     frontMatter(
       members.map(({ licence }) => licence),
       ["hub-pathway", "safetensors", "transfer-learning"],
+      task,
     ),
     `# ${cell(name)}`,
     "",
-    `Weights of ${members.length === 1 ? "a model" : `${members.length} models`} with heads for ${labels.length} classes, under the names of the`,
+    `Weights of ${members.length === 1 ? "a model" : `${members.length} models`} with heads for ${counts(task, labels.length)}, under the names of the`,
     "classes that load them, timm's or torchvision's. NAME.json has architecture, input and class names.",
     "",
     "| model | pre-trained on | licence | origin |",
     "|---|---|---|---|",
     ...rows,
     "",
-    `Classes: ${labels.map(cell).join(", ")}.`,
+    labelsLine(labels, task),
     "",
   ].join("\n");
 }
 
 type Origin = Pick<Bundle["members"][number], "name" | "pretraining" | "licence" | "source">;
+
+/** "3 classes", "3 labels", "1 number". */
+function counts(task: AnswerTask, count: number): string {
+  const [one, several] = task
+    ? task.kind === "multi-label"
+      ? ["label", "labels"]
+      : ["number", "numbers"]
+    : ["class", "classes"];
+  return counted(count, one ?? "", several);
+}
+
+/** Names of the answers, with the threshold of each label. */
+function labelsLine(labels: readonly string[], task: AnswerTask): string {
+  if (task?.kind === "regression") return `Numbers, each in the unit of its column: ${labels.map(cell).join(", ")}.`;
+  if (!task) return `Classes: ${labels.map(cell).join(", ")}.`;
+  const named = labels.map((label, c) => `${cell(label)} (${(task.thresholds[c] ?? 0).toFixed(3)})`);
+  return `Labels, and the probability from which on an image has them: ${named.join(", ")}.`;
+}
 
 const cell = (text: string): string => text.replaceAll(/[|\r\n]+/g, " ");
 
@@ -58,23 +86,20 @@ export function modelCard(bundle: Bundle): string {
     measured,
     files,
     method,
-    gate,
     precision = "float32",
     leftOut,
     calibration,
+    task,
   } = bundle;
   const bytes = (file: string): string => `${((files[file]?.bytes ?? 0) / 1e6).toFixed(2)} MB`;
   const total = (Object.values(files).reduce((sum, file) => sum + file.bytes, 0) / 1e6).toFixed(2);
   const { validation, test } = measured;
+  const text = (figure: NonNullable<typeof validation>): string =>
+    "score" in figure ? scoreText(task?.kind, figure.score) : percent(figure.accuracy);
   const figures = [
-    ...(validation ? [`- validation: ${percent(validation.accuracy)} of ${validation.items} images`] : []),
-    ...(test ? [`- test: ${percent(test.accuracy)}, read on ${test.time}`] : []),
+    ...(validation ? [`- validation: ${text(validation)} ${task ? "on" : "of"} ${validation.items} images`] : []),
+    ...(test ? [`- test: ${text(test)}, read on ${test.time}`] : []),
   ];
-  const gateLine =
-    gate === undefined || "skipped" in gate
-      ? `These files were not measured (not gated): ${gate?.skipped ?? "no reason is noted"}.`
-      : `These files: ${percent(gate.accuracy)} of ${gate.items} validation images, the run ${percent(gate.runAccuracy)}; ` +
-        `${gate.otherLabels} images have another label.`;
   const rows = members.map(({ name: member, file, pretraining, licence, source }) => {
     return `| ${[member, bytes(file), pretraining, licence, source].map(cell).join(" | ")} |`;
   });
@@ -82,10 +107,11 @@ export function modelCard(bundle: Bundle): string {
     frontMatter(
       members.map(({ licence }) => licence),
       ["hub-pathway", "onnx", "transfer-learning"],
+      task,
     ),
     `# ${name}`,
     "",
-    `Labels images with one of ${labels.length} classes. Trained by Hub-Pathway (\`${method}\`); nothing but an ONNX runtime is needed.`,
+    `${purpose(task, labels.length)} Trained by Hub-Pathway (\`${method}\`); nothing but an ONNX runtime is needed.`,
     router
       ? `\`${router.file}\` (${bytes(router.file)}) scores the models for each image, and the ${k} best run on it.`
       : `${members.length === 1 ? "One model runs" : "All models run"} on each image.`,
@@ -99,20 +125,41 @@ export function modelCard(bundle: Bundle): string {
     "|---|---|---|---|---|",
     ...rows,
     "",
-    "Accuracy of the run that it was exported from:",
+    `${task ? "Figures" : "Accuracy"} of the run that it was exported from:`,
     "",
     ...(figures.length > 0 ? figures : ["- not in its folder"]),
     "",
-    gateLine,
-    ...(leftOut ? ["", leftOutLine(leftOut)] : []),
+    gateLine(bundle),
+    ...(leftOut ? ["", leftOutLine(leftOut, task)] : []),
     ...(calibration ? ["", calibrationLine(calibration.temperature)] : []),
     ...rejectionLines(bundle),
     "",
-    `Classes: ${labels.map(cell).join(", ")}.`,
+    labelsLine(labels, task),
     "",
     "`hub-pathway verify` on this folder compares its answers with those that the run gave.",
     "",
   ].join("\n");
+}
+
+function purpose(task: AnswerTask, count: number): string {
+  if (!task) return `Labels images with one of ${count} classes.`;
+  if (task.kind === "regression") return `Tells ${counted(count, "number")} of an image.`;
+  return `Says which of ${count} labels an image has; any number of them.`;
+}
+
+function gateLine({ gate, task }: Bundle): string {
+  if (gate === undefined || "skipped" in gate)
+    return `These files were not measured (not gated): ${gate?.skipped ?? "no reason is noted"}.`;
+  if ("score" in gate) {
+    return (
+      `These files: ${scoreText(task?.kind, gate.score)} on ${gate.items} validation images, the run ` +
+      `${scoreText(task?.kind, gate.runScore)}; ${gate.otherAnswers} images have another answer.`
+    );
+  }
+  return (
+    `These files: ${percent(gate.accuracy)} of ${gate.items} validation images, the run ${percent(gate.runAccuracy)}; ` +
+    `${gate.otherLabels} images have another label.`
+  );
 }
 
 function calibrationLine(temperature: number): string {
@@ -138,12 +185,12 @@ function rejectionLines({ rejection, gate }: Bundle): string[] {
   ];
 }
 
-function leftOutLine({ minShare, members, accuracy, runAccuracy }: NonNullable<Bundle["leftOut"]>): string {
+function leftOutLine({ minShare, members, ...figures }: NonNullable<Bundle["leftOut"]>, task: AnswerTask): string {
   const names = members.map(({ name, share }) => `${name} (${percent(share)})`).join(", ");
-  return (
-    `Left out, since fewer than ${percent(minShare)} of the validation images activate them: ${names}. The run is right on ` +
-    `${percent(accuracy)} without them, on ${percent(runAccuracy)} with them.`
-  );
+  const start = `Left out, since fewer than ${percent(minShare)} of the validation images activate them: ${names}.`;
+  if ("score" in figures)
+    return `${start} Without them it is ${scoreText(task?.kind, figures.score)}, with them ${scoreText(task?.kind, figures.runScore)}.`;
+  return `${start} The run is right on ${percent(figures.accuracy)} without them, on ${percent(figures.runAccuracy)} with them.`;
 }
 
 export const percent = (part: number): string => `${(100 * part).toFixed(1)} %`;

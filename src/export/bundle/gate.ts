@@ -1,18 +1,31 @@
 /** The files of a bundle measured on the run's validation images, before anyone gets them. N images, C classes. */
 import { shown } from "../../io/index.ts";
-import { answer, type Bundle, filesToRun, type OnnxRuntime, type RunFile } from "../../runtime/index.ts";
+import {
+  type AnyBundlePrediction,
+  answer,
+  type Bundle,
+  filesToRun,
+  isPresent,
+  type OnnxRuntime,
+  type RunFile,
+} from "../../runtime/index.ts";
 import { inferenceMode, scope, tensor, UserError } from "../../torch/index.ts";
 import {
   argmaxAt,
   atThreshold,
   type BatchSource,
   confidencesOf,
-  type Evaluation,
-  evaluate,
+  evaluateTask,
   joined,
+  MultiLabelTask,
   type OpenedRun,
   openRunData,
+  qualityOf,
+  RegressionTask,
   rightItems,
+  scoreText,
+  type Task,
+  type TaskEvaluation,
 } from "../../train/index.ts";
 import { memberForward } from "../parts.ts";
 import { percent } from "./card.ts";
@@ -23,20 +36,22 @@ import { openFiles, withBundle } from "./verify.ts";
 export interface GateOptions {
   /** Place of the run's images, where they are not where it was trained. */
   data?: string | undefined;
-  /** Points of validation accuracy that the files may lose against the run (default 0.5). */
+  /** Points of validation accuracy, mean average precision or R2 that the files may lose against the run (default 0.5). */
   maxDrop?: number | undefined;
   /** Takes remarks for the user. */
   onNote?: ((text: string) => void) | undefined;
   signal?: AbortSignal | undefined;
 }
 
-/** Share of labels that files of the run's own precision may change. */
-const mostOtherLabels = 0.001;
+/** Share of answers that files of the run's own precision may change. */
+const mostOthers = 0.001;
+/** Deviations by which a number is another one. */
+const otherBy = 0.01;
 
 /**
  * Runs the self-test, and compares the files' answers with the run's on its validation images.
  * @param folder with the files and their manifest
- * @param run as it answers with the parts that are exported; `wholeAccuracy` is that with all of them
+ * @param run as it answers with the parts that are exported; `wholeScore` is its figure with all of them
  * @returns what the manifest says about it: figures, or why there are none
  * @throws UserError with a table of the files when they lose more than they may; Interrupted after the signal
  */
@@ -46,7 +61,7 @@ export async function passGate(
   parts: BundleParts,
   bundle: Bundle,
   ort: OnnxRuntime | undefined,
-  options: GateOptions & { readonly wholeAccuracy?: number | undefined },
+  options: GateOptions & { readonly wholeScore?: number | undefined },
 ): Promise<NonNullable<Bundle["gate"]>> {
   const skip = (skipped: string) => {
     options.onNote?.(`the files were not measured: ${skipped}`);
@@ -58,20 +73,21 @@ export async function passGate(
   if ("missing" in images) return skip(images.missing);
   try {
     const { batches } = images;
-    const classes = bundle.labels.length;
-    const expected = await evaluate(run.predictor, batches, classes, { signal: options.signal });
+    const { task } = run;
+    const expected = await evaluateTask(run.predictor, batches, task, { signal: options.signal });
     const found = await answersOf(folder, ort, batches, options.signal);
-    const own = figures(found, expected.probabilities, expected.labels, classes);
-    const { accuracy: ofParts } = expected.metrics;
-    const runAccuracy = options.wholeAccuracy ?? ofParts;
+    const own = figures(found, expected, task);
+    const runScore = options.wholeScore ?? qualityOf(expected.metrics).score;
     const isExact = (bundle.precision ?? "float32") === "float32";
-    const why = refusal(own, expected.labels.length, runAccuracy, options.maxDrop ?? 0.5, isExact);
-    if (why === undefined) {
-      const answered = answeredBy(found, expected.labels, bundle);
-      return { items: expected.labels.length, runAccuracy, ...own, ...answered };
+    const items = expected.labels.length;
+    const why = refusal(own, task, items, runScore, options.maxDrop ?? 0.5, isExact);
+    if (why !== undefined) {
+      const rows = await byFile(folder, bundle, parts, ort, batches, expected, task, options.signal);
+      throw new UserError(`${run.folder.path} is not exported: ${why}\n${table(rows, task)}`);
     }
-    const rows = await byFile(folder, bundle, parts, ort, batches, expected, options.signal);
-    throw new UserError(`${run.folder.path} is not exported: ${why}\n${table(rows)}`);
+    if (task.kind !== "classification") return { items, score: own.score, runScore, otherAnswers: own.others };
+    const answered = answeredBy(found, expected.labels, bundle);
+    return { items, runAccuracy: runScore, accuracy: own.score, otherLabels: own.others, ...answered };
   } finally {
     images.dispose();
   }
@@ -90,17 +106,30 @@ export async function validationImages({ folder, config }: OpenedRun, { data, on
 }
 
 interface Figures {
-  readonly accuracy: number;
-  readonly otherLabels: number;
+  /** What decides between models: accuracy, mean average precision, R2. */
+  readonly score: number;
+  /** Images with another answer than the run's. */
+  readonly others: number;
 }
 
-function figures(found: Float32Array, expected: Float32Array, labels: readonly number[], classes: number): Figures {
-  const right = rightItems(found, labels, classes).filter(Boolean).length;
-  const own = (table: Float32Array, i: number): number => argmaxAt(table, i * classes, classes);
-  return {
-    accuracy: right / labels.length,
-    otherLabels: labels.filter((_, i) => own(found, i) !== own(expected, i)).length,
-  };
+function figures(found: Float32Array, { probabilities, labels, targets }: TaskEvaluation, task: Task): Figures {
+  const { score } = qualityOf(task.measure({ probabilities: found, labels, targets }));
+  const isOther = (_: number, i: number): boolean => isOtherAnswer(found, probabilities, i * task.outputs, task);
+  return { score, others: labels.filter(isOther).length };
+}
+
+/** True where the answers that start at an offset mean something else. */
+function isOtherAnswer(found: Float32Array, expected: Float32Array, offset: number, task: Task): boolean {
+  const { outputs } = task;
+  const some = (isOther: (a: number, b: number, c: number) => boolean): boolean =>
+    Array.from({ length: outputs }, (_, c) => c).some((c) =>
+      isOther(found[offset + c] ?? Number.NaN, expected[offset + c] ?? Number.NaN, c),
+    );
+  if (task instanceof MultiLabelTask)
+    return some((a, b, c) => isPresent(task.thresholds, c, a) !== isPresent(task.thresholds, c, b));
+  if (task instanceof RegressionTask)
+    return some((a, b, c) => !(Math.abs(a - b) <= otherBy * (task.deviations[c] ?? 1)));
+  return argmaxAt(found, offset, outputs) !== argmaxAt(expected, offset, outputs);
 }
 
 /** Answers of the files that the bundle's threshold lets pass; nothing without one. */
@@ -112,24 +141,26 @@ function answeredBy(probabilities: Float32Array, labels: readonly number[], { re
 
 /** Why figures are refused; undefined where they are good. */
 function refusal(
-  { accuracy, otherLabels }: Figures,
+  { score, others }: Figures,
+  { kind }: Task,
   items: number,
-  runAccuracy: number,
+  runScore: number,
   maxDrop: number,
   isExact: boolean,
 ) {
-  const drop = 100 * (runAccuracy - accuracy);
+  const drop = 100 * (runScore - score);
   if (drop > maxDrop) {
-    return (
-      `its files are right on ${percent(accuracy)} of the validation images, the run on ${percent(runAccuracy)}: ` +
-      `${drop.toFixed(2)} points less, and --max-drop allows ${maxDrop}`
-    );
+    const less = `${drop.toFixed(2)} points less, and --max-drop allows ${maxDrop}`;
+    return kind === "classification"
+      ? `its files are right on ${percent(score)} of the validation images, the run on ${percent(runScore)}: ${less}`
+      : `its files come to ${scoreText(kind, score)} on the validation images, the run to ${scoreText(kind, runScore)}: ${less}`;
   }
-  if (!isExact || otherLabels <= mostOtherLabels * items) return undefined;
-  return `its files give ${otherLabels} of ${items} validation images another label, and ${percent(mostOtherLabels)} may have one`;
+  if (!isExact || others <= mostOthers * items) return undefined;
+  const what = kind === "classification" ? "label" : "answer";
+  return `its files give ${others} of ${items} validation images another ${what}, and ${percent(mostOthers)} may have one`;
 }
 
-/** Probabilities [N, C] of the bundle, by the runtime. */
+/** Answers [N, C] of the bundle, by the runtime. */
 async function answersOf(
   folder: string,
   ort: OnnxRuntime,
@@ -137,13 +168,18 @@ async function answersOf(
   signal: AbortSignal | undefined,
 ): Promise<Float32Array> {
   return withBundle(folder, ort, async (model) => {
-    const { size } = model.bundle.images;
+    const { images, labels } = model.bundle;
+    const { size } = images;
     const rows: Float32Array[] = [];
-    await forEachImages(batches, signal, async (images, n) => {
-      const each = images.length / n;
-      const one = (i: number) => ({ data: images.subarray(i * each, (i + 1) * each), dims: [3, size, size] });
+    await forEachImages(batches, signal, async (planes, n) => {
+      const each = planes.length / n;
+      const one = (i: number) => ({ data: planes.subarray(i * each, (i + 1) * each), dims: [3, size, size] });
       const answers = await model.predictAll(Array.from({ length: n }, (_, i) => one(i)));
-      rows.push(...answers.map(({ probabilities }) => probabilities));
+      const valuesOf = (answer: AnyBundlePrediction): Float32Array =>
+        "values" in answer
+          ? Float32Array.from(labels, (name) => answer.values[name] ?? Number.NaN)
+          : answer.probabilities;
+      rows.push(...answers.map(valuesOf));
     });
     return joined(rows);
   });
@@ -156,10 +192,10 @@ async function byFile(
   parts: BundleParts,
   ort: OnnxRuntime,
   batches: BatchSource,
-  expected: Evaluation,
+  expected: TaskEvaluation,
+  task: Task,
   signal: AbortSignal | undefined,
 ): Promise<[file: string, Figures][]> {
-  const classes = bundle.labels.length;
   const rows: [string, Figures][] = [];
   const files = await openFiles(folder, bundle, ort);
   const ofRun = runOf(bundle, parts);
@@ -170,7 +206,7 @@ async function byFile(
       await forEachImages(batches, signal, async (images, n) => {
         found.push((await answer(bundle, images, n, run)).probabilities);
       });
-      rows.push([file, figures(joined(found), expected.probabilities, expected.labels, classes)]);
+      rows.push([file, figures(joined(found), expected, task)]);
     }
     return rows;
   } finally {
@@ -194,14 +230,17 @@ function runOf(bundle: Bundle, { router, members }: BundleParts): RunFile {
     );
 }
 
-function table(rows: readonly (readonly [string, Figures])[]): string {
+function table(rows: readonly (readonly [string, Figures])[], { kind }: Task): string {
+  const isClassified = kind === "classification";
   const width = Math.max(...rows.map(([file]) => file.length));
-  const lines = rows.map(([file, { accuracy, otherLabels }]) =>
-    [file.padEnd(width), percent(accuracy).padStart(9), String(otherLabels).padStart(13)].join(" "),
+  const lines = rows.map(([file, { score, others }]) => {
+    const figure = isClassified ? percent(score) : score.toFixed(3);
+    return [file.padEnd(width), figure.padStart(9), String(others).padStart(13)].join(" ");
+  });
+  const titles = isClassified
+    ? " accuracy other labels"
+    : (kind === "regression" ? "R2" : "mAP").padStart(8).concat(" other answers");
+  return ["with this file alone exported, and all else of the run:", titles.padStart(width + 24), ...lines].join(
+    "\n  ",
   );
-  return [
-    "with this file alone exported, and all else of the run:",
-    ` accuracy other labels`.padStart(width + 24),
-    ...lines,
-  ].join("\n  ");
 }

@@ -2,7 +2,16 @@
 import { front } from "../../methods/index.ts";
 import type { BudgetChoice, Bundle } from "../../runtime/index.ts";
 import { UserError } from "../../torch/index.ts";
-import { evaluate, evaluateVariants, type OpenedRun, type Predictor, type Variant } from "../../train/index.ts";
+import {
+  evaluateTask,
+  evaluateVariants,
+  type OpenedRun,
+  type Predictor,
+  qualityOf,
+  type TaskMetrics,
+  type Variant,
+  type VariantEvaluation,
+} from "../../train/index.ts";
 import { type GateOptions, validationImages } from "./gate.ts";
 import { type BundleParts, partsOf } from "./parts.ts";
 
@@ -20,17 +29,17 @@ export interface Selection {
  * @throws UserError when the run cannot be exported, or its validation images are not there; Interrupted after the signal
  */
 export async function selected(run: OpenedRun, minShare: number | undefined, options: GateOptions): Promise<Selection> {
-  const { predictor, config, folder } = run;
+  const { predictor, task, folder } = run;
   const parts = partsOf(predictor, folder.path);
   if (minShare === undefined || parts.router === undefined) return { run, parts };
   const images = await validationImages(run, options);
   if ("missing" in images) throw new UserError(`--min-share measures what it leaves out: ${images.missing}`);
   try {
     const { batches } = images;
-    const [classes, { signal }] = [config.classes.length, options];
-    const whole = await evaluate(predictor, batches, classes, { signal });
+    const { signal } = options;
+    const whole = await evaluateTask(predictor, batches, task, { signal });
     const wishes = parts.budgets.map(({ accuracy: _, flops: __, uses: ___, ...choice }) => choice);
-    const others = await evaluateVariants(predictor, batches, classes, wishes, { signal });
+    const others = await evaluateVariants(predictor, batches, task, wishes, { signal });
     const shares = [whole.weights, ...others.map((other) => other?.weights ?? whole.weights)].map((weights) =>
       imageShares(weights, whole.members),
     );
@@ -44,13 +53,13 @@ export async function selected(run: OpenedRun, minShare: number | undefined, opt
     const own = { k: Math.min(parts.k, kept.length), confidence, price };
     const models = kept.map(({ index }) => index);
     const again = [own, ...wishes].map((choice) => among(choice, models));
-    const [rest, ...measured] = await evaluateVariants(predictor, batches, classes, again, { signal });
+    const [rest, ...measured] = await evaluateVariants(predictor, batches, task, again, { signal });
     if (!rest) throw new UserError(`${folder.path} does not answer without its rare models: leave out --min-share`);
+    const [score, runScore] = [qualityOf(rest.metrics).score, qualityOf(whole.metrics).score];
     const leftOut = {
       minShare,
       members: rare.map(({ member: { name }, index }) => ({ name, share: shareOf(index) })),
-      accuracy: rest.metrics.accuracy,
-      runAccuracy: whole.metrics.accuracy,
+      ...(task.kind === "classification" ? { accuracy: score, runAccuracy: runScore } : { score, runScore }),
     };
     return {
       run: { ...run, predictor: restricted(predictor, { ...own, models }) },
@@ -74,12 +83,12 @@ function imageShares(weights: Float32Array, m: number): number[] {
   return counts.map((count) => (count * m) / weights.length);
 }
 
-type Measured = Awaited<ReturnType<typeof evaluateVariants>>;
+type Measured = readonly (VariantEvaluation<TaskMetrics> | undefined)[];
 
 function budgetsOf(choices: readonly Omit<BudgetChoice, "accuracy" | "flops">[], measured: Measured): BudgetChoice[] {
   const all = choices.flatMap((choice, i): { choice: BudgetChoice }[] => {
     const { metrics, inferenceFlops: flops } = measured[i] ?? {};
-    return metrics && flops !== undefined ? [{ choice: { ...choice, accuracy: metrics.accuracy, flops } }] : [];
+    return metrics && flops !== undefined ? [{ choice: { ...choice, accuracy: qualityOf(metrics).score, flops } }] : [];
   });
   return front(all).map(({ choice }) => choice);
 }

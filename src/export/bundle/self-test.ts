@@ -15,7 +15,7 @@ export function writeSelfTest(path: string, predictor: Predictor, size: number, 
   using images = patches(size);
   scope(() => {
     const { probabilities, scores, weights } = inferenceMode(() => predictor.predict(unit(images), undefined, { k }));
-    write(path, k, { images, probabilities, scores, weights });
+    write(path, k, { images, probabilities: probabilities.to({ dtype: "float32" }), scores, weights });
   });
 }
 

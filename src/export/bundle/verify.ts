@@ -1,5 +1,6 @@
 /** A bundle checked: its files by their hashes, and its answers by the self-test. */
 import {
+  type AnyBundlePrediction,
   type Bundle,
   BundleFiles,
   type BundleModel,
@@ -45,9 +46,13 @@ function selfTest(folder: string, ort: OnnxRuntime): Promise<SelfTestResult> {
 }
 
 /** @throws UserError for what the runtime refuses */
-export function withBundle<T>(folder: string, ort: OnnxRuntime, use: (model: BundleModel) => Promise<T>): Promise<T> {
+export function withBundle<T>(
+  folder: string,
+  ort: OnnxRuntime,
+  use: (model: BundleModel<AnyBundlePrediction>) => Promise<T>,
+): Promise<T> {
   return asUserError(async () => {
-    const model = await openBundle(folder, { ort });
+    const model = await openBundle(folder, { ort, task: "any" });
     try {
       return await use(model);
     } finally {

@@ -13,7 +13,7 @@ import {
 } from "../../io/index.ts";
 import { type Bundle, bundleVersion, manifestName, parseBundle } from "../../runtime/index.ts";
 import { UserError } from "../../torch/index.ts";
-import { type OpenedRun, requireClassified } from "../../train/index.ts";
+import { type OpenedRun, storedTask } from "../../train/index.ts";
 import { exportMember, exportRouter, type Sides } from "../parts.ts";
 import { withFloat16 } from "../precision/float16.ts";
 import type { Precision } from "../precision/graph.ts";
@@ -80,9 +80,9 @@ export async function fillBundle(
   name: string,
   options: BundleOptions = {},
 ): Promise<Bundle> {
-  requireClassified(whole, "export");
   const { run, parts, leftOut } = await selected(whole, options.minShare, options);
   const { config, predictor, calibration, rejection } = run;
+  const task = storedTask(run.task);
   const { imageSize: size, fit } = config.data.form;
   if (fit)
     throw new UserError(`${run.folder.path} squashes its images, and exported models crop them: train without --fit`);
@@ -108,10 +108,11 @@ export async function fillBundle(
   }
   placed(selfTestFile, (path) => writeSelfTest(path, predictor, size, parts.k));
   const described: Bundle = {
-    version: bundleVersion,
+    version: task ? bundleVersion : 1,
     name,
     method: config.method,
     labels: [...config.classes],
+    ...(task ? { task: structuredClone(task) as NonNullable<Bundle["task"]> } : {}),
     images: { size, range: [0, 1] },
     ...(router ? { router: { file: routerFile, scores: parts.scores, flops: router.flops } } : {}),
     ...choiceOf(parts),
@@ -143,7 +144,7 @@ export async function fillBundle(
   }
   const gate = await passGate(folder, run, parts, described, ort, {
     ...options,
-    wholeAccuracy: leftOut?.runAccuracy,
+    wholeScore: leftOut && ("score" in leftOut ? leftOut.runScore : leftOut.runAccuracy),
   });
   placed(cardFile, (path) => fs.writeFileSync(path, modelCard({ ...described, gate })));
   return finish({ ...described, gate });
@@ -188,19 +189,33 @@ function entryOf({ member, index, flops }: BundleMember): Bundle["members"][numb
   };
 }
 
-const resultSchema = z.looseObject({ validation: z.looseObject({ accuracy: z.number(), items: z.int() }) });
-const readingSchema = z.looseObject({ accuracy: z.number(), time: z.string(), tenCrop: z.boolean().optional() });
+/** The figure that decides: accuracy, of several labels the mean average precision, of numbers R2. */
+const figures = z.looseObject({
+  accuracy: z.number().optional(),
+  meanAveragePrecision: z.number().optional(),
+  r2: z.number().optional(),
+});
+const resultSchema = z.looseObject({ validation: figures.extend({ items: z.int() }) });
+const readingSchema = figures.extend({
+  ...{ metrics: figures.optional(), time: z.string(), tenCrop: z.boolean().optional() },
+});
 
-/** What the run's folder says about its accuracy; nothing where its files are gone. */
+function figureOf({ accuracy, meanAveragePrecision, r2 }: z.output<typeof figures>) {
+  if (accuracy !== undefined) return { accuracy };
+  const score = meanAveragePrecision ?? r2;
+  return score === undefined ? undefined : { score };
+}
+
+/** What the run's folder says about how good it is; nothing where its files are gone. */
 function measuredOf({ folder }: OpenedRun): Bundle["measured"] {
   const [result, ledger] = [folder.file("result.json"), folder.file("ledger.jsonl")];
-  const validation = fs.existsSync(result)
-    ? readJsonFile(result, resultSchema, "the result of a run").validation
-    : undefined;
-  // Of ten crops it is another procedure's accuracy, which the bundle's answers do not have.
-  const test = readJsonLines(ledger, readingSchema).findLast(({ tenCrop }) => tenCrop !== true);
+  const own = fs.existsSync(result) ? readJsonFile(result, resultSchema, "the result of a run").validation : undefined;
+  // Of ten crops it is another procedure's figure, which the bundle's answers do not have.
+  const reading = readJsonLines(ledger, readingSchema).findLast(({ tenCrop }) => tenCrop !== true);
+  const validation = own && figureOf(own);
+  const test = reading && figureOf(reading.metrics ?? reading);
   return {
-    ...(validation ? { validation: { accuracy: validation.accuracy, items: validation.items } } : {}),
-    ...(test ? { test: { accuracy: test.accuracy, time: test.time } } : {}),
+    ...(own && validation ? { validation: { ...validation, items: own.items } } : {}),
+    ...(reading && test ? { test: { ...test, time: reading.time } } : {}),
   };
 }

@@ -2,6 +2,7 @@
 import { ConfigError, ones, type Tensor } from "../../torch/index.ts";
 import {
   type BatchSource,
+  ClassificationTask,
   type Evaluation,
   type EvaluationOptions,
   evaluate,
@@ -48,7 +49,7 @@ function ofPathway(predictor: PathwayLearner): RunMembers {
       return asked.join(weights);
     },
     async answers(batches, classes, options) {
-      const found = await evaluateVariants(predictor, batches, classes, variants, options);
+      const found = await evaluateVariants(predictor, batches, new ClassificationTask(classes), variants, options);
       const [{ labels = [], indices = [] } = {}] = found;
       return { tables: found.flatMap((one) => one?.probabilities ?? []), labels, indices, classes };
     },

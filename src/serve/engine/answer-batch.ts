@@ -17,7 +17,7 @@ export interface RowRequest {
 }
 
 export interface RowAnswer {
-  /** [C]. */
+  /** [C]; numbers in their own units where a model answers with them. */
   readonly probabilities: Float32Array;
   /** [m], zero for members that did not answer. */
   readonly weights: Float32Array;

@@ -1,6 +1,6 @@
 /** An exported run's parts, computed by onnxruntime-node. n rows, m members, C classes, S pixels a side. */
 import { openVerified } from "../../export/index.ts";
-import { BundleBatch, choicesOf, placesOf, planes, ruleOf } from "../../runtime/index.ts";
+import { BundleBatch, choicesOf, memberNames, planes, ruleOf } from "../../runtime/index.ts";
 import type { ModelInfo, ModelParts, OpenBatch, Pixels } from "./parts.ts";
 
 /**
@@ -10,14 +10,11 @@ import type { ModelInfo, ModelParts, OpenBatch, Pixels } from "./parts.ts";
 export async function openBundleParts(folder: string, memoryBytes?: number): Promise<ModelParts> {
   const opened = await openVerified(folder, memoryBytes);
   const { bundle, run } = opened;
-  const { labels, members, images, calibration, rejection } = bundle;
-  const m = placesOf(bundle);
-  const names = Array.from(
-    { length: m },
-    (_, index) => members.find((one) => one.index === index)?.name ?? `#${index}`,
-  );
+  const { labels, members, images, calibration, rejection, task } = bundle;
+  const [rule, choices] = [ruleOf(bundle), choicesOf(bundle)];
   const info: ModelInfo = {
-    ...{ kind: "bundle", labels, members: names, size: images.size, rule: ruleOf(bundle), choices: choicesOf(bundle) },
+    ...{ kind: "bundle", labels, members: memberNames(bundle), size: images.size, rule, choices },
+    ...(task ? { task } : {}),
     ...calibration,
     ...(rejection ? { rejectBelow: rejection.threshold } : {}),
   };

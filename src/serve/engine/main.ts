@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { setPriority } from "node:os";
 import { join } from "node:path";
 import { explainSystem } from "../../io/index.ts";
+import { answerWords } from "../../runtime/index.ts";
 import { findDevice, getNumThreads, ownProcess, setNumThreads, UserError } from "../../torch/index.ts";
 import { isAsked } from "../../train/index.ts";
 import { niceness } from "../priority.ts";
@@ -40,17 +41,19 @@ async function open({ path, threads, device, ...options }: EngineOptions): Promi
   return openRunParts(path, { ...options, device: device === undefined ? undefined : findDevice(device) });
 }
 
-/** Computes images of soft noise, so that the first request finds a warm model. @throws UserError when the answers are no probabilities */
+/** Computes images of soft noise, so that the first request finds a warm model. @throws UserError when the answers are none */
 async function tryOut(parts: ModelParts, { path, threads, device }: EngineOptions): Promise<void> {
   const bytes = Uint8Array.from({ length: trialRows * parts.info.size ** 2 * 3 }, (_, i) => (i * 2654435761) >>> 24);
+  const { task } = parts.info;
   const health = new MemberHealth({ slowMs: 2 ** 30, onFailure: refuse(parts, path) });
   const answer = async (rows: number): Promise<void> => {
     const part = { bytes: bytes.subarray(0, (bytes.length / trialRows) * rows), rows };
     const { rows: answers } = await answerBatch(parts, part, Array(rows).fill({}), health);
     for (const answer of answers) {
-      const sum = "error" in answer ? Number.NaN : answer.probabilities.reduce((a, b) => a + b, 0);
-      if (!(Math.abs(sum - 1) < 1e-3))
-        throw new UserError(`${path} does not answer with probabilities: train it again`);
+      if ("error" in answer || !isAnswer(parts.info, answer.probabilities))
+        throw new UserError(
+          `${path} does not answer with ${task ? answerWords[task.kind] : "probabilities"}: train it again`,
+        );
     }
   };
   await answer(trialRows);
@@ -63,6 +66,12 @@ async function tryOut(parts: ModelParts, { path, threads, device }: EngineOption
     setNumThreads(await worthwhileThreads(getNumThreads(), time));
   }
   await answer(1);
+}
+
+/** Probabilities of classes sum to one, those of labels are within 0 … 1, numbers are finite. */
+function isAnswer({ task }: ModelParts["info"], values: Float32Array): boolean {
+  if (!task) return Math.abs(values.reduce((a, b) => a + b, 0) - 1) < 1e-3;
+  return values.every((value) => Number.isFinite(value) && (task.kind === "regression" || (value >= 0 && value <= 1)));
 }
 
 const refuse =

@@ -1,11 +1,13 @@
 /** What an engine computes with, behind one small interface: score rows, run a member on rows, join. n rows, m members, C classes. */
 
-import type { Choices, Rule } from "../../runtime/index.ts";
+import type { AnswerTask, Choices, Rule } from "../../runtime/index.ts";
 
 /** A model as the server describes it. */
 export interface ModelInfo {
   readonly kind: "run" | "bundle";
-  /** Class names, in the order of probabilities. */
+  /** What answers are, where they are not one class. */
+  readonly task?: NonNullable<AnswerTask>;
+  /** Names of classes, labels or numbers, in the order of probabilities. */
   readonly labels: readonly string[];
   /** Names of what is run on its own, in the order of the weights; several models that only answer together are one entry. */
   readonly members: readonly string[];
@@ -35,7 +37,7 @@ export interface OpenBatch {
   readonly scores: Float32Array | undefined;
   /** Runs a member on rows of the batch and keeps what it finds; a later run on other rows adds to it. */
   run(member: number, rows: readonly number[]): Promise<void>;
-  /** Probabilities [n, C] under weights [n, m], each above zero only where the member ran. */
+  /** Answers [n, C] under weights [n, m], each above zero only where the member ran. */
   join(weights: Float32Array): Promise<Float32Array>;
   dispose(): void;
 }

@@ -1,21 +1,15 @@
 /** A finished run's parts, computed by libtorch. n rows, m members, C classes. */
 
 import { PathwayLearner, restorePredictor } from "../../methods/index.ts";
-import type { Rule } from "../../runtime/index.ts";
+import { answerWords, type Rule } from "../../runtime/index.ts";
 import { disposeTree, inferenceMode, scope, type Tensor, tensor } from "../../torch/index.ts";
-import { type OpenedRun, type OpenRunOptions, openRun, type Predictor, requireClassified } from "../../train/index.ts";
+import { type OpenedRun, type OpenRunOptions, openRun, type Predictor, storedTask } from "../../train/index.ts";
 import type { ModelInfo, ModelParts, OpenBatch, Pixels } from "./parts.ts";
 
 /** @throws UserError when the folder holds no finished run; ConfigError for a k that it cannot have */
 export function openRunParts(path: string, options: OpenRunOptions = {}): ModelParts {
   const run = openRun(path, restorePredictor, options);
   const { predictor } = run;
-  try {
-    requireClassified(run, "serve");
-  } catch (error) {
-    run.dispose();
-    throw error;
-  }
   if (predictor instanceof PathwayLearner && !predictor.module.isRandom) return new RoutedRun(run, predictor, options);
   return new WholeRun(run, options);
 }
@@ -44,9 +38,16 @@ abstract class RunParts {
   }
 }
 
-function described({ config, calibration, rejection }: OpenedRun): Omit<ModelInfo, "members" | "rule" | "choices"> {
+function described({
+  config,
+  task,
+  calibration,
+  rejection,
+}: OpenedRun): Omit<ModelInfo, "members" | "rule" | "choices"> {
   const { imageSize: size, fit } = config.data.form;
+  const stored = storedTask(task);
   return {
+    ...(stored ? { task: stored } : {}),
     ...{ kind: "run", labels: config.classes, size, ...(fit ? { fit } : {}) },
     ...(calibration ? { temperature: calibration.temperature } : {}),
     ...(rejection ? { rejectBelow: rejection.threshold } : {}),
@@ -62,7 +63,7 @@ class RoutedRun extends RunParts implements ModelParts {
     super(run, options);
     const { memberNames, largestK, budgets, flopsByK: flops, rule } = learner;
     this.#learner = learner;
-    const choices = { largestK, isOrdered: true, budgets, flops };
+    const choices = { largestK, isOrdered: true, answers: answersOf(run), budgets, flops };
     this.info = { ...described(run), members: memberNames, rule, choices };
   }
 
@@ -105,7 +106,7 @@ class WholeRun extends RunParts implements ModelParts {
       ...described(run),
       members: [predictor.memberNames.join(" + ")],
       rule,
-      choices: { isOrdered: false },
+      choices: { isOrdered: false, answers: answersOf(run) },
     };
   }
 
@@ -126,7 +127,12 @@ class WholeRun extends RunParts implements ModelParts {
   }
 }
 
-const numbersOf = (result: Tensor): Float32Array<ArrayBuffer> => result.toTypedArray() as Float32Array<ArrayBuffer>;
+/** What answers are, where no probability of one says how sure it is. */
+const answersOf = ({ config: { task } }: OpenedRun) => task && answerWords[task];
+
+/** Numbers may come in 64 bits. */
+const numbersOf = (result: Tensor): Float32Array<ArrayBuffer> =>
+  result.to({ dtype: "float32" }).toTypedArray() as Float32Array<ArrayBuffer>;
 
 function inScope<T>(fn: () => T): T;
 function inScope<T, R>(fn: () => T, use: (result: T) => R): R;

@@ -114,7 +114,10 @@ test("models that few images activate are left out, and what that costs is measu
   for (const { name, share } of bundle.leftOut?.members ?? []) {
     assert.equal(share, (counts[learner.memberNames.indexOf(name)] ?? 0) / labels.length);
   }
-  assert.ok(bundle.gate && "accuracy" in bundle.gate && bundle.leftOut, "something is left out");
+  assert.ok(
+    bundle.gate && "accuracy" in bundle.gate && bundle.leftOut && "accuracy" in bundle.leftOut,
+    "something is left out",
+  );
   assert.deepEqual(
     [bundle.gate.accuracy, bundle.gate.runAccuracy],
     [bundle.leftOut.accuracy, bundle.leftOut.runAccuracy],

@@ -59,7 +59,7 @@ test("a run's budgets rise in cost and accuracy, none that was tried beats them,
     assert.ok(!next || (next.flops > flops && next.accuracy > accuracy), JSON.stringify(budgets));
   }
   const costs = members.map((_, i) => learner.pathwayFlops(oneHot(i), 1) - learner.pathwayFlops(oneHot(i), 0));
-  const tried = await evaluateVariants(learner, measured, world.classes, budgetSettings(costs));
+  const tried = await evaluateVariants(learner, measured, new ClassificationTask(world.classes), budgetSettings(costs));
   for (const one of tried) {
     const { inferenceFlops: flops = 0, metrics } = one ?? {};
     const within = budgets.filter((budget) => budget.flops <= flops).map((budget) => budget.accuracy);
@@ -71,7 +71,7 @@ test("a run's budgets rise in cost and accuracy, none that was tried beats them,
     learner.answerBy(budget);
     const answered = await evaluate(learner, measured, world.classes);
     assert.equal(answered.metrics.accuracy, budget.accuracy);
-    const [same] = await evaluateVariants(learner, measured, world.classes, [
+    const [same] = await evaluateVariants(learner, measured, new ClassificationTask(world.classes), [
       {
         k: budget.k,
         price: budget.price,

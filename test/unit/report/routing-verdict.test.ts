@@ -28,7 +28,7 @@ async function verdictOn(config: Partial<PathwayConfig>, epochs: number) {
   await fit({ fit: "pathways", learner, batches, options, checkpoint: undefined, identity: "", emit: () => {} });
   const measured = new SampleBatches(test, 64, 1);
   const evaluation = await evaluate(learner, measured, world.classes);
-  const verdict = await routingVerdict(learner, measured, evaluation);
+  const verdict = await routingVerdict(learner, measured, evaluation, new ClassificationTask(world.classes));
   training.images.dispose();
   return { learner, test, evaluation, verdict };
 }

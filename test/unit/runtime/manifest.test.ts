@@ -47,6 +47,8 @@ test("a manifest is read as it is", () => {
   assert.deepEqual(parsed(good), good);
   const { router: _, ...single } = { ...good, members: [{ ...member, index: 0 }] };
   assert.deepEqual(parsed(single), single);
+  const labelled: Bundle = { ...good, version: 2, task: { kind: "multi-label", thresholds: [0.5, 0.25] } };
+  assert.deepEqual(parsed(labelled), labelled);
   assert.deepEqual(parsed({ ...good, rejection: { threshold: 0.5 } }).rejection, { threshold: 0.5 });
 });
 
@@ -54,8 +56,13 @@ test("each wrong field is named", () => {
   const wrong: [unknown, RegExp][] = [
     [null, /the file: an object/],
     [[], /the file: an object/],
-    [{ ...good, version: 2 }, /has version 2, and this program reads 1: export the run again/],
-    [{ ...good, version: "1" }, /version: 1 is expected/],
+    [{ ...good, version: 3 }, /has version 3, and this program reads 1 to 2: export the run again/],
+    [{ ...good, version: "1" }, /version: 2 is expected/],
+    [
+      { ...good, task: { kind: "multi-label", thresholds: [0.5] } },
+      /task: 2 values are expected, one for each of labels/,
+    ],
+    [{ ...good, task: { kind: "regression", means: [0, 1], deviations: [1, 0] } }, /task\.deviations\.1: a number/],
     [{ ...good, more: 1 }, /more: no such field/],
     [{ ...good, labels: [] }, /labels: a list of at least 1/],
     [{ ...good, labels: ["x", 1] }, /labels\.1: a text/],

@@ -9,7 +9,7 @@ import ts from "typescript";
 const sources = (name: string): string => fileURLToPath(new URL(`../../../src/${name}`, import.meta.url));
 const folder = sources("runtime");
 
-test("the runtime has less than 40 kB", () => {
+test("the runtime has less than 44 kB", () => {
   // Names and line breaks stay in, so that this is an upper bound of what any minifier makes of it.
   const options = { removeComments: true, target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext };
   const sizes = readdirSync(folder)
@@ -20,10 +20,10 @@ test("the runtime has less than 40 kB", () => {
       return Buffer.byteLength(outputText.replaceAll(/^ +/gm, ""));
     });
   const total = sizes.reduce((a, b) => a + b, 0);
-  assert.ok(total > 10_000 && total < 40_000, `${total} bytes`);
+  assert.ok(total > 10_000 && total < 44_000, `${total} bytes`);
 });
 
-test("the page has less than 300 lines of TypeScript", () => {
+test("the page has less than 320 lines of TypeScript", () => {
   const files = readdirSync(sources("site")).filter((name) => name.endsWith(".ts"));
   const lines = files.map(
     (name) =>
@@ -32,5 +32,5 @@ test("the page has less than 300 lines of TypeScript", () => {
         .split("\n").length,
   );
   const total = lines.reduce((a, b) => a + b, 0);
-  assert.ok(total > 100 && total < 300, `${total} lines`);
+  assert.ok(total > 100 && total < 320, `${total} lines`);
 });
