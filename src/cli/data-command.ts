@@ -9,8 +9,9 @@ import {
   publishedDatasets,
   type TaskKind,
 } from "../data/index.ts";
-import { counted, quoted, shown } from "../io/index.ts";
+import { quoted, shown } from "../io/index.ts";
 import { figure, textTable } from "../report/table.ts";
+import { outputsText } from "../train/metrics.ts";
 import type { Output } from "./context.ts";
 import { countProgress } from "./progress.ts";
 
@@ -99,8 +100,14 @@ export async function check(
 }
 
 function labelsText({ task, classes, numbers = [] }: DatasetReport): string {
-  if (task === "regression") return `with ${counted(numbers.length, "number")} each`;
-  return task === "multi-label" ? `with any of ${counted(classes.length, "label")}` : `in ${classes.length} classes`;
+  return labelledText(task, task === "regression" ? numbers.length : classes.length);
+}
+
+/** "in 3 classes", "with any of 3 labels", "with 2 numbers each". */
+export function labelledText(task: TaskKind | undefined, count: number): string {
+  const outputs = outputsText(task, count);
+  if (task === "regression") return `with ${outputs} each`;
+  return task === "multi-label" ? `with any of ${outputs}` : `in ${outputs}`;
 }
 
 function warnAll(lines: readonly string[], output: Output): void {

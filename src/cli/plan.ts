@@ -3,6 +3,7 @@ import sharp from "sharp";
 import { type ImageSource, openDataset, type TaskKind } from "../data/index.ts";
 import { shown } from "../io/quoted.ts";
 import type { RunPlan } from "../train/index.ts";
+import { outputsText } from "../train/metrics.ts";
 import type { Output } from "./context.ts";
 import { terminal } from "./terminal.ts";
 
@@ -48,18 +49,16 @@ function planLines(plan: RunPlan, context: PlanContext): [string, string][] {
   const kept = plan.keep === "best" ? "; the best one on validation images is kept" : "";
   const threads = `${context.threads} thread${context.threads === 1 ? "" : "s"}`;
   return [
-    ["images", `${labelsText(plan)}: ${images.train} to train, ${images.validation} to validate, ${test}${excluded}`],
+    [
+      "images",
+      `${outputsText(plan.task, plan.classes)}: ${images.train} to train, ${images.validation} to validate, ${test}${excluded}`,
+    ],
     ["size", `${imageSize} px${sizes[`${context.sizeIsChosen}`]}${pictureText(context.pictureSide)}`],
     ["hub", `${shown(context.hub)}, ${m} models: ${members.map(shown).join(", ")}`],
     ["method", `${context.method}${routes}`],
     ["epochs", `${plan.epochs}${reason(plan)}${kept}`],
     ["running", `on ${context.device} with ${threads}, ${plan.steps} steps`],
   ];
-}
-
-function labelsText({ task, classes }: RunPlan): string {
-  if (task === "regression") return classes === 1 ? "a number" : `${classes} numbers`;
-  return `${classes} ${task === "multi-label" ? "labels" : "classes"}`;
 }
 
 function pictureText(side: number | undefined): string {

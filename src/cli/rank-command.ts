@@ -1,11 +1,13 @@
 /** hub-pathway hub rank: how well each member suits a target, without training it. */
 import type { z } from "zod";
+import { taskKinds } from "../data/index.ts";
 import { openHub } from "../hub/index.ts";
-import { findScore, type RankingScore, rankingScores } from "../ranking/index.ts";
+import { findScore, type RankingScore } from "../ranking/index.ts";
 import { type Column, duration, textTable } from "../report/index.ts";
 import { findDevice, setNumThreads } from "../torch/index.ts";
-import { type MemberRanking, prepareData, rankHub } from "../train/index.ts";
+import { type MemberRanking, prepareData, rankHub, scoresFor } from "../train/index.ts";
 import type { Output } from "./context.ts";
+import { labelledText } from "./data-command.ts";
 import { dataRequest } from "./data-flags.ts";
 import { stopping, withInterrupt } from "./interrupt.ts";
 import { countProgress } from "./progress.ts";
@@ -19,11 +21,13 @@ export async function rank(dir: string, flags: RankFlags, output: Output): Promi
   const settings = resolveSettings(rankShape, given);
   const { limit, threads, seed, trust } = settings;
   if (threads !== undefined) setNumThreads(threads);
-  const scores = flags.score === undefined ? rankingScores : [...new Set(flags.score)].map(findScore);
+  const asked = flags.score === undefined ? undefined : [...new Set(flags.score)].map(findScore);
   const device = findDevice(settings.device);
   const hub = openHub(dir, { trust, device });
-  const data = await prepareData({ ...dataRequest(settings, dir, { augment: "none", batchSize: 64 }), device });
+  const request = dataRequest(settings, dir, { augment: "none", batchSize: 64 });
+  const data = await prepareData({ ...request, takes: { who: "hub rank", kinds: taskKinds }, device });
   try {
+    const scores = scoresFor(data, asked);
     if (data.skipped > 0) output.warn(`${data.skipped} images could not be read and were left out`);
     let progress = countProgress("");
     const onMember = (name: string) => {
@@ -38,7 +42,7 @@ export async function rank(dir: string, flags: RankFlags, output: Output): Promi
     const members = rankings.sort((a, b) => scoreOf(b, first) - scoreOf(a, first));
     show(members, scores, output);
     const images = members[0]?.images ?? 0;
-    output.say(`${images} training images of ${data.name} in ${data.classes.length} classes`);
+    output.say(`${images} training images of ${data.name} ${labelledText(data.kind, data.classes.length)}`);
     output.result({
       hub: hub.manifest.name,
       data: data.name,

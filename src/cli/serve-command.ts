@@ -1,9 +1,10 @@
 /** hub-pathway serve: finished runs and bundles over HTTP, until a signal ends it. */
 import { readFileSync } from "node:fs";
 import { pino } from "pino";
-import { counted, explainRead, shown } from "../io/index.ts";
+import { explainRead, shown } from "../io/index.ts";
 import { type RunningServer, type ServeOptions, serve } from "../serve/index.ts";
 import { ConfigError } from "../torch/index.ts";
+import { outputsText } from "../train/index.ts";
 import type { Output } from "./context.ts";
 import { withInterrupt } from "./interrupt.ts";
 import { ownVersion } from "./version.ts";
@@ -39,19 +40,11 @@ export async function serveModels(models: string[], flags: ServeFlags, output: O
   }, draining);
 }
 
-const nouns = {
-  classification: ["class", "classes"],
-  "multi-label": ["label", "labels"],
-  regression: ["number", "numbers"],
-} as const;
-
 function tell({ url, models }: RunningServer, token: string | undefined, output: Output): void {
   for (const { name, description, path } of models.values()) {
     const { k, members, labels, task } = description;
     const route = members.length > 1 ? `${k} of ${members.length} models for each image` : "one model";
-    output.say(
-      `${shown(name)}: ${counted(labels.length, nouns[task][0], nouns[task][1])}, ${route}, from ${shown(path)}`,
-    );
+    output.say(`${shown(name)}: ${outputsText(task, labels.length)}, ${route}, from ${shown(path)}`);
   }
   output.say(`listening at ${url}`);
   const isLocal = /\/\/(127\.|localhost|\[::1\])/.test(url);

@@ -2,6 +2,7 @@
 import { existsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
+import { taskKinds } from "../data/index.ts";
 import { agreeOn, initProcessGroup, readContract } from "../distributed/index.ts";
 import { findHub, openHub, readManifest } from "../hub/index.ts";
 import { shown as shownName, writeFileAtomic } from "../io/index.ts";
@@ -187,7 +188,8 @@ async function automatic(
   const all = 60 * minutes;
   const began = Date.now();
   const hub = openHub(place, { trust, device });
-  const data = await prepareData({ ...dataRequest(settings, place, settings), device });
+  const takes = { who: "train --auto", kinds: taskKinds };
+  const data = await prepareData({ ...dataRequest(settings, place, settings), takes, device });
   try {
     const options = trainOptions(settings);
     const seconds = all - (Date.now() - began) / 1000;

@@ -40,12 +40,13 @@ export function targetLines(summary: TargetSummary, most: number): string[] {
   const { split, items } = summary;
   if ("r2" in summary) {
     const lines = summary.numbers.map(
-      ({ name, r2, meanAbsoluteError, rootMeanSquaredError }) =>
-        `${shown(name)}: off by ${figure(meanAbsoluteError)} on average (root mean square ${figure(rootMeanSquaredError)}), R2 ${r2.toFixed(3)}`,
+      ({ name, r2, meanAbsoluteError, meanAbsoluteErrorInterval: [low, high], rootMeanSquaredError }) =>
+        `${shown(name)}: off by ${figure(meanAbsoluteError)} on average (95 % interval ${figure(low)} to ${figure(high)}; ` +
+        `root mean square ${figure(rootMeanSquaredError)}), R2 ${r2.toFixed(3)}`,
     );
-    return [`${split} R2 ${summary.r2.toFixed(3)} on ${items} images`, ...lines];
+    return [`${split} R2 ${summary.r2.toFixed(3)} (${intervalText(summary.r2Interval)}) on ${items} images`, ...lines];
   }
-  const { meanAveragePrecision, microF1, macroF1, labels } = summary;
+  const { meanAveragePrecision, meanAveragePrecisionInterval: range, microF1, macroF1, labels } = summary;
   const weakest = labels
     .filter(({ averagePrecision }) => averagePrecision !== undefined && averagePrecision < 1)
     .sort((a, b) => (a.averagePrecision ?? 0) - (b.averagePrecision ?? 0))
@@ -54,10 +55,13 @@ export function targetLines(summary: TargetSummary, most: number): string[] {
       return `${shown(name)} ${averagePrecision.toFixed(3)} (F1 ${f1.toFixed(3)}, ${own} of ${items} images)`;
     });
   return [
-    `${split} mean average precision ${meanAveragePrecision.toFixed(3)} on ${items} images; F1 ${microF1.toFixed(3)} (micro), ${macroF1.toFixed(3)} (macro)`,
+    `${split} mean average precision ${meanAveragePrecision.toFixed(3)} (${intervalText(range)}) on ${items} images; F1 ${microF1.toFixed(3)} (micro), ${macroF1.toFixed(3)} (macro)`,
     ...(weakest.length === 0 ? [] : [`weakest labels by average precision: ${weakest.join(", ")}`]),
   ];
 }
+
+const intervalText = ([low, high]: readonly [number, number]): string =>
+  `95 % interval ${low.toFixed(3)} to ${high.toFixed(3)}`;
 
 /** Which epoch's weights were kept, where one training has a best one. */
 function epochText(courses: VerdictRequest["courses"], keep: VerdictRequest["keep"]): string {

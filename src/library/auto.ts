@@ -5,16 +5,20 @@
 import { type Hub, type ImageInput, loadMember, type MemberEntry } from "../hub/index.ts";
 import { MemberLearner } from "../methods/index.ts";
 import { logMe, ridgeHead } from "../ranking/index.ts";
-import { disposeTree, int64, keep, noGrad, ops, scope, type Tensor } from "../torch/index.ts";
+import { disposeTree, int64, noGrad, scope, type Tensor } from "../torch/index.ts";
 import {
+  type Answers,
   type BatchSource,
-  ClassificationTask,
   defaultViews,
   fit,
   passesOver,
   passOf,
+  type Quality,
+  qualityOf,
   type RequestedOptions,
+  type Task,
   type TaskData,
+  taskOf,
 } from "../train/index.ts";
 
 export interface AutoRequest {
@@ -51,14 +55,23 @@ interface Candidate {
   entry: MemberEntry<ImageInput>;
   logMe: number;
   /** Of each image by a linear head that did not see it, [n, C]. */
-  probabilities: Tensor;
-  /** Images that this head answers rightly. */
-  right: boolean[];
+  answers: Float32Array;
+  judged: Judged;
   /** Seconds of a forward pass of one image. */
   forward: number;
   /** Seconds of an image in a step, all weights trained and a low-rank change; unmeasured for members that are not tried. */
   step?: { all: number; lora: number };
 }
+
+/** What answers to the images are worth. */
+interface Judged {
+  quality: Quality;
+  /** Of each image. */
+  merits: number[];
+}
+
+/** Judges answers [n, C]. */
+type Judge = (answers: Float32Array) => Judged;
 
 /** Training images that members are compared on, at most; and the most members whose steps are measured and that are trained. */
 const [mostImages, mostMembers] = [400, 4];
@@ -70,141 +83,140 @@ const usualK = 2;
 
 /**
  * Chooses settings. Members are compared by linear heads on their features, and by LogME among equals; several are chosen only where the best pair
- * answers more of the images, which the heads did not see, than the best member alone, by more than chance makes likely.
+ * answers the images, which the heads did not see, better than the best member alone, by more than chance makes likely.
  * @throws UserError for members that cannot be used; Interrupted after the signal
  */
 export async function chooseSettings(request: AutoRequest): Promise<AutoChoice> {
   const began = performance.now();
   const left = () => share * (request.seconds - (performance.now() - began) / 1000);
   const { data } = request;
-  const { candidates, labels } = await compared(request);
-  try {
-    const shown = candidates.slice(0, mostMembers);
-    const reasons = [rankingLine(candidates, labels)];
-    const gain = pairGain(shown, labels);
-    if (gain) reasons.push(gain.reason);
-    const tried = gain?.isReal === true ? shown : shown.slice(0, 1);
-    for (const candidate of tried) candidate.step = await stepOf(candidate.entry, request);
-    const plan = planOf(tried, data.counts, left());
-    const imageSize = Math.max(...plan.members.map(({ entry }) => entry.input.size));
-    reasons.push(plan.reason);
-    const names = plan.members.map(({ entry }) => entry.name);
-    const k = Math.min(usualK, names.length);
-    return {
-      settings: {
-        method: names.length > 1 ? "hub-pathway" : "fine-tune",
-        members: names,
-        ...(names.length > 1 ? { k } : {}),
-        ...(plan.tune === "lora" ? { tune: "lora" } : {}),
-        ...(plan.tune === "frozen" ? { freezeMembers: true } : {}),
-        epochs: Math.max(1, Math.round((plan.passes * names.length) / k)),
-        imageSize,
-      },
-      reasons,
-    };
-  } finally {
-    disposeTree(candidates.map(({ probabilities }) => probabilities));
-  }
+  const task = taskOf(data, request.options);
+  const { candidates, judge, items } = await compared(request, task);
+  const shown = candidates.slice(0, mostMembers);
+  const reasons = [rankingLine(candidates, task, items)];
+  const gain = pairGain(shown, task, judge);
+  if (gain) reasons.push(gain.reason);
+  const tried = gain?.isReal === true ? shown : shown.slice(0, 1);
+  for (const candidate of tried) candidate.step = await stepOf(candidate.entry, task, request);
+  const plan = planOf(tried, data.counts, left());
+  const imageSize = Math.max(...plan.members.map(({ entry }) => entry.input.size));
+  reasons.push(plan.reason);
+  const names = plan.members.map(({ entry }) => entry.name);
+  const k = Math.min(usualK, names.length);
+  return {
+    settings: {
+      method: names.length > 1 ? "hub-pathway" : "fine-tune",
+      members: names,
+      ...(names.length > 1 ? { k } : {}),
+      ...(plan.tune === "lora" ? { tune: "lora" } : {}),
+      ...(plan.tune === "frozen" ? { freezeMembers: true } : {}),
+      epochs: Math.max(1, Math.round((plan.passes * names.length) / k)),
+      imageSize,
+    },
+    reasons,
+  };
 }
 
-/** Members in the order of what their linear heads answer rightly, then of LogME. */
-async function compared(request: AutoRequest): Promise<{ candidates: Candidate[]; labels: readonly number[] }> {
+/** Members in the order of what their linear heads are worth, then of LogME. */
+async function compared(
+  request: AutoRequest,
+  task: Task,
+): Promise<{ candidates: Candidate[]; judge: Judge; items: number }> {
   const { hub, data, signal } = request;
   const limit = Math.min(data.counts.train, Math.max(mostImages, data.classes.length));
   const candidates: Candidate[] = [];
-  let labels: readonly number[] = [];
+  let known: Omit<Answers, "probabilities"> = { labels: [] };
+  const judge: Judge = (probabilities) => {
+    const answers = { ...known, probabilities };
+    return { quality: qualityOf(task.measure(answers)), merits: task.merits(answers) };
+  };
   for (const entry of hub.manifest.members) {
     request.onMember?.(entry.name);
     const member = loadMember(hub.dir, entry, { trust: hub.trust, device: hub.device });
     try {
       const began = performance.now();
       const pass = await passOf(member, data.open("train", limit), () => {}, signal);
-      const forward = (performance.now() - began) / 1000 / pass.labels.length;
-      labels = pass.labels;
-      const outputs = { ...pass, classes: data.classes.length };
-      const probabilities = leftOut(outputs);
-      const right = rightOf(probabilities, labels);
-      candidates.push({ entry, logMe: logMe(pass.features, outputs), probabilities, right, forward });
-      disposeTree([pass.features, pass.logits]);
+      const { features, logits, targets, labels } = pass;
+      const forward = (performance.now() - began) / 1000 / labels.length;
+      known = { labels, targets: targets?.toTypedArray() as Float64Array | undefined };
+      const answers = leftOut(features, targets, labels, task);
+      const score = logMe(features, { labels, targets, classes: data.classes.length });
+      candidates.push({ entry, logMe: score, answers, judged: judge(answers), forward });
+      disposeTree([features, logits, targets]);
     } finally {
       member.dispose();
     }
   }
-  const order = (a: Candidate, b: Candidate) => count(b.right) - count(a.right) || b.logMe - a.logMe;
-  return { candidates: candidates.sort(order), labels };
+  const order = (a: Candidate, b: Candidate) => scoreOf(b.judged) - scoreOf(a.judged) || b.logMe - a.logMe;
+  return { candidates: candidates.sort(order), judge, items: known.labels.length };
 }
 
-function leftOut({
-  features,
-  labels,
-  classes,
-}: {
-  features: Tensor;
-  labels: readonly number[];
-  classes: number;
-}): Tensor {
-  return keep(
-    scope(() =>
-      noGrad(() => {
-        const given = int64(labels);
-        const wide = features.to({ dtype: "float64", device: "cpu" });
-        const targets = ops.one_hot(given, classes).to({ dtype: "float64" });
-        const loss = (logits: Tensor) => ops.cross_entropy_loss(logits, given).item();
-        return ridgeHead(wide, targets, loss).leftOut.softmax(1);
-      }),
-    ),
+const scoreOf = ({ quality }: Judged): number => quality.score;
+
+/** Answers [n, C] to each image by a linear head that was fitted without it. */
+function leftOut(features: Tensor, targets: Tensor | undefined, labels: readonly number[], task: Task): Float32Array {
+  return scope(() =>
+    noGrad(() => {
+      const given = targets ?? int64(labels);
+      const wide = features.to({ dtype: "float64", device: "cpu" });
+      const loss = (logits: Tensor) => task.rowLoss(logits, given).mean().item();
+      const { leftOut: logits } = ridgeHead(wide, task.linearTargets(given), loss);
+      return task.probabilities(logits).to({ dtype: "float32" }).toTypedArray() as Float32Array;
+    }),
   );
 }
 
-/** Images that probabilities [n, C] answer rightly. */
-function rightOf(probabilities: Tensor, labels: readonly number[]): boolean[] {
-  const answers = scope(() => probabilities.argmax(1).toNumbers());
-  return labels.map((label, i) => answers[i] === label);
-}
+const figureOf = ({ kind }: Task, score: number): string =>
+  kind === "classification" ? `${(100 * score).toFixed(1)} %` : score.toFixed(3);
 
-const count = (right: readonly boolean[]) => right.filter(Boolean).length;
-const percentOf = (right: readonly boolean[]) => `${((100 * count(right)) / right.length).toFixed(1)} %`;
-
-function rankingLine(candidates: readonly Candidate[], labels: readonly number[]): string {
-  const best = candidates.slice(0, mostMembers).map(({ entry, logMe, right }) => {
-    return `${entry.name} ${percentOf(right)} (${logMe.toFixed(2)})`;
+function rankingLine(candidates: readonly Candidate[], task: Task, items: number): string {
+  const best = candidates.slice(0, mostMembers).map(({ entry, logMe, judged }) => {
+    return `${entry.name} ${figureOf(task, scoreOf(judged))} (${logMe.toFixed(2)})`;
   });
-  return `${candidates.length} models by a linear head on ${labels.length} images, each left out in turn (and LogME): ${best.join(", ")}`;
+  const figure = { classification: "", "multi-label": "mean average precision ", regression: "R2 " }[task.kind];
+  return `${candidates.length} models by a linear head on ${items} images, each left out in turn (and LogME): ${figure}${best.join(", ")}`;
 }
 
 /** What the best pair answers beyond the best member; undefined for one member. */
 function pairGain(
   candidates: readonly Candidate[],
-  labels: readonly number[],
+  task: Task,
+  judge: Judge,
 ): { isReal: boolean; reason: string } | undefined {
-  const singles = candidates.map(({ entry, right }) => ({ name: entry.name, right }));
+  const singles = candidates.map(({ entry, judged }) => ({ name: entry.name, judged }));
   const pairs = candidates.flatMap((a, i) =>
     candidates.slice(i + 1).map((b) => {
-      const right = scope(() => rightOf(a.probabilities.add(b.probabilities), labels));
-      return { name: `${a.entry.name} and ${b.entry.name}`, right };
+      const mean = a.answers.map((value, at) => (value + (b.answers[at] ?? 0)) / 2);
+      return { name: `${a.entry.name} and ${b.entry.name}`, judged: judge(mean) };
     }),
   );
   if (pairs.length === 0) return undefined;
-  const most = <T extends { right: boolean[] }>(of: readonly T[]) =>
-    of.reduce((a, b) => (count(b.right) > count(a.right) ? b : a));
+  const most = <T extends { judged: Judged }>(of: readonly T[]) =>
+    of.reduce((a, b) => (scoreOf(b.judged) > scoreOf(a.judged) ? b : a));
   const [single, pair] = [most(singles), most(pairs)];
-  const won = labels.filter((_, i) => pair.right[i] && !single.right[i]).length;
-  const lost = labels.filter((_, i) => single.right[i] && !pair.right[i]).length;
-  // A standard deviation of the difference, were both equally good (McNemar 1947).
-  const isReal = won - lost > Math.sqrt(won + lost);
-  const figures = `${pair.name} together answer ${percentOf(pair.right)} of them, ${single.name} alone ${percentOf(single.right)}`;
+  const gains = pair.judged.merits.map((merit, i) => merit - (single.judged.merits[i] ?? 0));
+  // A standard deviation of the sum, were both equally good; of right answers it is McNemar's (1947).
+  const isReal = sumOf(gains) > Math.sqrt(sumOf(gains.map((gain) => gain ** 2)));
+  const [both, one] = [pair, single].map(({ judged }) => figureOf(task, scoreOf(judged)));
+  const figures =
+    task.kind === "classification"
+      ? `${pair.name} together answer ${both} of them, ${single.name} alone ${one}`
+      : `${pair.name} together come to ${both}, ${single.name} alone to ${one}`;
   const verdict = isReal ? "several models are worth it" : "a single model is enough here";
   return { isReal, reason: `${figures}: ${verdict}` };
 }
 
+const sumOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0);
+
 /** Seconds of an image in a step: of two steps the second, by which memory is warm. */
 async function stepOf(
   entry: MemberEntry<ImageInput>,
+  task: Task,
   { hub, data, options, signal }: AutoRequest,
 ): Promise<{ all: number; lora: number }> {
   const measured = async (tune: string): Promise<number> => {
     const member = loadMember(hub.dir, entry, { trust: hub.trust, device: hub.device, verified: true });
-    const learner = new MemberLearner(member, new ClassificationTask(data.classes.length), options.seed);
+    const learner = new MemberLearner(member, task, options.seed);
     const ends: { images: number; at: number }[] = [];
     const batches: BatchSource = {
       stepsPerEpoch: 2,

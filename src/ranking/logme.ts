@@ -2,7 +2,7 @@
  * LogME: the logarithm of maximum evidence (You, Liu, Wang, Long: "LogME: Practical Assessment of Pre-trained Models
  * for Transfer Learning", ICML 2021).
  *
- * Each class is a regression of its membership y on the features F: y ~ N(F w, 1 / beta), w ~ N(0, I / alpha).
+ * Each class is a regression of its membership y on the features F, and so is each label and number, at mean 0 and variance 1: y ~ N(F w, 1 / beta), w ~ N(0, I / alpha).
  * With F = U diag(s) V', sigma = s², z = U'y and t = alpha / beta, the best beta for a given t is n / Q(t),
  * Q(t) = sum of z² t / (t + sigma) + delta, delta the part of |y|² outside of F's columns. What is left is a function
  * of t alone with few maxima, which a grid and a search between its points find all; the authors' fixed point
@@ -11,7 +11,7 @@
  * n items, d features, r rank of F, C classes with items.
  */
 import { int64, ops, scope, type Tensor, tensor } from "../torch/index.ts";
-import { checkedTable, computing, decompose, type Labels, membership } from "./matrix.ts";
+import { checkedTable, computing, decompose, type Labels, regressed } from "./matrix.ts";
 
 interface Problem {
   n: number;
@@ -31,7 +31,7 @@ const range = { from: 1e-14, to: 1e12, steps: 209 };
 const searchRounds = 36;
 
 /**
- * Mean over the classes of the largest log evidence for one item; larger is better.
+ * Mean over the classes, labels or numbers of the largest log evidence for one item; larger is better.
  * @param features [n, d]
  * @throws RangeError when shapes or labels do not fit; UserError when a feature is not finite
  */
@@ -39,7 +39,9 @@ export function logMe(features: Tensor, labels: Labels): number {
   return computing(() => {
     const table = checkedTable("features", features, labels);
     const n = table.size(0);
-    const best = maxima(problemOf(table, membership(labels, table.device)));
+    const best = maxima(problemOf(table, regressed(labels, table.device)));
+    // Targets that are all the same say nothing of features.
+    if (best.length === 0) return 0;
     const mean = best.reduce((sum, value) => sum + value, 0) / best.length;
     return mean / n + 0.5 * (Math.log(n) - 1 - Math.log(2 * Math.PI));
   });

@@ -7,6 +7,8 @@ export interface Labels {
   readonly labels: readonly number[];
   /** C; classes without an item are left out of every score. */
   readonly classes: number;
+  /** Several labels, 0 or 1, or numbers of each item, float64 [n, C], in place of classes. */
+  readonly targets?: Tensor | undefined;
 }
 
 /** A long computation that lets others have their turn wherever it yields. */
@@ -21,14 +23,14 @@ export function computing<T>(fn: () => T): T {
  * The table as float64 [n, width].
  * @throws RangeError when shapes or labels do not fit; UserError when a value is not finite
  */
-export function checkedTable(what: string, table: Tensor, { labels, classes }: Labels): Tensor {
+export function checkedTable(what: string, table: Tensor, { labels, classes, targets }: Labels): Tensor {
   const shape = `[${table.shape.join(", ")}]`;
   if (table.dim() !== 2 || table.size(1) === 0) {
     throw new RangeError(`${what} have shape ${shape}: a score needs one row an item, [n, width]`);
   }
   if (table.size(0) !== labels.length) throw new RangeError(`${what} ${shape} for ${labels.length} labels`);
   if (labels.length === 0) throw new RangeError("a score needs at least one item");
-  const wrong = labels.find((label) => !Number.isInteger(label) || label < 0 || label >= classes);
+  const wrong = targets ? undefined : labels.find((label) => !Number.isInteger(label) || label < 0 || label >= classes);
   if (wrong !== undefined) throw new RangeError(`label ${wrong} is not one of ${classes} classes`);
   return checkedFinite(what, table.to({ dtype: "float64" }));
 }
@@ -49,6 +51,15 @@ export function membership({ labels, classes }: Labels, device = "cpu"): Tensor 
     device,
   );
   return own.one_hot(present).to({ dtype: "float64" });
+}
+
+/** What a regression explains: membership of classes, or targets at mean 0 and variance 1, float64; columns that are always the same are left out. */
+export function regressed(labels: Labels, device = "cpu"): Tensor {
+  if (!labels.targets) return membership(labels, device);
+  const table = labels.targets.to({ dtype: "float64", device });
+  const varying = table.amax(0).ne(table.amin(0)).nonzero().squeeze(1);
+  const columns = centred(table.index_select(1, varying));
+  return columns.div(columns.square().mean(0, true).sqrt());
 }
 
 /** The columns minus their means; a constant column becomes exactly zero, whatever rounding its mean suffers. */

@@ -24,6 +24,8 @@ export interface RankingScore {
   readonly key: ScoreKey;
   /** True when it is about the classes of pre-training. */
   readonly needsClassifier: boolean;
+  /** True when it is about one class of each item. */
+  readonly needsClasses: boolean;
   /** Larger is better; undefined when it needs a classifier and there is none. */
   compute(outputs: MemberOutputs, seed: number): Steps<number | undefined>;
 }
@@ -32,6 +34,7 @@ const ofFeatures = (name: ScoreName, key: ScoreKey, score: (outputs: MemberOutpu
   name,
   key,
   needsClassifier: false,
+  needsClasses: name !== "logme",
   *compute(outputs) {
     yield;
     return score(outputs);
@@ -46,6 +49,7 @@ const ofClassifier = (
   name,
   key,
   needsClassifier: true,
+  needsClasses: true,
   *compute(outputs) {
     if (!outputs.logits) return undefined;
     yield;
@@ -76,6 +80,7 @@ export const rankingScores: readonly RankingScore[] = [
     name: "n-leep",
     key: "nLeep",
     needsClassifier: false,
+    needsClasses: true,
     compute: (outputs, seed) => nLeep(outputs.features, outputs, { seed }),
   },
 ];

@@ -60,7 +60,10 @@ export async function targetReport(report: TargetReport): Promise<string> {
 
 function headSection({ summary, verdict }: TargetReport, events: readonly RunEvent[]): string {
   const { split, items } = summary;
-  const [name, value] = "r2" in summary ? ["R2", summary.r2] : ["mean average precision", summary.meanAveragePrecision];
+  const [name, value, [low, high]] =
+    "r2" in summary
+      ? (["R2", summary.r2, summary.r2Interval] as const)
+      : (["mean average precision", summary.meanAveragePrecision, summary.meanAveragePrecisionInterval] as const);
   const figures = [
     ...("r2" in summary
       ? [["squared error, in variances of the training images", summary.squaredError.toFixed(4)]]
@@ -76,7 +79,8 @@ function headSection({ summary, verdict }: TargetReport, events: readonly RunEve
   ];
   return [
     origin(events),
-    `<p class="lead"><strong>${value.toFixed(3)}</strong> ${name} on ${items} ${escapeHtml(split)} images.${chosenOn(split)}</p>`,
+    `<p class="lead"><strong>${value.toFixed(3)}</strong> ${name} on ${items} ${escapeHtml(split)} images.</p>`,
+    `<p>95 % interval ${low.toFixed(3)} to ${high.toFixed(3)} (bootstrap).${chosenOn(split)}</p>`,
     ...(verdict ? [verdictText(verdict)] : []),
     htmlTable(["", ""], figures),
   ].join("\n");
@@ -84,10 +88,14 @@ function headSection({ summary, verdict }: TargetReport, events: readonly RunEve
 
 function figuresSection({ summary }: TargetReport): string {
   if ("r2" in summary) {
-    const rows = summary.numbers.map(({ name, r2, meanAbsoluteError, rootMeanSquaredError }) => {
-      return [name, figure(meanAbsoluteError), figure(rootMeanSquaredError), r2.toFixed(3)];
-    });
-    return `<h2>Numbers</h2>${htmlTable(["", "mean absolute error", "root mean square", "R2"], rows)}`;
+    const rows = summary.numbers.map(
+      ({ name, r2, meanAbsoluteError, meanAbsoluteErrorInterval: [low, high], rootMeanSquaredError }) => {
+        const range = `${figure(low)} to ${figure(high)}`;
+        return [name, figure(meanAbsoluteError), range, figure(rootMeanSquaredError), r2.toFixed(3)];
+      },
+    );
+    const titles = ["", "mean absolute error", "95 % interval", "root mean square", "R2"];
+    return `<h2>Numbers</h2>${htmlTable(titles, rows)}`;
   }
   const worst = [...summary.labels].sort((a, b) => (a.averagePrecision ?? 2) - (b.averagePrecision ?? 2));
   const rows = worst.map(({ name, items, averagePrecision, precision, recall, f1, threshold }) => {

@@ -85,6 +85,7 @@ export {
   isBetter,
   kindOfMetrics,
   type Metrics,
+  outputsText,
   type Quality,
   qualityOf,
   rightItems,
@@ -118,6 +119,7 @@ export {
   type RankingRequest,
   rankHub,
   rankingPrior,
+  scoresFor,
   softPrior,
 } from "./ranking.ts";
 export { sumOverRanks } from "./ranks.ts";

@@ -1,5 +1,6 @@
 /** Figures of merit from predicted probabilities. N items, C classes; probabilities are row-major [N, C]. */
 import type { TaskKind } from "../data/index.ts";
+import { counted } from "../io/index.ts";
 import type { MultiLabelMetrics, RegressionMetrics } from "./target-metrics.ts";
 
 export interface Metrics {
@@ -41,6 +42,12 @@ export function qualityOf(metrics: TaskMetrics): Quality {
 export function scoreText(kind: TaskKind | undefined, score: number): string {
   if (kind === undefined || kind === "classification") return `${(100 * score).toFixed(1)} % right`;
   return `${kind === "regression" ? "R2" : "mean average precision"} ${score.toFixed(3)}`;
+}
+
+/** "3 classes", "3 labels", "1 number". */
+export function outputsText(kind: TaskKind | undefined, count: number): string {
+  if (kind === "regression") return counted(count, "number");
+  return kind === "multi-label" ? counted(count, "label") : counted(count, "class", "classes");
 }
 
 /** True when figures are better than the best so far. */

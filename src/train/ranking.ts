@@ -4,6 +4,7 @@
  */
 import { type Hub, type HubMember, type ImageInput, loadMember, type MemberEntry } from "../hub/index.ts";
 import { type MemberOutputs, type RankingScore, rankingScores, type ScoreKey } from "../ranking/index.ts";
+import { answerWords } from "../runtime/index.ts";
 import {
   ConfigError,
   cat,
@@ -52,8 +53,7 @@ export interface MemberRanking {
  */
 export async function rankHub(hub: Hub, data: TaskData, request: RankingRequest): Promise<MemberRanking[]> {
   const { limit } = request;
-  if (data.kind !== "classification")
-    throw new ConfigError(`scores of models compare classes, and ${data.name} has other labels: leave the ranking out`);
+  const scores = scoresFor(data, request.scores);
   if (limit !== undefined && (!Number.isInteger(limit) || limit < data.classes.length)) {
     throw new ConfigError(
       `the limit is ${limit} images: it must be a whole number of at least ${data.classes.length}, one for each class`,
@@ -62,9 +62,23 @@ export async function rankHub(hub: Hub, data: TaskData, request: RankingRequest)
   const rankings: MemberRanking[] = [];
   for (const entry of hub.manifest.members) {
     request.onMember?.(entry.name);
-    rankings.push(await rankMember(hub, entry, data, request));
+    rankings.push(await rankMember(hub, entry, data, { ...request, scores }));
   }
   return rankings;
+}
+
+/** The asked scores, or all that there are of images with such labels. @throws ConfigError for one that compares classes where there are none */
+export function scoresFor(
+  { kind, name }: Pick<TaskData, "kind" | "name">,
+  asked: readonly RankingScore[] | undefined,
+): readonly RankingScore[] {
+  const fitting = rankingScores.filter((score) => kind === "classification" || !score.needsClasses);
+  const wrong = asked?.find((score) => !fitting.some((one) => one.key === score.key));
+  if (!wrong) return asked ?? fitting;
+  const others = fitting.map((score) => score.name).join(" or ");
+  throw new ConfigError(
+    `${wrong.name} compares classes, and an image of ${name} has ${answerWords[kind]}: use ${others}`,
+  );
 }
 
 async function rankMember(
@@ -98,6 +112,7 @@ async function rankMember(
   } finally {
     outputs.features.dispose();
     outputs.logits?.dispose();
+    outputs.targets?.dispose();
   }
 }
 
@@ -127,7 +142,7 @@ export async function passOf(
   signal?: AbortSignal,
 ): Promise<Omit<MemberOutputs, "classes"> & { flops: number }> {
   const meter = new FlopMeter();
-  const parts: { features: Tensor[]; logits: Tensor[] } = { features: [], logits: [] };
+  const parts: { features: Tensor[]; logits: Tensor[]; targets: Tensor[] } = { features: [], logits: [], targets: [] };
   const labels: number[] = [];
   member.backbone.eval();
   try {
@@ -135,11 +150,14 @@ export async function passOf(
       const { features, logits } = meter.count(() => outputsOf(member, batch));
       parts.features.push(features);
       if (logits) parts.logits.push(logits);
+      // Classes have one dimension.
+      if (batch.targets.dim() === 2) parts.targets.push(batch.targets.clone());
       labels.push(...batch.labels);
       onBatch(labels.length);
     });
-    const logits = parts.logits.length > 0 ? cat(parts.logits) : undefined;
-    return { features: cat(parts.features), logits, labels, flops: meter.total };
+    const joined = (tables: Tensor[]) => (tables.length > 0 ? cat(tables) : undefined);
+    const [logits, targets] = [joined(parts.logits), joined(parts.targets)];
+    return { features: cat(parts.features), logits, targets, labels, flops: meter.total };
   } finally {
     disposeTree(parts);
   }

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { costOf, type Evaluation, pathwayShares, routeInformation, type TaskEvaluation } from "./evaluate.ts";
 import type { Predictor } from "./learner.ts";
 import { argmaxAt, type Metrics, wilsonInterval } from "./metrics.ts";
+import { type Interval, meanInterval, precisionInterval, r2Interval } from "./target-intervals.ts";
 import {
   type LabelFigures,
   labelFigures,
@@ -47,14 +48,18 @@ export interface EvaluationSummary extends Usage, Metrics {
 
 /** The same where images have several labels. */
 export interface MultiLabelSummary extends Usage, MultiLabelMetrics {
+  /** 95 % interval of the mean average precision, by a bootstrap over the images. */
+  meanAveragePrecisionInterval: Interval;
   /** In the order of the run's labels. */
   labels: (LabelFigures & { name: string; threshold: number })[];
 }
 
 /** The same where images have numbers. */
 export interface RegressionSummary extends Usage, RegressionMetrics {
-  /** In the order of the run's numbers. */
-  numbers: (NumberFigures & { name: string })[];
+  /** 95 % interval of R2, by a bootstrap over the images. */
+  r2Interval: Interval;
+  /** In the order of the run's numbers, with 95 % intervals of the mean absolute errors (normal). */
+  numbers: (NumberFigures & { name: string; meanAbsoluteErrorInterval: Interval })[];
 }
 
 export type TargetSummary = MultiLabelSummary | RegressionSummary;
@@ -89,15 +94,21 @@ export function summariseTargets(
   const usage = usageOf(split, evaluation, predictor);
   const items = labels.length;
   if ("r2" in metrics) {
-    const numbers = numberFigures(probabilities, targets, items, task.outputs);
-    return { ...usage, ...metrics, numbers: numbers.map((one, c) => ({ name: classes[c] ?? "", ...one })) };
+    const width = task.outputs;
+    const errorsOf = (c: number): number[] =>
+      labels.map((_, i) => Math.abs((probabilities[i * width + c] ?? 0) - (targets[i * width + c] ?? 0)));
+    const numbers = numberFigures(probabilities, targets, items, width).map((one, c) => {
+      return { name: classes[c] ?? "", ...one, meanAbsoluteErrorInterval: meanInterval(errorsOf(c)) };
+    });
+    return { ...usage, ...metrics, r2Interval: r2Interval(metrics.r2, probabilities, targets, items, width), numbers };
   }
   if (!(task instanceof MultiLabelTask) || !("microF1" in metrics))
     throw new RangeError("no figures of several labels");
   const { thresholds } = task;
   const figures = labelFigures(probabilities, targets, items, thresholds);
   const named = figures.map((one, c) => ({ name: classes[c] ?? "", threshold: thresholds[c] ?? 0, ...one }));
-  return { ...usage, ...metrics, labels: named };
+  const interval = precisionInterval(metrics.meanAveragePrecision, probabilities, targets, items, task.outputs);
+  return { ...usage, ...metrics, meanAveragePrecisionInterval: interval, labels: named };
 }
 
 function usageOf(split: string, evaluation: TaskEvaluation, predictor: Costed): Usage {

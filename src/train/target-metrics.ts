@@ -42,9 +42,9 @@ export interface NumberFigures {
   rootMeanSquaredError: number;
 }
 
-type Table = ArrayLike<number>;
+export type Table = ArrayLike<number>;
 
-function columnOf(table: Table, items: number, width: number, c: number): Float64Array {
+export function columnOf(table: Table, items: number, width: number, c: number): Float64Array {
   return Float64Array.from({ length: items }, (_, i) => table[i * width + c] ?? 0);
 }
 
@@ -53,15 +53,29 @@ function columnOf(table: Table, items: number, width: number, c: number): Float6
  * undefined without an image that has the label.
  */
 export function averagePrecision(probabilities: Table, truths: Table): number | undefined {
-  const order = Array.from(probabilities, (_, i) => i).sort(
-    (a, b) => (probabilities[b] ?? 0) - (probabilities[a] ?? 0),
-  );
-  let [hits, before, sum] = [0, 0, 0];
+  return averagePrecisionBy(byProbability(probabilities), probabilities, truths);
+}
+
+/** Places of probabilities, first the most probable. */
+export function byProbability(probabilities: Table): number[] {
+  return Array.from(probabilities, (_, i) => i).sort((a, b) => (probabilities[b] ?? 0) - (probabilities[a] ?? 0));
+}
+
+/** The same in a known order. @param counts how often each image counts; once when left out */
+export function averagePrecisionBy(
+  order: readonly number[],
+  probabilities: Table,
+  truths: Table,
+  counts?: Table,
+): number | undefined {
+  let [seen, hits, before, sum] = [0, 0, 0, 0];
   for (const [place, i] of order.entries()) {
-    if ((truths[i] ?? 0) > 0) hits += 1;
+    const count = counts ? (counts[i] ?? 0) : 1;
+    seen += count;
+    if ((truths[i] ?? 0) > 0) hits += count;
     const next = order[place + 1];
-    if (next !== undefined && probabilities[next] === probabilities[i]) continue;
-    sum += ((hits - before) * hits) / (place + 1);
+    if (seen === 0 || (next !== undefined && probabilities[next] === probabilities[i])) continue;
+    sum += ((hits - before) * hits) / seen;
     before = hits;
   }
   return hits === 0 ? undefined : sum / hits;

@@ -66,7 +66,11 @@ test("several labels: trained, resumed, measured, predicted and reported", async
   const trained = await succeeds("train", labels, "--hub", hub, "--out", out, ...small, "--epochs", "7", ...weights);
   assert.match(trained.stderr, /3 labels: \d+ to train/);
   assert.match(trained.stderr, /validation mAP \d/);
-  assert.match(trained.stdout, /^validation mean average precision [01]\.\d{3} on \d+ images; F1 /);
+  assert.match(
+    trained.stdout,
+    /^validation mean average precision [01]\.\d{3} \(95 % interval [01]\.\d{3} to [01]\.\d{3}\) on \d+ images; F1 /,
+  );
+  assert.match(trained.stdout, /^(the same 2 models for every image|routing by input pays here).* nats of log loss/m);
   const longer = await succeeds("train", "--resume", out, "--epochs", "8", "--json");
   const figures = lastLine(longer.stdout);
   // Three shapes are easier to tell than to guess: half of the images have each.
@@ -278,6 +282,30 @@ test("what does not go with such images is refused before anything is written", 
     "--method",
     "b-tuning",
   );
-  await refused(/this command takes one class/, "hub", "rank", hub, "--data", labels);
+  await refused(/leep compares classes, and .* use logme/, "hub", "rank", hub, "--data", labels, "--score", "leep");
   assert.ok(!existsSync(out));
+});
+
+test("hub rank and train --auto compare models on labels and on numbers", async () => {
+  for (const [list, text] of [
+    [labels, "mean average precision"],
+    [places, "R2"],
+  ] as const) {
+    const ranked = lastLine((await succeeds("hub", "rank", hub, "--data", list, "--json")).stdout);
+    const members = ranked["members"] as { scores: Record<string, number> }[];
+    const scores = members.map(({ scores: own }) => own["logme"] ?? Number.NaN);
+    assert.deepEqual([scores.length, Object.keys(members[0]?.scores ?? {})], [3, ["logme"]]);
+    assert.deepEqual(
+      scores,
+      [...scores].sort((a, b) => b - a),
+    );
+    const out = join(folder, `auto-${text}`);
+    const trained = await succeeds("train", list, "--hub", hub, "--out", out, "--auto", "--minutes", "0.05");
+    assert.match(
+      trained.stdout,
+      new RegExp(`^3 models by a linear head on \\d+ images.*: ${text} (small|other)-`, "m"),
+    );
+    assert.match(trained.stdout, /together come to .* (several models are worth it|a single model is enough here)$/m);
+    assert.ok(existsSync(join(out, "model", "model.json")));
+  }
 });

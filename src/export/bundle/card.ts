@@ -1,8 +1,7 @@
 /** The README of a bundle: what it is, what is in it and whose, and how good it was. */
 import { stringify } from "yaml";
-import { counted } from "../../io/index.ts";
 import type { AnswerTask, Bundle } from "../../runtime/index.ts";
-import { scoreText } from "../../train/index.ts";
+import { outputsText, scoreText } from "../../train/index.ts";
 
 /** Licences under the names that the Hub has for them. */
 const hubLicences =
@@ -40,7 +39,7 @@ export function weightsCard(
     ),
     `# ${cell(name)}`,
     "",
-    `Weights of ${members.length === 1 ? "a model" : `${members.length} models`} with heads for ${counts(task, labels.length)}, under the names of the`,
+    `Weights of ${members.length === 1 ? "a model" : `${members.length} models`} with heads for ${outputsText(task?.kind, labels.length)}, under the names of the`,
     "classes that load them, timm's or torchvision's. NAME.json has architecture, input and class names.",
     "",
     "| model | pre-trained on | licence | origin |",
@@ -53,16 +52,6 @@ export function weightsCard(
 }
 
 type Origin = Pick<Bundle["members"][number], "name" | "pretraining" | "licence" | "source">;
-
-/** "3 classes", "3 labels", "1 number". */
-function counts(task: AnswerTask, count: number): string {
-  const [one, several] = task
-    ? task.kind === "multi-label"
-      ? ["label", "labels"]
-      : ["number", "numbers"]
-    : ["class", "classes"];
-  return counted(count, one ?? "", several);
-}
 
 /** Names of the answers, with the threshold of each label. */
 function labelsLine(labels: readonly string[], task: AnswerTask): string {
@@ -142,9 +131,11 @@ export function modelCard(bundle: Bundle): string {
 }
 
 function purpose(task: AnswerTask, count: number): string {
-  if (!task) return `Labels images with one of ${count} classes.`;
-  if (task.kind === "regression") return `Tells ${counted(count, "number")} of an image.`;
-  return `Says which of ${count} labels an image has; any number of them.`;
+  const outputs = outputsText(task?.kind, count);
+  if (!task) return `Labels images with one of ${outputs}.`;
+  return task.kind === "regression"
+    ? `Tells ${outputs} of an image.`
+    : `Says which of ${outputs} an image has; any number of them.`;
 }
 
 function gateLine({ gate, task }: Bundle): string {

@@ -95,6 +95,37 @@ test("LogME in closed form: one feature, and features that are orthogonal to the
   near(logMe(useless, labelled(labels)), -0.5 * Math.log(2 * Math.PI * Math.E * 0.5), 1e-9);
 });
 
+test("LogME of numbers and of several labels is that of each at mean 0 and variance 1, whatever its unit", () => {
+  const f = [2, 1.5, 1.8, -0.3, 0.4, 0.1];
+  const columns = [
+    [12, 10, 9, 3, 5, 1],
+    [1, 1, 0, 0, 1, 0],
+  ];
+  const standard = (values: number[]): number[] => {
+    const mean = sum(values) / values.length;
+    const deviation = Math.sqrt(sum(values.map((value) => (value - mean) ** 2)) / values.length);
+    return values.map((value) => (value - mean) / deviation);
+  };
+  using features = table(f.map((value) => [value]));
+  const labels = new Array<number>(6).fill(7);
+  const scoreOf = (make: (i: number) => number[]): number => {
+    using targets = table(f.map((_, i) => make(i)));
+    return logMe(features, { labels, classes: 2, targets });
+  };
+  const expected = sum(columns.map((values) => evidenceOfOneFeature(f, standard(values)))) / 2;
+  near(
+    scoreOf((i) => columns.map((values) => values[i] ?? 0)),
+    expected,
+    1e-6,
+  );
+  // A label that no item has says nothing, and a unit neither.
+  near(
+    scoreOf((i) => [1000 * (columns[0]?.[i] ?? 0) - 5, 0, columns[1]?.[i] ?? 0]),
+    expected,
+    1e-6,
+  );
+});
+
 test("LogME of features that hold the classes exactly is large and finite", () => {
   const labels = [0, 0, 0, 1, 1, 1, 2, 2];
   using exact = table(labels.map((label) => [0, 1, 2].map((c) => (c === label ? 1 : 0))));

@@ -1,0 +1,87 @@
+/** How far figures of several labels or numbers may be off, since other images could have been measured. N images, C labels or numbers. */
+import { keyedRandom } from "../torch/index.ts";
+import { averagePrecisionBy, byProbability, columnOf, type Table } from "./target-metrics.ts";
+
+export type Interval = [low: number, high: number];
+
+/** Standard deviations of a normal distribution on each side of 95 %. */
+const z = 1.959964;
+/** Resamples, and additions that they may take together before they are fewer. */
+const [mostDraws, fewestDraws, budget] = [200, 40, 5e7];
+
+/** 95 % interval of the mean average precision, by a bootstrap over the images. @param figure of all images */
+export function precisionInterval(
+  figure: number,
+  probabilities: Table,
+  targets: Table,
+  items: number,
+  width: number,
+): Interval {
+  const labels = Array.from({ length: width }, (_, c) => {
+    const [own, truths] = [columnOf(probabilities, items, width, c), columnOf(targets, items, width, c)];
+    return { own, truths, order: byProbability(own) };
+  });
+  return bootstrapped(figure, items, width, [0, 1], (counts) => {
+    const found = labels.flatMap(({ own, truths, order }) => averagePrecisionBy(order, own, truths, counts) ?? []);
+    return found.length === 0 ? undefined : meanOf(found);
+  });
+}
+
+/** 95 % interval of R2, the mean over the numbers, likewise. */
+export function r2Interval(figure: number, answers: Table, targets: Table, items: number, width: number): Interval {
+  return bootstrapped(figure, items, width, [Number.NEGATIVE_INFINITY, 1], (counts) => {
+    let sum = 0;
+    for (let c = 0; c < width; c++) {
+      let [total, squares, errors] = [0, 0, 0];
+      const first = targets[c] ?? 0;
+      for (let i = 0, at = c; i < items; i++, at += width) {
+        const [count, truth] = [counts[i] ?? 0, targets[at] ?? 0];
+        // Around one of the values, so that large means cost no digits.
+        total += count * (truth - first);
+        squares += count * (truth - first) ** 2;
+        errors += count * ((answers[at] ?? 0) - truth) ** 2;
+      }
+      const spread = squares - total ** 2 / items;
+      if (!(spread > 0)) return undefined;
+      sum += 1 - errors / spread;
+    }
+    return sum / width;
+  });
+}
+
+/** 95 % interval of a mean of values, at least 0. */
+export function meanInterval(values: readonly number[]): Interval {
+  const mean = meanOf(values);
+  const half = (z * deviationOf(values)) / Math.sqrt(values.length);
+  return [Math.max(0, mean - half), mean + half];
+}
+
+/** The figure of all images, and on both sides of it as much as resamples of them scatter (Efron 1979). */
+function bootstrapped(
+  figure: number,
+  items: number,
+  width: number,
+  [least, most]: Interval,
+  measure: (counts: Uint16Array) => number | undefined,
+): Interval {
+  const random = keyedRandom(items, 0x1a7e);
+  const draws = Math.max(fewestDraws, Math.min(mostDraws, Math.floor(budget / (items * width))));
+  const found = Array.from({ length: draws }, () => {
+    const counts = new Uint16Array(items);
+    for (let i = 0; i < items; i++) {
+      const drawn = Math.floor(random() * items);
+      counts[drawn] = (counts[drawn] ?? 0) + 1;
+    }
+    return measure(counts);
+  }).filter((one) => one !== undefined);
+  const half = z * deviationOf(found);
+  return [Math.max(least, figure - half), Math.min(most, figure + half)];
+}
+
+/** Standard deviation of a sample; none without two values. */
+function deviationOf(values: readonly number[]): number {
+  const mean = meanOf(values);
+  return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / Math.max(1, values.length - 1));
+}
+
+const meanOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;

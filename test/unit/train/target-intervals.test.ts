@@ -1,0 +1,60 @@
+/** Intervals hold what they promise: of samples from a known population, about 95 % hold the population's figure. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { keyedRandom } from "../../../src/torch/index.ts";
+import { type Interval, meanInterval, precisionInterval, r2Interval } from "../../../src/train/target-intervals.ts";
+import { averagePrecision } from "../../../src/train/target-metrics.ts";
+
+const [samples, items] = [120, 100];
+
+/** Box and Muller's pairs, one of them used. */
+function normal(random: () => number): number {
+  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+}
+
+/** Two labels of which one is often there, and answers that are rather right. */
+function labelled(random: () => number, count: number): { probabilities: number[]; targets: number[] } {
+  const targets = Array.from({ length: 2 * count }, (_, at) => Number(random() < (at % 2 === 0 ? 0.5 : 0.2)));
+  return { targets, probabilities: targets.map((there) => 1 / (1 + Math.exp(-there - normal(random)))) };
+}
+
+function assertCovers(intervals: readonly Interval[], truth: number): void {
+  const held = intervals.filter(([low, high]) => low <= truth && truth <= high).length / intervals.length;
+  assert.ok(held > 0.87 && held < 0.995, `${held} of the intervals hold ${truth}`);
+}
+
+const meanPrecision = ({ probabilities, targets }: ReturnType<typeof labelled>): number => {
+  const column = (values: readonly number[], c: number) => values.filter((_, at) => at % 2 === c);
+  const all = [0, 1].map((c) => averagePrecision(column(probabilities, c), column(targets, c)) ?? 0);
+  return ((all[0] ?? 0) + (all[1] ?? 0)) / 2;
+};
+
+test("intervals of the mean average precision", () => {
+  const random = keyedRandom(1);
+  const truth = meanPrecision(labelled(random, 40_000));
+  const intervals = Array.from({ length: samples }, () => {
+    const own = labelled(random, items);
+    return precisionInterval(meanPrecision(own), own.probabilities, own.targets, items, 2);
+  });
+  assertCovers(intervals, truth);
+});
+
+test("intervals of R2 and of a mean absolute error, whatever the numbers' unit", () => {
+  const random = keyedRandom(2);
+  const drawn = Array.from({ length: samples }, () => {
+    const targets = Array.from({ length: items }, () => 1e6 + normal(random));
+    return { targets, answers: targets.map((value) => value + 0.5 * normal(random)) };
+  });
+  const squares = (values: readonly number[]) => values.reduce((sum, value) => sum + value ** 2, 0);
+  const r2s = drawn.map(({ targets, answers }) => {
+    const mean = targets.reduce((sum, value) => sum + value, 0) / items;
+    const r2 = 1 - squares(answers.map((y, i) => y - (targets[i] ?? 0))) / squares(targets.map((y) => y - mean));
+    return r2Interval(r2, answers, targets, items, 1);
+  });
+  // A noise of half a deviation leaves a quarter of the variance.
+  assertCovers(r2s, 0.75);
+  const errors = drawn.map(({ targets, answers }) =>
+    meanInterval(answers.map((y, i) => Math.abs(y - (targets[i] ?? 0)))),
+  );
+  assertCovers(errors, 0.5 * Math.sqrt(2 / Math.PI));
+});
