@@ -28,6 +28,7 @@ import {
   type TaskData,
   TenCrop,
   tenCropSide,
+  versionOf,
 } from "../train/index.ts";
 import type { ExperimentRequest } from "./experiment.ts";
 import type { Plan, Setting } from "./protocol.ts";
@@ -169,7 +170,7 @@ export class CellTraining implements Disposable {
     const { hub, protocol } = this.#setting;
     const what = shared
       ? { start: startOf(learner) }
-      : { method: method.name, version: method.version ?? 1, choices: { ...method.defaults, ...choices }, name };
+      : { method: method.name, version: versionOf(method, choices), choices: { ...method.defaults, ...choices }, name };
     const { checkpointSeconds: _, keep: __, ...decisive } = options;
     const { source: _source, ...form } = protocol.target.data;
     const data = { ...form, splitHash: this.#data.splitHash, pixels: this.#data.pixelsKey };

@@ -3,7 +3,7 @@ import { type Hub, openHub } from "../hub/index.ts";
 import { shellQuoted } from "../io/index.ts";
 import { bestByRanking, methods } from "../methods/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
-import { checkFrozen } from "../train/index.ts";
+import { checkFrozen, versionOf } from "../train/index.ts";
 import type { CellId } from "./cell-store.ts";
 import {
   crossFittedRemark,
@@ -26,7 +26,7 @@ import {
   quickRemark,
   type ReportSection,
 } from "./experiment.ts";
-import { finishedCell, type MethodCell, methodCell, methodCellIds, versionOf } from "./method-cell.ts";
+import { finishedCell, type MethodCell, methodCell, methodCellIds } from "./method-cell.ts";
 import type { PlanSize } from "./plans.ts";
 import { type Plan, type Protocol, protocolOf, Setting, type Target, targetsOf } from "./protocol.ts";
 
@@ -123,7 +123,7 @@ export function finishedCells(comparison: Comparison, request: ExperimentRequest
 
 /** The cells of the latest version of a method that has as many as any, so that no line mixes versions. */
 function newestCells(request: ExperimentRequest, settings: readonly Setting[], plan: Plan): PlanCells {
-  const current = versionOf(plan);
+  const current = versionOf(plan.method, plan.choices);
   const all = Array.from({ length: current }, (_, i) => {
     const version = current - i;
     return { version, cells: settings.flatMap((setting) => finishedCell(request, setting, plan, version) ?? []) };

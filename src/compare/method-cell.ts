@@ -10,6 +10,7 @@ import {
   rightItems,
   routeInformation,
   summarise,
+  versionOf,
 } from "../train/index.ts";
 import { packBits } from "./bits.ts";
 import type { CellId } from "./cell-store.ts";
@@ -120,7 +121,7 @@ export function finishedCell(
   request: ExperimentRequest,
   setting: Setting,
   plan: Plan,
-  methodVersion = versionOf(plan),
+  methodVersion = versionOf(plan.method, plan.choices),
 ): MethodCell | undefined {
   const { name, key } = identify(setting, plan, methodVersion);
   const cell = request.cells.read<MethodCell>(name, key);
@@ -131,9 +132,6 @@ export function finishedCell(
   return { ...cell, test: part.test, ...(byK ? { byK } : {}) };
 }
 
-/** Version of what a plan computes. */
-export const versionOf = ({ method }: Plan): number => method.version ?? 1;
-
 /** @throws UserError for test figures of a cell that was not read for a final table, or lost them */
 export function figuresOf(cell: MethodCell, split: "validation" | "test"): SplitFigures {
   const figures = cell[split];
@@ -143,7 +141,11 @@ export function figuresOf(cell: MethodCell, split: "validation" | "test"): Split
   );
 }
 
-function identify(setting: Setting, plan: Plan, methodVersion = versionOf(plan)): { name: string; key: unknown } {
+function identify(
+  setting: Setting,
+  plan: Plan,
+  methodVersion = versionOf(plan.method, plan.choices),
+): { name: string; key: unknown } {
   const { protocol, seed, hub } = setting;
   const { method, choices, epochs, options = {} } = plan;
   // E counts by the epochs that the plan made of it.

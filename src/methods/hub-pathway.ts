@@ -74,7 +74,9 @@ function pathwayMethod(name: string, variation: Variation): Method {
     };
   }
 
-  return { name, kinds: taskKinds, version: pathwayVersion, configure, defaults: { ...defaultPathwayConfig }, ...rest };
+  // Where losses teach, a last batch of fewer than 8 rows had another gradient of the generator before.
+  const version = ({ credit }: Choices) => pathwayVersion + Number(credit === "losses" && preset !== "global");
+  return { name, kinds: taskKinds, version, configure, defaults: { ...defaultPathwayConfig }, ...rest };
 }
 
 /** Choices under which more than logits would have to cross between ranks; true where none is made. */

@@ -77,7 +77,16 @@ export type {
   TrainBatch,
   Variant,
 } from "./learner.ts";
-export type { Choice, Choices, ConfiguredMethod, FitChanges, Method, MethodContext, ShardContext } from "./method.ts";
+export {
+  type Choice,
+  type Choices,
+  type ConfiguredMethod,
+  type FitChanges,
+  type Method,
+  type MethodContext,
+  type ShardContext,
+  versionOf,
+} from "./method.ts";
 export {
   argmaxAt,
   computeMetrics,

@@ -64,8 +64,8 @@ export interface ShardContext {
 
 export interface Method {
   readonly name: string;
-  /** Version of what it computes (default 1): raised when the same choices would train otherwise. Runs and cells carry it. */
-  readonly version?: number;
+  /** What `versionOf` says: raised when the same choices would train otherwise, of all choices or of some. */
+  readonly version?: number | ((choices: Choices) => number);
   /** Defaults of its choices: with the choices that were made they say what was computed. */
   readonly defaults?: object;
   /** Kinds of labels that it takes; one class of each image when left out. */
@@ -93,4 +93,9 @@ export interface ConfiguredMethod {
   readonly prior?: RankingScore | undefined;
   /** Trains (or, for a finished run, loads) and returns what predicts. */
   train(context: MethodContext): Promise<Predictor>;
+}
+
+/** Version of what a method computes with these choices, 1 at first. Runs and cells carry it, so that results of old code and new are not mixed. */
+export function versionOf({ version = 1 }: Pick<Method, "version">, choices: Choices): number {
+  return typeof version === "number" ? version : version(choices);
 }

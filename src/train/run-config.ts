@@ -7,7 +7,7 @@ import { type Hub, memberFingerprint, withMembers } from "../hub/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
 import type { DataRequest, TaskData } from "./data.ts";
 import { scaleVersion } from "./frozen/feature-scale.ts";
-import type { Choices, Method } from "./method.ts";
+import { type Choices, type Method, versionOf } from "./method.ts";
 import { type TrainOptions, trainOptionsSchema } from "./options.ts";
 import type { RankingPrior } from "./ranking.ts";
 import type { RunFolder, RunKind } from "./run-folder.ts";
@@ -111,7 +111,7 @@ export function runConfig(folder: string, parts: RunParts): RunConfig {
   return runSchema.parse({
     version: data.kind === "classification" ? runVersions.classes : runVersions.targets,
     method: method.name,
-    methodVersion: method.version ?? 1,
+    methodVersion: versionOf(method, choices),
     choices: plainCopy(choices),
     options: plainCopy(options),
     hub: {
