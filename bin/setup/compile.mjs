@@ -51,7 +51,7 @@ function groups(root) {
 }
 
 /** Headers take longer than those of all the rest, and few need process groups. */
-const distributedFiles = ["distributed/process-group.cc"];
+const distributedFiles = ["distributed/process-group.cc", "distributed/waiting.cc"];
 
 /** A name for what the compiler makes of a group: the same input has the same name, and is not compiled again. */
 function objectName(root, files, options, libtorch) {

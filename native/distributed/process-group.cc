@@ -11,6 +11,7 @@
 #include <map>
 
 #include "entry.h"
+#include "waiting.h"
 
 namespace hub {
 
@@ -34,21 +35,26 @@ c10::intrusive_ptr<c10d::Store> findStore(const std::string& name) {
   return found->second;
 }
 
+at::Tensor finished(const at::Tensor& started) {
+  const Waiting waiting;
+  return c10d::wait_tensor(started);
+}
+
 // libtorch's own operators have their gradients in its Python package; these are the same.
 at::Tensor gathered(const at::Tensor& values, const std::string& group) {
   const auto size = c10d::resolve_process_group(group)->getSize();
-  return c10d::wait_tensor(c10d::all_gather_into_tensor(values.contiguous(), size, group));
+  return finished(c10d::all_gather_into_tensor(values.contiguous(), size, group));
 }
 
 at::Tensor scattered(const at::Tensor& values, const std::string& group) {
   const auto size = c10d::resolve_process_group(group)->getSize();
-  return c10d::wait_tensor(c10d::reduce_scatter_tensor(values.contiguous(), "sum", size, group));
+  return finished(c10d::reduce_scatter_tensor(values.contiguous(), "sum", size, group));
 }
 
 at::Tensor exchanged(const at::Tensor& values, const std::vector<int64_t>& received, const std::vector<int64_t>& sent,
                      const std::string& group) {
   const auto rows = [](const std::vector<int64_t>& counts) { return c10::fromIntArrayRefSlow(counts); };
-  return c10d::wait_tensor(c10d::all_to_all_single(values.contiguous(), rows(received), rows(sent), group));
+  return finished(c10d::all_to_all_single(values.contiguous(), rows(received), rows(sent), group));
 }
 
 using torch::autograd::AutogradContext;
@@ -95,6 +101,7 @@ std::chrono::milliseconds toTime(napi_env env, napi_value value) { return std::c
 
 // openStore(name, host, port, serves, prefix, timeout ms): port
 napi_value openStore(napi_env env, const Args& args) {
+  const Waiting waiting;
   c10d::TCPStoreOptions options;
   options.port = static_cast<uint16_t>(toInt(env, args.at(2)));
   options.isServer = toBool(env, args.at(3));
@@ -115,12 +122,15 @@ napi_value storeSet(napi_env env, const Args& args) {
 
 // storeGet(name, key): string, once some rank has set it; throws after the store's timeout
 napi_value storeGet(napi_env env, const Args& args) {
+  const Waiting waiting;
   const auto value = findStore(toString(env, args.at(0)))->get(toString(env, args.at(1)));
   return fromString(env, std::string(value.begin(), value.end()));
 }
 
-// openGroup(name, rank, size, timeout ms): connects to all ranks of the store of that name
+// openGroup(name, rank, size, timeout ms, patience ms, last line): connects to all ranks of the store of that name
 napi_value openGroup(napi_env env, const Args& args) {
+  setPatience(toInt(env, args.at(4)), toString(env, args.at(5)));
+  const Waiting waiting;
   const auto name = toString(env, args.at(0));
   const auto rank = static_cast<int>(toInt(env, args.at(1)));
   const auto size = static_cast<int>(toInt(env, args.at(2)));
@@ -138,6 +148,9 @@ napi_value openGroup(napi_env env, const Args& args) {
   groups()[name] = group;
   return undefined(env);
 }
+
+// waitTensor(tensor of an operator that has begun): tensor
+napi_value waitTensor(napi_env env, const Args& args) { return wrapTensor(env, finished(unwrapTensor(env, args.at(0)))); }
 
 // allGather(group, tensor): tensor
 napi_value allGather(napi_env env, const Args& args) {
@@ -172,6 +185,7 @@ void exposeDistributed(napi_env env, napi_value exports) {
   expose<storeGet>(env, exports, "storeGet");
   expose<openGroup>(env, exports, "openGroup");
   expose<closeGroup>(env, exports, "closeGroup");
+  expose<waitTensor>(env, exports, "waitTensor");
   expose<allGather>(env, exports, "allGather");
   expose<reduceScatter>(env, exports, "reduceScatter");
   expose<allToAll>(env, exports, "allToAll");

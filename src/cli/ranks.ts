@@ -93,8 +93,8 @@ export async function inRankFolder<T>(
   }
 }
 
-/** Milliseconds that the others have when a rank ended with an error. */
-const grace = 3000;
+/** Milliseconds that the others have when a rank ended with an error, and when one was interrupted: they save then. */
+const [grace, saving] = [3000, 60_000];
 
 /** The first rank that failed: its exit code, and what ended it where that was a signal. */
 interface RanksEnd {
@@ -127,10 +127,9 @@ export async function startRanks(count: number): Promise<RanksEnd> {
       if (code === 0 || first) return;
       const ended = signal === null ? undefined : `rank ${rank} was ended by ${signal}, and the others with it`;
       first = { code: code ?? 1, ended };
-      // Ranks that were interrupted save and end by themselves, after the same step.
-      if (code === interruptedCode) return;
       // Those that meet the same fault have time to say it.
-      timer = setTimeout(kill, signal === null ? grace : 0);
+      const time = code === interruptedCode ? saving : signal === null ? grace : 0;
+      timer = setTimeout(kill, time);
     });
     await Promise.all(ends);
     return first ?? { code: 0, ended: undefined };

@@ -5,15 +5,17 @@ import type { Contract } from "./contract.ts";
 /**
  * The group of the processes that a launcher started.
  * @param timeout seconds that a rank waits for the others
+ * @param patience seconds that it does so after a signal
  * @throws ConfigError for an addon without process groups; CollectiveError when a rank does not come
  */
 export function initProcessGroup(
   { rank, worldSize, host, port, isServed, restarts }: Contract,
   timeout?: number,
+  patience?: number,
 ): ProcessGroup {
   // Keys of processes that died must not be found by those that took their place.
   const prefix = `hub-pathway/${restarts ?? 0}`;
-  return new ProcessGroup({ rank, worldSize, host, port, prefix, serves: !isServed && rank === 0, timeout });
+  return new ProcessGroup({ rank, worldSize, host, port, prefix, serves: !isServed && rank === 0, timeout, patience });
 }
 
 /** Agreements of each group so far: a rank must not find what another one left for an earlier one of the same name. */

@@ -24,6 +24,8 @@ export interface ProcessGroupOptions {
   prefix?: string | undefined;
   /** Seconds that a rank waits for the others, in a collective and at the start. */
   timeout?: number | undefined;
+  /** Seconds that the others may let this process wait once it has been sent a signal; a second signal ends it at once. */
+  patience?: number | undefined;
 }
 
 export type ReduceOp = "sum" | "avg" | "max" | "min" | "product";
@@ -33,7 +35,7 @@ export class CollectiveError extends UserError {
   override readonly name = "CollectiveError";
 }
 
-const defaultTimeout = 1800;
+const [defaultTimeout, defaultPatience] = [1800, 15];
 let opened = 0;
 
 export class ProcessGroup implements Disposable {
@@ -48,7 +50,9 @@ export class ProcessGroup implements Disposable {
    * Connects to all other ranks, which must do so too.
    * @throws ConfigError for an addon without process groups; CollectiveError when the store cannot be reached or served, or a rank does not come in time
    */
-  constructor({ rank, worldSize, host, port, serves, prefix = "", timeout = defaultTimeout }: ProcessGroupOptions) {
+  constructor(options: ProcessGroupOptions) {
+    const { rank, worldSize, host, port, serves, prefix = "" } = options;
+    const { timeout = defaultTimeout, patience = defaultPatience } = options;
     if (typeof native.openStore !== "function") {
       throw new ConfigError("the addon was built without process groups: run `npx hub-pathway setup --distributed`");
     }
@@ -60,8 +64,11 @@ export class ProcessGroup implements Disposable {
     this.port = this.#explained(`the store at ${host}:${port}`, () =>
       native.openStore(this.#name, host, port, serves, prefix, milliseconds),
     );
+    const lastLine = `rank ${rank} of ${worldSize}: stopped by a signal while it waited for other ranks; training goes on from its last checkpoint\n`;
     try {
-      this.#explained("the start", () => native.openGroup(this.#name, rank, worldSize, milliseconds));
+      this.#explained("the start", () =>
+        native.openGroup(this.#name, rank, worldSize, milliseconds, Math.ceil(patience * 1000), lastLine),
+      );
     } catch (error) {
       native.closeGroup(this.#name);
       throw error;
@@ -138,7 +145,7 @@ export class ProcessGroup implements Disposable {
   }
 
   #finish(started: Tensor): Tensor {
-    return call("_c10d_functional::wait_tensor", [started]) as Tensor;
+    return new Tensor(native.waitTensor(started.handle));
   }
 
   #collective(name: string, values: Tensor, fn: () => Tensor): Tensor {

@@ -88,6 +88,14 @@ const jobs: Record<string, (group: ProcessGroup, setup: unknown) => unknown> = {
     agreeOn(group, "settings", (setup as Record<string, string>[])[group.rank] ?? {});
     return {};
   },
+  /** The first rank waits for the other one, which does something else until it is told; both would hear SIGTERM. */
+  async waits(group) {
+    process.on("SIGTERM", () => {});
+    group.barrier();
+    if (group.rank === 1) return await new Promise((done) => process.once("SIGUSR2", () => done({})));
+    process.send?.("waits");
+    return scope(() => group.allReduce(tensor([1, 2])));
+  },
   absent(group) {
     if (group.rank === 1) process.exit();
     const { shape } = scope(() => group.allReduce(tensor([1, 2])));
@@ -114,11 +122,11 @@ async function command({ args, cwd, cache, first }: CommandSetup, env: NodeJS.Pr
   return await gatheredMain(main, args, cwd);
 }
 
-async function work({ job, timeout, setup, env }: Job): Promise<unknown> {
+async function work({ job, timeout, patience, setup, env }: Job): Promise<unknown> {
   if (job === "command") return await command(setup as CommandSetup, env);
   const contract = readContract(env);
   if (!contract) return { alone: true };
-  using group = initProcessGroup(contract, timeout);
+  using group = initProcessGroup(contract, timeout, patience);
   return await jobs[job]?.(group, setup);
 }
 

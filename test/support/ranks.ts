@@ -16,13 +16,14 @@ export interface Group {
   ranks?: readonly number[];
   worldSize?: number;
   timeout?: number;
+  patience?: number | undefined;
   port?: number;
   /** For the job. */
   setup?: unknown;
 }
 
 /** What test/support/rank.ts is sent. */
-export interface Job extends Pick<Group, "setup"> {
+export interface Job extends Pick<Group, "setup" | "patience"> {
   job: string;
   timeout: number;
   /** What a launcher says, where it is not said to the process. */
@@ -52,23 +53,23 @@ export class RankProcess {
     return this.child.exitCode !== null || this.child.signalCode !== null;
   }
 
-  /** Sends a job, and waits for what it comes to; nothing for a process that ended in it. */
+  /** Sends a job, and waits for what it comes to; of a process that ended in it, what it wrote. */
   async run(job: Job): Promise<Found> {
     const { child } = this;
     child.ref();
     child.channel?.ref();
     const found = await new Promise<Found>((resolve) => {
       const finish = (found: Found) => {
-        child.off("message", hear).off("exit", end);
+        child.off("message", hear).off("close", end);
         resolve(found);
       };
       const hear = (message: Found | string) => typeof message === "string" || finish(message);
-      const end = () => finish({ error: "" });
-      child.on("message", hear).on("exit", end);
+      const end = () => finish({ error: this.#errors });
+      child.on("message", hear).on("close", end);
       child.send(job);
     });
     this.#rest();
-    assert.equal(this.#errors, "", job.job);
+    if (!this.hasEnded) assert.equal(this.#errors, "", job.job);
     return found;
   }
 
@@ -82,7 +83,7 @@ export class RankProcess {
 
 const processes = new Map<number, RankProcess>();
 
-function processOf(rank: number): RankProcess {
+export function processOf(rank: number): RankProcess {
   const known = processes.get(rank);
   if (known && !known.hasEnded) return known;
   const [file = "", ...args] = rankCommand;
@@ -94,9 +95,11 @@ function processOf(rank: number): RankProcess {
 
 /** What each rank came to: of three, where nothing else is said. */
 export async function ranks(job: string, options: Group = {}): Promise<Found[]> {
-  const { ranks: started = [0, 1, 2], worldSize = 3, timeout = 60, setup, port = await freePort() } = options;
+  const { ranks: started = [0, 1, 2], worldSize = 3, timeout = 60, patience, setup, port = await freePort() } = options;
   const common = { MASTER_ADDR: "127.0.0.1", MASTER_PORT: String(port), WORLD_SIZE: String(worldSize) };
   return Promise.all(
-    started.map((rank) => processOf(rank).run({ job, timeout, setup, env: { ...common, RANK: String(rank) } })),
+    started.map((rank) =>
+      processOf(rank).run({ job, timeout, patience, setup, env: { ...common, RANK: String(rank) } }),
+    ),
   );
 }

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { test } from "node:test";
-import { ranks } from "../../support/ranks.ts";
+import { setTimeout as pause } from "node:timers/promises";
+import { processOf, ranks } from "../../support/ranks.ts";
 
 test("collectives are PyTorch's, with the gradients of those that have one", async () => {
   const all = await ranks("collectives");
@@ -53,4 +55,27 @@ test("a port in use is an error that names it", async () => {
   const [found] = await ranks("collectives", { ranks: [0], timeout: 1, port });
   server.close();
   assert.match(found?.error ?? "", new RegExp(`^rank 0 of 3: the store at 127\\.0\\.0\\.1:${port} failed: .*in use`));
+});
+
+test("a rank that waits for another one ends after a signal: when it has waited for long, or at the second", async () => {
+  for (const [signals, patience] of [
+    [1, 0.5],
+    [2, 60],
+  ] as const) {
+    const [first, second] = [0, 1].map((rank) => processOf(rank).child);
+    const waits = once(first as ChildProcess, "message");
+    const found = ranks("waits", { ranks: [0, 1], worldSize: 2, patience });
+    await waits;
+    for (let i = 0; i < signals; i++) {
+      first?.kill("SIGTERM");
+      await pause(50);
+    }
+    const [code] = await once(first as ChildProcess, "exit");
+    assert.equal(code, 130);
+    second?.kill("SIGUSR2");
+    const [{ error } = { error: "" }] = await found;
+    const line =
+      "rank 0 of 2: stopped by a signal while it waited for other ranks; training goes on from its last checkpoint";
+    assert.equal(error, `${line}\n`);
+  }
 });
