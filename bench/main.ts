@@ -22,7 +22,7 @@ import { rlEnvironments } from "./rl-environments.ts";
 import { rlPpo } from "./rl-ppo.ts";
 import { serveRequests } from "./serve.ts";
 import { serveMemory } from "./serve-memory.ts";
-import { sharedModels } from "./shards.ts";
+import { sharedBytes, sharedMemory } from "./shards.ts";
 import { stepMemory } from "./step-memory.ts";
 import { underLoad } from "./under-load.ts";
 
@@ -55,12 +55,17 @@ const parts: Record<string, () => Promise<Figure[] | undefined>> = {
   "serve-cold": () => coldStarts(flags.quick ? 1 : 3),
   "bundle-precision": () => bundlePrecision(flags.hub, flags.quick ? 20 : 200),
   page: () => pageAgreement(flags.quick ? 60 : 500),
-  shards: async () => (whyNoHosts() === undefined ? sharedModels(flags.quick ? 6 : 12) : undefined),
+  "shard-bytes": async () => (whyNoHosts() === undefined ? sharedBytes(flags.quick ? 6 : 12) : undefined),
+  "shard-memory": async () => (whyNoHosts() === undefined ? sharedMemory(flags.quick ? 12 : 24) : undefined),
   "under-load": () => underLoad(flags.quick ? 1 : 3),
 };
 
 /** What parts need that is not there, other than Python. */
-const missing: Record<string, () => string | undefined> = { page: () => noBrowser, shards: whyNoHosts };
+const missing: Record<string, () => string | undefined> = {
+  page: () => noBrowser,
+  "shard-bytes": whyNoHosts,
+  "shard-memory": whyNoHosts,
+};
 
 const figures: Figure[] = [];
 const leftOut: string[] = [];

@@ -83,7 +83,7 @@ function drawn(number: number): Batch {
   const dispose = () => {
     for (const tensor of [all, labels, images, targets]) tensor.dispose();
   };
-  const part = group && { part: { rows: batch, first }, all };
+  const part = group && { part: { rows: batch, first, all } };
   return { images, targets, labels: targets.toNumbers(), indices, ...part, dispose };
 }
 

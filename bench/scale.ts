@@ -3,14 +3,14 @@
  * several delays and rates, beside what `scale-model.ts` predicts. Without options the page is written from what was measured
  * before; with them one setting is measured and kept: --ranks 1 first, which is what the model knows of the machine.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { type Link as HostLink, Hosts } from "../test/support/hosts.ts";
+import { type Link as HostLink, Hosts, startOn } from "../test/support/hosts.ts";
 import { typescript } from "../test/support/typescript.ts";
 import { writeHub } from "./large-hub.ts";
 import { scalePage } from "./scale-page.ts";
@@ -79,20 +79,9 @@ async function measureSize(
   // Before the first link that counts, everything is done once for nothing.
   const setting: Setting = { plan, batch: size.rows, steps, phases: own.length + 1, side, classes, k };
   const command = [process.execPath, ...typescript, program, dir, JSON.stringify(setting)];
-  const env = { ...process.env, OMP_NUM_THREADS: "1", OMP_WAIT_POLICY: "PASSIVE" };
+  const env = { ...process.env, OMP_WAIT_POLICY: "PASSIVE" };
   await using hosts = ranks === 1 ? undefined : await Hosts.open(ranks, links[0]);
-  const all = Array.from({ length: ranks }, (_, rank) => {
-    const stdio = ["pipe", "pipe", "inherit"] as const;
-    const [first = "", ...rest] = command;
-    if (!hosts) return new RankProcess(spawn(first, rest, { env, stdio: [...stdio] }));
-    const place = {
-      RANK: String(rank),
-      WORLD_SIZE: String(ranks),
-      MASTER_ADDR: hosts.address(0),
-      MASTER_PORT: "29400",
-    };
-    return new RankProcess(hosts.spawn(rank, command, { env: { ...env, ...place }, stdio: [...stdio] }));
-  });
+  const all = startOn(hosts, command, { env, stdio: ["pipe", "pipe", "inherit"] }).map((one) => new RankProcess(one));
   try {
     const [facts] = await Promise.all(all.map((rank) => rank.next<Facts>()));
     if (!facts) throw new RangeError("no rank");

@@ -2,13 +2,12 @@
  * Models that ranks have among them: `train --shard-members` on four hosts (network namespaces), beside data parallel training
  * there, and beside one process with a quarter of the models. Bytes are those that the hosts' interfaces count.
  */
-import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { Hosts } from "../test/support/hosts.ts";
+import { Hosts, startOn } from "../test/support/hosts.ts";
 import { writeShapeImages } from "../test/support/small-hub.ts";
 import { type Figure, ratioFigure } from "./figure.ts";
 import { writeHub } from "./large-hub.ts";
@@ -62,20 +61,9 @@ async function measure(dir: string, setting: Setting): Promise<Measured> {
     ...flags,
     ...more,
   ];
-  const env = { ...process.env, HUB_PATHWAY_CACHE: join(dir, "cache"), OMP_NUM_THREADS: "1" };
-  const stdio = ["ignore", "pipe", "inherit"] as const;
+  const env = { ...process.env, HUB_PATHWAY_CACHE: join(dir, "cache") };
   const before = hosts?.names.map((_, host) => hosts.traffic(host).sent);
-  const started = Array.from({ length: hosts ? ranks : 1 }, (_, rank): ChildProcess => {
-    const [file = "", ...args] = command;
-    if (!hosts) return spawn(file, args, { env, stdio: [...stdio] });
-    const place = {
-      RANK: String(rank),
-      WORLD_SIZE: String(ranks),
-      MASTER_ADDR: hosts.address(0),
-      MASTER_PORT: "29400",
-    };
-    return hosts.spawn(rank, command, { env: { ...env, ...place }, stdio: [...stdio] });
-  });
+  const started = startOn(hosts, command, { env, stdio: ["ignore", "pipe", "inherit"] });
   const peaks = started.map(async (child, rank) => {
     const [words, [code]] = await Promise.all([child.stdout ? text(child.stdout) : "", once(child, "exit")]);
     if (code !== 0) throw new Error(`rank ${rank} ended with exit code ${code}`);
@@ -87,8 +75,10 @@ async function measure(dir: string, setting: Setting): Promise<Measured> {
   return { peakMiB, bytes: Math.max(0, ...(sent ?? [])) };
 }
 
-/** @param steps of the longer of two runs, whose difference is what steps alone cost */
-export async function sharedModels(steps: number): Promise<Figure[]> {
+/** A measurement in a folder with images and two hubs: of all models, and of as many as a rank has. */
+async function inFolder(
+  work: (dir: string, hubs: Record<"all" | "quarter", string>, hosts: Hosts) => Promise<Figure[]>,
+): Promise<Figure[]> {
   const dir = mkdtempSync(join(tmpdir(), "hub-pathway-bench-"));
   try {
     writeFileSync(join(dir, "peak.cjs"), said);
@@ -97,39 +87,43 @@ export async function sharedModels(steps: number): Promise<Figure[]> {
     writeHub(all, models);
     writeHub(quarter, models / ranks);
     await using hosts = await Hosts.open(ranks);
-    const shards = ["--shard-members"];
-    const bytesOf = async (more: readonly string[]) => {
-      const run = (count: number) => measure(dir, { hub: all, steps: count, batch, allowed: 8, hosts, more });
-      const [short, long] = [await run(2), await run(steps)];
-      return (long.bytes - short.bytes) / (steps - 2);
-    };
-    const [apart, replicated] = [await bytesOf(shards), await bytesOf([])];
-    const memory = (setting: Pick<Setting, "hub" | "batch" | "allowed"> & Partial<Setting>) =>
-      measure(dir, { steps: 2 * steps, ...setting });
-    const sharded = await memory({ hub: all, batch, allowed: models, hosts, more: shards });
-    // As many pairs of image and model for a process.
-    const part = await memory({ hub: quarter, batch: batch / ranks, allowed: models / ranks });
-    const whole = await memory({ hub: all, batch, allowed: models });
-    const [sent, peak] = ["sent by a rank in a step", "peak memory of the largest rank"].map(
-      (what) => `--shard-members, ${models} models of 2.8 M parameters on ${ranks} hosts, batch ${batch}: ${what}`,
-    );
-    const mib = (what: string, value: number) => ({ what: `MiB ${what}`, value });
-    return [
-      ratioFigure(
-        sent ?? "",
-        { what: "kB", value: apart / 1e3 },
-        { what: "kB, data parallel", value: replicated / 1e3 },
-        0.01,
-      ),
-      ratioFigure(
-        peak ?? "",
-        mib("", sharded.peakMiB),
-        mib(`, one process with ${models / ranks} models`, part.peakMiB),
-        1.15,
-      ),
-      ratioFigure("the same", mib("", sharded.peakMiB), mib(`, one process with ${models} models`, whole.peakMiB)),
-    ];
+    return await work(dir, { all, quarter }, hosts);
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
+}
+
+const setting = `--shard-members, ${models} models of 2.8 M parameters on ${ranks} hosts, batch ${batch}`;
+
+/** @param steps of the longer of two runs, whose difference is what steps alone cost */
+export function sharedBytes(steps: number): Promise<Figure[]> {
+  return inFolder(async (dir, { all: hub }, hosts) => {
+    const bytesOf = async (more: readonly string[]) => {
+      const run = (count: number) => measure(dir, { hub, steps: count, batch, allowed: 8, hosts, more });
+      const [short, long] = [await run(2), await run(steps)];
+      return (long.bytes - short.bytes) / (steps - 2);
+    };
+    const [apart, replicated] = [await bytesOf(["--shard-members"]), await bytesOf([])];
+    const kB = (what: string, bytes: number) => ({ what, value: bytes / 1e3 });
+    const other = kB("kB, data parallel", replicated);
+    return [ratioFigure(`${setting}: sent by a rank in a step`, kB("kB", apart), other, 0.01)];
+  });
+}
+
+/** Peak memory, all models allowed: a rank has as many pairs of image and model as one process with its part of models and rows. */
+export function sharedMemory(steps: number): Promise<Figure[]> {
+  return inFolder(async (dir, { all, quarter }, hosts) => {
+    const memory = (part: Pick<Setting, "hub" | "batch" | "allowed"> & Partial<Setting>) =>
+      measure(dir, { steps, ...part });
+    const sharded = await memory({ hub: all, batch, allowed: models, hosts, more: ["--shard-members"] });
+    const part = await memory({ hub: quarter, batch: batch / ranks, allowed: models / ranks });
+    const whole = await memory({ hub: all, batch, allowed: models });
+    const mib = (what: string, { peakMiB }: Measured) => ({ what: `MiB${what}`, value: peakMiB });
+    const own = mib("", sharded);
+    const name = `${setting}: peak memory of the largest rank`;
+    return [
+      ratioFigure(name, own, mib(`, one process with ${models / ranks} models, batch ${batch / ranks}`, part), 1.15),
+      ratioFigure("the same", own, mib(`, one process with ${models} models`, whole)),
+    ];
+  });
 }

@@ -52,6 +52,8 @@ export interface RowsOfBatch {
   rows: number;
   /** Position of this rank's first row. */
   first: number;
+  /** Images of all ranks' rows, for a rank that reads them. */
+  all?: Tensor | undefined;
 }
 
 /** The view of every image that an epoch shows; of fixed views, 0 is the image itself and the epochs go round them. */
@@ -60,7 +62,7 @@ export function viewOf(epoch: number, views: number | undefined): number {
 }
 
 type Fields = Pick<LoadedBatch, "images" | "targets" | "labels" | "indices"> &
-  Partial<Pick<LoadedBatch, "part" | "all" | "isMixed">>;
+  Partial<Pick<LoadedBatch, "part" | "isMixed">>;
 
 export class LoadedBatch {
   /** float32 [B, 3, S, S] in [0, 1]. */
@@ -71,19 +73,16 @@ export class LoadedBatch {
   readonly indices: number[];
   /** Set where several ranks share the batch. */
   readonly part: RowsOfBatch | undefined;
-  /** Images of all ranks' rows, for a rank that reads them. */
-  readonly all: Tensor | undefined;
   /** Images and targets are mixtures of two. */
   readonly isMixed: boolean;
 
-  constructor({ images, targets, labels, indices, part, all, isMixed = false }: Fields) {
+  constructor({ images, targets, labels, indices, part, isMixed = false }: Fields) {
     this.images = images;
     this.targets = targets;
     this.labels = labels;
     this.indices = indices;
     this.part = part;
     this.isMixed = isMixed;
-    this.all = all;
   }
 
   /** A rank's rows of a whole batch, which goes; its images stay. */
@@ -96,8 +95,7 @@ export class LoadedBatch {
       targets: own(whole.targets),
       labels: whole.labels.slice(first, end),
       indices: whole.indices.slice(first, end),
-      part: { rows, first },
-      all: whole.images,
+      part: { rows, first, all: whole.images },
       isMixed: whole.isMixed,
     });
     whole.targets.dispose();
@@ -105,7 +103,7 @@ export class LoadedBatch {
   }
 
   dispose(): void {
-    disposeTree([this.images, this.targets, this.all]);
+    disposeTree([this.images, this.targets, this.part?.all]);
   }
 
   [Symbol.dispose](): void {

@@ -18,18 +18,13 @@ export function initProcessGroup(
   return new ProcessGroup({ rank, worldSize, host, port, prefix, serves: !isServed && rank === 0, timeout, patience });
 }
 
-/** Agreements of each group so far: a rank must not find what another one left for an earlier one of the same name. */
-const agreements = new WeakMap<ProcessGroup, number>();
-
 /**
  * Sees that all ranks have the same values under the same names.
  * @throws UserError on every rank, in one line that names the first difference and its rank
  */
 export function agreeOn(group: ProcessGroup, about: string, values: Readonly<Record<string, string>>): void {
   const own = JSON.stringify(values);
-  const earlier = agreements.get(group) ?? 0;
-  agreements.set(group, earlier + 1);
-  const place = `${about}/${earlier}`;
+  const place = group.keyOf(about);
   group.set(`${place}/${group.rank}`, own);
   const [first, ...others] = Array.from({ length: group.worldSize }, (_, rank) => group.get(`${place}/${rank}`));
   // Whoever serves the store may end only after all have read.

@@ -91,6 +91,8 @@ export class PathwayLearner implements Learner {
   readonly #seed: number;
   readonly #imageSize: number;
   readonly #lessons: GeneratorLessons | undefined;
+  /** The same as the module, where ranks have the members among them. */
+  readonly #apart: ShardedPathway | undefined;
   readonly shards: Shards | undefined;
   #flops: { generator: number; members: number[] } | undefined;
   #isStandardized = false;
@@ -121,8 +123,9 @@ export class PathwayLearner implements Learner {
       rows: options.config.credit === "losses" ? options.items?.length : undefined,
       device: options.device,
     };
-    this.module = shards ? new ShardedPathway({ ...parts, ...shards }) : new HubPathway(parts);
-    this.shards = this.module instanceof ShardedPathway && shards ? this.module.shards(shards) : undefined;
+    this.#apart = shards && new ShardedPathway({ ...parts, ...shards });
+    this.module = this.#apart ?? new HubPathway(parts);
+    this.shards = shards && this.#apart?.shards(shards);
     if (this.module.memory)
       this.#lessons = new GeneratorLessons(this.module, options.task, this.streams, options.items ?? []);
     this.k = this.module.config.k;
@@ -253,7 +256,6 @@ export class PathwayLearner implements Learner {
     // Of this step alone: what evaluation does is no matter of other ranks.
     const { module } = this;
     module.part = batch.shared;
-    if (module instanceof ShardedPathway) module.all = batch.all;
     try {
       return this.#step(batch, progress);
     } finally {
@@ -351,7 +353,7 @@ export class PathwayLearner implements Learner {
     const { module } = this;
     if (module.isRandom) return undefined;
     const scores = module.generator.forward(images);
-    return module instanceof ShardedPathway ? module.agreed(scores) : scores;
+    return this.#apart?.agreed(scores) ?? scores;
   }
 
   /** Fits the temperature of weights over more models than in training: that of the least loss with all of them. */
@@ -379,7 +381,7 @@ export class PathwayLearner implements Learner {
 
   /** Every model that may be activated, once on all images. */
   #allFeatures(images: Tensor, known?: StoredFeatures): StoredFeatures {
-    const asked = this.module instanceof ShardedPathway && this.module.ask(images, this.#present);
+    const asked = this.#apart?.ask(images, this.#present);
     if (asked) return asked;
     const featuresOf = (member: PathwayMember) => known?.(member.name) ?? member.features(images);
     const present = this.#members.filter((_, i) => this.#present.includes(i));

@@ -43,8 +43,6 @@ export interface SharedContext extends ShardContext {
 type Answers = readonly (Tensor | undefined)[];
 
 export class ShardedPathway extends HubPathway {
-  /** Images of all ranks' rows in a training step, [B, 3, H, W]. */
-  all: Tensor | undefined;
   readonly #outputs: number;
   readonly #owners: readonly number[];
   /** Undefined once this rank has all weights at hand. */
@@ -167,7 +165,8 @@ export class ShardedPathway extends HubPathway {
 
   /** Of a batch that is shared: each rank gets the logits of its own rows. */
   #exchange(rows: readonly number[][], group: ProcessGroup): Answers {
-    const { part, all } = this;
+    const { part } = this;
+    const all = part?.all;
     if (!part || !all) throw new Error("a shared step needs the images of all rows");
     const { rank, worldSize } = group;
     const wanted = activations(rows, part.first, part.rows, group);

@@ -22,6 +22,8 @@ export interface BatchPart {
   rows: number;
   /** Position in the batch of this rank's first row. */
   first: number;
+  /** Images of all its rows, where owners of models read them, [B, 3, H, W]. */
+  all?: Tensor | undefined;
 }
 
 /** The rows of a batch that a rank has, [first, end): runs that follow each other, as long as each other or longer by one. */

@@ -45,6 +45,7 @@ export class ProcessGroup implements Disposable {
   readonly port: number;
   readonly #name: string;
   readonly #timeout: number;
+  #keys = 0;
 
   /**
    * Connects to all other ranks, which must do so too.
@@ -119,6 +120,11 @@ export class ProcessGroup implements Disposable {
   /** Waits until all ranks have come here. */
   barrier(): void {
     scope(() => void this.allReduce(tensor([0])).item());
+  }
+
+  /** A key of the store that no text had before; ranks ask for theirs in the same order. */
+  keyOf(about: string): string {
+    return `${about}/${this.#keys++}`;
   }
 
   /** Leaves a text in the store for all ranks. */

@@ -41,8 +41,6 @@ export interface Batch {
   indices: number[];
   /** Features of these images that frozen members computed before. */
   features?: StoredFeatures | undefined;
-  /** Images of all ranks' rows, for a rank that reads them. */
-  all?: Tensor | undefined;
   /** Place of these rows in the batch, where several ranks share it. */
   part?: RowsOfBatch | undefined;
   dispose(): void;

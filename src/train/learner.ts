@@ -19,8 +19,6 @@ export interface TrainBatch {
   features?: StoredFeatures | undefined;
   /** Place of these rows in the batch, and the ranks that share it. */
   shared?: BatchPart | undefined;
-  /** Images of the whole batch, where owners of models read them. */
-  all?: Tensor | undefined;
 }
 
 /** A learner's parts on several ranks that share its models among them. */

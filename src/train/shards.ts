@@ -36,14 +36,12 @@ export function clipShared({ own, common, group }: Pick<Shards, "own" | "common"
   return total;
 }
 
-let said = 0;
-
 /** The text of the first rank that has one, on all of them. */
 export function firstText(text: string | undefined, group: ProcessGroup): string | undefined {
   const place = text === undefined ? group.worldSize : group.rank;
   const first = scope(() => group.allReduce(tensor([place], { dtype: "int64" }), "min").item());
   if (first === group.worldSize) return undefined;
-  const key = `text ${said++}`;
+  const key = group.keyOf("text");
   if (first === group.rank) group.set(key, text ?? "");
   return group.get(key);
 }

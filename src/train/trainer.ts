@@ -416,8 +416,9 @@ async function recalibrateOn({ learner, batches, signal, group }: FitRequest): P
   const here = learner.backbones.flatMap((backbone, i) => (learner.shards?.others.includes(backbone) ? [] : [i]));
   const recalibrations = new Map(here.map((i) => [i, new BatchNormRecalibration(learner.backbones[i] as Module)]));
   const loop = { work: "BatchNorm recalibration", signal, group };
-  await forEachBatch(batches.epoch(0, 0), loop, ({ images, all = images }) => {
-    for (const [i, recalibration] of recalibrations) recalibration.observe(() => learner.features(i, all));
+  await forEachBatch(batches.epoch(0, 0), loop, ({ images, part }) => {
+    for (const [i, recalibration] of recalibrations)
+      recalibration.observe(() => learner.features(i, part?.all ?? images));
   });
   for (const recalibration of recalibrations.values()) recalibration.finish();
 }

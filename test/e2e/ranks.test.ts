@@ -22,9 +22,9 @@ const args = (out: string, ...more: string[]) => {
   return ["train", "images", "--hub", "hub", "--out", out, ...size, ...split, ...more];
 };
 
-/** A command line on several ranks, as a launcher starts them; a kill is the first one's. */
-async function onRanks(worldSize: number, args: readonly string[], place = cache, kill?: Kill): Promise<Outcome[]> {
-  const setup = { args, cwd: folder, cache: place, ...(kill && { first: killing(kill) }) };
+/** A command line on several ranks, as a launcher starts them; `first` is a module that the first one loads before. */
+async function onRanks(worldSize: number, args: readonly string[], place = cache, first?: string): Promise<Outcome[]> {
+  const setup = { args, cwd: folder, cache: place, first };
   const started = Array.from({ length: worldSize }, (_, rank) => rank);
   return (await ranks("command", { ranks: started, worldSize, setup })) as unknown as Outcome[];
 }
@@ -54,7 +54,7 @@ test("frozen models whose losses teach the generator, on two processes as on one
   assert.equal(alone.code, 0, alone.stderr);
   // Caches of their own: the features are computed again, by turns.
   const caches = ["first", "second"].map((name) => join(folder, `cache-${name}`));
-  const cut = await onRanks(2, args("shared", ...frozen), caches[0], kill);
+  const cut = await onRanks(2, args("shared", ...frozen), caches[0], killing(kill));
   assert.equal(cut[0]?.code, undefined, "killed");
   assert.notEqual(cut[1]?.code, 0);
   assert.match(cut[1]?.stderr ?? "", /^error: rank 1 of 2: .* failed: another rank ended$/m);
@@ -98,12 +98,51 @@ test("processes that have the models among them train the same run: killed, gone
   for (const { code, stderr } of resumed) assert.equal(code, 0, stderr);
   assert.equal(partsOf().length, 4, "last and best weights of the two ranks beside the first");
   assertSame("alone", "apart");
-  const opened = await runHere(["eval", "apart", "--split", "validation"], cache, { cwd: folder });
-  assert.equal(opened.code, 0, opened.stderr);
+  // As little memory as a rank had suffices to use the run, and changes no answer.
+  const used = async (...command: string[]) => {
+    const { code, stdout, stderr } = await runHere(command, cache, { cwd: folder });
+    assert.equal(code, 0, stderr);
+    return stdout.replace(/^.*second.*$/gm, "");
+  };
+  for (const command of [
+    ["eval", "apart", "--split", "validation"],
+    ["predict", "apart", join("images", "circle")],
+  ]) {
+    assert.equal(await used(...command, "--hub-memory", "60KB"), await used(...command));
+  }
   const last = await runHere([...goesOn, "--epochs", "3"], cache, { cwd: folder });
   assert.equal(last.code, 0, last.stderr);
   assert.deepEqual(partsOf(), [], "one process has everything in its own files");
   assert.equal(epochsOf("apart").length, 3);
+});
+
+/** Another version of the package, until the next job. */
+const otherVersion = `data:text/javascript,${encodeURIComponent(`import fs from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+const read = fs.readFileSync;
+fs.readFileSync = (path, ...more) => {
+  const text = read(path, ...more);
+  return String(path).endsWith("/package.json") ? text.replace(/"version": "[^"]*"/, '"version": "9.9.9"') : text;
+};
+process.once("message", () => {
+  fs.readFileSync = read;
+  syncBuiltinESMExports();
+});
+syncBuiltinESMExports();`)}`;
+
+test("ranks of several versions, and a GPU, are refused in one line, and nothing is left", async () => {
+  const all = await onRanks(2, args("versions"), cache, otherVersion);
+  const line = /^(error|rank 1): ranks differ in the version of hub-pathway: rank 0 has 9\.9\.9, rank 1 has \d\S+\n$/;
+  for (const { code, stderr } of all) {
+    assert.match(stderr, line);
+    assert.equal(code, 1);
+  }
+  const gpu = await runHere(args("gpu", "--nproc", "2", "--device", "cuda"), cache, { cwd: folder });
+  assert.deepEqual(
+    [gpu.code, gpu.stderr],
+    [2, "error: several ranks train on processors, over Gloo, and --device is cuda: leave it out\n"],
+  );
+  for (const out of ["versions", "gpu"]) assert.equal(existsSync(join(folder, out)), false);
 });
 
 test("what ranks cannot share is refused in one line, and nothing is left", async () => {

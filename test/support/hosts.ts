@@ -92,15 +92,6 @@ export class Hosts implements AsyncDisposable {
     return spawn("ip", ["netns", "exec", this.#name(host), ...command], { ...options, env });
   }
 
-  /** Starts a program on each host, as ranks of one group; their store is the first one's. */
-  spawnRanks(command: readonly string[], options: SpawnOptions = {}): ChildProcess[] {
-    const group = { WORLD_SIZE: String(this.names.length), MASTER_ADDR: this.address(0), MASTER_PORT: "29500" };
-    return this.names.map((_, rank) => {
-      const env = { ...(options.env ?? process.env), ...group, RANK: String(rank), OMP_NUM_THREADS: "1" };
-      return this.spawn(rank, command, { ...options, env });
-    });
-  }
-
   /** Drops all packets from and to a host, until `join`. */
   cut(host: number): void {
     this.#switch.stdin?.write(`cut ${host}\n`);
@@ -136,6 +127,18 @@ export class Hosts implements AsyncDisposable {
     }
     for (const name of this.names) ip("netns", "del", name);
   }
+}
+
+/** Starts a program with one thread on each host, as ranks of one group whose store is the first one's; without hosts it is alone. */
+export function startOn(hosts: Hosts | undefined, command: readonly string[], options: SpawnOptions): ChildProcess[] {
+  const env = { ...(options.env ?? process.env), OMP_NUM_THREADS: "1" };
+  const [program = "", ...args] = command;
+  if (!hosts) return [spawn(program, args, { ...options, env })];
+  const { names } = hosts;
+  const group = { WORLD_SIZE: String(names.length), MASTER_ADDR: hosts.address(0), MASTER_PORT: "29500" };
+  return names.map((_, rank) =>
+    hosts.spawn(rank, command, { ...options, env: { ...env, ...group, RANK: String(rank) } }),
+  );
 }
 
 function ip(...args: string[]): string {

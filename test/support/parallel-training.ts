@@ -70,8 +70,7 @@ export function trainToy({ k, frozen, batch, steps, shards }: Setup, group?: Pro
     scope(() => {
       const rows = (drawn[step] as Tensor).narrow(0, first, end - first);
       const labels = Array.from({ length: batch }, (_, row) => (row + step) % classes).slice(first, end);
-      model.part = group && { group, rows: batch, first };
-      if (model instanceof ShardedPathway) model.all = drawn[step];
+      model.part = group && { group, rows: batch, first, all: drawn[step] };
       const progress = step / steps;
       const routing = model.route(rows, progress);
       const output = model.execute(rows, routing);

@@ -109,7 +109,7 @@ export interface CommandSetup {
   cwd: string;
   cache: string;
   /** A module that the first rank loads before. */
-  first?: string;
+  first?: string | undefined;
 }
 
 async function command({ args, cwd, cache, first }: CommandSetup, env: NodeJS.ProcessEnv = {}): Promise<unknown> {

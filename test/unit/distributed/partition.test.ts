@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { after, before, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { Hosts, whyNoHosts } from "../../support/hosts.ts";
+import { Hosts, startOn, whyNoHosts } from "../../support/hosts.ts";
 import { type Found, RankProcess, rankCommand } from "../../support/ranks.ts";
 
 const skip = whyNoHosts() ?? false;
@@ -14,7 +14,7 @@ before(async () => {
   if (skip !== false) return;
   hosts = await Hosts.open(2);
   const stdio = ["ignore", "ignore", "pipe", "ipc"] as const;
-  ranks = hosts.spawnRanks(rankCommand, { stdio: [...stdio] }).map((child) => new RankProcess(child));
+  ranks = startOn(hosts, rankCommand, { stdio: [...stdio] }).map((child) => new RankProcess(child));
 });
 
 after(async () => {
