@@ -44,7 +44,7 @@ const parts: Record<string, () => Promise<Figure[] | undefined>> = {
   call: async () => [callOverhead()],
   resnet: () => resnetStep(flags.python, flags.quick ? 2 : 5, device),
   pathway: () => pathwayStep(rounds, flags.quick ? 100 : 1000, device),
-  "step-memory": async () => stepMemory(flags.quick ? 1 : 5),
+  "step-memory": async () => stepMemory(flags.quick ? 2 : 5),
   "large-hub": () => largeHub(flags.quick ? 1 : 3, flags.quick ? 5 : 15),
   environments: async () => rlEnvironments(rounds, flags.quick ? 1000 : 4000),
   rl: () => rlPpo(flags.python, flags.quick ? 3 : 7),

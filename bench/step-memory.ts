@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { HubMember, type ImageInput } from "../src/hub/index.ts";
 import { MemberLearner } from "../src/methods/member-learner.ts";
 import { createBackbone, presets } from "../src/models/index.ts";
-import { disposeTree, Generator, rand, randint, setNumThreads } from "../src/torch/index.ts";
+import { disposeTree, Generator, ownProcess, rand, randint, setNumThreads } from "../src/torch/index.ts";
 import {
   type BatchSource,
   ClassificationTask,
@@ -30,6 +30,7 @@ interface Setting {
 }
 
 interface Measured {
+  /** Processor time. */
   secondsPerStep: number;
   peakMiB: number;
 }
@@ -60,8 +61,9 @@ function memberOf(network: string): HubMember {
   );
 }
 
-/** In a process of its own. */
+/** In a process of its own, which keeps freed memory as that of the program does. */
 async function measure({ network, batch, steps, changes }: Setting): Promise<Measured> {
+  ownProcess();
   setNumThreads(1);
   using generator = new Generator(2);
   const batches: BatchSource = {
@@ -77,7 +79,8 @@ async function measure({ network, batch, steps, changes }: Setting): Promise<Mea
   };
   const learner = new MemberLearner(memberOf(network), new ClassificationTask(classes), 0);
   const options = { ...defaultTrainOptions, ...changes, batchNorm: "frozen", epochs: 1 } as const;
-  const { seconds } = await fit({
+  const before = process.cpuUsage();
+  await fit({
     fit: network,
     learner,
     batches,
@@ -86,8 +89,9 @@ async function measure({ network, batch, steps, changes }: Setting): Promise<Mea
     identity: "",
     emit: () => {},
   });
+  const { user, system } = process.cpuUsage(before);
   learner.dispose();
-  return { secondsPerStep: seconds / steps, peakMiB: peakMiB() };
+  return { secondsPerStep: (user + system) / 1e6 / steps, peakMiB: peakMiB() };
 }
 
 function inOwnProcess(setting: Setting): Measured {
@@ -105,7 +109,7 @@ const sides: Record<string, Changes> = {
   "--tune lora --checkpoint-activations --accumulate 4": { tune: "lora", checkpointActivations: true, accumulate: 4 },
 };
 
-/** @param steps of each setting */
+/** @param steps of each setting, at least two: only from the second on are there moments beside the activations */
 export function stepMemory(steps: number): Figure[] {
   return [
     ["vit_base_patch16_224", 8],

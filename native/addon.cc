@@ -16,10 +16,6 @@
 #include <functional>
 #include <sstream>
 
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
-
 #include "entry.h"
 
 namespace hub {
@@ -319,26 +315,6 @@ napi_value library(napi_env env, const Args&) {
   check(env, napi_set_named_property(env, result, "cuda", fromBool(env, at::hasCUDA())));
   check(env, napi_set_named_property(env, result, "parallel", fromString(env, at::get_parallel_info())));
   return result;
-}
-
-// trimMemory(): free memory that the process keeps goes back to the kernel, holes between blocks in use included.
-napi_value trimMemory(napi_env env, const std::vector<napi_value>&) {
-#ifdef __GLIBC__
-  malloc_trim(0);
-#endif
-  return undefined(env);
-}
-
-// keepFreedMemory(): glibc hands every block over 32 MB back to the kernel, and a training step allocates its activations
-// anew each time: the page faults cost more than the arithmetic they delay. Freed memory stays in the process, on huge pages.
-napi_value keepFreedMemory(napi_env env, const std::vector<napi_value>&) {
-#ifdef __GLIBC__
-  setenv("THP_MEM_ALLOC_ENABLE", "1", 0);
-  mallopt(M_MMAP_MAX, 0);
-  mallopt(M_TRIM_THRESHOLD, INT32_MAX);
-  mallopt(M_TOP_PAD, 64 << 20);
-#endif
-  return undefined(env);
 }
 
 napi_value initialise(napi_env env, napi_value exports) {

@@ -85,6 +85,10 @@ void beginEntry();
 void noteRead(const at::Tensor& tensor);
 void throwIfTruncated(Reads reads = Reads::Arguments);
 
+// Memory of tensors (blocks.cc).
+napi_value trimMemory(napi_env env, const std::vector<napi_value>& args);
+napi_value keepFreedMemory(napi_env env, const std::vector<napi_value>& args);
+
 // TorchScript programs (script.cc).
 napi_value loadScript(napi_env env, const std::vector<napi_value>& args);
 napi_value scriptTensors(napi_env env, const std::vector<napi_value>& args);

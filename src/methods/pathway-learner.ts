@@ -263,8 +263,14 @@ export class PathwayLearner implements Learner {
     }
   }
 
+  /** Models that only their own losses teach need not be in memory together. */
+  get prefersParts(): boolean {
+    return this.module.config.beta === 0 && !this.shards;
+  }
+
   stepInParts(batch: TrainBatch, progress: number, ranges: readonly RowRange[], backward: Backward): PartedStep {
-    return accumulatedStep({ module: this.module, task: this.#task, batch, progress, ranges, backward });
+    const lessons = this.#lessons;
+    return accumulatedStep({ module: this.module, task: this.#task, batch, progress, ranges, backward, lessons });
   }
 
   #step(batch: TrainBatch, progress: number): StepResult {

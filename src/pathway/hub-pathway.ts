@@ -163,7 +163,7 @@ export class HubPathway extends Module {
     const members: MemberOutput[] = [];
     const counts = batchCounts(routing.rows, this.part);
     for (const [index, rows] of routing.rows.entries()) {
-      if (counts[index]) members.push(this.#run(index, rows, images, routing, stored));
+      if (counts[index]) members.push(this.run(index, rows, images, routing, stored));
     }
     const logits = this.aggregation.join(members, images.size(0), this.config.beta);
     return { logits, routing, members };
@@ -273,7 +273,8 @@ export class HubPathway extends Module {
     return randomRoutes(1, m, allowedMembers, this.#streams.stream("noise"))[0];
   }
 
-  #run(index: number, rows: number[], images: Tensor, routing: Routing, stored?: StoredFeatures): MemberOutput {
+  /** One model with its head on the rows that activate it. */
+  run(index: number, rows: number[], images: Tensor, routing: Routing, stored?: StoredFeatures): MemberOutput {
     const member = this.members[index];
     const head = this.heads[index];
     if (!member || !head) throw new RangeError(`the hub has no model ${index}`);

@@ -160,6 +160,8 @@ export interface Learner extends Predictor {
    * the losses of the parts are joined by their rows.
    */
   stepInParts?(batch: TrainBatch, progress: number, ranges: readonly RowRange[], backward: Backward): PartedStep;
+  /** True when `stepInParts` costs less than `step` even for all rows at once; ranks that share a batch take `step`. */
+  readonly prefersParts?: boolean;
 }
 
 export interface FitResult {

@@ -40,7 +40,7 @@ export function trainStep(request: StepRequest, batch: Batch, progress: number):
   const backward = backwardOf(request, batch.images.device.split(":")[0] ?? "cpu");
   const count = options.accumulate ?? 1;
   const { isWhole, ...own } = meter.count(() =>
-    count === 1
+    count === 1 && (shared || !learner.prefersParts)
       ? inOne(learner, shared ? { ...batch, shared } : batch, progress, backward)
       : inParts(learner, batch, progress, rangesOf(batch.images.size(0), count), backward),
   );
@@ -119,12 +119,16 @@ function rangesOf(rows: number, count: number): RowRange[] {
 }
 
 /** Rows of a batch as a batch. */
-export function rowsOf({ images, targets, indices, features }: TrainBatch, { first, rows }: RowRange): TrainBatch {
+export function rowsOf(
+  { images, targets, isMixed, indices, features }: TrainBatch,
+  { first, rows }: RowRange,
+): TrainBatch {
   const part = (x: Tensor) => x.narrow(0, first, rows);
   const all = Array.from({ length: rows }, (_, i) => first + i);
   return {
     images: part(images),
     targets: part(targets),
+    isMixed,
     ...(indices && { indices: indices.slice(first, first + rows) }),
     features: features && ((member, own) => features(member, own ? own.map((row) => first + row) : all)),
   };

@@ -1,7 +1,7 @@
 /** A step whose models compute their rows in parts has the loss and the gradients of the whole batch. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { accumulatedStep } from "../../../src/methods/accumulated-step.ts";
+import { type AccumulatedRequest, accumulatedStep } from "../../../src/methods/accumulated-step.ts";
 import type { HubPathway, PathwayConfig } from "../../../src/pathway/index.ts";
 import { int64, memory, scope, type Tensor } from "../../../src/torch/index.ts";
 import { type Backward, ClassificationTask, type RowRange, type TrainBatch } from "../../../src/train/index.ts";
@@ -76,6 +76,64 @@ for (const [name, config] of Object.entries(configs)) {
     });
   }
 }
+
+test("losses that teach the generator are those of the whole step, and each model's are remembered once", () => {
+  scope(() => {
+    const [whole, parted] = [toy({ k: 2, beta: 0, credit: "losses" }), toy({ k: 2, beta: 0, credit: "losses" })];
+    const batch: TrainBatch = { images: images(rows), targets: int64(labels), indices: labels, isMixed: true };
+    const lesson = (module: HubPathway) => module.generator.forward(batch.images).square().mean();
+    const l = (logits: Tensor, of?: Tensor) =>
+      task.rowLoss(logits, of ? batch.targets.index_select(0, of) : batch.targets);
+    const output = whole.execute(batch.images, whole.route(batch.images, 0.4));
+    const losses = whole.losses(output, l, 0.4, lesson(whole));
+    losses.total.backward();
+    const expected = output.members.map(({ rows }, i): [number[], number[]] => [
+      rows,
+      losses.own[i]?.toNumbers() ?? [],
+    ]);
+    const remembered: [number[], number[]][] = [];
+    const lessons: AccumulatedRequest["lessons"] = {
+      loss: () => lesson(parted),
+      record: (of, [member], [own]) => {
+        assert.ok(of.isMixed && of.indices?.length === rows);
+        remembered.push([member?.rows ?? [], own?.toNumbers() ?? []]);
+      },
+    };
+    const all = [{ first: 0, rows }];
+    const made = accumulatedStep({ module: parted, task, batch, progress: 0.4, ranges: all, backward, lessons });
+    assert.ok(Math.abs(made.loss - losses.total.item()) < 1e-10);
+    assert.deepEqual(remembered, expected);
+    const own = gradients(parted);
+    for (const [key, gradient] of gradients(whole)) assertClose(own.get(key) ?? [], gradient ?? [], 1e-10, key);
+    whole.dispose();
+    parted.dispose();
+  });
+});
+
+test("models that only their own losses teach end their backward pass before the next one runs", () => {
+  using module = toy({ k: 2, beta: 0 });
+  const done: string[] = [];
+  for (const { backbone } of module.members) {
+    backbone.registerForwardHook(() => {
+      done.push("model");
+      return undefined;
+    });
+  }
+  const observed: Backward = (forward) => {
+    const loss = backward(forward);
+    done.push("backward");
+    return loss;
+  };
+  scope(() => {
+    const batch: TrainBatch = { images: images(rows), targets: int64(labels) };
+    accumulatedStep({ module, task, batch, progress: 0.4, ranges: [{ first: 0, rows }], backward: observed });
+  });
+  const models = done.filter((what) => what === "model").length;
+  assert.ok(models > 1);
+  // The aggregate's loss and the generator's come last.
+  const expected = [...Array.from({ length: models }, () => ["model", "backward"]).flat(), "backward", "backward"];
+  assert.deepEqual(done, expected);
+});
 
 test("a step in parts leaves nothing behind", () => {
   using module = toy({ k: 2 });

@@ -70,10 +70,48 @@ test("a user's own way of waiting and number of threads stand", () => {
   assert.equal(openMp({ GOMP_SPINCOUNT: "1234" }).rounds, 1234);
 });
 
-test("the process's allocator is changed only where the process is the program's own", () => {
-  const code = "torch.tensor([1]).dispose(); console.log(process.env.THP_MEM_ALLOC_ENABLE ?? 'as it was')";
-  assert.equal(loaded(code).stdout.trim(), "as it was");
-  assert.equal(loaded(`torch.ownProcess(); ${code}`).stdout.trim(), "1");
+/** Resident MiB above those of the start: after 160 MB of tensors are gone, at most while larger ones came, after a trim. */
+const residence = `
+  const { readFileSync } = await import("node:fs");
+  const MiB = (name) => Number(new RegExp(name + ":\\\\s+(\\\\d+)").exec(readFileSync("/proc/self/status", "utf8"))[1]) / 1024;
+  const come = (count, MB) => Array.from({ length: count }, () => torch.full([MB * 250_000], 1));
+  const go = (tensors) => { for (const tensor of tensors) tensor.dispose(); };
+  go(come(1, 1));
+  const before = MiB("VmRSS");
+  go(come(4, 40));
+  const kept = MiB("VmRSS") - before;
+  for (const MB of [60, 80, 100, 150]) go(come(1, MB));
+  const most = MiB("VmHWM") - before;
+  torch.trimMemory();
+  console.log(JSON.stringify([kept, most, MiB("VmRSS") - before]));`;
+
+test("memory of tensors is kept where the process is the program's own, adds nothing to the peak, and goes back when asked", () => {
+  const [keptByOthers] = JSON.parse(loaded(residence).stdout);
+  assert.ok(keptByOthers < 40, `${keptByOthers} MiB stay`);
+  const [kept, most, trimmed] = JSON.parse(loaded(`torch.ownProcess(); ${residence}`).stdout);
+  assert.ok(kept > 140, `${kept} MiB stay`);
+  assert.ok(most < 200, `${most} MiB at most`);
+  assert.ok(trimmed < 40, `${trimmed} MiB stay after a trim`);
+});
+
+test("blocks that are used again never belong to two tensors", () => {
+  const code = `torch.ownProcess();
+    const live = new Map();
+    let state = 1;
+    const random = (most) => (state = (state * 48271) % 2147483647) % most;
+    for (let i = 1; i <= 600; i++) {
+      const size = 1 + random(10 ** (1 + random(6)));
+      live.set(i, torch.full([size], i));
+      const [first] = live.keys();
+      const gone = live.has(i - random(40)) ? i - random(40) : first;
+      live.get(gone)?.dispose();
+      live.delete(gone);
+    }
+    for (const [i, tensor] of live) torch.scope(() => {
+      if (tensor.min().item() !== i || tensor.max().item() !== i) throw new Error("block " + i + " was overwritten");
+    });
+    console.log(live.size > 20);`;
+  assert.equal(loaded(code).stdout.trim(), "true");
 });
 
 const groups: [string, Record<string, string>, number][] = [

@@ -1,0 +1,153 @@
+// Memory of tensors. glibc hands large blocks back to the kernel, and a training step asks for its activations anew each time:
+// the page faults cost more than the arithmetic they delay. Kept in its heap, blocks of many sizes leave holes that nothing
+// fits, and searching them costs time. Here freed blocks are kept one by one, and given to whoever asks for about their size.
+#include <c10/core/CPUAllocator.h>
+#include <c10/core/impl/alloc_cpu.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "handle.h"
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
+namespace hub {
+
+namespace {
+
+// Before each block lies its size; as long as the alignment that kernels want.
+constexpr size_t kHeader = 64;
+// Smaller blocks are malloc's. From kMapped on, a block comes from the kernel and goes back to it alone.
+constexpr size_t kKept = 16 << 10;
+constexpr size_t kMapped = 1 << 20;
+constexpr size_t kPage = 4096;
+
+size_t& sizeOf(void* block) { return *static_cast<size_t*>(block); }
+
+void* fromSystem(size_t size) {
+  if (size < kMapped) return c10::alloc_cpu(size);
+  void* block = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return block == MAP_FAILED ? nullptr : block;
+}
+
+void toSystem(void* block) {
+  const size_t size = sizeOf(block);
+  if (size < kMapped) {
+    c10::free_cpu(block);
+  } else {
+    munmap(block, size);
+  }
+}
+
+// Blocks in use and kept ones together are never more than were in use at once: what is kept costs no peak.
+class Blocks final : public c10::Allocator {
+ public:
+  c10::DataPtr allocate(size_t bytes) override {
+    const c10::Device cpu(c10::DeviceType::CPU);
+    if (bytes == 0) return {nullptr, nullptr, &release, cpu};
+    const size_t size = bytes + kHeader;
+    void* block = size < kKept ? fromSystem(size) : take(size);
+    if (size < kKept) sizeOf(block) = size;
+    void* data = static_cast<char*>(block) + kHeader;
+    return {data, data, &release, cpu};
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return &release; }
+  void copy_data(void* to, const void* from, size_t count) const override { default_copy_data(to, from, count); }
+
+  // Hands back kept blocks, the largest first, until blocks in use, kept ones and `more` bytes are at most `limit`.
+  void shrink(size_t more, size_t limit) {
+    while (!kept_.empty() && used_ + keptBytes_ + more > limit) {
+      const auto largest = std::prev(kept_.end());
+      keptBytes_ -= largest->first;
+      toSystem(largest->second);
+      kept_.erase(largest);
+    }
+  }
+  void trim() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    shrink(0, 0);
+    most_ = used_;
+  }
+
+ private:
+  static void release(void* data);
+
+  void* take(size_t wanted) {
+    const size_t size = (wanted + kPage - 1) / kPage * kPage;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = kept_.lower_bound(size);
+    void* block = nullptr;
+    if (found != kept_.end() && found->first <= size + size / 4) {
+      block = found->second;
+      keptBytes_ -= found->first;
+      kept_.erase(found);
+    } else {
+      shrink(size, most_);
+      block = fromSystem(size);
+      if (block == nullptr) shrink(0, 0);
+      if (block == nullptr) block = fromSystem(size);
+      TORCH_CHECK(block != nullptr, "not enough memory: you tried to allocate ", wanted, " bytes");
+      sizeOf(block) = size;
+    }
+    used_ += sizeOf(block);
+    most_ = std::max(most_, used_);
+    return block;
+  }
+
+  void keep(void* block) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    used_ -= sizeOf(block);
+    keptBytes_ += sizeOf(block);
+    kept_.emplace(sizeOf(block), block);
+  }
+
+  std::mutex mutex_;
+  std::multimap<size_t, void*> kept_;
+  size_t used_ = 0;
+  size_t keptBytes_ = 0;
+  size_t most_ = 0;
+};
+
+// Never destroyed: tensors may outlive everything else.
+Blocks& blocks() {
+  static auto* all = new Blocks();
+  return *all;
+}
+
+void Blocks::release(void* data) {
+  if (data == nullptr) return;
+  void* block = static_cast<char*>(data) - kHeader;
+  if (sizeOf(block) < kKept) {
+    c10::free_cpu(block);
+  } else {
+    blocks().keep(block);
+  }
+}
+
+}  // namespace
+
+// trimMemory(): free memory that the process keeps goes back to the kernel, holes between blocks in use included.
+napi_value trimMemory(napi_env env, const std::vector<napi_value>&) {
+  blocks().trim();
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+  return undefined(env);
+}
+
+// keepFreedMemory(): freed memory of tensors stays in the process; so does the rest of the heap.
+napi_value keepFreedMemory(napi_env env, const std::vector<napi_value>&) {
+  c10::SetCPUAllocator(&blocks());
+#ifdef __GLIBC__
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, INT32_MAX);
+  mallopt(M_TOP_PAD, 64 << 20);
+#endif
+  return undefined(env);
+}
+
+}  // namespace hub
