@@ -275,8 +275,7 @@ export class HubPathway extends Module {
 
   /** One model with its head on the rows that activate it. */
   run(index: number, rows: number[], images: Tensor, routing: Routing, stored?: StoredFeatures): MemberOutput {
-    const member = this.members[index];
-    const head = this.heads[index];
+    const [member, head] = [this.members[index], this.heads[index]];
     if (!member || !head) throw new RangeError(`the hub has no model ${index}`);
     const rowIndex = int64(rows, images.device);
     const own = () => (rows.length === images.size(0) ? images : images.index_select(0, rowIndex));
