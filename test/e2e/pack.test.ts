@@ -176,9 +176,13 @@ test("every command line of README and docs runs in the installed package", asyn
   for (const [i, { page, commands }] of documentedBlocks().entries()) {
     const place = join(folder, `block-${i}`);
     cpSync(files, place, { recursive: true });
+    const done = new Set<string>();
     for (const { line, args } of commands) {
       const short = shortened(args);
-      if (!short) continue;
+      // With --check, lines that serve and that check are the same.
+      const same = [...new Set(short?.args)].join(" ");
+      if (!short || done.has(same)) continue;
+      done.add(same);
       if (args.includes("--web")) withoutWebRuntime(short.args, place);
       const { code, stdout, stderr } = await installed.run(short.args, place);
       assert.equal(code, short.code, `${page}:${line}: ${args.join(" ")}\n${stdout}${stderr}`);

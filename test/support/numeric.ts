@@ -10,8 +10,8 @@ export function assertClose(actual: Tensor, expected: Tensor | readonly number[]
   for (let i = 0; i < a.length; i++) {
     const x = a[i] ?? Number.NaN;
     const y = b[i] ?? Number.NaN;
-    const close = Math.abs(x - y) <= tolerance * (1 + Math.abs(y)) || Object.is(x, y);
-    assert.ok(close, `${what} element ${i}: ${x} is not close to ${y} (tolerance ${tolerance})`);
+    if (Math.abs(x - y) <= tolerance * (1 + Math.abs(y)) || Object.is(x, y)) continue;
+    assert.fail(`${what} element ${i}: ${x} is not close to ${y} (tolerance ${tolerance})`);
   }
 }
 
@@ -26,10 +26,8 @@ export function assertGradients(fn: (...inputs: Tensor[]) => Tensor, inputs: Ten
       for (let i = 0; i < values.length; i++) {
         const numeric = scope(() => noGrad(() => centralDifference(fn, inputs, input, values, i)));
         const exact = gradient[i] ?? Number.NaN;
-        assert.ok(
-          Math.abs(exact - numeric) <= tolerance * (1 + Math.abs(numeric)),
-          `gradient of input ${position}, element ${i}: autograd ${exact}, finite difference ${numeric}`,
-        );
+        if (Math.abs(exact - numeric) <= tolerance * (1 + Math.abs(numeric))) continue;
+        assert.fail(`gradient of input ${position}, element ${i}: autograd ${exact}, finite difference ${numeric}`);
       }
     }
   });

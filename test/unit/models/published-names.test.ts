@@ -42,7 +42,7 @@ const refused =
 const heads = /^(fc|head|head_dist|heads|classifier|classifier\.\d|head\.(fc|pre_logits)|aux\d|AuxLogits)$/;
 
 /** Above these a forward pass takes too long for a test. */
-const counted = { flops: 1.6e8, weights: 10e6 };
+const counted = { flops: 1e8, weights: 5e6 };
 
 for (const [library, networks] of Object.entries(outlines)) {
   test(`${library}: ${Object.keys(networks).length} networks by names and shapes`, () => {
