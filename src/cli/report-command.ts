@@ -1,19 +1,20 @@
 /** hub-pathway report: a finished run's page, written anew with what only takes part in measuring. */
 import { join } from "node:path";
-import { acquireLock, sweepTemporaries, writeFileAtomic } from "../io/index.ts";
+import { acquireLock, shown, sweepTemporaries, writeFileAtomic } from "../io/index.ts";
 import {
   analyseVariants,
   percent,
   type RunAnalysis,
-  routingVerdict,
   runReport,
   targetReport,
+  targetVariants,
   verdictSentence,
 } from "../report/index.ts";
 import {
   evaluateTask,
   isClassified,
   type OpenedRun,
+  scoreText,
   summarise,
   summariseTargets,
   withTemperature,
@@ -59,13 +60,17 @@ async function write(run: OpenedRun, flags: EvalFlags, output: Output, signal: A
     if (!isClassified(raw)) {
       const summary = summariseTargets(flags.split, raw, predictor, { task, classes: config.classes });
       recordReading(run, images, { evaluation: raw, summary }, output);
-      const options = { signal, onProgress: countProgress("measuring the same models for every image") };
-      const verdict = await routingVerdict(predictor, images.batches, raw, task, options);
-      writeFileAtomic(target, [await targetReport({ ...page, summary, evaluation: raw, task, verdict })]);
+      const options = { signal, onProgress: countProgress("measuring other choices of models") };
+      const variants = await targetVariants(predictor, images.batches, raw, task, options);
+      const { verdict } = variants;
+      writeFileAtomic(target, [await targetReport({ ...page, summary, evaluation: raw, task, verdict, variants })]);
       for (const line of targetLines(summary, mostLabels)) output.say(line);
       if (verdict) output.say(verdictSentence(verdict));
       output.say(`report: ${target}`);
-      output.result({ report: target, summary, ...(verdict && { routingVerdict: verdict }) });
+      for (const { k, score } of variants.scoreByK) output.say(`  ${scoreText(task.kind, score)} with k = ${k}`);
+      for (const { model, score } of variants.leaveOneOut)
+        output.say(`  ${scoreText(task.kind, score)} without ${shown(model)}`);
+      output.result({ report: target, summary, variants });
       return;
     }
     const temperature = calibration?.temperature;

@@ -56,12 +56,14 @@ export interface LabelledRow {
 }
 
 /**
- * Labels of all rows of one list: whether texts hold several labels, and whether a column of targets has numbers, all rows say together.
+ * Labels of all rows of one list: whether texts hold several labels, whether lists have a zero or one for each label, and whether a
+ * column of targets has numbers, all rows say together.
  * @throws UserError naming the row without a label, or with something else than the others
  */
 export function labelsOf(rows: readonly LabelledRow[], asked?: TaskKind): Label[] {
   const hasNumbers = asked === undefined && isNumeric(rows);
   const separator = separatorOf(rows);
+  const isHot = areHot(rows);
   return rows.map(({ label, path, where }): Label => {
     const refuse = (what: string): never => {
       throw new UserError(`${where}: ${what}`);
@@ -71,10 +73,22 @@ export function labelsOf(rows: readonly LabelledRow[], asked?: TaskKind): Label[
     const [[name, cell] = ["label", ""]] = label.cells;
     if (typeof cell !== "string" && asked === "classification")
       return refuse(`the ${name} is ${quoted(cell)}, and must be a text or a number`);
-    if (typeof cell !== "string") return namesOf(cell);
+    if (typeof cell !== "string") return isHot ? (hotPlaces(cell, cell.length) ?? []).map(String) : namesOf(cell);
     if (label.kind === "multi-label") return severalOf(cell, separator);
     return cell === "" ? refuse(`${quoted(path)} has no label`) : cell.normalize("NFC");
   });
+}
+
+/** Places of the ones in a list of a zero or one for each of so many labels; undefined for another list. Two could be numbers of labels. */
+export function hotPlaces(texts: readonly string[], count: number): number[] | undefined {
+  const isHot = count > 2 && texts.length === count && texts.every((text) => text === "0" || text === "1");
+  return isHot ? texts.flatMap((text, place) => (text === "1" ? [place] : [])) : undefined;
+}
+
+function areHot(rows: readonly LabelledRow[]): boolean {
+  const lists = rows.map(({ label }) => label?.cells[0]?.[1]);
+  const [first] = lists;
+  return lists.every((list) => Array.isArray(list) && hotPlaces(list, first?.length ?? 0) !== undefined);
 }
 
 /** Numbers that are no whole ones are no names of classes. Whole ones may be: a task that is asked for says otherwise. */

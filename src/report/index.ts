@@ -34,3 +34,4 @@ export { byFolder, type Slicing, slicings, thirds } from "./slices.ts";
 export { escapeHtml, svgFile } from "./svg.ts";
 export { amount, type Column, duration, escapeMarkdown, markdownTable, percent, points, textTable } from "./table.ts";
 export { type TargetReport, targetReport } from "./target-report.ts";
+export { type TargetVariants, targetVariants } from "./target-variants.ts";

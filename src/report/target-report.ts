@@ -15,6 +15,7 @@ import type { RoutingVerdict } from "./routing-verdict.ts";
 import { curves } from "./run-report.ts";
 import { escapeHtml } from "./svg.ts";
 import { amount, duration, figure, percent } from "./table.ts";
+import { type TargetVariants, variantTables } from "./target-variants.ts";
 import { type CaptionedImage, thumbnails } from "./thumbnails.ts";
 import { chosenOn, origin, verdictText } from "./verdict-section.ts";
 
@@ -30,6 +31,8 @@ export interface TargetReport {
   eventsPath: string;
   /** What routes by input are worth, for a run that has them. */
   verdict?: RoutingVerdict | undefined;
+  /** Other choices of models; absent where they were not measured. */
+  variants?: TargetVariants | undefined;
 }
 
 /** Images that are shown, at most, and labels that a caption names. */
@@ -37,7 +40,7 @@ const [mostImages, mostNamed] = [24, 4];
 
 /** The whole page as HTML text. */
 export async function targetReport(report: TargetReport): Promise<string> {
-  const { title, summary, memberNames, data } = report;
+  const { title, summary, memberNames, data, variants } = report;
   const events = readEvents(report.eventsPath);
   return htmlPage(title, [
     headSection(report, events),
@@ -55,6 +58,9 @@ export async function targetReport(report: TargetReport): Promise<string> {
         percent(summary.pathwayShare[name] ?? 0),
       ]),
     ),
+    variants
+      ? variantTables(variants, "r2" in summary ? "R2" : "mean average precision")
+      : '<p class="note">Figures for each k and without each model: <code>hub-pathway report RUN</code>.</p>',
   ]);
 }
 

@@ -107,7 +107,9 @@ test("several labels: trained, resumed, measured, predicted and reported", async
   );
   assert.deepEqual((cells[1] ?? "").split("|").filter(Boolean).sort(), named);
 
-  await succeeds("report", out);
+  const reported = await succeeds("report", out);
+  assert.match(reported.stdout, /mean average precision [01]\.\d{3} with k = 1\n(.*\n)*.* without small-resnet/);
+  assert.match(readFileSync(join(out, "report.html"), "utf8"), /Without one of the models/);
   await answersElsewhere(out, images, ({ probabilities, labels, top }) => {
     assert.deepEqual(
       labels.map(({ label }) => label),

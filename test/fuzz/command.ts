@@ -6,7 +6,7 @@ import { parseArgs } from "node:util";
 import { ConfigError } from "../../src/torch/errors.ts";
 import { type Finding, fuzz, replay } from "./run.ts";
 
-const names = ["safetensors", "torch", "onnx", "tfjs", "manifest", "run", "state", "cache"];
+const names = ["safetensors", "torch", "onnx", "tfjs", "manifest", "run", "state", "cache", "parquet", "tar"];
 
 const help = `Usage: npm run fuzz -- [--format NAME ...] [--minutes N] [--seed N] [--findings DIR] [--case N | --file PATH]
 

@@ -9,6 +9,7 @@ import { contentOf, type Files, type Format, withFile } from "./format.ts";
 import { mutateJson } from "./json.ts";
 import { onnxFormat, tfjsFormat } from "./networks.ts";
 import { ownFormats } from "./runs.ts";
+import { shardFormats } from "./shards.ts";
 import { safetensorsFormat, torchFormat } from "./weights.ts";
 
 const manifestName = "hub.json";
@@ -48,4 +49,5 @@ export const formats: readonly Format[] = [
   tfjsFormat,
   manifestFormat,
   ...ownFormats,
+  ...shardFormats,
 ];

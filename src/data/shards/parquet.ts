@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { basename } from "node:path";
+import { setImmediate as eventLoopTurn } from "node:timers/promises";
 import {
   type AsyncBuffer,
   type FileMetaData,
@@ -15,7 +16,7 @@ import { compressors } from "hyparquet-compressors";
 import { z } from "zod";
 import { quoted, reasonOf } from "../../io/index.ts";
 import { UserError } from "../../torch/index.ts";
-import { labelColumns } from "../label-columns.ts";
+import { hotPlaces, labelColumns } from "../label-columns.ts";
 import { columns, textOf } from "../labelled-list.ts";
 import { IgnoredFiles } from "../scan-folder.ts";
 import type { Bytes, TaskKind } from "../types.ts";
@@ -110,12 +111,15 @@ function packed(rows: readonly Row[]): { bytes: Buffer; rows: PackedRow[] } {
   return { bytes: Buffer.concat(kept), rows: result };
 }
 
-/** A ClassLabel's names are in it, or one level below where there are several labels. */
-const featureSchema = z.looseObject({
-  _type: z.string().optional(),
-  names: z.array(z.string()).optional(),
-  feature: z.looseObject({ names: z.array(z.string()).optional() }).optional(),
-});
+/** A ClassLabel's names are in it, or one level below where there are several labels: {feature}, in older files [feature]. */
+const featureSchema = z.preprocess(
+  (value) => (Array.isArray(value) ? { feature: value[0] } : value),
+  z.looseObject({
+    _type: z.string().optional(),
+    names: z.array(z.string()).optional(),
+    feature: z.looseObject({ names: z.array(z.string()).optional() }).optional(),
+  }),
+);
 const metadataSchema = z.object({ info: z.object({ features: z.record(z.string(), z.unknown()) }) });
 type Features = Readonly<Record<string, z.infer<typeof featureSchema>>>;
 
@@ -145,12 +149,15 @@ class Table {
 
   /** @throws UserError when it is damaged, or has no columns with images and labels */
   static async open(shard: Bytes, asked?: TaskKind): Promise<Table> {
+    const read = async (start: number, end: number): Promise<ArrayBuffer> => {
+      if (!(start >= 0 && start <= end && end <= shard.size)) throw new RangeError("a part lies outside of the file");
+      return arrayOf(await shard.read(start, end - start));
+    };
     const file: AsyncBuffer = {
       byteLength: shard.size,
-      slice: async (start, end = shard.size) => arrayOf(await shard.read(start, end - start)),
+      slice: (start, end = shard.size) => read(start, end),
     };
-    const metadata = await readable(shard, () => parquetMetadataAsync(file));
-    return new Table(shard, file, metadata, asked);
+    return readable(shard, async () => new Table(shard, file, await parquetMetadataAsync(file), asked));
   }
 
   get groups(): number {
@@ -161,21 +168,23 @@ class Table {
   async rows(number: number): Promise<Row[]> {
     const group = this.#metadata.row_groups[number];
     if (!group) throw new RangeError(`no row group ${number}`);
-    this.#refuseLarge(number);
     const first = this.#metadata.row_groups.slice(0, number).reduce((sum, { num_rows }) => sum + Number(num_rows), 0);
     const named = (all: readonly string[]) => this.#columns.find((name) => all.includes(name.toLowerCase()));
     const [split, own] = [named(columns.split), named(columns.group)];
     const wanted = [this.#image, ...this.labels, split, own].filter((name) => name !== undefined);
-    const rows = await readable(this.#shard, () =>
-      parquetReadObjects({
-        file: this.#file,
-        // Alone, since each call looks at all that there are.
-        metadata: { ...this.#metadata, row_groups: [group] },
-        columns: [...new Set(wanted)],
-        compressors,
-        utf8: false,
-      }),
-    );
+    const rows = await readable(this.#shard, () => {
+      this.#refuseLarge(group);
+      return whileWanted(this.#file, (file) =>
+        parquetReadObjects({
+          file,
+          // Alone, since each call looks at all that there are.
+          metadata: { ...this.#metadata, row_groups: [group] },
+          columns: [...new Set(wanted)],
+          compressors,
+          utf8: false,
+        }),
+      );
+    });
     return rows.map((row, i): Row => {
       const where = `${this.#shard.name}, row ${first + i}`;
       const cell = (name: string | undefined, column: "split" | "group") =>
@@ -216,6 +225,8 @@ class Table {
     }
     const other = this.#columns.find(isClass);
     if (other !== undefined) return { kind: asked ?? "classification", names: [other] };
+    const several = this.#columns.find((name) => features[name]?.feature?.names);
+    if (several !== undefined) return { kind: asked ?? "multi-label", names: [several] };
     throw new UserError(
       `${this.#shard.name} has no column with labels (label, class, labels, value, ...): its columns are ` +
         this.#columns.map(quoted).join(", "),
@@ -240,11 +251,12 @@ class Table {
       if (name !== undefined) return name;
       throw new UserError(`${where}: the label ${text} has no name: there are ${names.length}`);
     };
-    return Array.isArray(value) ? value.map(named) : named(value);
+    if (!Array.isArray(value)) return named(value);
+    const ones = names && hotPlaces(value.map(String), names.length);
+    return ones ? ones.map((place) => names[place] ?? "") : value.map(named);
   }
 
-  #refuseLarge(number: number): void {
-    const { columns: chunks = [] } = this.#metadata.row_groups[number] ?? {};
+  #refuseLarge({ columns: chunks }: FileMetaData["row_groups"][number]): void {
     const own = chunks.filter(({ meta_data }) => meta_data?.path_in_schema[0] === this.#image);
     const bytes = own.reduce((sum, { meta_data }) => sum + Number(meta_data?.total_uncompressed_size ?? 0), 0);
     if (bytes <= maximumGroup) return;
@@ -281,6 +293,36 @@ function featuresOf({ key_value_metadata: entries = [] }: FileMetaData): Feature
     );
   } catch {
     return {};
+  }
+}
+
+/**
+ * Reads a file whose parts are asked for ahead. Where the reader gives up, nobody waits for the others: they stay unsettled, since what
+ * came of them could only fail without a handler.
+ */
+async function whileWanted<T>(file: AsyncBuffer, read: (file: AsyncBuffer) => Promise<T>): Promise<T> {
+  let isWanted = true;
+  const asked: unknown[] = [];
+  const partOf = async (start: number, end?: number): Promise<ArrayBuffer> => {
+    const [own, turn] = [file.slice(start, end), eventLoopTurn()];
+    asked.push(own);
+    const [part] = await Promise.allSettled([own, turn]);
+    if (!isWanted) return new Promise(() => {});
+    if (part.status === "rejected") throw part.reason;
+    return part.value;
+  };
+  const slice: AsyncBuffer["slice"] = (start, end) => {
+    const part = partOf(start, end);
+    // A part that nobody has come to yet may fail.
+    part.catch(() => {});
+    return part;
+  };
+  try {
+    return await read({ ...file, slice });
+  } finally {
+    isWanted = false;
+    // Their files are open until they come.
+    await Promise.allSettled(asked);
   }
 }
 

@@ -85,6 +85,29 @@ test("several labels are read alike from separators, lists and JSON in cells", a
   }
 });
 
+test("lists with a zero or one for each label are labels by their places; lists of other lengths or numbers are names", async () => {
+  const lines = (lists: readonly (readonly number[])[]) =>
+    lists.map((labels, i) => JSON.stringify({ file: paths[i], labels })).join("\n");
+  const hot = [
+    [0, 1, 1],
+    [0, 0, 0],
+    [1, 0, 0],
+    [0, 1, 0],
+  ];
+  const dataset = await opened("hot.jsonl", lines(hot));
+  assert.deepEqual([dataset.classes, dataset.items.map(({ targets }) => targets)], [["0", "1", "2"], hot]);
+  const named = await opened("named.jsonl", lines([[0, 1], [1], [0, 1], []]));
+  assert.deepEqual(
+    named.items.map(({ targets }) => targets),
+    [
+      [1, 1],
+      [0, 1],
+      [1, 1],
+      [0, 0],
+    ],
+  );
+});
+
 test("numbers are read from columns of values, of targets that are no whole numbers, and from lists", async () => {
   const values = [0.5, -2, 1e3, 7.25];
   const one = values.map((value) => [value]);

@@ -93,6 +93,37 @@ test("texts as labels, columns of splits and groups, zstd", async () => {
   );
 });
 
+test("lists of labels and of numbers: under names of classes, as texts, one for each class", async () => {
+  temporaryCache();
+  const bits = Array.from({ length: 12 }, (_, row) => [0, 1, 2].map((c) => (row >> c) & 1));
+  // In the order of the names as a data set has them: a fox, cat, dog.
+  const sorted = bits.map(([cat, dog, fox]) => [fox, cat, dog]);
+  for (const [name, classes, rows] of [
+    ["lists.parquet", ["a fox", "cat", "dog"], sorted.slice(0, 11)],
+    ["tags.parquet", ["x", "y", "z"], bits],
+    ["hot.parquet", ["a fox", "cat", "dog"], sorted],
+    ["vectors.parquet", ["value 1", "value 2"], bits.map((_, row) => [row / 2, 100 - row])],
+  ] as const) {
+    const dataset = await openDataset(fixture(name));
+    assert.deepEqual(dataset.classes, classes, name);
+    assert.equal(dataset.task, name === "vectors.parquet" ? "regression" : "multi-label");
+    assert.deepEqual(
+      dataset.items.map(({ targets }) => targets),
+      rows,
+      name,
+    );
+  }
+  const report = await checkDataset(fixture("lists.parquet"));
+  assert.deepEqual(
+    report.ignored?.map(({ reason, count }) => [reason, count]),
+    [["without a label", 1]],
+  );
+  await assert.rejects(
+    openDataset(fixture("tags.parquet"), { task: "classification" }),
+    refused(/the tags is .*must be a text or a number/),
+  );
+});
+
 test("rows without bytes or label are counted, and the others read", async () => {
   temporaryCache();
   const report = await checkDataset(fixture("holes.parquet"));
