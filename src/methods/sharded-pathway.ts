@@ -23,6 +23,7 @@ import {
   scope,
   type Tensor,
   tensor,
+  trimMemory,
   zeros,
 } from "../torch/index.ts";
 import type { ShardContext, Shards } from "../train/index.ts";
@@ -76,6 +77,8 @@ export class ShardedPathway extends HubPathway {
     const tensors = own.flatMap(({ backbone }) => [...backbone.stateDict().values()]);
     const bytes = tensors.reduce((sum, tensor) => sum + tensor.numel() * elementBytes(tensor.dtype as Dtype), 0);
     const memory = residency(bytes);
+    // What gradients and moments took makes room for the others' models.
+    trimMemory();
     for (const member of members) {
       if (own.includes(member)) continue;
       memory.manage(member, () => {

@@ -96,7 +96,7 @@ export async function fitToy(kind: FitKind, group?: ProcessGroup): Promise<Fitte
   // Not AdamW: see parallel-training.ts.
   const options: TrainOptions = {
     ...defaultTrainOptions,
-    epochs: 4,
+    epochs: 3,
     batchSize: batch,
     optimizer: "sgd",
     lr: 0.01,
