@@ -124,7 +124,10 @@ function table(task: TargetKind, all: readonly Cell[]): string {
   const difference: Column<Row> = {
     title: "over one member, same recipe",
     value: ({ name, cells }) => {
-      const differences = cells.map(({ seed, score }) => score - (rival.get(seed) ?? Number.NaN));
+      const differences = cells.flatMap(({ seed, score }) => {
+        const other = rival.get(seed);
+        return other === undefined ? [] : [score - other];
+      });
       const test = name === single ? undefined : studentTest(differences);
       if (!test) return "";
       const [low, value, high] = [test.low, meanInterval(differences).mean, test.high].map((one) => one.toFixed(3));
@@ -147,6 +150,7 @@ function table(task: TargetKind, all: readonly Cell[]): string {
         ];
   return markdownTable(rows, [
     { title: "", value: ({ name }) => name },
+    { title: "seeds", value: ({ cells }) => String(cells.length), right: true },
     ...scores,
     {
       title: "FLOPs an image",

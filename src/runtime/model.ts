@@ -22,7 +22,7 @@ import {
 /** What a caller expects answers to be; "any" for whatever they are. */
 export type Expected = AnswerKind | "any";
 
-export interface OpenOptions<T extends Expected = Expected> {
+export interface OpenOptions<T extends Expected = "classification"> {
   /** onnxruntime-web or onnxruntime-node, as `import * as ort` gives it. */
   readonly ort: OnnxRuntime;
   /** Sum of the sizes of model files that stay open (default 256 MiB); those used longest ago are closed. */

@@ -10,6 +10,7 @@ import { type AppOptions, isAllReady, modelOf, onGone } from "./context.ts";
 import type { Limits } from "./limits.ts";
 import { answersOf, type Choices, predictionOf, probabilitiesOf, withDeadline } from "./predict.ts";
 import { Problem } from "./problem.ts";
+import type { Answered } from "./queue.ts";
 import { type AnyServed, predictQuery } from "./schemas.ts";
 import { type Bindings, sendJson } from "./send.ts";
 import type { ServedModel } from "./served-model.ts";
@@ -92,10 +93,7 @@ async function infer(
   // The protocol has no outcome for one element alone.
   const answered = outcomes.map((outcome): Read => {
     if (outcome instanceof Problem) throw outcome;
-    const all = probabilitiesOf(outcome);
-    const { task } = outcome.info;
-    const present = task?.kind === "multi-label" ? [...all].map((p, c) => isPresent(task.thresholds, c, p)) : [];
-    return { prediction: predictionOf(model.name, outcome, choices, around), all, present };
+    return read(outcome, predictionOf(model.name, outcome, choices, around));
   });
   const task = model.info.task?.kind ?? "classification";
   const hasThreshold = answered.some(({ prediction }) => "rejected" in prediction);
@@ -133,7 +131,15 @@ interface Read {
   readonly present: readonly boolean[];
 }
 
-function tensorOf(name: OutputName, answered: readonly Read[]) {
+export function read(answered: Answered, prediction: AnyServed): Read {
+  const all = probabilitiesOf(answered);
+  const { task } = answered.info;
+  const present = task?.kind === "multi-label" ? [...all].map((p, c) => isPresent(task.thresholds, c, p)) : [];
+  return { prediction, all, present };
+}
+
+/** One output of the answers to n images. */
+export function tensorOf(name: OutputName, answered: readonly Read[]) {
   const { datatype, isTable } = forms[name];
   const data = answered.flatMap(({ prediction, all, present }): (string | number | boolean)[] => {
     if (name === "present") return [...present];

@@ -18,6 +18,7 @@ import { openRunParts } from "../../src/serve/engine/run-parts.ts";
 import { defaultLimits } from "../../src/serve/limits.ts";
 import { Metrics } from "../../src/serve/metrics.ts";
 import { predictionOf } from "../../src/serve/predict.ts";
+import { read, tensorOf } from "../../src/serve/v2.ts";
 import { UserError } from "../../src/torch/index.ts";
 import { lastLine, runHere } from "../support/program.ts";
 import { temporaryFolder, writeSmallHub } from "../support/small-hub.ts";
@@ -168,14 +169,12 @@ async function answersElsewhere(
       const served = rows.map((answer) => {
         assert.ok(!("error" in answer));
         const around = { metrics: new Metrics(), limits: defaultLimits, log: pino({ level: "silent" }) };
-        return predictionOf(
-          "run",
-          { answer, info: one.info, loweredTo: undefined },
-          { top: labels.length, explain: true },
-          around,
-        );
+        const answered = { answer, info: one.info, loweredTo: undefined };
+        return read(answered, predictionOf("run", answered, { top: labels.length, explain: true }, around));
       });
-      for (const [i, { explanation, ...answer }] of served.entries()) {
+      assertTensors(served, labels);
+      for (const [i, { prediction }] of served.entries()) {
+        const { explanation, ...answer } = prediction;
         close(answer, expected[i]);
         assert.deepEqual(
           explanation?.opinions.map(({ member, weight }) => ({ member, weight })),
@@ -193,6 +192,27 @@ async function answersElsewhere(
     }
   }
   await Promise.all([model.close(), files.dispose(), parts.dispose()]);
+}
+
+/** The protocol's tables say what the answers say. */
+function assertTensors(served: readonly ReturnType<typeof read>[], labels: readonly string[]): void {
+  const [{ prediction } = {}] = served;
+  const isNumbers = prediction !== undefined && "values" in prediction;
+  const table = tensorOf(isNumbers ? "values" : "probabilities", served);
+  const present = tensorOf("present", served);
+  assert.deepEqual(table.shape, [served.length, labels.length]);
+  for (const [i, { prediction: own }] of served.entries()) {
+    for (const [c, label] of labels.entries()) {
+      const at = i * labels.length + c;
+      if ("values" in own) assert.equal(table.data[at], own.values[label]);
+      if (!("labels" in own)) continue;
+      assert.equal(table.data[at], own.top.find((one) => one.label === label)?.probability);
+      assert.equal(
+        present.data[at],
+        own.labels.some((one) => one.label === label),
+      );
+    }
+  }
 }
 
 const pixels = () => ({ data: new Uint8Array(12), width: 2, height: 2 });

@@ -30,7 +30,7 @@ import { type crossEntropy, Linear, type Module } from "hub-pathway/nn";
 import { AdamW, clipGradNorm, type Optimizer } from "hub-pathway/optim";
 import type { klExploration, PathwayConfig, PathwayOutput, Routing } from "hub-pathway/pathway";
 import type { AgentOutcome, makeEnvironment, trainAgent, VectorEnvironment } from "hub-pathway/rl";
-import { type BundleModel, type BundlePrediction, openBundle } from "hub-pathway/runtime";
+import { type BundleModel, type BundlePrediction, type OpenOptions, openBundle } from "hub-pathway/runtime";
 import { type RunningServer, serve } from "hub-pathway/serve";
 import { noGrad, type ops, scope, type Tensor, tensor } from "hub-pathway/torch";
 import type { Method, MethodContext, RunEvent, trainRun } from "hub-pathway/train";
@@ -109,11 +109,13 @@ export async function calls(): Promise<void> {
   const interval: { mean: number } = meanInterval([1, 2, 3]);
   const bundle: BundleModel = await openBundle("bundle", { ort: undefined as never, memoryBytes: 1e8 });
   const routed: BundlePrediction = await bundle.predict({ data: new Uint8Array(4), width: 1, height: 1 }, { k: 1 });
+  const given: OpenOptions = { ort: undefined as never };
+  const same: BundlePrediction = await (await openBundle("bundle", given)).predict(new Blob([]));
   const tagger = await openBundle("bundle", { ort: undefined as never, task: "multi-label" });
   const { labels } = await tagger.predict({ data: new Uint8Array(4), width: 1, height: 1 });
   // @ts-expect-error pixels need their size
   await bundle.predict({ data: new Uint8Array(4), width: 1 });
   // @ts-expect-error an ONNX runtime is needed
   await openBundle("bundle", {});
-  void [values, labels, one, many, told, routed, model, optimizer, norm, interval, Loader, GraphModel, openOnnx];
+  void [same, values, labels, one, many, told, routed, model, optimizer, norm, interval, Loader, GraphModel, openOnnx];
 }

@@ -31,7 +31,7 @@ async function runHere(format: Format, count: number): Promise<number> {
   return accepted;
 }
 
-const cases = { safetensors: 250, torch: 150, onnx: 50, tfjs: 150, manifest: 50, parquet: 40, tar: 40 };
+const cases = { safetensors: 250, torch: 150, onnx: 50, tfjs: 150, manifest: 50, parquet: 24, tar: 24 };
 for (const [name, count] of Object.entries(cases)) {
   test(`${name}: ${count} changed files are read properly or refused`, async () => {
     const format = formats.find((each) => each.name === name);
