@@ -118,6 +118,12 @@ test("without a choice there is no verdict, and each outcome has its sentence", 
     say(0.05, [0.03, 0.07]),
     /^routing by input pays here: .* at the same cost; with routes of other images 60\.0 %$/,
   );
+  const labels = { kind: "multi-label", gain: 0.0213, interval: [0.01, 0.03], permuted: -0.52 } as const;
+  assert.equal(
+    verdictSentence({ ...base, ...labels, interval: [...labels.interval] }),
+    "routing by input pays here: +0.0213 nats of log loss (+0.0100 to +0.0300) over the same model for every image at the same cost; " +
+      "with routes of other images a log loss of 0.5200",
+  );
   const cheaper = verdictSentence({ ...base, gain: 0.05, interval: [0.03, 0.07], relativeCost: 0.423 });
   assert.match(cheaper, /over the same model for every image at 42\.3 % of that cost;/);
   assert.equal(

@@ -83,6 +83,26 @@ test("R2 and errors of numbers are scikit-learn's, also where all are the same",
   }
 });
 
+test("merits of answers are on average the figure that a task loses by, or the share of right classes", () => {
+  const mean = (values: readonly number[]): number => values.reduce((sum, one) => sum + one, 0) / values.length;
+  const several = {
+    probabilities: labels.probabilities.flat(),
+    labels: labels.truth.map(() => 0),
+    targets: Float64Array.from(labels.truth.flat()),
+  };
+  const tagging = new MultiLabelTask(5, labels.thresholds);
+  close(mean(tagging.merits(several)), -labels.logLoss, "log loss");
+  const numeric = {
+    probabilities: numbers.answers.flat(),
+    labels: numbers.truth.map(() => 0),
+    targets: Float64Array.from(numbers.truth.flat()),
+  };
+  const measuring = new RegressionTask([0, 0, 0], [3, 0.01, 1]);
+  close(mean(measuring.merits(numeric)), -measuring.measure(numeric).squaredError, "squared error");
+  const classes = { probabilities: [0.9, 0.1, 0.4, 0.6, 0.7, 0.3], labels: [0, 0, 1] };
+  assert.deepEqual(new ClassificationTask(2).merits(classes), [1, 0, 0]);
+});
+
 test("losses of rows and their gradients are PyTorch's", () => {
   const { weights, classes, several, values, means, deviations } = losses;
   const float64 = { dtype: "float64" } as const;
