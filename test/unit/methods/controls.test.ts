@@ -15,7 +15,7 @@ import {
 } from "../../../src/methods/index.ts";
 import { resolvePathwayConfig } from "../../../src/pathway/index.ts";
 import { ConfigError, Generator, inferenceMode, rand, scope, type Tensor } from "../../../src/torch/index.ts";
-import { type Choices, defaultTrainOptions, openRun, trainRun } from "../../../src/train/index.ts";
+import { type Choices, defaultTrainOptions, openRun, trainRun, versionOf } from "../../../src/train/index.ts";
 import { temporaryFolder, writeSmallHub } from "../../support/small-hub.ts";
 import { writeZooHub, zooRequests } from "../../support/zoo-hub.ts";
 
@@ -227,4 +227,12 @@ test("--choice reads JSON or text, and refuses what is neither", () => {
   assert.deepEqual(choice("on=true"), { on: true });
   for (const text of ["k", "=2", 'members=["a"']) assert.throws(() => choice(text), /not /);
   assert.throws(() => choice("k=3", { k: 2 }), /"k" is given twice/);
+});
+
+test("a version rises for the choices alone that train to something else: losses that teach a generator which sees images", () => {
+  const version = (method: string, choices: Choices) => versionOf(findMethod(method), choices);
+  const [usual, taught] = [{}, { credit: "losses" }].map((choices) => version("hub-pathway", choices));
+  assert.equal(taught, (usual ?? 0) + 1);
+  assert.equal(version("global-gate", { credit: "losses" }), usual);
+  assert.equal(version("fine-tune", {}), 1);
 });
