@@ -62,3 +62,11 @@ export function seconds(fn: () => void): number {
   fn();
   return (performance.now() - began) / 1000;
 }
+
+/** Processor time of this process, all its threads together: what other work on the machine takes does not count. */
+export function processorSeconds(fn: () => void): number {
+  const before = process.cpuUsage();
+  fn();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1e6;
+}

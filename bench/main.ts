@@ -13,6 +13,7 @@ import { callOverhead } from "./call-overhead.ts";
 import { coldStarts } from "./cold-start.ts";
 import { dataSize } from "./data-size.ts";
 import type { Figure } from "./figure.ts";
+import { inference } from "./inference.ts";
 import { largeHub } from "./large-hub.ts";
 import { loaderEpoch } from "./loader-epoch.ts";
 import { pageAgreement } from "./page-agreement.ts";
@@ -43,6 +44,7 @@ const rounds = flags.quick ? 3 : 9;
 const parts: Record<string, () => Promise<Figure[] | undefined>> = {
   call: async () => [callOverhead()],
   resnet: () => resnetStep(flags.python, flags.quick ? 2 : 5, device),
+  inference: () => inference(flags.python, flags.quick ? 3 : 7),
   pathway: () => pathwayStep(rounds, flags.quick ? 100 : 1000, device),
   "step-memory": async () => stepMemory(flags.quick ? 2 : 5),
   "large-hub": () => largeHub(flags.quick ? 1 : 3, flags.quick ? 5 : 15),

@@ -1,23 +1,32 @@
-/** Routed execution against running all models and masking: m = 5 equal members, k = 2; and steadiness. */
+/**
+ * Routed execution against running all models and masking, and against training each model alone on as many rows: m = 5
+ * equal members, k = 2; and steadiness.
+ */
 
+import { accumulatedStep } from "../src/methods/accumulated-step.ts";
 import { createBackbone } from "../src/models/index.ts";
 import { AdamW } from "../src/optim/index.ts";
 import type { PathwayMember } from "../src/pathway/index.ts";
-import { HubPathway, type Routing, resolvePathwayConfig } from "../src/pathway/index.ts";
-import { Generator, memory, ops, RandomStreams, rand, randint, scope, type Tensor } from "../src/torch/index.ts";
-import { type Figure, inTurn, median, ratioFigure, seconds } from "./figure.ts";
+import { HubPathway, resolvePathwayConfig } from "../src/pathway/index.ts";
+import { Generator, int64, memory, RandomStreams, rand, randint, scope, type Tensor } from "../src/torch/index.ts";
+import { type Backward, ClassificationTask } from "../src/train/index.ts";
+import { type Figure, inTurn, median, processorSeconds, ratioFigure, seconds } from "./figure.ts";
 
 const [m, k, side, classes] = [5, 2, 48, 10];
 
 /** A GPU is not busy with few images. */
 const batchOf = (device: string) => (device === "cpu" ? 48 : 1024);
 
-interface Setup {
-  model: HubPathway;
-  step(dense: boolean): void;
-}
+/** Steps of training: the method's, all models on all rows and masking, and each model alone on as many rows as it last got. */
+type Kind = "routed" | "dense" | "alone";
 
-function setup(device: string): Setup {
+const backward: Backward = (forward) => {
+  using loss = scope(forward);
+  if (loss.requires_grad) loss.backward();
+  return loss.item(); // a GPU may be behind
+};
+
+function setup(device: string): (kind: Kind) => void {
   const batch = batchOf(device);
   const generator = new Generator(0);
   const members = Array.from({ length: m }, (_, i): PathwayMember => {
@@ -36,44 +45,73 @@ function setup(device: string): Setup {
   const optimizer = new AdamW([{ params: model.parameters(), lr: 1e-4 }]);
   const images = scope(() => rand([batch, 3, side, side], { generator }).to({ device }));
   const targets = scope(() => randint(0, classes, [batch], { generator }).to({ device }));
+  const task = new ClassificationTask(classes);
   const rowLoss = (logits: Tensor, rows?: Tensor) =>
-    ops.cross_entropy_loss(logits, rows ? targets.index_select(0, rows) : targets, undefined, 0);
+    task.rowLoss(logits, rows ? targets.index_select(0, rows) : targets);
   const all = Array.from({ length: batch }, (_, row) => row);
-  const step = (dense: boolean): void => {
-    const loss = scope(() => {
-      const routed = model.route(images, 0.5);
-      const routing: Routing = dense ? { ...routed, rows: routed.rows.map(() => all) } : routed;
-      return model.losses(model.execute(images, routing), rowLoss, 0.5).total;
-    });
+  const ofAll = { progress: 0.5, ranges: [{ first: 0, rows: batch }], backward };
+  let counts: readonly number[] = [];
+  const dense = (): Tensor => {
+    const routing = { ...model.route(images, 0.5), rows: members.map(() => all) };
+    return model.losses(model.execute(images, routing), rowLoss, 0.5).total;
+  };
+  const alone = (i: number, rows: number): Tensor => {
+    const own = int64(all.slice(0, rows), device);
+    const logits = model.heads[i]?.forward(members[i]?.features(images.index_select(0, own)) as Tensor) as Tensor;
+    return rowLoss(logits, own).mean();
+  };
+  const update = () =>
     scope(() => {
-      loss.backward();
       optimizer.step();
       optimizer.zeroGrad();
     });
-    loss.item(); // a GPU may be behind
-    loss.dispose();
+  return (kind) => {
+    if (kind === "alone") {
+      for (const [i, rows] of counts.entries()) {
+        if (rows === 0) continue;
+        backward(() => alone(i, rows));
+        update();
+      }
+      return;
+    }
+    if (kind === "dense") backward(dense);
+    else
+      counts = scope(() => accumulatedStep({ module: model, task, batch: { images, targets }, ...ofAll })).rows ?? [];
+    update();
   };
-  return { model, step };
 }
 
 /** @param steadySteps steps over which live tensors and resident memory are watched */
 export async function pathwayStep(rounds: number, steadySteps: number, device: string): Promise<Figure[]> {
-  const { step } = setup(device);
-  const timed = (dense: boolean) => () => seconds(() => Array.from({ length: 3 }, () => step(dense))) / 3;
-  await inTurn(2, timed(false), timed(true));
-  const [routed, dense] = await inTurn(rounds, timed(false), timed(true));
+  const step = setup(device);
+  const clock = device === "cpu" ? processorSeconds : seconds;
+  const timed = (kind: Kind) => () => clock(() => Array.from({ length: 3 }, () => step(kind))) / 3;
+  await inTurn(2, timed("routed"), timed("dense"));
+  const [routed, dense] = await inTurn(rounds, timed("routed"), timed("dense"));
+  await inTurn(1, timed("routed"), timed("alone"));
+  const [again, alone] = await inTurn(rounds, timed("routed"), timed("alone"));
+  const note = `${device}, median of ${rounds} rounds in turn${device === "cpu" ? ", processor time" : ""}`;
+  const name = `Hub-Pathway training step, m = ${m}, k = ${k}, batch ${batchOf(device)}`;
   const speed = ratioFigure(
-    `Hub-Pathway training step, m = ${m}, k = ${k}, batch ${batchOf(device)}`,
+    name,
     { what: "s, routed", value: median(routed) },
     { what: "s, all models and masking", value: median(dense) },
     0.5,
-    `${device}, median of ${rounds} rounds in turn`,
+    note,
+  );
+  const apart = ratioFigure(
+    `${name}, against its models alone`,
+    { what: "s, routed", value: median(again) },
+    { what: "s, a step of each model alone", value: median(alone) },
+    1.05,
+    note,
   );
   const start = { handles: memory().handles, resident: process.memoryUsage().rss };
-  for (let i = 0; i < steadySteps; i++) step(false);
+  for (let i = 0; i < steadySteps; i++) step("routed");
   const end = { handles: memory().handles, resident: process.memoryUsage().rss };
   return [
     speed,
+    apart,
     {
       name: `live tensors after ${steadySteps} further steps`,
       ours: { what: "handles after", value: end.handles },

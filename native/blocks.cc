@@ -43,7 +43,11 @@ void toSystem(void* block) {
   }
 }
 
-// Blocks in use and kept ones together are never more than were in use at once: what is kept costs no peak.
+// Kept ones add this to the peak at most. A forward pass without gradients asks for smaller and smaller blocks, which the large
+// ones it has freed do not suit: without it each pass would take all its memory anew.
+constexpr size_t kBeyond = 128 << 20;
+
+// Blocks in use and kept ones together are at most what was in use at once, and up to twice that while it is little.
 class Blocks final : public c10::Allocator {
  public:
   c10::DataPtr allocate(size_t bytes) override {
@@ -86,7 +90,7 @@ class Blocks final : public c10::Allocator {
       keptBytes_ -= found->first;
       kept_.erase(found);
     } else {
-      shrink(size, most_);
+      shrink(size, most_ + std::min(most_, kBeyond));
       block = fromSystem(size);
       if (block == nullptr) shrink(0, 0);
       if (block == nullptr) block = fromSystem(size);
@@ -139,8 +143,10 @@ napi_value trimMemory(napi_env env, const std::vector<napi_value>&) {
   return undefined(env);
 }
 
-// keepFreedMemory(): freed memory of tensors stays in the process; so does the rest of the heap.
+// keepFreedMemory(): freed memory of tensors stays in the process; so does the rest of the heap. This program's tensors are
+// owned by scopes: activations that come and go would have the collector run in every step, for nothing.
 napi_value keepFreedMemory(napi_env env, const std::vector<napi_value>&) {
+  hostShare = 16;
   c10::SetCPUAllocator(&blocks());
 #ifdef __GLIBC__
   mallopt(M_MMAP_MAX, 0);

@@ -17,7 +17,7 @@ void report(node_api_basic_env env, const Handle& handle, int64_t sign) {
   if (handle.bytes < kReportedBytes) return;
   const auto bytes = static_cast<int64_t>(handle.bytes);
   int64_t total = 0;
-  napi_adjust_external_memory(env, sign * (handle.onHost ? bytes : bytes / kDeviceShare), &total);
+  napi_adjust_external_memory(env, sign * (bytes / (handle.onHost ? hostShare : kDeviceShare)), &total);
 }
 
 void drop(node_api_basic_env env, Handle* handle) {
@@ -62,6 +62,8 @@ const std::unordered_map<std::string, at::ScalarType>& scalarTypes() {
 }
 
 }  // namespace
+
+int64_t hostShare = 1;
 
 void check(napi_env env, napi_status status) {
   if (status == napi_ok) return;

@@ -43,6 +43,9 @@ struct CallError : std::runtime_error {
 // Thrown after an N-API call failed because a JavaScript exception is already pending.
 struct PendingException {};
 
+// The collector hears of this part of a tensor's main memory: all of it, unless the program releases its tensors itself.
+extern int64_t hostShare;
+
 void check(napi_env env, napi_status status);
 Addon* instance(napi_env env);
 napi_value wrapTensor(napi_env env, const at::Tensor& tensor);
