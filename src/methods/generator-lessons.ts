@@ -52,6 +52,12 @@ const noise: readonly [number, number] = [0.75, 3];
 /** Nats: losses that differ by less are of models that start equal. */
 const sameLoss = 1e-6;
 
+/**
+ * What an ablation takes away: "memory", so that heads are fitted and the weights teach; "heads", which start at nothing, as the memory does;
+ * "left-out", so that first losses are those of a head that knows the image; "changes" of views.
+ */
+export type LessonPart = "memory" | "heads" | "left-out" | "changes";
+
 /** Values of all models for the images that were looked at. */
 interface Look {
   /** Rows of the memory, [N]. */
@@ -81,8 +87,16 @@ export class GeneratorLessons {
   #views: Tensor | undefined;
   #deviation = 0;
   #keepsFirst = false;
+  readonly #without: LessonPart | undefined;
 
-  constructor(module: HubPathway, task: Task, streams: RandomStreams, items: readonly number[]) {
+  constructor(
+    module: HubPathway,
+    task: Task,
+    streams: RandomStreams,
+    items: readonly number[],
+    without?: LessonPart | undefined,
+  ) {
+    this.#without = without;
     this.#module = module;
     this.#task = task;
     this.#streams = streams;
@@ -97,7 +111,8 @@ export class GeneratorLessons {
   async prepare(batches: BatchSource, signal?: AbortSignal, group?: ProcessGroup): Promise<number> {
     const module = this.#module;
     // Losses of a head on rows that it was trained on say little: where only heads learn, the first ones stay.
-    this.#keepsFirst = module.members.every(({ backbone }) => backbone.parameters().every((p) => !p.requires_grad));
+    const areFrozen = module.members.every(({ backbone }) => backbone.parameters().every((p) => !p.requires_grad));
+    this.#keepsFirst = areFrozen && this.#without !== "heads";
     const isNew = scope(() => module.memory?.lt(0).all().item() === 1);
     const meter = new FlopMeter();
     const look: Look = { rows: [], views: [], targets: [], features: module.members.map(() => []) };
@@ -112,8 +127,9 @@ export class GeneratorLessons {
       this.#rows = firsts.map((place) => look.rows[place] ?? -1);
       this.#views = scope(() => chosen(cat(look.views), firsts));
       this.#deviation = scope(() => deviationOf(this.#views as Tensor));
-      if (isNew) await inTurns(this.#fit(look, firsts), { work: "first heads", signal, group });
-      module.credit = this.comparesModels ? "losses" : "weights";
+      if (isNew && this.#without !== "heads")
+        await inTurns(this.#fit(look, firsts), { work: "first heads", signal, group });
+      module.credit = this.comparesModels && this.#without !== "memory" ? "losses" : "weights";
       return group ? sumOverRanks(meter.total, group) : meter.total;
     } finally {
       disposeTree([look.views, look.targets, look.features]);
@@ -158,7 +174,8 @@ export class GeneratorLessons {
     const task = this.#task;
     const loss = (logits: Tensor) => task.rowLoss(logits, labels).mean().item();
     const { weight, bias, leftOut } = ridgeHead(features.to({ dtype: "float64" }), task.linearTargets(labels), loss);
-    return { weight, bias, losses: task.rowLoss(leftOut, labels) };
+    const seen = () => features.to({ dtype: "float64" }).matmul(weight.t()).add(bias);
+    return { weight, bias, losses: task.rowLoss(this.#without === "left-out" ? seen() : leftOut, labels) };
   }
 
   /** Models that start equal have nothing to be compared by: they keep their heads, and a memory of zeros says so. */
@@ -250,12 +267,13 @@ export class GeneratorLessons {
       const chosen = views.index_select(0, int64(order)).to({ dtype: "float32" }).div(255);
       const scale = this.#deviation * (noise[0] + (noise[1] - noise[0]) * progress);
       const changed = augment(chosen, order, changes, this.#streams.seed, number);
-      const noisy = changed.add(drawRows(changed, stream, (own) => own.normal_(0, scale, { generator: stream }), part));
+      const added = drawRows(changed, stream, (own) => own.normal_(0, scale, { generator: stream }), part);
+      const view = this.#without === "changes" ? chosen : changed.add(added);
       const rows = int64(
         order.map((i) => this.#rows[i] ?? 0),
         memory.device,
       );
-      const scores = generator.forward(noisy.to({ device: memory.device, dtype: memory.dtype }));
+      const scores = generator.forward(view.to({ device: memory.device, dtype: memory.dtype }));
       return lossRegression(scores, memory.index_select(0, rows), part);
     });
   }

@@ -41,7 +41,7 @@ import {
 } from "../train/index.ts";
 import { accumulatedStep } from "./accumulated-step.ts";
 import { budgetSettings, measureChoices } from "./budget-choices.ts";
-import { GeneratorLessons } from "./generator-lessons.ts";
+import { GeneratorLessons, type LessonPart } from "./generator-lessons.ts";
 import { headFlops } from "./member-learner.ts";
 import { ShardedPathway, type SharedContext } from "./sharded-pathway.ts";
 import { AskedBatch, predictByRule } from "./until-sure.ts";
@@ -56,6 +56,8 @@ export interface PathwayLearnerOptions {
   imageSize: number;
   /** Positions of the training images, for a generator that learns from losses on them. */
   items?: readonly number[] | undefined;
+  /** A part of these lessons that an ablation leaves out. */
+  withoutLesson?: LessonPart | undefined;
   prior?: readonly number[] | undefined;
   /** Choices for budgets that were measured before. */
   budgets?: readonly BudgetChoice[] | undefined;
@@ -126,8 +128,9 @@ export class PathwayLearner implements Learner {
     this.#apart = shards && new ShardedPathway({ ...parts, ...shards });
     this.module = this.#apart ?? new HubPathway(parts);
     this.shards = shards && this.#apart?.shards(shards);
+    const { items = [], withoutLesson } = options;
     if (this.module.memory)
-      this.#lessons = new GeneratorLessons(this.module, options.task, this.streams, options.items ?? []);
+      this.#lessons = new GeneratorLessons(this.module, options.task, this.streams, items, withoutLesson);
     this.k = this.module.config.k;
     // Choices of all models name those of training, of which a run may have kept fewer.
     const most = this.#present.length;

@@ -1,5 +1,5 @@
 /** One cell: a synthetic hub trained in one setting with one seed, and everything that was measured of it. */
-import { PathwayLearner } from "../../methods/index.ts";
+import { type LessonPart, PathwayLearner } from "../../methods/index.ts";
 import { type PathwayConfig, resolvePathwayConfig } from "../../pathway/index.ts";
 import { ClassificationTask, defaultTrainOptions } from "../../train/index.ts";
 import { type Figures, measure, measuredBest } from "./measure.ts";
@@ -20,6 +20,8 @@ export interface Setting {
   steps: number;
   generatorFactor: number;
   randomRoutes?: boolean;
+  /** What the generator goes without when it learns from losses. */
+  without?: LessonPart;
   /** True when a generator is trained on the best members too, for comparison. */
   told: boolean;
   /** Images to measure on. */
@@ -50,6 +52,7 @@ export async function routerCell(setting: Setting, seed: number): Promise<Router
     seed,
     imageSize: imageSide,
     items: training.labels.map((_, i) => i),
+    withoutLesson: setting.without,
   });
   const schedule = { steps, frozen, generatorFactor, seed };
   try {

@@ -319,6 +319,32 @@ const credit: SectionPlan = {
   ),
 };
 
+const lessons: readonly (readonly [string, Changes])[] = [
+  ["everything", {}],
+  ["without the memory: heads first, the weights teach", { without: "memory" }],
+  ["without heads first: the memory fills while training", { without: "heads" }],
+  ["first losses of heads that know the image", { without: "left-out" }],
+  ["the same views each time", { without: "changes" }],
+];
+
+const parts: SectionPlan = {
+  title: "What the lessons are made of",
+  text: ["“losses” of the table above, from which one part at a time is taken away. 2,048 images."],
+  labels: ["generator", "hub"],
+  columns: foundColumns,
+  rows: (
+    [
+      ["m = 8, k = 1", sized(faster, 8).setting],
+      ["m = 4, k = 2", change(pair, { generatorFactor: 10 })],
+    ] as const
+  ).flatMap(([hub, base]) =>
+    lessons.map(([label, changes]) => ({
+      labels: [label, hub],
+      setting: change(change(base, { told: false, config: { credit: "losses" } }), changes),
+    })),
+  ),
+};
+
 const temperature: SectionPlan = {
   title: "Weights over the activated members",
   text: ["k = 2 of four experts, where each domain has one good expert, or two with half of the evidence each."],
@@ -347,7 +373,7 @@ const sections: readonly SectionPlan[] = [
 /** Experiments over synthetic worlds, each with a page of its own. */
 export const pages: Readonly<Record<"router" | "credit", { title: string; sections: readonly SectionPlan[] }>> = {
   router: { title: "What the router can find: synthetic hubs with known best routes", sections },
-  credit: { title: "Two teachers of the generator: synthetic hubs with known best routes", sections: [credit] },
+  credit: { title: "Two teachers of the generator: synthetic hubs with known best routes", sections: [credit, parts] },
 };
 
 /** The sections of a page; in the quick form with their first and last rows, hardly trained. */
