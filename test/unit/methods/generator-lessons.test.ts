@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { experts, newcomers } from "../../../src/experiments/synthetic/members.ts";
 import { SampleBatches } from "../../../src/experiments/synthetic/training.ts";
 import { blindView, draw, imageSide, type World } from "../../../src/experiments/synthetic/world.ts";
-import { PathwayLearner } from "../../../src/methods/index.ts";
+import { type LessonPart, PathwayLearner } from "../../../src/methods/index.ts";
 import { resolvePathwayConfig } from "../../../src/pathway/index.ts";
 import { memory, noGrad, scope, type Tensor } from "../../../src/torch/index.ts";
 import { ClassificationTask } from "../../../src/train/index.ts";
@@ -14,7 +14,7 @@ const world: World = { members: 3, classes: 3, good: 1, signal: 3, cue: 6, relia
 const sample = draw(world, 96, 1, "training");
 const batches = new SampleBatches(sample, 32, 1);
 
-function learnerOf(kind: "equal" | "different"): PathwayLearner {
+function learnerOf(kind: "equal" | "different", withoutLesson?: LessonPart): PathwayLearner {
   return new PathwayLearner({
     members: kind === "equal" ? newcomers(world, world.members, 1) : experts(world),
     task: new ClassificationTask(world.classes, 0),
@@ -22,6 +22,7 @@ function learnerOf(kind: "equal" | "different"): PathwayLearner {
     seed: 1,
     imageSize: imageSide,
     items: sample.labels.map((_, i) => i),
+    withoutLesson,
   });
 }
 
@@ -30,7 +31,7 @@ const heads = ({ module }: PathwayLearner): number[][] =>
   module.heads.map(({ weight }) => scope(() => weight.toNumbers()));
 
 /** Names of the losses of a step, and the generator's parameters that it moves. */
-async function step(learner: PathwayLearner): Promise<{ logs: string[]; moved: number }> {
+async function step(learner: PathwayLearner): Promise<{ logs: string[]; credit: number | undefined; moved: number }> {
   for await (const batch of batches.epoch(0, 0)) {
     const { loss, logs } = scope(() => learner.step(batch, 0.5));
     scope(() => loss.backward());
@@ -38,7 +39,7 @@ async function step(learner: PathwayLearner): Promise<{ logs: string[]; moved: n
     batch.dispose();
     const parameters = learner.module.generator.parameters();
     const moved = parameters.filter((own) => scope(() => own.grad?.abs().sum().item() ?? 0) > 0).length;
-    return { logs: Object.keys(logs), moved };
+    return { logs: Object.keys(logs), credit: logs["credit"], moved };
   }
   throw new Error("there is no batch");
 }
@@ -74,3 +75,33 @@ test("models that differ are compared by the losses of heads that were fitted fi
   assert.ok(logs.includes("credit") && moved > 0);
   learner.dispose();
 });
+
+test("an ablation takes one part of the lessons away", async () => {
+  const looked = async (part?: LessonPart) => {
+    const learner = learnerOf("different", part);
+    const fresh = heads(learner);
+    await learner.prepare(batches);
+    const [losses, fitted, { credit }] = [remembered(learner), heads(learner), learner.module];
+    // Its scores are 0 at the start, whatever it sees.
+    scope(() => noGrad(() => learner.module.generator.parameters().map((own) => own.add_(0.05))));
+    const { credit: lesson } = await step(learner);
+    learner.dispose();
+    const mean = losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
+    return { mean, known: losses.every((loss) => loss >= 0), credit, fitted, isFresh: isSame(fitted, fresh), lesson };
+  };
+  const [whole, memory, none, seen, same] = [
+    await looked(),
+    await looked("memory"),
+    await looked("heads"),
+    await looked("left-out"),
+    await looked("changes"),
+  ];
+  assert.deepEqual([memory.credit, memory.lesson, memory.isFresh], ["weights", undefined, false]);
+  assert.deepEqual([none.credit, none.isFresh, none.known], ["losses", true, false]);
+  // A head loses less on images that it was fitted on.
+  assert.ok(seen.mean < whole.mean - 0.01 && isSame(seen.fitted, whole.fitted), `${seen.mean}, ${whole.mean}`);
+  assert.ok(same.mean === whole.mean && isSame(same.fitted, whole.fitted));
+  assert.notEqual(same.lesson, whole.lesson);
+});
+
+const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
