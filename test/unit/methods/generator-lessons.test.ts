@@ -6,7 +6,7 @@ import { SampleBatches } from "../../../src/experiments/synthetic/training.ts";
 import { blindView, draw, imageSide, type World } from "../../../src/experiments/synthetic/world.ts";
 import { type LessonPart, PathwayLearner } from "../../../src/methods/index.ts";
 import { resolvePathwayConfig } from "../../../src/pathway/index.ts";
-import { memory, noGrad, scope, type Tensor } from "../../../src/torch/index.ts";
+import { Generator, memory, noGrad, scope, type Tensor } from "../../../src/torch/index.ts";
 import { ClassificationTask } from "../../../src/train/index.ts";
 
 const world: World = { members: 3, classes: 3, good: 1, signal: 3, cue: 6, reliability: 0.5 };
@@ -83,7 +83,9 @@ test("an ablation takes one part of the lessons away", async () => {
     await learner.prepare(batches);
     const [losses, fitted, { credit }] = [remembered(learner), heads(learner), learner.module];
     // Its scores are 0 at the start, whatever it sees.
-    scope(() => noGrad(() => learner.module.generator.parameters().map((own) => own.add_(0.05))));
+    using generator = new Generator(1);
+    for (const own of learner.module.generator.parameters())
+      scope(() => noGrad(() => own.normal_(0, 0.1, { generator })));
     const { credit: lesson } = await step(learner);
     learner.dispose();
     const mean = losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
