@@ -4,6 +4,7 @@ import { markdownTable } from "./tables.mjs";
 /** Hubs of which router.md and credit.md have the same settings. */
 const synthetic = ["m = 8, k = 1", "m = 4, k = 2"];
 const taught = "What the generator learns from";
+const made = "What the lessons are made of";
 
 /** What each repair gave: agreement with the best routes, and accuracy. */
 function repairs(results) {
@@ -27,10 +28,18 @@ function repairs(results) {
       return columns.map((column) => column && results.cell("credit.md", taught, [hub, "2048", "losses"], column));
     }),
   ];
+  const part = (title, name) => [
+    title,
+    ...synthetic.flatMap((hub) => figures.map((figure) => results.cell("credit.md", made, [name, hub], figure))),
+  ];
   return markdownTable(
     ["repair", ...synthetic.flatMap((hub) => figures.map((figure) => `${figure}, ${hub}`))],
     [
       ...tried.map(router),
+      part("heads first, the weights teach", "without the memory: heads first, the weights teach"),
+      part("memory of own losses without heads first", "without heads first: the memory fills while training"),
+      part("both, first losses of heads that know the image", "first losses of heads that know the image"),
+      part("both, the same views each time", "the same views each time"),
       credit("**heads first, memory of own losses, fresh views**", figures),
       credit("(the best routes, through the same heads)", ["", "oracle"]),
       credit("(the best constant choice, through the same heads)", ["", "best constant"]),
