@@ -157,7 +157,8 @@ const scoreOf = ({ quality }: Judged): number => quality.score;
 function leftOut(features: Tensor, targets: Tensor | undefined, labels: readonly number[], task: Task): Float32Array {
   return scope(() =>
     noGrad(() => {
-      const given = targets ?? int64(labels);
+      // Where the features go: a batch's targets are on its device.
+      const given = targets?.to({ device: "cpu" }) ?? int64(labels);
       const wide = features.to({ dtype: "float64", device: "cpu" });
       const loss = (logits: Tensor) => task.rowLoss(logits, given).mean().item();
       const { leftOut: logits } = ridgeHead(wide, task.linearTargets(given), loss);

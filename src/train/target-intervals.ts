@@ -31,19 +31,26 @@ export function precisionInterval(
   });
 }
 
-/** 95 % interval of R2, the mean over the numbers, likewise. */
+/**
+ * 95 % interval of R2, the mean over the numbers, likewise. A number that is the same on all images counts as in the figure; resamples in
+ * which another one is the same are left out.
+ */
 export function r2Interval(figure: number, answers: Table, targets: Table, items: number, width: number): Interval {
+  const numbers = Array.from({ length: width }, (_, c) => {
+    const [own, truths] = [columnOf(answers, items, width, c), columnOf(targets, items, width, c)];
+    return { own, truths, varies: truths.some((truth) => truth !== truths[0]) };
+  }).filter(({ varies }) => varies);
   return bootstrapped(figure, items, width, [Number.NEGATIVE_INFINITY, 1], (counts) => {
     let sum = 0;
-    for (let c = 0; c < width; c++) {
+    for (const { own, truths } of numbers) {
+      const first = truths.find((_, i) => (counts[i] ?? 0) > 0) ?? 0;
       let [total, squares, errors] = [0, 0, 0];
-      const first = targets[c] ?? 0;
-      for (let i = 0, at = c; i < items; i++, at += width) {
-        const [count, truth] = [counts[i] ?? 0, targets[at] ?? 0];
-        // Around one of the values, so that large means cost no digits.
+      for (const [i, truth] of truths.entries()) {
+        const count = counts[i] ?? 0;
+        // Around one of the drawn values, so that large means cost no digits.
         total += count * (truth - first);
         squares += count * (truth - first) ** 2;
-        errors += count * ((answers[at] ?? 0) - truth) ** 2;
+        errors += count * ((own[i] ?? 0) - truth) ** 2;
       }
       const spread = squares - total ** 2 / items;
       if (!(spread > 0)) return undefined;

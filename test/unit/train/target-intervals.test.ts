@@ -58,3 +58,23 @@ test("intervals of R2 and of a mean absolute error, whatever the numbers' unit",
   );
   assertCovers(errors, 0.5 * Math.sqrt(2 / Math.PI));
 });
+
+test("a number that is the same on all images, or in a resample, does not decide the interval", () => {
+  const random = keyedRandom(3);
+  const targets = Array.from({ length: items }, () => normal(random));
+  const answers = targets.map((value) => value + normal(random));
+  const [low, high] = r2Interval(0.2, answers, targets, items, 1);
+  const both = (values: readonly number[], other: number) => values.flatMap((value) => [value, other]);
+  const halved = r2Interval(0.1, both(answers, 5.1), both(targets, 5), items, 2);
+  assert.ok(high > low && Math.abs(halved[1] - halved[0] - (high - low) / 2) < 1e-12);
+  // In a third of the resamples all values are the same.
+  const rare = targets.map((_, i) => (i === 0 ? 3.3 : 0.7));
+  const [least] = r2Interval(
+    0.9,
+    rare.map((value, i) => value + 0.1 * Math.cos(i)),
+    rare,
+    items,
+    1,
+  );
+  assert.ok(least > 0 && least < 0.9);
+});
