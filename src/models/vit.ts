@@ -2,7 +2,8 @@
  * Vision Transformer (Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021), pre-norm, as in timm, whose
  * parameter names it has. Its variants: a distillation token (Touvron et al., "Training Data-Efficient Image Transformers",
  * ICML 2021), registers (Darcet et al., ICLR 2024), scaled branches and gated perceptrons (DINOv2), rotary positions
- * (DINOv3), CLIP's norm before the blocks, and SigLIP's pooling by attention.
+ * (DINOv3; beside learned ones in EVA-02, whose perceptrons have a norm inside), CLIP's norm before the blocks, and SigLIP's
+ * pooling by attention.
  */
 import { z } from "zod";
 import {
@@ -47,6 +48,8 @@ export const vitConfig = z
     registers: z.int().min(0).max(64).default(0),
     /** "rotary": DINOv3's, which turn queries and keys; nothing is learned then. */
     positions: z.enum(["learned", "rotary"]).default("learned"),
+    /** Patches along a side in EVA-02's pre-training: its rotary positions then turn queries and keys, beside learned ones. */
+    rotaryGrid: z.int().positive().max(1024).optional(),
     /** True when query, key and value have biases. */
     attentionBias: z.boolean().default(true),
     /** True when only patches have positions. */
@@ -59,6 +62,10 @@ export const vitConfig = z
     layerScale: z.boolean().default(false),
     /** True when half of a perceptron's hidden channels gate the other half (SwiGLU). */
     gated: z.boolean().default(false),
+    /** True when a norm stands before the last layer of perceptrons (EVA-02). */
+    mlpNorm: z.boolean().default(false),
+    /** True when a norm stands before the last layer of attention (EVA-02's CLIP). */
+    attentionNorm: z.boolean().default(false),
     /** Activation of perceptrons; gated ones have SiLU. */
     activation: z.enum(["gelu", "gelu_tanh", "quick_gelu", "relu", "silu"]).default("gelu"),
     /** Probability of dropping the last block's branches in training; it rises linearly over the blocks. */
@@ -69,7 +76,8 @@ export const vitConfig = z
   .refine((config) => config.image % config.patch === 0, "the image's side must be a multiple of the patch's")
   .refine((config) => config.dim % config.heads === 0, "dim must be a multiple of heads")
   .refine(
-    ({ positions, dim, heads }) => positions === "learned" || (dim / heads) % 4 === 0,
+    ({ positions, rotaryGrid, dim, heads }) =>
+      (positions === "learned" && rotaryGrid === undefined) || (dim / heads) % 4 === 0,
     "rotary positions need heads whose channels are a multiple of four",
   )
   .refine(
@@ -124,37 +132,43 @@ const activations: Record<Network["activation"], () => Module> = {
   silu: () => new SiLU(),
 };
 
-/** Two layers over each token, with an activation or a gate between. */
-function perceptron({ dim, mlpRatio, gated, activation }: Network, options: BackboneOptions): Sequential {
+/** Two layers over each token, with an activation or a gate between, and a norm after it where there is one. */
+function perceptron(network: Network, options: BackboneOptions): Sequential {
+  const { dim, mlpRatio, gated, activation, mlpNorm, eps } = network;
   // A ratio such as 4304 / 1152 is not exact.
   const hidden = Math.floor(dim * mlpRatio + 1e-6);
   const fc1 = linear(dim, gated ? 2 * hidden : hidden, options);
   return new Sequential({
     fc1,
     act: gated ? new SwiGate() : activations[activation](),
+    ...(mlpNorm ? { norm: new LayerNorm([hidden], { ...options, eps }) } : {}),
     fc2: linear(hidden, dim, options),
   });
 }
 
 class Attention extends Module {
   readonly #qkv: Linear;
+  readonly #norm: LayerNorm | undefined;
   readonly #proj: Linear;
   readonly #heads: number;
   readonly #rotary: Rotary | undefined;
 
   /** @param rotary belongs to the whole network */
-  constructor({ dim, heads, attentionBias: bias }: Network, rotary: Rotary | undefined, options: BackboneOptions) {
+  constructor(network: Network, rotary: Rotary | undefined, options: BackboneOptions) {
     super();
+    const { dim, heads, attentionBias: bias, attentionNorm, eps } = network;
     this.#heads = heads;
     this.#rotary = rotary;
     this.#qkv = this.module("qkv", linear(dim, 3 * dim, { ...options, bias }));
+    if (attentionNorm) this.#norm = this.module("norm", new LayerNorm([dim], { ...options, eps }));
     this.#proj = this.module("proj", linear(dim, dim, options));
   }
 
   override forward(x: Tensor): Tensor {
     const joined = this.#qkv.forward(x);
     const turn = this.#rotary?.turning(joined.size(-1) / 3 / this.#heads, joined.dtype);
-    return this.#proj.forward(selfAttention(joined, this.#heads, turn));
+    const attended = selfAttention(joined, this.#heads, turn);
+    return this.#proj.forward(this.#norm?.forward(attended) ?? attended);
   }
 }
 
@@ -178,7 +192,7 @@ class AttentionPool extends Module {
     this.#keyValue = this.module("kv", linear(dim, 2 * dim, options));
     this.#proj = this.module("proj", linear(dim, dim, options));
     this.#norm = this.module("norm", new LayerNorm([dim], { ...options, eps }));
-    this.#mlp = this.module("mlp", perceptron({ ...network, gated: false }, options));
+    this.#mlp = this.module("mlp", perceptron({ ...network, gated: false, mlpNorm: false }, options));
   }
 
   override forward(x: Tensor): Tensor {
@@ -253,8 +267,8 @@ export class ViT extends Backbone {
   constructor(config: ViTConfig, options: BackboneOptions) {
     super();
     this.#config = vitConfig.parse(config);
-    const { image, patch, dim, depth, pool, distilled, registers, positions, patchPositions, preNorm, dropPath, eps } =
-      this.#config;
+    const { image, patch, dim, depth, pool, distilled, registers, positions, rotaryGrid } = this.#config;
+    const { patchPositions, preNorm, dropPath, eps } = this.#config;
     const { generator } = options;
     const token = (name: string, length: number): Tensor =>
       init.normal_(this.parameter(name, empty([1, length, dim], options)), 1e-6, generator);
@@ -266,8 +280,8 @@ export class ViT extends Backbone {
     this.#prefixLength = prefix.reduce((sum, { shape }) => sum + (shape[1] ?? 0), 0);
     this.featureWidth = dim;
     this.#side = Math.floor(image / patch);
-    const rotary = positions === "rotary" ? this.#rotary(options) : undefined;
-    if (!rotary) {
+    const rotary = positions === "rotary" || rotaryGrid !== undefined ? this.#rotary(options) : undefined;
+    if (positions === "learned") {
       const length = this.#side ** 2 + (patchPositions ? 0 : this.#prefixLength);
       this.#positions = this.parameter(positionsName, empty([1, length, dim], options));
       init.truncNormal_(this.#positions, 0.02, generator);
@@ -286,8 +300,8 @@ export class ViT extends Backbone {
   }
 
   #rotary({ device }: BackboneOptions): Rotary {
-    const { dim, heads } = this.#config;
-    return this.module("rope_embed", new Rotary(dim / heads, this.#side, this.#prefixLength, device));
+    const { dim, heads, rotaryGrid: grid } = this.#config;
+    return this.module("rope_embed", new Rotary(dim / heads, this.#side, this.#prefixLength, { grid, device }));
   }
 
   /** Tokens [B, N, d] after the last block. */

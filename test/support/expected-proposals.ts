@@ -6,6 +6,7 @@ const smallVit = { image: 32, patch: 8, dim: 64, depth: 2, heads: 2 };
 const smallResnet = { layers: [1, 2, 1, 1], width: 16, stem: "deep" };
 
 const clipMean = [0.48145466, 0.4578275, 0.40821073] as const;
+const clipStd = [0.26862954, 0.26130258, 0.27577711] as const;
 const tower = { image: 32, patch: 8, dim: 128, depth: 2, heads: 2 };
 /** The size of the images is not told: 14 patches, as of 224 pixels. */
 const dinov3 = {
@@ -22,6 +23,12 @@ const dinov3 = {
   },
   layout: "timm-eva",
 };
+const eva02 = {
+  config: { ...tower, mlpRatio: 341 / 128, gated: true, rotaryGrid: 16 },
+  layout: "timm-eva02",
+  classifier: "head",
+  input: { size: 32, mean: clipMean, std: clipStd, interpolation: "bicubic" },
+} satisfies Partial<Proposal>;
 const dinov2 = {
   config: { ...tower, mlpRatio: 2, layerScale: true },
   layout: "transformers-dinov2",
@@ -139,7 +146,7 @@ export const expectedProposals: Record<string, Partial<Proposal>> = {
     input: {
       size: 32,
       mean: clipMean,
-      std: [0.26862954, 0.26130258, 0.27577711],
+      std: clipStd,
       interpolation: "bicubic",
     },
     leftOut: [
@@ -180,6 +187,10 @@ export const expectedProposals: Record<string, Partial<Proposal>> = {
   timm_dinov3: { ...dinov3, config: { ...dinov3.config, attentionBias: false } },
   timm_dinov3_bias: dinov3,
   timm_dinov3_gated: { ...dinov3, config: { ...dinov3.config, gated: true, attentionBias: false } },
+  timm_eva02: { ...eva02, config: { ...eva02.config, pool: "avg", classToken: true, mlpNorm: true } },
+  resized_eva02: { ...eva02, config: { ...eva02.config, pool: "avg", classToken: true, mlpNorm: true } },
+  timm_eva02_small: { ...eva02, config: { ...eva02.config, pool: "avg", classToken: true } },
+  timm_eva02_clip: { ...eva02, config: { ...eva02.config, mlpNorm: true, attentionNorm: true } },
   original_dinov3: {
     ...dinov3,
     layout: "original-dinov3",

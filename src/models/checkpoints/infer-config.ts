@@ -107,9 +107,14 @@ const usualHeads: Readonly<Record<number, number>> = {
   1792: 16,
 };
 
+/** Patches along a side in the pre-training of every published EVA-02: 224 pixels in patches of 14. */
+const evaGrid = 16;
+
 function inferViT(shapes: Shapes, name: string): Config[] {
   const [dim = 0, , patch = 0] = shapes.get("patch_embed.proj.weight") ?? [];
   const depth = count(shapes, (i) => `blocks.${i}.attn.qkv.weight`);
+  // The names and shapes of EVA-02's enormous network are these, but its norms follow its branches.
+  if (dim === 1792 && depth === 64) return [];
   const [classToken, distilled] = ["cls_token", "dist_token"].map((key) => shapes.has(key));
   const registers = shapes.get("reg_token")?.[1] ?? 0;
   const pool = shapes.has("attn_pool.latent")
@@ -126,7 +131,8 @@ function inferViT(shapes: Shapes, name: string): Config[] {
   if (!Number.isInteger(side)) return [];
   const [hidden = 0] = shapes.get("blocks.0.mlp.fc1.weight") ?? [];
   const [, inner = 0] = shapes.get("blocks.0.mlp.fc2.weight") ?? [];
-  const heads = usualHeads[dim] ?? Math.max(1, Math.floor(dim / 64));
+  const rotary = shapes.has("rope_embed.periods");
+  const heads = rotary ? rotaryHeads(dim) : (usualHeads[dim] ?? Math.max(1, Math.floor(dim / 64)));
   const config = { image: side * patch, patch, dim, depth, heads };
   const normAfterPool = shapes.has("fc_norm.weight");
   return [
@@ -143,6 +149,9 @@ function inferViT(shapes: Shapes, name: string): Config[] {
       ...(shapes.has("norm_pre.weight") ? { preNorm: true, eps: 1e-5 } : {}),
       ...(shapes.has("blocks.0.ls1.gamma") ? { layerScale: true } : {}),
       ...(hidden === 2 * inner ? { gated: true } : {}),
+      ...(rotary ? { rotaryGrid: evaGrid } : {}),
+      ...(shapes.has("blocks.0.mlp.norm.weight") ? { mlpNorm: true } : {}),
+      ...(shapes.has("blocks.0.attn.norm.weight") ? { attentionNorm: true } : {}),
       ...(shapes.has("blocks.0.attn.qkv.bias") ? {} : { attentionBias: false }),
       ...(/quickgelu/.test(name) ? { activation: "quick_gelu" } : {}),
     },
@@ -191,8 +200,8 @@ const halfInput: PresetInput = {
   interpolation: "bicubic",
 };
 
-function guessViT({ dim, heads, preNorm, positions }: Config, name: string): Guess[] {
-  if (/^(vit|deit3?)_/.test(name) || positions === "rotary") return [];
+function guessViT({ dim, heads, preNorm, positions, rotaryGrid }: Config, name: string): Guess[] {
+  if (/^(vit|deit3?)_/.test(name) || positions === "rotary" || rotaryGrid !== undefined) return [];
   const width = Number(dim);
   // CLIP's towers of up to 1024 have heads of 64 channels.
   const isUsual = usualHeads[width] !== undefined || (preNorm === true && width <= 1024 && width % 64 === 0);
@@ -286,10 +295,10 @@ export const families: readonly Family[] = [
     anchor: "blocks.0.attn.qkv.weight",
     infer: inferViT,
     foreign: /^(dist_token|reg|storage_tokens|norm|fc_norm|ln_pre|rope|rel_pos|pos_|attn_pool)/,
-    named: /^(vit|deit3?)_/,
+    named: /^(vit|deit3?|eva02)_/,
     // A classifier of its own belongs to the distillation token.
-    hasLinearClassifier: ({ distilled, preNorm }, classes) =>
-      distilled !== true && !(preNorm === true && textWidths.includes(classes)),
+    hasLinearClassifier: ({ distilled, preNorm, attentionNorm }, classes) =>
+      distilled !== true && !((preNorm === true || attentionNorm === true) && textWidths.includes(classes)),
     guess: guessViT,
     input: ({ image, preNorm, positions }) => ({
       ...(preNorm === true

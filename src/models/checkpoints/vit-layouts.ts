@@ -179,23 +179,43 @@ const gatedPart = (i: string | undefined, kind: string | undefined, part: number
   of: 2,
 });
 
-/** timm's ViTs of its file eva.py: DINOv3, and EVA's giant. */
-const timmEva = layout({
-  name: "timm-eva",
+/** timm's ViTs of its file eva.py. */
+const evaParts: Omit<LayoutParts, "name" | "anchors"> = {
   architecture: "vit",
-  anchors: ["blocks.0.gamma_1", "blocks.0.attn.q_bias"],
-  input: seenAs(imagenetInput, "bicubic"),
   rules: [
     [/^blocks\.(\d+)\.gamma_([12])$/, "blocks.$1.ls$2.gamma"],
     [
       /^blocks\.(\d+)\.attn\.([qv])_bias$/,
       (i = "", which = "") => ({ name: `blocks.${i}.attn.qkv.bias`, part: part(which) }),
     ],
+    [
+      /^blocks\.(\d+)\.attn\.([qkv])_proj\.(\w+)$/,
+      (i = "", which = "", kind) => ({ name: `blocks.${i}.attn.qkv.${kind}`, part: part(which) }),
+    ],
     [/^blocks\.(\d+)\.mlp\.fc1_([gx])\.(\w+)$/, (i, which, kind) => gatedPart(i, kind, which === "g" ? 0 : 1)],
     [/^(cls_token|reg_token|pos_embed|patch_embed|blocks|norm|fc_norm)\b/, "$1"],
   ],
   withoutKeyBias: true,
-  complete: addPeriods,
+  complete: (converted, algebra) => {
+    addPeriods(converted, algebra);
+    addEvaPeriods(converted, algebra);
+  },
+};
+
+/** DINOv3's names in timm. */
+const timmEva = layout({
+  ...evaParts,
+  name: "timm-eva",
+  anchors: ["blocks.0.gamma_1"],
+  input: seenAs(imagenetInput, "bicubic"),
+});
+
+/** Names of EVA's giant and of EVA-02 in timm, whose branches are not scaled; they see images as CLIP does. */
+const timmEva02 = layout({
+  ...evaParts,
+  name: "timm-eva02",
+  anchors: ["blocks.0.attn.q_bias", "blocks.0.attn.q_proj.weight"],
+  input: seenAs(clipInput, "bicubic"),
 });
 
 /** DINOv3's authors' files, in which a mask takes the keys' biases away. */
@@ -264,6 +284,21 @@ function addPeriods<T>(converted: Map<string, T>, algebra: Algebra<T>): void {
   );
 }
 
+/** The periods of EVA-02, by which it is told from EVA's giant: its perceptrons have gates, and its heads 64 channels. */
+function addEvaPeriods<T>(converted: Map<string, T>, algebra: Algebra<T>): void {
+  const rows = (name: string): number => {
+    const found = converted.get(name);
+    return found === undefined ? 0 : (algebra.shape(found)[0] ?? 0);
+  };
+  const [hidden, output] = [rows("blocks.0.mlp.fc1.bias"), converted.get("blocks.0.mlp.fc2.weight")];
+  const isGated = output !== undefined && hidden === 2 * (algebra.shape(output)[1] ?? 0);
+  if (!isGated || !converted.has("pos_embed") || converted.has("blocks.0.ls1.gamma")) return;
+  converted.set(
+    periodsName,
+    algebra.numbers(16, "float32", () => rotaryPeriods(16, "eva02")),
+  );
+}
+
 export const vitLayouts: readonly KeyLayout[] = [
   transformersVit,
   torchvisionVit,
@@ -273,6 +308,7 @@ export const vitLayouts: readonly KeyLayout[] = [
   originalDinov2,
   transformersDinov2,
   timmEva,
+  timmEva02,
   originalDinov3,
   transformersDinov3,
 ];

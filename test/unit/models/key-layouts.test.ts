@@ -30,6 +30,8 @@ import { assertClose, assertNoLeak } from "../../support/numeric.ts";
 
 interface Reference {
   size: number;
+  /** Of one image, where the package is timm. */
+  flops?: number;
   features: number[];
   state: Record<string, number[]>;
 }
@@ -93,7 +95,7 @@ function referenceOf(name: string): Reference {
   return layouts.get(name) ?? assert.fail(`layouts.jsonl has no ${name}`);
 }
 
-for (const [name, { size, features, state }] of layouts) {
+for (const [name, { size, flops, features, state }] of layouts) {
   test(`${name}: proposed, converted, and features as in the package`, () => {
     const proposal = proposeArchitecture(new Map(Object.entries(state)), hintsOf(name));
     assert.ok(proposal);
@@ -104,6 +106,7 @@ for (const [name, { size, features, state }] of layouts) {
     assert.equal(proposal.classifier, known.classifier);
     assert.equal(proposal.featureWidth, features.length);
     using backbone = load(state, proposal, size);
+    if (flops !== undefined) assert.equal(backbone.flops(size), flops);
     scope(() =>
       inferenceMode(() =>
         assertClose(backbone.forward(seeded("image", [1, 3, size, size], "float32")), features, 1e-4),

@@ -36,7 +36,7 @@ const generator = new Generator(1);
 
 /** Names whose network this program has not; they are refused by name, or with the nearest network. */
 const refused =
-  /^(maxvit|swin_v2|swinv2|legacy_se|seresnet33ts|resnet(aa|blur|rs|v2|50_gn)|resnest|skresnet|res2net|mobilenetv4_hybrid|mobilenetv3_rw|hardcorenas|mixnet|\w*_rope_|beit|eva02|mixer|resmlp|gmlp|densenetblur|inception_(v4|resnet|next)|\w*xception|hrnet|dpn|dla|regnetz|nf_|nfnet|dm_nfnet|coat|maxxvit|mobileone|mobilevit|repvgg|repvit|edgenext|efficientvit|fastvit|ghostnet|rexnet|csp|levit|cait|pit|twins|xcit|pvt|poolformer|davit|focalnet|hiera|nextvit|volo|crossvit|convit|visformer|tnt|convmixer|hgnet|samvit|gcres|halonet|botnet|selecsls|tresnet|mambaout|starnet|test_resnet)/;
+  /^(maxvit|swin_v2|swinv2|legacy_se|seresnet33ts|resnet(aa|blur|rs|v2|50_gn)|resnest|skresnet|res2net|mobilenetv4_hybrid|mobilenetv3_rw|hardcorenas|mixnet|\w*_rope_|beit|mixer|resmlp|gmlp|densenetblur|inception_(v4|resnet|next)|\w*xception|hrnet|dpn|dla|regnetz|nf_|nfnet|dm_nfnet|coat|maxxvit|mobileone|mobilevit|repvgg|repvit|edgenext|efficientvit|fastvit|ghostnet|rexnet|csp|levit|cait|pit|twins|xcit|pvt|poolformer|davit|focalnet|hiera|nextvit|volo|crossvit|convit|visformer|tnt|convmixer|hgnet|samvit|gcres|halonet|botnet|selecsls|tresnet|mambaout|starnet|test_resnet)/;
 
 /** Parts of a file that are left out: heads, of classification and beside it. */
 const heads = /^(fc|head|head_dist|heads|classifier|classifier\.\d|head\.(fc|pre_logits)|aux\d|AuxLogits)$/;
@@ -124,6 +124,16 @@ test("what shapes do not tell is asked for, unless the name tells it", () => {
   assert.match(proposeArchitecture(vit)?.guess?.question ?? "", /64 wide.*--config '\{"heads":1\}'/);
   assert.deepEqual(proposeArchitecture(vit, { config: { heads: 2 } })?.config["heads"], 2);
   const blur = shapesOf("resnetblur50.bt_in1k");
+  const giant = shapesOf("eva_giant_patch14_224.clip_ft_in1k");
+  assert.equal(proposeArchitecture(giant)?.config["rotaryGrid"], undefined);
+  // EVA-02's enormous network: its norms follow its branches, which only its sizes tell.
+  const enormous = new Map(giant);
+  for (const [key, shape] of giant) {
+    for (let i = 0; i < 64; i++) enormous.set(key.replace(/^blocks\.0\./, `blocks.${i}.`), shape);
+  }
+  enormous.set("patch_embed.proj.weight", [1792, 3, 14, 14]);
+  assert.equal(proposeArchitecture(enormous), undefined);
+  assert.match(recogniseNetwork(enormous, "") ?? "", /eva02_enormous/);
   assert.ok(proposeArchitecture(blur), "its shapes are those of ResNet-50");
   assert.equal(proposeArchitecture(blur, { name: "resnetblur50" }), undefined);
 });
