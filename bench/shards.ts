@@ -95,7 +95,7 @@ async function inFolder(
 
 const setting = `--shard-members, ${models} models of 2.8 M parameters on ${ranks} hosts, batch ${batch}`;
 
-/** @param steps of the longer of two runs, whose difference is what steps alone cost */
+/** @param steps of the longer of two runs, whose difference is what steps alone cost; within the epoch of 9 steps, so that both validate once */
 export function sharedBytes(steps: number): Promise<Figure[]> {
   return inFolder(async (dir, { all: hub }, hosts) => {
     const bytesOf = async (more: readonly string[]) => {

@@ -1,7 +1,7 @@
 /** Runs test files one after the other in this process, each in the environment that the first one found. */
 import { readFileSync } from "node:fs";
-import { test } from "node:test";
-import { setImmediate as turn } from "node:timers/promises";
+import { after, test } from "node:test";
+import { setTimeout as pause, setImmediate as turn } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
@@ -18,6 +18,22 @@ async function collect(gc) {
 /** Whether a file counts live tensors. */
 const counts = (url) => /handles|assertNoLeak/.test(readFileSync(new URL(url), "utf8"));
 
+/** Milliseconds after which the next file begins although a hook of the last one is not done. */
+const patience = 60_000;
+
+/**
+ * Waits for the end of the file's tests and its own "after" hooks, which the runner calls whenever no test is left: those of the next file
+ * must not be among them.
+ */
+async function ended() {
+  const hooks = new Promise((resolve) => after(resolve));
+  // Tests run in their order, so that this one's end is that of the whole file.
+  await test(endOfFile, () => {});
+  const waiting = new AbortController();
+  await Promise.race([hooks, pause(patience, undefined, { signal: waiting.signal }).catch(() => {})]);
+  waiting.abort();
+}
+
 /** @param {string[]} urls */
 export async function runTogether(urls) {
   setFlagsFromString("--expose-gc");
@@ -29,8 +45,7 @@ export async function runTogether(urls) {
     // Collecting takes longer than the tests of many files.
     if (i > 0 && counts(url)) await collect(gc);
     await import(url).catch((error) => test(`${url} loads`, () => Promise.reject(error)));
-    // Tests run in their order, so that this one's end is that of the whole file.
-    await test(endOfFile, () => {});
+    await ended();
     for (const name of Object.keys(process.env)) if (!(name in environment)) delete process.env[name];
     Object.assign(process.env, environment);
     process.chdir(folder);
