@@ -4,7 +4,7 @@
  */
 import { type Hub, type ImageInput, loadMember, type MemberEntry } from "../hub/index.ts";
 import { MemberLearner } from "../methods/index.ts";
-import { logMe, ridgeHead } from "../ranking/index.ts";
+import { logMe } from "../ranking/index.ts";
 import { disposeTree, int64, noGrad, scope, type Tensor } from "../torch/index.ts";
 import {
   type Answers,
@@ -18,6 +18,7 @@ import {
   type RequestedOptions,
   type Task,
   type TaskData,
+  taskHead,
   taskOf,
 } from "../train/index.ts";
 
@@ -159,9 +160,7 @@ function leftOut(features: Tensor, targets: Tensor | undefined, labels: readonly
     noGrad(() => {
       // Where the features go: a batch's targets are on its device.
       const given = targets?.to({ device: "cpu" }) ?? int64(labels);
-      const wide = features.to({ dtype: "float64", device: "cpu" });
-      const loss = (logits: Tensor) => task.rowLoss(logits, given).mean().item();
-      const { leftOut: logits } = ridgeHead(wide, task.linearTargets(given), loss);
+      const { leftOut: logits } = taskHead(task, features.to({ dtype: "float64", device: "cpu" }), given);
       return task.probabilities(logits).to({ dtype: "float32" }).toTypedArray() as Float32Array;
     }),
   );

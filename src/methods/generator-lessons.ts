@@ -6,7 +6,7 @@
 import { type AugmentOptions, augment, augmentations } from "../data/index.ts";
 import { type BatchPart, drawRows, gatherRows, rowsOfRank } from "../nn/index.ts";
 import { type HubPathway, lossRegression, type MemberOutput } from "../pathway/index.ts";
-import { ridgeHead, type Steps } from "../ranking/index.ts";
+import type { Steps } from "../ranking/index.ts";
 import {
   cat,
   disposeTree,
@@ -32,6 +32,7 @@ import {
   sumOverRanks,
   type Task,
   type TrainBatch,
+  taskHead,
 } from "../train/index.ts";
 
 /** Images that are looked at, about, and from which alone the generator learns: 50 MB of views of 64 pixels, and closed forms within seconds. */
@@ -172,9 +173,9 @@ export class GeneratorLessons {
 
   #firstHead(features: Tensor, labels: Tensor): FirstHead {
     const task = this.#task;
-    const loss = (logits: Tensor) => task.rowLoss(logits, labels).mean().item();
-    const { weight, bias, leftOut } = ridgeHead(features.to({ dtype: "float64" }), task.linearTargets(labels), loss);
-    const seen = () => features.to({ dtype: "float64" }).matmul(weight.t()).add(bias);
+    const wide = features.to({ dtype: "float64" });
+    const { weight, bias, leftOut } = taskHead(task, wide, labels);
+    const seen = () => wide.matmul(weight.t()).add(bias);
     return { weight, bias, losses: task.rowLoss(this.#without === "left-out" ? seen() : leftOut, labels) };
   }
 

@@ -132,9 +132,7 @@ export async function openSource<T extends Expected = "classification">(
   const { memoryBytes = 2 ** 28, ort, executionProviders, task, signal } = options;
   const files = await BundleFiles.open(source, signal);
   requireTask(files.bundle, source.where, task);
-  return new LocalModel(files, { ort, memoryBytes, executionProviders }) as BundleModel<
-    PredictionOf<Expected>
-  > as never;
+  return new LocalModel(files, { ort, memoryBytes, executionProviders }) as never;
 }
 
 /** @throws BundleError when a bundle's answers are others than those that are expected */

@@ -57,14 +57,13 @@ function ready({ bundle }: Model): void {
   document.title = bundle.name;
   element("title").textContent = bundle.name;
   const count = bundle.labels.length;
-  const { kind } = bundle.task ?? {};
-  const what = kind
-    ? kind === "regression"
-      ? `Numbers (${count})`
-      : `Any of ${count} labels`
-    : `One of ${count} classes`;
+  const what = {
+    classification: `One of ${count} classes`,
+    "multi-label": `Any of ${count} labels`,
+    regression: `Numbers (${count})`,
+  };
   element("about").textContent =
-    `${what} for each image, by ${bundle.k} of ${models} models. Images stay in this browser.`;
+    `${what[bundle.task?.kind ?? "classification"]} for each image, by ${bundle.k} of ${models} models. Images stay in this browser.`;
   slider.max = String(choices.length - 1);
   showChoice();
   [keep.disabled, verify.disabled, slider.disabled] = [false, false, models === 1];

@@ -173,10 +173,11 @@ export async function evaluateVariants<M extends TaskMetrics>(
     done += 1;
     onProgress?.(done, batches.stepsPerEpoch);
   });
+  const known = { labels, ...tableOf(task, labels, targets) };
   return tables.map((parts, i) => {
     if (parts.length === 0) return undefined;
     const probabilities = tempered(joined(parts), task.outputs, temperature);
-    const answers = { probabilities, labels, ...tableOf(task, labels, targets) };
+    const answers = { probabilities, ...known };
     const [metrics, merits] = [task.measure(answers), task.merits(answers)];
     const routed = joined(weights[i] ?? []);
     return { metrics, merits, probabilities, weights: routed, labels, indices, ...costOf(predictor, routed) };

@@ -195,6 +195,7 @@ export {
   type Task,
   taskOf,
 } from "./task.ts";
+export { taskHead } from "./task-head.ts";
 export { TenCrop, tenCropSide } from "./ten-crop.ts";
 export { rowsOf } from "./train-step.ts";
 export { type FitRequest, fit, learningRateFactor, scheduledFactor } from "./trainer.ts";
