@@ -7,7 +7,7 @@ import { checkImports } from "./checks/imports.mjs";
 import { checkNames } from "./checks/names.mjs";
 import { checkPacked } from "./checks/package.mjs";
 import { checkDataSize, checkLengths } from "./checks/sizes.mjs";
-import { checkBiome, checkGenerated, checkTypes } from "./checks/tools.mjs";
+import { checkBiome, checkGenerated, checkPages, checkTypes } from "./checks/tools.mjs";
 
 import { checkFigures } from "./docs.mjs";
 
@@ -24,6 +24,7 @@ const checks = [
   ["figures of README and docs", checkFigures],
   ["lint and formatting (biome)", checkBiome],
   ["types (tsc)", checkTypes],
+  ["pages of the public API (typedoc)", checkPages],
   ["packed package", checkPacked],
   ["generated operators up to date", checkGenerated],
 ];

@@ -50,3 +50,8 @@ export function checkGenerated(root) {
   if (!existsSync(join(root, script))) return [];
   return problemsOf(root, ["--import", "./scripts/typescript.mjs", script, "--check"]);
 }
+
+/** The pages of the public API can be made: every link of a docstring leads somewhere, and warnings count. */
+export function checkPages(root) {
+  return problemsOf(root, [binOf(root, "typedoc", "typedoc"), "--emit", "none", "--pretty", "false"]);
+}

@@ -12,7 +12,7 @@ export interface Answers {
   readonly scores: Float32Array | undefined;
   /** [n, m], 0 for models that are not activated. */
   readonly weights: Float32Array;
-  /** [n, C]: probabilities, or numbers in their own units. */
+  /** Probabilities [n, C], or numbers in their own units. */
   readonly probabilities: Float32Array;
 }
 
