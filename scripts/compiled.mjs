@@ -37,20 +37,12 @@ function put(path, text) {
   renameSync(`${path}.${process.pid}`, path);
 }
 
-/** A compiled text whose map says where the sources are. */
-function placed(text, sourceRoot) {
-  return text.replace(/(?<=^\/\/# sourceMappingURL=data:application\/json;base64,)\S+/m, (map) => {
-    const placedMap = { ...JSON.parse(Buffer.from(map, "base64").toString()), sourceRoot };
-    return Buffer.from(JSON.stringify(placedMap)).toString("base64");
-  });
-}
-
 async function compile(files) {
-  const { compiled } = await import("./typescript-hooks.mjs");
+  const { transform } = await import("./typescript-hooks.mjs");
   for (const file of files) {
     const [path, output] = [join(sources, file), outputOf(file)];
     mkdirSync(dirname(output), { recursive: true });
-    put(output, placed(await compiled(path), `${relative(dirname(output), dirname(path))}/`));
+    put(output, transform(path, { rewriteImportExtensions: "rewrite" }, relative(dirname(output), path)));
   }
 }
 

@@ -81,12 +81,10 @@ async function siteModules(): Promise<[string, string][]> {
 /** A module of src as JavaScript: compiled with the package, or now in a checkout. */
 async function compiled(name: string): Promise<string> {
   if (!isCheckout) return fs.readFileSync(join(sources, `../dist/${name}.js`), "utf8");
-  const { default: ts } = await import("typescript");
-  const compilerOptions = {
-    target: ts.ScriptTarget.ES2022,
-    module: ts.ModuleKind.ESNext,
-    verbatimModuleSyntax: true,
-    rewriteRelativeImportExtensions: true,
-  };
-  return ts.transpileModule(fs.readFileSync(join(sources, `${name}.ts`), "utf8"), { compilerOptions }).outputText;
+  const { transformSync } = await import("oxc-transform");
+  const { code } = transformSync(`${name}.ts`, fs.readFileSync(join(sources, `${name}.ts`), "utf8"), {
+    target: "es2022",
+    typescript: { onlyRemoveTypeImports: true, rewriteImportExtensions: "rewrite" },
+  });
+  return code;
 }
