@@ -34,7 +34,7 @@ const [dir = "", text = "{}"] = process.argv.slice(2);
 const { plan, batch, steps, phases, side, classes, k } = JSON.parse(text) as Setting;
 setNumThreads(1);
 const contract = readContract();
-const group = contract && initProcessGroup(contract, 120);
+const group = contract && initProcessGroup(contract, { timeout: 120 });
 const [rank, worldSize] = [group?.rank ?? 0, group?.worldSize ?? 1];
 const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 const write = (value: unknown) => console.log(JSON.stringify(value));

@@ -87,6 +87,7 @@ async function start() {
   }
   const program = await importMain();
   process.on("uncaughtException", (error) => process.exit(program.report(error, args)));
+  process.on("exit", program.answerAtEnd);
   return program.main(args);
 }
 

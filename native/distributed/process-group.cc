@@ -9,6 +9,7 @@
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include <map>
+#include <sstream>
 
 #include "entry.h"
 #include "waiting.h"
@@ -57,6 +58,18 @@ at::Tensor exchanged(const at::Tensor& values, const std::vector<int64_t>& recei
   return finished(c10d::all_to_all_single(values.contiguous(), rows(received), rows(sent), group));
 }
 
+// A collective of a backward pass, which no call names.
+template <class Run>
+at::Tensor named(const char* collective, const at::Tensor& values, Run run) {
+  try {
+    return run();
+  } catch (const std::exception& error) {
+    std::ostringstream text;
+    text << collective << " of " << c10::getDtypeNames(values.scalar_type()).first << values.sizes() << ": " << error.what();
+    throw CallError(text.str());
+  }
+}
+
 using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
@@ -67,7 +80,8 @@ struct Gather : public Function<Gather> {
     return gathered(values, group);
   }
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    return {scattered(gradients.at(0), context->saved_data["group"].toStringRef()), at::Tensor()};
+    const auto& group = context->saved_data["group"].toStringRef();
+    return {named("reduce_scatter", gradients.at(0), [&] { return scattered(gradients.at(0), group); }), at::Tensor()};
   }
 };
 
@@ -77,7 +91,8 @@ struct Scatter : public Function<Scatter> {
     return scattered(values, group);
   }
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    return {gathered(gradients.at(0), context->saved_data["group"].toStringRef()), at::Tensor()};
+    const auto& group = context->saved_data["group"].toStringRef();
+    return {named("all_gather", gradients.at(0), [&] { return gathered(gradients.at(0), group); }), at::Tensor()};
   }
 };
 
@@ -91,13 +106,21 @@ struct Exchange : public Function<Exchange> {
   }
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const auto& saved = context->saved_data;
-    const auto back = exchanged(gradients.at(0), saved.at("sent").toIntVector(), saved.at("received").toIntVector(),
-                                saved.at("group").toStringRef());
+    const auto back = named("all_to_all", gradients.at(0), [&] {
+      return exchanged(gradients.at(0), saved.at("sent").toIntVector(), saved.at("received").toIntVector(),
+                       saved.at("group").toStringRef());
+    });
     return {back, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
 std::chrono::milliseconds toTime(napi_env env, napi_value value) { return std::chrono::milliseconds(toInt(env, value)); }
+
+// bearSignals(patience ms, last line on standard output, on standard error): of this process, while it waits for others
+napi_value bearSignals(napi_env env, const Args& args) {
+  setPatience(toInt(env, args.at(0)), toString(env, args.at(1)), toString(env, args.at(2)));
+  return undefined(env);
+}
 
 // openStore(name, host, port, serves, prefix, timeout ms): port
 napi_value openStore(napi_env env, const Args& args) {
@@ -115,6 +138,7 @@ napi_value openStore(napi_env env, const Args& args) {
 
 // storeSet(name, key, value)
 napi_value storeSet(napi_env env, const Args& args) {
+  const Waiting waiting;
   const auto value = toString(env, args.at(2));
   findStore(toString(env, args.at(0)))->set(toString(env, args.at(1)), std::vector<uint8_t>(value.begin(), value.end()));
   return undefined(env);
@@ -127,9 +151,8 @@ napi_value storeGet(napi_env env, const Args& args) {
   return fromString(env, std::string(value.begin(), value.end()));
 }
 
-// openGroup(name, rank, size, timeout ms, patience ms, last line): connects to all ranks of the store of that name
+// openGroup(name, rank, size, timeout ms): connects to all ranks of the store of that name
 napi_value openGroup(napi_env env, const Args& args) {
-  setPatience(toInt(env, args.at(4)), toString(env, args.at(5)));
   const Waiting waiting;
   const auto name = toString(env, args.at(0));
   const auto rank = static_cast<int>(toInt(env, args.at(1)));
@@ -180,6 +203,7 @@ napi_value closeGroup(napi_env env, const Args& args) {
 }  // namespace
 
 void exposeDistributed(napi_env env, napi_value exports) {
+  expose<bearSignals>(env, exports, "bearSignals");
   expose<openStore>(env, exports, "openStore");
   expose<storeSet>(env, exports, "storeSet");
   expose<storeGet>(env, exports, "storeGet");

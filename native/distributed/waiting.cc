@@ -25,9 +25,19 @@ sem_t arrived;
 struct sigaction before[NSIG];
 std::mutex guard;
 
-std::string& lastLine() {
-  static auto* line = new std::string();  // Never freed: the thread outlives static objects.
-  return *line;
+// On standard output and standard error.
+struct LastWords {
+  std::string answer;
+  std::string farewell;
+};
+
+LastWords& lastWords() {
+  static auto* words = new LastWords();  // Never freed: the thread outlives static objects.
+  return *words;
+}
+
+void say(int stream, const std::string& text) {
+  if (write(stream, text.data(), text.size()) < 0) _exit(interruptedCode);
 }
 
 int64_t now() {
@@ -48,7 +58,8 @@ void watch() {
     const auto began = since.load();
     if (began == 0 || now() - std::max(began, first) < (signals > 1 ? tick : patience.load())) continue;
     const std::lock_guard<std::mutex> lock(guard);
-    if (write(STDERR_FILENO, lastLine().data(), lastLine().size()) < 0) _exit(interruptedCode);
+    say(STDERR_FILENO, lastWords().farewell);
+    say(STDOUT_FILENO, lastWords().answer);
     _exit(interruptedCode);
   }
 }
@@ -73,7 +84,7 @@ Waiting::Waiting() {
 
 Waiting::~Waiting() { since = 0; }
 
-void setPatience(int64_t milliseconds, const std::string& farewell) {
+void setPatience(int64_t milliseconds, const std::string& answer, const std::string& farewell) {
   static std::once_flag started;
   std::call_once(started, [] {
     sem_init(&arrived, 0, 0);
@@ -81,7 +92,7 @@ void setPatience(int64_t milliseconds, const std::string& farewell) {
   });
   const std::lock_guard<std::mutex> lock(guard);
   patience = milliseconds;
-  lastLine() = farewell;
+  lastWords() = {answer, farewell};
 }
 
 }  // namespace hub

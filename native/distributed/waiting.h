@@ -14,7 +14,7 @@ class Waiting {
   ~Waiting();
 };
 
-// Milliseconds that ranks may let this process wait after a signal, and its last line.
-void setPatience(int64_t milliseconds, const std::string& farewell);
+// Milliseconds that ranks may let this process wait after a signal, and what it ends with on standard output and standard error.
+void setPatience(int64_t milliseconds, const std::string& answer, const std::string& farewell);
 
 }  // namespace hub

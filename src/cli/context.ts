@@ -3,6 +3,16 @@ import pc from "picocolors";
 import { printableLines } from "../io/quoted.ts";
 import { terminal } from "./terminal.ts";
 
+/** The line of JSON on standard output: what is given first, and nothing after it. */
+export const answer = {
+  /** Nothing is to be written: without --json, after the line, and where another process has the word. */
+  isDone: true,
+  give(value: unknown): void {
+    if (!this.isDone) console.log(JSON.stringify(value));
+    this.isDone = true;
+  },
+};
+
 /** People read standard error; with --json a program reads the last line of standard output. */
 export class Output {
   readonly json: boolean;
@@ -28,6 +38,6 @@ export class Output {
 
   /** The command's result for programs: its only line on standard output. */
   result(value: unknown): void {
-    if (this.json) console.log(JSON.stringify(value));
+    answer.give(value);
   }
 }

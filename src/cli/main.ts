@@ -17,7 +17,7 @@ import { addRlCommand } from "./commands/rl.ts";
 import { addRunCommands } from "./commands/run.ts";
 import { addServeCommand } from "./commands/serve.ts";
 import { addTrainCommand } from "./commands/train.ts";
-import { Output } from "./context.ts";
+import { answer, Output } from "./context.ts";
 import { terminal } from "./terminal.ts";
 import { ownVersion } from "./version.ts";
 
@@ -66,6 +66,7 @@ export async function main(argv: string[]): Promise<number> {
   process.exitCode = 0;
   ownProcess();
   terminal.quiet = argv.includes("--quiet");
+  answer.isDone = !argv.includes("--json");
   try {
     await buildProgram(argv).parseAsync(argv, { from: "user" });
     return Number(process.exitCode ?? 0);
@@ -87,6 +88,12 @@ export function report(error: unknown, argv: readonly string[]): number {
     terminal.line("this looks like a fault of the program: run again with --debug and report what it prints");
   }
   if (isDebug && error instanceof Error) terminal.line(error.stack ?? message);
-  if (argv.includes("--json")) console.log(JSON.stringify({ error: message, exitCode }));
+  answer.give({ error: message, exitCode });
   return exitCode;
+}
+
+/** The line of a process that ends without one, such as at a second signal. */
+export function answerAtEnd(exitCode: number): void {
+  if (exitCode === 0) return;
+  answer.give({ error: exitCode === exitCodes.interrupted ? "interrupted" : `exit code ${exitCode}`, exitCode });
 }

@@ -1,23 +1,34 @@
 /** Several ranks that train one run: starting them on this machine, and the folder and the voice of all but the first. */
 import { once } from "node:events";
-import { cpSync, existsSync, mkdirSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync } from "node:fs";
 import { createServer } from "node:net";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { sweepTemporaries, temporaryPath } from "../io/index.ts";
+import { type Contract, initProcessGroup } from "../distributed/index.ts";
+import { removedAtEnd, sweepTemporaries, temporaryPath } from "../io/index.ts";
 import { CollectiveError, type ProcessGroup, UserError } from "../torch/index.ts";
 import { imageRun, placeOf, RunFolder } from "../train/index.ts";
 import { forwardSignals, startAgain } from "./children.ts";
-import { Output } from "./context.ts";
+import { answer, Output } from "./context.ts";
 import { interruptedCode } from "./interrupt.ts";
 import { terminal } from "./terminal.ts";
 
-/** Of the rank whose words count for all. */
+/** Of a rank for which the first one speaks. */
 export class Silent extends Output {
+  constructor(json: boolean) {
+    super(json);
+    answer.isDone = true;
+  }
+
   override say(): void {}
   override note(): void {}
   override warn(): void {}
-  override result(): void {}
+}
+
+/** The group of all ranks. A signal may end a rank that waits for the others, and --json has its line then too. */
+export function openGroup(contract: Contract, timeout: number | undefined): ProcessGroup {
+  const line = (error: string) => JSON.stringify({ error, exitCode: interruptedCode });
+  return initProcessGroup(contract, { timeout, ...(!answer.isDone && { answer: line }) });
 }
 
 /** What goes wrong on a rank is said by it; the first rank says it as a process alone would. */
@@ -76,21 +87,18 @@ export async function inRankFolder<T>(
   sweepTemporaries(tmpdir());
   const copy = temporaryPath(tmpdir(), "hub-pathway-rank");
   mkdirSync(copy, { mode: 0o700 });
-  try {
-    const own = join(copy, "run");
-    const parts = goesOn ? ["run.json", "split.json", "training"] : [];
-    for (const part of parts) {
-      if (!existsSync(join(out, part))) continue;
-      // Ranks that have the models among them read the first one's checkpoints.
-      const filter = (path: string) => !(shardMembers && path.endsWith(".safetensors"));
-      cpSync(join(out, part), join(own, part), { recursive: true, filter });
-    }
-    // The first rank goes on writing when all have read.
-    group.barrier();
-    return await work({ out: own, resumes: goesOn, ...places });
-  } finally {
-    rmSync(copy, { recursive: true, force: true });
+  using _end = removedAtEnd(copy);
+  const own = join(copy, "run");
+  const parts = goesOn ? ["run.json", "split.json", "training"] : [];
+  for (const part of parts) {
+    if (!existsSync(join(out, part))) continue;
+    // Ranks that have the models among them read the first one's checkpoints.
+    const filter = (path: string) => !(shardMembers && path.endsWith(".safetensors"));
+    cpSync(join(out, part), join(own, part), { recursive: true, filter });
   }
+  // The first rank goes on writing when all have read.
+  group.barrier();
+  return await work({ out: own, resumes: goesOn, ...places });
 }
 
 /** Milliseconds that the others have when a rank ended with an error, and when one was interrupted: they save then. */
@@ -105,15 +113,21 @@ interface RanksEnd {
 /**
  * Starts so many ranks of this very command on this machine, and waits for them; where one fails, the others are ended.
  * Whatever is more is a launcher's work.
+ * @param json the first rank's line is that of all
  */
-export async function startRanks(count: number): Promise<RanksEnd> {
+export async function startRanks(count: number, json: boolean): Promise<RanksEnd> {
   const port = await freePort();
   const threads = String(Math.max(1, Math.floor(availableParallelism() / count)));
   const children = Array.from({ length: count }, (_, rank) => {
     const own = { RANK: rank, LOCAL_RANK: rank, WORLD_SIZE: count, MASTER_ADDR: "127.0.0.1", MASTER_PORT: port };
     const variables = Object.entries(own).map(([name, value]) => [name, String(value)]);
     const env = { OMP_NUM_THREADS: threads, ...process.env, ...Object.fromEntries(variables) };
-    return startAgain({ without: "--nproc", env, stdio: ["ignore", rank === 0 ? "inherit" : "ignore", "inherit"] });
+    const stdout = rank > 0 ? "ignore" : json ? "pipe" : "inherit";
+    return startAgain({ without: "--nproc", env, stdio: ["ignore", stdout, "inherit"] });
+  });
+  children[0]?.stdout?.on("data", (text) => {
+    answer.isDone = true;
+    process.stdout.write(text);
   });
   const kill = () => {
     for (const child of children) child.kill("SIGKILL");
@@ -123,7 +137,7 @@ export async function startRanks(count: number): Promise<RanksEnd> {
   let timer: NodeJS.Timeout | undefined;
   try {
     const ends = children.map(async (child, rank) => {
-      const [code, signal] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
+      const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
       if (code === 0 || first) return;
       const ended = signal === null ? undefined : `rank ${rank} was ended by ${signal}, and the others with it`;
       first = { code: code ?? 1, ended };

@@ -159,7 +159,6 @@ export function readContract(env: Environment = process.env): Contract | undefin
 
 /** The first machine of Slurm's list, such as gpu[003-007,9],login1 (source: Slurm's documentation of hostlist expressions). */
 export function firstHost(nodes: string): string {
-  const [, prefix = "", ranges, suffix = ""] = /^([^,[]*)(?:\[([^\]]*)\])?([^,[]*)/.exec(nodes) ?? [];
-  const [first = ""] = (ranges ?? "").split(/[,-]/);
-  return `${prefix}${first}${suffix}`;
+  const [first = ""] = nodes.replace(/\[([^\],-]*)[^\]]*\]/g, "$1").split(",");
+  return first;
 }

@@ -1,21 +1,19 @@
 /** The group of all processes that a launcher has started, and the check that they want the same. */
-import { ProcessGroup, UserError } from "../torch/index.ts";
+import { ProcessGroup, type ProcessGroupOptions, UserError } from "../torch/index.ts";
 import type { Contract } from "./contract.ts";
 
 /**
  * The group of the processes that a launcher started.
- * @param timeout seconds that a rank waits for the others
- * @param patience seconds that it does so after a signal
+ * @param waiting how long a rank waits for the others, and what it says when they let it wait for too long after a signal
  * @throws ConfigError for an addon without process groups; CollectiveError when a rank does not come
  */
 export function initProcessGroup(
   { rank, worldSize, host, port, isServed, restarts }: Contract,
-  timeout?: number,
-  patience?: number,
+  waiting: Pick<ProcessGroupOptions, "timeout" | "patience" | "answer"> = {},
 ): ProcessGroup {
   // Keys of processes that died must not be found by those that took their place.
   const prefix = `hub-pathway/${restarts ?? 0}`;
-  return new ProcessGroup({ rank, worldSize, host, port, prefix, serves: !isServed && rank === 0, timeout, patience });
+  return new ProcessGroup({ rank, worldSize, host, port, prefix, serves: !isServed && rank === 0, ...waiting });
 }
 
 /**
@@ -26,6 +24,8 @@ export function agreeOn(group: ProcessGroup, about: string, values: Readonly<Rec
   const own = JSON.stringify(values);
   const place = group.keyOf(about);
   group.set(`${place}/${group.rank}`, own);
+  // Who waits for a text does not see that its rank has ended, as a collective does.
+  group.barrier();
   const [first, ...others] = Array.from({ length: group.worldSize }, (_, rank) => group.get(`${place}/${rank}`));
   // Whoever serves the store may end only after all have read.
   group.barrier();

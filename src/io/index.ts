@@ -45,7 +45,7 @@ export { isSafeName, proposeName, safeName } from "./safe-name.ts";
 export { type LazyWeights, readSafetensors, streamSafetensors, type Weights, writeSafetensors } from "./safetensors.ts";
 export { similarNames } from "./similar.ts";
 export { explainRead, explainSystem, explainWrite, systemCode } from "./system-errors.ts";
-export { isAbandoned, isTemporary, sweepTemporaries, temporaryPath } from "./temporary.ts";
+export { isAbandoned, isTemporary, removedAtEnd, sweepTemporaries, temporaryPath } from "./temporary.ts";
 export {
   averageIn,
   isTorchScript,

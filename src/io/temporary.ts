@@ -1,5 +1,7 @@
 /** Files and folders that are not finished: hidden, and named after the process that makes them. */
+import { spawn } from "node:child_process";
 import fs from "node:fs";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import { newTag, stateOf, tagPattern } from "./process-tag.ts";
 
@@ -33,6 +35,21 @@ export function sweepTemporaries(folder: string): void {
       // Another user's; it is in nobody's way.
     }
   }
+}
+
+/** Removes a folder when it is disposed, and when this process ends otherwise: a shell waits for that. */
+export function removedAtEnd(folder: string): Disposable {
+  const script = 'cat > /dev/null; rm -rf -- "$1"';
+  const shell = spawn("sh", ["-c", script, "sh", folder], { stdio: ["pipe", "ignore", "ignore"], detached: true });
+  shell.on("error", () => {}); // without a shell it is swept later
+  shell.unref();
+  (shell.stdin as Socket | null)?.unref();
+  return {
+    [Symbol.dispose]() {
+      fs.rmSync(folder, { recursive: true, force: true });
+      shell.stdin?.destroy();
+    },
+  };
 }
 
 /** True when nobody writes `path` any more, whose name carries the tag of its maker. */

@@ -95,17 +95,11 @@ export interface Native {
   scriptTensors(script: Handle): { name: string; tensor: Handle; parameter: boolean }[];
   runScript(script: Handle, images: Handle): Handle;
   observeScript(script: Handle, images: Handle): [string, (Handle | boolean | undefined)[], (Handle | undefined)[]][];
+  bearSignals(patienceMilliseconds: number, answer: string, farewell: string): void;
   openStore(name: string, host: string, port: number, serves: boolean, prefix: string, milliseconds: number): number;
   storeSet(name: string, key: string, value: string): void;
   storeGet(name: string, key: string): string;
-  openGroup(
-    name: string,
-    rank: number,
-    size: number,
-    milliseconds: number,
-    patienceMilliseconds: number,
-    lastLine: string,
-  ): void;
+  openGroup(name: string, rank: number, size: number, milliseconds: number): void;
   waitTensor(started: Handle): Handle;
   allGather(group: string, tensor: Handle): Handle;
   reduceScatter(group: string, tensor: Handle): Handle;

@@ -26,6 +26,8 @@ export interface ProcessGroupOptions {
   timeout?: number | undefined;
   /** Seconds that the others may let this process wait once it has been sent a signal; a second signal ends it at once. */
   patience?: number | undefined;
+  /** Line for standard output, by the message of why the others let this process wait for too long. */
+  answer?: ((message: string) => string) | undefined;
 }
 
 export type ReduceOp = "sum" | "avg" | "max" | "min" | "product";
@@ -35,6 +37,8 @@ export class CollectiveError extends UserError {
   override readonly name = "CollectiveError";
 }
 
+/** What an error says of a collective that no call names. */
+const inWork = /^((?:reduce_scatter|all_gather|all_to_all) of \w+\[[\d, ]*\]): (.*)/;
 const [defaultTimeout, defaultPatience] = [1800, 15];
 let opened = 0;
 
@@ -43,8 +47,9 @@ export class ProcessGroup implements Disposable {
   readonly worldSize: number;
   /** Where the store is served. */
   readonly port: number;
+  /** Seconds that a rank waits for the others. */
+  readonly timeout: number;
   readonly #name: string;
-  readonly #timeout: number;
   #keys = 0;
 
   /**
@@ -53,23 +58,22 @@ export class ProcessGroup implements Disposable {
    */
   constructor(options: ProcessGroupOptions) {
     const { rank, worldSize, host, port, serves, prefix = "" } = options;
-    const { timeout = defaultTimeout, patience = defaultPatience } = options;
+    const { timeout = defaultTimeout, patience = defaultPatience, answer } = options;
     if (typeof native.openStore !== "function") {
       throw new ConfigError("the addon was built without process groups: run `npx hub-pathway setup --distributed`");
     }
     this.rank = rank;
     this.worldSize = worldSize;
-    this.#timeout = timeout;
+    this.timeout = timeout;
     this.#name = `hub-pathway-${opened++}`;
     const milliseconds = Math.ceil(timeout * 1000);
+    const stopped = `rank ${rank} of ${worldSize}: stopped by a signal while it waited for other ranks; training goes on from its last checkpoint`;
+    native.bearSignals(Math.ceil(patience * 1000), answer ? `${answer(stopped)}\n` : "", `${stopped}\n`);
     this.port = this.#explained(`the store at ${host}:${port}`, () =>
       native.openStore(this.#name, host, port, serves, prefix, milliseconds),
     );
-    const lastLine = `rank ${rank} of ${worldSize}: stopped by a signal while it waited for other ranks; training goes on from its last checkpoint\n`;
     try {
-      this.#explained("the start", () =>
-        native.openGroup(this.#name, rank, worldSize, milliseconds, Math.ceil(patience * 1000), lastLine),
-      );
+      this.#explained("the start", () => native.openGroup(this.#name, rank, worldSize, milliseconds));
     } catch (error) {
       native.closeGroup(this.#name);
       throw error;
@@ -142,6 +146,19 @@ export class ProcessGroup implements Disposable {
     native.closeGroup(this.#name);
   }
 
+  /** Work that may wait for other ranks, such as a backward pass. @throws CollectiveError naming the collective that failed */
+  during<T>(work: string, fn: () => T): T {
+    try {
+      return fn();
+    } catch (error) {
+      const [, collective, reason] = inWork.exec(error instanceof Error ? error.message : "") ?? [];
+      if (collective === undefined) throw error;
+      return this.#explained(`${collective} in ${work}`, () => {
+        throw new Error(reason, { cause: error });
+      });
+    }
+  }
+
   #plain(name: string, values: Tensor, how: ReduceOp | number): Tensor {
     return this.#collective(name, values, () => noGrad(() => this.#finish(this.#start(name, values, how))));
   }
@@ -165,7 +182,7 @@ export class ProcessGroup implements Disposable {
       const [reason = ""] = (error instanceof Error ? error.message : String(error)).split("\n");
       const isLate = /time[d ]*out/i.test(reason);
       const isBroken = /connection (reset|closed|refused)|(read|write) error|broken pipe|closed by peer/i.test(reason);
-      const late = `no answer within ${this.#timeout} s: another rank ended, hangs, or does something else`;
+      const late = `no answer within ${this.timeout} s: another rank ended, hangs, or does something else`;
       const why = isLate ? late : isBroken ? "another rank ended" : reason;
       throw new CollectiveError(`rank ${this.rank} of ${this.worldSize}: ${what} failed: ${why}`, { cause: error });
     }

@@ -3,11 +3,32 @@ import { reduceGradients } from "../distributed/index.ts";
 import { ConfigError, type ProcessGroup, scope, type Tensor, tensor } from "../torch/index.ts";
 import type { RequestedOptions } from "./options.ts";
 
-/** Runs a function on rank 0, and then on the others, which find what it left. */
+/** Runs a function on rank 0, and then on the others, which find what it left. It has no collectives, and may take long. */
 export async function firstRankFirst<T>(group: ProcessGroup | undefined, fn: () => Promise<T>): Promise<T> {
-  if (group && group.rank > 0) group.barrier();
-  const result = await fn();
-  if (group?.rank === 0) group.barrier();
+  if (!group) return fn();
+  const isFirst = group.rank === 0;
+  const first = await outlasted(group, isFirst ? fn : undefined);
+  const later = await outlasted(group, isFirst ? undefined : fn);
+  return (isFirst ? first : later) as T;
+}
+
+/** Work of some ranks. The others wait beyond their time-out, as long as these say now and then that they are at work. */
+async function outlasted<T>(group: ProcessGroup, fn?: () => Promise<T>): Promise<T | undefined> {
+  const say = () => {
+    try {
+      onAnyRank(true, group);
+    } catch {
+      clearInterval(beat); // it fails once more after the work
+    }
+  };
+  const beat = fn && setInterval(say, (1000 * group.timeout) / 4);
+  let result: T | undefined;
+  try {
+    result = await fn?.();
+  } finally {
+    clearInterval(beat);
+  }
+  while (onAnyRank(false, group));
   return result;
 }
 

@@ -38,10 +38,13 @@ export function clipShared({ own, common, group }: Pick<Shards, "own" | "common"
 
 /** The text of the first rank that has one, on all of them. */
 export function firstText(text: string | undefined, group: ProcessGroup): string | undefined {
+  const key = group.keyOf("text");
+  if (text !== undefined) group.set(`${key}/${group.rank}`, text);
   const place = text === undefined ? group.worldSize : group.rank;
   const first = scope(() => group.allReduce(tensor([place], { dtype: "int64" }), "min").item());
   if (first === group.worldSize) return undefined;
-  const key = group.keyOf("text");
-  if (first === group.rank) group.set(key, text ?? "");
-  return group.get(key);
+  const found = group.get(`${key}/${first}`);
+  // Whoever serves the store may end only after all have read.
+  group.barrier();
+  return found;
 }

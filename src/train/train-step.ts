@@ -61,13 +61,14 @@ export function trainStep(request: StepRequest, batch: Batch, progress: number):
 }
 
 /** Forward in a scope of its own, so that no handle keeps activations alive during backward. */
-function backwardOf({ options, recomputation }: StepRequest, device: string): Backward {
+function backwardOf({ options, recomputation, group }: StepRequest, device: string): Backward {
   const isLow = options.precision === "bfloat16";
   const within = <T>(fn: () => T): T => (isLow ? autocast({ device, dtype: "bfloat16" }, fn) : fn());
   return (forward) => {
     recomputation?.clear();
     using loss = scope(() => within(forward));
-    if (loss.requires_grad) loss.backward();
+    const backward = (): void => loss.backward();
+    if (loss.requires_grad) group ? group.during("a backward pass", backward) : backward();
     recomputation?.finish(within);
     return loss.item();
   };

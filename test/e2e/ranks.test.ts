@@ -85,8 +85,14 @@ function assertSame(one: string, other: string): void {
 test("processes that have the models among them train the same run: killed, gone on with by three in little memory, then by one", async () => {
   const alone = await runHere(args("alone"), cache, { cwd: folder });
   assert.equal(alone.code, 0, alone.stderr);
-  const cut = await runProgram(args("apart", "--nproc", "2", "--shard-members"), cache, { cwd: folder, kill });
+  const cut = await runProgram(args("apart", "--nproc", "2", "--shard-members", "--json"), cache, {
+    cwd: folder,
+    kill,
+  });
   assert.notEqual(cut.code, 0);
+  const { error, exitCode } = JSON.parse(cut.stdout) as Record<string, unknown>;
+  assert.match(String(error), /^rank \d was ended by SIGKILL, and the others with it$/);
+  assert.equal(exitCode, cut.code);
   const remark =
     /rank \d was ended by SIGKILL, and the others with it; go on with: .*--resume apart --nproc 2 --shard-members/;
   assert.match(cut.stderr, remark);

@@ -1,5 +1,6 @@
 /** A rank of tests' groups: does one job after the other that its parent sends, and sends back what each comes to. */
 import { agreeOn, initProcessGroup, readContract } from "../../src/distributed/index.ts";
+import { removedAtEnd } from "../../src/io/temporary.ts";
 import { memory, ones, type ProcessGroup, scope, tensor } from "../../src/torch/index.ts";
 
 import type { FitKind } from "./parallel-fits.ts";
@@ -88,18 +89,33 @@ const jobs: Record<string, (group: ProcessGroup, setup: unknown) => unknown> = {
     agreeOn(group, "settings", (setup as Record<string, string>[])[group.rank] ?? {});
     return {};
   },
-  /** The first rank waits for the other one, which does something else until it is told; both would hear SIGTERM. */
-  async waits(group) {
-    process.on("SIGTERM", () => {});
+  /** The first rank waits for the other one, which does something else until it is told; it leaves a folder to be removed. */
+  async waits(group, folder) {
     group.barrier();
     if (group.rank === 1) return await new Promise((done) => process.once("SIGUSR2", () => done({})));
+    removedAtEnd(String(folder));
     process.send?.("waits");
     return scope(() => group.allReduce(tensor([1, 2])));
   },
+  /** One rank ends, while the first one and the last one wait for it, the last one in a backward pass. */
   absent(group) {
+    const own = matrix(1, group.rank);
+    own.requires_grad = true;
+    const gathered = group.allGather(own).sum();
     if (group.rank === 1) process.exit();
-    const { shape } = scope(() => group.allReduce(tensor([1, 2])));
-    return { shape };
+    if (group.rank === 0) return { shape: scope(() => group.allReduce(tensor([1, 2]))).shape };
+    return { gradient: group.during("a backward pass", () => gathered.backward()) };
+  },
+  /** The first rank works for longer than the others would wait, and then these do. */
+  async late(group) {
+    const { firstRankFirst } = await import("../../src/train/ranks.ts");
+    const order: number[] = [];
+    await firstRankFirst(group, async () => {
+      await new Promise((done) => setTimeout(done, 1300 * group.timeout));
+      order.push(group.rank);
+    });
+    group.barrier();
+    return { order };
   },
 };
 
@@ -126,7 +142,9 @@ async function work({ job, timeout, patience, setup, env }: Job): Promise<unknow
   if (job === "command") return await command(setup as CommandSetup, env);
   const contract = readContract(env);
   if (!contract) return { alone: true };
-  using group = initProcessGroup(contract, timeout, patience);
+  // A program that hears signals itself, and waits for others as early as it can.
+  if (job === "waits") process.on("SIGTERM", () => {}).send?.("opens");
+  using group = initProcessGroup(contract, { timeout, patience, answer: (message) => JSON.stringify({ message }) });
   return await jobs[job]?.(group, setup);
 }
 

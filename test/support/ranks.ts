@@ -34,17 +34,23 @@ export interface Job extends Pick<Group, "setup" | "patience"> {
 export interface Found {
   [name: string]: unknown;
   error: string;
+  /** Standard output of a process that ended. */
+  output?: string;
 }
 
 /** A process that does jobs; it keeps nobody waiting and ends with this one. */
 export class RankProcess {
   readonly child: ChildProcess;
   #errors = "";
+  #output = "";
 
   constructor(child: ChildProcess) {
     this.child = child;
     child.stderr?.on("data", (piece) => {
       this.#errors += piece;
+    });
+    child.stdout?.on("data", (piece) => {
+      this.#output += piece;
     });
     this.#rest();
   }
@@ -64,7 +70,7 @@ export class RankProcess {
         resolve(found);
       };
       const hear = (message: Found | string) => typeof message === "string" || finish(message);
-      const end = () => finish({ error: this.#errors });
+      const end = () => finish({ error: this.#errors, output: this.#output });
       child.on("message", hear).on("close", end);
       child.send(job);
     });
@@ -88,7 +94,7 @@ export function processOf(rank: number): RankProcess {
   if (known && !known.hasEnded) return known;
   const [file = "", ...args] = rankCommand;
   const env = { ...process.env, OMP_NUM_THREADS: "1" };
-  const started = new RankProcess(spawn(file, args, { env, stdio: ["ignore", "ignore", "pipe", "ipc"] }));
+  const started = new RankProcess(spawn(file, args, { env, stdio: ["ignore", "pipe", "pipe", "ipc"] }));
   processes.set(rank, started);
   return started;
 }

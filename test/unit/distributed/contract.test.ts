@@ -113,6 +113,7 @@ test("the first machine of a Slurm list", () => {
     "gpu[9,003]": "gpu9",
     "rack2-[1-4].cluster": "rack2-1.cluster",
     "10.0.0.[5-6]": "10.0.0.5",
+    "rack[2-4]-n[03-12],login1": "rack2-n03",
   };
   for (const [nodes, first] of Object.entries(cases)) assert.equal(firstHost(nodes), first, nodes);
 });

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { createServer } from "node:net";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { processOf, ranks } from "../../support/ranks.ts";
+import { processOf, type RankProcess, ranks } from "../../support/ranks.ts";
+import { temporaryFolder } from "../../support/small-hub.ts";
 
 test("collectives are PyTorch's, with the gradients of those that have one", async () => {
   const all = await ranks("collectives");
@@ -39,13 +40,16 @@ test("settings that differ are named on every rank", async () => {
 
 test("a rank that ends, or never comes, is an error of the others that says what waited", async () => {
   const [first, , third] = await ranks("absent", { timeout: 3 });
-  for (const found of [first, third]) {
-    const { error = "" } = found ?? {};
-    assert.match(error, /^rank [02] of 3: all_reduce of float32\[2\] failed: /);
-    assert.equal(error.includes("\n"), false);
-  }
+  assert.match(first?.error ?? "", /^rank 0 of 3: all_reduce of float32\[2\] failed: .+$/);
+  const backward = /^rank 2 of 3: reduce_scatter of float64\[3, 2\] in a backward pass failed: another rank ended$/;
+  assert.match(third?.error ?? "", backward);
   const [alone] = await ranks("collectives", { ranks: [1], timeout: 1 });
   assert.match(alone?.error ?? "", /^rank 1 of 3: the store at 127\.0\.0\.1:\d+ failed: /);
+});
+
+test("work of one rank may take longer than the others wait for an answer", async () => {
+  const found = await ranks("late", { ranks: [0, 1], worldSize: 2, timeout: 0.6 });
+  assert.deepEqual(found, [{ order: [0] }, { order: [1] }]);
 });
 
 test("a port in use is an error that names it", async () => {
@@ -57,25 +61,32 @@ test("a port in use is an error that names it", async () => {
   assert.match(found?.error ?? "", new RegExp(`^rank 0 of 3: the store at 127\\.0\\.0\\.1:${port} failed: .*in use`));
 });
 
-test("a rank that waits for another one ends after a signal: when it has waited for long, or at the second", async () => {
-  for (const [signals, patience] of [
-    [1, 0.5],
-    [2, 60],
+test("a rank that waits for another one, or for the store, ends after a signal: when it has waited for long, or at the second", async () => {
+  for (const [signals, patience, moment] of [
+    [1, 0.5, "waits"],
+    [2, 60, "waits"],
+    [2, 60, "opens"],
   ] as const) {
-    const [first, second] = [0, 1].map((rank) => processOf(rank).child);
-    const waits = once(first as ChildProcess, "message");
-    const found = ranks("waits", { ranks: [0, 1], worldSize: 2, patience });
-    await waits;
+    const isEarly = moment === "opens";
+    const folder = temporaryFolder();
+    const [waiting, other] = (isEarly ? [1, 0] : [0, 1]).map((rank) => processOf(rank)) as [RankProcess, RankProcess];
+    const found = ranks("waits", { ranks: isEarly ? [1] : [0, 1], worldSize: 2, patience, setup: folder });
+    await new Promise<void>((done) => waiting.child.on("message", (said) => said === moment && done()));
+    if (isEarly) await pause(100);
     for (let i = 0; i < signals; i++) {
-      first?.kill("SIGTERM");
+      waiting.child.kill("SIGTERM");
       await pause(50);
     }
-    const [code] = await once(first as ChildProcess, "exit");
+    const [code] = await once(waiting.child, "exit");
     assert.equal(code, 130);
-    second?.kill("SIGUSR2");
-    const [{ error } = { error: "" }] = await found;
-    const line =
-      "rank 0 of 2: stopped by a signal while it waited for other ranks; training goes on from its last checkpoint";
-    assert.equal(error, `${line}\n`);
+    if (!isEarly) other.child.kill("SIGUSR2");
+    const [{ error, output } = { error: "" }] = await found;
+    const why = "stopped by a signal while it waited for other ranks; training goes on from its last checkpoint";
+    const message = `rank ${isEarly ? 1 : 0} of 2: ${why}`;
+    assert.equal(error, `${message}\n`);
+    assert.equal(output, `${JSON.stringify({ message })}\n`, "the line for programs");
+    if (isEarly) continue;
+    for (let i = 0; existsSync(folder) && i < 100; i++) await pause(20);
+    assert.equal(existsSync(folder), false, "what is to be removed at the end");
   }
 });
