@@ -38,11 +38,16 @@ function put(path, text) {
 }
 
 async function compile(files) {
-  const { transform } = await import("./typescript-hooks.mjs");
+  const { transform, usingContext } = await import("./typescript-hooks.mjs");
+  mkdirSync(folder, { recursive: true });
+  const helper = join(folder, "using-context.js");
+  put(helper, readFileSync(fileURLToPath(usingContext), "utf8"));
   for (const file of files) {
     const [path, output] = [join(sources, file), outputOf(file)];
-    mkdirSync(dirname(output), { recursive: true });
-    put(output, transform(path, { rewriteImportExtensions: "rewrite" }, relative(dirname(output), path)));
+    const from = dirname(output);
+    const places = { source: relative(from, path), helper: `./${relative(from, helper)}` };
+    mkdirSync(from, { recursive: true });
+    put(output, transform(path, { ...places, rewriteImportExtensions: "rewrite" }));
   }
 }
 

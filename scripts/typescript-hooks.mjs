@@ -1,20 +1,26 @@
 /** Node's module hooks for TypeScript: each file is transformed when it is loaded, which takes a quarter of a millisecond. */
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { basename } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { transformSync } from "oxc-transform";
 
 const root = new URL("../", import.meta.url);
 const { paths } = JSON.parse(readFileSync(new URL("tsconfig.json", root), "utf8")).compilerOptions;
 
+/** What texts import for their `using` declarations, wherever they are. */
+const helper = "@oxc-project/runtime/helpers/usingCtx";
+const { resolve: placeOf } = createRequire(import.meta.url);
+export const usingContext = pathToFileURL(placeOf("@oxc-project/runtime/helpers/esm/usingCtx")).href;
+
 /**
  * A file's text as JavaScript, with its source map.
  * @param {string} path
- * @param {import("oxc-transform").TypeScriptOptions} [typescript]
- * @param {string} [source] the file's name in the map, as seen from where the text will be
+ * @param {{ source?: string, helper?: string } & import("oxc-transform").TypeScriptOptions} [options] source: the file's name in the
+ *   map, as seen from where the text will be; helper: address of `usingContext` there
  * @throws {SyntaxError} that shows the line
  */
-export function transform(path, typescript = {}, source = basename(path)) {
+export function transform(path, { source = basename(path), helper: place = usingContext, ...typescript } = {}) {
   const { code, map, errors } = transformSync(source, readFileSync(path, "utf8"), {
     target: "es2022",
     sourcemap: true,
@@ -23,7 +29,7 @@ export function transform(path, typescript = {}, source = basename(path)) {
   if (errors.length > 0) throw new SyntaxError(`${path}: ${errors[0].message}\n${errors[0].codeframe ?? ""}`);
   const { sourcesContent, ...places } = map;
   const encoded = Buffer.from(JSON.stringify(places)).toString("base64");
-  return `${code}\n//# sourceMappingURL=data:application/json;base64,${encoded}\n`;
+  return `${code.replace(`"${helper}"`, `"${place}"`)}\n//# sourceMappingURL=data:application/json;base64,${encoded}\n`;
 }
 
 /** The package's own name means its sources, as tsconfig.json says. */
