@@ -7,6 +7,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { exportOnnx } from "../src/export/index.ts";
 import { createBackbone } from "../src/models/index.ts";
+import { FoldedNorms } from "../src/nn/index.ts";
 import { Generator, getNumThreads, inferenceMode, rand, scope, setNumThreads } from "../src/torch/index.ts";
 import { type Figure, inTurn, median, processorSeconds, ratioFigure } from "./figure.ts";
 
@@ -25,6 +26,7 @@ export async function inference(python: string, rounds: number): Promise<Figure[
     scope(() => exportOnnx(network, rand([2, 3, side, side], { generator }))),
   );
   network.to({ memory_format: "channels_last" });
+  using folds = new FoldedNorms();
   using images = scope(() => rand([batch, 3, side, side], { generator }).contiguous("channels_last"));
   const script = fileURLToPath(new URL("reference/inference.py", import.meta.url));
   const child = spawn(python, [script, String(batch), String(side), file], { stdio: ["pipe", "pipe", "ignore"] });
@@ -34,7 +36,8 @@ export async function inference(python: string, rounds: number): Promise<Figure[
     const { value: versions, done } = await lines.next();
     if (done) return undefined;
     setNumThreads(1);
-    const pass = () => scope(() => inferenceMode(() => void network.forward(images)));
+
+    const pass = () => scope(() => inferenceMode(() => void folds.run(() => network.forward(images))));
     const ours = () => processorSeconds(() => Array.from({ length: passes }, pass)) / passes;
     const figures: Figure[] = [];
     for (const [which, name, goal] of [

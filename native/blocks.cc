@@ -28,8 +28,15 @@ constexpr size_t kPage = 4096;
 
 size_t& sizeOf(void* block) { return *static_cast<size_t*>(block); }
 
+// Null where there is not that much memory.
 void* fromSystem(size_t size) {
-  if (size < kMapped) return c10::alloc_cpu(size);
+  if (size < kMapped) {
+    try {
+      return c10::alloc_cpu(size);
+    } catch (const c10::Error&) {
+      return nullptr;
+    }
+  }
   void* block = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return block == MAP_FAILED ? nullptr : block;
 }
@@ -54,7 +61,7 @@ class Blocks final : public c10::Allocator {
     const c10::Device cpu(c10::DeviceType::CPU);
     if (bytes == 0) return {nullptr, nullptr, &release, cpu};
     const size_t size = bytes + kHeader;
-    void* block = size < kKept ? fromSystem(size) : take(size);
+    void* block = size < kKept ? c10::alloc_cpu(size) : take(size);
     if (size < kKept) sizeOf(block) = size;
     void* data = static_cast<char*>(block) + kHeader;
     return {data, data, &release, cpu};

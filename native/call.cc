@@ -83,6 +83,9 @@ IValue toListOf(napi_env env, napi_value value, const c10::Type& element, std::o
     case TypeKind::NumberType:
       return toList<at::Scalar>(env, value, fixedLength, [&](napi_value v) { return toScalar(env, v); });
     case TypeKind::OptionalType:
+      if (element.expectRef<c10::OptionalType>().getElementType()->kind() == TypeKind::NumberType) {
+        return toList<std::optional<at::Scalar>>(env, value, fixedLength, [&](napi_value v) { return toScalar(env, v); });
+      }
       return toList<std::optional<at::Tensor>>(env, value, fixedLength, [&](napi_value v) {
         return isNullish(env, v) ? std::optional<at::Tensor>() : std::optional<at::Tensor>(unwrapTensor(env, v));
       });

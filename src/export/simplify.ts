@@ -1,5 +1,6 @@
 /** What a trace needs not say: calls that no output depends on, and BatchNorm behind a convolution. */
-import { keep, ones, scope, type Tensor, zeros } from "../torch/index.ts";
+import { foldNorm } from "../nn/index.ts";
+import type { Tensor } from "../torch/index.ts";
 import { type Trace, type TracedCall, Value } from "./trace.ts";
 
 /** The calls that the outputs depend on. */
@@ -32,8 +33,8 @@ interface Pair {
 }
 
 /**
- * Puts scale and shift of a BatchNorm into the convolution before it, which is the same function. The new weights are
- * computed in float64 and keep the names of the old.
+ * Puts scale and shift of a BatchNorm into the convolution before it, which is the same function. The new weights keep the
+ * names of the old.
  * @param copies takes the new weights, for the caller to dispose
  */
 export function foldNorms(calls: readonly TracedCall[], outputs: ReadonlySet<Value>, copies: Tensor[]): TracedCall[] {
@@ -62,21 +63,14 @@ function isPair({ conv, norm }: Pair): boolean {
 function foldedArgs({ conv, norm }: Pair, copies: Tensor[]): unknown[] {
   const [x, weight, bias, ...rest] = conv.args as [Value, Value, Value | null | undefined];
   const [, scale, shift, mean, variance, , , eps = 1e-5] = norm.args as (Value | undefined)[] & unknown[];
-  const wide = ({ content }: Value): Tensor => (content as Tensor).detach().to({ dtype: "float64" });
   const channels = weight.shape[0] as number;
-  const made = scope(() => {
-    const options = { dtype: "float64" as const };
-    const root = wide(variance as Value)
-      .add(eps as number)
-      .sqrt();
-    const factor = (scale ? wide(scale) : ones([channels], options)).div(root);
-    const weights = wide(weight).mul(factor.view([-1, ...weight.shape.slice(1).map(() => 1)]));
-    const centred = (bias ? wide(bias) : zeros([channels], options)).sub(wide(mean as Value));
-    const biases = (shift ? wide(shift) : zeros([channels], options)).add(centred.mul(factor));
-    return keep([weights, biases].map((tensor) => tensor.to({ dtype: weight.dtype }).clone()));
+  const content = (value?: Value | null): Tensor | undefined => value?.content;
+  const made = foldNorm(weight.content as Tensor, content(bias), {
+    ...{ weight: content(scale), bias: content(shift) },
+    ...{ mean: mean?.content as Tensor, variance: variance?.content as Tensor, eps: eps as number },
   });
   copies.push(...made);
-  const [newWeight, newBias] = made as [Tensor, Tensor];
+  const [newWeight, newBias] = made;
   const biasName = bias?.name ?? weight.name?.replace(/\bweight$/, "bias");
   return [
     x,

@@ -2,6 +2,7 @@
 import { decodeImage, defaultPixelLimit, forEachConcurrently, type ImageSource, type TaskKind } from "../data/index.ts";
 import type { InferenceMode } from "../methods/catalog.ts";
 import { ModePredictor, refuseRouteWishes, restorePredictor, withMode } from "../methods/index.ts";
+import { FoldedNorms } from "../nn/index.ts";
 import {
   answerWords,
   type ClassAnswer,
@@ -83,6 +84,7 @@ const batchSize = 32;
 export class Predictor<P extends AnyPrediction = ImagePrediction> implements Disposable {
   readonly #run: OpenedRun;
   readonly #device: string | undefined;
+  readonly #folds = new FoldedNorms();
 
   private constructor(run: OpenedRun, device: string | undefined) {
     this.#run = run;
@@ -192,6 +194,7 @@ export class Predictor<P extends AnyPrediction = ImagePrediction> implements Dis
   }
 
   dispose(): void {
+    this.#folds.dispose();
     this.#run.dispose();
   }
 
@@ -240,7 +243,7 @@ export class Predictor<P extends AnyPrediction = ImagePrediction> implements Dis
     const variant = k === undefined ? {} : { k };
     return scope(() =>
       inferenceMode(() => {
-        const prediction = predictor.predict(this.#batch(pixels), undefined, variant);
+        const prediction = this.#folds.run(() => predictor.predict(this.#batch(pixels), undefined, variant));
         return this.#answers(prediction, pixels.length, top);
       }),
     );

@@ -3,7 +3,7 @@
  * Parameter names are torchvision's.
  */
 import { z } from "zod";
-import { BatchNorm2d, Conv2d, init, MaxPool2d, Module, ReLU, Sequential } from "../nn/index.ts";
+import { BatchNorm2d, Conv2d, init, inOrder, MaxPool2d, Module, ReLU, Sequential } from "../nn/index.ts";
 import { cat, ops, scope, type Tensor } from "../torch/index.ts";
 import { Backbone, type BackboneOptions } from "./backbone.ts";
 import { imagenetInput, type Preset } from "./preset.ts";
@@ -36,6 +36,8 @@ export const densenetPresets: Readonly<Record<string, Preset>> = {
   densenet201: preset({ layers: [6, 12, 48, 32] }),
 };
 
+const rectify = new ReLU({ inPlace: true });
+
 /** Two normalised, rectified convolutions whose output is added to the channels. */
 class DenseLayer extends Module {
   readonly #norm1: BatchNorm2d;
@@ -53,8 +55,7 @@ class DenseLayer extends Module {
 
   override forward(x: Tensor): Tensor {
     return scope(() => {
-      const inner = this.#conv1.forward(ops.relu_(this.#norm1.forward(x)));
-      return this.#conv2.forward(ops.relu_(this.#norm2.forward(inner)));
+      return inOrder([this.#conv1, this.#norm2, rectify, this.#conv2], ops.relu_(this.#norm1.forward(x)));
     });
   }
 }

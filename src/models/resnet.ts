@@ -7,7 +7,7 @@
  * Parameter names are torchvision's, and timm's for what torchvision has not.
  */
 import { z } from "zod";
-import { BatchNorm2d, Conv2d, init, Module, ReLU, Sequential } from "../nn/index.ts";
+import { BatchNorm2d, Conv2d, foldedForward, init, Module, ReLU, reluAfter, Sequential } from "../nn/index.ts";
 import { ops, scope, type Tensor } from "../torch/index.ts";
 import { Backbone, type BackboneOptions } from "./backbone.ts";
 import { EfficientChannelAttention, SqueezeExcitation } from "./blocks/squeeze-excitation.ts";
@@ -138,16 +138,35 @@ class ResidualBlock extends Module {
   }
 
   override forward(x: Tensor): Tensor {
+    return this.#run(x, false);
+  }
+
+  /** The same where nobody else needs the input, whose memory the result may take. */
+  forwardOver(x: Tensor): Tensor {
+    return this.forward === ResidualBlock.prototype.forward ? this.#run(x, true) : this.forward(x);
+  }
+
+  #run(x: Tensor, over: boolean): Tensor {
     return scope(() => {
       let y = x;
+      let sum: Tensor | undefined;
       for (const [i, { conv, norm }] of this.#steps.entries()) {
-        using filtered = conv.forward(y);
-        if (y !== x) y.dispose();
-        y = norm.forward(filtered);
-        if (i < this.#steps.length - 1) ops.relu_(y);
+        const isLast = i === this.#steps.length - 1;
+        const before = y;
+        if (isLast && !this.#attention && (over || this.#downsample)) sum = this.#downsample?.forward(x) ?? x;
+        const folded = foldedForward(y, conv, norm, { sum, activation: isLast && !sum ? undefined : reluAfter });
+        if (folded) {
+          y = folded;
+        } else {
+          using filtered = conv.forward(y);
+          y = norm.forward(filtered);
+          if (!isLast) ops.relu_(y);
+        }
+        if (before !== x) before.dispose();
       }
+      if (y === sum) return y;
       if (this.#attention) y = this.#attention.forward(y);
-      y.add_(this.#downsample?.forward(x) ?? x);
+      y.add_(sum ?? this.#downsample?.forward(x) ?? x);
       return ops.relu_(y);
     });
   }
@@ -226,14 +245,26 @@ export class ResNet extends Backbone {
     return this.#run(x, this.#blocks.slice(0, this.#stemBlocks));
   }
 
+  #first(x: Tensor): Tensor {
+    const conv = this.#conv1;
+    const folded = conv instanceof Conv2d && foldedForward(x, conv, this.#bn1, { activation: reluAfter });
+    return folded || ops.relu_(this.#bn1.forward(conv.forward(x)));
+  }
+
   #run(x: Tensor, blocks: readonly ResidualBlock[]): Tensor {
     return scope(() => {
-      let y = ops.relu_(this.#bn1.forward(this.#conv1.forward(x)));
-      if (this.#pools) y = ops.max_pool2d(y, 3, 2, 1);
-      for (const block of blocks) y = block.forward(y);
+      let y = this.#first(x);
+      if (this.#pools) y = replaced(y, ops.max_pool2d(y, 3, 2, 1));
+      for (const block of blocks) y = replaced(y, block.forwardOver(y));
       return y;
     });
   }
+}
+
+/** The next of two tensors; the other goes at once, so that its memory is used again while it is in the cache. */
+function replaced(before: Tensor, next: Tensor): Tensor {
+  if (before !== next) before.dispose();
+  return next;
 }
 
 /** The first convolution, or the three that stand for it. */

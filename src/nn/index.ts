@@ -31,6 +31,7 @@ export {
 } from "./batch-part.ts";
 export { blocksOf, partsOf } from "./blocks.ts";
 export { Conv2d, type Conv2dOptions, MaxPool2d } from "./conv.ts";
+export { FoldedNorms, foldedForward, foldNorm, relu as reluAfter } from "./folding.ts";
 export * from "./functional.ts";
 export type { InitOptions, ModuleOptions } from "./init.ts";
 export * as init from "./init.ts";
@@ -56,5 +57,5 @@ export {
   synchronizeBatchNorm,
 } from "./norm.ts";
 export { Recomputation } from "./recomputation.ts";
-export { Sequential } from "./sequential.ts";
+export { inOrder, Sequential } from "./sequential.ts";
 export { Standardize } from "./standardize.ts";

@@ -82,6 +82,12 @@ function byName(name: string): Operator {
   return op;
 }
 
+/** True where the loaded library has an operator of this full name. */
+export function hasOperator(name: string): boolean {
+  const [base = "", overload = ""] = name.split(".");
+  return native.findOperator(base, overload) !== undefined;
+}
+
 /** The schema of an operator by its full name. @throws TorchError when the library has no such operator */
 export function schemaOf(name: string): OperatorInfo {
   return resolve(byName(name));

@@ -13,6 +13,9 @@ type Rule = (result: Tensor, args: readonly unknown[]) => number;
 const convolution: Rule = (result, [, weight]) =>
   weight instanceof Tensor ? product(result.shape) * product(weight.shape.slice(1)) : 0;
 
+/** The same with a tensor that it is added to before its input. */
+const added: Rule = (result, [, ...args]) => convolution(result, args);
+
 /** Each input element of a transposed convolution spreads over one filter. */
 const transposed: Rule = (_result, [input, weight]) =>
   input instanceof Tensor && weight instanceof Tensor ? product(input.shape) * product(weight.shape.slice(1)) : 0;
@@ -63,6 +66,8 @@ const rules = new Map<string, Rule>([
   ["aten::conv2d.padding", convolution],
   ["aten::conv3d", convolution],
   ["aten::convolution", (result, args) => (args[6] === true ? transposed : convolution)(result, args)],
+  ["mkldnn::_convolution_pointwise", convolution],
+  ["mkldnn::_convolution_pointwise_.binary", added],
   ["aten::conv_transpose1d", transposed],
   ["aten::conv_transpose2d.input", transposed],
   ["aten::conv_transpose3d.input", transposed],

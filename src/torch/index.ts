@@ -4,7 +4,7 @@
  * scope.ts first: a handle belongs to the innermost scope, or to whoever holds it with `using`.
  * It imports no other folder; all others may import it.
  */
-export { type CallHook, call, schemaOf, setCallHook } from "./call.ts";
+export { type CallHook, call, hasOperator, schemaOf, setCallHook } from "./call.ts";
 export { conv2d, convNd, convTransposeNd, isNarrowPointwise, type Pair, type Windows } from "./conv.ts";
 export { ownProcess } from "./environment.ts";
 export { ConfigError, Interrupted, TorchError, UserError } from "./errors.ts";
@@ -42,13 +42,14 @@ export {
   type GradOptions,
   grad,
   inferenceMode,
+  isAutocast,
   isGradEnabled,
   noGrad,
   normalMode,
 } from "./modes.ts";
 export type { Dtype, Handle, MemoryFormat, OperatorInfo, TypedArray } from "./native.ts";
 export type { Operators } from "./ops.generated.ts";
-export { ensureResident, isAbsent, makeAbsent, park, type Restore, standIn, unpark } from "./parking.ts";
+export { ensureResident, isAbsent, isParkable, makeAbsent, park, type Restore, standIn, unpark } from "./parking.ts";
 export { CollectiveError, ProcessGroup, type ProcessGroupOptions, type ReduceOp } from "./process-group.ts";
 export { drawInto, RandomStreams, seedOf } from "./random.ts";
 export { allOrNothing, disposeTree, keep, type Owned, scope } from "./scope.ts";

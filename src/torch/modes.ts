@@ -59,12 +59,22 @@ export interface AutocastOptions {
   enabled?: boolean;
 }
 
+let casting = false;
+
+/** True inside `autocast`. */
+export function isAutocast(): boolean {
+  return casting;
+}
+
 /** Runs `fn` with matrix products and convolutions in a lower precision (default bfloat16); backward belongs outside. */
 export function autocast<T>(options: AutocastOptions, fn: () => T): T {
-  native.enterAutocast(options.device ?? "cpu", options.dtype ?? "bfloat16", options.enabled ?? true);
+  const before = casting;
+  casting = options.enabled ?? true;
+  native.enterAutocast(options.device ?? "cpu", options.dtype ?? "bfloat16", casting);
   try {
     return refusePromise("autocast", fn());
   } finally {
+    casting = before;
     native.exitAutocast();
   }
 }

@@ -66,6 +66,8 @@ export const operators = {
   conv_transpose2d: operator("aten::conv_transpose2d.input"),
   conv_transpose3d: operator("aten::conv_transpose3d.input"),
   convolution: operator("aten::convolution"),
+  convolution_pointwise: operator("mkldnn::_convolution_pointwise"),
+  convolution_pointwise_binary_: operator("mkldnn::_convolution_pointwise_.binary"),
   copy_: operator("aten::copy_"),
   cos: operator("aten::cos"),
   cosh: operator("aten::cosh"),
@@ -171,6 +173,7 @@ export const operators = {
   relu: operator("aten::relu"),
   relu_: operator("aten::relu_"),
   remainder: operator("aten::remainder.Tensor"),
+  reorder_convolution_weight: operator("mkldnn::_reorder_convolution_weight"),
   repeat: operator("aten::repeat"),
   repeat_interleave: operator("aten::repeat_interleave.self_int"),
   reshape: operator("aten::reshape"),
@@ -347,6 +350,10 @@ export interface Operators<Tensor extends Owned> {
   conv_transpose3d(input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: number | readonly number[], padding?: number | readonly number[], output_padding?: number | readonly number[], groups?: number, dilation?: number | readonly number[]): Tensor;
   /** `aten::convolution(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, bool transposed, SymInt[] output_padding, SymInt groups) -> Tensor` */
   convolution(input: Tensor, weight: Tensor, bias: Tensor | null | undefined, stride: readonly number[], padding: readonly number[], dilation: readonly number[], transposed: boolean, output_padding: readonly number[], groups: number): Tensor;
+  /** `mkldnn::_convolution_pointwise(Tensor X, Tensor W, Tensor? B, int[] padding, int[] stride, int[] dilation, int groups, str attr, Scalar?[] scalars, str? algorithm) -> Tensor Y` */
+  convolution_pointwise(X: Tensor, W: Tensor, B: Tensor | null | undefined, padding: readonly number[], stride: readonly number[], dilation: readonly number[], groups: number, attr: string, scalars: readonly (number | null)[], algorithm?: string | null): Tensor;
+  /** `mkldnn::_convolution_pointwise_.binary(Tensor(a!) other, Tensor X, Tensor W, Tensor? B, int[] padding, int[] stride, int[] dilation, int groups, str binary_attr, Scalar? alpha, str? unary_attr, Scalar?[] unary_scalars, str? unary_algorithm) -> Tensor(a!) Y` */
+  convolution_pointwise_binary_(other: Tensor | number, X: Tensor, W: Tensor, B: Tensor | null | undefined, padding: readonly number[], stride: readonly number[], dilation: readonly number[], groups: number, binary_attr: string, alpha: number | null | undefined, unary_attr: string | null | undefined, unary_scalars: readonly (number | null)[], unary_algorithm?: string | null): Tensor;
   /** `aten::copy_(Tensor(a!) self, Tensor src, bool non_blocking=False) -> Tensor(a!)` */
   copy_(self: Tensor, src: Tensor, non_blocking?: boolean): Tensor;
   /** `aten::cos(Tensor self) -> Tensor` */
@@ -557,6 +564,8 @@ export interface Operators<Tensor extends Owned> {
   relu_(self: Tensor): Tensor;
   /** `aten::remainder.Tensor(Tensor self, Tensor other) -> Tensor` */
   remainder(self: Tensor, other: Tensor | number): Tensor;
+  /** `mkldnn::_reorder_convolution_weight(Tensor self, int[2] padding=0, int[2] stride=1, int[2] dilation=1, int groups=1, int[]? input_size=None) -> Tensor Y` */
+  reorder_convolution_weight(self: Tensor, padding?: number | readonly number[], stride?: number | readonly number[], dilation?: number | readonly number[], groups?: number, input_size?: readonly number[] | null): Tensor;
   /** `aten::repeat(Tensor self, SymInt[] repeats) -> Tensor` */
   repeat(self: Tensor, repeats: readonly number[]): Tensor;
   /** `aten::repeat_interleave.self_int(Tensor self, SymInt repeats, int? dim=None, *, SymInt? output_size=None) -> Tensor` */
@@ -724,6 +733,8 @@ export const functions: Operators<Owned> = {
   conv_transpose2d: (input, weight, bias, stride, padding, output_padding, groups, dilation) => run(operators.conv_transpose2d, [input, weight, bias, stride, padding, output_padding, groups, dilation]) as Owned,
   conv_transpose3d: (input, weight, bias, stride, padding, output_padding, groups, dilation) => run(operators.conv_transpose3d, [input, weight, bias, stride, padding, output_padding, groups, dilation]) as Owned,
   convolution: (input, weight, bias, stride, padding, dilation, transposed, output_padding, groups) => run(operators.convolution, [input, weight, bias, stride, padding, dilation, transposed, output_padding, groups]) as Owned,
+  convolution_pointwise: (X, W, B, padding, stride, dilation, groups, attr, scalars, algorithm) => run(operators.convolution_pointwise, [X, W, B, padding, stride, dilation, groups, attr, scalars, algorithm]) as Owned,
+  convolution_pointwise_binary_: (other, X, W, B, padding, stride, dilation, groups, binary_attr, alpha, unary_attr, unary_scalars, unary_algorithm) => run(operators.convolution_pointwise_binary_, [other, X, W, B, padding, stride, dilation, groups, binary_attr, alpha, unary_attr, unary_scalars, unary_algorithm]) as Owned,
   copy_: (self, src, non_blocking) => run(operators.copy_, [self, src, non_blocking]) as Owned,
   cos: (self) => run(operators.cos, [self]) as Owned,
   cosh: (self) => run(operators.cosh, [self]) as Owned,
@@ -829,6 +840,7 @@ export const functions: Operators<Owned> = {
   relu: (self) => run(operators.relu, [self]) as Owned,
   relu_: (self) => run(operators.relu_, [self]) as Owned,
   remainder: (self, other) => run(operators.remainder, [self, other]) as Owned,
+  reorder_convolution_weight: (self, padding, stride, dilation, groups, input_size) => run(operators.reorder_convolution_weight, [self, padding, stride, dilation, groups, input_size]) as Owned,
   repeat: (self, repeats) => run(operators.repeat, [self, repeats]) as Owned,
   repeat_interleave: (self, repeats, dim, options) => run(operators.repeat_interleave, [self, repeats, dim, options?.output_size]) as Owned,
   reshape: (self, shape) => run(operators.reshape, [self, shape]) as Owned,

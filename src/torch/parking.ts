@@ -9,6 +9,7 @@ export type Restore = (writing: boolean) => void;
 
 const restorers = new WeakMap<Tensor, Restore>();
 const absent = new WeakSet<Tensor>();
+const parkable = new WeakSet<Tensor>();
 
 /**
  * Gives a tensor's memory back. Whoever parks it keeps its content and hands it back through `unpark`.
@@ -17,7 +18,13 @@ const absent = new WeakSet<Tensor>();
 export function park(tensor: Tensor, restore: Restore): void {
   setData(tensor, () => ops.zeros([], { dtype: tensor.dtype, device: tensor.device }).expand(tensor.shape));
   restorers.set(tensor, restore);
+  parkable.add(tensor);
   absent.delete(tensor);
+}
+
+/** True for a tensor that was parked once and may be again, wherever its content is now. */
+export function isParkable(tensor: Tensor): boolean {
+  return parkable.has(tensor);
 }
 
 /** Gives a parked tensor its content. */

@@ -4,7 +4,7 @@
  * A configuration lists every block, because the published networks differ in all of it.
  */
 import { z } from "zod";
-import { BatchNorm2d, Conv2d, DropPath, init, Module, Sequential } from "../../nn/index.ts";
+import { BatchNorm2d, Conv2d, DropPath, init, inOrder, Module, Sequential } from "../../nn/index.ts";
 import { full, ops, scope, type Tensor } from "../../torch/index.ts";
 import { Backbone, type BackboneOptions } from "../backbone.ts";
 import { type Activation, activationOf, activations, earlyStages } from "./conv-norm.ts";
@@ -204,8 +204,7 @@ class MobileBlock extends Module {
 
   override forward(x: Tensor): Tensor {
     return scope(() => {
-      let y = x;
-      for (const step of this.#steps) y = step.forward(y);
+      let y = inOrder(this.#steps, x);
       if (this.#scale) y = y.mul(this.#scale.view([1, -1, 1, 1]));
       return this.#adds ? (this.#drop?.forward(y) ?? y).add(x) : y;
     });
@@ -263,21 +262,17 @@ export class MobileBlocks extends Backbone {
   }
 
   override forwardMap(x: Tensor): Tensor {
-    return scope(() => run(this.#pools ? this.#head : [], run([...this.#stem, ...this.#stages], x)));
+    return scope(() => inOrder([...this.#stem, ...this.#stages, ...(this.#pools ? this.#head : [])], x));
   }
 
   override stem(x: Tensor): Tensor {
-    return scope(() => run([...this.#stem, ...this.#stages.slice(0, this.#early)], x));
+    return scope(() => inOrder([...this.#stem, ...this.#stages.slice(0, this.#early)], x));
   }
 
   override forward(x: Tensor): Tensor {
     return scope(() => {
       const pooled = this.forwardMap(x).mean([2, 3], true);
-      return (this.#pools ? pooled : run(this.#head, pooled)).flatten(1);
+      return (this.#pools ? pooled : inOrder(this.#head, pooled)).flatten(1);
     });
   }
-}
-
-function run(steps: readonly Module[], x: Tensor): Tensor {
-  return steps.reduce((y, step) => step.forward(y), x);
 }

@@ -1,6 +1,7 @@
 /** A finished run's parts, computed by libtorch. n rows, m members, C classes. */
 
 import { PathwayLearner, restorePredictor } from "../../methods/index.ts";
+import { FoldedNorms } from "../../nn/index.ts";
 import { answerWords, type Rule } from "../../runtime/index.ts";
 import { disposeTree, inferenceMode, scope, type Tensor, tensor } from "../../torch/index.ts";
 import { type OpenedRun, type OpenRunOptions, openRun, type Predictor, storedTask } from "../../train/index.ts";
@@ -17,6 +18,7 @@ export function openRunParts(path: string, options: OpenRunOptions = {}): ModelP
 abstract class RunParts {
   readonly #run: OpenedRun;
   readonly #device: string | undefined;
+  readonly #folds = new FoldedNorms();
 
   constructor(run: OpenedRun, { device }: OpenRunOptions) {
     this.#run = run;
@@ -33,7 +35,15 @@ abstract class RunParts {
       .to({ device: this.#device });
   }
 
+  /** Tensors that the function returns, or what `use` makes of them, are all that stays. */
+  protected inScope<T>(fn: () => T): T;
+  protected inScope<T, R>(fn: () => T, use: (result: T) => R): R;
+  protected inScope<T, R>(fn: () => T, use?: (result: T) => R): T | R {
+    return scope(() => inferenceMode(() => this.#folds.run(() => (use ? use(fn()) : fn()))));
+  }
+
   async dispose(): Promise<void> {
+    this.#folds.dispose();
     this.#run.dispose();
   }
 }
@@ -69,7 +79,7 @@ class RoutedRun extends RunParts implements ModelParts {
 
   async open(pixels: Pixels): Promise<OpenBatch> {
     const { module, memberNames } = this.#learner;
-    const { images, scores } = inScope(() => {
+    const { images, scores } = this.inScope(() => {
       const images = this.images(pixels);
       return { images, scores: module.generator.forward(images) };
     });
@@ -79,10 +89,10 @@ class RoutedRun extends RunParts implements ModelParts {
       scores: scores.toTypedArray() as Float32Array,
       run: async (member, rows) => {
         const own = Array.from({ length: m }, (_, i) => (i === member ? [...rows] : []));
-        inScope(() => batch.run(own));
+        this.inScope(() => batch.run(own));
       },
       join: async (weights) =>
-        inScope(() => batch.join(tensor(weights, { shape: [pixels.rows, m] }).to({ device })), numbersOf),
+        this.inScope(() => batch.join(tensor(weights, { shape: [pixels.rows, m] }).to({ device })), numbersOf),
       dispose: () => disposeTree([images, scores, batch.found]),
     };
   }
@@ -115,7 +125,7 @@ class WholeRun extends RunParts implements ModelParts {
     return {
       scores: undefined,
       run: async () => {
-        probabilities = inScope(() => this.#predictor.predict(this.images(pixels)).probabilities, numbersOf);
+        probabilities = this.inScope(() => this.#predictor.predict(this.images(pixels)).probabilities, numbersOf);
       },
       join: async () => probabilities,
       dispose: () => {},
@@ -133,10 +143,3 @@ const answersOf = ({ config: { task } }: OpenedRun) => task && answerWords[task]
 /** Numbers may come in 64 bits. */
 const numbersOf = (result: Tensor): Float32Array<ArrayBuffer> =>
   result.to({ dtype: "float32" }).toTypedArray() as Float32Array<ArrayBuffer>;
-
-function inScope<T>(fn: () => T): T;
-function inScope<T, R>(fn: () => T, use: (result: T) => R): R;
-/** Tensors that the function returns, or what `use` makes of them, are all that stays. */
-function inScope<T, R>(fn: () => T, use?: (result: T) => R): T | R {
-  return scope(() => inferenceMode(() => (use ? use(fn()) : fn())));
-}

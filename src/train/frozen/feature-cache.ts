@@ -12,6 +12,7 @@ import { isDeepStrictEqual } from "node:util";
 import { type AugmentName, type AugmentOptions, augmentations, viewOf } from "../../data/index.ts";
 import { computationOf, type Hub, memberEntry } from "../../hub/index.ts";
 import { ensureCacheDirectory, holdCached, trimCache } from "../../io/index.ts";
+import { FoldedNorms } from "../../nn/index.ts";
 import type { StoredFeatures } from "../../pathway/index.ts";
 import {
   autocast,
@@ -221,9 +222,10 @@ export class FeatureCache {
     // The last round is not one of all ranks.
     let rounds = Math.floor(view.steps / worldSize);
     learner.backbones[index]?.eval();
+    using folds = new FoldedNorms();
     try {
       await forEachBatch(view.batches(rank, worldSize), loop, ({ images, indices }) => {
-        using features = featuresOf(learner, index, images, view.precision);
+        using features = folds.run(() => featuresOf(learner, index, images, view.precision));
         const rows = indices.map((item) => places.get(item) ?? failed(item));
         scope(() => noGrad(() => ops.index_copy_(table, 0, int64(rows), features)));
         rounds -= 1;
