@@ -109,7 +109,7 @@ export function buckets(numbers: number): Collective[] {
   return count === 0 ? [] : [reduced(numbers / count, float, count)];
 }
 
-/** Loss, FLOPs, a wish to stop, and rows of each model, which travel with what is touched. */
+/** Loss, FLOPs, a wish to stop, and rows of each model, which travel with what is touched of all that was not sent before. */
 const figures = (models: number) => models + 3;
 
 /** Means, squares and counts of a layer, and the gradients of these. */
@@ -119,20 +119,23 @@ function statistics({ layers, channels }: Norms, models = 1): Collective[] {
   return kinds.map((kind) => ({ kind, bytes, width: float, count: layers * models }));
 }
 
+/** Messages of so many models' gradients, which say themselves what is touched. */
+function ofEach({ parameters, tensors }: Workload, models: number): Collective[] {
+  return buckets(parameters + tensors).map((one) => ({ ...one, count: one.count * models }));
+}
+
 /** Collectives of a step. */
 export function collectives(plan: Plan, work: Workload, ranks: number): Collective[] {
   if (ranks === 1) return [];
-  const { models, touched, parameters, tensors, common, batch, k, outputs, norms } = work;
-  const both = [
-    ...statistics(common.norms),
-    // The loss of the task, the shares of the models, sums and counts of each touched model's loss.
-    reduced(1, float),
-    reduced(models, float),
-    reduced(touched, float, 2),
-  ];
+  const { models, touched, tensors, common, batch, k, outputs, norms } = work;
+  // Statistics of the generator's rows, and the shares of the models.
+  const both = [...statistics(common.norms), reduced(models, float)];
   if (plan === "sharded") {
     return [
       ...both,
+      // The loss of the task, sums and counts of each touched model's loss.
+      reduced(1, float),
+      reduced(touched, float, 2),
       // Who activates what; logits, and their gradients.
       reduced(models * batch, 1),
       { kind: "all_to_all", bytes: (batch / ranks) * k * outputs * float, width: float, count: 2 },
@@ -144,11 +147,13 @@ export function collectives(plan: Plan, work: Workload, ranks: number): Collecti
   }
   return [
     ...both,
-    // Rows of each model.
+    // Rows of each model, and the losses of the task and of the models.
     reduced(models, double),
+    reduced(2, double),
     ...(norms ? statistics(norms, touched) : []),
-    reduced(models * tensors + common.tensors + figures(models), double),
-    ...buckets(touched * parameters + common.parameters),
+    reduced((models - touched) * tensors + common.tensors + figures(models), double),
+    ...ofEach(work, touched),
+    ...buckets(common.parameters + common.tensors),
   ];
 }
 
@@ -200,7 +205,7 @@ export function cost(all: readonly Collective[], ranks: number, link: Link, mach
   return { bytes, collectives: total(() => 1), hops: hopCount, seconds: { delay, transfer } };
 }
 
-/** The cost of a step; no rank computes while it waits for others. */
+/** The cost of a step without what is saved where a model's gradients travel while the next one computes. */
 export function stepCost(plan: Plan, work: Workload, ranks: number, link: Link, machine: Machine): StepCost {
   const together = cost(collectives(plan, work, ranks), ranks, link, machine);
   const flops = (work.flops * (plan === "sharded" ? imbalance(work, ranks) : 1)) / ranks;
@@ -208,6 +213,17 @@ export function stepCost(plan: Plan, work: Workload, ranks: number, link: Link, 
   const compute = machine.crowd * (flops / machine.speed + models * machine.perModel + machine.perStep);
   const { delay, transfer } = together.seconds;
   return { ...together, flops, seconds: { compute, delay, transfer, all: compute + delay + transfer } };
+}
+
+/**
+ * Seconds that a data parallel step saves at most, where a model's gradients travel while the next one computes. BatchNorm of all
+ * ranks would wait for them.
+ */
+export function hidden(work: Workload, ranks: number, link: Link, machine: Machine): number {
+  if (work.norms) return 0;
+  const { delay, transfer } = cost(ofEach(work, 1), ranks, link, machine).seconds;
+  const { compute } = stepCost("replicated", work, ranks, link, machine).seconds;
+  return (work.touched - 1) * Math.min(delay + transfer, compute / work.touched);
 }
 
 /** The plan whose steps are the fastest; a hub of fewer models than ranks cannot be sharded. */

@@ -1,6 +1,6 @@
 /** docs/results/scale.md from what `scale.ts` measured. */
 import { amount, duration, markdownTable } from "../src/report/index.ts";
-import { bestPlan, type Link, type Machine, type Plan, stepCost, type Workload } from "./scale-model.ts";
+import { bestPlan, hidden, type Link, type Machine, type Plan, stepCost, type Workload } from "./scale-model.ts";
 import { type Compared, compared, computing, machineOf, planOf, workloadOf } from "./scale-predict.ts";
 import type { MeasuredPlan, Scale } from "./scale-series.ts";
 
@@ -83,6 +83,7 @@ function farTable(scale: Scale): string {
   const predicted = cases.map((one) => ({
     ...one,
     cost: stepCost(planOf(one.plan), work(one.plan), one.ranks, toLink(one.link), machine),
+    saved: one.plan === "sharded" ? 0 : hidden(work(one.plan), one.ranks, toLink(one.link), machine),
   }));
   return markdownTable(predicted, [
     { title: "ranks", value: ({ ranks }) => String(ranks), right: true },
@@ -92,6 +93,7 @@ function farTable(scale: Scale): string {
     { title: "delay", value: ({ cost }) => duration(cost.seconds.delay), right: true },
     { title: "transfer", value: ({ cost }) => duration(cost.seconds.transfer), right: true },
     { title: "times one rank", value: ({ cost }) => (alone.seconds.all / cost.seconds.all).toFixed(2), right: true },
+    { title: "hidden at most", value: ({ saved }) => (saved === 0 ? "" : duration(saved)), right: true },
   ]);
 }
 
@@ -152,7 +154,7 @@ Hosts are network namespaces of one machine (${scale.machine}); a program betwee
 sends them on at the link's rate, since this kernel has no netem. A delay is that of one way. The hub has ${scale.models} ResNet-18 of
 ${amount(workloadOf(scale, "replicated").parameters)}parameters, batches have ${scale.batch} rows of 48 px, k is ${scale.k}, and every model is touched in each step. Steps are those of the
 training loop. A rank computes with one thread. The series were measured one after the other, on a machine that was not always quiet and by
-programs of two stages; the formula's constants were fitted to series that it is compared with, so that it is no blind prediction.
+programs of two stages, both of which sent all gradients after the last model's backward pass; the formula's constants were fitted to series that it is compared with, so that it is no blind prediction.
 
 ## Measured and predicted
 
@@ -181,7 +183,8 @@ ${shareTable(scale, rows)}
 ## Further ranks, by the model
 
 Each rank on a machine of its own, as fast as this one's processor, and batches of 512 rows. These are predictions, and none was measured.
-"Times one rank" is the seconds of one rank over those of all.
+"Times one rank" is the seconds of one rank over those of all. With data parallel training and BatchNorm as it is, the gradients of a model
+travel while the next one computes. No time on this page has that: the last column is what it hides at most, of delay and transfer.
 
 ${farTable(scale)}
 

@@ -3,7 +3,7 @@
  * input, and writes a line of JSON with what these took. The hub is the first argument, the setting the second.
  */
 import { createInterface } from "node:readline";
-import { initProcessGroup, readContract, reduceGradients } from "../src/distributed/index.ts";
+import { GradientSums, initProcessGroup, readContract } from "../src/distributed/index.ts";
 import { loadMembers, loadShared, openHub, Residency } from "../src/hub/index.ts";
 import { PathwayLearner } from "../src/methods/index.ts";
 import { BatchNorm2d, countParameters, type Module, rowsOfRank } from "../src/nn/index.ts";
@@ -42,7 +42,7 @@ const write = (value: unknown) => console.log(JSON.stringify(value));
 // ---- what crosses the network
 
 let counted: Counted[] = [];
-for (const name of ["allReduce", "allGather", "allToAll"] as const) {
+for (const name of ["allReduce", "startSum", "allGather", "allToAll"] as const) {
   const original = ProcessGroup.prototype[name] as (...args: unknown[]) => unknown;
   const counting = function (
     this: ProcessGroup,
@@ -145,7 +145,7 @@ function limits(): Facts["limits"] {
   if (plan === "sharded") return { small };
   const parameters = learner.module.parameters();
   for (const parameter of parameters) parameter.grad = zeros(parameter.shape);
-  const gradients = timed(3, () => void reduceGradients(parameters, own));
+  const gradients = timed(3, () => void new GradientSums(own).finish(parameters));
   for (const parameter of parameters) parameter.grad = undefined;
   return { small, gradients };
 }

@@ -15,7 +15,7 @@ export interface Setting {
 
 /** Collectives of a step, as a rank called them. */
 export interface Counted {
-  name: "allReduce" | "allGather" | "allToAll";
+  name: "allReduce" | "startSum" | "allGather" | "allToAll";
   numbers: number;
   /** Its gradient is a collective too. */
   isTwice: boolean;

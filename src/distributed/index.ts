@@ -5,4 +5,4 @@
  */
 export { type Contract, firstHost, readContract } from "./contract.ts";
 export { agreeOn, initProcessGroup } from "./init-process-group.ts";
-export { reduceGradients } from "./reduce-gradients.ts";
+export { GradientSums } from "./reduce-gradients.ts";

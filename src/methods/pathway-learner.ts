@@ -256,11 +256,15 @@ export class PathwayLearner implements Learner {
   }
 
   step(batch: TrainBatch, progress: number): StepResult {
-    // Of this step alone: what evaluation does is no matter of other ranks.
+    return this.#sharing(batch, () => this.#step(batch, progress));
+  }
+
+  /** A step alone is shared: what evaluation does is no matter of other ranks. */
+  #sharing<T>({ shared }: TrainBatch, step: () => T): T {
     const { module } = this;
-    module.part = batch.shared;
+    module.part = shared;
     try {
-      return this.#step(batch, progress);
+      return step();
     } finally {
       module.part = undefined;
     }
@@ -272,8 +276,16 @@ export class PathwayLearner implements Learner {
   }
 
   stepInParts(batch: TrainBatch, progress: number, ranges: readonly RowRange[], backward: Backward): PartedStep {
-    const lessons = this.#lessons;
-    return accumulatedStep({ module: this.module, task: this.#task, batch, progress, ranges, backward, lessons });
+    const request = {
+      module: this.module,
+      task: this.#task,
+      batch,
+      progress,
+      ranges,
+      backward,
+      lessons: this.#lessons,
+    };
+    return this.#sharing(batch, () => accumulatedStep(request));
   }
 
   #step(batch: TrainBatch, progress: number): StepResult {

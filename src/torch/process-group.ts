@@ -7,7 +7,7 @@ import { ConfigError, UserError } from "./errors.ts";
 import { tensor } from "./factories.ts";
 import { noGrad } from "./modes.ts";
 import { native } from "./native.ts";
-import { scope } from "./scope.ts";
+import { keep, scope } from "./scope.ts";
 import { Tensor } from "./tensor.ts";
 
 export interface ProcessGroupOptions {
@@ -88,8 +88,11 @@ export class ProcessGroup implements Disposable {
   /** Begins to add a tensor up over all ranks, without a gradient; the function that it returns waits for the sum. */
   startSum(values: Tensor): () => Tensor {
     const what = `all_reduce of ${values.dtype}[${values.shape.join(", ")}]`;
-    const started = this.#explained(what, () => noGrad(() => this.#start("all_reduce", values, "sum")));
-    return () => this.#explained(what, () => noGrad(() => this.#finish(started)));
+    const started = keep(this.#explained(what, () => noGrad(() => this.#start("all_reduce", values, "sum"))));
+    return () => {
+      using owned = started;
+      return this.#explained(what, () => noGrad(() => this.#finish(owned)));
+    };
   }
 
   /** The tensor of one rank, on all of them, without a gradient; all give one of its shape. */

@@ -54,11 +54,15 @@ export interface RowRange {
   rows: number;
 }
 
-/** Computes a loss in a scope of its own and adds its gradients to those that there are. @returns its value */
-export type Backward = (forward: () => Tensor) => number;
+/**
+ * Computes a loss in a scope of its own and adds its gradients to those that there are. Those that are complete with it go to
+ * the other ranks at once, which do the same in the same order.
+ * @returns its value
+ */
+export type Backward = (forward: () => Tensor, complete?: readonly Tensor[]) => number;
 
 /** A step whose gradients are there already. */
-export interface PartedStep extends Omit<StepResult, "loss" | "isWhole"> {
+export interface PartedStep extends Omit<StepResult, "loss"> {
   loss: number;
 }
 
@@ -160,7 +164,7 @@ export interface Learner extends Predictor {
    * the losses of the parts are joined by their rows.
    */
   stepInParts?(batch: TrainBatch, progress: number, ranges: readonly RowRange[], backward: Backward): PartedStep;
-  /** True when `stepInParts` costs less than `step` even for all rows at once; ranks that share a batch take `step`. */
+  /** True when `stepInParts` costs less than `step` even for all rows at once. */
   readonly prefersParts?: boolean;
 }
 

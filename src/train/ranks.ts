@@ -1,5 +1,5 @@
 /** What ranks that train one run together do beside their rows: who decodes first, when to stop, sums of a step. */
-import { reduceGradients } from "../distributed/index.ts";
+import type { GradientSums } from "../distributed/index.ts";
 import { ConfigError, type ProcessGroup, scope, type Tensor, tensor } from "../torch/index.ts";
 import type { RequestedOptions } from "./options.ts";
 
@@ -66,11 +66,11 @@ export interface StepSums {
 
 /** Gradients and figures of a step, summed over the ranks; all stop where one has to. */
 export function reduceStep(
+  gradients: GradientSums,
   parameters: readonly Tensor[],
   { loss, flops, rows, stops }: StepSums,
-  group: ProcessGroup,
 ): StepSums {
-  const sums = reduceGradients(parameters, group, [loss, flops, Number(stops), ...(rows ?? [])]);
+  const sums = gradients.finish(parameters, [loss, flops, Number(stops), ...(rows ?? [])]);
   const [allLoss = Number.NaN, allFlops = 0, stopped = 0, ...allRows] = sums;
   return { loss: allLoss, flops: allFlops, stops: stopped > 0, ...(rows && { rows: allRows }) };
 }

@@ -1,4 +1,5 @@
 /** One step: forward and backward of a batch, at once or in parts, then the optimizer. B rows of the batch. */
+import { GradientSums } from "../distributed/index.ts";
 import { type Module, type Recomputation, rowsOfRank } from "../nn/index.ts";
 import { clipGradNorm, type Optimizer } from "../optim/index.ts";
 import { autocast, FlopMeter, type ProcessGroup, scope, type Tensor } from "../torch/index.ts";
@@ -37,18 +38,20 @@ export function trainStep(request: StepRequest, batch: Batch, progress: number):
   const { learner, options, optimizer, group, signal } = request;
   const meter = new FlopMeter(trainingFactor);
   const shared = group && batch.part && { group, ...batch.part };
-  const backward = backwardOf(request, batch.images.device.split(":")[0] ?? "cpu");
+  const gradients = shared && new GradientSums(shared.group);
+  const backward = backwardOf(request, batch.images.device.split(":")[0] ?? "cpu", gradients);
   const count = options.accumulate ?? 1;
+  const given = shared ? { ...batch, shared } : batch;
   const { isWhole, ...own } = meter.count(() =>
-    count === 1 && (shared || !learner.prefersParts)
-      ? inOne(learner, shared ? { ...batch, shared } : batch, progress, backward)
-      : inParts(learner, batch, progress, rangesOf(batch.images.size(0), count), backward),
+    count === 1 && !learner.prefersParts
+      ? inOne(learner, given, progress, backward)
+      : inParts(learner, given, progress, rangesOf(batch.images.size(0), count), backward),
   );
   return scope(() => {
     const parameters = learner.module.parameters();
     const counted = { ...own, flops: meter.total, stops: signal?.aborted === true };
     const { shards } = learner;
-    const sums = shared ? reduceStep(shards?.common ?? parameters, counted, shared.group) : counted;
+    const sums = gradients ? reduceStep(gradients, shards?.common ?? parameters, counted) : counted;
     const limit = options.clipNorm > 0 ? options.clipNorm : Number.POSITIVE_INFINITY;
     const norm = shards ? clipShared(shards, limit) : clipGradNorm(parameters, limit);
     const loss = isWhole ? own.loss : sums.loss;
@@ -61,23 +64,26 @@ export function trainStep(request: StepRequest, batch: Batch, progress: number):
 }
 
 /** Forward in a scope of its own, so that no handle keeps activations alive during backward. */
-function backwardOf({ options, recomputation, group }: StepRequest, device: string): Backward {
+function backwardOf(
+  { options, recomputation, group }: StepRequest,
+  device: string,
+  gradients: GradientSums | undefined,
+): Backward {
   const isLow = options.precision === "bfloat16";
   const within = <T>(fn: () => T): T => (isLow ? autocast({ device, dtype: "bfloat16" }, fn) : fn());
-  return (forward) => {
+  return (forward, complete) => {
     recomputation?.clear();
     using loss = scope(() => within(forward));
     const backward = (): void => loss.backward();
     if (loss.requires_grad) group ? group.during("a backward pass", backward) : backward();
     recomputation?.finish(within);
+    if (complete) gradients?.start(complete);
     return loss.item();
   };
 }
 
-type Step = PartedStep & { isWhole?: boolean | undefined };
-
-function inOne(learner: Learner, batch: TrainBatch, progress: number, backward: Backward): Step {
-  let made: Omit<Step, "loss"> = { logs: {} };
+function inOne(learner: Learner, batch: TrainBatch, progress: number, backward: Backward): PartedStep {
+  let made: Omit<PartedStep, "loss"> = { logs: {} };
   const loss = backward(() => {
     const { loss, ...rest } = learner.step(batch, progress);
     made = rest;
@@ -94,7 +100,7 @@ function inParts(
   progress: number,
   ranges: readonly RowRange[],
   backward: Backward,
-): Step {
+): PartedStep {
   if (learner.stepInParts) return learner.stepInParts(batch, progress, ranges, backward);
   const all = batch.images.size(0);
   const logs: Record<string, number> = {};
@@ -121,7 +127,7 @@ function rangesOf(rows: number, count: number): RowRange[] {
 
 /** Rows of a batch as a batch. */
 export function rowsOf(
-  { images, targets, isMixed, indices, features }: TrainBatch,
+  { images, targets, isMixed, indices, features, shared }: TrainBatch,
   { first, rows }: RowRange,
 ): TrainBatch {
   const part = (x: Tensor) => x.narrow(0, first, rows);
@@ -130,6 +136,7 @@ export function rowsOf(
     images: part(images),
     targets: part(targets),
     isMixed,
+    shared,
     ...(indices && { indices: indices.slice(first, first + rows) }),
     features: features && ((member, own) => features(member, own ? own.map((row) => first + row) : all)),
   };

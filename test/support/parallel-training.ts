@@ -1,12 +1,14 @@
 /** Steps of Hub-Pathway in float64 on toy members, alone or on the rows of one rank: for the proof that both are the same. */
 import assert from "node:assert/strict";
-import { reduceGradients } from "../../src/distributed/index.ts";
+import { GradientSums } from "../../src/distributed/index.ts";
 import { withoutWeights } from "../../src/hub/shards.ts";
+import { accumulatedStep } from "../../src/methods/accumulated-step.ts";
 import { ShardedPathway } from "../../src/methods/sharded-pathway.ts";
 import { type Module, synchronizeBatchNorm } from "../../src/nn/index.ts";
 import { clipGradNorm, SGD } from "../../src/optim/index.ts";
 import { HubPathway, type HubPathwayOptions } from "../../src/pathway/index.ts";
 import { inferenceMode, memory, type ProcessGroup, scope, type Tensor, tensor } from "../../src/torch/index.ts";
+import { type Backward, ClassificationTask, type TrainBatch } from "../../src/train/index.ts";
 import { clipShared } from "../../src/train/shards.ts";
 import { build, classes, crossEntropy, freezeStatistics, images } from "./toy-pathway.ts";
 
@@ -46,7 +48,9 @@ export function trainToy({ k, frozen, batch, steps, shards }: Setup, group?: Pro
   const owners = group && shards ? ownersOf(group.worldSize) : undefined;
   const make = (options: HubPathwayOptions) =>
     group && owners ? new ShardedPathway({ ...options, group, owners }) : new HubPathway(options);
-  const { model, members } = build(m, { k, warmup: 0.25, explorationFade: "constant" }, 1, make);
+  // Where the aggregate's loss reaches no model, ranks run each by itself.
+  const beta = Number(shards === true);
+  const { model, members } = build(m, { k, beta, warmup: 0.25, explorationFade: "constant" }, 1, make);
   if (frozen) freezeStatistics(members);
   else for (const member of members) member.backbone.norm.minimumRows = 2;
   if (group) synchronizeBatchNorm(model, group);
@@ -72,14 +76,13 @@ export function trainToy({ k, frozen, batch, steps, shards }: Setup, group?: Pro
       const labels = Array.from({ length: batch }, (_, row) => (row + step) % classes).slice(first, end);
       model.part = group && { group, rows: batch, first, all: drawn[step] };
       const progress = step / steps;
-      const routing = model.route(rows, progress);
-      const output = model.execute(rows, routing);
+      const sums = group && new GradientSums(group);
       const targets = tensor(labels, { dtype: "int64" });
-      const { total } = model.losses(output, crossEntropy(targets), progress);
-      found.losses.push(total.item());
-      found.routes.push(labels.map((_, row) => routing.rows.flatMap((own, i) => (own.includes(row) ? [i] : []))));
-      total.backward();
-      if (group) reduceGradients(common, group);
+      const given = { images: rows, targets };
+      const made = sums && !owners ? eachModel(model, given, progress, sums) : allModels(model, given, progress);
+      found.losses.push(made.loss);
+      found.routes.push(labels.map((_, row) => made.rows.flatMap((own, i) => (own.includes(row) ? [i] : []))));
+      sums?.finish(common);
       const clip =
         group && owners
           ? clipShared({ group, own, common }, largestNorm)
@@ -107,6 +110,42 @@ export function trainToy({ k, frozen, batch, steps, shards }: Setup, group?: Pro
   optimizer.dispose();
   model.dispose();
   return found;
+}
+
+interface Step {
+  loss: number;
+  /** Rows of each model. */
+  rows: readonly number[][];
+}
+
+/** The equation at `HubPathway.losses`, with one backward pass. */
+function allModels(model: HubPathway, { images, targets }: TrainBatch, progress: number): Step {
+  const routing = model.route(images, progress);
+  const { total } = model.losses(model.execute(images, routing), crossEntropy(targets), progress);
+  total.backward();
+  return { loss: total.item(), rows: routing.rows };
+}
+
+/** Each model by itself, whose gradients are on their way while the next one computes. */
+function eachModel(model: HubPathway, batch: TrainBatch, progress: number, sums: GradientSums): Step {
+  const backward: Backward = (forward, complete) => {
+    using loss = scope(forward);
+    if (loss.requires_grad) loss.backward();
+    if (complete) sums.start(complete);
+    return loss.item();
+  };
+  const route = model.route.bind(model);
+  let rows: readonly number[][] = [];
+  model.route = (...args) => {
+    const routing = route(...args);
+    ({ rows } = routing);
+    return routing;
+  };
+  const ranges = [{ first: 0, rows: batch.images.size(0) }];
+  const task = new ClassificationTask(classes, 0);
+  const { loss } = accumulatedStep({ module: model, task, batch, progress, ranges, backward });
+  model.route = route;
+  return { loss, rows };
 }
 
 /** Largest difference of two runs' numbers, as a part of the larger one or of 1. */

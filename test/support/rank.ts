@@ -1,5 +1,5 @@
 /** A rank of tests' groups: does one job after the other that its parent sends, and sends back what each comes to. */
-import { agreeOn, initProcessGroup, readContract } from "../../src/distributed/index.ts";
+import { agreeOn, GradientSums, initProcessGroup, readContract } from "../../src/distributed/index.ts";
 import { removedAtEnd } from "../../src/io/temporary.ts";
 import { memory, ones, type ProcessGroup, scope, tensor } from "../../src/torch/index.ts";
 
@@ -83,6 +83,19 @@ const jobs: Record<string, (group: ProcessGroup, setup: unknown) => unknown> = {
     const all = setup as RunsSetup | RunsSetup[];
     await trainKinds(Array.isArray(all) ? (all[group.rank] as RunsSetup) : all, group);
     return {};
+  },
+  /** Gradients of parameters that all ranks touch, the second one alone, or none, sent at once or in the end. */
+  gradients(group) {
+    const { rank } = group;
+    const own = Array.from({ length: 6 }, () => tensor([0, 0]));
+    for (const [i, parameter] of own.entries())
+      if (i % 3 === 0 || (i % 3 === 1 && rank === 1)) parameter.grad = tensor([i, 10 ** rank]);
+    const before = memory().handles;
+    const sums = new GradientSums(group);
+    sums.start(own.slice(0, 3));
+    const figures = sums.finish(own, [rank, 1]);
+    const handles = memory().handles - before;
+    return { handles, figures, gradients: own.map(({ grad }) => grad?.toNumbers() ?? null) };
   },
   /** Settings of each rank. */
   agree(group, setup) {

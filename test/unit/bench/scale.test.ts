@@ -7,6 +7,7 @@ import {
   bestPlan,
   type Collective,
   collectives,
+  hidden,
   hops,
   imbalance,
   type Machine,
@@ -83,6 +84,16 @@ test("one rank computes alone; a better link never costs more, and bytes of all 
       },
     ),
   );
+});
+
+test("what travels beside computing is all but the last model's gradients, and no longer than these models compute", () => {
+  // 4 MB and its 60 marks of each model, at 1 MB/s and at 10 GB/s; 0.1 s of computing of 8 models, and their 10 ms each.
+  const larger = { ...work, flops: 0.2e11 };
+  const compute = 0.1 + 0.01 + 0.08;
+  const of = (rate: number) => hidden(larger, 2, { delay: 0, rate }, machine);
+  assert.ok(Math.abs(of(1e6) - (7 * compute) / 8) < 1e-9);
+  assert.ok(Math.abs(of(1e10) - (7 * 4 * (1e6 + 60)) / 1e10) < 1e-9);
+  assert.equal(hidden({ ...larger, norms: { layers: 1, channels: 1 } }, 2, { delay: 0, rate: 1e6 }, machine), 0);
 });
 
 test("BatchNorm of all ranks has two collectives for each layer of each touched model", () => {

@@ -9,6 +9,7 @@ async function assertSame(setup: Setup, worldSize: number): Promise<Trained[]> {
   const started = Array.from({ length: worldSize }, (_, rank) => rank);
   const all = (await ranks("train", { ranks: started, worldSize, setup })) as unknown as Trained[];
   for (const [rank, one] of all.entries()) {
+    assert.equal((one as Trained & { error?: string }).error, undefined);
     assert.ok(difference(alone.losses, one.losses) < 1e-10, `losses of rank ${rank} of ${worldSize}`);
     assert.ok(difference(alone.norms, one.norms) < 1e-10, `norms of rank ${rank} of ${worldSize}`);
     assert.ok(difference(alone.logits, one.logits) < 1e-10, `logits of rank ${rank} of ${worldSize}`);

@@ -29,6 +29,12 @@ test("collectives are PyTorch's, with the gradients of those that have one", asy
   }
 });
 
+test("gradients are added up, in the middle of a step or at its end; what no rank has touched stays without one", async () => {
+  const gradients = [[0, 111], [1, 10], null, [9, 111], [4, 10], null];
+  const expected = { handles: 0, figures: [3, 3], gradients };
+  assert.deepEqual(await ranks("gradients"), [expected, expected, expected]);
+});
+
 test("settings that differ are named on every rank", async () => {
   const settings = ["2", "3", "2"].map((k) => ({ method: "hub-pathway", k }));
   for (const { error } of await ranks("agree", { setup: settings })) {

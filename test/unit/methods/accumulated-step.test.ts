@@ -94,9 +94,9 @@ test("losses that teach the generator are those of the whole step, and each mode
     const remembered: [number[], number[]][] = [];
     const lessons: AccumulatedRequest["lessons"] = {
       loss: () => lesson(parted),
-      record: (of, [member], [own]) => {
+      record: (of, members, own) => {
         assert.ok(of.isMixed && of.indices?.length === rows);
-        remembered.push([member?.rows ?? [], own?.toNumbers() ?? []]);
+        for (const [i, { rows }] of members.entries()) remembered.push([rows, own[i]?.toNumbers() ?? []]);
       },
     };
     const all = [{ first: 0, rows }];
