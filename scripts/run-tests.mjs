@@ -4,16 +4,14 @@
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { freemem } from "node:os";
-import { dirname, join, relative, sep } from "node:path";
+import { join, relative } from "node:path";
 import { run } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { inspect, parseArgs } from "node:util";
-import { endOfFile } from "./run-together.mjs";
+import { endOfFile, mark } from "./run-together.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const processTimeout = 60 * 60 * 1000;
-/** Files that share a process at least, where so many are left: a start takes longer than the tests of most files. */
-const together = 4;
 
 /** Bytes of memory that temporary files may need, and the rest of the machine. */
 const room = 8 * 2 ** 30;
@@ -29,36 +27,25 @@ function collect() {
   return positionals.length === 0 ? paths : paths.filter((path) => positionals.some((part) => path.includes(part)));
 }
 
-/** "alone": in a process of its own. "last": its hooks would run before the tests of whatever follows. */
-function placeOf(path) {
-  const text = readFileSync(join(root, path), "utf8");
-  if (/^\/\/ Alone: /m.test(text)) return "alone";
-  return /^(?:before|after)Each\(/m.test(text) ? "last" : "any";
-}
+const isAlone = (path) => /^\/\/ Alone: /m.test(readFileSync(join(root, path), "utf8"));
 
-/** Lists of files that share a process: a sixth of what is left each time, so that both processes end at about the same time. */
-function grouped(paths) {
-  const at = (place) => paths.filter((path) => placeOf(path) === place);
-  const [any, last, shared] = [at("any"), at("last"), []];
-  for (let rest = any; rest.length > 0; rest = rest.slice(shared.at(-1).length)) {
-    shared.push(rest.slice(0, Math.max(together, Math.ceil(rest.length / 6))));
-  }
-  for (const [i, path] of last.entries()) shared[i] = [...(shared[i] ?? []), path];
-  return [...at("alone").map((path) => [path]), ...shared];
-}
-
-/** Path of what a process runs: the file, or a program that runs its files one after the other. */
-function entryOf(paths, i) {
-  if (paths.length === 1) return paths[0];
-  const entry = join("build", "tests", `${i + 1}-${paths[0].split(sep).slice(1, -1).join("-")}.mjs`);
-  const urls = paths.map((path) => pathToFileURL(join(root, path)).href);
-  const lines = [
-    'import { runTogether } from "../../scripts/run-together.mjs";',
-    `await runTogether(${JSON.stringify(urls)});`,
-  ];
-  mkdirSync(join(root, dirname(entry)), { recursive: true });
-  writeFileSync(join(root, entry), `${lines.join("\n")}\n`);
-  return entry;
+/**
+ * What the processes run: files that are alone, then two programs in a folder that share all others. One takes them from the first,
+ * the other from the last, until they meet: a start takes longer than the tests of most files.
+ */
+function entriesOf(paths, folder) {
+  const alone = paths.filter(isAlone);
+  const shared = paths.filter((path) => !alone.includes(path)).map((path) => pathToFileURL(join(root, path)).href);
+  const programs = [false, true].slice(0, shared.length).map((isLast) => {
+    const entry = join(folder, isLast ? "from-last.mjs" : "from-first.mjs");
+    const values = [shared, `${pathToFileURL(folder)}/`, isLast].map((value) => JSON.stringify(value)).join(", ");
+    writeFileSync(
+      entry,
+      `import { runTogether } from "../../scripts/run-together.mjs";\nawait runTogether(${values});\n`,
+    );
+    return entry;
+  });
+  return [...alone.map((path) => join(root, path)), ...programs];
 }
 
 /** A folder in memory, where no test waits for a disk; undefined where there is too little room, or programs may not run in it. */
@@ -107,20 +94,23 @@ function explain(error) {
 class Report {
   /** @type {Map<string, { passed: number, failed: number, skipped: number, milliseconds: number }>} */
   files = new Map();
-  /** @type {Map<string, string>} What each process wrote. */
+  /** @type {Map<string, string>} What was written while each file ran. */
   output = new Map();
+  /** @type {Map<string, string>} The file that each process has come to. */
+  places = new Map();
   failures = [];
   /** Results come in file by file: a file is done when another one's first result arrives. */
   current = undefined;
 
-  /** @param {Map<string, string[]>} entries files of each process, by the path that it runs */
-  constructor(entries) {
-    this.entries = entries;
-  }
-
-  said({ file, message }) {
-    const entry = relative(root, file);
-    this.output.set(entry, (this.output.get(entry) ?? "") + message);
+  said({ file: process, message }) {
+    for (const [i, part] of message.split(mark).entries()) {
+      if (i % 2 === 1) {
+        this.places.set(process, relative(root, fileURLToPath(part)));
+        continue;
+      }
+      const name = this.places.get(process) ?? relative(root, process);
+      this.output.set(name, (this.output.get(name) ?? "") + part);
+    }
   }
 
   file(path) {
@@ -160,10 +150,12 @@ class Report {
 
   print(started, slowest) {
     this.printFile();
-    for (const [entry, text] of this.output) {
-      const names = this.entries.get(entry) ?? [];
-      const failed = [entry, ...names].some((name) => this.files.get(name)?.failed > 0);
-      if (failed) console.log(`\noutput of ${names.join(", ")}:\n${text.trimEnd()}`);
+    // A process that ended in the middle of a file.
+    const stopped = [...this.places].filter(([process]) => this.files.get(relative(root, process))?.failed > 0);
+    const failed = new Set(stopped.map(([, name]) => name));
+    for (const [name, { failed: count }] of this.files) if (count > 0) failed.add(name);
+    for (const [name, text] of this.output) {
+      if (failed.has(name) && text.trim() !== "") console.log(`\noutput of ${name}:\n${text.trimEnd()}`);
     }
     for (const { file, test, error } of this.failures) {
       console.log(`\n  ${file} > ${test}\n${explain(error)}`);
@@ -196,10 +188,12 @@ async function main() {
   // Test processes inherit these arguments: they read TypeScript.
   process.execArgv.push("--import", import.meta.resolve("./typescript.mjs"));
   const started = performance.now();
-  const entries = new Map(grouped(files).map((paths, i) => [entryOf(paths, i), paths]));
-  const report = new Report(entries);
+  mkdirSync(join(root, "build"), { recursive: true });
+  const folder = mkdtempSync(join(root, "build", "tests-"));
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const report = new Report();
   const stream = run({
-    files: [...entries.keys()].map((entry) => join(root, entry)),
+    files: entriesOf(files, folder),
     concurrency: 2,
     timeout: processTimeout,
   });

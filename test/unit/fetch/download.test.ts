@@ -2,13 +2,14 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, test } from "node:test";
+import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { request } from "../../../src/fetch/http.ts";
 import { type FetchOptions, fetchSource } from "../../../src/fetch/index.ts";
 import { partsOf } from "../../../src/hub/adding/inspect.ts";
 import { UserError } from "../../../src/torch/index.ts";
 import { FileServer, type Served, sha256 } from "../../support/file-server.ts";
+import { afterEach, beforeEach } from "../../support/hooks.ts";
 import { temporaryFolder } from "../../support/small-hub.ts";
 
 const body = randomBytes(300_000);

@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, test } from "node:test";
+import { test } from "node:test";
 import { type FetchOptions, fetchSource, type HubSource, parseSource } from "../../../src/fetch/index.ts";
 import { hubCacheDirectory, hubEndpoint, hubToken, isOffline } from "../../../src/fetch/settings.ts";
 import { partsOf } from "../../../src/hub/adding/inspect.ts";
 import { UserError } from "../../../src/torch/index.ts";
 import { FileServer, gitHash, serveRepository, sha256 } from "../../support/file-server.ts";
+import { afterEach, beforeEach } from "../../support/hooks.ts";
 import { temporaryFolder } from "../../support/small-hub.ts";
 
 const weights = randomBytes(200_000);

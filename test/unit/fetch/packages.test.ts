@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import { afterEach, beforeEach, test } from "node:test";
+import { test } from "node:test";
 import { fetchDataset, findDataset, isFetched, knownDatasets } from "../../../src/data/index.ts";
 import { fetchPackage, packageFolder, packages } from "../../../src/fetch/index.ts";
 import { UserError } from "../../../src/torch/index.ts";
+import { afterEach, beforeEach } from "../../support/hooks.ts";
 import { temporaryFolder } from "../data/support.ts";
 
 // Programs of our own stand in for the package managers: nothing here reaches the network.

@@ -3,9 +3,10 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, test } from "node:test";
+import { test } from "node:test";
 import { type PushOptions, pushFolder, pushTarget } from "../../../src/fetch/index.ts";
 import { UserError } from "../../../src/torch/index.ts";
+import { afterEach, beforeEach } from "../../support/hooks.ts";
 import { HubServer } from "../../support/hub-server.ts";
 import { temporaryFolder } from "../../support/small-hub.ts";
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import { join } from "node:path";
-import { beforeEach, test } from "node:test";
+import { test } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
 import {
   ModelProtoSchema,
@@ -12,6 +12,7 @@ import {
 import { addMember, openHub, verifyHub } from "../../../src/hub/index.ts";
 import { UserError } from "../../../src/torch/index.ts";
 import { floats, model } from "../../fixtures/onnx/builder.ts";
+import { beforeEach } from "../../support/hooks.ts";
 import { conv, pool } from "../../support/hostile-onnx.ts";
 import { temporaryFolder } from "../../support/small-hub.ts";
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import { join } from "node:path";
-import { after, before, beforeEach, test } from "node:test";
+import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import {
   type AddRequest,
@@ -31,6 +31,7 @@ import {
 import { fixture, seeded } from "../../fixtures/seeded-weights.ts";
 import { legacyStorage, op, torchLegacy, torchZip } from "../../support/archive-writer.ts";
 import { FileServer, serveRepository, sha256 } from "../../support/file-server.ts";
+import { beforeEach } from "../../support/hooks.ts";
 import { assertClose } from "../../support/numeric.ts";
 import { temporaryFolder } from "../../support/small-hub.ts";
 

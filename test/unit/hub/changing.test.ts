@@ -4,10 +4,11 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import fs from "node:fs";
 import { join } from "node:path";
-import { beforeEach, test } from "node:test";
+import { test } from "node:test";
 import { changeHub, openStaging, publish } from "../../../src/hub/adding/change.ts";
 import { type MemberEntry, openHub, readManifest, removeMember, verifyHub } from "../../../src/hub/index.ts";
 import { UserError } from "../../../src/torch/index.ts";
+import { beforeEach } from "../../support/hooks.ts";
 import { temporaryFolder, writeSmallHub } from "../../support/small-hub.ts";
 import { typescript } from "../../support/typescript.ts";
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import fs from "node:fs";
 import { join } from "node:path";
-import { after, before, beforeEach, test } from "node:test";
+import { after, before, test } from "node:test";
 import {
   addMember,
   type CreateRequest,
@@ -19,6 +19,7 @@ import { writeSafetensors } from "../../../src/io/index.ts";
 import { createBackbone } from "../../../src/models/index.ts";
 import { ConfigError, Generator, Interrupted, memory, scope, UserError } from "../../../src/torch/index.ts";
 import { FileServer, serveRepository, sha256 } from "../../support/file-server.ts";
+import { beforeEach } from "../../support/hooks.ts";
 import { temporaryFolder } from "../../support/small-hub.ts";
 
 const folder = temporaryFolder();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeEach, test } from "node:test";
+import { test } from "node:test";
 import {
   describeHub,
   loadMembers,
@@ -27,6 +27,7 @@ import {
   UserError,
   zeros,
 } from "../../../src/torch/index.ts";
+import { beforeEach } from "../../support/hooks.ts";
 import { assertClose } from "../../support/numeric.ts";
 import { temporaryFolder, writeSmallHub } from "../../support/small-hub.ts";
 

@@ -4,9 +4,10 @@ import { createHash } from "node:crypto";
 import fs, { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, mock, test } from "node:test";
+import { mock, test } from "node:test";
 import { writeFileAtomic } from "../../../src/io/index.ts";
 import { UserError } from "../../../src/torch/index.ts";
+import { afterEach, beforeEach } from "../../support/hooks.ts";
 
 let folder = "";
 let path = "";

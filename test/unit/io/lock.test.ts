@@ -5,11 +5,12 @@ import { once } from "node:events";
 import fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, beforeEach, test } from "node:test";
+import { after, test } from "node:test";
 import { acquireLock, ownerOf, type SeenBeats, tryLock, withLock } from "../../../src/io/lock.ts";
 import { newTag, stateOf } from "../../../src/io/process-tag.ts";
 import { sweepTemporaries, temporaryPath } from "../../../src/io/temporary.ts";
 import { UserError } from "../../../src/torch/errors.ts";
+import { beforeEach } from "../../support/hooks.ts";
 import { typescript } from "../../support/typescript.ts";
 
 const folder = fs.mkdtempSync(join(tmpdir(), "hub-pathway-lock-"));

@@ -4,9 +4,10 @@ import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, beforeEach, test } from "node:test";
+import { after, before, test } from "node:test";
 import { type ZipPart, zipOf } from "../../support/archive-writer.ts";
 import { FileServer, sha256 } from "../../support/file-server.ts";
+import { beforeEach } from "../../support/hooks.ts";
 import { load, programs, root, temporaryFolder } from "./support.ts";
 
 interface Libtorch {

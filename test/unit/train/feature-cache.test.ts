@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, beforeEach, test } from "node:test";
+import { after, before, test } from "node:test";
 import { viewOf } from "../../../src/data/index.ts";
 import { HubMember } from "../../../src/hub/index.ts";
 import { readSafetensors } from "../../../src/io/index.ts";
@@ -18,6 +18,7 @@ import {
   type TrainRequest,
   trainRun,
 } from "../../../src/train/index.ts";
+import { beforeEach } from "../../support/hooks.ts";
 import { assertClose } from "../../support/numeric.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../../support/small-hub.ts";
 import { trainRequest } from "../../support/train-request.ts";
