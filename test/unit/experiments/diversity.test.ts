@@ -21,7 +21,7 @@ let subject: { hub: string; data: string };
 
 const config = { layers: [1, 1], width: 8, stem: "small", stemStride: 2 };
 const [red, green, blue] = [0, 1, 2] as const;
-const side = 24;
+const side = 16;
 
 /** Two networks, each with weights for one colour alone. */
 function writeTwoColourHub(): string {

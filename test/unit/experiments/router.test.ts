@@ -151,7 +151,7 @@ test("from losses the generator learns routes for five experts in few steps, and
   const before = memory().handles;
   const loud: World = { ...world, cue: 6, signal: 3 };
   const config: Partial<PathwayConfig> = { k: 1, generatorSize: blindView, credit: "losses" };
-  const setting = { world: loud, config, samples: 1024, steps: 120, generatorFactor: 10 };
+  const setting = { world: loud, config, samples: 768, steps: 80, generatorFactor: 10 };
   const cell = await routerCell({ ...setting, members: "experts", told: false, testImages: 500 }, 1);
   const text = `${cell.agreement}, ${cell.accuracy}, ${cell.lines.oracle.accuracy}`;
   assert.ok(cell.agreement > 0.9 && cell.accuracy > cell.lines.oracle.accuracy - 0.05, text);

@@ -49,7 +49,7 @@ async function formOf(id: string) {
 }
 
 /** Of a run that has only to end. */
-const totalSteps = 512;
+const totalSteps = 256;
 const ppo = { name: "ppo", options: { ...defaultPpoOptions, rollout: 16 } } as const;
 const dqnOptions = {
   ...defaultDqnOptions,
@@ -116,7 +116,7 @@ const plans: [string, Partial<AgentRequest> & Pick<AgentRequest, "network">][] =
 
 for (const [name, plan] of plans) {
   test(`a ${name} run ends the same, whether it is left alone, interrupted, or killed after its last checkpoint`, async () => {
-    const totalSteps = 4 * 16 * (plan.algorithm === dqn ? 12 : 6);
+    const totalSteps = 4 * 16 * (plan.algorithm === dqn ? 10 : 6);
     const start = memory().handles;
     // Files that a kill leaves: a checkpoint of some time ago, a log that goes further, and half a line.
     let copied = false;
