@@ -1,10 +1,10 @@
 /** Small variants: feature maps, training without leaks, wrong input. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { architectures, createBackbone } from "../../../src/models/index.ts";
-import { DropPath } from "../../../src/nn/index.ts";
+import { architectures, type Backbone, createBackbone } from "../../../src/models/index.ts";
+import { DropPath, FoldedNorms } from "../../../src/nn/index.ts";
 import { SGD } from "../../../src/optim/index.ts";
-import { autocast, Generator, memory, noGrad, randn, scope, UserError } from "../../../src/torch/index.ts";
+import { autocast, Generator, memory, noGrad, randn, scope, type Tensor, UserError } from "../../../src/torch/index.ts";
 import { loadRule } from "../../fixtures/seeded-weights.ts";
 import { assertGradients } from "../../support/numeric.ts";
 import { smallNetworks } from "../../support/small-networks.ts";
@@ -17,8 +17,6 @@ for (const [name, config, side] of smallNetworks) {
     using x = randn([8, 3, 32, 32], { generator });
     const shape = scope(() => noGrad(() => backbone.forwardMap(x).shape));
     assert.deepEqual(shape, [8, backbone.mapWidth, side, side]);
-    const pooled = scope(() => noGrad(() => backbone.forward(x).shape));
-    assert.deepEqual(pooled, [8, backbone.featureWidth]);
 
     backbone.to({ memory_format: "channels_last" });
     using last = x.to({ memory_format: "channels_last" });
@@ -42,7 +40,24 @@ for (const [name, config, side] of smallNetworks) {
     assert.equal(memory().handles, handles);
     assert.ok(Number.isFinite(loss));
     assert.ok(scope(() => backbone.parameters().every((parameter) => parameter.grad)));
+    assertFolds(backbone.eval(), last);
   });
+}
+
+/** Folding moves features by rounding alone, and no image. */
+function assertFolds(backbone: Backbone, images: Tensor): void {
+  using folds = new FoldedNorms();
+  const before = images.toNumbers();
+  scope(() =>
+    noGrad(() => {
+      const plain = backbone.forward(images);
+      const folded = folds.run(() => backbone.forward(images));
+      assert.deepEqual(folded.shape, [8, backbone.featureWidth]);
+      const furthest = folded.sub(plain).abs().max().item();
+      assert.ok(furthest <= 1e-4 * plain.abs().max().item(), `${furthest}`);
+    }),
+  );
+  assert.deepEqual(images.toNumbers(), before);
 }
 
 test("gradients of whole blocks by finite differences", () => {
