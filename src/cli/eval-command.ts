@@ -1,10 +1,11 @@
 /** hub-pathway eval: how often a finished run is right, and which models it takes. */
 
+import { agreeOn, readContract } from "../distributed/index.ts";
 import { reasonOf, shown } from "../io/index.ts";
 import type { InferenceMode } from "../methods/catalog.ts";
 import { evaluateMode, refuseRouteWishes, requireMode, restorePredictor, validationImages } from "../methods/index.ts";
 import { amount, percent } from "../report/index.ts";
-import { ConfigError, findDevice, setNumThreads } from "../torch/index.ts";
+import { ConfigError, findDevice, type ProcessGroup, setNumThreads } from "../torch/index.ts";
 import {
   atThreshold,
   checkRule,
@@ -13,6 +14,9 @@ import {
   type EvaluationOptions,
   type EvaluationSummary,
   evaluateTask,
+  fingerprint,
+  firstRankFirst,
+  type GroupOptions,
   isAsked,
   isClassified,
   itemsHash,
@@ -39,6 +43,7 @@ import {
 import type { Output } from "./context.ts";
 import { stopping, withInterrupt } from "./interrupt.ts";
 import { countProgress } from "./progress.ts";
+import { onRanks, type RankFlags } from "./ranks.ts";
 import { targetLines } from "./verdict.ts";
 
 /** Options that eval, report and predict share. */
@@ -110,13 +115,35 @@ export function openImages(run: OpenedRun, { split, data, device }: EvalFlags, o
   });
 }
 
-export async function evalRun(path: string, flags: EvalFlags, output: Output): Promise<void> {
+export async function evalRun(
+  path: string,
+  { nproc, rankTimeout, ...flags }: EvalFlags & RankFlags,
+  output: Output,
+): Promise<void> {
+  const contract = readContract();
+  if (contract || (nproc ?? 1) > 1) requireShared(flags);
+  await onRanks({ contract, nproc, rankTimeout }, output, (own, group) => evaluated(path, flags, own, group));
+}
+
+/** @throws ConfigError for what each rank would measure, or choose, by itself */
+function requireShared({ mode = "routes", ms }: EvalFlags): void {
+  const given = mode !== "routes" ? `--mode ${mode}` : ms !== undefined ? "--ms" : undefined;
+  if (given === undefined) return;
+  throw new ConfigError(`${given} is for one process, and ranks share the images: leave it out, or start one process`);
+}
+
+async function evaluated(
+  path: string,
+  flags: EvalFlags,
+  output: Output,
+  group: ProcessGroup | undefined,
+): Promise<void> {
   const { mode = "routes" } = flags;
   if (flags.tenCrop && isAsked(flags))
     throw new ConfigError(
       "--ten-crop gives other probabilities than the thresholds are measured with: leave one of them out",
     );
-  if (mode === "routes") return evalBy(path, flags, output, flags.tenCrop ? byTenCrops : byRoutes);
+  if (mode === "routes") return evalBy(path, flags, output, flags.tenCrop ? byTenCrops : byRoutes, group);
   refuseRouteWishes(mode, flags);
   if (flags.tenCrop) throw new ConfigError(`--mode ${mode} answers whole images: leave out --ten-crop`);
   // The run is opened without a budget for its routes.
@@ -138,17 +165,28 @@ async function evalBy(
   path: string,
   flags: EvalFlags,
   output: Output,
-  measure: (run: OpenedRun, images: RunData, options: EvaluationOptions) => Promise<Measured>,
+  measure: (run: OpenedRun, images: RunData, options: GroupOptions) => Promise<Measured>,
+  group?: ProcessGroup,
 ): Promise<void> {
   const opened = openFinished(path, flags);
   try {
-    const run = await withInterrupt((signal) => calibratedRun(opened, flags, output, { signal }), stopping);
-    const images = await openImages(run, flags, output);
+    // What the first rank stores and decodes, the others find.
+    const calibrated = (signal: AbortSignal) => calibratedRun(opened, flags, output, { signal });
+    const run = await withInterrupt((signal) => firstRankFirst(group, () => calibrated(signal)), stopping);
+    const images = await firstRankFirst(group, () => openImages(run, flags, output));
     try {
+      if (group) {
+        const [asked, of] = [
+          JSON.stringify(flags),
+          fingerprint([run.config, images.ids, images.batches.stepsPerEpoch]),
+        ];
+        agreeOn(group, "eval", { options: asked, "run or images": of });
+      }
       const { evaluation, predictor, lines, note } = await withInterrupt(
-        (signal) => measure(run, images, { signal, onProgress: countProgress("measuring") }),
+        (signal) => measure(run, images, { signal, onProgress: countProgress("measuring"), group }),
         stopping,
       );
+      if (group && group.rank > 0) return;
       const summary = summaryOf(run, flags.split, evaluation, predictor);
       const selective = isClassified(evaluation) ? selectiveOf(run, evaluation) : undefined;
       const [first = "", ...rest] = spoken(summary);
@@ -190,17 +228,13 @@ function spokenSelective({ threshold, answered, coverage, error, errorInterval }
 async function byRoutes(
   { task, predictor, calibration }: OpenedRun,
   images: RunData,
-  options: EvaluationOptions,
+  options: GroupOptions,
 ): Promise<Measured> {
   const raw = await evaluateTask(predictor, images.batches, task, options);
   return { evaluation: isClassified(raw) ? withTemperature(raw, calibration?.temperature) : raw, predictor };
 }
 
-async function byTenCrops(
-  { task, predictor }: OpenedRun,
-  images: RunData,
-  options: EvaluationOptions,
-): Promise<Measured> {
+async function byTenCrops({ task, predictor }: OpenedRun, images: RunData, options: GroupOptions): Promise<Measured> {
   const cropped = new TenCrop(predictor, images.imageSize);
   const batches = await images.openAt(tenCropSide(images.imageSize));
   try {

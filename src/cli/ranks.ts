@@ -1,20 +1,21 @@
-/** Several ranks that train one run: starting them on this machine, and the folder and the voice of all but the first. */
+/** Several ranks that train or measure one run: starting them on this machine, and the folder and the voice of all but the first. */
 import { once } from "node:events";
 import { cpSync, existsSync, mkdirSync } from "node:fs";
 import { createServer } from "node:net";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Contract, initProcessGroup } from "../distributed/index.ts";
+import { agreeOn, type Contract, initProcessGroup } from "../distributed/index.ts";
 import { removedAtEnd, sweepTemporaries, temporaryPath } from "../io/index.ts";
-import { CollectiveError, type ProcessGroup, UserError } from "../torch/index.ts";
+import { CollectiveError, ConfigError, type ProcessGroup, UserError } from "../torch/index.ts";
 import { imageRun, placeOf, RunFolder } from "../train/index.ts";
 import { forwardSignals, startAgain } from "./children.ts";
 import { answer, Output } from "./context.ts";
 import { interruptedCode } from "./interrupt.ts";
 import { terminal } from "./terminal.ts";
+import { ownVersion } from "./version.ts";
 
 /** Of a rank for which the first one speaks. */
-export class Silent extends Output {
+class Silent extends Output {
   constructor(json: boolean) {
     super(json);
     answer.isDone = true;
@@ -25,14 +26,50 @@ export class Silent extends Output {
   override warn(): void {}
 }
 
+/** Options of commands whose work ranks may share. */
+export interface RankFlags {
+  nproc?: number;
+  rankTimeout?: number;
+}
+
+/** How a command was started, and what to say where a signal ended a rank. */
+type RankStart = { [Name in keyof RankFlags]: RankFlags[Name] | undefined } & {
+  contract: Contract | undefined;
+  remark?: string;
+};
+
+/** Starts ranks of this very command here, or does the work alone or as one of the ranks that a launcher started. */
+export async function onRanks(
+  { contract, nproc = 1, rankTimeout, remark }: RankStart,
+  output: Output,
+  work: (output: Output, group?: ProcessGroup) => Promise<void>,
+): Promise<void> {
+  if (nproc > 1) {
+    if (contract)
+      throw new ConfigError(`--nproc starts ranks, and ${contract.launcher} did already: leave --nproc out`);
+    const { code, ended } = await startRanks(nproc, output.json);
+    if (ended) output.warn(remark === undefined ? ended : `${ended}; ${remark}`);
+    if (code !== 0) output.result({ error: ended ?? "a rank failed, and standard error says why", exitCode: code });
+    process.exitCode = code;
+    return;
+  }
+  if (!contract) return work(output);
+  const own = contract.rank === 0 ? output : new Silent(output.json);
+  using group = openGroup(contract, rankTimeout);
+  await withRankNamed(group, () => {
+    agreeOn(group, "versions", { "the version of hub-pathway": ownVersion() });
+    return work(own, group);
+  });
+}
+
 /** The group of all ranks. A signal may end a rank that waits for the others, and --json has its line then too. */
-export function openGroup(contract: Contract, timeout: number | undefined): ProcessGroup {
+function openGroup(contract: Contract, timeout: number | undefined): ProcessGroup {
   const line = (error: string) => JSON.stringify({ error, exitCode: interruptedCode });
   return initProcessGroup(contract, { timeout, ...(!answer.isDone && { answer: line }) });
 }
 
 /** What goes wrong on a rank is said by it; the first rank says it as a process alone would. */
-export async function withRankNamed(group: ProcessGroup, work: () => Promise<void>): Promise<void> {
+async function withRankNamed(group: ProcessGroup, work: () => Promise<void>): Promise<void> {
   try {
     await work();
   } catch (error) {
@@ -115,7 +152,7 @@ interface RanksEnd {
  * Whatever is more is a launcher's work.
  * @param json the first rank's line is that of all
  */
-export async function startRanks(count: number, json: boolean): Promise<RanksEnd> {
+async function startRanks(count: number, json: boolean): Promise<RanksEnd> {
   const port = await freePort();
   const threads = String(Math.max(1, Math.floor(availableParallelism() / count)));
   const children = Array.from({ length: count }, (_, rank) => {

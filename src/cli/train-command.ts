@@ -3,7 +3,7 @@ import { existsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { taskKinds } from "../data/index.ts";
-import { agreeOn, readContract } from "../distributed/index.ts";
+import { readContract } from "../distributed/index.ts";
 import { findHub, openHub, readManifest } from "../hub/index.ts";
 import { shown as shownName, writeFileAtomic } from "../io/index.ts";
 import { chooseSettings, freeRunFolder } from "../library/index.ts";
@@ -41,22 +41,16 @@ import { memberBytes } from "./hub-list.ts";
 import { sayInterrupted, stopping, withInterrupt } from "./interrupt.ts";
 import { type PlanContext, sayPlan, usualPictureSide } from "./plan.ts";
 import { countProgress } from "./progress.ts";
-import { inRankFolder, openGroup, type RankPlace, Silent, startRanks, withRankNamed } from "./ranks.ts";
+import { inRankFolder, onRanks, type RankFlags, type RankPlace } from "./ranks.ts";
 import { kebab, resolveSettings } from "./settings.ts";
 import { commandLine } from "./shell.ts";
 import { terminal } from "./terminal.ts";
 import { type FitCourse, TrainProgress } from "./train-progress.ts";
 import { methodChoices, type TrainSettings, trainShape } from "./train-settings.ts";
 import { targetVerdictLines, verdictLines } from "./verdict.ts";
-import { ownVersion } from "./version.ts";
 
 /** Flags that were given on the command line; everything else has its default. */
-export type TrainFlags = Partial<TrainSettings> & {
-  resume?: string | true;
-  config?: string;
-  nproc?: number;
-  rankTimeout?: number;
-};
+export type TrainFlags = Partial<TrainSettings> & RankFlags & { resume?: string | true; config?: string };
 
 type Ranks = Pick<TrainRequest, "group" | "shardsAt">;
 
@@ -80,25 +74,13 @@ export async function train(images: string | undefined, flags: TrainFlags, outpu
     );
   }
   if (nproc > 1 || contract) requireRanks(given, place.resumes);
-  if (nproc > 1) {
-    if (contract)
-      throw new ConfigError(`--nproc starts ranks, and ${contract.launcher} did already: leave --nproc out`);
-    const { code, ended } = await startRanks(nproc, output.json);
-    const again = ["--resume", out, "--nproc", String(nproc), ...(shardMembers ? ["--shard-members"] : [])];
-    if (ended) output.warn(`${ended}; go on with: ${commandLine("train", ...again)}`);
-    if (code !== 0) output.result({ error: ended ?? "a rank failed, and standard error says why", exitCode: code });
-    process.exitCode = code;
-    return;
-  }
   if (given.threads !== undefined) setNumThreads(given.threads);
-  if (!contract) return begun(given, place, output);
-  const own = contract.rank === 0 ? output : new Silent(output.json);
-  using group = openGroup(contract, rankTimeout);
-  const isRestarted = contract.restarts !== 0;
-  const begin = (rank: RankPlace) => begun(given, rank, own, group);
-  await withRankNamed(group, () => {
-    agreeOn(group, "versions", { "the version of hub-pathway": ownVersion() });
-    return inRankFolder(group, { ...place, isRestarted, shardMembers }, begin);
+  const again = ["--resume", out, "--nproc", String(nproc), ...(shardMembers ? ["--shard-members"] : [])];
+  const remark = `go on with: ${commandLine("train", ...again)}`;
+  await onRanks({ contract, nproc, rankTimeout, remark }, output, (own, group) => {
+    if (!group) return begun(given, place, own);
+    const isRestarted = contract?.restarts !== 0;
+    return inRankFolder(group, { ...place, isRestarted, shardMembers }, (rank) => begun(given, rank, own, group));
   });
 }
 

@@ -67,7 +67,7 @@ export class ProcessGroup implements Disposable {
     this.timeout = timeout;
     this.#name = `hub-pathway-${opened++}`;
     const milliseconds = Math.ceil(timeout * 1000);
-    const stopped = `rank ${rank} of ${worldSize}: stopped by a signal while it waited for other ranks; training goes on from its last checkpoint`;
+    const stopped = `rank ${rank} of ${worldSize}: stopped by a signal while it waited for other ranks; what is saved stays`;
     native.bearSignals(Math.ceil(patience * 1000), answer ? `${answer(stopped)}\n` : "", `${stopped}\n`);
     this.port = this.#explained(`the store at ${host}:${port}`, () =>
       native.openStore(this.#name, host, port, serves, prefix, milliseconds),

@@ -1,10 +1,11 @@
 /** Predictions over a split, and what they are worth. N items, C classes, m models. */
 import { tempered } from "../runtime/index.ts";
-import { type ProcessGroup, scope, type Tensor, tensor } from "../torch/index.ts";
+import { Interrupted, type ProcessGroup, scope, type Tensor, tensor } from "../torch/index.ts";
 import type { BatchSource } from "./data.ts";
 import type { EvaluationOptions, Predictor, Variant } from "./learner.ts";
 import type { Metrics, TaskMetrics } from "./metrics.ts";
 import { forEachPrediction } from "./predict.ts";
+import { onAnyRank } from "./ranks.ts";
 import { ClassificationTask, type Task } from "./task.ts";
 
 export interface Predictions {
@@ -43,7 +44,8 @@ export type MeasuringTask<M extends TaskMetrics = TaskMetrics> = Pick<
   "kind" | "outputs" | "measure" | "merits"
 >;
 
-type GroupOptions = EvaluationOptions & { group?: ProcessGroup | undefined };
+/** Ranks that share the batches; they stop together. */
+export type GroupOptions = EvaluationOptions & { group?: ProcessGroup | undefined };
 
 /** `evaluateTask` where each image has one class. */
 export function evaluate(
@@ -73,7 +75,8 @@ export async function evaluateTask<M extends TaskMetrics>(
   const targets: Float64Array[] = [];
   const indices: number[] = [];
   const members = predictor.memberNames.length;
-  const loop = { work: "evaluation", signal };
+  const work = "evaluation";
+  const loop = group ? { work } : { work, signal };
   const seconds = await forEachPrediction(predictor, batches.epoch(0, 0), loop, (batch) => {
     // Each rank says some batches, and zeros stand for the others; the first one says what there is.
     const isOwn = !group || probabilities.length % group.worldSize === group.rank;
@@ -89,6 +92,8 @@ export async function evaluateTask<M extends TaskMetrics>(
     if (task.kind !== "classification") targets.push(batch.targets.toTypedArray() as Float64Array);
     indices.push(...batch.indices);
     onProgress?.(probabilities.length, batches.stepsPerEpoch);
+    const isRound = group && signal && probabilities.length % group.worldSize === 0;
+    if (isRound && onAnyRank(signal.aborted, group)) throw new Interrupted(work);
   });
   const whole = (parts: readonly Float32Array[]) => (group ? summed(joined(parts), group) : joined(parts));
   const table = whole(probabilities);

@@ -39,6 +39,7 @@ export {
   evaluate,
   evaluateTask,
   evaluateVariants,
+  type GroupOptions,
   isClassified,
   joined,
   type MeasuringTask,
@@ -131,7 +132,7 @@ export {
   scoresFor,
   softPrior,
 } from "./ranking.ts";
-export { sumOverRanks } from "./ranks.ts";
+export { firstRankFirst, sumOverRanks } from "./ranks.ts";
 export { type RejectionRequest, withRejection } from "./run-calibration.ts";
 export { type ImageRunFolder, imageRun, placeOf, type RunConfig, runVersions } from "./run-config.ts";
 export { type AskedFit, type ContextParts, RunContext, requestedPrior } from "./run-context.ts";

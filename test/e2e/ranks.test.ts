@@ -105,17 +105,20 @@ test("processes that have the models among them train the same run: killed, gone
   assert.equal(partsOf().length, 4, "last and best weights of the two ranks beside the first");
   assertSame("alone", "apart");
   // As little memory as a rank had suffices to use the run, and changes no answer.
-  const used = async (...command: string[]) => {
-    const { code, stdout, stderr } = await runHere(command, cache, { cwd: folder });
+  const answerOf = ({ code, stdout, stderr }: Outcome) => {
     assert.equal(code, 0, stderr);
     return stdout.replace(/^.*second.*$/gm, "");
   };
-  for (const command of [
-    ["eval", "apart", "--split", "validation"],
-    ["predict", "apart", join("images", "circle")],
-  ]) {
-    assert.equal(await used(...command, "--hub-memory", "60KB"), await used(...command));
-  }
+  const used = async (...command: string[]) => answerOf(await runHere(command, cache, { cwd: folder }));
+  const predicted = ["predict", "apart", join("images", "circle")];
+  assert.equal(await used(...predicted, "--hub-memory", "60KB"), await used(...predicted));
+  const measured = ["eval", "apart", "--split", "test"];
+  const little = await used(...measured, "--hub-memory", "60KB");
+  assert.deepEqual((await onRanks(2, measured)).map(answerOf), [little, ""], "two processes share the images");
+  const ledger = readFileSync(join(folder, "apart", "ledger.jsonl"), "utf8").trimEnd();
+  assert.equal(ledger.split("\n").length, 2, "a reading of each command");
+  const refused = await runHere([...measured, "--nproc", "2", "--mode", "cascade"], cache, { cwd: folder });
+  assert.match(refused.stderr, /^error: --mode cascade is for one process, and ranks share the images: leave it out/);
   const last = await runHere([...goesOn, "--epochs", "3"], cache, { cwd: folder });
   assert.equal(last.code, 0, last.stderr);
   assert.deepEqual(partsOf(), [], "one process has everything in its own files");

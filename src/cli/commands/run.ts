@@ -13,21 +13,25 @@ import {
   hubMemoryHelp,
   positive,
   probability,
+  rankTimeoutHelp,
   threads,
   trustHelp,
 } from "../flags.ts";
 import type { PredictFlags } from "../predict-command.ts";
+import type { RankFlags } from "../ranks.ts";
 
 export function addRunCommands(program: Command, output: () => Output): void {
   answering(measuring(program.command("eval <run>")))
     .description("measure a finished run; reading the test split is noted in the run's ledger")
+    .option("--nproc <n>", "processes on this machine that share the images", count)
+    .option("--rank-timeout <seconds>", rankTimeoutHelp, count)
     .option("--ten-crop", "mean over ten crops of each image, taken from images 256/224 times as large as the run's")
     .addHelpText(
       "after",
       `\n${modesHelp}\n\n` +
         "Examples:\n  hub-pathway eval runs/photos --split test --json\n  hub-pathway eval runs/photos --mode cascade --flops 50e6",
     )
-    .action(async (path: string, flags: EvalFlags) => {
+    .action(async (path: string, flags: EvalFlags & RankFlags) => {
       const { evalRun } = await import("../eval-command.ts");
       await evalRun(path, flags, output());
     });

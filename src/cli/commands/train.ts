@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { methodSummaries } from "../../methods/catalog.ts";
 import type { Output } from "../context.ts";
-import { count } from "../flags.ts";
+import { count, rankTimeoutHelp } from "../flags.ts";
 import { addSettings } from "../settings.ts";
 import type { TrainFlags } from "../train-command.ts";
 import { trainShape } from "../train-settings.ts";
@@ -29,7 +29,7 @@ export function addTrainCommand(program: Command, output: () => Output): void {
     .optionsGroup("Run:")
     .option("--resume [run]", "go on with the run in a folder (or in --out); --epochs may be more than before")
     .option("--nproc <n>", "processes on this machine that share each batch", count)
-    .option("--rank-timeout <seconds>", "wait of a rank for the others (default: 1800)", count)
+    .option("--rank-timeout <seconds>", rankTimeoutHelp, count)
     .option(
       "--config <file>",
       "settings in YAML: the names of these options without dashes; the command line goes first",

@@ -86,7 +86,7 @@ test("a rank that waits for another one, or for the store, ends after a signal: 
     assert.equal(code, 130);
     if (!isEarly) other.child.kill("SIGUSR2");
     const [{ error, output } = { error: "" }] = await found;
-    const why = "stopped by a signal while it waited for other ranks; training goes on from its last checkpoint";
+    const why = "stopped by a signal while it waited for other ranks; what is saved stays";
     const message = `rank ${isEarly ? 1 : 0} of 2: ${why}`;
     assert.equal(error, `${message}\n`);
     assert.equal(output, `${JSON.stringify({ message })}\n`, "the line for programs");
