@@ -73,6 +73,12 @@ let current: FoldedNorms | undefined;
 /** Folded convolutions, each made at its first use inside `run`. Nothing may change weights or statistics until `dispose`. */
 export class FoldedNorms implements Disposable {
   readonly #known = new Map<Conv2d, Folded>();
+  /** Whether weights that leave memory may stay in it as copies. */
+  readonly keepsParkable: boolean;
+
+  constructor({ keepsParkable = false }: { keepsParkable?: boolean } = {}) {
+    this.keepsParkable = keepsParkable;
+  }
 
   /** Runs `fn`, which must not be asynchronous; what it computes without gradients in evaluation mode is folded. */
   run<T>(fn: () => T): T {
@@ -167,8 +173,8 @@ let isThere: boolean | undefined;
 function isPossible(x: Tensor, { weight, padding }: Conv2d, norm: BatchNorm2d): boolean {
   isThere ??= hasOperator("mkldnn::_convolution_pointwise");
   const isFixed = (!norm.training || norm.policy === "running") && !isGradEnabled();
-  // Weights that leave memory to save it must not stay there as copies.
-  const isHere = x.device === "cpu" && !isParkable(weight);
+  // Weights that leave memory to save it must not stay there as copies, but where the owner has room for them.
+  const isHere = x.device === "cpu" && (current?.keepsParkable || !isParkable(weight));
   const isFloat = x.dtype === "float32" && weight.dtype === "float32" && !isAutocast();
   return isThere && isFixed && isHere && isFloat && padding !== "same" && x.size(0) > 0;
 }

@@ -68,9 +68,9 @@ export function isAutocast(): boolean {
 
 /** Runs `fn` with matrix products and convolutions in a lower precision (default bfloat16); backward belongs outside. */
 export function autocast<T>(options: AutocastOptions, fn: () => T): T {
-  const before = casting;
-  casting = options.enabled ?? true;
-  native.enterAutocast(options.device ?? "cpu", options.dtype ?? "bfloat16", casting);
+  const [before, isEnabled] = [casting, options.enabled ?? true];
+  native.enterAutocast(options.device ?? "cpu", options.dtype ?? "bfloat16", isEnabled);
+  casting = isEnabled;
   try {
     return refusePromise("autocast", fn());
   } finally {

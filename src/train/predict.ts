@@ -1,5 +1,4 @@
 /** The loop over batches that are predicted, and the check of a k for it. */
-import { FoldedNorms } from "../nn/index.ts";
 import { ConfigError, inferenceMode, scope } from "../torch/index.ts";
 import { forEachBatch, type LoopOptions } from "./batches.ts";
 import type { Batch } from "./data.ts";
@@ -18,11 +17,10 @@ export async function forEachPrediction(
   use: (batch: Batch) => void,
 ): Promise<number> {
   let seconds = 0;
-  using folds = new FoldedNorms();
   predictor.eval();
   await forEachBatch(batches, options, (batch) => {
     const began = performance.now();
-    scope(() => inferenceMode(() => folds.run(() => use(batch))));
+    scope(() => inferenceMode(() => use(batch)));
     seconds += (performance.now() - began) / 1000;
   });
   return seconds;

@@ -222,7 +222,8 @@ export class FeatureCache {
     // The last round is not one of all ranks.
     let rounds = Math.floor(view.steps / worldSize);
     learner.backbones[index]?.eval();
-    using folds = new FoldedNorms();
+    // One model's copies at a time fit beside it, however little memory the hub may use.
+    using folds = new FoldedNorms({ keepsParkable: true });
     try {
       await forEachBatch(view.batches(rank, worldSize), loop, ({ images, indices }) => {
         using features = folds.run(() => featuresOf(learner, index, images, view.precision));

@@ -7,7 +7,7 @@ import { viewOf } from "../../../src/data/index.ts";
 import { HubMember } from "../../../src/hub/index.ts";
 import { readSafetensors } from "../../../src/io/index.ts";
 import { findMethod } from "../../../src/methods/index.ts";
-import type { Linear } from "../../../src/nn/index.ts";
+import { FoldedNorms, type Linear } from "../../../src/nn/index.ts";
 import { ConfigError, disposeTree, Interrupted, memory, type Tensor } from "../../../src/torch/index.ts";
 import {
   type Choices,
@@ -108,7 +108,9 @@ const cases: { method: string; fit: string; choices: Choices; augment: "standard
   { method: "static-k", fit: "other-resnet", choices: { k: 2 }, augment: "standard" },
 ];
 for (const [i, { method, fit, choices, augment }] of cases.entries()) {
-  test(`${method} on kept features equals computing them in every step (${i})`, async () => {
+  test(`${method} on kept features equals computing them in every step (${i})`, async (t) => {
+    // Its rounding is not that of steps.
+    t.mock.method(FoldedNorms.prototype, "run", (fn: () => unknown) => fn());
     const data = { ...request("x").data, augment };
     const common = { method: findMethod(method), choices, data };
     const kept = await trainRun(request(`kept-${i}`, common));
