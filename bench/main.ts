@@ -57,7 +57,7 @@ const parts: Record<string, () => Promise<Figure[] | undefined>> = {
   "serve-cold": () => coldStarts(flags.quick ? 1 : 3),
   "bundle-precision": () => bundlePrecision(flags.hub, flags.quick ? 20 : 200),
   page: () => pageAgreement(flags.quick ? 60 : 500),
-  "shard-bytes": async () => (whyNoHosts() === undefined ? sharedBytes(flags.quick ? 6 : 9) : undefined),
+  "shard-bytes": async () => (whyNoHosts() === undefined ? sharedBytes(flags.quick ? 2 : 3) : undefined),
   "shard-memory": async () => (whyNoHosts() === undefined ? sharedMemory(flags.quick ? 12 : 24) : undefined),
   "under-load": () => underLoad(flags.quick ? 1 : 3),
 };

@@ -31,10 +31,10 @@ import { median } from "./figure.ts";
 import type { Counted, Facts, Measured, Norms, Setting } from "./scale-series.ts";
 
 const [dir = "", text = "{}"] = process.argv.slice(2);
-const { plan, batch, steps, phases, side, classes, k } = JSON.parse(text) as Setting;
+const { plan, batch, steps, phases, side, classes, k, isBare } = JSON.parse(text) as Setting;
 setNumThreads(1);
 const contract = readContract();
-const group = contract && initProcessGroup(contract, { timeout: 120 });
+const group = contract && initProcessGroup(contract);
 const [rank, worldSize] = [group?.rank ?? 0, group?.worldSize ?? 1];
 const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 const write = (value: unknown) => console.log(JSON.stringify(value));
@@ -138,7 +138,7 @@ function probe(): number {
 
 /** What a hop of small messages takes, and all gradients, which are zeros. */
 function limits(): Facts["limits"] {
-  if (!group) return undefined;
+  if (!group || isBare) return undefined;
   const own = group;
   using few = ones([64]);
   const small = timed(40, () => void own.allReduce(few).narrow(0, 0, 1).item());
@@ -161,7 +161,7 @@ function normsOf(module: Module): Norms {
 }
 
 const facts: Facts = {
-  probe: probe(),
+  probe: isBare ? Number.NaN : probe(),
   limits: limits(),
   parameters: countParameters(tensors),
   tensors: tensors.length,

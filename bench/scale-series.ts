@@ -11,6 +11,8 @@ export interface Setting {
   side: number;
   classes: number;
   k: number;
+  /** Only what steps send is asked for: the machine's own limits are not measured. */
+  isBare?: boolean;
 }
 
 /** Collectives of a step, as a rank called them. */

@@ -3,18 +3,16 @@
  * several delays and rates, beside what `scale-model.ts` predicts. Without options the page is written from what was measured
  * before; with them one setting is measured and kept: --ranks 1 first, which is what the model knows of the machine.
  */
-import type { ChildProcess } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { type Link as HostLink, Hosts, startOn } from "../test/support/hosts.ts";
-import { typescript } from "../test/support/typescript.ts";
+import { type Link as HostLink, Hosts } from "../test/support/hosts.ts";
 import { writeHub } from "./large-hub.ts";
 import { scalePage } from "./scale-page.ts";
-import type { Facts, Measured, MeasuredPlan, Point, Scale, Series, Setting } from "./scale-series.ts";
+import { Ranks } from "./scale-ranks.ts";
+import type { MeasuredPlan, Point, Scale, Series, Setting } from "./scale-series.ts";
 
 const links: readonly Required<HostLink>[] = [
   { delayMs: 0.1, mbits: 10_000 },
@@ -23,27 +21,8 @@ const links: readonly Required<HostLink>[] = [
   { delayMs: 20, mbits: 100 },
 ];
 const [models, batch, side, classes, k] = [4, 32, 48, 10, 2];
-const program = fileURLToPath(new URL("./scale-rank.ts", import.meta.url));
 const results = fileURLToPath(new URL("../docs/results/", import.meta.url));
 const file = join(results, "scale.json");
-
-/** A rank, and the lines of JSON that it writes. */
-class RankProcess {
-  readonly child: ChildProcess;
-  readonly #lines: AsyncIterator<string>;
-
-  constructor(child: ChildProcess) {
-    this.child = child;
-    if (!child.stdout) throw new Error("a rank without output");
-    this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  }
-
-  async next<T>(): Promise<T> {
-    const { value, done } = await this.#lines.next();
-    if (done) throw new Error("a rank ended before its time");
-    return JSON.parse(value) as T;
-  }
-}
 
 /** One rank tells what rows and models cost: whole batches and parts of them, all models and half of them. */
 const alone = [
@@ -78,43 +57,20 @@ async function measureSize(
   const steps = ranks === 1 ? 6 : plan === "sharded" ? 4 : plan === "synchronised" ? 1 : 2;
   // Before the first link that counts, everything is done once for nothing.
   const setting: Setting = { plan, batch: size.rows, steps, phases: own.length + 1, side, classes, k };
-  const command = [process.execPath, ...typescript, program, dir, JSON.stringify(setting)];
-  const env = { ...process.env, OMP_WAIT_POLICY: "PASSIVE" };
   await using hosts = ranks === 1 ? undefined : await Hosts.open(ranks, links[0]);
-  const all = startOn(hosts, command, { env, stdio: ["pipe", "pipe", "inherit"] }).map((one) => new RankProcess(one));
-  try {
-    const [facts] = await Promise.all(all.map((rank) => rank.next<Facts>()));
-    if (!facts) throw new RangeError("no rank");
-    const points: Point[] = [];
-    const go = () => {
-      for (const { child } of all) child.stdin?.write("go\n");
-      return Promise.all(all.map((rank) => rank.next<Measured>()));
-    };
-    await go();
-    for (const link of own) {
-      hosts?.setLink(link);
-      const before = all.map((_, host) => hosts?.traffic(host).sent ?? 0);
-      const measured = await go();
-      const sent = all.map((_, host) => (hosts?.traffic(host).sent ?? 0) - (before[host] ?? 0));
-      const [{ seconds, counted } = { seconds: Number.NaN, counted: [] }] = measured;
-      const collectives = counted.reduce((sum, { isTwice }) => sum + (isTwice ? 2 : 1), 0);
-      points.push({
-        ...link,
-        models: size.models,
-        batch: size.rows,
-        seconds,
-        collectives,
-        sentBytes: Math.max(...sent) / (steps + 1),
-      });
-      console.error(
-        `${ranks} ranks, ${plan}, ${JSON.stringify(link)}: ${seconds.toFixed(3)} s, ${collectives} collectives`,
-      );
-    }
-    const [{ flops } = { flops: Number.NaN }] = await Promise.all(all.map((rank) => rank.next<{ flops: number }>()));
-    return { ...facts, ranks, plan, flops, points };
-  } finally {
-    for (const { child } of all) child.kill("SIGKILL");
+  using all = await Ranks.start(hosts, dir, setting);
+  await all.phase();
+  const points: Point[] = [];
+  for (const link of own) {
+    hosts?.setLink(link);
+    const measured = await all.phase();
+    points.push({ ...link, models: size.models, batch: size.rows, ...measured });
+    const { seconds, collectives } = measured;
+    console.error(
+      `${ranks} ranks, ${plan}, ${JSON.stringify(link)}: ${seconds.toFixed(3)} s, ${collectives} collectives`,
+    );
   }
+  return { ...all.facts, ranks, plan, flops: await all.flops(), points };
 }
 
 function known(): Scale {

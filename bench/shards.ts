@@ -1,6 +1,6 @@
 /**
- * Models that ranks have among them: `train --shard-members` on four hosts (network namespaces), beside data parallel training
- * there, and beside one process with a quarter of the models. Bytes are those that the hosts' interfaces count.
+ * Models that ranks have among them on four hosts (network namespaces): bytes of a step beside data parallel training there, as
+ * the hosts' interfaces count them, and memory of `train --shard-members` beside one process with a quarter of the models.
  */
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -11,6 +11,8 @@ import { Hosts, startOn } from "../test/support/hosts.ts";
 import { writeShapeImages } from "../test/support/small-hub.ts";
 import { type Figure, ratioFigure } from "./figure.ts";
 import { writeHub } from "./large-hub.ts";
+import { Ranks } from "./scale-ranks.ts";
+import type { MeasuredPlan } from "./scale-series.ts";
 import { program } from "./server-process.ts";
 
 const [ranks, models, batch] = [4, 24, 32];
@@ -20,13 +22,6 @@ const said = `process.on("exit", () => {
   const status = require("node:fs").readFileSync("/proc/self/status", "utf8");
   require("node:fs").writeSync(1, "\\npeak " + /^VmHWM:\\s+(\\d+)/m.exec(status)[1] + "\\n");
 });`;
-
-interface Measured {
-  /** Largest of the processes. */
-  peakMiB: number;
-  /** Sent by the host that sent most, over all of the run. */
-  bytes: number;
-}
 
 interface Setting {
   hub: string;
@@ -41,7 +36,8 @@ interface Setting {
 
 let runs = 0;
 
-async function measure(dir: string, setting: Setting): Promise<Measured> {
+/** Most resident memory of the processes, MiB. */
+async function measure(dir: string, setting: Setting): Promise<number> {
   const { hub, steps, hosts, more = [] } = setting;
   const out = join(dir, `run${runs++}`);
   const sizes = {
@@ -62,17 +58,15 @@ async function measure(dir: string, setting: Setting): Promise<Measured> {
     ...more,
   ];
   const env = { ...process.env, HUB_PATHWAY_CACHE: join(dir, "cache") };
-  const before = hosts?.names.map((_, host) => hosts.traffic(host).sent);
   const started = startOn(hosts, command, { env, stdio: ["ignore", "pipe", "inherit"] });
   const peaks = started.map(async (child, rank) => {
     const [words, [code]] = await Promise.all([child.stdout ? text(child.stdout) : "", once(child, "exit")]);
     if (code !== 0) throw new Error(`rank ${rank} ended with exit code ${code}`);
     return Number(/^peak (\d+)$/m.exec(words)?.[1]) / 1024;
   });
-  const peakMiB = Math.max(...(await Promise.all(peaks)));
+  const largest = Math.max(...(await Promise.all(peaks)));
   rmSync(out, { recursive: true });
-  const sent = hosts?.names.map((_, host) => hosts.traffic(host).sent - (before?.[host] ?? 0));
-  return { peakMiB, bytes: Math.max(0, ...(sent ?? [])) };
+  return largest;
 }
 
 /** A measurement in a folder with images and two hubs: of all models, and of as many as a rank has. */
@@ -95,18 +89,19 @@ async function inFolder(
 
 const setting = `--shard-members, ${models} models of 2.8 M parameters on ${ranks} hosts, batch ${batch}`;
 
-/** @param steps of the longer of two runs, whose difference is what steps alone cost; within the epoch of 9 steps, so that both validate once */
+/** @param steps of the training loop in the second half of training, which may touch all models, after as many in the first */
 export function sharedBytes(steps: number): Promise<Figure[]> {
-  return inFolder(async (dir, { all: hub }, hosts) => {
-    const bytesOf = async (more: readonly string[]) => {
-      const run = (count: number) => measure(dir, { hub, steps: count, batch, allowed: 8, hosts, more });
-      const [short, long] = [await run(2), await run(steps)];
-      return (long.bytes - short.bytes) / (steps - 2);
+  return inFolder(async (_, { all: hub }, hosts) => {
+    const bytesOf = async (plan: MeasuredPlan) => {
+      const setting = { plan, batch, steps: steps - 1, phases: 2, side: 48, classes: 10, k: 2, isBare: true };
+      using all = await Ranks.start(hosts, hub, setting);
+      await all.phase();
+      return (await all.phase()).sentBytes;
     };
-    const [apart, replicated] = [await bytesOf(["--shard-members"]), await bytesOf([])];
+    const [apart, replicated] = [await bytesOf("sharded"), await bytesOf("replicated")];
     const kB = (what: string, bytes: number) => ({ what, value: bytes / 1e3 });
     const other = kB("kB, data parallel", replicated);
-    return [ratioFigure(`${setting}: sent by a rank in a step`, kB("kB", apart), other, 0.01)];
+    return [ratioFigure(`${setting}: sent by a rank in a step that may touch all`, kB("kB", apart), other, 0.01)];
   });
 }
 
@@ -118,7 +113,7 @@ export function sharedMemory(steps: number): Promise<Figure[]> {
     const sharded = await memory({ hub: all, batch, allowed: models, hosts, more: ["--shard-members"] });
     const part = await memory({ hub: quarter, batch: batch / ranks, allowed: models / ranks });
     const whole = await memory({ hub: all, batch, allowed: models });
-    const mib = (what: string, { peakMiB }: Measured) => ({ what: `MiB${what}`, value: peakMiB });
+    const mib = (what: string, value: number) => ({ what: `MiB${what}`, value });
     const own = mib("", sharded);
     const name = `${setting}: peak memory of the largest rank`;
     return [
