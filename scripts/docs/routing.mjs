@@ -10,7 +10,6 @@ const made = "What the lessons are made of";
 function repairs(results) {
   const tried = [
     ["as it was", "default"],
-    ["the generator learns at ten times the members' rate", "generator ×10"],
     ["exploration that does not fade", "exploration constant, weight 0.3"],
     ["random routes for the first 40 % of training", "warm-up 40 %"],
     ["three times the steps", "three times the steps"],
@@ -42,7 +41,6 @@ function repairs(results) {
       part("both, the same views each time", "the same views each time"),
       credit("**heads first, memory of own losses, fresh views**", figures),
       credit("(the best routes, through the same heads)", ["", "oracle"]),
-      credit("(the best constant choice, through the same heads)", ["", "best constant"]),
     ],
   );
 }
@@ -68,6 +66,20 @@ function teachers(results) {
         ["weights", "losses"].map((teacher) => of(hub, teacher, figure)),
       ),
       of(hub, "losses", "below ceiling"),
+    ]),
+  );
+}
+
+/** What makes equal members become different. */
+function equals(results) {
+  const section = "Forms of the generator and of the memory";
+  const hub = "four that learn, k = 1";
+  const rows = results.rows("credit.md", section).filter(([, own]) => own === hub);
+  return markdownTable(
+    ["four equal members that learn, k = 1", "accuracy", "agreement"],
+    rows.map(([form, , images]) => [
+      form,
+      ...["accuracy", "agreement"].map((figure) => results.cell("credit.md", section, [form, hub, images], figure)),
     ]),
   );
 }
@@ -170,4 +182,4 @@ function ceilings(results) {
   return markdownTable(["target, members", ...columns], rows);
 }
 
-export const routingBlocks = { repairs, teachers, diversity, tuning, "frozen-test": frozenTest, ceilings };
+export const routingBlocks = { repairs, teachers, equals, diversity, tuning, "frozen-test": frozenTest, ceilings };

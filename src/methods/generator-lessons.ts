@@ -5,13 +5,14 @@
  */
 import { type AugmentOptions, augment, augmentations } from "../data/index.ts";
 import { type BatchPart, drawRows, gatherRows, rowsOfRank } from "../nn/index.ts";
-import { type HubPathway, lossRegression, type MemberOutput } from "../pathway/index.ts";
+import { type HubPathway, lossRegression, type MemberOutput, type PathwayGenerator } from "../pathway/index.ts";
 import type { Steps } from "../ranking/index.ts";
 import {
   cat,
   disposeTree,
   FlopMeter,
   full,
+  type Generator,
   int64,
   keyedRandom,
   noGrad,
@@ -50,14 +51,18 @@ const [rowsOfModel, partOfImages, mostPixels] = [32, 1 / 4, 2 ** 17];
 const changes: AugmentOptions = { ...augmentations.none, minimumArea: 0.6 };
 const noise: readonly [number, number] = [0.75, 3];
 
+/** First scores of models that start equal are measured on so many images. */
+const imagesToScatter = 512;
+
 /** Nats: losses that differ by less are of models that start equal. */
 const sameLoss = 1e-6;
 
 /**
  * What an ablation takes away: "memory", so that heads are fitted and the weights teach; "heads", which start at nothing, as the memory does;
- * "left-out", so that first losses are those of a head that knows the image; "changes" of views.
+ * "left-out", so that first losses are those of a head that knows the image; "changes" of views; "first", so that losses of trained heads are
+ * joined to the first ones, or with "mean" replace them.
  */
-export type LessonPart = "memory" | "heads" | "left-out" | "changes";
+export type LessonPart = "memory" | "heads" | "left-out" | "changes" | "first" | "mean";
 
 /** Values of all models for the images that were looked at. */
 interface Look {
@@ -113,7 +118,7 @@ export class GeneratorLessons {
     const module = this.#module;
     // Losses of a head on rows that it was trained on say little: where only heads learn, the first ones stay.
     const areFrozen = module.members.every(({ backbone }) => backbone.parameters().every((p) => !p.requires_grad));
-    this.#keepsFirst = areFrozen && this.#without !== "heads";
+    this.#keepsFirst = areFrozen && !["heads", "first", "mean"].includes(this.#without ?? "");
     const isNew = scope(() => module.memory?.lt(0).all().item() === 1);
     const meter = new FlopMeter();
     const look: Look = { rows: [], views: [], targets: [], features: module.members.map(() => []) };
@@ -131,6 +136,7 @@ export class GeneratorLessons {
       if (isNew && this.#without !== "heads")
         await inTurns(this.#fit(look, firsts), { work: "first heads", signal, group });
       module.credit = this.comparesModels && this.#without !== "memory" ? "losses" : "weights";
+      if (!this.comparesModels) this.#divide(isNew);
       return group ? sumOverRanks(meter.total, group) : meter.total;
     } finally {
       disposeTree([look.views, look.targets, look.features]);
@@ -201,6 +207,22 @@ export class GeneratorLessons {
     this.#remember(rows, stack(losses, 1));
   }
 
+  /**
+   * Models that start equal become different by the images that they are given, from the first step on: random routes would keep
+   * them alike. Exploration lasts, so that no model takes two kinds of images where another has none.
+   */
+  #divide(isNew: boolean): void {
+    const module = this.#module;
+    module.config = { ...module.config, warmup: 0, explorationFade: 1 };
+    if (!isNew) return;
+    const views = this.#views as Tensor;
+    const device = module.memory?.device;
+    scope(() => {
+      const some = views.narrow(0, 0, Math.min(imagesToScatter, views.size(0))).to({ dtype: "float32", device });
+      scatterScores(module.generator, some.div(255), this.#streams.stream("lessons"));
+    });
+  }
+
   /** False where the models started equal. */
   get comparesModels(): boolean {
     return scope(() => this.#module.memory?.eq(0).all().item() !== 1);
@@ -236,7 +258,7 @@ export class GeneratorLessons {
     const places = int64(rows, memory.device);
     const before = memory.index_select(0, places);
     const now = losses.to({ dtype: memory.dtype });
-    const joined = ops.where(before.lt(0), now, before.add(now).div(2));
+    const joined = this.#without === "mean" ? now : ops.where(before.lt(0), now, before.add(now).div(2));
     // A step that is left out because its loss is not finite must not be remembered.
     const isLoss = ops.isfinite(now).logical_and(now.ge(0));
     ops.index_copy_(memory, 0, places, ops.where(isLoss, joined, before));
@@ -282,6 +304,24 @@ export class GeneratorLessons {
   dispose(): void {
     disposeTree(this.#views);
   }
+}
+
+/** Last weights drawn at random, with which the scores of each model have the mean 0 and the deviation 1 over images. */
+export function scatterScores(generator: PathwayGenerator, images: Tensor, random: Generator): void {
+  const score = generator.children().get("score")?.ownParameters();
+  const [weight, bias] = [score?.get("weight"), score?.get("bias")];
+  if (!weight || !bias) throw new Error("the generator has no layer of scores");
+  const { training } = generator;
+  scope(() =>
+    noGrad(() => {
+      weight.normal_(0, 1, { generator: random });
+      const scores = generator.train().forward(images);
+      const deviation = scores.var(0).sqrt();
+      weight.div_(deviation.unsqueeze(1));
+      bias.copy_(scores.mean(0).div(deviation).neg());
+    }),
+  );
+  generator.train(training);
 }
 
 /** Positions of a batch's images in their data set, of all ranks' rows where several share it. */

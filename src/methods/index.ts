@@ -20,7 +20,7 @@ export { bestSet, validationTables } from "./ensemble.ts";
 export { combinations, EnsemblePredictor, meanProbabilities } from "./ensemble-predictor.ts";
 export { bestByValidation, fineTune, fitEach, keepBest, memberLearner, plainFit } from "./fine-tune.ts";
 export { freshMembers } from "./from-scratch.ts";
-export type { LessonPart } from "./generator-lessons.ts";
+export { type LessonPart, scatterScores } from "./generator-lessons.ts";
 export { greedyWeights } from "./greedy-ensemble.ts";
 export {
   type Answers,
@@ -48,7 +48,7 @@ export {
 export { linearProbeLearner } from "./linear-probe.ts";
 export { MemberLearner, type MemberStep, type Penalty } from "./member-learner.ts";
 export { type OracleRouting, oracleRouting } from "./oracle-routing.ts";
-export { PathwayLearner } from "./pathway-learner.ts";
+export { PathwayLearner, type PathwayLearnerOptions } from "./pathway-learner.ts";
 export { findMethod, methods } from "./registry.ts";
 export { restorePredictor } from "./restore.ts";
 export { ZooLearner } from "./zoo-tuning.ts";

@@ -71,14 +71,14 @@ export type RowLoss = (logits: Tensor, rowIndex?: Tensor) => Tensor;
 export type PathwayLosses = Record<"total" | "task" | "exploration" | "exploitation", Tensor> & { own: Tensor[] };
 
 export class HubPathway extends Module {
-  readonly config: PathwayConfig;
+  config: PathwayConfig;
   readonly members: readonly PathwayMember[];
   readonly generator: PathwayGenerator;
   readonly heads: readonly Linear[];
   readonly aggregation: Aggregation;
   /** The own loss of each model on each training row, [N, m]: -1 where unknown. */
   readonly memory: Tensor | undefined;
-  credit: PathwayConfig["credit"]; // what teaches: the choice, unless models start equal and have no losses to compare
+  credit: PathwayConfig["credit"]; // what teaches: the choice, unless models start equal; then the whole schedule is another
   part: BatchPart | undefined; // of the batch of a training step, where several ranks share it
   readonly prior: readonly number[] | undefined;
   #standardizers: readonly Standardize[] = [];

@@ -1,10 +1,11 @@
 /** One cell: a synthetic hub trained in one setting with one seed, and everything that was measured of it. */
-import { type LessonPart, PathwayLearner } from "../../methods/index.ts";
+import type { LessonPart } from "../../methods/index.ts";
 import { type PathwayConfig, resolvePathwayConfig } from "../../pathway/index.ts";
 import { ClassificationTask, defaultTrainOptions } from "../../train/index.ts";
 import { type Figures, measure, measuredBest } from "./measure.ts";
 import { experts, newcomers } from "./members.ts";
 import { trainPathways, trainTold } from "./training.ts";
+import { type Variant, VariantLearner } from "./variants.ts";
 import { bestMembers, draw, imageSide, type World } from "./world.ts";
 
 /** Everything that decides a cell, besides its seed. */
@@ -22,6 +23,8 @@ export interface Setting {
   randomRoutes?: boolean;
   /** What the generator goes without when it learns from losses. */
   without?: LessonPart;
+  /** Form of the generator that is no choice of the method. */
+  variant?: Variant;
   /** True when a generator is trained on the best members too, for comparison. */
   told: boolean;
   /** Images to measure on. */
@@ -45,7 +48,7 @@ export async function routerCell(setting: Setting, seed: number): Promise<Router
   const training = draw(world, samples, seed, "training");
   const test = draw(world, testImages, seed, "test");
   const choice = draw(world, testImages, seed, "choice");
-  const learner = new PathwayLearner({
+  const options = {
     members: hub,
     task: new ClassificationTask(world.classes, defaultTrainOptions.labelSmoothing),
     config,
@@ -53,10 +56,13 @@ export async function routerCell(setting: Setting, seed: number): Promise<Router
     imageSize: imageSide,
     items: training.labels.map((_, i) => i),
     withoutLesson: setting.without,
-  });
+  };
+  const learner = new VariantLearner(options, setting.variant);
   const schedule = { steps, frozen, generatorFactor, seed };
   try {
+    learner.begin(training, seed);
     await trainPathways(learner, training, schedule);
+    learner.finish(() => draw(world, Math.ceil(samples / 4), seed, "held out"));
     using told = setting.told ? await trainTold(world, config, training, schedule) : undefined;
     const known = Array.from({ length: world.members }, (_, domain) => bestMembers(world, domain, learner.k));
     const best = frozen ? known : measuredBest(learner, choice, world.members);

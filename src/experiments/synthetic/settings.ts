@@ -298,7 +298,8 @@ const credit: SectionPlan = {
   text: [
     "“weights” is the task's loss through the pathway weights. “losses” is regression on the members' own losses, after heads " +
       "in closed form. The generator learns at ten times the rate of pre-trained weights. Members that learn start equal: regression " +
-      "would find no difference between them, so that the weights teach there on both lines.",
+      "would find no difference between them, so that the weights teach there on both lines. On the line “losses” first scores differ by image there, no routes are " +
+      "random, and exploration lasts.",
   ],
   labels: ["hub", "images", "learns from"],
   columns: foundColumns,
@@ -345,6 +346,84 @@ const parts: SectionPlan = {
   ),
 };
 
+/** Members that learn have no losses to compare: what teaches there is set by hand. */
+const learningForms: readonly (readonly [string, Changes])[] = [
+  ["as it is", {}],
+  ["exploration to the end", { config: { explorationFade: 1 } }],
+  ["both teachers, mean of losses", { variant: "both" }],
+  ["both teachers, last loss", { variant: "both-last" }],
+  ["both teachers, fresh losses of all members", { variant: "both-fresh" }],
+  ["no random routes", { config: { warmup: 0 } }],
+  ["first scores by image, no random routes", { variant: "scattered", config: { warmup: 0 } }],
+  [
+    "first scores by image, no random routes, exploration to the end",
+    { variant: "scattered", config: { warmup: 0, explorationFade: 1 } },
+  ],
+];
+
+const unseen: Setting = change(sized(faster, 8).setting, { world: { cue: 0 } });
+const plain = ["as it is", {}] as const;
+
+const forms: SectionPlan = {
+  title: "Forms of the generator and of the memory",
+  text: [
+    "“losses” of the first table for experts, “weights” for members that learn. None of these is a choice of the method: they are put in from outside. Shrunk " +
+      "scores are their mean plus alpha times the rest; alpha is chosen on a quarter as many further images, and above 0 only where that is better by more than its " +
+      "standard error. Without a cue there is nothing to route by, and “one gate” is right.",
+  ],
+  labels: ["form", "hub", "images"],
+  columns: foundColumns,
+  rows: (
+    [
+      [
+        "m = 8, k = 1",
+        change(sized(faster, 8).setting, { samples: 512 }),
+        [
+          plain,
+          ["GroupNorm in place of BatchNorm", { variant: "group-norm" }],
+          ["mean of weights over steps (EMA)", { variant: "averaged" }],
+          ["shrunk to one gate (residual)", { variant: "residual" }],
+          ["noise as wide as scores are uncertain (Thompson)", { variant: "posterior" }],
+          ["mean of first and later losses", { without: "first" }],
+          ["last loss", { without: "mean" }],
+        ],
+      ],
+      [
+        "m = 16, k = 1",
+        sized(faster, 16, 16).setting,
+        [
+          plain,
+          ["GroupNorm in place of BatchNorm", { variant: "group-norm" }],
+          ["mean of weights over steps (EMA)", { variant: "averaged" }],
+        ],
+      ],
+      [
+        "m = 8, k = 1, no cue",
+        change(unseen, { samples: 512 }),
+        [
+          plain,
+          ["shrunk to one gate (residual)", { variant: "residual" }],
+          ["one gate", { config: { generatorKind: "global" } }],
+        ],
+      ],
+      [
+        "m = 8, k = 2",
+        sized(change(pair, { generatorFactor: 10 }), 8).setting,
+        [plain, ["tau fitted on further images", { variant: "fitted-tau" }]],
+      ],
+      ["four that learn, k = 1", learning, learningForms],
+    ] as const
+  ).flatMap(([hub, base, tried]) =>
+    tried.map(([label, changes]) => ({
+      labels: [label, hub, String(base.samples)],
+      setting: change(
+        change(base, { told: false, config: { credit: base.members === "experts" ? "losses" : "weights" } }),
+        changes,
+      ),
+    })),
+  ),
+};
+
 const temperature: SectionPlan = {
   title: "Weights over the activated members",
   text: ["k = 2 of four experts, where each domain has one good expert, or two with half of the evidence each."],
@@ -373,7 +452,10 @@ const sections: readonly SectionPlan[] = [
 /** Experiments over synthetic worlds, each with a page of its own. */
 export const pages: Readonly<Record<"router" | "credit", { title: string; sections: readonly SectionPlan[] }>> = {
   router: { title: "What the router can find: synthetic hubs with known best routes", sections },
-  credit: { title: "Two teachers of the generator: synthetic hubs with known best routes", sections: [credit, parts] },
+  credit: {
+    title: "Two teachers of the generator: synthetic hubs with known best routes",
+    sections: [credit, parts, forms],
+  },
 };
 
 /** The sections of a page; in the quick form with their first and last rows, hardly trained. */

@@ -192,3 +192,21 @@ test("a cell is the same when it is computed again", async () => {
   const without = ({ seconds: _, ...rest }: RouterCell) => rest;
   assert.deepEqual(without(await routerCell(setting, 2)), without(await routerCell(setting, 2)));
 });
+
+test("forms of the generator run to the end and leave nothing, and without a cue the residual one is one gate", async () => {
+  const before = memory().handles;
+  const forms = sectionPlans("credit", true).at(-1)?.rows ?? [];
+  const [base] = forms;
+  assert.ok(base);
+  const variants = ["group-norm", "averaged", "residual", "posterior", "both-fresh"] as const;
+  for (const variant of variants) {
+    const config: Partial<PathwayConfig> = {
+      ...base.setting.config,
+      credit: variant.startsWith("both") ? "weights" : "losses",
+    };
+    const hub: World = { ...world, members: 3, cue: 0 };
+    const cell = await routerCell({ ...base.setting, config, world: hub, steps: 6, variant }, 1);
+    assert.ok(variant !== "residual" || cell.topShare === 1, String(cell.topShare));
+    assert.equal(memory().handles, before, variant);
+  }
+});

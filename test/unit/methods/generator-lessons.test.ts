@@ -15,10 +15,11 @@ const sample = draw(world, 96, 1, "training");
 const batches = new SampleBatches(sample, 32, 1);
 
 function learnerOf(kind: "equal" | "different", withoutLesson?: LessonPart): PathwayLearner {
+  const choices = { k: 1, generatorSize: blindView, credit: "losses", warmup: kind === "equal" ? 0.15 : 0 };
   return new PathwayLearner({
     members: kind === "equal" ? newcomers(world, world.members, 1) : experts(world),
     task: new ClassificationTask(world.classes, 0),
-    config: resolvePathwayConfig({ k: 1, generatorSize: blindView, credit: "losses", warmup: 0 }, world.members),
+    config: resolvePathwayConfig(choices, world.members),
     seed: 1,
     imageSize: imageSide,
     items: sample.labels.map((_, i) => i),
@@ -44,18 +45,35 @@ async function step(learner: PathwayLearner): Promise<{ logs: string[]; credit: 
   throw new Error("there is no batch");
 }
 
-test("models that start equal are told apart by nothing: the weights teach, also after another look", async () => {
+test("models that start equal are told apart by images alone: the weights teach, also after another look", async () => {
   const before = memory().handles;
   const learner = learnerOf("equal");
   const fresh = heads(learner);
   await learner.prepare(batches);
   assert.ok(remembered(learner).every((loss) => loss === 0));
   assert.deepEqual(heads(learner), fresh);
+  // Each model has images from the first step on, and as many as another would by chance.
+  const { generator } = learner.module;
+  const first = scope(() => noGrad(() => generator.train().forward(sample.images).t().toNumbers()));
+  for (let model = 0; model < world.members; model++) {
+    const scores = first.slice(model * 96, (model + 1) * 96);
+    const mean = scores.reduce((sum, score) => sum + score, 0) / 96;
+    const square = scores.reduce((sum, score) => sum + (score - mean) ** 2, 0) / 95;
+    assert.ok(Math.abs(mean) < 0.05 && Math.abs(square - 1) < 0.1, `${mean}, ${square}`);
+  }
+  const isOwn = scope(() => learner.module.route(sample.images, 0).weights.requires_grad);
+  assert.ok(isOwn, "the first routes are the generator's");
+  assert.ok(learner.module.explorationWeight(0.9) > 0);
   // The members differ from now on, as they do when a run goes on.
   for (const [i, { backbone }] of learner.module.members.entries()) {
     scope(() => noGrad(() => backbone.parameters()[0]?.mul_(1 + i)));
   }
+  const scores = scope(() => noGrad(() => generator.eval().forward(sample.images).toNumbers()));
   await learner.prepare(batches);
+  assert.deepEqual(
+    scope(() => noGrad(() => generator.forward(sample.images).toNumbers())),
+    scores,
+  );
   assert.equal(learner.module.credit, "weights");
   const { logs, moved } = await step(learner);
   assert.ok(!logs.includes("credit") && moved > 0);
@@ -79,6 +97,8 @@ test("models that differ are compared by the losses of heads that were fitted fi
 test("an ablation takes one part of the lessons away", async () => {
   const looked = async (part?: LessonPart) => {
     const learner = learnerOf("different", part);
+    for (const { backbone } of learner.module.members)
+      for (const own of backbone.parameters()) own.requires_grad = false;
     const fresh = heads(learner);
     await learner.prepare(batches);
     const [losses, fitted, { credit }] = [remembered(learner), heads(learner), learner.module];
@@ -87,16 +107,20 @@ test("an ablation takes one part of the lessons away", async () => {
     for (const own of learner.module.generator.parameters())
       scope(() => noGrad(() => own.normal_(0, 0.1, { generator })));
     const { credit: lesson } = await step(learner);
+    const later = remembered(learner);
     learner.dispose();
     const mean = losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
-    return { mean, known: losses.every((loss) => loss >= 0), credit, fitted, isFresh: isSame(fitted, fresh), lesson };
+    const known = losses.every((loss) => loss >= 0);
+    return { mean, known, credit, fitted, isFresh: isSame(fitted, fresh), lesson, losses, later };
   };
-  const [whole, memory, none, seen, same] = [
+  const [whole, memory, none, seen, same, joined, last] = [
     await looked(),
     await looked("memory"),
     await looked("heads"),
     await looked("left-out"),
     await looked("changes"),
+    await looked("first"),
+    await looked("mean"),
   ];
   assert.deepEqual([memory.credit, memory.lesson, memory.isFresh], ["weights", undefined, false]);
   assert.deepEqual([none.credit, none.isFresh, none.known], ["losses", true, false]);
@@ -104,6 +128,14 @@ test("an ablation takes one part of the lessons away", async () => {
   assert.ok(seen.mean < whole.mean - 0.01 && isSame(seen.fitted, whole.fitted), `${seen.mean}, ${whole.mean}`);
   assert.ok(same.mean === whole.mean && isSame(same.fitted, whole.fitted));
   assert.notEqual(same.lesson, whole.lesson);
+  // One of three models has a new loss on each row of the step.
+  assert.deepEqual(whole.later, whole.losses);
+  const moved = whole.losses.flatMap((loss, i) => (loss === last.later[i] ? [] : [i]));
+  assert.equal(moved.length, 32);
+  for (const i of moved) {
+    const [first = 0, now = 0, both = 0] = [whole.losses[i], last.later[i], joined.later[i]];
+    assert.ok(Math.abs(both - (first + now) / 2) < 1e-6, `${first}, ${now}, ${both}`);
+  }
 });
 
 const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
