@@ -52,7 +52,11 @@ void toSystem(void* block) {
 
 // Kept ones add this to the peak at most. A forward pass without gradients asks for smaller and smaller blocks, which the large
 // ones it has freed do not suit: without it each pass would take all its memory anew.
-constexpr size_t kBeyond = 128 << 20;
+constexpr size_t kBeyond = 64 << 20;
+
+// A kept block may be so much larger than what is asked for. Routes change the number of rows, and with it all sizes, in every
+// step: with a quarter at most, a step of the starter hub took 200 MiB from the kernel, page by page.
+constexpr size_t kLarger = 2;
 
 // Blocks in use and kept ones together are at most what was in use at once, and up to twice that while it is little.
 class Blocks final : public c10::Allocator {
@@ -92,7 +96,7 @@ class Blocks final : public c10::Allocator {
     const std::lock_guard<std::mutex> lock(mutex_);
     const auto found = kept_.lower_bound(size);
     void* block = nullptr;
-    if (found != kept_.end() && found->first <= size + size / 4) {
+    if (found != kept_.end() && found->first <= kLarger * size) {
       block = found->second;
       keptBytes_ -= found->first;
       kept_.erase(found);

@@ -29,6 +29,7 @@ export interface AccumulatedRequest {
  */
 export function accumulatedStep(request: AccumulatedRequest): PartedStep {
   const { module, batch, progress, ranges, backward, lessons } = request;
+  // In float32, as evaluation routes: bfloat16 has three digits, and scores of models that are nearly as good would tie.
   const routing = keep(scope(() => module.route(batch.images, progress)));
   const weights = keep(scope(() => routing.weights.detach().clone()));
   const learns = routing.weights.requires_grad;

@@ -11,6 +11,7 @@ import {
 } from "../pathway/index.ts";
 import type { BudgetChoice, ModelChoice, Rule } from "../runtime/index.ts";
 import {
+  autocast,
   ConfigError,
   countFlops,
   inferenceMode,
@@ -289,7 +290,10 @@ export class PathwayLearner implements Learner {
   }
 
   #step(batch: TrainBatch, progress: number): StepResult {
-    const routing = this.module.route(batch.images, progress);
+    const route = () => this.module.route(batch.images, progress);
+    const device = batch.images.device.split(":")[0] ?? "cpu";
+    // Ranks that share a batch have the routes of one process, whose parts are routed in float32 (`accumulatedStep`).
+    const routing = this.module.config.beta > 0 ? route() : autocast({ device, enabled: false }, route);
     const output = this.module.execute(batch.images, routing, batch.features);
     const credit = this.#lessons?.loss(progress, batch.shared?.group);
     const losses = this.module.losses(

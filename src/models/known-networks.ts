@@ -68,7 +68,7 @@ const byKey: readonly (readonly [RegExp, string])[] = [
   [/(^|\.)blocks\.0\.attn\.(q_bias|q_proj\.weight)$/, "timm's ViT with rotary positions of another kind than EVA-02's"],
   [/(^|\.)blocks\.0\.gamma_1$/, "timm's ViT with rotary positions of another kind than DINOv3's"],
   [/(^|\.)blocks\.1\.proj\.weight$/, "timm's Hiera"],
-  [/(^|\.)stages\.0\.blocks\.0\.norm3\.weight$/, "timm's resnetv2"],
+  [/(^|\.)stages\.0\.blocks\.0\.norm3\.weight$/, "timm's resnetv2 of another kind than BiT's"],
   [/(^|\.)visual\.layer1\.0\..*$/, "CLIP with a ResNet as its image tower"],
   [/(^|\.)text_model\.encoder\.layers\.0\..*$/, "a text tower of CLIP or SigLIP"],
   [/(^|\.)down_blocks\.0\.resnets\.0\..*$/, "a diffusion model's U-Net or autoencoder"],
@@ -97,5 +97,5 @@ export function recogniseNetwork(shapes: Shapes, name: string): string | undefin
   const has = (pattern: RegExp): boolean => keys.some((key) => pattern.test(key));
   const known = byKey.find(([pattern]) => has(pattern))?.[1];
   if (known !== undefined || !has(/(^|\.)bn\d?\.weight$/) || has(/\.running_mean$/)) return known;
-  return "a network without running statistics (GroupNorm in BatchNorm's place, as in timm's resnet50_gn, or they were not saved)";
+  return 'a network without running statistics (they were not saved, or it has GroupNorm as timm\'s resnet50_gn, which --config \'{"norm":"group"}\' says)';
 }

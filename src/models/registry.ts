@@ -17,6 +17,7 @@ import { NatureCnn, natureCnnConfig } from "./nature-cnn.ts";
 import type { Preset } from "./preset.ts";
 import { RegNet, regnetConfig, regnetPresets } from "./regnet.ts";
 import { ResNet, resnetConfig, resnetPresets } from "./resnet.ts";
+import { ResNetV2, resnetv2Config } from "./resnetv2.ts";
 import { ShuffleNetV2, shufflenetConfig, shufflenetPresets } from "./shufflenet.ts";
 import { SqueezeNet, squeezenetConfig, squeezenetPresets } from "./squeezenet.ts";
 import { Swin, swinConfig, swinPresets } from "./swin.ts";
@@ -75,6 +76,12 @@ const registry: ReadonlyMap<string, Architecture> = new Map([
     "He et al., Deep Residual Learning for Image Recognition, CVPR 2016",
     resnetConfig,
     (config, options) => new ResNet(config, options),
+  ),
+  architecture(
+    "resnetv2",
+    "Kolesnikov et al., Big Transfer (BiT): General Visual Representation Learning, ECCV 2020",
+    resnetv2Config,
+    (config, options) => new ResNetV2(config, options),
   ),
   architecture(
     "mobilenet-v2",

@@ -7,7 +7,17 @@
  * Parameter names are torchvision's, and timm's for what torchvision has not.
  */
 import { z } from "zod";
-import { BatchNorm2d, Conv2d, foldedForward, init, Module, ReLU, reluAfter, Sequential } from "../nn/index.ts";
+import {
+  BatchNorm2d,
+  Conv2d,
+  foldedForward,
+  GroupNorm,
+  init,
+  Module,
+  ReLU,
+  reluAfter,
+  Sequential,
+} from "../nn/index.ts";
 import { ops, scope, type Tensor } from "../torch/index.ts";
 import { Backbone, type BackboneOptions } from "./backbone.ts";
 import { EfficientChannelAttention, SqueezeExcitation } from "./blocks/squeeze-excitation.ts";
@@ -48,7 +58,13 @@ export const resnetConfig = z
     strideAt: z.enum(["3x3", "1x1"]).default("3x3"),
     /** Stride of the first stage. */
     firstStride: z.union([z.literal(1), z.literal(2)]).default(1),
+    /** "group": GroupNorm with 32 groups in BatchNorm's place. */
+    norm: z.enum(["batch", "group"]).default("batch"),
   })
+  .refine(
+    ({ norm, stem, width }) => norm === "batch" || (stem !== "deep" && width % 32 === 0),
+    "GroupNorm has 32 groups",
+  )
   .refine(({ width, widthPerGroup }) => width * widthPerGroup >= 64, "groups of less than one channel")
   .refine((config) => config.dilated < config.layers.length, "the first stage has no stride to replace by dilation")
   .refine(
@@ -91,7 +107,11 @@ interface BlockShape {
   averageDown: boolean;
   attention: "none" | "se" | "eca";
   strideAt: "3x3" | "1x1";
+  norm: "batch" | "group";
 }
+
+const normOf = (kind: "batch" | "group", channels: number, options: BackboneOptions): Module =>
+  kind === "group" ? new GroupNorm(channels, 32, options) : new BatchNorm2d(channels, options);
 
 /** One convolution of a block. */
 interface Step {
@@ -105,7 +125,7 @@ interface Step {
 
 /** Two or three convolutions and a shortcut; the sum is rectified. */
 class ResidualBlock extends Module {
-  readonly #steps: readonly { conv: Conv2d; norm: BatchNorm2d }[];
+  readonly #steps: readonly { conv: Conv2d; norm: Module }[];
   readonly #attention: Module | undefined;
   readonly #downsample: Sequential | undefined;
 
@@ -124,13 +144,13 @@ class ResidualBlock extends Module {
         ];
     this.#steps = steps.map((step, i) => ({
       conv: this.module(`conv${i + 1}`, convolution(step, options)),
-      norm: this.module(`bn${i + 1}`, new BatchNorm2d(step.to, options)),
+      norm: this.module(`bn${i + 1}`, normOf(shape.norm, step.to, options)),
     }));
     const { attention, averageDown } = shape;
     if (attention === "se") this.#attention = this.module("se", new SqueezeExcitation(out, squeezeOf(out), options));
     if (attention === "eca") this.#attention = this.module("se", new EfficientChannelAttention(out, options));
     if (stride === 1 && from === out) return;
-    const norm = new BatchNorm2d(out, options);
+    const norm = normOf(shape.norm, out, options);
     const projection = averageDown
       ? [new AverageDown(stride), convolution({ from, to: out, kernel: 1 }, options), norm]
       : [convolution({ from, to: out, kernel: 1, stride }, options), norm];
@@ -199,7 +219,7 @@ const squeezeOf = (width: number) =>
 export class ResNet extends Backbone {
   readonly featureWidth: number;
   readonly #conv1: Module;
-  readonly #bn1: BatchNorm2d;
+  readonly #bn1: Module;
   readonly #pools: boolean;
   readonly #blocks: ResidualBlock[] = [];
   readonly #stemBlocks: number;
@@ -209,12 +229,12 @@ export class ResNet extends Backbone {
     super();
     const parsed = resnetConfig.parse(config);
     const { layers, block, width, stem, groups, widthPerGroup, dilated, firstStride } = parsed;
-    const { averageDown, attention, strideAt } = parsed;
+    const { averageDown, attention, strideAt, norm } = parsed;
     const bottleneck = block === "bottleneck";
     this.#pools = stem !== "small";
     this.#conv1 = this.module("conv1", stemOf(parsed, options));
     let channels = stem === "deep" ? (parsed.stemWidths[2] ?? width) : width;
-    this.#bn1 = this.module("bn1", new BatchNorm2d(channels, options));
+    this.#bn1 = this.module("bn1", normOf(parsed.norm, channels, options));
     let dilation = 1;
     for (const [stage, depth] of layers.entries()) {
       const own: ResidualBlock[] = [];
@@ -223,7 +243,7 @@ export class ResNet extends Backbone {
       const out = width * 2 ** stage * expansionOf[block];
       for (let i = 0; i < depth; i++) {
         const stride = i > 0 || dilates ? 1 : stage > 0 ? 2 : firstStride;
-        const kind = { groups, bottleneck, averageDown, attention, strideAt };
+        const kind = { groups, bottleneck, averageDown, attention, strideAt, norm };
         own.push(new ResidualBlock({ in: channels, inner, out, stride, dilation, ...kind }, options));
         channels = out;
         // As in torchvision, the stage's first block still has the dilation of the stage before.
@@ -246,9 +266,8 @@ export class ResNet extends Backbone {
   }
 
   #first(x: Tensor): Tensor {
-    const conv = this.#conv1;
-    const folded = conv instanceof Conv2d && foldedForward(x, conv, this.#bn1, { activation: reluAfter });
-    return folded || ops.relu_(this.#bn1.forward(conv.forward(x)));
+    const folded = foldedForward(x, this.#conv1, this.#bn1, { activation: reluAfter });
+    return folded ?? ops.relu_(this.#bn1.forward(this.#conv1.forward(x)));
   }
 
   #run(x: Tensor, blocks: readonly ResidualBlock[]): Tensor {

@@ -18,7 +18,7 @@ import { Conv2d } from "./conv.ts";
 import { kaimingUniform_ } from "./init.ts";
 import type { Linear } from "./linear.ts";
 import { Module } from "./module.ts";
-import { BatchNorm2d, type LayerNorm, LayerNorm2d } from "./norm.ts";
+import { BatchNorm2d, GroupNorm, type LayerNorm, LayerNorm2d } from "./norm.ts";
 
 /** A change of one layer. */
 export abstract class Adapter extends Module {
@@ -130,7 +130,7 @@ export class LowRankWeights extends Adapter {
 }
 
 /** A layer with a weight and a bias for each channel of its output. */
-export type BiasedLayer = (Linear | Conv2d | BatchNorm2d | LayerNorm) & { readonly bias: Tensor };
+export type BiasedLayer = (Linear | Conv2d | BatchNorm2d | GroupNorm | LayerNorm) & { readonly bias: Tensor };
 
 /**
  * A scale and a shift of each channel of a layer's output (Lian, Zhou, Feng & Wang, "Scaling & Shifting Your Features: A New
@@ -148,7 +148,7 @@ export class ScaleShift extends Adapter {
     const { dtype, device, shape } = layer.bias;
     this.scale = this.parameter("scale", ones(shape, { dtype, device }));
     this.shift = this.parameter("shift", zeros(shape, { dtype, device }));
-    const isMap = [Conv2d, BatchNorm2d, LayerNorm2d].some((kind) => layer instanceof kind);
+    const isMap = [Conv2d, BatchNorm2d, GroupNorm, LayerNorm2d].some((kind) => layer instanceof kind);
     const across = (channels: Tensor): Tensor => (isMap ? channels.unsqueeze(1).unsqueeze(2) : channels);
     this.remove = layer.registerForwardHook((y) => scope(() => y.mul(across(this.scale)).add_(across(this.shift))));
   }

@@ -57,6 +57,37 @@ export class Conv2d extends Module {
   }
 }
 
+/**
+ * Convolution without bias whose filters have mean 0 and variance 1 (Qiao, Wang, Liu, Shen & Yuille, "Micro-Batch Training with
+ * Batch-Channel Normalization and Weight Standardization", 2019): [B, in, H, W] to [B, out, H', W'].
+ */
+export class StandardizedConv2d extends Module {
+  readonly weight: Tensor;
+  readonly #stride: number;
+  readonly #eps: number;
+
+  constructor(inChannels: number, outChannels: number, kernelSize: number, options: StandardizedOptions) {
+    super();
+    this.#stride = options.stride ?? 1;
+    this.#eps = options.eps;
+    this.weight = this.parameter("weight", empty([outChannels, inChannels, kernelSize, kernelSize], options));
+    kaimingUniform_(this.weight, options.generator);
+  }
+
+  override forward(x: Tensor): Tensor {
+    const { weight } = this;
+    const rows = weight.reshape([1, weight.size(0), -1]);
+    const standard = ops.batch_norm(rows, null, null, null, null, true, 0, this.#eps, true).reshape(weight.shape);
+    return conv2d(x, standard, undefined, this.#stride, (weight.size(2) - 1) / 2);
+  }
+}
+
+export interface StandardizedOptions extends InitOptions {
+  stride?: number | undefined;
+  /** Added to the variance of filters. */
+  eps: number;
+}
+
 /** Largest value of each window: [B, C, H, W] to [B, C, H', W']. */
 export class MaxPool2d extends Module {
   readonly kernelSize: number;

@@ -146,8 +146,9 @@ export interface After {
  * Convolution and norm of [B, C, H, W] in one operator, with what follows; undefined where this is not the same or not possible:
  * outside of `FoldedNorms.run`, while training, and for layers whose passes have been changed.
  */
-export function foldedForward(x: Tensor, conv: Conv2d, norm: BatchNorm2d, after: After = {}): Tensor | undefined {
-  if (!current || !isPlain(conv, norm) || !isPossible(x, conv, norm)) return undefined;
+export function foldedForward(x: Tensor, conv: Module, norm: Module, after: After = {}): Tensor | undefined {
+  if (!current || !(conv instanceof Conv2d && norm instanceof BatchNorm2d)) return undefined;
+  if (!isPlain(conv, norm) || !isPossible(x, conv, norm)) return undefined;
   const found = current.of(conv, norm, x.shape);
   if (!found) return undefined;
   const { filters, bias } = found;
@@ -162,9 +163,9 @@ export function foldedForward(x: Tensor, conv: Conv2d, norm: BatchNorm2d, after:
 }
 
 /** Nothing wraps or replaces their forward passes, and no class has its own. */
-function isPlain(conv: Module, norm: Module): boolean {
+function isPlain(conv: Conv2d, norm: BatchNorm2d): boolean {
   const { forward, convolve } = Conv2d.prototype;
-  const isOwn = conv.forward === forward && (conv as Conv2d).convolve === convolve;
+  const isOwn = conv.forward === forward && conv.convolve === convolve;
   return isOwn && norm.forward === BatchNorm2d.prototype.forward;
 }
 
@@ -186,7 +187,7 @@ export function foldedSteps(
   first: number,
 ): { y: Tensor; count: number } | undefined {
   const [conv, norm, act] = [steps[first], steps[first + 1], steps[first + 2]];
-  if (!current || !(conv instanceof Conv2d && norm instanceof BatchNorm2d)) return undefined;
+  if (!current || !conv || !norm) return undefined;
   const activation = act && postOps.get(act.forward);
   const y = foldedForward(x, conv, norm, { activation });
   return y && { y, count: activation ? 3 : 2 };

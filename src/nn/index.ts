@@ -30,7 +30,7 @@ export {
   rowsOfRank,
 } from "./batch-part.ts";
 export { blocksOf, partsOf } from "./blocks.ts";
-export { Conv2d, type Conv2dOptions, MaxPool2d } from "./conv.ts";
+export { Conv2d, type Conv2dOptions, MaxPool2d, StandardizedConv2d } from "./conv.ts";
 export { FoldedNorms, foldedForward, foldNorm, relu as reluAfter } from "./folding.ts";
 export * from "./functional.ts";
 export type { InitOptions, ModuleOptions } from "./init.ts";
@@ -50,6 +50,7 @@ export {
   type BatchNormOptions,
   type BatchNormPolicy,
   BatchNormRecalibration,
+  GroupNorm,
   LayerNorm,
   LayerNorm2d,
   type NormOptions,

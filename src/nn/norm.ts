@@ -163,6 +163,28 @@ export class BatchNormRecalibration {
   }
 }
 
+/** Group normalisation of [B, C, H, W]: each image's statistics over groups of channels (Wu & He 2018). */
+export class GroupNorm extends Module {
+  readonly groups: number;
+  readonly eps: number;
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+
+  /** @throws RangeError when the channels are not divisible by the groups */
+  constructor(channels: number, groups: number, options: NormOptions = {}) {
+    super();
+    if (channels % groups !== 0) throw new RangeError(`${channels} channels are not divisible by ${groups} groups`);
+    this.groups = groups;
+    this.eps = options.eps ?? 1e-5;
+    this.weight = this.parameter("weight", ones([channels], options));
+    this.bias = this.parameter("bias", zeros([channels], options));
+  }
+
+  override forward(x: Tensor): Tensor {
+    return ops.group_norm(x, this.groups, this.weight, this.bias, this.eps);
+  }
+}
+
 export interface NormOptions extends ModuleOptions {
   eps?: number | undefined;
 }

@@ -8,6 +8,7 @@ import {
   type BiasedLayer,
   blocksOf,
   Conv2d,
+  GroupNorm,
   LayerNorm,
   Linear,
   LowRank,
@@ -172,7 +173,7 @@ function adaptersOf(backbone: Module, tune: Tune, name: string, seed: number): M
 }
 
 function scaleShift(layer: Module): Adapter | undefined {
-  const isKnown = [Linear, Conv2d, BatchNorm2d, LayerNorm].some((kind) => layer instanceof kind);
+  const isKnown = [Linear, Conv2d, BatchNorm2d, GroupNorm, LayerNorm].some((kind) => layer instanceof kind);
   // A convolution without bias has a norm behind it, whose scale and shift can do the same.
   return isKnown && (layer as BiasedLayer).bias !== undefined ? new ScaleShift(layer as BiasedLayer) : undefined;
 }

@@ -5,6 +5,11 @@ const smallVit = { image: 32, patch: 8, dim: 64, depth: 2, heads: 2 };
 
 const smallResnet = { layers: [1, 2, 1, 1], width: 16, stem: "deep" };
 
+const resnetv2 = {
+  classifier: "head.fc",
+  input: { size: 224, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], interpolation: "bilinear" },
+} satisfies Partial<Proposal>;
+
 const clipMean = [0.48145466, 0.4578275, 0.40821073] as const;
 const clipStd = [0.26862954, 0.26130258, 0.27577711] as const;
 const tower = { image: 32, patch: 8, dim: 128, depth: 2, heads: 2 };
@@ -238,6 +243,9 @@ export const expectedProposals: Record<string, Partial<Proposal>> = {
     config: { ...smallResnet, stemWidths: [8, 8], attention: "eca", block: "basic" },
     classifier: "fc",
   },
+  timm_resnet_gn: { config: { layers: [1, 1], block: "bottleneck", norm: "group" }, classifier: "fc" },
+  timm_resnetv2_bit: { ...resnetv2, config: { layers: [1, 2], width: 32 } },
+  timm_resnetv2: { ...resnetv2, config: { layers: [1, 2], width: 32, norm: "batch" } },
   timm_vgg: { config: { stages: [[8], [16, 16]], norm: true, hidden: 32 }, layout: "timm-vgg" },
   published_densenet: {
     config: { growth: 8, layers: [2, 3], width: 16, bottleneck: 4 },

@@ -5,6 +5,9 @@ export const smallNetworks: [string, Record<string, unknown>, number][] = [
   ["resnet", { width: 8, layers: [1, 1, 1] }, 2],
   ["resnet", { width: 8, layers: [1, 2], stem: "small", stemStride: 2, block: "bottleneck" }, 8],
   ["resnet", { width: 8, layers: [1, 1, 2], block: "bottleneck", groups: 2, widthPerGroup: 32, dilated: 1 }, 4],
+  ["resnet", { width: 32, layers: [1, 1], stem: "small", stemStride: 2, norm: "group" }, 8],
+  ["resnetv2", { width: 32, layers: [1, 2] }, 4],
+  ["resnetv2", { width: 8, layers: [1, 1], norm: "batch" }, 4],
   ["mobilenet-v2", { width: 0.25, lastChannels: 32 }, 1],
   [
     "mobilenet-v2",

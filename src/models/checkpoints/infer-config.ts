@@ -6,6 +6,7 @@ import { inceptionFamily } from "../inception.ts";
 import { isDisguised } from "../known-networks.ts";
 import { mobileBlocksFamily } from "../mobile-kinds.ts";
 import { clipInput, imagenetInput, type PresetInput } from "../preset.ts";
+import { resnetv2Family } from "../resnetv2.ts";
 import { shufflenetFamily } from "../shufflenet.ts";
 import { squeezenetFamily } from "../squeezenet.ts";
 import { vggFamily } from "../vgg.ts";
@@ -20,7 +21,9 @@ function inferResNet(shapes: Shapes, name: string): Config[] {
   if (!found || stages > 6) return [];
   const { width, ...stem } = found;
   const layers = Array.from({ length: stages }, (_, stage) => depth(stage));
-  const common = { layers, ...(width === 64 ? {} : { width }), ...stem, ...variantOf(shapes) };
+  // Without statistics its norms may be BatchNorms that were not saved whole: only a name tells.
+  const norm = /^resnet\d+_gn/.test(name) && !shapes.has("bn1.running_mean") ? { norm: "group" } : {};
+  const common = { layers, ...(width === 64 ? {} : { width }), ...stem, ...variantOf(shapes), ...norm };
   if (!shapes.has("layer1.0.conv3.weight")) return [{ ...common, block: "basic" }];
   const [inner = 0, perGroup = 0] = shapes.get("layer1.0.conv2.weight") ?? [];
   const groups = inner / perGroup;
@@ -330,6 +333,7 @@ export const families: readonly Family[] = [
     foreign: /^(stem|trunk_output|s\d\.)/,
     input: usualInput,
   },
+  resnetv2Family,
   mobileBlocksFamily,
   vggFamily,
   squeezenetFamily,

@@ -191,6 +191,7 @@ test("wrong input is refused with what to do", () => {
     architectures().map(({ name }) => name),
     [
       "resnet",
+      "resnetv2",
       "mobilenet-v2",
       "mobilenet-v3",
       "efficientnet",

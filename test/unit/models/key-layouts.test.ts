@@ -51,6 +51,7 @@ function hintsOf(name: string): Hints {
       ? { heads: 2 }
       : {};
   const activation = clipActivations[name];
+  if (name === "timm_resnet_gn") return { name: "resnet50_gn" };
   return { config: activation === undefined ? heads : { ...heads, activation } };
 }
 
