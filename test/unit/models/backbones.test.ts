@@ -214,7 +214,7 @@ test("wrong input is refused with what to do", () => {
       () => createBackbone(name, config, { generator }),
       (error: unknown) => error instanceof UserError && pattern.test(error.message),
     );
-  refused("lenet", {}, /unknown architecture "lenet": known are resnet, mobilenet-v2, mobilenet-v3, .*, vit/);
+  refused("lenet", {}, /unknown architecture "lenet": known are resnet, resnetv2, mobilenet-v2, mobilenet-v3, .*, vit/);
   refused("resnet", { widht: 3 }, /resnet.*widht/);
   refused("resnet", { width: -1 }, /resnet.*width/);
   refused("vit", { image: 30, patch: 8 }, /multiple of the patch/);
