@@ -1,6 +1,6 @@
 /**
  * Runs the tests: `node scripts/run-tests.mjs [part of a file name ...] [--slowest N]`.
- * Three processes at a time, with one OpenMP thread each, so that results do not depend on load.
+ * Two processes at a time, with one OpenMP thread each, so that results do not depend on load.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { freemem } from "node:os";
@@ -30,22 +30,20 @@ function collect() {
 const isAlone = (path) => /^\/\/ Alone: /m.test(readFileSync(join(root, path), "utf8"));
 
 /**
- * What the processes run: two programs in a folder that share most files, then files that are alone, then a third program. One takes files
- * from the first, one from the last, the third what is left: a start takes longer than the tests of most files.
+ * What the processes run: files that are alone, then two programs in a folder that share all others. One takes them from the first,
+ * the other from the last, until they meet: a start takes longer than the tests of most files.
  */
 function entriesOf(paths, folder) {
   const alone = paths.filter(isAlone);
   const shared = paths.filter((path) => !alone.includes(path)).map((path) => pathToFileURL(join(root, path)).href);
-  const program = (name, isLast) => {
-    const entry = join(folder, `${name}.mjs`);
+  const programs = [false, true].slice(0, shared.length).map((isLast) => {
+    const entry = join(folder, isLast ? "from-last.mjs" : "from-first.mjs");
     const values = [shared, `${pathToFileURL(folder)}/`, isLast].map((value) => JSON.stringify(value)).join(", ");
     const call = `await runTogether(${values});\n`;
     writeFileSync(entry, `import { runTogether } from "../../scripts/run-together.mjs";\n${call}`);
     return entry;
-  };
-  const [first, last] = [program("from-first", false), program("from-last", true)];
-  const pair = [first, last].slice(0, shared.length);
-  return [...pair, ...alone.map((path) => join(root, path)), ...(shared.length > 2 ? [program("left", false)] : [])];
+  });
+  return [...alone.map((path) => join(root, path)), ...programs];
 }
 
 /** A folder in memory, where no test waits for a disk; undefined where there is too little room, or programs may not run in it. */
@@ -194,8 +192,7 @@ async function main() {
   const report = new Report();
   const stream = run({
     files: entriesOf(files, folder),
-    // Two cores, and one more process for while others wait.
-    concurrency: 3,
+    concurrency: 2,
     timeout: processTimeout,
   });
   stream.on("test:pass", (data) => report.ended(data, true));

@@ -61,7 +61,7 @@ export async function runTogether(urls, folder, isLast) {
   const [environment, start] = [{ ...process.env }, process.cwd()];
   const places = [...urls.keys()];
   for (const place of isLast ? places.reverse() : places) {
-    if (!claim(folder, place)) continue;
+    if (!claim(folder, place)) break;
     const url = urls[place];
     process.stdout.write(`${mark}${url}${mark}`);
     // Collecting takes longer than the tests of many files.

@@ -7,19 +7,10 @@
  * Parameter names are torchvision's, and timm's for what torchvision has not.
  */
 import { z } from "zod";
-import {
-  BatchNorm2d,
-  Conv2d,
-  foldedForward,
-  GroupNorm,
-  init,
-  Module,
-  ReLU,
-  reluAfter,
-  Sequential,
-} from "../nn/index.ts";
+import { BatchNorm2d, Conv2d, foldedForward, init, Module, ReLU, reluAfter, Sequential } from "../nn/index.ts";
 import { ops, scope, type Tensor } from "../torch/index.ts";
 import { Backbone, type BackboneOptions } from "./backbone.ts";
+import { normOf } from "./blocks/conv-norm.ts";
 import { EfficientChannelAttention, SqueezeExcitation } from "./blocks/squeeze-excitation.ts";
 import { imagenetInput, type Preset } from "./preset.ts";
 
@@ -109,9 +100,6 @@ interface BlockShape {
   strideAt: "3x3" | "1x1";
   norm: "batch" | "group";
 }
-
-const normOf = (kind: "batch" | "group", channels: number, options: BackboneOptions): Module =>
-  kind === "group" ? new GroupNorm(channels, 32, options) : new BatchNorm2d(channels, options);
 
 /** One convolution of a block. */
 interface Step {

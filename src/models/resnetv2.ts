@@ -4,19 +4,10 @@
  * Gelly & Houlsby, "Big Transfer (BiT): General Visual Representation Learning", ECCV 2020). Parameter names are timm's.
  */
 import { z } from "zod";
-import {
-  BatchNorm2d,
-  Conv2d,
-  GroupNorm,
-  init,
-  inOrder,
-  Module,
-  ReLU,
-  Sequential,
-  StandardizedConv2d,
-} from "../nn/index.ts";
+import { Conv2d, init, inOrder, Module, ReLU, Sequential, StandardizedConv2d } from "../nn/index.ts";
 import { ops, scope, type Tensor } from "../torch/index.ts";
 import { Backbone, type BackboneOptions } from "./backbone.ts";
+import { normOf } from "./blocks/conv-norm.ts";
 import { type Config, count, type Family } from "./family.ts";
 import { imagenetInput } from "./preset.ts";
 
@@ -41,26 +32,27 @@ const rectify = new ReLU({ inPlace: true });
 
 /** Makes layers as a network's configuration wants them. */
 class Maker {
-  readonly #isGroup: boolean;
+  readonly #norm: Network["norm"];
   readonly #options: BackboneOptions;
 
   constructor({ norm }: Network, options: BackboneOptions) {
-    this.#isGroup = norm === "group";
+    this.#norm = norm;
     this.#options = options;
   }
 
   conv(from: number, to: number, kernel: number, stride = 1): Module {
     const options = { ...this.#options, stride, eps: 1e-8 };
     const padding = (kernel - 1) / 2;
-    const layer = this.#isGroup
-      ? new StandardizedConv2d(from, to, kernel, options)
-      : new Conv2d(from, to, kernel, { ...options, padding, bias: false });
+    const layer =
+      this.#norm === "group"
+        ? new StandardizedConv2d(from, to, kernel, options)
+        : new Conv2d(from, to, kernel, { ...options, padding, bias: false });
     init.kaimingNormalFanOut_(layer.weight, options.generator);
     return layer;
   }
 
   norm(channels: number): Module {
-    return this.#isGroup ? new GroupNorm(channels, 32, this.#options) : new BatchNorm2d(channels, this.#options);
+    return normOf(this.#norm, channels, this.#options);
   }
 }
 

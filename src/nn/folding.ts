@@ -94,8 +94,10 @@ export class FoldedNorms implements Disposable {
   /** Undefined where weights are not those that were folded. */
   of(conv: Conv2d, norm: BatchNorm2d, shape: readonly number[]): Folded | undefined {
     const known = this.#known.get(conv);
-    if (known)
-      return known.norm === norm && known.handles.every((h, i) => h === handlesOf(conv, norm)[i]) ? known : undefined;
+    if (known) {
+      const now = handlesOf(conv, norm);
+      return known.norm === norm && known.handles.every((handle, i) => handle === now[i]) ? known : undefined;
+    }
     const made = folded(conv, norm, shape);
     this.#known.set(conv, made);
     return made;

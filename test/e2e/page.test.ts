@@ -145,8 +145,9 @@ test("WebGPU has the same answers", { skip }, async (t) => {
   other.setDefaultTimeout(120_000);
   await openPage(other, server.address);
   if (!(await other.evaluate("navigator.gpu?.requestAdapter().then(Boolean)"))) return t.skip("no adapter");
-  // Another number of images would be compiled anew for every operator, which is what takes long here.
   await assertStoredAnswers(other);
+  const file = image("square/3.png");
+  await assertAnswer(await answerOf(other, file), await predictor.predict(file));
   assert.ok(server.requested.includes("/ort/ort.webgpu.min.mjs"));
 });
 

@@ -7,6 +7,7 @@ import {
   BatchNorm2d,
   Conv2d,
   GELU,
+  GroupNorm,
   Hardswish,
   init,
   type Module,
@@ -22,6 +23,10 @@ export const oddKernel = z
   .int()
   .positive()
   .refine((kernel) => kernel % 2 === 1, "kernels are odd");
+
+/** BatchNorm, or GroupNorm with 32 groups. */
+export const normOf = (kind: "batch" | "group", channels: number, options: BackboneOptions): Module =>
+  kind === "group" ? new GroupNorm(channels, 32, options) : new BatchNorm2d(channels, options);
 
 /** Rows of expansion, kernel, stride, channels, blocks: one for each stage. */
 export const stageRows = z

@@ -70,6 +70,7 @@ test("a port in use is an error that names it", async () => {
 test("a rank that waits for another one, or for the store, ends after a signal: when it has waited for long, or at the second", async () => {
   for (const [signals, patience, moment] of [
     [1, 0.5, "waits"],
+    [2, 60, "waits"],
     [2, 60, "opens"],
   ] as const) {
     const isEarly = moment === "opens";
