@@ -196,6 +196,13 @@ export const expectedProposals: Record<string, Partial<Proposal>> = {
   resized_eva02: { ...eva02, config: { ...eva02.config, pool: "avg", classToken: true, mlpNorm: true } },
   timm_eva02_small: { ...eva02, config: { ...eva02.config, pool: "avg", classToken: true } },
   timm_eva02_clip: { ...eva02, config: { ...eva02.config, mlpNorm: true, attentionNorm: true } },
+  original_eva02: {
+    ...eva02,
+    config: { ...eva02.config, pool: "avg", classToken: true, mlpNorm: true },
+    leftOut: ["head", "rope", "blocks.0.attn.rope", "blocks.1.attn.rope"],
+  },
+  original_eva02_small: { ...eva02, config: { ...eva02.config, pool: "avg", classToken: true } },
+  original_eva02_clip: { ...eva02, config: { ...eva02.config, mlpNorm: true, attentionNorm: true } },
   original_dinov3: {
     ...dinov3,
     layout: "original-dinov3",

@@ -318,7 +318,7 @@ function dropped(below: Shapes, used: ReadonlySet<string>, foreign?: RegExp, nes
   const groups = unusedGroups(below.keys(), used);
   const drop = new Set<string>();
   for (const [key, { beginning, depth }] of groups) {
-    if (foreign?.test(key) || (depth > 1 && !nested?.test(key))) return undefined;
+    if (!nested?.test(key) && (depth > 1 || foreign?.test(key))) return undefined;
     drop.add(beginning);
   }
   if (drop.size > limits.dropped) return undefined;

@@ -179,11 +179,20 @@ const gatedPart = (i: string | undefined, kind: string | undefined, part: number
   of: 2,
 });
 
-/** timm's ViTs of its file eva.py. */
+/** Gated perceptrons in the authors' files of DINOv3 and EVA-02. */
+const gatedRules: LayoutParts["rules"] = [
+  [/^blocks\.(\d+)\.mlp\.w([12])\.(\w+)$/, (i, which, kind) => gatedPart(i, kind, which === "1" ? 0 : 1)],
+  [/^blocks\.(\d+)\.mlp\.w3\./, "blocks.$1.mlp.fc2."],
+];
+
+/** timm's ViTs of its file eva.py, and the names of EVA-02's authors, who store the angles of their rotary positions. */
 const evaParts: Omit<LayoutParts, "name" | "anchors"> = {
   architecture: "vit",
+  nested: /^(blocks\.\d+\.attn\.)?rope\.freqs_(cos|sin)$/,
   rules: [
     [/^blocks\.(\d+)\.gamma_([12])$/, "blocks.$1.ls$2.gamma"],
+    [/^blocks\.(\d+)\.attn\.inner_attn_ln\./, "blocks.$1.attn.norm."],
+    [/^blocks\.(\d+)\.mlp\.ffn_ln\./, "blocks.$1.mlp.norm."],
     [
       /^blocks\.(\d+)\.attn\.([qv])_bias$/,
       (i = "", which = "") => ({ name: `blocks.${i}.attn.qkv.bias`, part: part(which) }),
@@ -193,6 +202,7 @@ const evaParts: Omit<LayoutParts, "name" | "anchors"> = {
       (i = "", which = "", kind) => ({ name: `blocks.${i}.attn.qkv.${kind}`, part: part(which) }),
     ],
     [/^blocks\.(\d+)\.mlp\.fc1_([gx])\.(\w+)$/, (i, which, kind) => gatedPart(i, kind, which === "g" ? 0 : 1)],
+    ...gatedRules,
     [/^(cls_token|reg_token|pos_embed|patch_embed|blocks|norm|fc_norm)\b/, "$1"],
   ],
   withoutKeyBias: true,
@@ -210,7 +220,7 @@ const timmEva = layout({
   input: seenAs(imagenetInput, "bicubic"),
 });
 
-/** Names of EVA's giant and of EVA-02 in timm, whose branches are not scaled; they see images as CLIP does. */
+/** Names of EVA's giant and of EVA-02, whose branches are not scaled; they see images as CLIP does. */
 const timmEva02 = layout({
   ...evaParts,
   name: "timm-eva02",
@@ -227,8 +237,7 @@ const originalDinov3 = layout({
   nested: /\.bias_mask$/,
   rules: [
     [/^storage_tokens$/, "reg_token"],
-    [/^blocks\.(\d+)\.mlp\.w([12])\.(\w+)$/, (i, which, kind) => gatedPart(i, kind, which === "1" ? 0 : 1)],
-    [/^blocks\.(\d+)\.mlp\.w3\./, "blocks.$1.mlp.fc2."],
+    ...gatedRules,
     [
       /^(cls_token|patch_embed|blocks\.\d+\.(?:norm[12]|ls[12]|mlp|attn\.(?:proj|qkv)\.(?:weight|bias)$)|norm|rope_embed)\b/,
       "$1",
