@@ -32,49 +32,34 @@ export interface Weights {
  * @throws UserError naming the file when it is missing or breaks any rule of the format
  */
 export function readSafetensors(path: string): Weights {
-  for (let attempt = 1; ; attempt++) {
-    const read = readMapped(path, attempt);
-    if (read) return read;
-  }
-}
-
-/** Times that a file may be replaced while it is opened; more is a program that does nothing else. */
-const mostReplacements = 100;
-
-/** Undefined when another file took its place between the reading of the header and the mapping. */
-function readMapped(path: string, attempt: number): Weights | undefined {
   const descriptor = openRegular(path);
   try {
     const { text, start, stat } = readHeader(descriptor, path);
     const { entries, metadata } = parseHeader(text, stat.size - start, path);
     const tensors = scope(() =>
       noGrad(() => {
-        const bytes = mapped(path, stat);
-        return bytes && new Map(entries.map((entry) => [entry.name, tensorAt(bytes, start, entry, path)]));
+        const bytes = mapped(path, descriptor, stat);
+        return new Map(entries.map((entry) => [entry.name, tensorAt(bytes, start, entry, path)]));
       }),
     );
-    if (tensors) return { tensors, metadata };
-    if (attempt === mostReplacements) throw changed(path);
-    return undefined;
+    return { tensors, metadata };
   } finally {
     fs.closeSync(descriptor);
   }
 }
 
-/** The bytes of a file that was looked at before; undefined when another one has taken its place. */
-function mapped(path: string, before: fs.Stats): Tensor | undefined {
-  const look = () => fs.statSync(path, { throwIfNoEntry: false });
-  const isSame = (now: fs.Stats | undefined): now is fs.Stats => now?.dev === before.dev && now.ino === before.ino;
+/** The bytes of an open file, which another one may have replaced since. @throws UserError when it was written to */
+function mapped(path: string, descriptor: number, before: fs.Stats): Tensor {
+  const refuseChanged = () => {
+    if (!sameFile(before, fs.fstatSync(descriptor))) throw changed(path);
+  };
   try {
-    const bytes = fromFile(path, { size: before.size, dtype: "uint8" });
-    // One look for both questions: between two, the file may be replaced.
-    const now = look();
-    if (!isSame(now)) return undefined;
-    if (!sameFile(before, now)) throw changed(path);
+    const bytes = fromFile(path, { size: before.size, dtype: "uint8", descriptor });
+    refuseChanged();
     return bytes;
   } catch (error) {
     if (error instanceof UserError) throw error;
-    if (!isSame(look())) return undefined;
+    refuseChanged();
     throw new UserError(`cannot read ${path}: ${reasonOf(error)}`, { cause: error });
   }
 }

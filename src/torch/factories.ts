@@ -167,12 +167,21 @@ export function where(condition: Tensor, self: Tensor, other: Tensor | number): 
   return ops.where(condition, self, other);
 }
 
+interface FileOptions {
+  size: number;
+  dtype: Dtype;
+  shared?: boolean;
+  /** The file, opened before: another one may have its path since. */
+  descriptor?: number;
+}
+
 /**
  * A file's content as a 1-D tensor of `size` elements, mapped into memory; writes to it do not reach the file. Reading
  * what a file has lost since throws TorchError.
  */
-export function fromFile(path: string, options: { size: number; dtype: Dtype; shared?: boolean }): Tensor {
-  const mapped = ops.from_file(path, options.shared ?? false, options.size, { dtype: options.dtype });
+export function fromFile(path: string, { size, dtype, shared = false, descriptor }: FileOptions): Tensor {
+  const place = descriptor === undefined ? path : `/proc/self/fd/${descriptor}`;
+  const mapped = ops.from_file(place, shared, size, { dtype });
   native.guardMapping(mapped.handle, path);
   return mapped;
 }
