@@ -151,7 +151,7 @@ napi_value storeGet(napi_env env, const Args& args) {
   return fromString(env, std::string(value.begin(), value.end()));
 }
 
-// openGroup(name, rank, size, timeout ms): connects to all ranks of the store of that name
+// openGroup(name, rank, size, start ms, timeout ms): connects to all ranks of the store of that name, which may take as long as a start
 napi_value openGroup(napi_env env, const Args& args) {
   const Waiting waiting;
   const auto name = toString(env, args.at(0));
@@ -168,6 +168,9 @@ napi_value openGroup(napi_env env, const Args& args) {
   group->setDefaultBackend(c10d::ProcessGroup::BackendType::GLOO);
   group->setGroupName(name);
   c10d::register_process_group(name, group);
+  const auto timeout = toTime(env, args.at(4));
+  group->setTimeout(timeout);
+  store->setTimeout(timeout);
   groups()[name] = group;
   return undefined(env);
 }

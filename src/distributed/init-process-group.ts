@@ -9,7 +9,7 @@ import type { Contract } from "./contract.ts";
  */
 export function initProcessGroup(
   { rank, worldSize, host, port, isServed, restarts }: Contract,
-  waiting: Pick<ProcessGroupOptions, "timeout" | "patience" | "answer"> = {},
+  waiting: Pick<ProcessGroupOptions, "timeout" | "startTimeout" | "patience" | "answer"> = {},
 ): ProcessGroup {
   // Keys of processes that died must not be found by those that took their place.
   const prefix = `hub-pathway/${restarts ?? 0}`;

@@ -22,8 +22,10 @@ export interface ProcessGroupOptions {
   serves: boolean;
   /** Part of the store that this group uses: another one after each restart. */
   prefix?: string | undefined;
-  /** Seconds that a rank waits for the others, in a collective and at the start. */
+  /** Seconds that a rank waits for the others in a collective. */
   timeout?: number | undefined;
+  /** Seconds that ranks have to find each other, since machines do not start at once (default: `timeout`, and 600 at least). */
+  startTimeout?: number | undefined;
   /** Seconds that the others may let this process wait once it has been sent a signal; a second signal ends it at once. */
   patience?: number | undefined;
   /** Line for standard output, by the message of why the others let this process wait for too long. */
@@ -39,8 +41,9 @@ export class CollectiveError extends UserError {
 
 /** What an error says of a collective that no call names. */
 const inWork = /^((?:reduce_scatter|all_gather|all_to_all) of \w+\[[\d, ]*\]): (.*)/;
-const [defaultTimeout, defaultPatience] = [1800, 15];
+const [defaultTimeout, leastStart, defaultPatience] = [1800, 600, 15];
 let opened = 0;
+const milliseconds = (seconds: number) => Math.ceil(seconds * 1000);
 
 export class ProcessGroup implements Disposable {
   readonly rank: number;
@@ -59,6 +62,7 @@ export class ProcessGroup implements Disposable {
   constructor(options: ProcessGroupOptions) {
     const { rank, worldSize, host, port, serves, prefix = "" } = options;
     const { timeout = defaultTimeout, patience = defaultPatience, answer } = options;
+    const { startTimeout = Math.max(timeout, leastStart) } = options;
     if (typeof native.openStore !== "function") {
       throw new ConfigError("the addon was built without process groups: run `npx hub-pathway setup --distributed`");
     }
@@ -66,14 +70,15 @@ export class ProcessGroup implements Disposable {
     this.worldSize = worldSize;
     this.timeout = timeout;
     this.#name = `hub-pathway-${opened++}`;
-    const milliseconds = Math.ceil(timeout * 1000);
     const stopped = `rank ${rank} of ${worldSize}: stopped by a signal while it waited for other ranks; what is saved stays`;
-    native.bearSignals(Math.ceil(patience * 1000), answer ? `${answer(stopped)}\n` : "", `${stopped}\n`);
-    this.port = this.#explained(`the store at ${host}:${port}`, () =>
-      native.openStore(this.#name, host, port, serves, prefix, milliseconds),
+    native.bearSignals(milliseconds(patience), answer ? `${answer(stopped)}\n` : "", `${stopped}\n`);
+    const start = milliseconds(startTimeout);
+    const starting = <T>(what: string, fn: () => T) => this.#explained(what, fn, startTimeout);
+    this.port = starting(`the store at ${host}:${port}`, () =>
+      native.openStore(this.#name, host, port, serves, prefix, start),
     );
     try {
-      this.#explained("the start", () => native.openGroup(this.#name, rank, worldSize, milliseconds));
+      starting("the start", () => native.openGroup(this.#name, rank, worldSize, start, milliseconds(timeout)));
     } catch (error) {
       native.closeGroup(this.#name);
       throw error;
@@ -178,14 +183,14 @@ export class ProcessGroup implements Disposable {
     return this.#explained(`${name} of ${values.dtype}[${values.shape.join(", ")}]`, () => scope(fn));
   }
 
-  #explained<T>(what: string, fn: () => T): T {
+  #explained<T>(what: string, fn: () => T, seconds = this.timeout): T {
     try {
       return fn();
     } catch (error) {
       const [reason = ""] = (error instanceof Error ? error.message : String(error)).split("\n");
       const isLate = /time[d ]*out/i.test(reason);
       const isBroken = /connection (reset|closed|refused)|(read|write) error|broken pipe|closed by peer/i.test(reason);
-      const late = `no answer within ${this.timeout} s: another rank ended, hangs, or does something else`;
+      const late = `no answer within ${seconds} s: another rank ended, hangs, or does something else`;
       const why = isLate ? late : isBroken ? "another rank ended" : reason;
       throw new CollectiveError(`rank ${this.rank} of ${this.worldSize}: ${what} failed: ${why}`, { cause: error });
     }

@@ -1,5 +1,7 @@
 /** A rank of tests' groups: does one job after the other that its parent sends, and sends back what each comes to. */
+import { mock } from "node:test";
 import { agreeOn, GradientSums, initProcessGroup, readContract } from "../../src/distributed/index.ts";
+import { reasonOf } from "../../src/io/quoted.ts";
 import { removedAtEnd } from "../../src/io/temporary.ts";
 import { memory, ones, type ProcessGroup, scope, tensor } from "../../src/torch/index.ts";
 
@@ -51,7 +53,7 @@ function collectives(group: ProcessGroup): unknown {
 /** Sums of many collectives with pauses between them; says when it has begun. */
 async function rounds(group: ProcessGroup): Promise<unknown> {
   let sum = 0;
-  for (let round = 0; round < 60; round++) {
+  for (let round = 0; round < 20; round++) {
     sum += scope(() =>
       group
         .allReduce(matrix(3, group.rank + round))
@@ -102,33 +104,43 @@ const jobs: Record<string, (group: ProcessGroup, setup: unknown) => unknown> = {
     agreeOn(group, "settings", (setup as Record<string, string>[])[group.rank] ?? {});
     return {};
   },
-  /** The first rank waits for the other one, which does something else until it is told; it leaves a folder to be removed. */
+  /** The first rank waits for a text and the last one for a sum, until signals end them; then the other one asks for them. */
   async waits(group, folder) {
-    group.barrier();
-    if (group.rank === 1) return await new Promise((done) => process.once("SIGUSR2", () => done({})));
-    removedAtEnd(String(folder));
-    process.send?.("waits");
-    return scope(() => group.allReduce(tensor([1, 2])));
-  },
-  /** One rank ends, while the first one and the last one wait for it, the last one in a backward pass. */
-  absent(group) {
-    const own = matrix(1, group.rank);
+    const { rank } = group;
+    const own = matrix(1, rank);
     own.requires_grad = true;
     const gathered = group.allGather(own).sum();
-    if (group.rank === 1) process.exit();
-    if (group.rank === 0) return { shape: scope(() => group.allReduce(tensor([1, 2]))).shape };
-    return { gradient: group.during("a backward pass", () => gathered.backward()) };
+    if (rank === 0) removedAtEnd(String(folder));
+    const isTold = new Promise((done) => process.once("SIGUSR2", done));
+    process.send?.("waits");
+    if (rank === 0) return group.get("nothing");
+    const sum = () => scope(() => group.allReduce(tensor([1, 2])));
+    if (rank === 2) return sum();
+    await isTold;
+    const errors: string[] = [];
+    for (const work of [() => group.during("a backward pass", () => gathered.backward()), sum]) {
+      try {
+        work();
+      } catch (error) {
+        errors.push(reasonOf(error));
+      }
+    }
+    return { errors };
   },
-  /** The first rank works for longer than the others would wait, and then these do. */
+  /** Each rank works for longer than the others would wait, by a clock that goes on at once. */
   async late(group) {
     const { firstRankFirst } = await import("../../src/train/ranks.ts");
     const order: number[] = [];
+    const sums = mock.method(group, "allReduce");
+    const timer = { call: () => {}, every: Number.NaN };
+    const start = (call: () => void, every: number) => void Object.assign(timer, { call, every });
+    const clock = mock.method(globalThis, "setInterval", start as unknown as typeof setInterval);
     await firstRankFirst(group, async () => {
-      await new Promise((done) => setTimeout(done, 1300 * group.timeout));
+      for (let now = timer.every; now <= 1300 * group.timeout; now += timer.every) timer.call();
       order.push(group.rank);
     });
-    group.barrier();
-    return { order };
+    clock.mock.restore();
+    return { order, answers: sums.mock.callCount() };
   },
 };
 
@@ -151,17 +163,16 @@ async function command({ args, cwd, cache, first }: CommandSetup, env: NodeJS.Pr
   return await gatheredMain(main, args, cwd);
 }
 
-async function work({ job, timeout, patience, setup, env }: Job): Promise<unknown> {
+async function work({ job, setup, env, ...waiting }: Job): Promise<unknown> {
   if (job === "command") return await command(setup as CommandSetup, env);
   const contract = readContract(env);
   if (!contract) return { alone: true };
   // A program that hears signals itself, and waits for others as early as it can.
-  if (job === "waits") process.on("SIGTERM", () => {}).send?.("opens");
-  using group = initProcessGroup(contract, { timeout, patience, answer: (message) => JSON.stringify({ message }) });
+  if (job === "waits") for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => {});
+  using group = initProcessGroup(contract, { ...waiting, answer: (message) => JSON.stringify({ message }) });
   return await jobs[job]?.(group, setup);
 }
 
 process.on("message", async (job: Job) => {
-  const error = (cause: unknown) => ({ error: cause instanceof Error ? cause.message : String(cause) });
-  process.send?.(await work(job).catch(error));
+  process.send?.(await work(job).catch((error: unknown) => ({ error: reasonOf(error) })));
 });

@@ -16,16 +16,19 @@ export interface Group {
   ranks?: readonly number[];
   worldSize?: number;
   timeout?: number;
-  patience?: number | undefined;
+  startTimeout?: number | undefined;
+  /** Of each rank; of those that are left out it is usual. */
+  patience?: readonly number[];
   port?: number;
   /** For the job. */
   setup?: unknown;
 }
 
 /** What test/support/rank.ts is sent. */
-export interface Job extends Pick<Group, "setup" | "patience"> {
+export interface Job extends Pick<Group, "setup" | "startTimeout"> {
   job: string;
   timeout: number;
+  patience?: number | undefined;
   /** What a launcher says, where it is not said to the process. */
   env?: NodeJS.ProcessEnv;
 }
@@ -101,11 +104,15 @@ export function processOf(rank: number): RankProcess {
 
 /** What each rank came to: of three, where nothing else is said. */
 export async function ranks(job: string, options: Group = {}): Promise<Found[]> {
-  const { ranks: started = [0, 1, 2], worldSize = 3, timeout = 60, patience, setup, port = await freePort() } = options;
+  const { ranks: started = [0, 1, 2], worldSize = 3, timeout = 600, startTimeout, patience, setup } = options;
+  const { port = await freePort() } = options;
   const common = { MASTER_ADDR: "127.0.0.1", MASTER_PORT: String(port), WORLD_SIZE: String(worldSize) };
   return Promise.all(
     started.map((rank) =>
-      processOf(rank).run({ job, timeout, patience, setup, env: { ...common, RANK: String(rank) } }),
+      processOf(rank).run({
+        ...{ job, timeout, startTimeout, patience: patience?.[rank], setup },
+        env: { ...common, RANK: String(rank) },
+      }),
     ),
   );
 }
