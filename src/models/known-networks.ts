@@ -69,7 +69,6 @@ const byKey: readonly (readonly [RegExp, string])[] = [
   [/(^|\.)blocks\.0\.gamma_1$/, "timm's ViT with rotary positions of another kind than DINOv3's"],
   [/(^|\.)blocks\.1\.proj\.weight$/, "timm's Hiera"],
   [/(^|\.)stages\.0\.blocks\.0\.norm3\.weight$/, "timm's resnetv2 of another kind than BiT's"],
-  [/(^|\.)visual\.layer1\.0\..*$/, "CLIP with a ResNet as its image tower"],
   [/(^|\.)text_model\.encoder\.layers\.0\..*$/, "a text tower of CLIP or SigLIP"],
   [/(^|\.)down_blocks\.0\.resnets\.0\..*$/, "a diffusion model's U-Net or autoencoder"],
   [/(^|\.)model\.22\.dfl\.conv\.weight$/, "Ultralytics' YOLO"],

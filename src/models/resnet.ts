@@ -4,15 +4,22 @@
  * "Aggregated Residual Transformations for Deep Neural Networks", CVPR 2017), with a larger width per group Wide ResNet
  * (Zagoruyko & Komodakis, BMVC 2016). With a deep stem and averaging before the shortcuts' projections it is ResNet-D (He,
  * Zhang, Zhang, Zhang, Xie & Li, "Bag of Tricks for Image Classification with Convolutional Neural Networks", CVPR 2019).
- * Parameter names are torchvision's, and timm's for what torchvision has not.
+ * With means in place of all strides, and attention that pools, it is CLIP's (Radford et al., ICML 2021). Parameter names are
+ * torchvision's, and timm's for what torchvision has not.
  */
 import { z } from "zod";
 import { BatchNorm2d, Conv2d, foldedForward, init, Module, ReLU, reluAfter, Sequential } from "../nn/index.ts";
-import { ops, scope, type Tensor } from "../torch/index.ts";
+import { ops, scope, type Tensor, UserError } from "../torch/index.ts";
 import { Backbone, type BackboneOptions } from "./backbone.ts";
+import { AttentionPool2d, headChannels } from "./blocks/attention-pool.ts";
 import { normOf } from "./blocks/conv-norm.ts";
 import { EfficientChannelAttention, SqueezeExcitation } from "./blocks/squeeze-excitation.ts";
 import { imagenetInput, type Preset } from "./preset.ts";
+
+const expansionOf = { basic: 1, bottleneck: 4 } as const;
+
+/** Pixels of an image along a side of a pixel that attention pools. */
+export const attentionCell = (layers: readonly number[]): number => 2 ** (layers.length + 1);
 
 export const resnetConfig = z
   .strictObject({
@@ -41,8 +48,11 @@ export const resnetConfig = z
     widthPerGroup: z.int().positive().default(64),
     /** Number of last stages that dilate instead of halving the side (DeepLabV3: 2). */
     dilated: z.int().min(0).max(5).default(0),
-    /** True when shortcuts that halve the side average 2 x 2 pixels instead of leaving out three of four. */
-    averageDown: z.boolean().default(false),
+    /**
+     * True when shortcuts that halve the side average 2 x 2 pixels instead of leaving out three of four; "all" when bottlenecks
+     * and the deep stem do so too, behind a convolution without stride (CLIP).
+     */
+    averageDown: z.union([z.boolean(), z.literal("all")]).default(false),
     /** Squeeze-and-excitation, or efficient channel attention, at each block's end. */
     attention: z.enum(["none", "se", "eca"]).default("none"),
     /** Convolution of a bottleneck that has the stride: the first in weights from Caffe. */
@@ -51,7 +61,31 @@ export const resnetConfig = z
     firstStride: z.union([z.literal(1), z.literal(2)]).default(1),
     /** "group": GroupNorm with 32 groups in BatchNorm's place. */
     norm: z.enum(["batch", "group"]).default("batch"),
+    /** Width of the features where attention pools (CLIP), for images of one size. */
+    embedding: z.int().positive().optional(),
+    /** Side of these images. */
+    image: z.int().positive().optional(),
   })
+  .refine(
+    ({ averageDown, block, stem }) => averageDown !== "all" || (block === "bottleneck" && stem === "deep"),
+    'averageDown "all" is for bottlenecks and the deep stem',
+  )
+  .refine(
+    ({ embedding, image, layers, stem, dilated, firstStride }) =>
+      embedding === undefined
+        ? image === undefined
+        : image !== undefined &&
+          image % attentionCell(layers) === 0 &&
+          stem === "deep" &&
+          dilated === 0 &&
+          firstStride === 1,
+    "pooling by attention needs embedding, image (a multiple of all strides), the deep stem and no other strides",
+  )
+  .refine(
+    ({ embedding, layers, block, width }) =>
+      embedding === undefined || (width * 2 ** (layers.length - 1) * expansionOf[block]) % headChannels === 0,
+    `pooling by attention has heads of ${headChannels} channels`,
+  )
   .refine(
     ({ norm, stem, width }) => norm === "batch" || (stem !== "deep" && width % 32 === 0),
     "GroupNorm has 32 groups",
@@ -83,8 +117,6 @@ export const resnetPresets: Readonly<Record<string, Preset>> = {
   wide_resnet101_2: preset({ layers: [3, 4, 23, 3], block: "bottleneck", widthPerGroup: 128 }),
 };
 
-const expansionOf = { basic: 1, bottleneck: 4 } as const;
-
 /** Options of one block. */
 interface BlockShape {
   in: number;
@@ -95,7 +127,7 @@ interface BlockShape {
   dilation: number;
   groups: number;
   bottleneck: boolean;
-  averageDown: boolean;
+  averageDown: boolean | "all";
   attention: "none" | "se" | "eca";
   strideAt: "3x3" | "1x1";
   norm: "batch" | "group";
@@ -107,23 +139,27 @@ interface Step {
   to: number;
   kernel: number;
   stride?: number;
+  /** Side of the squares whose means take the place of a stride. */
+  pool?: number;
   dilation?: number;
   groups?: number;
 }
 
 /** Two or three convolutions and a shortcut; the sum is rectified. */
 class ResidualBlock extends Module {
-  readonly #steps: readonly { conv: Conv2d; norm: Module }[];
+  readonly #steps: readonly { conv: Conv2d; norm: Module; pool: number }[];
   readonly #attention: Module | undefined;
   readonly #downsample: Sequential | undefined;
 
   constructor(shape: BlockShape, options: BackboneOptions) {
     super();
     const { in: from, inner, out, stride, dilation, groups } = shape;
+    const { attention, averageDown, strideAt } = shape;
+    const middle = averageDown === "all" ? { pool: stride } : { stride: strideAt === "3x3" ? stride : 1 };
     const steps: Step[] = shape.bottleneck
       ? [
-          { from, to: inner, kernel: 1, stride: shape.strideAt === "1x1" ? stride : 1 },
-          { from: inner, to: inner, kernel: 3, stride: shape.strideAt === "3x3" ? stride : 1, dilation, groups },
+          { from, to: inner, kernel: 1, stride: strideAt === "1x1" ? stride : 1 },
+          { from: inner, to: inner, kernel: 3, ...middle, dilation, groups },
           { from: inner, to: out, kernel: 1 },
         ]
       : [
@@ -133,14 +169,14 @@ class ResidualBlock extends Module {
     this.#steps = steps.map((step, i) => ({
       conv: this.module(`conv${i + 1}`, convolution(step, options)),
       norm: this.module(`bn${i + 1}`, normOf(shape.norm, step.to, options)),
+      pool: step.pool ?? 1,
     }));
-    const { attention, averageDown } = shape;
     if (attention === "se") this.#attention = this.module("se", new SqueezeExcitation(out, squeezeOf(out), options));
     if (attention === "eca") this.#attention = this.module("se", new EfficientChannelAttention(out, options));
     if (stride === 1 && from === out) return;
     const norm = normOf(shape.norm, out, options);
     const projection = averageDown
-      ? [new AverageDown(stride), convolution({ from, to: out, kernel: 1 }, options), norm]
+      ? [new AverageDown(stride, averageDown), convolution({ from, to: out, kernel: 1 }, options), norm]
       : [convolution({ from, to: out, kernel: 1, stride }, options), norm];
     this.#downsample = this.module("downsample", new Sequential(projection));
   }
@@ -158,7 +194,7 @@ class ResidualBlock extends Module {
     return scope(() => {
       let y = x;
       let sum: Tensor | undefined;
-      for (const [i, { conv, norm }] of this.#steps.entries()) {
+      for (const [i, { conv, norm, pool }] of this.#steps.entries()) {
         const isLast = i === this.#steps.length - 1;
         const before = y;
         if (isLast && !this.#attention && (over || this.#downsample)) sum = this.#downsample?.forward(x) ?? x;
@@ -170,6 +206,7 @@ class ResidualBlock extends Module {
           y = norm.forward(filtered);
           if (!isLast) ops.relu_(y);
         }
+        if (pool > 1) y = replaced(y, ops.avg_pool2d(y, pool));
         if (before !== x) before.dispose();
       }
       if (y === sum) return y;
@@ -180,17 +217,22 @@ class ResidualBlock extends Module {
   }
 }
 
-/** Means of stride x stride pixels, of those that are there at a border: [B, C, H, W] to [B, C, ⌈H/stride⌉, ⌈W/stride⌉]. */
+/**
+ * Means of stride x stride pixels: [B, C, H, W] to [B, C, ⌈H/stride⌉, ⌈W/stride⌉], at a border of those that are there; "all"
+ * leaves such borders out, as the blocks do.
+ */
 class AverageDown extends Module {
   readonly #stride: number;
+  readonly #hasBorder: boolean;
 
-  constructor(stride: number) {
+  constructor(stride: number, kind: true | "all") {
     super();
     this.#stride = stride;
+    this.#hasBorder = kind !== "all";
   }
 
   override forward(x: Tensor): Tensor {
-    return this.#stride === 1 ? x : ops.avg_pool2d(x, 2, this.#stride, 0, true, false);
+    return this.#stride === 1 ? x : ops.avg_pool2d(x, 2, this.#stride, 0, this.#hasBorder, false);
   }
 }
 
@@ -203,12 +245,15 @@ const squeezeOf = (width: number) =>
     zeroBias: false,
   }) as const;
 
-/** ResNet-18/34 (basic), 50/101/152, ResNeXt and Wide ResNet (bottleneck) in any size; [B, 3, H, W] to [B, d]. */
+/** ResNet-18/34 (basic), 50/101/152, ResNeXt, Wide ResNet and CLIP's (bottleneck) in any size; [B, 3, H, W] to [B, d]. */
 export class ResNet extends Backbone {
   readonly featureWidth: number;
+  readonly #mapWidth: number;
   readonly #conv1: Module;
   readonly #bn1: Module;
-  readonly #pools: boolean;
+  readonly #pool: ((x: Tensor) => Tensor) | undefined;
+  readonly #attention: AttentionPool2d | undefined;
+  readonly #image: number | undefined;
   readonly #blocks: ResidualBlock[] = [];
   readonly #stemBlocks: number;
   override readonly stemWidth: number;
@@ -217,9 +262,10 @@ export class ResNet extends Backbone {
     super();
     const parsed = resnetConfig.parse(config);
     const { layers, block, width, stem, groups, widthPerGroup, dilated, firstStride } = parsed;
-    const { averageDown, attention, strideAt, norm } = parsed;
+    const { averageDown, attention, strideAt, norm, embedding, image } = parsed;
     const bottleneck = block === "bottleneck";
-    this.#pools = stem !== "small";
+    const pool = (x: Tensor): Tensor => (averageDown === "all" ? ops.avg_pool2d(x, 2) : ops.max_pool2d(x, 3, 2, 1));
+    this.#pool = stem === "small" ? undefined : pool;
     this.#conv1 = this.module("conv1", stemOf(parsed, options));
     let channels = stem === "deep" ? (parsed.stemWidths[2] ?? width) : width;
     this.#bn1 = this.module("bn1", normOf(parsed.norm, channels, options));
@@ -240,9 +286,29 @@ export class ResNet extends Backbone {
       this.module(`layer${stage + 1}`, new Sequential(own));
       this.#blocks.push(...own);
     }
-    this.featureWidth = channels;
+    this.#mapWidth = channels;
+    this.featureWidth = embedding ?? channels;
+    this.#image = image;
+    if (embedding !== undefined && image !== undefined) {
+      const side = image / attentionCell(layers);
+      this.#attention = this.module("attnpool", new AttentionPool2d(side, channels, embedding, options));
+    }
     this.#stemBlocks = layers[0] ?? 0;
     this.stemWidth = width * expansionOf[block];
+  }
+
+  override get mapWidth(): number {
+    return this.#mapWidth;
+  }
+
+  override forward(x: Tensor): Tensor {
+    const attention = this.#attention;
+    if (!attention) return super.forward(x);
+    if (x.size(2) !== this.#image || x.size(3) !== this.#image) {
+      const size = `${this.#image} x ${this.#image} pixels, got ${x.size(3)} x ${x.size(2)}`;
+      throw new UserError(`this ResNet, whose pooling has learned positions, takes images of ${size}`);
+    }
+    return scope(() => attention.forward(this.forwardMap(x)));
   }
 
   override forwardMap(x: Tensor): Tensor {
@@ -261,7 +327,7 @@ export class ResNet extends Backbone {
   #run(x: Tensor, blocks: readonly ResidualBlock[]): Tensor {
     return scope(() => {
       let y = this.#first(x);
-      if (this.#pools) y = replaced(y, ops.max_pool2d(y, 3, 2, 1));
+      if (this.#pool) y = replaced(y, this.#pool(y));
       for (const block of blocks) y = replaced(y, block.forwardOver(y));
       return y;
     });

@@ -13,6 +13,21 @@ const resnetv2 = {
 const clipMean = [0.48145466, 0.4578275, 0.40821073] as const;
 const clipStd = [0.26862954, 0.26130258, 0.27577711] as const;
 const tower = { image: 32, patch: 8, dim: 128, depth: 2, heads: 2 };
+const clipResnet = {
+  config: {
+    layers: [1, 1, 1, 1],
+    width: 16,
+    stem: "deep",
+    stemWidths: [8, 8],
+    averageDown: "all",
+    embedding: 24,
+    image: 64,
+    block: "bottleneck",
+  },
+  layout: "timm-clip-resnet",
+  paradigm: "image-text contrastive (CLIP)",
+  input: { size: 64, mean: clipMean, std: clipStd, interpolation: "bicubic" },
+} satisfies Partial<Proposal>;
 /** The size of the images is not told: 14 patches, as of 224 pixels. */
 const dinov3 = {
   config: {
@@ -173,6 +188,15 @@ export const expectedProposals: Record<string, Partial<Proposal>> = {
     layout: "openai-clip",
     paradigm: "image-text contrastive (CLIP)",
   },
+  clip_resnet: {
+    ...clipResnet,
+    config: { ...clipResnet.config, layers: [1, 2, 1, 1] },
+    prefix: "visual.",
+    layout: "openai-clip-resnet",
+    leftOut: ["positional_embedding", "text_projection", "logit_scale", "transformer", "token_embedding", "ln_final"],
+  },
+  clip_resnet_timm: clipResnet,
+  resized_clip_resnet: clipResnet,
   transformers_clip: {
     config: { ...tower, mlpRatio: 2, preNorm: true, eps: 1e-5, activation: "quick_gelu" },
     prefix: "vision_model.",

@@ -8,6 +8,20 @@ export const smallNetworks: [string, Record<string, unknown>, number][] = [
   ["resnet", { width: 32, layers: [1, 1], stem: "small", stemStride: 2, norm: "group" }, 8],
   ["resnetv2", { width: 32, layers: [1, 2] }, 4],
   ["resnetv2", { width: 8, layers: [1, 1], norm: "batch" }, 4],
+  [
+    "resnet",
+    {
+      width: 16,
+      layers: [1, 1],
+      block: "bottleneck",
+      stem: "deep",
+      stemWidths: [8, 8],
+      averageDown: "all",
+      embedding: 12,
+      image: 32,
+    },
+    4,
+  ],
   ["mobilenet-v2", { width: 0.25, lastChannels: 32 }, 1],
   [
     "mobilenet-v2",

@@ -168,6 +168,8 @@ const openClipSchema = z.object({
   quick_gelu: flag,
   vision_cfg: z.looseObject({
     width: whole,
+    /** Four numbers of blocks in ResNets. */
+    layers: z.unknown().optional(),
     head_width: z.number().default(64).catch(64),
     patch_size: whole,
     image_size: whole,
@@ -222,7 +224,7 @@ function readModelConfig(path: string): Published {
 
 /** timm's ViTs that were trained with QuickGELU and that it makes with GELU, as its notes about them say. */
 const nativelyQuick =
-  /_clip_.*\.(openai|dfn5b|metaclip_(2pt5b|400m))$|large_\w+\.dfn2b$|base_patch32_\w+\.laion400m_e32$|huge_\w+_224\.metaclip2_worldwide$/;
+  /^vit_\w*_clip_.*\.(openai|dfn5b|metaclip_(2pt5b|400m))$|large_\w+\.dfn2b$|base_patch32_\w+\.laion400m_e32$|huge_\w+_224\.metaclip2_worldwide$/;
 
 /** Transformers over patches by their type in transformers, with the defaults that its files leave out. */
 const transformers: readonly (readonly [RegExp, { hidden_act?: string; num_attention_heads?: number }])[] = [
@@ -267,6 +269,7 @@ function networkOfOpenClip({
 }: z.output<typeof openClipSchema>): Published["network"] {
   const { width, head_width: perHead, patch_size: patch, timm_model_name: timm } = tower;
   if (width === undefined || timm !== undefined) return undefined;
+  if (Array.isArray(tower.layers)) return { architecture: "resnet", config: {}, shaped: present({ width }) };
   const config = { heads: width / perHead, activation: quick ? "quick_gelu" : "gelu" };
   return { architecture: "vit", config, shaped: present({ dim: width, patch }) };
 }

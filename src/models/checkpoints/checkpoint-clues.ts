@@ -39,7 +39,10 @@ const methods: readonly (readonly [RegExp, Method])[] = [
     { paradigm: "image-text contrastive (CLIP)", config: { vit: { activation: "quick_gelu" } } },
   ],
   [/(?<!attn\.)\blogit_bias$/, { paradigm: "image-text contrastive (SigLIP)" }],
-  [/(?<!attn\.)\blogit_scale$/, { paradigm: "image-text contrastive (CLIP)" }],
+  [
+    /(?<!attn\.)\blogit_scale$|(^|\.)attnpool\.positional_embedding$|^head\.pos_embed$/,
+    { paradigm: "image-text contrastive (CLIP)" },
+  ],
   [
     /(^|\.)storage_tokens$|(^|\.)layer\.0\.attention\.q_proj\.weight$/,
     { paradigm: "self-supervised: self-distillation (DINOv3)", ...imagenet },

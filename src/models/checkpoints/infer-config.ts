@@ -6,6 +6,7 @@ import { inceptionFamily } from "../inception.ts";
 import { isDisguised } from "../known-networks.ts";
 import { mobileBlocksFamily } from "../mobile-kinds.ts";
 import { clipInput, imagenetInput, type PresetInput } from "../preset.ts";
+import { attentionCell } from "../resnet.ts";
 import { resnetv2Family } from "../resnetv2.ts";
 import { shufflenetFamily } from "../shufflenet.ts";
 import { squeezenetFamily } from "../squeezenet.ts";
@@ -23,7 +24,9 @@ function inferResNet(shapes: Shapes, name: string): Config[] {
   const layers = Array.from({ length: stages }, (_, stage) => depth(stage));
   // Without statistics its norms may be BatchNorms that were not saved whole: only a name tells.
   const norm = /^resnet\d+_gn/.test(name) && !shapes.has("bn1.running_mean") ? { norm: "group" } : {};
-  const common = { layers, ...(width === 64 ? {} : { width }), ...stem, ...variantOf(shapes), ...norm };
+  const pool = poolOf(shapes, layers);
+  if (!pool) return [];
+  const common = { layers, ...(width === 64 ? {} : { width }), ...stem, ...variantOf(shapes), ...norm, ...pool };
   if (!shapes.has("layer1.0.conv3.weight")) return [{ ...common, block: "basic" }];
   const [inner = 0, perGroup = 0] = shapes.get("layer1.0.conv2.weight") ?? [];
   const groups = inner / perGroup;
@@ -43,6 +46,16 @@ function stemOf(shapes: Shapes): { width: number; stem?: string; stemWidths?: nu
   const width = bottleneck === undefined ? (shapes.get("layer1.0.conv2.weight")?.[0] ?? 0) : bottleneck / 4;
   const stemWidths = [first, second, ...(third === width ? [] : [third])];
   return { width, stem: "deep", ...(String(stemWidths) === "32,32" ? {} : { stemWidths }) };
+}
+
+/** Attention that pools and the strides that go with it, where there is some; undefined for one of another kind than CLIP's. */
+function poolOf(shapes: Shapes, layers: readonly number[]): Config | undefined {
+  const [positions] = shapes.get("attnpool.positional_embedding") ?? [];
+  if (positions === undefined) return {};
+  const side = Math.sqrt(positions - 1);
+  if (!(side > 0) || !Number.isInteger(side)) return undefined;
+  const embedding = shapes.get("attnpool.c_proj.weight")?.[0];
+  return { averageDown: "all", embedding, image: side * attentionCell(layers) };
 }
 
 function variantOf(shapes: Shapes): Config {
@@ -272,7 +285,10 @@ export const families: readonly Family[] = [
     anchor: "layer1.0.conv1.weight",
     infer: inferResNet,
     foreign: /^(conv\d|bn\d|norm\d?|layer\d|stem|maxpool|attnpool)/,
-    input: ({ stem }) => (stem === "small" ? { ...imagenetInput, size: 32 } : imagenetInput),
+    input: ({ stem, image }) => ({
+      ...imagenetInput,
+      ...(stem === "small" ? { size: 32 } : image === undefined ? {} : { size: Number(image) }),
+    }),
   },
   {
     architecture: "convnext",

@@ -3,8 +3,9 @@
  * files and of its modules), timm 1.0 and torchvision 0.28.
  */
 import { UserError } from "../../torch/index.ts";
+import { clipInput } from "../preset.ts";
 import { maximumWindow, relativePositions } from "../swin.ts";
-import { type Algebra, type KeyLayout, layout, type Target } from "./layout.ts";
+import { type Algebra, type KeyLayout, layout, seenAs, type Target } from "./layout.ts";
 import { vitLayouts } from "./vit-layouts.ts";
 
 /** Feature index of a stage of ConvNeXt or Swin, and of the downsampling before it. */
@@ -107,6 +108,47 @@ const transformersResnet = layout({
   ],
 });
 
+/** Place of a convolution of CLIP's stem, or of the norm behind it, in the deep stem of the other ResNets. */
+const stemPlace = (layer: string, i: string): string => {
+  if (layer === "conv") return `conv1.${3 * (Number(i) - 1)}`;
+  return i === "3" ? "bn1" : `conv1.${3 * Number(i) - 2}`;
+};
+
+/** ResNets by the names of CLIP's authors, which open_clip has too. */
+const openaiClipResnet = layout({
+  name: "openai-clip-resnet",
+  architecture: "resnet",
+  input: seenAs(clipInput, "bicubic"),
+  anchors: ["attnpool.positional_embedding"],
+  rules: [
+    [/^(conv|bn)([123])\.(\w+)$/, (layer = "", i = "", kind) => `${stemPlace(layer, i)}.${kind}`],
+    [/^(layer\d+\.\d+\.downsample)\.([01])\.(\w+)$/, (at, i, kind) => `${at}.${Number(i) + 1}.${kind}`],
+    [/^(layer\d+|attnpool)\./, "$1."],
+  ],
+});
+
+/** The same by timm's names. */
+const timmClipResnet = layout({
+  name: "timm-clip-resnet",
+  architecture: "resnet",
+  input: seenAs(clipInput, "bicubic"),
+  anchors: ["head.pos_embed"],
+  rules: [
+    [/^stem\.conv([123])\.(conv|bn)\.(\w+)$/, (i = "", layer = "", kind) => `${stemPlace(layer, i)}.${kind}`],
+    [
+      /^stages\.(\d+)\.(\d+)\.shortcut\.conv\.(conv|bn)\.(\w+)$/,
+      (i, k, layer, kind) => `layer${Number(i) + 1}.${k}.downsample.${layer === "conv" ? 1 : 2}.${kind}`,
+    ],
+    [
+      /^stages\.(\d+)\.(\d+)\.conv([123])_(?:1x1|kxk)\.(conv|bn)\.(\w+)$/,
+      (i, k, which, layer, kind) => `layer${Number(i) + 1}.${k}.${layer}${which}.${kind}`,
+    ],
+    [/^head\.pos_embed$/, "attnpool.positional_embedding"],
+    [/^head\.([qkv])\./, "attnpool.$1_proj."],
+    [/^head\.proj\./, "attnpool.c_proj."],
+  ],
+});
+
 /** DenseNet's names in the files that torchvision publishes, which its code renames. */
 const publishedDensenet = layout({
   name: "torchvision-densenet-published",
@@ -183,6 +225,8 @@ export const keyLayouts: readonly KeyLayout[] = [
   timmRegnet,
   timmVgg,
   transformersResnet,
+  openaiClipResnet,
+  timmClipResnet,
   publishedDensenet,
   timmSwin,
   originalSwin,

@@ -49,6 +49,12 @@ type View = "column" | "flat" | "matrix" | "tokens";
 /** A pattern, and the target as a replacement or a function of the match's groups. */
 type Rule = readonly [pattern: RegExp, to: string | ((...groups: string[]) => Target | string)];
 
+/** Input without the size, which the number of positions tells. */
+export const seenAs = (
+  { mean, std }: PresetInput,
+  interpolation: PresetInput["interpolation"],
+): Partial<PresetInput> => ({ mean, std, interpolation });
+
 /** Operations of the conversion, on tensors or on their shapes. */
 export interface Algebra<T> {
   shape(x: T): Shape;

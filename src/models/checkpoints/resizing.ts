@@ -1,5 +1,6 @@
 /** Networks with learned positions, for images of another size than their weights are for. */
 import { type Tensor, UserError } from "../../torch/index.ts";
+import { attentionCell } from "../resnet.ts";
 import { positionsName, resizePositions } from "../vit.ts";
 import type { Proposal } from "./checkpoint-layouts.ts";
 import { keyLayout } from "./key-layouts.ts";
@@ -17,6 +18,14 @@ export interface Resizing {
   };
 }
 
+/** Name of a network's positions, and the sides of its images and of the patches that have one each. */
+function gridOf(architecture: string, config: Proposal["config"]) {
+  const { image, patch, layers } = config as { image?: number; patch?: number; layers?: number[] };
+  if (architecture === "vit") return { name: positionsName, image: image ?? 224, patch: patch ?? 16 };
+  if (architecture !== "resnet" || !layers) return undefined;
+  return { name: "attnpool.positional_embedding", image, patch: attentionCell(layers) };
+}
+
 /**
  * Change of a proposed network for images of this side; undefined where it takes any size, or takes this one.
  * @param keys those of the file
@@ -27,8 +36,8 @@ export function resizedTo(
   keys: Iterable<string>,
   side: number,
 ): Resizing | undefined {
-  const { image = 224, patch = 16 } = config as { image?: number; patch?: number };
-  if (architecture !== "vit" || side === image) return undefined;
+  const { name, image, patch } = gridOf(architecture, config) ?? {};
+  if (!image || !patch || side === image) return undefined;
   if (side % patch !== 0) {
     const near = patch * Math.max(1, Math.round(side / patch));
     throw new UserError(
@@ -37,7 +46,7 @@ export function resizedTo(
     );
   }
   const target = layout === undefined ? (name: string) => name : keyLayout(layout).target;
-  const key = [...keys].find((name) => name.startsWith(prefix) && target(name.slice(prefix.length)) === positionsName);
+  const key = [...keys].find((key) => key.startsWith(prefix) && target(key.slice(prefix.length)) === name);
   const [from, to] = [image / patch, side / patch];
   const resized = { ...config, image: side };
   if (key === undefined) return { config: resized };

@@ -1,14 +1,7 @@
 /** Layouts of Vision Transformers in torchvision, transformers, the authors' files of DINOv2, and CLIP's. */
 import { rotaryHeads, rotaryPeriods } from "../blocks/rotary.ts";
-import { clipInput, imagenetInput, type PresetInput } from "../preset.ts";
-import { type Algebra, type KeyLayout, type LayoutParts, layout, type Target } from "./layout.ts";
-
-/** Input without the size, which the number of positions tells. */
-const seenAs = ({ mean, std }: PresetInput, interpolation: PresetInput["interpolation"]): Partial<PresetInput> => ({
-  mean,
-  std,
-  interpolation,
-});
+import { clipInput, imagenetInput } from "../preset.ts";
+import { type Algebra, type KeyLayout, type LayoutParts, layout, seenAs, type Target } from "./layout.ts";
 
 const part = (name: string): number => ["q", "k", "v"].indexOf(name.charAt(0));
 

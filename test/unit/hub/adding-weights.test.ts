@@ -238,6 +238,18 @@ test("DINO, MoCo v3 and published DeiT have ImageNet's input, and MoCo v3 its ow
     assert.deepEqual((await add(saved(state))).entry.input.mean, [0.5, 0.5, 0.5]);
   }));
 
+/** A small tower of CLIP with a ResNet. */
+const clipResnet = {
+  layers: [1, 1],
+  width: 16,
+  stem: "deep",
+  stemWidths: [8, 8],
+  averageDown: "all",
+  embedding: 8,
+  image: 32,
+  block: "bottleneck",
+};
+
 /** A small tower of CLIP under timm's names. */
 const clip = { image: 32, patch: 8, dim: 128, depth: 1, heads: 2, preNorm: true };
 
@@ -275,6 +287,17 @@ test("CLIP's activation comes from the files beside it, timm's tag or the user; 
     using head = zeros([1000, 128]);
     const tuned = await add(saved(new Map([...state, ["head.weight", head]]), timm("openai_ft_in1k")));
     assert.equal(tuned.entry.classifier, "head");
+  }));
+
+test("a ResNet of CLIP is told by open_clip's file too, and its positions are resized", () =>
+  withState("resnet", clipResnet, async (state) => {
+    const tower = { image_size: 32, width: 16, layers: [1, 1] };
+    const seen = { mean: [0.1, 0.2, 0.3], std: [0.1, 0.2, 0.3] };
+    const files = { "open_clip_config.json": { model_cfg: { embed_dim: 8, vision_cfg: tower }, preprocess_cfg: seen } };
+    const { entry, notes } = await add(saved(state, files), { wishes: { input: { size: 48 } } });
+    assert.deepEqual(entry.config, { ...clipResnet, image: 48 });
+    assert.deepEqual([entry.featureWidth, entry.input.mean, entry.input.size], [8, seen.mean, 48]);
+    assert.match(notes.join("\n"), /positions, learned for 4 x 4 patches, were resized to 6 x 6/);
   }));
 
 test("a ViT is taken for another size of images, with its positions resized; a preprocessor's file can ask for it", () =>

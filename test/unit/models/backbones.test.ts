@@ -85,6 +85,19 @@ test("gradients of whole blocks by finite differences", () => {
     ["vit", { image: 4, patch: 2, dim: 4, depth: 1, heads: 2, pool: "attention", layerScale: true, gated: true }],
     ["convnext", { depths: [1], dims: [4], patch: 2, responseNorm: true }],
     ["resnet", { width: 8, layers: [1, 1], stem: "deep", stemWidths: [2, 2], averageDown: true, attention: "eca" }],
+    [
+      "resnet",
+      {
+        width: 16,
+        layers: [1],
+        block: "bottleneck",
+        stem: "deep",
+        stemWidths: [2, 2],
+        averageDown: "all",
+        embedding: 3,
+        image: 4,
+      },
+    ],
     ["shufflenet-v2", { depths: [2], widths: [4], stemWidth: 2, headWidth: 3 }],
     [
       "mobile-blocks",
@@ -232,6 +245,12 @@ test("wrong input is refused with what to do", () => {
   refused("regnet", { depths: [1], widths: [20] }, /multiples of groupWidth/);
   refused("resnet", { block: "basic", groups: 2 }, /only for bottlenecks/);
   refused("resnet", { layers: [1, 1], block: "bottleneck", dilated: 2 }, /first stage has no stride/);
+  refused("resnet", { averageDown: "all" }, /for bottlenecks and the deep stem/);
+  refused("resnet", { embedding: 8, stem: "deep" }, /pooling by attention needs embedding, image/);
+  const clip = { width: 64, layers: [1], stem: "deep", embedding: 8, image: 32 };
+  refused("resnet", { ...clip, width: 48 }, /heads of 64 channels/);
+  using pooled = createBackbone("resnet", clip, { generator });
+  assert.throws(() => pooled.forward(randn([1, 3, 64, 32], { generator })), /images of 32 x 32 pixels, got 32 x 64/);
   const vit = createBackbone("vit", { image: 32, patch: 8, dim: 16, depth: 1, heads: 2 }, { generator });
   assert.throws(() => vit.forward(randn([1, 3, 64, 64], { generator })), /32 x 32 pixels, got 64 x 64/);
 });
