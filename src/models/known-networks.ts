@@ -4,8 +4,6 @@ import type { Shapes } from "./family.ts";
 /** A key pattern and what it tells, the most telling first. Names are those of torchvision, timm and transformers. */
 const byKey: readonly (readonly [RegExp, string])[] = [
   [/(^|\.)layers\.MBconv\.layers\.conv_a\.0\.weight$/, "torchvision's maxvit_t"],
-  [/(^|\.)features\.1\.0\.attn\.logit_scale$/, "torchvision's Swin Transformer V2"],
-  [/(^|\.)layers\.0\.blocks\.0\.attn\.cpb_mlp\.0\.weight$/, "timm's or the authors' Swin Transformer V2"],
   [/(^|\.)stages\.0\.blocks\.0\.attn\.meta_mlp\.fc1\.weight$/, "timm's swinv2_cr"],
   [/(^|\.)layer1\.0\.se_module\.fc1\.weight$/, "timm's legacy_seresnet"],
   [/(^|\.)maxpool\.1\.running_mean$/, "timm's resnetrs"],

@@ -1,6 +1,6 @@
 /** Names and shapes of networks, made without data, and how a state dict differs from them. */
 import { quoted } from "../io/index.ts";
-import { init } from "../nn/index.ts";
+import { init, isDerived } from "../nn/index.ts";
 import { Generator, TorchError, UserError } from "../torch/index.ts";
 import type { Config, Shapes } from "./family.ts";
 import { createBackbone, presets } from "./registry.ts";
@@ -44,11 +44,11 @@ export function presetOutline(name: string): Outline | undefined {
   return outline;
 }
 
-/** True when every tensor of a network is there in its shape; counters of batches may be missing. */
+/** True when every tensor of a network is there in its shape; those that `isDerived` names may be missing. */
 export function covers(given: Shapes, wanted: Shapes): boolean {
   for (const [name, shape] of wanted) {
     const found = given.get(name);
-    if (found ? !sameShape(found, shape) : !name.endsWith("num_batches_tracked")) return false;
+    if (found ? !sameShape(found, shape) : !isDerived(name)) return false;
   }
   return true;
 }
@@ -62,7 +62,7 @@ export function lacks(given: Shapes, wanted: Shapes): string[] {
   const problems: string[] = [];
   for (const [name, shape] of wanted) {
     const found = given.get(name);
-    if (!found && !name.endsWith("num_batches_tracked")) problems.push(`${quoted(name)} is missing`);
+    if (!found && !isDerived(name)) problems.push(`${quoted(name)} is missing`);
     if (found && !sameShape(found, shape)) problems.push(`${quoted(name)} is [${found}] instead of [${shape}]`);
   }
   return problems;

@@ -40,6 +40,7 @@ export {
   countParameters,
   type ForwardHook,
   type ForwardWrap,
+  isDerived,
   type LoadOptions,
   type LoadReport,
   Module,

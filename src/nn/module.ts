@@ -188,13 +188,13 @@ export abstract class Module {
 
   /**
    * Copies tensors of the same names and shapes into this module, converting dtype and device. Nothing is copied when
-   * anything is wrong. A missing `num_batches_tracked` is fine, as in PyTorch.
+   * anything is wrong. Buffers that `isDerived` names may be missing.
    * @throws UserError listing every missing key, unexpected key and wrong shape
    */
   loadStateDict(state: ReadonlyMap<string, Tensor>, options: LoadOptions = {}): LoadReport {
     const own = this.stateDict();
     const unexpected = [...state.keys()].filter((name) => !own.has(name));
-    const mayMiss = (name: string) => name.endsWith("num_batches_tracked") || options.optional?.has(name) === true;
+    const mayMiss = (name: string) => isDerived(name) || options.optional?.has(name) === true;
     const missing = [...own.keys()].filter((name) => !state.has(name) && !mayMiss(name));
     const problems: string[] = [];
     if (options.strict ?? true) {
@@ -272,6 +272,13 @@ export abstract class Module {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+const derived = /(^|\.)(num_batches_tracked|relative_position_index|relative_coords_table)$/;
+
+/** True for buffers that a new module has right by itself, so that files may lack them: counters, and tables of sizes alone. */
+export function isDerived(name: string): boolean {
+  return derived.test(name);
 }
 
 /** Number of elements of all parameters; a shared one that is listed twice counts twice. */

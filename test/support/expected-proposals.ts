@@ -10,6 +10,8 @@ const resnetv2 = {
   input: { size: 224, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], interpolation: "bilinear" },
 } satisfies Partial<Proposal>;
 
+const swinV2 = { version: 2, patch: 4, dim: 24, depths: [2, 2, 1] };
+
 const clipMean = [0.48145466, 0.4578275, 0.40821073] as const;
 const clipStd = [0.26862954, 0.26130258, 0.27577711] as const;
 const tower = { image: 32, patch: 8, dim: 128, depth: 2, heads: 2 };
@@ -282,6 +284,22 @@ export const expectedProposals: Record<string, Partial<Proposal>> = {
     config: { growth: 8, layers: [2, 3], width: 16, bottleneck: 4 },
     layout: "torchvision-densenet-published",
     classifier: "classifier",
+  },
+  timm_swin_v2: {
+    config: {
+      ...swinV2,
+      heads: [1, 2, 4],
+      window: [8, 8, 4],
+      pretrainedWindow: [4, 4, 2],
+    },
+    layout: "timm-swin",
+    classifier: "head.fc",
+  },
+  original_swin_v2: {
+    config: { ...swinV2, heads: [1, 2, 4], window: 4 },
+    layout: "original-swin",
+    classifier: "head",
+    input: { size: 256, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], interpolation: "bicubic" },
   },
   original_swin: {
     config: { patch: 4, dim: 24, depths: [2, 2, 1], heads: [1, 2, 4], window: 4 },

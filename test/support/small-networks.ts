@@ -72,6 +72,7 @@ export const smallNetworks: [string, Record<string, unknown>, number][] = [
   ["convnext", { depths: [1, 2], dims: [8, 16], patch: 2, layerScale: 0.1, dropPath: 0.2 }, 8],
   ["swin", { patch: 2, dim: 8, depths: [2, 2], heads: [1, 2], window: 4, dropPath: 0.2 }, 8],
   ["swin", { patch: 4, dim: 8, depths: [2], heads: [2], window: 3, mlpRatio: 2 }, 8],
+  ["swin", { version: 2, patch: 2, dim: 8, depths: [2, 1], heads: [1, 2], window: [5, 4], pretrainedWindow: 3 }, 8],
   ["vit", { image: 32, patch: 8, dim: 16, depth: 2, heads: 2, dropPath: 0.2 }, 4],
   ["vit", { image: 32, patch: 8, dim: 16, depth: 2, heads: 2, pool: "avg", mlpRatio: 2 }, 4],
   [

@@ -85,28 +85,72 @@ function inferConvNeXt(shapes: Shapes): Config[] {
   return [{ depths, dims, ...stem, ...(shapes.has("features.1.0.block.4.weight") ? { responseNorm: true } : {}) }];
 }
 
-function inferSwin(shapes: Shapes): Config[] {
-  const table = (stage: number, i: number): string =>
-    `features.${2 * stage + 1}.${i}.attn.relative_position_bias_table`;
-  const stages = count(shapes, (stage) => table(stage, 0));
+function inferSwin(shapes: Shapes, name: string): Config[] {
+  const at = (stage: number, i: number, rest: string): string => `features.${2 * stage + 1}.${i}.attn.${rest}`;
+  const stages = count(shapes, (stage) => at(stage, 0, "qkv.weight"));
   const indices = Array.from({ length: stages }, (_, stage) => stage);
-  const depths = indices.map((stage) => count(shapes, (i) => table(stage, i)));
-  const heads = indices.map((stage) => shapes.get(table(stage, 0))?.[1] ?? 0);
+  const depths = indices.map((stage) => count(shapes, (i) => at(stage, i, "qkv.weight")));
+  const second = shapes.has(at(0, 0, "logit_scale"));
+  const headsOf = (stage: number): number | undefined =>
+    second
+      ? shapes.get(at(stage, 0, "logit_scale"))?.[0]
+      : shapes.get(at(stage, 0, "relative_position_bias_table"))?.[1];
   const [dim = 0, , patch = 0] = shapes.get("features.0.0.weight") ?? [];
-  const window = (Math.sqrt(shapes.get(table(0, 0))?.[0] ?? 0) + 1) / 2;
-  const hidden = shapes.get("features.1.0.mlp.0.weight")?.[0] ?? 0;
-  const ratio = hidden / dim;
+  const ratio = (shapes.get("features.1.0.mlp.0.weight")?.[0] ?? 0) / dim;
+  const sides = indices.map((stage) => {
+    const [rows = 0] = shapes.get(at(stage, 0, "relative_position_bias_table")) ?? [];
+    const [, side = Math.sqrt(rows)] = shapes.get(at(stage, 0, "relative_coords_table")) ?? [];
+    return (side + 1) / 2;
+  });
+  const seen: Config = second && sides[0] === 0.5 ? windowsOfName(name, patch, stages) : { window: together(sides) };
   return [
-    { patch, dim, depths, heads, ...(window === 7 ? {} : { window }), ...(ratio === 4 ? {} : { mlpRatio: ratio }) },
+    {
+      ...(second ? { version: 2 } : {}),
+      patch,
+      dim,
+      depths,
+      heads: indices.map((stage) => headsOf(stage) ?? 0),
+      ...(second || seen["window"] !== 7 ? seen : {}),
+      ...(ratio === 4 ? {} : { mlpRatio: ratio }),
+    },
   ];
 }
 
+/** One number for equal ones. */
+const together = (sides: readonly number[]): number | readonly number[] =>
+  sides.every((side) => side === sides[0]) ? (sides[0] ?? 0) : sides;
+
+/**
+ * Windows of a Swin of version 2 from its name in timm, such as swinv2_base_window12to16_192to256: no larger than the map of each
+ * stage, in pre-training too. Nothing where the name is another.
+ */
+function windowsOfName(name: string, patch: number, stages: number): Config {
+  const found = /^swinv2_.*window(\d+)(?:to(\d+))?_(\d+)(?:to(\d+))?/.exec(name)?.slice(1);
+  if (!found) return {};
+  const [before = 0, now = before, small = 0, large = small] = found.map((digits) => digits && Number(digits));
+  const windows = (window: number, size: number) =>
+    together(Array.from({ length: stages }, (_, stage) => Math.min(window, size / patch / 2 ** stage)));
+  const window = windows(Number(now), Number(large));
+  return { window, ...(before === now ? {} : { pretrainedWindow: windows(Number(before), Number(small)) }) };
+}
+
 /** Side of the images that a Swin was trained with: from the mask of its shifted windows, else usual for its window. */
-function swinSize(window: number, patch: number, shapes: Shapes): number {
+function swinSize({ version, window: sides = 7, patch: given }: Config, shapes: Shapes): number {
+  const [window = 7] = [sides].flat() as number[];
+  const patch = Number(given);
   const mask = [...shapes].find(([key]) => /(^|\.)layers\.0\.blocks\.1\.(attn\.)?attn_mask$/.test(key));
   const side = Math.sqrt(mask?.[1][0] ?? 0) * window * patch;
   if (side > 0 && Number.isInteger(side)) return side;
+  if (version === 2) return window === 24 ? 384 : window === 12 ? 192 : 256;
   return window === 12 ? 384 : 224;
+}
+
+function guessSwin({ version, window }: Config): Guess[] {
+  if (version !== 2 || window !== undefined) return [];
+  const question =
+    "the weights do not say how large the windows of this Swin Transformer V2 are: say it with --arch, such as " +
+    "swinv2_tiny_window8_256, or with --config '{\"window\":8}' (in stages whose map is smaller: [16,16,16,8])";
+  return [{ key: "window", question }];
 }
 
 /** Heads of published networks by the width of their tokens; they leave no trace in shapes. */
@@ -300,14 +344,12 @@ export const families: readonly Family[] = [
   },
   {
     architecture: "swin",
-    anchor: "features.1.0.attn.relative_position_bias_table",
+    anchor: "features.1.0.attn.qkv.weight",
     infer: inferSwin,
+    named: /^swinv2_/,
+    guess: guessSwin,
     foreign: /^(absolute_pos_embed|features)/,
-    input: ({ window, patch }, shapes) => ({
-      ...imagenetInput,
-      interpolation: "bicubic",
-      size: swinSize(Number(window ?? 7), Number(patch), shapes),
-    }),
+    input: (config, shapes) => ({ ...imagenetInput, interpolation: "bicubic", size: swinSize(config, shapes) }),
   },
   {
     architecture: "vit",

@@ -4,8 +4,7 @@
  */
 import { UserError } from "../../torch/index.ts";
 import { clipInput } from "../preset.ts";
-import { maximumWindow, relativePositions } from "../swin.ts";
-import { type Algebra, type KeyLayout, layout, seenAs, type Target } from "./layout.ts";
+import { type KeyLayout, layout, seenAs, type Target } from "./layout.ts";
 import { vitLayouts } from "./vit-layouts.ts";
 
 /** Feature index of a stage of ConvNeXt or Swin, and of the downsampling before it. */
@@ -173,11 +172,12 @@ const timmVgg = layout({
 });
 
 /** timm's names, and those of the authors' own files, whose merging of patches is at a stage's end. */
-const swinLayout = (name: string, anchor: string, merging: (index: string) => number): KeyLayout =>
+const swinLayout = (name: string, anchors: string[], merging: (index: string) => number): KeyLayout =>
   layout({
     name,
     architecture: "swin",
-    anchors: [anchor],
+    anchors,
+    withoutKeyBias: true,
     nested: /\.attn_mask$/,
     rules: [
       [/^patch_embed\.proj\./, "features.0.0."],
@@ -186,6 +186,13 @@ const swinLayout = (name: string, anchor: string, merging: (index: string) => nu
       [
         /^layers\.(\d+)\.blocks\.(\d+)\.attn\.relative_position_index$/,
         (i = "", k) => ({ name: `features.${stage(i)}.${k}.attn.relative_position_index`, view: "flat" }),
+      ],
+      [
+        /^layers\.(\d+)\.blocks\.(\d+)\.attn\.([qv])_bias$/,
+        (i = "", k, which) => ({
+          name: `features.${stage(i)}.${k}.attn.qkv.bias`,
+          part: which === "q" ? 0 : 2,
+        }),
       ],
       [
         /^layers\.(\d+)\.blocks\.(\d+)\.mlp\.fc(1|2)\.(\w+)$/,
@@ -197,25 +204,10 @@ const swinLayout = (name: string, anchor: string, merging: (index: string) => nu
       ],
       [/^norm\./, "norm."],
     ],
-    complete: addRelativePositions,
   });
 
-const timmSwin = swinLayout("timm-swin", "layers.0.blocks.0.attn.relative_position_bias_table", before);
-const originalSwin = swinLayout("original-swin", "layers.0.downsample.reduction.weight", (i) => before(i) + 2);
-
-/** timm computes the indices into the tables of biases anew instead of storing them. */
-function addRelativePositions<T>(converted: Map<string, T>, algebra: Algebra<T>): void {
-  for (const [name, table] of [...converted]) {
-    if (!name.endsWith(".relative_position_bias_table")) continue;
-    const index = name.replace(/table$/, "index").replace("_bias_", "_");
-    const window = (Math.sqrt(algebra.shape(table)[0] ?? 0) + 1) / 2;
-    if (converted.has(index) || !Number.isInteger(window) || window > maximumWindow) continue;
-    converted.set(
-      index,
-      algebra.numbers(window ** 4, "int64", () => relativePositions(window)),
-    );
-  }
-}
+const timmSwin = swinLayout("timm-swin", ["layers.0.blocks.0.attn.qkv.weight"], before);
+const originalSwin = swinLayout("original-swin", ["layers.0.downsample.reduction.weight"], (i) => before(i) + 2);
 
 /** All layouts that differ from the architectures' own names. */
 export const keyLayouts: readonly KeyLayout[] = [

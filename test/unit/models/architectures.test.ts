@@ -24,6 +24,7 @@ const others: Record<string, [string, Record<string, unknown>]> = {
   resnet50_dilated: ["resnet", { layers: [3, 4, 6, 3], block: "bottleneck", dilated: 2 }],
   vit_base_depth_2: ["vit", { dim: 768, heads: 12, depth: 2 }],
   swin_odd: ["swin", { patch: 2, dim: 24, depths: [2, 2], heads: [2, 4], window: 4 }],
+  swin_v2_odd: ["swin", { version: 2, patch: 2, dim: 24, depths: [2, 2], heads: [2, 4], window: 4 }],
   vgg_small: ["vgg", { stages: [[8], [16, 16]], norm: true, hidden: 32 }],
   alexnet_narrow: ["vgg", { ...presets()["alexnet"]?.config, hidden: 32 }],
   efficientnet_v2_small: [

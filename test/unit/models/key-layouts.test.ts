@@ -12,7 +12,7 @@ import {
   proposeArchitecture,
   resizedTo,
 } from "../../../src/models/index.ts";
-import { relativePositions } from "../../../src/models/swin.ts";
+import { relativeOffsets, relativePositions } from "../../../src/models/swin.ts";
 import { init } from "../../../src/nn/index.ts";
 import {
   Generator,
@@ -52,6 +52,7 @@ function hintsOf(name: string): Hints {
       : {};
   const activation = clipActivations[name];
   if (name === "timm_resnet_gn") return { name: "resnet50_gn" };
+  if (name === "timm_swin_v2") return { name: "swinv2_tiny_window4to8_32to64" };
   return { config: activation === undefined ? heads : { ...heads, activation } };
 }
 
@@ -69,6 +70,7 @@ function mapped(state: Record<string, number[]>, { prefix, drop, rename }: Propo
 
 function made(key: string, shape: number[]): Tensor {
   if (key.endsWith(".periods")) return tensor(rotaryPeriods(shape[0] ?? 0));
+  if (key.endsWith("relative_coords_table")) return tensor(relativeOffsets(4), { shape });
   if (!key.endsWith("relative_position_index")) return ruled(key, shape);
   return tensor(relativePositions(4), { dtype: "int64", shape });
 }
@@ -184,6 +186,7 @@ test("configurations that are no preset are told from shapes", () => {
     ["resnet", { layers: [1, 1], block: "bottleneck", width: 32, groups: 4, widthPerGroup: 16 }],
     ["convnext", { depths: [1, 2], dims: [8, 24], patch: 2 }],
     ["swin", { patch: 2, dim: 12, depths: [1, 2], heads: [3, 2], window: 5, mlpRatio: 3 }],
+    ["swin", { version: 2, patch: 2, dim: 12, depths: [1, 2], heads: [3, 2], window: [7, 6] }],
     ["vit", { image: 48, patch: 8, dim: 128, depth: 3, heads: 2, mlpRatio: 3, pool: "avg" }],
     ["mobilenet-v2", { width: 0.35 }],
     ["mobilenet-v2", { width: 0.25, lastChannels: 320 }],

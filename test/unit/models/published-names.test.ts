@@ -36,7 +36,7 @@ const generator = new Generator(1);
 
 /** Names whose network this program has not; they are refused by name, or with the nearest network. */
 const refused =
-  /^(maxvit|swin_v2|swinv2|legacy_se|seresnet33ts|resnet(aa|blur|rs)|resnest|skresnet|res2net|mobilenetv4_hybrid|mobilenetv3_rw|hardcorenas|mixnet|\w*_rope_|beit|mixer|resmlp|gmlp|densenetblur|inception_(v4|resnet|next)|\w*xception|hrnet|dpn|dla|regnetz|nf_|nfnet|dm_nfnet|coat|maxxvit|mobileone|mobilevit|repvgg|repvit|edgenext|efficientvit|fastvit|ghostnet|rexnet|csp|levit|cait|pit|twins|xcit|pvt|poolformer|davit|focalnet|hiera|nextvit|volo|crossvit|convit|visformer|tnt|convmixer|hgnet|samvit|gcres|halonet|botnet|selecsls|tresnet|mambaout|starnet|test_resnet)/;
+  /^(maxvit|swinv2_cr|legacy_se|seresnet33ts|resnet(aa|blur|rs)|resnest|skresnet|res2net|mobilenetv4_hybrid|mobilenetv3_rw|hardcorenas|mixnet|\w*_rope_|beit|mixer|resmlp|gmlp|densenetblur|inception_(v4|resnet|next)|\w*xception|hrnet|dpn|dla|regnetz|nf_|nfnet|dm_nfnet|coat|maxxvit|mobileone|mobilevit|repvgg|repvit|edgenext|efficientvit|fastvit|ghostnet|rexnet|csp|levit|cait|pit|twins|xcit|pvt|poolformer|davit|focalnet|hiera|nextvit|volo|crossvit|convit|visformer|tnt|convmixer|hgnet|samvit|gcres|halonet|botnet|selecsls|tresnet|mambaout|starnet|test_resnet)/;
 
 /** Parts of a file that are left out: heads, of classification and beside it. */
 const heads = /^(fc|head|head_dist|heads|classifier|classifier\.\d|head\.(fc|pre_logits)|aux\d|AuxLogits)$/;
@@ -123,6 +123,11 @@ test("what shapes do not tell is asked for, unless the name tells it", () => {
   const vit = shapesOf("test_vit.r160_in1k");
   assert.match(proposeArchitecture(vit)?.guess?.question ?? "", /64 wide.*--config '\{"heads":1\}'/);
   assert.deepEqual(proposeArchitecture(vit, { config: { heads: 2 } })?.config["heads"], 2);
+  const swin = shapesOf("swinv2_tiny_window8_256.ms_in1k");
+  assert.match(proposeArchitecture(swin)?.guess?.question ?? "", /windows.*--arch, such as swinv2_tiny_window8_256/);
+  assert.deepEqual(proposeArchitecture(swin, { config: { window: [16, 16, 16, 8] } })?.config["depths"], [2, 2, 6, 2]);
+  assert.deepEqual(proposeArchitecture(swin, { name: "swinv2_tiny_window16_256" })?.config["window"], [16, 16, 16, 8]);
+  assert.equal(proposeArchitecture(swin, { name: "swinv2_tiny_window8_256" })?.preset, "swin_v2_t");
   const blur = shapesOf("resnetblur50.bt_in1k");
   const giant = shapesOf("eva_giant_patch14_224.clip_ft_in1k");
   assert.equal(proposeArchitecture(giant)?.config["rotaryGrid"], undefined);
