@@ -2,7 +2,8 @@
  * The packed package, installed into an empty folder beside the prebuilt addon, works after `npx hub-pathway setup` on a
  * machine without compiler and Python, and holds every file that its pages refer to.
  */
-// Alone: it takes long, and begins first.
+// Alone: it begins first.
+// Long: the package is installed, and every documented command runs in it.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";

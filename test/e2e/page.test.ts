@@ -1,5 +1,6 @@
 /** The page that `export --web` writes, in Chromium: the run's answers, only the models that an image needs, for everyone's hands and eyes. */
 // Alone: it has a browser beside it.
+// Long: every way to the page's answers is gone in a browser.
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";

@@ -1,4 +1,5 @@
 /** A sample of test/kills: a command that is killed leaves the old state or the new one, and the next command nothing else. */
+// Long: commands are killed and run again.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, test } from "node:test";

@@ -1,4 +1,5 @@
 /** ONNX files whose tensors, external files or sizes are hostile: refused in bounded memory and time. */
+// Long: hundreds of files are read, twice each.
 import assert from "node:assert/strict";
 import { mkdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

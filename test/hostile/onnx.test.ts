@@ -1,4 +1,5 @@
 /** Broken and malicious ONNX files: each is refused with a message, in bounded memory and time, and leaves nothing behind. */
+// Long: hundreds of files are read, twice each.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";

@@ -1,4 +1,5 @@
 /** Broken and malicious safetensors files: refused by the mapping and by the streaming reader, soon and in little memory. */
+// Long: over a hundred files are read, twice each.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import {

@@ -1,4 +1,5 @@
 /** Sound .pth files that were cut or changed: read properly, or refused. */
+// Long: archives are changed at every place.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

@@ -1,4 +1,5 @@
 /** Two hosts between which all packets are dropped for a while: ranks go on or end with an error, and never hang. */
+// Long: two hosts wait for each other.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { after, before, test } from "node:test";

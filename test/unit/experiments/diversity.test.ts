@@ -1,4 +1,5 @@
 /** Predictions where the answer is known: two kinds of images, and a member for each that sees what decides there. */
+// Long: models are trained to the end of an experiment.
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";

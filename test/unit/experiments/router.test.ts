@@ -1,4 +1,5 @@
 /** The synthetic hubs of the router experiment: what is said to be known of them is true, and groups run to the end. */
+// Long: models are trained to the end of an experiment.
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

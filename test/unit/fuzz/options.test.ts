@@ -1,4 +1,5 @@
 /** The fuzzer's command line, and what makes its cases repeatable. */
+// Long: fuzzing runs are started, found and ended.
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";

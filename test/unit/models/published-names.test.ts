@@ -1,4 +1,5 @@
 /** Every classification network of torchvision and the most downloaded ones of timm: taken as what they are, or named. */
+// Long: networks of full size are made by the hundred.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";

@@ -1,4 +1,5 @@
 /** Both algorithms learn small tasks, alone and over a hub, without leaking tensors. */
+// Long: agents learn until they play well.
 import assert from "node:assert/strict";
 import test from "node:test";
 import { Mlp } from "../../../src/models/index.ts";

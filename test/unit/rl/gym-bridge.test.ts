@@ -1,4 +1,5 @@
 /** The bridge to Python: with small environments of ours, with Gymnasium's own and with Atari where they are installed. */
+// Long: each test starts Python.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";

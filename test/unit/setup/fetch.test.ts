@@ -1,4 +1,5 @@
 /** Fetching libtorch: its own archive, else what pip finds in an index that also has the CUDA build. */
+// Long: archives as large as a library's are made and unpacked.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";

@@ -1,4 +1,5 @@
 /** Hundreds and thousands of classes: training, measuring and reporting hold nothing that grows with the square of their number. */
+// Long: models of thousands of classes are trained.
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
