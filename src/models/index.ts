@@ -26,6 +26,7 @@ export { GraphBackbone, openGraphBackbone } from "./graph-backbone.ts";
 export { type GraphFormat, graphFormats } from "./graph-formats.ts";
 export { type InceptionConfig, InceptionV3 } from "./inception.ts";
 export { recogniseNetwork } from "./known-networks.ts";
+export { MaxViT, type MaxViTConfig } from "./maxvit.ts";
 export { MinatarNetwork, type MinatarNetworkConfig } from "./minatar-network.ts";
 export { Mlp, type MlpConfig } from "./mlp.ts";
 export { MNASNet, type MNASNetConfig } from "./mnasnet.ts";

@@ -3,7 +3,6 @@ import type { Shapes } from "./family.ts";
 
 /** A key pattern and what it tells, the most telling first. Names are those of torchvision, timm and transformers. */
 const byKey: readonly (readonly [RegExp, string])[] = [
-  [/(^|\.)layers\.MBconv\.layers\.conv_a\.0\.weight$/, "torchvision's maxvit_t"],
   [/(^|\.)stages\.0\.blocks\.0\.attn\.meta_mlp\.fc1\.weight$/, "timm's swinv2_cr"],
   [/(^|\.)layer1\.0\.se_module\.fc1\.weight$/, "timm's legacy_seresnet"],
   [/(^|\.)maxpool\.1\.running_mean$/, "timm's resnetrs"],
@@ -25,7 +24,10 @@ const byKey: readonly (readonly [RegExp, string])[] = [
   [/(^|\.)stem\.conv1?\.gain$/, "timm's NFNet or NF-RegNet"],
   [/(^|\.)stages\.0\.blocks\.0\.fc1\.weight$/, "timm's MambaOut"],
   [/(^|\.)stages\.\d\.blocks\.0\.shortcut\.expand\.weight$/, "timm's CoAtNet"],
-  [/(^|\.)stages\.\d\.blocks\.\d+\.(conv|attn_block)\..*$/, "timm's MaxViT or MaxxViT"],
+  [
+    /(^|\.)stages\.\d\.blocks\.\d+\.(conv|attn_block)\..*$/,
+    "timm's MaxViT of another kind than TensorFlow's, or MaxxViT",
+  ],
   [/(^|\.)serial_blocks1\.0\..*$/, "timm's CoaT"],
   [/(^|\.)stages\.0\.0\.conv_(kxk|scale)\.(0\.)?conv\.weight$/, "timm's MobileOne or RepVGG"],
   [/(^|\.)token_mixer\.dwconv_hw\.weight$/, "timm's inception_next"],

@@ -8,6 +8,7 @@ import { DenseNet, densenetConfig, densenetPresets } from "./densenet.ts";
 import { EfficientNet, efficientnetConfig, efficientnetPresets } from "./efficientnet.ts";
 import { GoogLeNet, googlenetConfig, googlenetPresets } from "./googlenet.ts";
 import { InceptionV3, inceptionConfig, inceptionPresets } from "./inception.ts";
+import { MaxViT, maxvitConfig, maxvitPresets } from "./maxvit.ts";
 import { MinatarNetwork, minatarNetworkConfig } from "./minatar-network.ts";
 import { Mlp, mlpConfig } from "./mlp.ts";
 import { MNASNet, mnasnetConfig, mnasnetPresets } from "./mnasnet.ts";
@@ -168,6 +169,12 @@ const registry: ReadonlyMap<string, Architecture> = new Map([
     (config, options) => new Swin(config, options),
   ),
   architecture(
+    "maxvit",
+    "Tu et al., MaxViT: Multi-Axis Vision Transformer, ECCV 2022",
+    maxvitConfig,
+    (config, options) => new MaxViT(config, options),
+  ),
+  architecture(
     "vit",
     "Dosovitskiy et al., An Image is Worth 16x16 Words, ICLR 2021",
     vitConfig,
@@ -206,6 +213,7 @@ const published: Readonly<Record<string, Preset>> = {
   ...regnetPresets,
   ...convnextPresets,
   ...swinPresets,
+  ...maxvitPresets,
   ...vitPresets,
   ...vggPresets,
   ...squeezenetPresets,

@@ -21,10 +21,16 @@ import {
 } from "../nn/index.ts";
 import { cat, empty, full, noGrad, ops, scope, type Tensor, tensor, zeros } from "../torch/index.ts";
 import { Backbone, type BackboneOptions } from "./backbone.ts";
+import {
+  biasesOf,
+  joinWindows,
+  maximumWindow,
+  mixed,
+  relativePositions,
+  splitHeads,
+  windows,
+} from "./blocks/windows.ts";
 import { imagenetInput, type Preset } from "./preset.ts";
-
-/** Attention needs memory in the fourth power of a window's side. */
-export const maximumWindow = 32;
 
 const windowSide = z.int().min(2).max(maximumWindow);
 
@@ -79,15 +85,6 @@ export const swinPresets: Readonly<Record<string, Preset>> = {
 };
 
 const eps = 1e-5;
-
-/** For each pair of pixels of a window, the row of the table of biases that belongs to their offset; [s² · s²]. */
-export function relativePositions(window: number): number[] {
-  const pixels = Array.from({ length: window * window }, (_, i) => [Math.floor(i / window), i % window] as const);
-  const span = 2 * window - 1;
-  const row = ([y, x]: readonly [number, number], [v, u]: readonly [number, number]): number =>
-    (y - v + window - 1) * span + (x - u + window - 1);
-  return pixels.flatMap((query) => pixels.map((key) => row(query, key)));
-}
 
 /**
  * Offsets of two pixels of a window in rows and columns, for each row of its table, with the sign and the logarithm of their size
@@ -206,22 +203,18 @@ class WindowAttention extends Module {
 
   /** [n · windows, s², c], with a mask [windows, 1, s², s²] of what lies apart on the unshifted map. */
   #attend(x: Tensor, mask: Tensor | undefined): Tensor {
-    const [rows, length = 0, width = 0] = x.shape as [number, number, number];
-    const heads = this.#heads;
-    const joined = this.#qkv.forward(x).view([rows, length, 3, heads, width / heads]);
-    const [query, key, value] = ops.permute(joined, [2, 0, 3, 1, 4]).unbind(0) as [Tensor, Tensor, Tensor];
-    const scores = this.#scores(query, key);
-    const bias = this.#table().index_select(0, this.#index).view([length, length, heads]).permute([2, 0, 1]);
-    let biased = scores.add(bias);
+    const [query, key, value] = splitHeads(this.#qkv.forward(x), this.#heads);
+    let biased = this.#scores(query, key).add(biasesOf(this.#table(), this.#index));
     if (mask) {
+      const { shape } = biased;
+      const [rows = 0, ...others] = shape;
       const count = mask.size(0);
       biased = biased
-        .view([rows / count, count, heads, length, length])
+        .view([rows / count, count, ...others])
         .add(mask)
-        .view([rows, heads, length, length]);
+        .view(shape);
     }
-    const attended = biased.softmax(-1).matmul(value);
-    return this.#proj.forward(attended.transpose(1, 2).reshape([rows, length, width]));
+    return this.#proj.forward(mixed(biased, value));
   }
 
   /** Products of [.., s², c / heads]: by their root in version 1, of unit vectors with a learned factor in version 2. */
@@ -355,20 +348,6 @@ export class Swin extends Backbone {
 
 function ofStage(sides: number | readonly number[], stage: number): number {
   return typeof sides === "number" ? sides : (sides[stage] ?? sides[0] ?? 0);
-}
-
-/** [n, h, w, c] to [n · windows, s², c]. */
-function windows(x: Tensor, side: number): Tensor {
-  const [n = 0, height = 0, width = 0, channels = 0] = x.shape;
-  const grid = x.reshape([n, height / side, side, width / side, side, channels]).permute([0, 1, 3, 2, 4, 5]);
-  return grid.reshape([-1, side * side, channels]);
-}
-
-/** The reverse of `windows`, to a map of the given shape. */
-function joinWindows(x: Tensor, side: number, shape: readonly number[]): Tensor {
-  const [n = 0, height = 0, width = 0, channels = 0] = shape;
-  const grid = x.view([n, height / side, width / side, side, side, channels]).permute([0, 1, 3, 2, 4, 5]);
-  return grid.reshape([n, height, width, channels]);
 }
 
 /** Zeros below and to the right of [n, h, w, c]. */

@@ -301,6 +301,12 @@ export const expectedProposals: Record<string, Partial<Proposal>> = {
     classifier: "head",
     input: { size: 256, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], interpolation: "bicubic" },
   },
+  maxvit: {
+    config: { stemWidth: 32, widths: [32, 64], depths: [1, 2], partition: 3, variant: "tensorflow" },
+    layout: "timm-maxvit",
+    classifier: "head.fc",
+    input: { size: 24, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], interpolation: "bicubic" },
+  },
   original_swin: {
     config: { patch: 4, dim: 24, depths: [2, 2, 1], heads: [1, 2, 4], window: 4 },
     drop: ["head.", "layers.0.blocks.1.attn_mask"],

@@ -73,6 +73,8 @@ export const smallNetworks: [string, Record<string, unknown>, number][] = [
   ["swin", { patch: 2, dim: 8, depths: [2, 2], heads: [1, 2], window: 4, dropPath: 0.2 }, 8],
   ["swin", { patch: 4, dim: 8, depths: [2], heads: [2], window: 3, mlpRatio: 2 }, 8],
   ["swin", { version: 2, patch: 2, dim: 8, depths: [2, 1], heads: [1, 2], window: [5, 4], pretrainedWindow: 3 }, 8],
+  ["maxvit", { stemWidth: 8, widths: [8, 16], depths: [1, 1], partition: 2, headWidth: 4, dropPath: 0.2 }, 4],
+  ["maxvit", { stemWidth: 8, widths: [8], depths: [2], partition: 4, headWidth: 8, variant: "tensorflow" }, 8],
   ["vit", { image: 32, patch: 8, dim: 16, depth: 2, heads: 2, dropPath: 0.2 }, 4],
   ["vit", { image: 32, patch: 8, dim: 16, depth: 2, heads: 2, pool: "avg", mlpRatio: 2 }, 4],
   [

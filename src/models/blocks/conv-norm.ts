@@ -16,6 +16,7 @@ import {
   Sequential,
   SiLU,
 } from "../../nn/index.ts";
+import { ops, scope, type Tensor } from "../../torch/index.ts";
 import type { BackboneOptions } from "../backbone.ts";
 
 /** Side of a kernel that leaves the image's size alone when padded by half of it. */
@@ -61,6 +62,23 @@ export type Activation = keyof typeof activations;
 /** An activation by name. */
 export function activationOf(name: Activation): Module {
   return activations[name]();
+}
+
+/** A convolution that pads as TensorFlow does: the output has ⌈side / stride⌉ pixels a side. */
+export class SameConv2d extends Conv2d {
+  override convolve(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+    return scope(() => {
+      const [y0, y1] = this.#missing(x.size(2));
+      const [x0, x1] = this.#missing(x.size(3));
+      const padded = y0 + y1 + x0 + x1 === 0 ? x : ops.constant_pad_nd(x, [x0, x1, y0, y1]);
+      return super.convolve(padded, weight, bias);
+    });
+  }
+
+  #missing(side: number): [number, number] {
+    const total = Math.max(0, (Math.ceil(side / this.stride) - 1) * this.stride + this.kernelSize - side);
+    return [Math.floor(total / 2), Math.ceil(total / 2)];
+  }
 }
 
 /** A convolution with He et al.'s initialisation in fan-out mode, as torchvision's. */

@@ -5,9 +5,9 @@
  */
 import { z } from "zod";
 import { BatchNorm2d, Conv2d, DropPath, init, inOrder, Module, Sequential } from "../../nn/index.ts";
-import { full, ops, scope, type Tensor } from "../../torch/index.ts";
+import { full, scope, type Tensor } from "../../torch/index.ts";
 import { Backbone, type BackboneOptions } from "../backbone.ts";
-import { type Activation, activationOf, activations, earlyStages } from "./conv-norm.ts";
+import { type Activation, activationOf, activations, earlyStages, SameConv2d } from "./conv-norm.ts";
 import { SqueezeExcitation } from "./squeeze-excitation.ts";
 
 const activation = z.enum(Object.keys(activations) as [Activation, ...Activation[]]);
@@ -71,23 +71,6 @@ export const mobileBlocksConfig = z.strictObject({
 export type MobileBlocksConfig = z.input<typeof mobileBlocksConfig>;
 type Network = z.output<typeof mobileBlocksConfig>;
 type Block = z.output<typeof blockSchema>;
-
-/** A convolution that pads as TensorFlow does: the output has ⌈side / stride⌉ pixels a side. */
-class SameConv2d extends Conv2d {
-  override convolve(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
-    return scope(() => {
-      const [y0, y1] = this.#missing(x.size(2));
-      const [x0, x1] = this.#missing(x.size(3));
-      const padded = y0 + y1 + x0 + x1 === 0 ? x : ops.constant_pad_nd(x, [x0, x1, y0, y1]);
-      return super.convolve(padded, weight, bias);
-    });
-  }
-
-  #missing(side: number): [number, number] {
-    const total = Math.max(0, (Math.ceil(side / this.stride) - 1) * this.stride + this.kernelSize - side);
-    return [Math.floor(total / 2), Math.ceil(total / 2)];
-  }
-}
 
 /** One convolution of these networks. */
 interface Filter {

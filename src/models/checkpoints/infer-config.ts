@@ -4,6 +4,7 @@ import { type Config, count, type Family, type Guess, type Shapes } from "../fam
 import { googlenetFamily } from "../googlenet.ts";
 import { inceptionFamily } from "../inception.ts";
 import { isDisguised } from "../known-networks.ts";
+import { maxvitFamily } from "../maxvit.ts";
 import { mobileBlocksFamily } from "../mobile-kinds.ts";
 import { clipInput, imagenetInput, type PresetInput } from "../preset.ts";
 import { attentionCell } from "../resnet.ts";
@@ -398,4 +399,5 @@ export const families: readonly Family[] = [
   shufflenetFamily,
   googlenetFamily,
   inceptionFamily,
+  maxvitFamily,
 ];

@@ -209,6 +209,65 @@ const swinLayout = (name: string, anchors: string[], merging: (index: string) =>
 const timmSwin = swinLayout("timm-swin", ["layers.0.blocks.0.attn.qkv.weight"], before);
 const originalSwin = swinLayout("original-swin", ["layers.0.downsample.reduction.weight"], (i) => before(i) + 2);
 
+/** Steps of MaxViT's convolution and attention in timm, and in torchvision. */
+const maxvitSteps = {
+  pre_norm: "pre_norm",
+  conv1_1x1: "conv_a.0",
+  norm1: "conv_a.1",
+  conv2_kxk: "conv_b.0",
+  norm2: "conv_b.1",
+  "se.fc1": "squeeze_excitation.fc1",
+  "se.fc2": "squeeze_excitation.fc2",
+  conv3_1x1: "conv_c",
+} as const;
+const maxvitAttention = {
+  norm1: "attn_layer.0",
+  "attn.qkv": "attn_layer.1.to_qkv",
+  "attn.proj": "attn_layer.1.merge",
+  norm2: "mlp_layer.0",
+  "mlp.fc1": "mlp_layer.1",
+  "mlp.fc2": "mlp_layer.3",
+} as const;
+
+const maxvitBranch = (branch = ""): string => (branch === "block" ? "window_attention" : "grid_attention");
+
+/** MaxViT's names in timm, for the authors' weights from TensorFlow. */
+const timmMaxvit = layout({
+  name: "timm-maxvit",
+  architecture: "maxvit",
+  anchors: ["stages.0.blocks.0.attn_grid.attn.rel_pos.relative_position_bias_table"],
+  config: { variant: "tensorflow" },
+  input: { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
+  nested: /^head\.fc\./,
+  rules: [
+    [/^stem\.conv1\./, "stem.0.0."],
+    [/^stem\.norm1\./, "stem.0.1."],
+    [/^stem\.conv2\./, "stem.1.0."],
+    [/^stages\.(\d+)\.blocks\.(\d+)\.conv\.shortcut\.expand\./, "blocks.$1.layers.$2.layers.MBconv.proj.1."],
+    [
+      /^stages\.(\d+)\.blocks\.(\d+)\.conv\.(pre_norm|conv[13]_1x1|conv2_kxk|norm[12]|se\.fc[12])\.(\w+)$/,
+      (s, k, step, kind) =>
+        `blocks.${s}.layers.${k}.layers.MBconv.layers.${maxvitSteps[step as keyof typeof maxvitSteps]}.${kind}`,
+    ],
+    [
+      /^stages\.(\d+)\.blocks\.(\d+)\.attn_(block|grid)\.attn\.rel_pos\.relative_position_bias_table$/,
+      (s, k, branch) => ({
+        name: `blocks.${s}.layers.${k}.layers.${maxvitBranch(branch)}.attn_layer.1.relative_position_bias_table`,
+        view: "offsets",
+      }),
+    ],
+    [
+      /^stages\.(\d+)\.blocks\.(\d+)\.attn_(block|grid)\.(norm[12]|attn\.qkv|attn\.proj|mlp\.fc[12])\.(\w+)$/,
+      (s, k, branch, step, kind) => {
+        const place = maxvitAttention[step as keyof typeof maxvitAttention];
+        return `blocks.${s}.layers.${k}.layers.${maxvitBranch(branch)}.${place}.${kind}`;
+      },
+    ],
+    [/^head\.norm\./, "classifier.2."],
+    [/^head\.pre_logits\.fc\./, "classifier.3."],
+  ],
+});
+
 /** All layouts that differ from the architectures' own names. */
 export const keyLayouts: readonly KeyLayout[] = [
   ...vitLayouts,
@@ -222,6 +281,7 @@ export const keyLayouts: readonly KeyLayout[] = [
   publishedDensenet,
   timmSwin,
   originalSwin,
+  timmMaxvit,
 ];
 
 /** The layout of a name. @throws UserError naming the known ones */

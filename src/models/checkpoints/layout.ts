@@ -40,11 +40,11 @@ export interface Target {
   of?: number;
   /** Name of the last two thirds of the rows; `name` is that of the first third. */
   rest?: string;
-  /** "column": [c] as [c, 1, 1]; "flat": [a, b] as [a · b]; "matrix": [a, b, ...] as [a, b · ...]; "tokens": [d] or [n, d] as [1, n, d]. */
+  /** "column": [c] as [c, 1, 1]; "flat": [a, b] as [a · b]; "matrix": [a, b, ...] as [a, b · ...]; "tokens": [d] or [n, d] as [1, n, d]. "offsets": a table [heads, 2 s - 1, 2 s - 1] of key minus query as [(2 s - 1)², heads] of query minus key. */
   view?: View;
 }
 
-type View = "column" | "flat" | "matrix" | "tokens";
+type View = "column" | "flat" | "matrix" | "tokens" | "offsets";
 
 /** A pattern, and the target as a replacement or a function of the match's groups. */
 type Rule = readonly [pattern: RegExp, to: string | ((...groups: string[]) => Target | string)];
@@ -63,6 +63,8 @@ export interface Algebra<T> {
   part(x: T, dim: number, start: number, length: number): T;
   add(a: T, b: T): T;
   view(x: T, shape: Shape): T;
+  /** The view "offsets". */
+  offsets(x: T): T;
   zeros(like: T): T;
   /** Numbers of a type, computed only where they are needed. */
   numbers(count: number, dtype: Dtype, values: () => number[]): T;
@@ -74,6 +76,7 @@ const tensors: Algebra<Tensor> = {
   part: (x, dim, start, length) => x.narrow(dim, start, length).contiguous(),
   add: (a, b) => a.add(b),
   view: (x, shape) => ops.reshape(x, shape),
+  offsets: (x) => ops.permute(ops.flip(x, [1, 2]).flatten(1), [1, 0]).contiguous(),
   zeros: ({ shape, dtype }) => zeros(shape, { dtype }),
   numbers: (_, dtype, values) => tensor(values(), { dtype }),
 };
@@ -84,6 +87,7 @@ const shapes: Algebra<Shape> = {
   part: (x, dim, _, length) => x.map((size, i) => (i === dim ? length : size)),
   add: (a) => a,
   view: (_, shape) => shape,
+  offsets: ([heads = 0, ...offsets]) => [offsets.reduce((product, size) => product * size, 1), heads],
   zeros: (x) => x,
   numbers: (count) => [count],
 };
@@ -162,7 +166,7 @@ function convert<T>(
       continue;
     }
     if (part === undefined) {
-      put(name, view ? algebra.view(value, viewed(algebra.shape(value), view)) : value);
+      put(name, view ? viewed(value, view, algebra) : value);
       continue;
     }
     const group = joined.get(name) ?? { keys: [], parts: Array.from({ length: of }, () => undefined) };
@@ -186,7 +190,13 @@ function convert<T>(
   return converted;
 }
 
-function viewed(shape: Shape, view: View): Shape {
+function viewed<T>(x: T, view: View, algebra: Algebra<T>): T {
+  if (view !== "offsets") return algebra.view(x, shapeOf(algebra.shape(x), view));
+  if (algebra.shape(x).length !== 3) throw new UserError("biases of offsets need heads, rows and columns");
+  return algebra.offsets(x);
+}
+
+function shapeOf(shape: Shape, view: Exclude<View, "offsets">): Shape {
   if (view === "tokens") return shape.length > 2 ? shape : [1, ...(shape.length === 2 ? shape : [1, ...shape])];
   if (view === "column") return [...shape, 1, 1];
   if (view === "matrix") return [shape[0] ?? 0, shape.slice(1).reduce((product, size) => product * size, 1)];

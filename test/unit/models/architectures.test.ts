@@ -25,6 +25,7 @@ const others: Record<string, [string, Record<string, unknown>]> = {
   vit_base_depth_2: ["vit", { dim: 768, heads: 12, depth: 2 }],
   swin_odd: ["swin", { patch: 2, dim: 24, depths: [2, 2], heads: [2, 4], window: 4 }],
   swin_v2_odd: ["swin", { version: 2, patch: 2, dim: 24, depths: [2, 2], heads: [2, 4], window: 4 }],
+  maxvit_small: ["maxvit", { stemWidth: 8, widths: [16, 32], depths: [1, 2], partition: 2, headWidth: 8 }],
   vgg_small: ["vgg", { stages: [[8], [16, 16]], norm: true, hidden: 32 }],
   alexnet_narrow: ["vgg", { ...presets()["alexnet"]?.config, hidden: 32 }],
   efficientnet_v2_small: [

@@ -80,6 +80,7 @@ test("gradients of whole blocks by finite differences", () => {
     ["regnet", { depths: [2], widths: [4], groupWidth: 2, stemWidth: 3 }],
     ["convnext", { depths: [1], dims: [4], patch: 2 }],
     ["swin", { patch: 1, dim: 4, depths: [2], heads: [2], window: 3 }],
+    ["maxvit", { stemWidth: 2, widths: [4], depths: [1], partition: 1, headWidth: 2 }],
     ["swin", { version: 2, patch: 1, dim: 4, depths: [2, 1], heads: [2, 2], window: [3, 2] }],
     ["resnet", { width: 4, layers: [1, 1], stem: "small", block: "bottleneck", groups: 2, dilated: 1 }],
     ["vit", { image: 4, patch: 2, dim: 4, depth: 1, heads: 2 }],
@@ -220,6 +221,7 @@ test("wrong input is refused with what to do", () => {
       "inception-v3",
       "convnext",
       "swin",
+      "maxvit",
       "vit",
     ],
   );
@@ -237,6 +239,10 @@ test("wrong input is refused with what to do", () => {
   refused("swin", { dim: 10, depths: [2], heads: [3] }, /multiple of its heads/);
   refused("swin", { window: 64 }, /window/);
   refused("swin", { window: [8, 8] }, /one for each stage/);
+  refused("maxvit", { depths: [1] }, /same length/);
+  refused("maxvit", { widths: [16], depths: [1] }, /multiples of headWidth/);
+  using maxvit = createBackbone("maxvit", { widths: [32], depths: [1] }, { generator });
+  assert.throws(() => maxvit.forward(randn([1, 3, 28, 32], { generator })), /multiples of 28 pixels, got 32 x 28/);
   refused("mobilenet-v3", { blocks: [[4, 16, 16, true, "relu", 1]] }, /blocks\.0\.0: kernels are odd/);
   refused("mobilenet-v3", { variant: "medium" }, /mobilenet-v3.*variant/);
   refused("efficientnet", { stages: [[6, 3, 3, 16, 1]] }, /efficientnet.*stages\.0\.2/);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { rotaryPeriods } from "../../../src/models/blocks/rotary.ts";
+import { relativePositions } from "../../../src/models/blocks/windows.ts";
 import {
   createBackbone,
   type Hints,
@@ -12,7 +13,7 @@ import {
   proposeArchitecture,
   resizedTo,
 } from "../../../src/models/index.ts";
-import { relativeOffsets, relativePositions } from "../../../src/models/swin.ts";
+import { relativeOffsets } from "../../../src/models/swin.ts";
 import { init } from "../../../src/nn/index.ts";
 import {
   Generator,

@@ -37,7 +37,7 @@ const generator = new Generator(1);
 
 /** Names whose network this program has not; they are refused by name, or with the nearest network. */
 const refused =
-  /^(maxvit|swinv2_cr|legacy_se|seresnet33ts|resnet(aa|blur|rs)|resnest|skresnet|res2net|mobilenetv4_hybrid|mobilenetv3_rw|hardcorenas|mixnet|\w*_rope_|beit|mixer|resmlp|gmlp|densenetblur|inception_(v4|resnet|next)|\w*xception|hrnet|dpn|dla|regnetz|nf_|nfnet|dm_nfnet|coat|maxxvit|mobileone|mobilevit|repvgg|repvit|edgenext|efficientvit|fastvit|ghostnet|rexnet|csp|levit|cait|pit|twins|xcit|pvt|poolformer|davit|focalnet|hiera|nextvit|volo|crossvit|convit|visformer|tnt|convmixer|hgnet|samvit|gcres|halonet|botnet|selecsls|tresnet|mambaout|starnet|test_resnet)/;
+  /^(swinv2_cr|legacy_se|seresnet33ts|resnet(aa|blur|rs)|resnest|skresnet|res2net|mobilenetv4_hybrid|mobilenetv3_rw|hardcorenas|mixnet|\w*_rope_|beit|mixer|resmlp|gmlp|densenetblur|inception_(v4|resnet|next)|\w*xception|hrnet|dpn|dla|regnetz|nf_|nfnet|dm_nfnet|coat|maxxvit|mobileone|mobilevit|repvgg|repvit|edgenext|efficientvit|fastvit|ghostnet|rexnet|csp|levit|cait|pit|twins|xcit|pvt|poolformer|davit|focalnet|hiera|nextvit|volo|crossvit|convit|visformer|tnt|convmixer|hgnet|samvit|gcres|halonet|botnet|selecsls|tresnet|mambaout|starnet|test_resnet)/;
 
 /** Parts of a file that are left out: heads, of classification and beside it. */
 const heads = /^(fc|head|head_dist|heads|classifier|classifier\.\d|head\.(fc|pre_logits)|aux\d|AuxLogits)$/;
