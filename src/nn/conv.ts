@@ -3,42 +3,45 @@ import { conv2d, empty, ops, type Tensor } from "../torch/index.ts";
 import { fans, type InitOptions, kaimingUniform_, uniform_ } from "./init.ts";
 import { Module } from "./module.ts";
 
+/** One number for both sides, or height and width. */
+type Pair = number | readonly [number, number];
+
 export interface Conv2dOptions extends InitOptions {
   stride?: number | undefined;
   /** Pixels on each side, or "same" for an output as large as the input (stride 1 only). */
-  padding?: number | "same" | undefined;
+  padding?: Pair | "same" | undefined;
   dilation?: number | undefined;
   groups?: number | undefined;
   /** Default true. */
   bias?: boolean | undefined;
 }
 
-/** 2-D convolution with square kernels: [B, in, H, W] to [B, out, H', W']. PyTorch's initialisation: ±1 / √fan_in. */
+/** 2-D convolution: [B, in, H, W] to [B, out, H', W']. PyTorch's initialisation: ±1 / √fan_in. */
 export class Conv2d extends Module {
   readonly weight: Tensor;
   readonly bias: Tensor | undefined;
-  readonly kernelSize: number;
   readonly stride: number;
-  readonly padding: number | "same";
+  readonly padding: Pair | "same";
   readonly dilation: number;
   readonly groups: number;
 
   /** @throws RangeError when the channels are not divisible by the groups, or "same" is asked for with a stride */
-  constructor(inChannels: number, outChannels: number, kernelSize: number, options: Conv2dOptions) {
+  constructor(inChannels: number, outChannels: number, kernelSize: Pair, options: Conv2dOptions) {
     super();
+    const [height, width] = typeof kernelSize === "number" ? [kernelSize, kernelSize] : kernelSize;
     const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
     if (inChannels % groups !== 0 || outChannels % groups !== 0) {
       throw new RangeError(`${inChannels} -> ${outChannels} channels are not divisible by ${groups} groups`);
     }
     if (padding === "same" && stride !== 1) throw new RangeError('padding "same" needs stride 1');
-    this.kernelSize = kernelSize;
     this.stride = stride;
     // An even kernel pads one side more than the other, which only the operator with a named padding can do.
-    const reach = dilation * (kernelSize - 1);
-    this.padding = padding === "same" && reach % 2 === 0 ? reach / 2 : padding;
+    const [above, before] = [height, width].map((side) => (dilation * (side - 1)) / 2) as [number, number];
+    const isEven = Number.isInteger(above) && Number.isInteger(before);
+    this.padding = padding === "same" && isEven ? [above, before] : padding;
     this.dilation = dilation;
     this.groups = groups;
-    this.weight = this.parameter("weight", empty([outChannels, inChannels / groups, kernelSize, kernelSize], options));
+    this.weight = this.parameter("weight", empty([outChannels, inChannels / groups, height, width], options));
     kaimingUniform_(this.weight, options.generator);
     if (options.bias === false) return;
     this.bias = this.parameter("bias", empty([outChannels], options));

@@ -133,8 +133,9 @@ function folded(conv: Conv2d, norm: BatchNorm2d, shape: readonly number[]): Fold
 }
 
 function windowsOf({ padding, stride, dilation, groups }: Conv2d) {
-  const both = (side: number): number[] => [side, side];
-  return { padding: both(padding as number), stride: both(stride), dilation: both(dilation), groups };
+  const both = (sides: number | readonly number[]): number[] =>
+    typeof sides === "number" ? [sides, sides] : [...sides];
+  return { padding: both(padding === "same" ? 0 : padding), stride: both(stride), dilation: both(dilation), groups };
 }
 
 /** A change of the result, and a tensor to add to it before: the sum takes its place. */

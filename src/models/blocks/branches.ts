@@ -1,6 +1,6 @@
 /** Parts of GoogLeNet and Inception: branches over one map whose outputs lie side by side in the channels. */
-import { BatchNorm2d, init, Module } from "../../nn/index.ts";
-import { cat, conv2d, empty, ops, scope, type Tensor } from "../../torch/index.ts";
+import { BatchNorm2d, Conv2d, foldedForward, init, Module, reluAfter } from "../../nn/index.ts";
+import { cat, ops, scope, type Tensor } from "../../torch/index.ts";
 import { Backbone, type BackboneOptions } from "../backbone.ts";
 
 /** A convolution of a branch. */
@@ -35,24 +35,24 @@ export const maxPool: Step = { pool: "max", kernel: 3, stride: 2, padding: 0 };
 
 /** Convolution without bias, BatchNorm with eps 1e-3, ReLU: [B, C, H, W] to [B, out, H', W']. */
 class ConvStep extends Module {
-  readonly #weight: Tensor;
+  readonly #conv: Conv2d;
   readonly #norm: BatchNorm2d;
-  readonly #stride: number;
-  readonly #padding: readonly [number, number];
 
   constructor(from: number, step: Filter, options: BackboneOptions) {
     super();
     const { out, kernel, stride = 1, valid = false } = step;
     const [height, width] = kernel;
-    this.#stride = stride;
-    this.#padding = valid ? [0, 0] : [(height - 1) / 2, (width - 1) / 2];
-    this.#weight = this.parameter("conv.weight", empty([out, from, height, width], options));
-    init.truncNormal_(this.#weight, 0.1, options.generator);
+    const padding = valid ? 0 : ([(height - 1) / 2, (width - 1) / 2] as const);
+    this.#conv = this.module("conv", new Conv2d(from, out, kernel, { ...options, stride, padding, bias: false }));
+    init.truncNormal_(this.#conv.weight, 0.1, options.generator);
     this.#norm = this.module("bn", new BatchNorm2d(out, { ...options, eps: 1e-3 }));
   }
 
   override forward(x: Tensor): Tensor {
-    return scope(() => ops.relu_(this.#norm.forward(conv2d(x, this.#weight, undefined, this.#stride, this.#padding))));
+    return scope(() => {
+      const folded = foldedForward(x, this.#conv, this.#norm, { activation: reluAfter });
+      return folded ?? ops.relu_(this.#norm.forward(this.#conv.forward(x)));
+    });
   }
 }
 

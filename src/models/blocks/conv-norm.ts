@@ -76,7 +76,7 @@ export class SameConv2d extends Conv2d {
   }
 
   #missing(side: number): [number, number] {
-    const total = Math.max(0, (Math.ceil(side / this.stride) - 1) * this.stride + this.kernelSize - side);
+    const total = Math.max(0, (Math.ceil(side / this.stride) - 1) * this.stride + this.weight.size(2) - side);
     return [Math.floor(total / 2), Math.ceil(total / 2)];
   }
 }

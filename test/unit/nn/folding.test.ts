@@ -39,7 +39,7 @@ function normed(channels: number): BatchNorm2d {
   return norm;
 }
 
-const conv = (from: number, to: number, kernel: number, options: object = {}): Conv2d =>
+const conv = (from: number, to: number, kernel: number | [number, number], options: object = {}): Conv2d =>
   new Conv2d(from, to, kernel, { generator, ...options });
 
 /** Names of the operators that run. */
@@ -77,6 +77,8 @@ test("a convolution with its norm and activation is one operator, whose numbers 
       ...[conv(3, 20, 3, { padding: 1, stride: 2 }), normed(20), activation],
       ...[conv(20, 20, 3, { padding: 1, groups: 20, bias: false }), normed(20), activation],
       ...[conv(20, 8, 1), normed(8)],
+      ...[conv(8, 8, [1, 5], { padding: [0, 2] }), normed(8)],
+      ...[conv(8, 8, [3, 1], { padding: "same" }), normed(8)],
     ]).eval();
     using x = randn([2, 3, 9, 9], { generator });
     using folds = new FoldedNorms();
@@ -87,7 +89,7 @@ test("a convolution with its norm and activation is one operator, whose numbers 
     const names = called(() => void output(network, x, folds));
     assert.deepEqual(
       names.filter((name) => /conv|norm|relu|hard|silu/.test(name)),
-      new Array(3).fill("mkldnn::_convolution_pointwise"),
+      new Array(5).fill("mkldnn::_convolution_pointwise"),
     );
     const flops = (own?: FoldedNorms) => countFlops(() => output(network, x, own));
     assert.equal(flops(folds), flops());
