@@ -252,6 +252,12 @@ export class PathwayLearner implements Learner {
     return (await this.#lessons?.prepare(batches, signal, group)) ?? 0;
   }
 
+  get remark(): string | undefined {
+    return this.#lessons?.comparesModels === false
+      ? "models start equal: no route is random, and exploration lasts, whatever --pathway-warmup and --exploration-fade say"
+      : undefined;
+  }
+
   get mixesRows(): boolean {
     return this.#lessons !== undefined;
   }
@@ -291,7 +297,7 @@ export class PathwayLearner implements Learner {
 
   #step(batch: TrainBatch, progress: number): StepResult {
     const route = () => this.module.route(batch.images, progress);
-    const device = batch.images.device.split(":")[0] ?? "cpu";
+    const { device } = batch.images;
     // Ranks that share a batch have the routes of one process, whose parts are routed in float32 (`accumulatedStep`).
     const routing = this.module.config.beta > 0 ? route() : autocast({ device, enabled: false }, route);
     const output = this.module.execute(batch.images, routing, batch.features);

@@ -82,7 +82,7 @@ export class PathwayGenerator extends Module {
   /** Scores, and the learned noise scale when there is one. */
   score(images: Tensor): Scores {
     return scope(() =>
-      autocast({ device: images.device.split(":")[0] ?? "cpu", enabled: false }, () => {
+      autocast({ device: images.device, enabled: false }, () => {
         const h = this.#hidden.forward(this.#embed(images)).relu();
         const noiseScale = this.#noise?.forward(h).softplus().add(minimumNoise);
         return { scores: this.#score.forward(h), noiseScale };

@@ -88,6 +88,10 @@ async function infer(
   const request = checked(inferRequest, parseJson(body.subarray(0, header)));
   const choices = choicesOf(request);
   requireFew(request, around.limits.maxImages);
+  const all: readonly OutputName[] = outputsOf[model.info.task?.kind ?? "classification"];
+  const asked = request.outputs?.map(({ name }) => name);
+  const foreign = asked?.find((name) => !all.includes(name));
+  if (foreign !== undefined) throw wrong("outputs", `this model has no output ${foreign}: it has ${all.join(", ")}`);
   const images = imagesOf(request, body.subarray(header), around.limits.maxPixels);
   const outcomes = await answersOf(model, images, choices, open, around);
   // The protocol has no outcome for one element alone.
@@ -95,13 +99,8 @@ async function infer(
     if (outcome instanceof Problem) throw outcome;
     return read(outcome, predictionOf(model.name, outcome, choices, around));
   });
-  const task = model.info.task?.kind ?? "classification";
   const hasThreshold = answered.some(({ prediction }) => "rejected" in prediction);
-  const wanted =
-    request.outputs?.map(({ name }) => name) ?? outputsOf[task].filter((name) => name !== "rejected" || hasThreshold);
-  const foreign = wanted.find((name) => !(outputsOf[task] as readonly string[]).includes(name));
-  if (foreign !== undefined)
-    throw wrong("outputs", `this model has no output ${foreign}: it has ${outputsOf[task].join(", ")}`);
+  const outputs = asked ?? all.filter((name) => name !== "rejected" || hasThreshold);
   return {
     model_name: model.name,
     model_version: "1",
@@ -110,7 +109,7 @@ async function infer(
       pathway: JSON.stringify(answered.map(({ prediction }) => prediction.pathway)),
       ...(answered.some(({ prediction }) => prediction.degraded) ? { degraded: true } : {}),
     },
-    outputs: wanted.map((name) => tensorOf(name, answered)),
+    outputs: outputs.map((name) => tensorOf(name, answered)),
   };
 }
 

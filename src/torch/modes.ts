@@ -54,6 +54,7 @@ export function normalMode<T>(fn: () => T): T {
 }
 
 export interface AutocastOptions {
+  /** A device whose operators are meant; which one of its kind does not matter. */
   device?: string;
   dtype?: Dtype;
   enabled?: boolean;
@@ -69,7 +70,8 @@ export function isAutocast(): boolean {
 /** Runs `fn` with matrix products and convolutions in a lower precision (default bfloat16); backward belongs outside. */
 export function autocast<T>(options: AutocastOptions, fn: () => T): T {
   const [before, isEnabled] = [casting, options.enabled ?? true];
-  native.enterAutocast(options.device ?? "cpu", options.dtype ?? "bfloat16", isEnabled);
+  const [kind = "cpu"] = options.device?.split(":") ?? [];
+  native.enterAutocast(kind, options.dtype ?? "bfloat16", isEnabled);
   casting = isEnabled;
   try {
     return refusePromise("autocast", fn());

@@ -155,6 +155,8 @@ export interface Learner extends Predictor {
    * @param group ranks that share the batches
    */
   prepare?(batches: BatchSource, signal?: AbortSignal, group?: ProcessGroup): Promise<number>;
+  /** What `prepare` found that overrides options, in a line for the log. */
+  readonly remark?: string | undefined;
   /** Settles on validation data what training leaves open, once the weights are final; part of the state. */
   settle?(batches: BatchSource, signal?: AbortSignal): Promise<void>;
   /** Forward pass and loss of one batch; `progress` is the done part of training, 0 … 1. */

@@ -39,7 +39,7 @@ export function trainStep(request: StepRequest, batch: Batch, progress: number):
   const meter = new FlopMeter(trainingFactor);
   const shared = group && batch.part && { group, ...batch.part };
   const gradients = shared && new GradientSums(shared.group);
-  const backward = backwardOf(request, batch.images.device.split(":")[0] ?? "cpu", gradients);
+  const backward = backwardOf(request, batch.images.device, gradients);
   const count = options.accumulate ?? 1;
   const given = shared ? { ...batch, shared } : batch;
   const { isWhole, ...own } = meter.count(() =>

@@ -403,10 +403,11 @@ async function* upTo(total: number, batches: BatchSource, { epoch, step }: Posit
 }
 
 /** Preparation of a fit; its cost counts only in a new fit, since a continued one has counted it before. */
-async function prepare({ learner, batches, signal, group }: FitRequest, position: Position): Promise<void> {
+async function prepare({ learner, batches, signal, group, emit }: FitRequest, position: Position): Promise<void> {
   const began = performance.now();
   const flops = (await learner.prepare?.(batches, signal, group)) ?? 0;
   if (position.epoch > 0 || position.step > 0) return;
+  if (learner.remark !== undefined) emit({ type: "note", text: learner.remark });
   position.trainingFlops += flops;
   position.seconds += (performance.now() - began) / 1000;
 }

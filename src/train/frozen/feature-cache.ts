@@ -272,7 +272,7 @@ export class FeatureCache {
 
 /** float32 [B, d], under the precision that training would compute them with. */
 function featuresOf(learner: Learner, index: number, images: Tensor, precision: TrainOptions["precision"]): Tensor {
-  const device = images.device.split(":")[0] ?? "cpu";
+  const { device } = images;
   const forward = () => learner.features(index, images);
   return keep(
     scope(() =>

@@ -50,6 +50,7 @@ test("models that start equal are told apart by images alone: the weights teach,
   const learner = learnerOf("equal");
   const fresh = heads(learner);
   await learner.prepare(batches);
+  assert.match(learner.remark ?? "", /^models start equal: .*--pathway-warmup and --exploration-fade/);
   assert.ok(remembered(learner).every((loss) => loss === 0));
   assert.deepEqual(heads(learner), fresh);
   // Each model has images from the first step on, and as many as another would by chance.
@@ -87,6 +88,7 @@ test("models that differ are compared by the losses of heads that were fitted fi
   const fresh = heads(learner);
   await learner.prepare(batches);
   assert.equal(learner.module.credit, "losses");
+  assert.equal(learner.remark, undefined);
   assert.ok(remembered(learner).every((loss) => loss > 0));
   assert.notDeepEqual(heads(learner), fresh);
   const { logs, moved } = await step(learner);

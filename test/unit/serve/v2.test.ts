@@ -177,6 +177,11 @@ test("what is not as the specification has it is an error with its reason", asyn
     [{ inputs: [{ name: "image", shape: [12], datatype: "UINT8", data: [1] }] }, /\[n, height, width, 3\]/],
     [{ inputs: [{ name: "image", shape: [1], datatype: "BYTES", data }], parameters: { k: 9 } }, /k is 9/],
     [{ inputs: [{ name: "image", shape: [1], datatype: "BYTES", data }], outputs: [{ name: "logits" }] }, /outputs/],
+    // Before anything is decoded or computed.
+    [
+      { inputs: [{ name: "image", shape: [1], datatype: "BYTES", data }], outputs: [{ name: "values" }] },
+      /no output values/,
+    ],
   ];
   for (const [request, says] of cases) {
     const { status, error } = await client.infer("bundle", request);

@@ -99,6 +99,7 @@ test("modes that do not exist leave the old ones in place", () => {
   assert.throws(() => native.exitInference(), /no inference scope is open/);
   assert.ok(isGradEnabled());
   assert.equal(autocast({}, product), "bfloat16");
+  assert.equal(autocast({ device: "cpu:0" }, product), "bfloat16");
 });
 
 test("overwriting what autograd has saved is noticed, as an in-place operator is", () => {
