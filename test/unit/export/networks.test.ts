@@ -1,4 +1,5 @@
 /** Whole networks: exported, their features are the network's in onnxruntime and when they are imported again. */
+// Long: every architecture is exported and answered by onnxruntime.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, describe, test } from "node:test";

@@ -1,4 +1,5 @@
 /** Whole networks of torchvision, timm and transformers against onnxruntime on the same file. */
+// Long: networks of every kind are answered, and trained.
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { openOnnx } from "../../../src/graphs/index.ts";
