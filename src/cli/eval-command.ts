@@ -5,7 +5,7 @@ import { reasonOf, shown } from "../io/index.ts";
 import type { InferenceMode } from "../methods/catalog.ts";
 import { evaluateMode, refuseRouteWishes, requireMode, restorePredictor, validationImages } from "../methods/index.ts";
 import { amount, percent } from "../report/index.ts";
-import { ConfigError, findDevice, type ProcessGroup, setNumThreads } from "../torch/index.ts";
+import { ConfigError, findDevice, Interrupted, type ProcessGroup, setNumThreads } from "../torch/index.ts";
 import {
   atThreshold,
   checkRule,
@@ -14,6 +14,7 @@ import {
   type EvaluationOptions,
   type EvaluationSummary,
   evaluateTask,
+  eventLoopTurn,
   fingerprint,
   firstRankFirst,
   type GroupOptions,
@@ -21,6 +22,7 @@ import {
   isClassified,
   itemsHash,
   type OpenedRun,
+  onAnyRank,
   openRun,
   openRunData,
   type RejectionRule,
@@ -171,8 +173,14 @@ async function evalBy(
   const opened = openFinished(path, flags);
   try {
     // What the first rank stores and decodes, the others find.
-    const calibrated = (signal: AbortSignal) => calibratedRun(opened, flags, output, { signal });
-    const run = await withInterrupt((signal) => firstRankFirst(group, () => calibrated(signal)), stopping);
+    const calibrated = async (signal: AbortSignal) => {
+      const own = await firstRankFirst(group, () => calibratedRun(opened, flags, output, { signal }));
+      // A signal that came while this rank waited is heard now.
+      await eventLoopTurn();
+      if (onAnyRank(signal.aborted, group)) throw new Interrupted("calibration");
+      return own;
+    };
+    const run = await withInterrupt(calibrated, stopping);
     const images = await firstRankFirst(group, () => openImages(run, flags, output));
     try {
       if (group) {

@@ -8,7 +8,8 @@ export const interruptedCode = 130;
 /** Remark of work that leaves nothing to go on from. */
 export const stopping = "stopping; again to quit at once";
 
-const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/** What ends a program that people or machines no longer want. */
+export const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
  * Runs work that stops when its signal is aborted.

@@ -6,11 +6,11 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { agreeOn, type Contract, initProcessGroup } from "../distributed/index.ts";
 import { removedAtEnd, sweepTemporaries, temporaryPath } from "../io/index.ts";
-import { CollectiveError, ConfigError, type ProcessGroup, UserError } from "../torch/index.ts";
+import { CollectiveError, ConfigError, Interrupted, type ProcessGroup, UserError } from "../torch/index.ts";
 import { imageRun, placeOf, RunFolder } from "../train/index.ts";
 import { forwardSignals, startAgain } from "./children.ts";
 import { answer, Output } from "./context.ts";
-import { interruptedCode } from "./interrupt.ts";
+import { interruptedCode, signals } from "./interrupt.ts";
 import { terminal } from "./terminal.ts";
 import { ownVersion } from "./version.ts";
 
@@ -68,14 +68,16 @@ function openGroup(contract: Contract, timeout: number | undefined): ProcessGrou
   return initProcessGroup(contract, { timeout, ...(!answer.isDone && { answer: line }) });
 }
 
-/** What goes wrong on a rank is said by it; the first rank says it as a process alone would. */
+/** What goes wrong on a rank is said by it; the first rank says it as a process alone would, and of a signal to all it speaks alone. */
 async function withRankNamed(group: ProcessGroup, work: () => Promise<void>): Promise<void> {
   try {
     await work();
   } catch (error) {
-    if (group.rank === 0 || !(error instanceof UserError) || error instanceof CollectiveError) throw error;
-    terminal.line(`rank ${group.rank}: ${error.message}`);
-    process.exitCode = error.exitCode;
+    const isOther = !(error instanceof UserError) || error instanceof CollectiveError;
+    const isInterrupted = error instanceof Interrupted;
+    if (group.rank === 0 || (isOther && !isInterrupted)) throw error;
+    if (!isInterrupted) terminal.line(`rank ${group.rank}: ${error.message}`);
+    process.exitCode = isInterrupted ? interruptedCode : error.exitCode;
   }
 }
 
@@ -162,8 +164,9 @@ async function startRanks(count: number, json: boolean): Promise<RanksEnd> {
     const stdout = rank > 0 ? "ignore" : json ? "pipe" : "inherit";
     return startAgain({ without: "--nproc", env, stdio: ["ignore", stdout, "inherit"] });
   });
+  let hasAnswered = false;
   children[0]?.stdout?.on("data", (text) => {
-    answer.isDone = true;
+    answer.isDone = hasAnswered = true;
     process.stdout.write(text);
   });
   const kill = () => {
@@ -177,13 +180,16 @@ async function startRanks(count: number, json: boolean): Promise<RanksEnd> {
       const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
       if (code === 0 || first) return;
       const ended = signal === null ? undefined : `rank ${rank} was ended by ${signal}, and the others with it`;
-      first = { code: code ?? 1, ended };
+      const ofSignal = signals.some((name) => name === signal) ? interruptedCode : 1;
+      first = { code: code ?? ofSignal, ended };
       // Those that meet the same fault have time to say it.
       const time = code === interruptedCode ? saving : signal === null ? grace : 0;
       timer = setTimeout(kill, time);
     });
     await Promise.all(ends);
-    return first ?? { code: 0, ended: undefined };
+    if (!first) return { code: 0, ended: undefined };
+    // A line of the first rank has its exit code.
+    return { ...first, code: (hasAnswered && children[0]?.exitCode) || first.code };
   } finally {
     clearTimeout(timer);
   }

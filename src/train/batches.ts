@@ -6,7 +6,8 @@ import { onAnyRank } from "./ranks.ts";
 
 /** Lets loaders, signals and progress bars have their turn on the event loop. */
 export function eventLoopTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+  // The first may come before the loop looks for signals.
+  return new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 }
 
 /** @throws Interrupted naming the work, after the signal */

@@ -77,6 +77,9 @@ export async function evaluateTask<M extends TaskMetrics>(
   const members = predictor.memberNames.length;
   const work = "evaluation";
   const loop = group ? { work } : { work, signal };
+  const stopTogether = () => {
+    if (group && onAnyRank(signal?.aborted === true, group)) throw new Interrupted(work);
+  };
   const seconds = await forEachPrediction(predictor, batches.epoch(0, 0), loop, (batch) => {
     // Each rank says some batches, and zeros stand for the others; the first one says what there is.
     const isOwn = !group || probabilities.length % group.worldSize === group.rank;
@@ -92,9 +95,9 @@ export async function evaluateTask<M extends TaskMetrics>(
     if (task.kind !== "classification") targets.push(batch.targets.toTypedArray() as Float64Array);
     indices.push(...batch.indices);
     onProgress?.(probabilities.length, batches.stepsPerEpoch);
-    const isRound = group && signal && probabilities.length % group.worldSize === 0;
-    if (isRound && onAnyRank(signal.aborted, group)) throw new Interrupted(work);
+    if (group && probabilities.length % group.worldSize === 0) stopTogether();
   });
+  stopTogether();
   const whole = (parts: readonly Float32Array[]) => (group ? summed(joined(parts), group) : joined(parts));
   const table = whole(probabilities);
   const own = tableOf(task, labels, targets);

@@ -132,7 +132,7 @@ export {
   scoresFor,
   softPrior,
 } from "./ranking.ts";
-export { firstRankFirst, sumOverRanks } from "./ranks.ts";
+export { firstRankFirst, onAnyRank, sumOverRanks } from "./ranks.ts";
 export { type RejectionRequest, withRejection } from "./run-calibration.ts";
 export { type ImageRunFolder, imageRun, placeOf, type RunConfig, runVersions } from "./run-config.ts";
 export { type AskedFit, type ContextParts, RunContext, requestedPrior } from "./run-context.ts";

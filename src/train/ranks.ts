@@ -1,6 +1,6 @@
 /** What ranks that train one run together do beside their rows: who decodes first, when to stop, sums of a step. */
 import type { GradientSums } from "../distributed/index.ts";
-import { ConfigError, type ProcessGroup, scope, type Tensor, tensor } from "../torch/index.ts";
+import { ConfigError, Interrupted, type ProcessGroup, scope, type Tensor, tensor } from "../torch/index.ts";
 import type { RequestedOptions } from "./options.ts";
 
 /** Runs a function on rank 0, and then on the others, which find what it left. It has no collectives, and may take long. */
@@ -12,23 +12,36 @@ export async function firstRankFirst<T>(group: ProcessGroup | undefined, fn: () 
   return (isFirst ? first : later) as T;
 }
 
-/** Work of some ranks. The others wait beyond their time-out, as long as these say now and then that they are at work. */
+/** What a rank says of work that others wait for; the largest number counts. */
+const state = { done: 0, working: 1, interrupted: 2 };
+
+/**
+ * Work of some ranks. The others wait beyond their time-out, as long as these say now and then that they are at work.
+ * @throws Interrupted on all ranks, where a signal ended the work of one
+ */
 async function outlasted<T>(group: ProcessGroup, fn?: () => Promise<T>): Promise<T | undefined> {
-  const say = () => {
+  const say = (own: number) => scope(() => group.allReduce(tensor([own], { dtype: "int64" }), "max").item());
+  const tell = (own: number) => {
     try {
-      onAnyRank(true, group);
+      say(own);
     } catch {
-      clearInterval(beat); // it fails once more after the work
+      clearInterval(beats); // it fails once more after the work
     }
   };
-  const beat = fn && setInterval(say, (1000 * group.timeout) / 4);
+  const beats = fn && setInterval(tell, (1000 * group.timeout) / 4, state.working);
   let result: T | undefined;
   try {
     result = await fn?.();
+  } catch (error) {
+    if (error instanceof Interrupted) tell(state.interrupted);
+    throw error;
   } finally {
-    clearInterval(beat);
+    clearInterval(beats);
   }
-  while (onAnyRank(false, group));
+  let all: number;
+  do all = say(state.done);
+  while (all === state.working);
+  if (all === state.interrupted) throw new Interrupted("work of another rank");
   return result;
 }
 

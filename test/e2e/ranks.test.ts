@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { before, test } from "node:test";
 import type { Outcome } from "../support/gathered-main.ts";
 import { type Kill, killing, runHere, runProgram } from "../support/program.ts";
-import { ranks } from "../support/ranks.ts";
+import { processOf, ranks } from "../support/ranks.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../support/small-hub.ts";
 
 const folder = temporaryFolder();
@@ -123,6 +123,48 @@ test("processes that have the models among them train the same run: killed, gone
   assert.equal(last.code, 0, last.stderr);
   assert.deepEqual(partsOf(), [], "one process has everything in its own files");
   assert.equal(epochsOf("apart").length, 3);
+});
+
+/** A module for a process that sends itself signals when it begins to listen to them, in the first or a later part of its work. */
+function signalling(part: number, signals: readonly NodeJS.Signals[]): string {
+  const script = `const on = process.on;
+let parts = 0;
+process.on = (name, ...rest) => {
+  on.call(process, name, ...rest);
+  if (name !== "SIGHUP" || ++parts !== ${part}) return process;
+  process.on = on;
+  for (const signal of ${JSON.stringify(signals)}) process.kill(process.pid, signal);
+  return process;
+};`;
+  return `data:text/javascript,${encodeURIComponent(script)}`;
+}
+
+test("a signal to one of several processes that measure a run stops all, which one of them says", async () => {
+  const measure = ["eval", "alone", "--json"];
+  const answer = { error: "interrupted", exitCode: 130 };
+  const remark = "stopping; again to quit at once\nerror: interrupted\n";
+  for (const [part, signal, ...more] of [
+    [2, "SIGTERM"],
+    // The first one measures thresholds, for which the other one waits.
+    [1, "SIGINT", "--coverage", "0.9"],
+  ] as const) {
+    assert.deepEqual(await onRanks(2, [...measure, ...more], cache, signalling(part, [signal])), [
+      { code: 130, stdout: `${JSON.stringify(answer)}\n`, stderr: remark },
+      { code: 130, stdout: "", stderr: "" },
+    ]);
+  }
+  const { child } = processOf(0);
+  const [first, second] = await onRanks(2, measure, cache, signalling(2, ["SIGTERM", "SIGINT"]));
+  assert.deepEqual([first?.code, child.exitCode], [undefined, 130], "ended by the second signal");
+  assert.match(second?.stderr ?? "", /^error: rank 1 of 2: .* failed: another rank ended$/m);
+  // One that is not yet listening: its launcher says so, and ends the other.
+  const program = `if (process.env.RANK === "1") process.kill(process.pid, "SIGTERM");`;
+  const env = {
+    NODE_OPTIONS: `${process.env["NODE_OPTIONS"] ?? ""} --import data:text/javascript,${encodeURIComponent(program)}`,
+  };
+  const { code, stdout } = await runProgram([...measure, "--nproc", "2"], cache, { cwd: folder, env });
+  const error = "rank 1 was ended by SIGTERM, and the others with it";
+  assert.deepEqual([code, JSON.parse(stdout)], [130, { error, exitCode: 130 }]);
 });
 
 /** Another version of the package, until the next job. */

@@ -3,7 +3,7 @@ import { mock } from "node:test";
 import { agreeOn, GradientSums, initProcessGroup, readContract } from "../../src/distributed/index.ts";
 import { reasonOf } from "../../src/io/quoted.ts";
 import { removedAtEnd } from "../../src/io/temporary.ts";
-import { memory, ones, type ProcessGroup, scope, tensor } from "../../src/torch/index.ts";
+import { Interrupted, memory, ones, type ProcessGroup, scope, tensor } from "../../src/torch/index.ts";
 
 import type { FitKind } from "./parallel-fits.ts";
 import type { RunsSetup } from "./parallel-runs.ts";
@@ -127,16 +127,21 @@ const jobs: Record<string, (group: ProcessGroup, setup: unknown) => unknown> = {
     }
     return { errors };
   },
+  /** The first rank hears of a signal in work that the others wait for. */
+  async interrupted(group) {
+    const { firstRankFirst } = await import("../../src/train/ranks.ts");
+    await firstRankFirst(group, () => Promise.reject(new Interrupted("decoding")));
+  },
   /** Each rank works for longer than the others would wait, by a clock that goes on at once. */
   async late(group) {
     const { firstRankFirst } = await import("../../src/train/ranks.ts");
     const order: number[] = [];
     const sums = mock.method(group, "allReduce");
-    const timer = { call: () => {}, every: Number.NaN };
-    const start = (call: () => void, every: number) => void Object.assign(timer, { call, every });
+    const timer = { call: (_state: number) => {}, every: Number.NaN, state: Number.NaN };
+    const start = (call: () => void, every: number, state: number) => void Object.assign(timer, { call, every, state });
     const clock = mock.method(globalThis, "setInterval", start as unknown as typeof setInterval);
     await firstRankFirst(group, async () => {
-      for (let now = timer.every; now <= 1300 * group.timeout; now += timer.every) timer.call();
+      for (let now = timer.every; now <= 1300 * group.timeout; now += timer.every) timer.call(timer.state);
       order.push(group.rank);
     });
     clock.mock.restore();

@@ -54,6 +54,11 @@ test("work of one rank may take longer than the others wait for an answer", asyn
   );
 });
 
+test("a signal ends work of one rank for all", async () => {
+  const found = await ranks("interrupted", { ranks: [0, 1], worldSize: 2 });
+  assert.deepEqual(found, [{ error: "decoding" }, { error: "work of another rank" }]);
+});
+
 /** A server that listens at a port of its own. */
 async function listening(): Promise<{ server: Server; port: number }> {
   const server = createServer().listen(0, "127.0.0.1");
