@@ -22,6 +22,8 @@ export interface Collective {
   /** Bytes of a number. */
   width: number;
   count: number;
+  /** Gradients, which are not waited for: two messages are on their way at once (c10d's Gloo has two threads). */
+  isBeside?: boolean;
 }
 
 /** BatchNorm layers, and the mean of their channels. */
@@ -106,7 +108,7 @@ const reduced = (numbers: number, width: number, count = 1): Collective => ({
 /** Messages of so many numbers of gradients. */
 export function buckets(numbers: number): Collective[] {
   const count = Math.ceil(numbers / bucket);
-  return count === 0 ? [] : [reduced(numbers / count, float, count)];
+  return count === 0 ? [] : [{ ...reduced(numbers / count, float, count), isBeside: true }];
 }
 
 /** Loss, FLOPs, a wish to stop, and rows of each model, which travel with what is touched of all that was not sent before. */
@@ -196,16 +198,31 @@ export interface StepCost extends CollectivesCost {
   seconds: { compute: number; delay: number; transfer: number; all: number };
 }
 
-/** What collectives cost that follow each other. */
+/** What collectives cost that follow each other, but for gradients: while one message waits, another one is sent. */
 export function cost(all: readonly Collective[], ranks: number, link: Link, machine: Machine): CollectivesCost {
-  const total = (of: (one: Collective) => number) => all.reduce((sum, one) => sum + one.count * of(one), 0);
-  const [bytes, hopCount] = [total((one) => sentBytes(one, ranks)), total((one) => hops(one, ranks))];
-  const delay = hopCount * (2 * link.delay + machine.hop);
-  const transfer = bytes / Math.min(link.rate, machine.rate);
-  return { bytes, collectives: total(() => 1), hops: hopCount, seconds: { delay, transfer } };
+  const parts = [false, true].map((isBeside) => {
+    const own = all.filter((one) => (one.isBeside ?? false) === isBeside);
+    const total = (of: (one: Collective) => number) => own.reduce((sum, one) => sum + one.count * of(one), 0);
+    const [bytes, hopCount] = [total((one) => sentBytes(one, ranks)), total((one) => hops(one, ranks))];
+    const transfer = bytes / Math.min(link.rate, machine.rate);
+    const delay = hopCount * (2 * link.delay + machine.hop);
+    const collectives = total(() => 1);
+    const waited = isBeside && collectives > 1 ? Math.max(0, (delay - transfer) / 2) : delay;
+    return { bytes, collectives, hops: hopCount, seconds: { delay: waited, transfer } };
+  });
+  const [first, second] = parts as [CollectivesCost, CollectivesCost];
+  return {
+    bytes: first.bytes + second.bytes,
+    collectives: first.collectives + second.collectives,
+    hops: first.hops + second.hops,
+    seconds: {
+      delay: first.seconds.delay + second.seconds.delay,
+      transfer: first.seconds.transfer + second.seconds.transfer,
+    },
+  };
 }
 
-/** The cost of a step without what is saved where a model's gradients travel while the next one computes. */
+/** The cost of a step. What a rank computes while gradients travel is not taken off: a processor that computes sends nothing. */
 export function stepCost(plan: Plan, work: Workload, ranks: number, link: Link, machine: Machine): StepCost {
   const together = cost(collectives(plan, work, ranks), ranks, link, machine);
   const flops = (work.flops * (plan === "sharded" ? imbalance(work, ranks) : 1)) / ranks;
@@ -213,17 +230,6 @@ export function stepCost(plan: Plan, work: Workload, ranks: number, link: Link, 
   const compute = machine.crowd * (flops / machine.speed + models * machine.perModel + machine.perStep);
   const { delay, transfer } = together.seconds;
   return { ...together, flops, seconds: { compute, delay, transfer, all: compute + delay + transfer } };
-}
-
-/**
- * Seconds that a data parallel step saves at most, where a model's gradients travel while the next one computes. BatchNorm of all
- * ranks would wait for them.
- */
-export function hidden(work: Workload, ranks: number, link: Link, machine: Machine): number {
-  if (work.norms) return 0;
-  const { delay, transfer } = cost(ofEach(work, 1), ranks, link, machine).seconds;
-  const { compute } = stepCost("replicated", work, ranks, link, machine).seconds;
-  return (work.touched - 1) * Math.min(delay + transfer, compute / work.touched);
 }
 
 /** The plan whose steps are the fastest; a hub of fewer models than ranks cannot be sharded. */

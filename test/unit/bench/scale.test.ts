@@ -5,9 +5,10 @@ import { test } from "node:test";
 import fc from "fast-check";
 import {
   bestPlan,
+  buckets,
   type Collective,
   collectives,
-  hidden,
+  cost,
   hops,
   imbalance,
   type Machine,
@@ -86,14 +87,16 @@ test("one rank computes alone; a better link never costs more, and bytes of all 
   );
 });
 
-test("what travels beside computing is all but the last model's gradients, and no longer than these models compute", () => {
-  // 4 MB and its 60 marks of each model, at 1 MB/s and at 10 GB/s; 0.1 s of computing of 8 models, and their 10 ms each.
-  const larger = { ...work, flops: 0.2e11 };
-  const compute = 0.1 + 0.01 + 0.08;
-  const of = (rate: number) => hidden(larger, 2, { delay: 0, rate }, machine);
-  assert.ok(Math.abs(of(1e6) - (7 * compute) / 8) < 1e-9);
-  assert.ok(Math.abs(of(1e10) - (7 * 4 * (1e6 + 60)) / 1e10) < 1e-9);
-  assert.equal(hidden({ ...larger, norms: { layers: 1, channels: 1 } }, 2, { delay: 0, rate: 1e6 }, machine), 0);
+test("of two messages of gradients that are on their way one waits while the other is sent; one alone waits too", () => {
+  // Two ranks send 4 MB of a message, in two segments for each of them: 2 hops of 0.2 s, and 4 s or 0.04 s of sending.
+  const seconds = (messages: number, rate: number) => {
+    const all = buckets(1e6 * messages).map((one) => ({ ...one, bytes: 4e6, count: messages }));
+    const { delay, transfer } = cost(all, 2, { delay: 0.1, rate }, machine).seconds;
+    return delay + transfer;
+  };
+  const found = [seconds(1, 1e6), seconds(2, 1e6), seconds(1, 1e8), seconds(2, 1e8)];
+  const expected = [0.4 + 4, 8, 0.4 + 0.04, (0.8 + 0.08) / 2];
+  for (const [i, value] of found.entries()) assert.ok(Math.abs(value - (expected[i] ?? 0)) < 1e-9, `${i}: ${value}`);
 });
 
 test("BatchNorm of all ranks has two collectives for each layer of each touched model", () => {
@@ -123,7 +126,7 @@ test("models among ranks win over slow links; a hub of fewer models than ranks h
 test("what was measured is predicted within a quarter but for one step, bytes within a tenth, and collectives to one", () => {
   const rows = compared(scale);
   assert.ok(rows.length >= 16);
-  assert.ok(computing(scale).perModel > 0 && computing(scale).perStep >= 0);
+  assert.ok(computing(scale).perModel >= 0 && computing(scale).perStep >= 0);
   const missed: string[] = [];
   for (const { ranks, plan, delayMs, mbits, error, measured, predicted } of rows) {
     const name = `${plan} on ${ranks}, ${delayMs} ms, ${mbits} Mbit/s`;
@@ -132,7 +135,7 @@ test("what was measured is predicted within a quarter but for one step, bytes wi
     // Headers are most of what small messages send.
     if (plan !== "sharded") assert.ok(Math.abs(predicted.bytes / measured.bytes - 1) < 0.1, name);
   }
-  // One was measured while the machine had other work.
+  // Four ranks on two processors take longer for a message than they did when nothing else was computed.
   assert.ok(missed.length <= 1, missed.join("; "));
 });
 
