@@ -344,14 +344,11 @@ test("what is left open is asked for; unknown weights name the nearest network o
     await refused(saved(state), /not those of tf_efficientnet_b0/, { wishes: { architecture: "tf_efficientnet_b0" } });
   });
   using one = zeros([1]);
-  const maxvit = saved(new Map([["blocks.0.layers.0.layers.MBconv.layers.conv_a.0.weight", one]]));
-  await refused(
-    maxvit,
-    /weights of torchvision's maxvit_t, which this program has no network for: export the model to ONNX/,
-  );
+  const hiera = saved(new Map([["blocks.1.proj.weight", one]]));
+  await refused(hiera, /weights of timm's Hiera, which this program has no network for: export the model to ONNX/);
   // The name of a file alone, of which no config.json says anything.
-  const swin = saved(new Map([["features.1.0.attn.logit_scale", one]]), {}, "swin_v2_t-b137f0e2.pth");
-  await refused(swin, /torchvision's Swin Transformer V2 \("swin_v2_t"\), which this program has no network for/);
+  const visformer = saved(new Map([["stage1.0.mlp.conv1.weight", one]]), {}, "visformer_small-839e1f5b.pth");
+  await refused(visformer, /timm's Visformer \("visformer_small"\), which this program has no network for/);
   const grouped = saved(new Map(["conv1.weight", "bn1.weight", "bn1.bias"].map((key) => [key, one])));
   await refused(grouped, /a network without running statistics .*resnet50_gn.*: export the model to ONNX/);
 });
