@@ -1,5 +1,5 @@
 /**
- * Layouts of convolutional networks and Swin, and the list of all. The names are facts of transformers 5 (both those of its
+ * Layouts of convolutional networks, Swin and MaxViT, and the list of all. The names are facts of transformers 5 (both those of its
  * files and of its modules), timm 1.0 and torchvision 0.28.
  */
 import { UserError } from "../../torch/index.ts";
