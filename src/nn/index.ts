@@ -26,6 +26,7 @@ export {
   batchMean,
   drawRows,
   gatherRows,
+  meanOfAll,
   meanOfMeans,
   rowsOfRank,
 } from "./batch-part.ts";
