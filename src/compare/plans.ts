@@ -19,9 +19,6 @@ export const ours = {
 export const literal = "Hub-Pathway, preset paper";
 export const literalChoices = { preset: "paper", k: ourChoices.k };
 
-/** The members' own losses as version 1 of the method had them. */
-export const overRows = "Hub-Pathway, own losses over rows";
-
 /** The line whose training cost is that of fine-tuning every member once. */
 export const allMembers = "ensemble of all";
 
@@ -99,9 +96,6 @@ export function tailPlans(size: PlanSize): Plan[] {
     plan("random routes", "random-routing", "equal compute", routed, { ...few, choices: { k, beta } }),
     plan("one gate for all images", "global-gate", "equal compute", routed, { choices: { k, beta } }),
     plan(literal, "hub-pathway", "equal compute", routed, { choices: literalChoices }),
-    plan(overRows, "hub-pathway", "equal compute", routed, {
-      choices: { ...ourChoices, exploitationWeight: "rows" },
-    }),
     plan("dense, all models", "dense", "equal compute", epochs, { ...few, choices: { beta } }),
     plan("Hub-Pathway, members of new weights", "random-members", "equal compute", routed, {
       ...few,

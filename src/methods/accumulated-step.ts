@@ -7,13 +7,7 @@
  * B rows of the batch, of all ranks, m models, C outputs.
  */
 import { batchCounts } from "../nn/index.ts";
-import {
-  exploitationFactor,
-  type HubPathway,
-  klExploration,
-  type MemberOutput,
-  type Routing,
-} from "../pathway/index.ts";
+import { type HubPathway, klExploration, type MemberOutput, type Routing } from "../pathway/index.ts";
 import { disposeTree, keep, scope, type Tensor, tensor } from "../torch/index.ts";
 import { type Backward, type PartedStep, type RowRange, rowsOf, type Task, type TrainBatch } from "../train/index.ts";
 import type { GeneratorLessons } from "./generator-lessons.ts";
@@ -83,24 +77,18 @@ class Terms {
   #exploitation = 0;
   /** Rows of the batch that each model has, [m]. */
   readonly counts: readonly number[];
-  /** Weight of the mean of the models' own losses. */
+  /** Weight of the mean over models of their own losses. */
   readonly factor: number;
   readonly #request: AccumulatedRequest;
   readonly #active: number;
-  /** Rows of the batch with each of their models. */
-  readonly #pairs: number;
-  /** Own losses have one mean over all rows, not each model's own. */
-  readonly #isOverRows: boolean;
 
   constructor(request: AccumulatedRequest, { rows }: Routing) {
     const { config, part } = request.module;
     const { exploitationWeight } = config;
     this.#request = request;
-    this.#isOverRows = exploitationWeight === "rows";
     this.counts = scope(() => batchCounts(rows, part));
     this.#active = this.counts.filter((count) => count > 0).length;
-    this.#pairs = this.counts.reduce((sum, count) => sum + count, 0);
-    this.factor = exploitationFactor(exploitationWeight, this.#active);
+    this.factor = exploitationWeight === "each" ? this.#active : exploitationWeight;
   }
 
   /** Loss of the aggregate's logits [n, C]. */
@@ -118,9 +106,8 @@ class Terms {
   ofModels({ targets }: TrainBatch, members: readonly MemberOutput[]): { own: Tensor[]; loss: Tensor } {
     const { task } = this.#request;
     const own = members.map(({ logits, rowIndex }) => task.rowLoss(logits, targets.index_select(0, rowIndex)));
-    const rows = (model: number) => (this.#isOverRows ? this.#pairs : (this.counts[model] ?? 1));
-    const parts = own.map((losses, at) => losses.sum().div(rows(members[at]?.index ?? 0)));
-    const loss = parts.reduce((sum, next) => sum.add(next)).div(this.#isOverRows ? 1 : this.#active);
+    const means = own.map((losses, at) => losses.sum().div(this.counts[members[at]?.index ?? 0] ?? 1));
+    const loss = means.reduce((sum, next) => sum.add(next)).div(this.#active);
     this.#exploitation += loss.item();
     return { own, loss: loss.mul(this.factor) };
   }

@@ -66,13 +66,6 @@ export function meanOfMeans(groups: readonly Tensor[], part: BatchPart | undefin
   return sums.div(counts).mean();
 }
 
-/** Mean over all values of all groups of the batch's rows, however many each has. */
-export function meanOfAll(groups: readonly Tensor[], part: BatchPart | undefined): Tensor {
-  const all = cat([...groups]);
-  if (!part) return all.mean();
-  return wholeSum(all.sum(), part).div(part.group.allReduce(tensor([all.numel()])).item());
-}
-
 /** Number of rows of the batch in each list of this rank's rows, summed over all ranks. */
 export function batchCounts(lists: readonly (readonly number[])[], part: BatchPart | undefined): number[] {
   const own = lists.map(({ length }) => length);

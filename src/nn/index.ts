@@ -26,7 +26,6 @@ export {
   batchMean,
   drawRows,
   gatherRows,
-  meanOfAll,
   meanOfMeans,
   rowsOfRank,
 } from "./batch-part.ts";

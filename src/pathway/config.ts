@@ -19,8 +19,7 @@ function flag<S extends z.ZodType>(schema: S, value: string, help: string, more:
   return schema;
 }
 const kinds = <const T extends readonly string[]>(...names: T) => z.enum(names).default(names[0] as T[number]);
-const orWord = <const W extends string>(number: z.ZodNumber, ...words: [W, ...W[]]) =>
-  z.union([number, ...words.map((word) => z.literal(word))]);
+const orWord = <const W extends string>(number: z.ZodNumber, word: W) => z.union([number, z.literal(word)]);
 const whole = (most: number) => z.int().min(1).max(most);
 
 export const pathwayShape = {
@@ -49,15 +48,7 @@ export const pathwayShape = {
     "<part|constant>",
     "part of training over which it falls to zero",
   ),
-  /**
-   * Weight of the mean over models of own losses, their sum ("each"), or the mean over all rows of all models ("rows"), in
-   * which a row weighs the same whoever computes it (version 1 of the method).
-   */
-  exploitationWeight: flag(
-    orWord(weight, "each", "rows").default(1),
-    "<w|each|rows>",
-    "weight of own losses' mean over models, their sum, or their mean over rows",
-  ),
+  exploitationWeight: flag(orWord(weight, "each").default(1), "<w|each>", "weight of own losses' mean, or their sum"),
   /** None keeps the members complementary (docs/results/choices.md). */
   beta: flag(part.default(0), "<part>", "part of the aggregate's loss that reaches the models"),
   /** Their weights are equal, and the generator does not learn from them. */

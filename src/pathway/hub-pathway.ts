@@ -13,16 +13,7 @@
  * project's reading: only the abstract was at hand.
  */
 
-import {
-  type BatchPart,
-  batchCounts,
-  batchMean,
-  Linear,
-  Module,
-  meanOfAll,
-  meanOfMeans,
-  Standardize,
-} from "../nn/index.ts";
+import { type BatchPart, batchCounts, batchMean, Linear, Module, meanOfMeans, Standardize } from "../nn/index.ts";
 import {
   ConfigError,
   full,
@@ -37,7 +28,7 @@ import {
 import { type Aggregation, FeatureAggregation, LogitAggregation, type MemberOutput } from "./aggregation.ts";
 import type { PathwayConfig } from "./config.ts";
 import { BlindStem, PathwayGenerator, type Stem } from "./generator.ts";
-import { exploitationFactor, klExploration } from "./losses.ts";
+import { klExploration } from "./losses.ts";
 import type { PathwayMember, StoredFeatures } from "./member.ts";
 import {
   addNoise,
@@ -183,8 +174,7 @@ export class HubPathway extends Module {
    *
    *   L = mean over x of l(F(x))                          F(x) = join over i in S(x) of a_i(x) h_i(f_i(x))
    *     + w_explore(t) KL(mean over x of softmax(u(x)) || prior)
-   *     + w_exploit mean over i of (mean over x with i in S(x) of l(h_i(f_i(x))))
-   *                            or the sum over i ("each"), or the mean over all pairs of x and i in S(x) ("rows")
+   *     + w_exploit mean over i of (mean over x with i in S(x) of l(h_i(f_i(x))))      or the sum over i: "each"
    *     + lossRegression(u, memory) on rows of its own      with credit "losses", where a_i has no gradient
    *
    * The members' gradient of the first term is scaled by beta (`scaleGradient`). The third is a mean of means over the
@@ -198,10 +188,10 @@ export class HubPathway extends Module {
     const task = batchMean(l(logits), this.part);
     const exploration = klExploration(routing.scores, this.prior, this.part);
     const own = members.map((i) => l(i.logits, i.rowIndex));
-    const exploitation = exploitationWeight === "rows" ? meanOfAll(own, this.part) : meanOfMeans(own, this.part);
+    const exploitation = meanOfMeans(own, this.part);
     const total = (credit ? task.add(credit) : task)
       .add(exploration.mul(this.explorationWeight(progress)))
-      .add(exploitation.mul(exploitationFactor(exploitationWeight, own.length)));
+      .add(exploitation.mul(exploitationWeight === "each" ? own.length : exploitationWeight));
     return { total, task, exploration, exploitation, own };
   }
 

@@ -1,7 +1,6 @@
-/** Losses of the generator, and the weight of the models' own: one keeps every model explored, one learns what models are worth. B batch, m models. */
+/** Losses of the generator: one keeps every model explored, one learns what models are worth. B batch, m models. */
 import { type BatchPart, batchMean } from "../nn/index.ts";
 import { type Tensor, tensor } from "../torch/index.ts";
-import type { PathwayConfig } from "./config.ts";
 
 /**
  * KL(mean over the batch of p || prior), p = softmax(u): zero when all models together are used as the prior says.
@@ -12,12 +11,6 @@ export function klExploration(scores: Tensor, prior?: readonly number[], part?: 
   const mean = batchMean(scores.softmax(1), part);
   const target = tensor([...(prior ?? new Array<number>(m).fill(1 / m))], { dtype, device });
   return mean.mul(mean.clamp(1e-12).log().sub(target.log())).sum();
-}
-
-/** Factor of the mean of own losses in the loss, of so many activated models. */
-export function exploitationFactor(weight: PathwayConfig["exploitationWeight"], models: number): number {
-  if (weight === "each") return models;
-  return weight === "rows" ? 1 : weight;
 }
 
 /**

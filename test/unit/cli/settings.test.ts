@@ -55,7 +55,7 @@ const outOfRange: [string, string, string][] = [
   ["--fit", "stretch", "one of crop, squash"],
   ["--crop-scale", "0", "a number above 0 and at most 1"],
   ["--crop-from", "7", "a whole number from 8 to 4096"],
-  ["--exploitation-weight", "all", "a number of at least 0 or each or rows"],
+  ["--exploitation-weight", "all", "a number of at least 0 or each"],
 ];
 
 test("a value out of range ends with 2, naming option, value and range; with --json in one line too", async () => {

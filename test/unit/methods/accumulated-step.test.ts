@@ -31,7 +31,6 @@ const configs: Record<string, Partial<PathwayConfig>> = {
   default: { k: 2, beta: 0 },
   paper: { k: 2, noise: "learned", tau: 1, beta: 1, explorationFade: "constant", warmup: 0 },
   "one model, each loss": { k: 1, exploitationWeight: "each" },
-  "losses over rows": { k: 2, exploitationWeight: "rows" },
   "joined features": { k: 3, aggregation: "features", tau: 2 },
   "random routes": { k: 2, generatorKind: "random" },
 };
