@@ -206,11 +206,14 @@ test("what ranks cannot share is refused in one line, and nothing is left", asyn
   const apart = args("refused", "--shard-members");
   const alone = await runHere(apart, cache, { cwd: folder });
   assert.match(alone.stderr, /^error: --shard-members gives each of several processes some models: add --nproc/);
-  const { code, stderr } = await runProgram([...apart, "--nproc", "2", "--method", "soup"], cache, { cwd: folder });
-  assert.equal(code, 2);
-  assert.match(
-    stderr,
-    /^(error|rank 1): --shard-members gives .*, and soup does not route images to models: leave it out$/m,
-  );
+  const both = await onRanks(2, [...apart, "--method", "soup"]);
+  for (const [rank, { code, stderr }] of both.entries()) {
+    const who = rank === 0 ? "error" : "rank 1";
+    assert.equal(code, 2);
+    assert.match(
+      stderr,
+      new RegExp(`^${who}: --shard-members gives .*, and soup does not route images to models: leave it out$`, "m"),
+    );
+  }
   assert.equal(existsSync(join(folder, "refused")), false);
 });

@@ -7,7 +7,16 @@ import { ShardedPathway } from "../../src/methods/sharded-pathway.ts";
 import { type Module, synchronizeBatchNorm } from "../../src/nn/index.ts";
 import { clipGradNorm, SGD } from "../../src/optim/index.ts";
 import { HubPathway, type HubPathwayOptions } from "../../src/pathway/index.ts";
-import { inferenceMode, memory, type ProcessGroup, scope, type Tensor, tensor } from "../../src/torch/index.ts";
+import {
+  autocast,
+  inferenceMode,
+  keep,
+  memory,
+  type ProcessGroup,
+  scope,
+  type Tensor,
+  tensor,
+} from "../../src/torch/index.ts";
 import { type Backward, ClassificationTask, type TrainBatch } from "../../src/train/index.ts";
 import { clipShared } from "../../src/train/shards.ts";
 import { build, classes, crossEntropy, freezeStatistics, images } from "./toy-pathway.ts";
@@ -33,6 +42,8 @@ export interface Setup {
   steps: number;
   /** Ranks have the models among them, instead of all on each. */
   shards?: boolean;
+  /** Instead of float64. */
+  precision?: "float32" | "bfloat16";
 }
 
 /** Below the norms of some steps, above those of others. */
@@ -44,13 +55,16 @@ const m = 3;
 /** Rank of each model, where ranks have them among them: the last of four ranks would have none. */
 const ownersOf = (worldSize: number) => Array.from({ length: m }, (_, i) => (i + 1) % worldSize);
 
-export function trainToy({ k, frozen, batch, steps, shards }: Setup, group?: ProcessGroup): Trained {
+export function trainToy({ k, frozen, batch, steps, shards, precision }: Setup, group?: ProcessGroup): Trained {
   const owners = group && shards ? ownersOf(group.worldSize) : undefined;
   const make = (options: HubPathwayOptions) =>
     group && owners ? new ShardedPathway({ ...options, group, owners }) : new HubPathway(options);
   // Where the aggregate's loss reaches no model, ranks run each by itself.
   const beta = Number(shards === true);
   const { model, members } = build(m, { k, beta, warmup: 0.25, explorationFade: "constant" }, 1, make);
+  const kind = { dtype: precision ? "float32" : "float64" } as const;
+  model.to(kind);
+  const within: Within = (fn) => (precision === "bfloat16" ? autocast({}, fn) : fn());
   if (frozen) freezeStatistics(members);
   else for (const member of members) member.backbone.norm.minimumRows = 2;
   if (group) synchronizeBatchNorm(model, group);
@@ -67,7 +81,10 @@ export function trainToy({ k, frozen, batch, steps, shards }: Setup, group?: Pro
   const [rank, size] = group ? [group.rank, group.worldSize] : [0, 1];
   const [first, end] = [rank, rank + 1].map((part) => Math.floor((batch * part) / size)) as [number, number];
   const found: Trained = { losses: [], norms: [], routes: [], weights: {}, logits: [], leaked: 0 };
-  const drawn = Array.from({ length: steps }, (_, step) => images(batch, step));
+  const drawn = Array.from({ length: steps }, (_, step) => {
+    using exact = images(batch, step);
+    return keep(exact.to(kind).clone());
+  });
   let before = 0;
   for (let step = 0; step < steps; step++) {
     if (step === steps - 5) before = memory().handles;
@@ -79,7 +96,9 @@ export function trainToy({ k, frozen, batch, steps, shards }: Setup, group?: Pro
       const sums = group && new GradientSums(group);
       const targets = tensor(labels, { dtype: "int64" });
       const given = { images: rows, targets };
-      const made = sums && !owners ? eachModel(model, given, progress, sums) : allModels(model, given, progress);
+      const isEach = !owners && (sums !== undefined || (precision !== undefined && !shards));
+      const train = isEach ? eachModel : allModels;
+      const made = train(model, given, progress, { within, sums });
       found.losses.push(made.loss);
       found.routes.push(labels.map((_, row) => made.rows.flatMap((own, i) => (own.includes(row) ? [i] : []))));
       sums?.finish(common);
@@ -118,20 +137,28 @@ interface Step {
   rows: readonly number[][];
 }
 
+type Within = <T>(fn: () => T) => T;
+
+/** How a step computes, and where its gradients go. */
+interface Way {
+  within: Within;
+  sums: GradientSums | undefined;
+}
+
 /** The equation at `HubPathway.losses`, with one backward pass. */
-function allModels(model: HubPathway, { images, targets }: TrainBatch, progress: number): Step {
+function allModels(model: HubPathway, { images, targets }: TrainBatch, progress: number, { within }: Way): Step {
   const routing = model.route(images, progress);
-  const { total } = model.losses(model.execute(images, routing), crossEntropy(targets), progress);
+  const { total } = within(() => model.losses(model.execute(images, routing), crossEntropy(targets), progress));
   total.backward();
   return { loss: total.item(), rows: routing.rows };
 }
 
 /** Each model by itself, whose gradients are on their way while the next one computes. */
-function eachModel(model: HubPathway, batch: TrainBatch, progress: number, sums: GradientSums): Step {
+function eachModel(model: HubPathway, batch: TrainBatch, progress: number, { within, sums }: Way): Step {
   const backward: Backward = (forward, complete) => {
-    using loss = scope(forward);
+    using loss = scope(() => within(forward));
     if (loss.requires_grad) loss.backward();
-    if (complete) sums.start(complete);
+    if (complete) sums?.start(complete);
     return loss.item();
   };
   const route = model.route.bind(model);

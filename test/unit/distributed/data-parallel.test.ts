@@ -34,6 +34,28 @@ test("with statistics of the batch too, those of all ranks' rows, some of which 
   await assertSame({ k: 1, frozen: false, batch: 10, steps: 8 }, 4);
 });
 
+test("under bfloat16 two ranks have the routes of one process, and are nearer to it than that is to float32", async () => {
+  const distance = (a: readonly number[], b: readonly number[]) => Math.hypot(...a.map((x, i) => x - (b[i] ?? 0)));
+  for (const more of [{ shards: false }, { shards: true }]) {
+    const setup: Setup = { k: 2, batch: 13, steps: 8, precision: "bfloat16", frozen: false, ...more };
+    const [exact, alone] = [trainToy({ ...setup, precision: "float32" }), trainToy(setup)];
+    const both = (await ranks("train", { ranks: [0, 1], worldSize: 2, setup })) as unknown as Trained[];
+    for (const one of both) assert.equal((one as Trained & { error?: string }).error, undefined);
+    const routes = alone.routes.map((_, step) => both.flatMap((one) => one.routes[step] ?? []));
+    assert.deepEqual(routes, alone.routes);
+    const all: Record<string, number[]> = Object.assign({}, ...both.map(({ weights }) => weights));
+    assert.deepEqual(Object.keys(all).sort(), Object.keys(alone.weights).sort());
+    const flat = (weights: Trained["weights"]) => Object.keys(all).flatMap((name) => weights[name] ?? []);
+    const own = flat(alone.weights);
+    assert.ok(distance(flat(all), own) < distance(flat(exact.weights), own));
+    for (const { losses } of both) assert.ok(distance(losses, alone.losses) < distance(exact.losses, alone.losses));
+    assert.deepEqual(
+      both.map(({ leaked }) => leaked),
+      [0, 0],
+    );
+  }
+});
+
 test("the loop's own fits end as on one rank: learning from losses, members that stay as they are, mixtures", async () => {
   const kinds = Object.keys(fitKinds) as FitKind[];
   const alone = new Map<FitKind, Fitted>();
