@@ -1,4 +1,5 @@
 /** One run by several processes: the same as by one, and no process left waiting. */
+// Long: processes train together, are killed and go on.
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,5 @@
 /** Whole runs on two ranks against those of one process. */
+// Long: whole runs are trained by several processes.
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
