@@ -151,14 +151,14 @@ napi_value storeGet(napi_env env, const Args& args) {
   return fromString(env, std::string(value.begin(), value.end()));
 }
 
-// openGroup(name, rank, size, start ms, timeout ms): connects to all ranks of the store of that name, which may take as long as a start
+// openGroup(name, rank, size, timeout ms, start ms): connects to all ranks of the store of that name, which may take as long as a start
 napi_value openGroup(napi_env env, const Args& args) {
   const Waiting waiting;
   const auto name = toString(env, args.at(0));
   const auto rank = static_cast<int>(toInt(env, args.at(1)));
   const auto size = static_cast<int>(toInt(env, args.at(2)));
   const auto store = findStore(name);
-  auto options = c10d::ProcessGroupGloo::Options::create(toTime(env, args.at(3)));
+  auto options = c10d::ProcessGroupGloo::Options::create(toTime(env, args.at(4)));
   const char* interface = getenv("GLOO_SOCKET_IFNAME");
   options->devices.push_back(interface ? c10d::ProcessGroupGloo::createDeviceForInterface(interface)
                                        : c10d::ProcessGroupGloo::createDefaultDevice());
@@ -168,7 +168,7 @@ napi_value openGroup(napi_env env, const Args& args) {
   group->setDefaultBackend(c10d::ProcessGroup::BackendType::GLOO);
   group->setGroupName(name);
   c10d::register_process_group(name, group);
-  const auto timeout = toTime(env, args.at(4));
+  const auto timeout = toTime(env, args.at(3));
   group->setTimeout(timeout);
   store->setTimeout(timeout);
   groups()[name] = group;

@@ -92,7 +92,7 @@ export function bytes(text: string): number {
 export const hubMemoryHelp = "memory for the hub's weights and their optimizer state, such as 2GiB (default: all fit)";
 export const taskHelp = "what labels are, where a list leaves it open";
 export const trustHelp = "load TorchScript models too, which are programs: they can read and write your files";
-export const rankTimeoutHelp = "wait of a rank for the others (default: 1800)";
+export const rankTimeoutHelp = "wait of a rank for the others; at the start at least 600 (default: 1800)";
 export const deviceHelp = "where to compute: cpu, cuda or cuda:N";
 
 /** Means and deviations of values in [0, 1] that published networks use. */

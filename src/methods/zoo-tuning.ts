@@ -119,7 +119,9 @@ export function meanNorms(members: readonly HubMember[]): void {
   }
 }
 
-const isAggregated = (part: Module): boolean => part instanceof Conv2d || part instanceof BatchNorm2d;
+/** Layers that are made of those of all networks; a convolution that pads by itself would lose its padding. */
+const isAggregated = (part: Module): boolean =>
+  part instanceof Conv2d ? part.convolve === Conv2d.prototype.convolve : part instanceof BatchNorm2d;
 
 /** @throws ConfigError when a network has parameters that are not of a convolution or a BatchNorm */
 function refuseOthers(member: HubMember): void {
@@ -127,7 +129,7 @@ function refuseOthers(member: HubMember): void {
   const others = [...member.backbone.namedParameters()].filter(([, tensor]) => !known.has(tensor)).map(([own]) => own);
   if (others.length === 0) return;
   throw new ConfigError(
-    `Zoo-Tuning aggregates convolutions and BatchNorm, and ${member.entry.architecture} networks such as ` +
+    `Zoo-Tuning aggregates plain convolutions and BatchNorm, and ${member.entry.architecture} networks such as ` +
       `"${member.name}" have other parameters: ${others.slice(0, 3).join(", ")}`,
   );
 }

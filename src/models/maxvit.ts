@@ -306,7 +306,7 @@ export class MaxViT extends Backbone {
     const head = { 2: maker.layerNorm(from), 3: maker.linear(from, from), 4: new Tanh() };
     this.#head = this.module("classifier", new Sequential(head));
     this.featureWidth = from;
-    this.#cell = cellOf(network);
+    this.#cell = maxvitCell(network);
   }
 
   override forwardMap(x: Tensor): Tensor {
@@ -323,7 +323,7 @@ export class MaxViT extends Backbone {
 }
 
 /** Pixels along a side of an image that make one window of the last stage. */
-const cellOf = ({ partition, widths }: Pick<Network, "partition" | "widths">): number =>
+export const maxvitCell = ({ partition, widths }: Pick<Network, "partition" | "widths">): number =>
   partition * 2 ** (widths.length + 1);
 
 function infer(shapes: Shapes): Config[] {
@@ -355,5 +355,5 @@ export const maxvitFamily: Family = {
   infer,
   foreign: /^(stem|blocks)/,
   nested: /^classifier\.5\./,
-  input: (config) => ({ ...imagenetInput, interpolation: "bicubic", size: cellOf(maxvitConfig.parse(config)) }),
+  input: (config) => ({ ...imagenetInput, interpolation: "bicubic", size: maxvitCell(maxvitConfig.parse(config)) }),
 };

@@ -67,8 +67,9 @@ export const resnetConfig = z
     image: z.int().positive().optional(),
   })
   .refine(
-    ({ averageDown, block, stem }) => averageDown !== "all" || (block === "bottleneck" && stem === "deep"),
-    'averageDown "all" is for bottlenecks and the deep stem',
+    ({ averageDown, block, stem, strideAt }) =>
+      averageDown !== "all" || (block === "bottleneck" && stem === "deep" && strideAt === "3x3"),
+    'averageDown "all" is for bottlenecks with their stride at 3x3 and the deep stem',
   )
   .refine(
     ({ embedding, image, layers, stem, dilated, firstStride }) =>

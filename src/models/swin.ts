@@ -61,6 +61,10 @@ export const swinConfig = z
     "windows are one number, or one for each stage",
   )
   .refine(
+    ({ version, pretrainedWindow }) => version === 2 || pretrainedWindow === undefined,
+    "pretrainedWindow is of version 2",
+  )
+  .refine(
     ({ dim, heads }) => heads.every((count, stage) => (dim * 2 ** stage) % count === 0),
     "each stage's channels must be a multiple of its heads",
   );

@@ -99,7 +99,7 @@ export interface Native {
   openStore(name: string, host: string, port: number, serves: boolean, prefix: string, milliseconds: number): number;
   storeSet(name: string, key: string, value: string): void;
   storeGet(name: string, key: string): string;
-  openGroup(name: string, rank: number, size: number, startMilliseconds: number, milliseconds: number): void;
+  openGroup(name: string, rank: number, size: number, milliseconds: number, startMilliseconds: number): void;
   waitTensor(started: Handle): Handle;
   allGather(group: string, tensor: Handle): Handle;
   reduceScatter(group: string, tensor: Handle): Handle;

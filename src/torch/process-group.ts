@@ -78,7 +78,7 @@ export class ProcessGroup implements Disposable {
       native.openStore(this.#name, host, port, serves, prefix, start),
     );
     try {
-      starting("the start", () => native.openGroup(this.#name, rank, worldSize, start, milliseconds(timeout)));
+      starting("the start", () => native.openGroup(this.#name, rank, worldSize, milliseconds(timeout), start));
     } catch (error) {
       native.closeGroup(this.#name);
       throw error;

@@ -1,5 +1,8 @@
 /** A rank of tests' groups: does one job after the other that its parent sends, and sends back what each comes to. */
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { mock } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { agreeOn, GradientSums, initProcessGroup, readContract } from "../../src/distributed/index.ts";
 import { reasonOf } from "../../src/io/quoted.ts";
 import { removedAtEnd } from "../../src/io/temporary.ts";
@@ -132,22 +135,54 @@ const jobs: Record<string, (group: ProcessGroup, setup: unknown) => unknown> = {
     const { firstRankFirst } = await import("../../src/train/ranks.ts");
     await firstRankFirst(group, () => Promise.reject(new Interrupted("decoding")));
   },
+  /** The second rank hears of a signal in work of its own, which the third one does at the same time. */
+  async overheard(group) {
+    const { firstRankFirst } = await import("../../src/train/ranks.ts");
+    using timer = stoppedClock();
+    await firstRankFirst(group, async () => {
+      if (group.rank === 1) throw new Interrupted("decoding");
+      if (group.rank === 2) timer.call(timer.state);
+    });
+  },
   /** Each rank works for longer than the others would wait, by a clock that goes on at once. */
   async late(group) {
     const { firstRankFirst } = await import("../../src/train/ranks.ts");
     const order: number[] = [];
     const sums = mock.method(group, "allReduce");
-    const timer = { call: (_state: number) => {}, every: Number.NaN, state: Number.NaN };
-    const start = (call: () => void, every: number, state: number) => void Object.assign(timer, { call, every, state });
-    const clock = mock.method(globalThis, "setInterval", start as unknown as typeof setInterval);
+    using timer = stoppedClock();
     await firstRankFirst(group, async () => {
       for (let now = timer.every; now <= 1300 * group.timeout; now += timer.every) timer.call(timer.state);
       order.push(group.rank);
     });
-    clock.mock.restore();
     return { order, answers: sums.mock.callCount() };
   },
+  /** The first rank waits for what the second one never says, which stays until the first one is done. */
+  async silent(group, folder) {
+    const done = join(folder as string, "done");
+    if (group.rank === 1) {
+      while (!existsSync(done)) await pause(20);
+      return {};
+    }
+    const errors: string[] = [];
+    for (const wait of [() => group.get("nothing"), () => scope(() => void group.allReduce(ones([1])))]) {
+      try {
+        wait();
+      } catch (error) {
+        errors.push(reasonOf(error));
+      }
+    }
+    writeFileSync(done, "");
+    return { errors };
+  },
 };
+
+/** What `setInterval` is asked for, and does not do. */
+function stoppedClock() {
+  const timer = { call: (_state: number) => {}, every: Number.NaN, state: Number.NaN };
+  const start = (call: () => void, every: number, state: number) => void Object.assign(timer, { call, every, state });
+  const clock = mock.method(globalThis, "setInterval", start as unknown as typeof setInterval);
+  return Object.assign(timer, { [Symbol.dispose]: () => clock.mock.restore() });
+}
 
 /** A command line of the program, which opens the group itself. */
 export interface CommandSetup {

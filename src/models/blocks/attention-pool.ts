@@ -41,7 +41,9 @@ export class AttentionPool2d extends Module {
       const pixels = x.flatten(2).transpose(1, 2);
       const tokens = cat([pixels.mean(1, true), pixels], 1).add(this.#positions);
       const [batch = 0, , channels = 0] = tokens.shape;
-      const heads = (y: Tensor): Tensor => y.view([batch, -1, channels / headChannels, headChannels]).transpose(1, 2);
+      // Nothing is left to the view to find out: a rank may have no row of a model.
+      const heads = (y: Tensor): Tensor =>
+        y.view([batch, y.size(1), channels / headChannels, headChannels]).transpose(1, 2);
       const query = heads(this.#query.forward(tokens.narrow(1, 0, 1)));
       const [key, value] = [heads(this.#key.forward(tokens)), heads(this.#value.forward(tokens))];
       const attended = ops.scaled_dot_product_attention(query, key, value);

@@ -150,7 +150,8 @@ function guessSwin({ version, window }: Config): Guess[] {
   if (version !== 2 || window !== undefined) return [];
   const question =
     "the weights do not say how large the windows of this Swin Transformer V2 are: say it with --arch, such as " +
-    "swinv2_tiny_window8_256, or with --config '{\"window\":8}' (in stages whose map is smaller: [16,16,16,8])";
+    "swinv2_tiny_window8_256, or with --config '{\"window\":8}' (in stages whose map is smaller: [16,16,16,8]), " +
+    'and "pretrainedWindow" where pre-training had others (12to16: [12,12,12,6])';
   return [{ key: "window", question }];
 }
 

@@ -1,5 +1,6 @@
 /** Networks with learned positions, for images of another size than their weights are for. */
 import { type Tensor, UserError } from "../../torch/index.ts";
+import { maxvitCell, maxvitConfig } from "../maxvit.ts";
 import { attentionCell } from "../resnet.ts";
 import { positionsName, resizePositions } from "../vit.ts";
 import type { Proposal } from "./checkpoint-layouts.ts";
@@ -26,6 +27,16 @@ function gridOf(architecture: string, config: Proposal["config"]) {
   return { name: "attnpool.positional_embedding", image, patch: attentionCell(layers) };
 }
 
+/** @throws UserError for a side that is no multiple of what the network divides images into */
+function requireMultiple(side: number, cell: number, cells: string): void {
+  if (side % cell === 0) return;
+  const near = cell * Math.max(1, Math.round(side / cell));
+  throw new UserError(
+    `its ${cells} have ${cell} pixels, so that the side of its images must be a multiple of it: ` +
+      `not ${side}, but ${near} (--size ${near})`,
+  );
+}
+
 /**
  * Change of a proposed network for images of this side; undefined where it takes any size, or takes this one.
  * @param keys those of the file
@@ -36,15 +47,11 @@ export function resizedTo(
   keys: Iterable<string>,
   side: number,
 ): Resizing | undefined {
+  if (architecture === "maxvit")
+    requireMultiple(side, maxvitCell(maxvitConfig.parse(config)), "windows of the last stage");
   const { name, image, patch } = gridOf(architecture, config) ?? {};
   if (!image || !patch || side === image) return undefined;
-  if (side % patch !== 0) {
-    const near = patch * Math.max(1, Math.round(side / patch));
-    throw new UserError(
-      `its patches have ${patch} pixels, so that the side of its images must be a multiple of it: ` +
-        `not ${side}, but ${near} (--size ${near})`,
-    );
-  }
+  requireMultiple(side, patch, "patches");
   const target = layout === undefined ? (name: string) => name : keyLayout(layout).target;
   const key = [...keys].find((key) => key.startsWith(prefix) && target(key.slice(prefix.length)) === name);
   const [from, to] = [image / patch, side / patch];

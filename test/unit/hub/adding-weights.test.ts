@@ -312,6 +312,14 @@ test("a ViT is taken for another size of images, with its positions resized; a p
     });
   }));
 
+test("a MaxViT is taken for a size that its windows divide", () =>
+  withState("maxvit", { stemWidth: 8, widths: [16, 32], depths: [1, 1], partition: 2, headWidth: 8 }, async (state) => {
+    const { entry } = await add(saved(state), { wishes: { input: { size: 48 } } });
+    assert.equal(entry.input.size, 48);
+    const said = /model\.safetensors: its windows of the last stage have 16 pixels.* not 40, but 48 \(--size 48\)/;
+    await refused(saved(state), said, { wishes: { input: { size: 40 } } });
+  }));
+
 test("the weights of a TorchScript program of CLIP are taken, and no code of it is run", async () => {
   const folderOfPrograms = new URL("../../fixtures/torch-script/", import.meta.url);
   const expected = JSON.parse(fs.readFileSync(new URL("expected.json", folderOfPrograms), "utf8")) as {

@@ -17,6 +17,12 @@ for (const [name, config, side] of smallNetworks) {
     using x = randn([8, 3, 32, 32], { generator });
     const shape = scope(() => noGrad(() => backbone.forwardMap(x).shape));
     assert.deepEqual(shape, [8, backbone.mapWidth, side, side]);
+    // A rank may have no row of a model.
+    using none = x.narrow(0, 0, 0);
+    assert.deepEqual(
+      scope(() => noGrad(() => backbone.forward(none).shape)),
+      [0, backbone.featureWidth],
+    );
 
     backbone.to({ memory_format: "channels_last" });
     using last = x.to({ memory_format: "channels_last" });
@@ -253,7 +259,7 @@ test("wrong input is refused with what to do", () => {
   refused("regnet", { depths: [1], widths: [20] }, /multiples of groupWidth/);
   refused("resnet", { block: "basic", groups: 2 }, /only for bottlenecks/);
   refused("resnet", { layers: [1, 1], block: "bottleneck", dilated: 2 }, /first stage has no stride/);
-  refused("resnet", { averageDown: "all" }, /for bottlenecks and the deep stem/);
+  refused("resnet", { averageDown: "all" }, /for bottlenecks with their stride at 3x3 and the deep stem/);
   refused("resnet", { embedding: 8, stem: "deep" }, /pooling by attention needs embedding, image/);
   const clip = { width: 64, layers: [1], stem: "deep", embedding: 8, image: 32 };
   refused("resnet", { ...clip, width: 48 }, /heads of 64 channels/);
