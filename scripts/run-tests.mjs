@@ -188,7 +188,7 @@ async function main() {
     return 1;
   }
   process.env.OMP_NUM_THREADS = "1";
-  // Tensors of tests come and go: where a page fault is dear, a fifth of them saves a quarter of the time.
+  // Tensors of tests come and go: with huge pages, large ones have a fifth of the page faults.
   process.env.GLIBC_TUNABLES ??= "glibc.malloc.hugetlb=1";
   useMemory();
   // Test processes inherit these arguments: they read TypeScript.
