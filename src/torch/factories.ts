@@ -167,6 +167,9 @@ export function where(condition: Tensor, self: Tensor, other: Tensor | number): 
   return ops.where(condition, self, other);
 }
 
+/** Folder of a process's open files; macOS has no /proc. */
+const descriptors = process.platform === "linux" ? "/proc/self/fd" : "/dev/fd";
+
 interface FileOptions {
   size: number;
   dtype: Dtype;
@@ -180,7 +183,7 @@ interface FileOptions {
  * what a file has lost since throws TorchError.
  */
 export function fromFile(path: string, { size, dtype, shared = false, descriptor }: FileOptions): Tensor {
-  const place = descriptor === undefined ? path : `/proc/self/fd/${descriptor}`;
+  const place = descriptor === undefined ? path : `${descriptors}/${descriptor}`;
   const mapped = ops.from_file(place, shared, size, { dtype });
   native.guardMapping(mapped.handle, path);
   return mapped;
