@@ -38,6 +38,8 @@ const humble: Method = {
   name: "humble",
   // Raise it when the same choices would train otherwise: then old runs are not taken for new ones.
   version: 1,
+  // The entropy is that of one class. A method whose loss is right for several labels and for numbers leaves this out.
+  kinds: ["classification"],
   configure(choices) {
     // Before anything is computed or written. `methodOf` reads choices by a schema, for a method that has some.
     refuseUnknown("humble", choices, []);

@@ -7,7 +7,7 @@
  *
  * m_k, [d_k, C], are the posterior means of the regressions on the pre-trained features; they and the K teachers stay as
  * they are. The loss is the task's plus `weight` times this one. This project's choices: the squared difference is summed over
- * classes, and the member that is tuned is the best-ranked one unless one is named.
+ * classes, and is a mean over labels or numbers, as the task's loss is; and the member that is tuned is the best-ranked one unless one is named.
  */
 import { z } from "zod";
 import type { HubMember } from "../hub/index.ts";
@@ -27,7 +27,7 @@ export function softmaxOf(scores: readonly number[], temperature: number): numbe
   return weights.map((value) => value / total);
 }
 
-/** Mean over images of the squared difference of predictions [n, C], summed over classes. */
+/** Mean over images of the squared difference of predictions [n, C], summed over the columns. */
 export function bayesianLoss(own: Tensor, teachers: readonly Tensor[], shares: readonly number[]): Tensor {
   const target = teachers.map((teacher, k) => teacher.mul(shares[k] ?? 0)).reduce((sum, next) => sum.add(next));
   return own.sub(target).square().sum(1).mean();
@@ -79,11 +79,14 @@ class BTuningLearner extends MemberLearner {
 
   async #meansOf(original: HubMember): Promise<{ means: Tensor; flops: number }> {
     const { data, task } = this.#context;
-    const { features, logits, labels, flops } = await passOf(original, data.open("train"), () => {});
-    logits?.dispose();
+    const { features, logits, flops, ...found } = await passOf(original, data.open("train"), () => {});
     using rows = features;
-    const means = scope(() => posteriorMeans(rows, labels, task.outputs).to({ dtype: "float32" }));
-    return { means, flops };
+    try {
+      const labels = { ...found, classes: task.outputs };
+      return { means: scope(() => posteriorMeans(rows, labels).to({ dtype: "float32" })), flops };
+    } finally {
+      disposeTree([logits, found.targets]);
+    }
   }
 
   protected override penalty({ batch, features }: MemberStep): Penalty {
@@ -101,7 +104,9 @@ class BTuningLearner extends MemberLearner {
       answers,
       this.#teachers.map((teacher) => teacher.share),
     );
-    return { loss: loss.mul(this.#weight), logs: { bayesian: loss.item() } };
+    const { kind, outputs } = this.task;
+    const weight = kind === "classification" ? this.#weight : this.#weight / outputs;
+    return { loss: loss.mul(weight), logs: { bayesian: loss.item() } };
   }
 
   override dispose(): void {

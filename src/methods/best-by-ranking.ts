@@ -1,6 +1,5 @@
 /** Fine-tuning of the one member that a transferability score puts first: no member is trained in vain. */
 import { z } from "zod";
-import { taskKinds } from "../data/index.ts";
 import { rankingScores } from "../ranking/index.ts";
 import { methodOf } from "./choices.ts";
 import { fineTune } from "./fine-tune.ts";
@@ -11,7 +10,7 @@ const choices = z.object({
 });
 
 export const bestByRanking = methodOf(
-  { name: "best-by-ranking", kinds: taskKinds, freezesMembers: true, tunesMembers: true },
+  { name: "best-by-ranking", freezesMembers: true, tunesMembers: true },
   choices,
   ({ score }) =>
     async (context) => {

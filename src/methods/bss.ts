@@ -4,7 +4,6 @@
  * singular values of a batch's features, eta * Σ sigma², since the directions behind them do not transfer.
  */
 import { z } from "zod";
-import { taskKinds } from "../data/index.ts";
 import type { HubMember } from "../hub/index.ts";
 import { gatherRows } from "../nn/index.ts";
 import { ops, seedOf, type Tensor } from "../torch/index.ts";
@@ -48,7 +47,7 @@ const choices = z.object({
 });
 
 export const bss = singleMemberMethod(
-  { name: "bss", kinds: taskKinds, tunesMembers: true },
+  { name: "bss", tunesMembers: true },
   choices,
   (name, context, options) =>
     new BssLearner(loadOne(context, name), context.task, seedOf(context.options.seed, name), options),

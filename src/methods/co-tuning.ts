@@ -6,7 +6,8 @@
  *
  * (algorithm 1, the direct approach), and the cross-entropy with them joins the task's loss with weight lambda. The
  * authors first calibrate the source classifier on its own validation data, which a hub does not have: `temperature`
- * stands in its place. Their reverse approach (algorithm 2) is not here. n images, C target classes, S source classes.
+ * stands in its place. Their reverse approach (algorithm 2) is not here. An image with several labels should have the mean of their
+ * source classes, this project's choice; numbers have none. n images, C target classes or labels, S source classes.
  */
 import { z } from "zod";
 import type { HubManifest, HubMember } from "../hub/index.ts";
@@ -17,31 +18,36 @@ import { member, methodOf, requireMembers, weight } from "./choices.ts";
 import { fitEach, keepBest, loadOne } from "./fine-tune.ts";
 import { MemberLearner, type MemberStep, type Penalty } from "./member-learner.ts";
 
-/** p(y_s | y_t), [C, S], from source logits [n, S] and target labels; classes without images have the uniform one. */
-export function sourceRelationship(
-  logits: Tensor,
-  labels: readonly number[],
-  classes: number,
-  temperature: number,
-): Tensor {
+/**
+ * p(y_s | y_t), [C, S], from source logits [n, S]; classes without images have the uniform one.
+ * @param membership 1 where an image has a class, else 0, [n, C]
+ */
+export function sourceRelationship(logits: Tensor, membership: Tensor, temperature: number): Tensor {
   return scope(() =>
     noGrad(() => {
       const probabilities = logits.to({ dtype: "float32" }).div(temperature).softmax(1);
-      const index = int64(labels, logits.device);
-      const membership = index.one_hot(classes).to({ dtype: "float32" });
-      const counts = membership.sum(0).unsqueeze(1);
-      const means = membership.t().matmul(probabilities).div(counts.clamp(1));
+      const own = membership.to({ dtype: "float32", device: logits.device });
+      const counts = own.sum(0).unsqueeze(1);
+      const means = own.t().matmul(probabilities).div(counts.clamp(1));
       return means.add(counts.eq(0).to({ dtype: "float32" }).div(logits.size(1)));
     }),
   );
 }
 
-/** Cross-entropy of source logits [n, S] with the source classes of targets: class numbers [n] or probabilities [n, C]. */
+/**
+ * Cross-entropy of source logits [n, S] with the source classes of targets: class numbers [n], or probabilities or labels [n, C], of which
+ * each counts by its part of the row. A row without any adds nothing.
+ */
 export function sourceLoss(logits: Tensor, targets: Tensor, relationship: Tensor): Tensor {
-  const mixed = targets.dim() === 2;
-  const expected = mixed ? targets.matmul(relationship) : relationship.index_select(0, targets);
+  const expected = targets.dim() === 2 ? partsOf(targets).matmul(relationship) : relationship.index_select(0, targets);
   const log = logits.to({ dtype: "float32" }).log_softmax(1);
   return log.mul(expected).sum(1).mean().neg();
+}
+
+/** Rows that sum to one, float32; zero where there is nothing. */
+function partsOf(targets: Tensor): Tensor {
+  const own = targets.to({ dtype: "float32" });
+  return own.div(own.sum(1, true).clamp(1e-6));
 }
 
 class CoTuningLearner extends MemberLearner {
@@ -78,11 +84,12 @@ class CoTuningLearner extends MemberLearner {
     const original = loadOne(this.#context, this.member.name);
     const { data, task } = this.#context;
     try {
-      const { features, logits, labels, flops } = await passOf(original, data.open("train"), () => {});
+      const { features, logits, labels, targets, flops } = await passOf(original, data.open("train"), () => {});
       features.dispose();
       using scores = logits ?? failed();
+      using membership = targets ?? scope(() => int64(labels).one_hot(task.outputs));
       this.#relationship?.dispose();
-      this.#relationship = sourceRelationship(scores, labels, task.outputs, this.#choices.temperature);
+      this.#relationship = sourceRelationship(scores, membership, this.#choices.temperature);
       return flops;
     } finally {
       original.dispose();
@@ -128,10 +135,19 @@ function withoutClassifier(names: readonly string[]): string {
   );
 }
 
-export const coTuning = methodOf({ name, tunesMembers: true }, choices, (chosen, hub) => {
-  const names = usable(chosen.member, hub);
-  return async (context) => {
-    const make = (own: string) => new CoTuningLearner(loadOne(context, own), context, chosen);
-    return keepBest(context, await fitEach(context, make, names));
-  };
-});
+export const coTuning = methodOf(
+  {
+    name,
+    kinds: ["classification", "multi-label"],
+    otherwise: "it compares classes with those of pre-training; numbers have none, use l2-sp",
+    tunesMembers: true,
+  },
+  choices,
+  (chosen, hub) => {
+    const names = usable(chosen.member, hub);
+    return async (context) => {
+      const make = (own: string) => new CoTuningLearner(loadOne(context, own), context, chosen);
+      return keepBest(context, await fitEach(context, make, names));
+    };
+  },
+);

@@ -13,7 +13,6 @@
  * other networks. n images, c channels.
  */
 import { z } from "zod";
-import { taskKinds } from "../data/index.ts";
 import type { HubMember } from "../hub/index.ts";
 import {
   ConfigError,
@@ -182,4 +181,4 @@ async function deltaLearner(
   return new DeltaLearner(member, context, { probe, maps, places, attention }, chosen.alpha);
 }
 
-export const delta = singleMemberMethod({ name: "delta", kinds: taskKinds }, choices, deltaLearner);
+export const delta = singleMemberMethod({ name: "delta" }, choices, deltaLearner);

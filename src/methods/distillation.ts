@@ -2,35 +2,15 @@
  * Distillation of several teachers into one student (Hinton, Vinyals & Dean, "Distilling the Knowledge in a Neural
  * Network", 2015, sections 2 and 3): the student fits the labels and, at a temperature, the mean of the teachers'
  * softened distributions. Here the teachers are all fine-tuned members, the student starts anew from the best of them by
- * validation, and each step shows the teachers the student's own augmented images. C classes.
+ * validation, and each step shows the teachers the student's own augmented images. Of several labels each is such a distribution;
+ * numbers are drawn to the teachers' mean by squared error, without a temperature.
  */
 import { z } from "zod";
-import { distillationLoss } from "../nn/index.ts";
-import { noGrad, scope, type Tensor } from "../torch/index.ts";
+import { noGrad } from "../torch/index.ts";
 import type { MethodContext } from "../train/index.ts";
 import { methodOf, weight } from "./choices.ts";
 import { bestByValidation, fineTune, loadOne } from "./fine-tune.ts";
 import { MemberLearner, type MemberStep, type Penalty } from "./member-learner.ts";
-
-/**
- * T² KL(mean over teachers of softmax(teacher / T) || softmax(student / T)), mean over rows, in float32 at least; the
- * factor keeps the gradient's size as the temperature changes.
- */
-export function multiTeacherLoss(student: Tensor, teachers: readonly Tensor[], temperature: number): Tensor {
-  const target = scope(() => {
-    const soft = teachers.map((teacher) => widened(teacher).div(temperature).softmax(1));
-    return soft
-      .reduce((sum, next) => sum.add(next))
-      .div(teachers.length)
-      .log()
-      .mul(temperature);
-  });
-  return distillationLoss(student, target, temperature);
-}
-
-function widened(x: Tensor): Tensor {
-  return x.dtype === "float64" ? x : x.to({ dtype: "float32" });
-}
 
 type Lesson = z.output<typeof choices>;
 
@@ -48,7 +28,7 @@ class StudentLearner extends MemberLearner {
   protected override penalty({ batch, logits }: MemberStep): Penalty {
     const { temperature, weight } = this.#lesson;
     const answers = noGrad(() => this.#teachers.map((teacher) => teacher.module.forward(batch.images)));
-    const loss = multiTeacherLoss(logits, answers, temperature);
+    const loss = this.task.imitationLoss(logits, answers, temperature);
     return { loss: loss.mul(weight), logs: { distillation: loss.item() } };
   }
 }

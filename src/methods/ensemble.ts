@@ -1,6 +1,5 @@
 /** Ensembles of fine-tuned members: all of them, and the best k by validation. */
 import { z } from "zod";
-import { taskKinds } from "../data/index.ts";
 import { ConfigError } from "../torch/index.ts";
 import {
   isBetter,
@@ -15,7 +14,7 @@ import { combinations, EnsemblePredictor, meanProbabilities } from "./ensemble-p
 import { fineTune } from "./fine-tune.ts";
 
 export const ensemble = methodOf(
-  { name: "ensemble", kinds: taskKinds, freezesMembers: true, tunesMembers: true },
+  { name: "ensemble", freezesMembers: true, tunesMembers: true },
   z.object({}),
   () => async (context) => new EnsemblePredictor(await fineTune(context)),
 );
@@ -23,7 +22,7 @@ export const ensemble = methodOf(
 const staticChoices = z.object({ k: z.int().default(2) });
 
 export const staticK = methodOf(
-  { name: "static-k", kinds: taskKinds, freezesMembers: true, tunesMembers: true },
+  { name: "static-k", freezesMembers: true, tunesMembers: true },
   staticChoices,
   ({ k }, hub) => {
     const m = hub.members.length;

@@ -1,6 +1,5 @@
 /** One member, fine-tuned: the named one, or the best by validation of all. */
 import { z } from "zod";
-import { taskKinds } from "../data/index.ts";
 import { type HubMember, loadMembers } from "../hub/index.ts";
 import { ConfigError, seedOf } from "../torch/index.ts";
 import {
@@ -105,7 +104,7 @@ export function singleMemberMethod<S extends z.ZodObject>(
 }
 
 export const fineTuneMethod = singleMemberMethod(
-  { name: "fine-tune", kinds: taskKinds, freezesMembers: true, tunesMembers: true },
+  { name: "fine-tune", freezesMembers: true, tunesMembers: true },
   z.object({}),
   memberLearner,
   plainFit,

@@ -1,6 +1,5 @@
 /** The members' architectures with new weights: what pre-training is worth at all. */
 import { z } from "zod";
-import { taskKinds } from "../data/index.ts";
 import { type HubMember, loadMembers } from "../hub/index.ts";
 import { Generator, seedOf, type Tensor } from "../torch/index.ts";
 import type { MethodContext } from "../train/index.ts";
@@ -25,4 +24,4 @@ function scratchLearner(name: string, context: MethodContext): MemberLearner {
   return new ScratchLearner(member, context.task, seedOf(context.options.seed, name));
 }
 
-export const fromScratch = singleMemberMethod({ name: "from-scratch", kinds: taskKinds }, z.object({}), scratchLearner);
+export const fromScratch = singleMemberMethod({ name: "from-scratch" }, z.object({}), scratchLearner);

@@ -7,7 +7,6 @@
  * kept; no bagging of the library (section 2.3).
  */
 import { z } from "zod";
-import { taskKinds } from "../data/index.ts";
 import { isBetter, type Predictor, type Quality } from "../train/index.ts";
 import { methodOf } from "./choices.ts";
 import { type Judge, validationTables } from "./ensemble.ts";
@@ -40,7 +39,7 @@ export function greedyWeights(tables: readonly Float32Array[], judge: Judge, rou
 const choices = z.object({ rounds: z.int().min(1).max(1000).default(20) });
 
 export const greedyEnsemble = methodOf(
-  { name: "greedy-ensemble", kinds: taskKinds, freezesMembers: true, tunesMembers: true },
+  { name: "greedy-ensemble", freezesMembers: true, tunesMembers: true },
   choices,
   ({ rounds }) =>
     async (context) => {

@@ -1,5 +1,4 @@
 /** Hub-Pathway, and the controls that take one part of it away: its choice of routes, or the pre-training of its members. */
-import { taskKinds } from "../data/index.ts";
 import { type HubManifest, loadMembers, loadShared } from "../hub/index.ts";
 import {
   defaultPathwayConfig,
@@ -76,7 +75,7 @@ function pathwayMethod(name: string, variation: Variation): Method {
 
   // Where losses teach, a last batch of fewer than 8 rows had another gradient of the generator before.
   const version = ({ credit }: Choices) => pathwayVersion + Number(credit === "losses" && preset !== "global");
-  return { name, kinds: taskKinds, version, configure, defaults: { ...defaultPathwayConfig }, ...rest };
+  return { name, version, configure, defaults: { ...defaultPathwayConfig }, ...rest };
 }
 
 /** Choices under which more than logits would have to cross between ranks; true where none is made. */

@@ -6,7 +6,8 @@
  *   z = p_0 f_s + Σ_i p_i Q_i f_i,   p = softmax(w)
  *   L = L_task(h(z)) + lambda_1 (-log p_0) + lambda_2 KL(h(z) || h(f_s))
  *
- * The second term makes the student independent; the third keeps its answers when the teachers' influence falls.
+ * The second term makes the student independent; the third keeps its answers when the teachers' influence falls. Several labels have
+ * its mean over the labels, numbers the squared error in its place.
  *
  * This project's choices: knowledge flows at the features, since members of different architectures have no layers in
  * common; lambda_1 rises linearly from zero; and the teachers' part of p carries a factor that falls linearly to zero at the part
@@ -16,7 +17,7 @@
  */
 import { z } from "zod";
 import type { HubMember } from "../hub/index.ts";
-import { distillationLoss, Linear, Module } from "../nn/index.ts";
+import { Linear, Module } from "../nn/index.ts";
 import { type Generator, noGrad, seedOf, type Tensor, tensor, zeros } from "../torch/index.ts";
 import type { MethodContext, StepResult, TrainBatch } from "../train/index.ts";
 import { member, methodOf, requireMembers, weight } from "./choices.ts";
@@ -91,7 +92,7 @@ class FlowLearner extends MemberLearner {
     const alone = this.module.head.forward(own);
     const task = this.task.rowLoss(together, batch.targets).mean();
     const student = logShares.select(0, 0);
-    const kept = distillationLoss(alone, together.detach());
+    const kept = this.task.imitationLoss(alone, [together.detach()]);
     const loss = task.add(student.mul(-dependency * progress)).add(kept.mul(stability));
     const logs = { task: task.item(), stability: kept.item(), dependence: 1 - Math.exp(student.item()) };
     return { loss, logs };

@@ -5,7 +5,6 @@
  * which is switched off for the pre-trained ones. As weight decay here, it leaves vectors (biases, norms) alone.
  */
 import { z } from "zod";
-import { taskKinds } from "../data/index.ts";
 import type { HubMember } from "../hub/index.ts";
 import { disposeTree, ensureResident, keep, noGrad, scope, seedOf, type Tensor } from "../torch/index.ts";
 import type { Task } from "../train/index.ts";
@@ -61,7 +60,7 @@ export class L2SpLearner extends MemberLearner {
 }
 
 export const l2Sp = singleMemberMethod(
-  { name: "l2-sp", kinds: taskKinds },
+  { name: "l2-sp" },
   z.object({ alpha: weight.default(0.01) }),
   (name, context, { alpha }) =>
     new L2SpLearner(loadOne(context, name), context.task, seedOf(context.options.seed, name), alpha),

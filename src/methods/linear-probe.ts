@@ -1,6 +1,5 @@
 /** A new linear head on the features of a member that stays as it is. */
 import { z } from "zod";
-import { taskKinds } from "../data/index.ts";
 import type { HubMember } from "../hub/index.ts";
 import { noGrad, seedOf, type Tensor } from "../torch/index.ts";
 import type { MethodContext, StepResult, Task, TrainBatch } from "../train/index.ts";
@@ -31,8 +30,4 @@ export function linearProbeLearner(name: string, context: MethodContext): Linear
   return new LinearProbe(loadOne(context, name), context.task, seedOf(context.options.seed, name));
 }
 
-export const linearProbe = singleMemberMethod(
-  { name: "linear-probe", kinds: taskKinds },
-  z.object({}),
-  linearProbeLearner,
-);
+export const linearProbe = singleMemberMethod({ name: "linear-probe" }, z.object({}), linearProbeLearner);

@@ -1,23 +1,24 @@
 /**
  * Posterior means of LogME's Bayesian linear regressions (You, Liu, Wang & Long, "LogME: Practical Assessment of
  * Pre-trained Models for Transfer Learning", ICML 2021, section 4.2 and algorithm 1).
- * n images, d features, r rank of the features, C classes.
+ * n images, d features, r rank of the features, C classes, labels or numbers, without those that are the same for all images.
  */
-import { int64, noGrad, ops, scope, type Tensor, tensor } from "../torch/index.ts";
+import { type Labels, regressed } from "../ranking/index.ts";
+import { noGrad, ops, scope, type Tensor, tensor } from "../torch/index.ts";
 
 const iterations = 100;
 const tolerance = 1e-6;
 
 /**
- * m = (t + F'F)⁻¹ F'y for each class's membership y, with t = alpha / beta where the evidence is largest by the fixed point
+ * m = (t + F'F)⁻¹ F'y for each column y of what LogME regresses, with t = alpha / beta where the evidence is largest by the fixed point
  * alpha = gamma / |m|², beta = (n - gamma) / |F m - y|²; float64 [d, C].
  * @param features F, [n, d]
  */
-export function posteriorMeans(features: Tensor, labels: readonly number[], classes: number): Tensor {
+export function posteriorMeans(features: Tensor, labels: Labels): Tensor {
   return scope(() =>
     noGrad(() => {
       const f = features.to({ dtype: "float64" });
-      const y = int64(labels, f.device).one_hot(classes).to({ dtype: "float64" });
+      const y = regressed(labels, f.device);
       const [u, s] = ops.linalg_svd(f, false);
       const sigma = s.square().toNumbers();
       const z = u.t().matmul(y);
@@ -25,7 +26,7 @@ export function posteriorMeans(features: Tensor, labels: readonly number[], clas
       const columns = z.t().square().toNumbers();
       const r = sigma.length;
       const ratios = total.map((norm, c) =>
-        evidenceRatio(sigma, columns.slice(c * r, (c + 1) * r), norm, labels.length),
+        evidenceRatio(sigma, columns.slice(c * r, (c + 1) * r), norm, labels.labels.length),
       );
       // F' U = V diag(s), so that V is not needed.
       const shrunk = z.div(

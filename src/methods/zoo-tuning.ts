@@ -17,7 +17,6 @@
  * prepared as the first member's; the lite form trains with the batch's mean gates and keeps their running mean.
  */
 import { z } from "zod";
-import { taskKinds } from "../data/index.ts";
 import type { HubManifest, HubMember } from "../hub/index.ts";
 import { loadMembers } from "../hub/index.ts";
 import { evaluating } from "../models/index.ts";
@@ -268,7 +267,7 @@ function zooNames(name: string, named: readonly string[] | undefined, hub: HubMa
 }
 
 function zooMethod(name: string, lite: boolean): Method {
-  return methodOf({ name, kinds: taskKinds, version: 2 }, choices, ({ members }, hub, { batchNorm }) => {
+  return methodOf({ name, version: 2 }, choices, ({ members }, hub, { batchNorm }) => {
     const names = zooNames(name, members, hub);
     if (batchNorm === "frozen") {
       throw new ConfigError(

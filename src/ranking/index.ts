@@ -8,7 +8,7 @@ export { firstResponsibilities, fitMixture, type Mixture, type MixtureOptions } 
 export { hScore, regularisedHScore } from "./h-score.ts";
 export { leep } from "./leep.ts";
 export { logMe } from "./logme.ts";
-export type { Labels, Steps } from "./matrix.ts";
+export { type Labels, regressed, type Steps } from "./matrix.ts";
 export { type NLeepOptions, nLeep, principalComponents } from "./n-leep.ts";
 export { nce } from "./nce.ts";
 export { type RidgeHead, ridgeHead } from "./ridge.ts";

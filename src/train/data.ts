@@ -101,8 +101,8 @@ export interface DataRequest extends AugmentRequest {
   device?: string | undefined;
   /** What the labels are, where a list leaves it open. */
   task?: TaskKind | undefined;
-  /** Who asks, and the kinds of labels that it takes; one class of each image when left out. */
-  takes?: { who: string; kinds: readonly TaskKind[] } | undefined;
+  /** Who asks, the kinds of labels that it takes, and what to do with others; one class of each image when left out. */
+  takes?: { who: string; kinds: readonly TaskKind[]; otherwise?: string | undefined } | undefined;
   /** Ranks that share each training batch. */
   group?: ProcessGroup | undefined;
   /** Each of them reads the images of all rows. */
@@ -194,12 +194,15 @@ export async function prepareData(request: DataRequest): Promise<TaskData> {
 
 function refuseKind(
   { name, task: kind }: Dataset,
-  { who, kinds }: NonNullable<DataRequest["takes"]> = { who: "this command", kinds: ["classification"] },
+  { who, kinds, otherwise }: NonNullable<DataRequest["takes"]> = { who: "this command", kinds: ["classification"] },
 ): void {
   const task: TaskKind = kind ?? "classification";
   if (kinds.includes(task)) return;
   const taken = kinds.map((kind) => answerWords[kind]).join(" or ");
-  throw new ConfigError(`an image of ${name} has ${answerWords[task]}, and ${who} takes ${taken} for each image`);
+  throw new ConfigError(
+    `an image of ${name} has ${answerWords[task]}, and ${who} takes ${taken} for each image` +
+      (otherwise === undefined ? "" : `: ${otherwise}`),
+  );
 }
 
 interface Stores {

@@ -68,8 +68,10 @@ export interface Method {
   readonly version?: number | ((choices: Choices) => number);
   /** Defaults of its choices: with the choices that were made they say what was computed. */
   readonly defaults?: object;
-  /** Kinds of labels that it takes; one class of each image when left out. */
+  /** Kinds of labels that it takes; all when left out. */
   readonly kinds?: readonly TaskKind[];
+  /** Why it takes no others, and a method that does. */
+  readonly otherwise?: string;
   /** True when its members may stay as the hub has them. */
   readonly freezesMembers?: boolean;
   /** True when its members may be trained in parts. */

@@ -1,7 +1,7 @@
 /** One run from start to end: data, hub, method, folder; and the continuation of one. */
 
 import { mkdirSync } from "node:fs";
-import { augmentationOf } from "../data/index.ts";
+import { augmentationOf, taskKinds } from "../data/index.ts";
 import { agreeOn } from "../distributed/index.ts";
 import { type Hub, memberEntries, openHub, Residency, withMembers } from "../hub/index.ts";
 import { ConfigError, type ProcessGroup } from "../torch/index.ts";
@@ -145,11 +145,11 @@ async function withTrained<T>(given: TrainRequest, use: (trained: Trained) => Pr
   if (given.group) refuseParts(given.options);
   if (given.shardsAt !== undefined && given.group) requireShardable(given, method, hub, given.group);
   const { device, signal, group, onProgress = given.data.onProgress } = given;
-  const { kinds = ["classification"] } = given.method;
+  const { name, kinds = taskKinds, otherwise } = given.method;
   const { frozenViews: views, sampling } = given.options;
   const asked: DataRequest = {
     ...given.data,
-    takes: narrowed({ who: `the method ${given.method.name}`, kinds }, given.data.takes),
+    takes: narrowed({ who: `the method ${name}`, kinds, otherwise }, given.data.takes),
     ...{ views, sampling: sampling === "balanced" ? sampling : undefined },
     ...{ device, group, readsAll: given.shardsAt !== undefined, onProgress, signal },
   };

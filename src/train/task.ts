@@ -1,7 +1,8 @@
 /** Task of learning: the loss of one row and the measure of a good answer. n rows, C outputs. */
 import { z } from "zod";
 import type { TaskKind } from "../data/index.ts";
-import { ConfigError, ops, type Tensor, tensor } from "../torch/index.ts";
+import { distillationLoss } from "../nn/index.ts";
+import { ConfigError, ops, scope, stack, type Tensor, tensor } from "../torch/index.ts";
 import type { Targets, TaskData } from "./data.ts";
 import { computeMetrics, type Metrics, type Quality, qualityOf, rightItems, type TaskMetrics } from "./metrics.ts";
 import type { TrainOptions } from "./options.ts";
@@ -26,6 +27,11 @@ export interface Task<M extends TaskMetrics = TaskMetrics> {
   readonly outputs: number;
   /** Loss of each row, [n]. */
   rowLoss(logits: Tensor, targets: Targets): Tensor;
+  /**
+   * How far logits [n, C] are from the mean answer of teachers' logits, mean over rows, 0 where they agree: T² KL of probabilities at
+   * temperature T (Hinton, Vinyals & Dean 2015), of each label where there are several; the squared error of numbers, without T.
+   */
+  imitationLoss(logits: Tensor, teachers: readonly Tensor[], temperature?: number): Tensor;
   /** Answers [n, C] from logits, as a user reads them: probabilities, or numbers in their own units. */
   probabilities(logits: Tensor): Tensor;
   /** Targets [n, C], float64, of a linear regression whose scores are logits up to a factor. */
@@ -140,6 +146,15 @@ export class ClassificationTask implements Task<Metrics> {
     return ops.cross_entropy_loss(wide, targets, weights, reduction.none, -100, this.labelSmoothing);
   }
 
+  /** The teachers' mean in logarithms, so that no probability is rounded to nothing. */
+  imitationLoss(logits: Tensor, teachers: readonly Tensor[], temperature = 1): Tensor {
+    const mean = scope(() => {
+      const logs = teachers.map((teacher) => widened(teacher).div(temperature).log_softmax(1));
+      return ops.logsumexp(stack(logs), 0).sub(Math.log(teachers.length)).mul(temperature);
+    });
+    return distillationLoss(widened(logits), mean, temperature);
+  }
+
   probabilities(logits: Tensor): Tensor {
     return logits.to({ dtype: "float32" }).softmax(1);
   }
@@ -177,6 +192,17 @@ export class MultiLabelTask implements Task<MultiLabelMetrics> {
     const weights = this.#weights && rowOf(this.#weights, wide);
     const own = targets.to({ dtype: wide.dtype });
     return ops.binary_cross_entropy_with_logits(wide, own, undefined, weights, reduction.none).mean(1);
+  }
+
+  imitationLoss(logits: Tensor, teachers: readonly Tensor[], temperature = 1): Tensor {
+    const mean = meanOver(teachers.map((teacher) => ops.sigmoid(widened(teacher).div(temperature))));
+    const entropy = entropyTerm(mean).add(entropyTerm(mean.neg().add(1)));
+    const own = widened(logits).div(temperature);
+    const loss = ops.binary_cross_entropy_with_logits(own, mean, undefined, undefined, reduction.none);
+    return loss
+      .sub(entropy)
+      .mean()
+      .mul(temperature ** 2);
   }
 
   probabilities(logits: Tensor): Tensor {
@@ -219,6 +245,13 @@ export class RegressionTask implements Task<RegressionMetrics> {
       .mean(1);
   }
 
+  imitationLoss(logits: Tensor, teachers: readonly Tensor[]): Tensor {
+    return widened(logits)
+      .sub(meanOver(teachers.map(widened)))
+      .square()
+      .mean();
+  }
+
   probabilities(logits: Tensor): Tensor {
     const wide = logits.to({ dtype: "float64" });
     return wide.mul(rowOf(this.deviations, wide)).add(rowOf(this.means, wide));
@@ -254,6 +287,16 @@ function rowMeans(
 
 function widened(logits: Tensor): Tensor {
   return logits.dtype === "float64" ? logits : logits.to({ dtype: "float32" });
+}
+
+/** Mean of tables of one shape. */
+function meanOver(tables: readonly Tensor[]): Tensor {
+  return stack(tables).mean(0);
+}
+
+/** -p log p, 0 at 0. */
+function entropyTerm(p: Tensor): Tensor {
+  return p.mul(p.clamp(1e-30).log()).neg();
 }
 
 /** [1, C]. */

@@ -201,9 +201,17 @@ test("Co-Tuning's relationship is the mean of the source probabilities of each c
     [Math.log(0.4), Math.log(0.6)],
     [Math.log(0.1), Math.log(0.9)],
   ]);
-  assertClose(sourceRelationship(logits, [0, 0, 2], 3, 1), [0.6, 0.4, 0.5, 0.5, 0.1, 0.9], 1e-6);
+  const classes = (...own: number[]) => tensor(own, { dtype: "int64" }).one_hot(3);
+  assertClose(sourceRelationship(logits, classes(0, 0, 2), 1), [0.6, 0.4, 0.5, 0.5, 0.1, 0.9], 1e-6);
   // At temperature 0.5 probabilities are squared and normalised again.
-  assertClose(sourceRelationship(logits, [0, 1, 1], 2, 0.5).narrow(0, 0, 1), [0.64 / 0.68, 0.04 / 0.68], 1e-6);
+  assertClose(sourceRelationship(logits, classes(0, 1, 1), 0.5).narrow(0, 0, 1), [0.64 / 0.68, 0.04 / 0.68], 1e-6);
+  // An image counts for each label that it has.
+  const labels = tensor([
+    [1, 1],
+    [0, 1],
+    [0, 0],
+  ]);
+  assertClose(sourceRelationship(logits, labels, 1), [0.8, 0.2, 0.6, 0.4], 1e-6);
 });
 
 test("Co-Tuning's loss is the cross-entropy with the source classes of labels and of mixtures", () => {
@@ -216,6 +224,8 @@ test("Co-Tuning's loss is the cross-entropy with the source classes of labels an
   const of = (targets: ReturnType<typeof tensor>) => sourceLoss(logits, targets, relationship).item();
   assert.ok(Math.abs(of(tensor([1], { dtype: "int64" })) - crossEntropy(0.1)) < 1e-6);
   assert.ok(Math.abs(of(tensor([[0.5, 0.5]])) - crossEntropy(0.35)) < 1e-6);
+  assert.ok(Math.abs(of(tensor([[1, 1]])) - crossEntropy(0.35)) < 1e-6, "two labels");
+  assert.equal(Math.abs(of(tensor([[0, 0]]))), 0);
 });
 
 test("a run of Co-Tuning trains its source classifier from the hub's", async () => {

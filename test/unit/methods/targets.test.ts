@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
-import { methods, restorePredictor } from "../../../src/methods/index.ts";
+import { findMethod, methods, restorePredictor } from "../../../src/methods/index.ts";
 import { Interrupted, memory } from "../../../src/torch/index.ts";
 import { evaluateTask, openRun, type TrainRequest, trainRun } from "../../../src/train/index.ts";
-import { temporaryFolder, writeSmallHub } from "../../support/small-hub.ts";
+import { temporaryFolder } from "../../support/small-hub.ts";
 import { writeLabelImages, writeNumberImages } from "../../support/target-images.ts";
 import { trainRequest } from "../../support/train-request.ts";
+import { methodChoices, writeZooHub } from "../../support/zoo-hub.ts";
 
 let folder: string;
 let hub: string;
@@ -15,7 +17,7 @@ const images = { "multi-label": "", regression: "" };
 before(async () => {
   folder = temporaryFolder();
   process.env["HUB_PATHWAY_CACHE"] = join(folder, "cache");
-  hub = writeSmallHub(folder);
+  hub = writeZooHub(folder);
   images["multi-label"] = await writeLabelImages(folder, 32);
   images.regression = await writeNumberImages(folder, 32);
 });
@@ -27,13 +29,11 @@ function request(kind: Kind, out: string, more: Partial<TrainRequest> = {}): Tra
   return { ...base, options: { ...base.options, epochs: 1 }, ...more };
 }
 
-/** zoo-tuning needs members of one architecture. */
-const choicesOf = (name: string) => (name.startsWith("zoo") ? { members: ["small-resnet"] } : {});
-
-for (const method of methods.filter(({ kinds = [] }) => kinds.includes("regression"))) {
-  test(`${method.name} trains on several labels and on numbers, and its run answers as it did`, async () => {
-    for (const kind of ["multi-label", "regression"] as const) {
-      const choices = choicesOf(method.name);
+for (const method of methods) {
+  const kinds = (["multi-label", "regression"] as const).filter((kind) => method.kinds?.includes(kind) ?? true);
+  test(`${method.name} trains on ${kinds.join(" and ")}, and its run answers as it did`, async () => {
+    for (const kind of kinds) {
+      const choices = methodChoices[method.name] ?? {};
       const run = await trainRun(request(kind, `${method.name}-${kind}`, { method, choices }));
       const opened = openRun(run.folder.path, restorePredictor);
       try {
@@ -50,6 +50,15 @@ for (const method of methods.filter(({ kinds = [] }) => kinds.includes("regressi
     }
   });
 }
+
+test("co-tuning compares classes, so that numbers are refused with what to use, and nothing is written", async () => {
+  const method = findMethod("co-tuning");
+  await assert.rejects(
+    trainRun(request("regression", "refused", { method, choices: {} })),
+    /places has numbers, and the method co-tuning takes one class or several labels .* use l2-sp/,
+  );
+  assert.equal(existsSync(join(folder, "refused", "run.json")), false);
+});
 
 test("the credit losses teaches from losses of labels and of numbers, and heads in closed form are good from the start", async () => {
   for (const kind of ["multi-label", "regression"] as const) {

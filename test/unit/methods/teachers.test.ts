@@ -2,13 +2,18 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { bayesianLoss, softmaxOf } from "../../../src/methods/b-tuning.ts";
-import { multiTeacherLoss } from "../../../src/methods/distillation.ts";
 import { Flow, influenceAt } from "../../../src/methods/knowledge-flow.ts";
 import { posteriorMeans } from "../../../src/methods/posterior-means.ts";
 import { Linear } from "../../../src/nn/index.ts";
 import { logMe } from "../../../src/ranking/index.ts";
-import { Generator, noGrad, randn, scope, type Tensor, tensor } from "../../../src/torch/index.ts";
-import { type RunEvent, trainRun } from "../../../src/train/index.ts";
+import { Generator, grad, noGrad, randn, scope, type Tensor, tensor } from "../../../src/torch/index.ts";
+import {
+  ClassificationTask,
+  MultiLabelTask,
+  RegressionTask,
+  type RunEvent,
+  trainRun,
+} from "../../../src/train/index.ts";
 import { assertClose, assertGradients } from "../../support/numeric.ts";
 import { zooRequests } from "../../support/zoo-hub.ts";
 
@@ -52,10 +57,55 @@ test("distillation is T² KL of the mean of the softened teachers, by hand", () 
     }
   }
   const answers = teachers.map((teacher) => tensor(teacher, double));
-  assert.ok(Math.abs(multiTeacherLoss(tensor(student, double), answers, temperature).item() - expected) < 1e-12);
-  assertGradients((x) => multiTeacherLoss(x, answers, temperature), [tensor(student, double)]);
-  const same = tensor(student, double);
-  assert.ok(Math.abs(multiTeacherLoss(same, [same, same], 2).item()) < 1e-12, "nothing to learn from oneself");
+  const task = new ClassificationTask(3);
+  assert.ok(Math.abs(task.imitationLoss(tensor(student, double), answers, temperature).item() - expected) < 1e-12);
+  assertGradients((x) => task.imitationLoss(x, answers, temperature), [tensor(student, double)]);
+  const far = tensor([[0, 1000, -1000]], double);
+  assert.ok(
+    Number.isFinite(task.imitationLoss(tensor([[0, 1, 2]], double), [far], 1).item()),
+    "a teacher that is sure",
+  );
+});
+
+test("of several labels each is distilled, with the gradient T (sigma(s / T) - q) over labels and rows; numbers to their mean", () => {
+  const temperature = 3;
+  const [student, teachers] = [
+    [1, -2, 0.5, 3],
+    [
+      [2, -1, 0, 40],
+      [-1, 0.5, 2, 200],
+    ],
+  ] as const;
+  const sigma = (x: number) => 1 / (1 + Math.exp(-x));
+  const wished = student.map((_, i) => teachers.reduce((sum, own) => sum + sigma((own[i] ?? 0) / temperature) / 2, 0));
+  const table = (row: readonly number[]) => tensor([row.slice(0, 2), row.slice(2)], double);
+  const answers = teachers.map(table);
+  const labels = new MultiLabelTask(2);
+  const kl = (q: number, p: number) =>
+    q * Math.log(q / p) + (q < 1 - 1e-15 ? (1 - q) * Math.log((1 - q) / (1 - p)) : 0);
+  const expected = wished.reduce((sum, q, i) => sum + kl(q, sigma((student[i] ?? 0) / temperature)), 0);
+  assertClose(labels.imitationLoss(table(student), answers, temperature), [(expected * temperature ** 2) / 4], 1e-12);
+  const x = table(student);
+  x.requires_grad = true;
+  const slopes = grad([labels.imitationLoss(x, answers, temperature)], [x])[0] as Tensor;
+  const slope = student.map((s, i) => (temperature * (sigma(s / temperature) - (wished[i] ?? 0))) / 4);
+  assertClose(slopes, slope, 1e-12);
+
+  const numbers = new RegressionTask([5, 100], [2, 10]);
+  const errors = student.map((s, i) => s - teachers.reduce((sum, own) => sum + (own[i] ?? 0) / 2, 0));
+  const loss = numbers.imitationLoss(x, answers);
+  assertClose(loss, [errors.reduce((sum, error) => sum + error ** 2, 0) / 4], 1e-12);
+  assertClose(
+    grad([loss], [x])[0] as Tensor,
+    errors.map((error) => error / 2),
+    1e-12,
+  );
+});
+
+test("no task has anything to learn from teachers that answer alike", () => {
+  const own = tensor([[1, 0, -40]], double);
+  for (const task of [new ClassificationTask(3), new MultiLabelTask(3), new RegressionTask([1, 2, 3], [1, 2, 3])])
+    assert.ok(Math.abs(task.imitationLoss(own, [own, own], 2).item()) < 1e-12, task.kind);
 });
 
 test("a student of distillation pays for its teachers' forward passes, once and not three times", async () => {
@@ -149,7 +199,7 @@ test("posterior means are ridge regressions at the largest evidence", () => {
   const n = 12;
   const features = randn([n, 2], { generator, ...double });
   const labels = features.toNumbers().flatMap((value, i) => (i % 2 === 0 ? [value > 0.2 ? 1 : 0] : []));
-  const means = posteriorMeans(features, labels, 2);
+  const means = posteriorMeans(features, { labels, classes: 2 });
   assert.deepEqual(means.shape, [2, 2]);
   const gram = features.t().matmul(features);
   for (const label of [0, 1]) {
@@ -227,7 +277,7 @@ test("LogME agrees about which features say more", () => {
     );
     const good = signal.add(noise.mul(0.1));
     assert.ok(logMe(good, { labels, classes: 2 }) > logMe(noise, { labels, classes: 2 }));
-    const means = posteriorMeans(good, labels, 2);
+    const means = posteriorMeans(good, { labels, classes: 2 });
     const right = good.matmul(means).argmax(1).toNumbers();
     assert.deepEqual(right, labels);
   });
