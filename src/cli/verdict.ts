@@ -3,7 +3,7 @@
 import type { TaskKind } from "../data/index.ts";
 import { shown } from "../io/quoted.ts";
 import { type RoutingVerdict, verdictSentence } from "../report/routing-verdict.ts";
-import { figure, percent } from "../report/table.ts";
+import { figure, intervalText, percent } from "../report/table.ts";
 import { type EvaluationSummary, scoreText, type TargetSummary, worstClasses } from "../train/index.ts";
 import type { FitCourse } from "./train-progress.ts";
 
@@ -40,8 +40,8 @@ export function targetLines(summary: TargetSummary, most: number): string[] {
   const { split, items } = summary;
   if ("r2" in summary) {
     const lines = summary.numbers.map(
-      ({ name, r2, meanAbsoluteError, meanAbsoluteErrorInterval: [low, high], rootMeanSquaredError }) =>
-        `${shown(name)}: off by ${figure(meanAbsoluteError)} on average (95 % interval ${figure(low)} to ${figure(high)}; ` +
+      ({ name, r2, meanAbsoluteError, meanAbsoluteErrorInterval: range, rootMeanSquaredError }) =>
+        `${shown(name)}: off by ${figure(meanAbsoluteError)} on average (${intervalText(range, figure)}; ` +
         `root mean square ${figure(rootMeanSquaredError)}), R2 ${r2.toFixed(3)}`,
     );
     return [`${split} R2 ${summary.r2.toFixed(3)} (${intervalText(summary.r2Interval)}) on ${items} images`, ...lines];
@@ -59,9 +59,6 @@ export function targetLines(summary: TargetSummary, most: number): string[] {
     ...(weakest.length === 0 ? [] : [`weakest labels by average precision: ${weakest.join(", ")}`]),
   ];
 }
-
-const intervalText = ([low, high]: readonly [number, number]): string =>
-  `95 % interval ${low.toFixed(3)} to ${high.toFixed(3)}`;
 
 /** Which epoch's weights were kept, where one training has a best one. */
 function epochText(courses: VerdictRequest["courses"], keep: VerdictRequest["keep"]): string {

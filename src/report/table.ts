@@ -67,3 +67,12 @@ export function duration(seconds: number): string {
   if (seconds < 120) return `${seconds.toFixed(1)} s`;
   return `${(seconds / 60).toFixed(1)} min`;
 }
+
+/** "95 % interval 0.512 to 0.634", or that there is none. */
+export function intervalText(
+  range: readonly [number, number] | null,
+  text = (value: number) => value.toFixed(3),
+): string {
+  if (!range) return "no 95 % interval: these images do not vary enough to tell";
+  return `95 % interval ${range.map(text).join(" to ")}`;
+}

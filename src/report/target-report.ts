@@ -14,7 +14,7 @@ import type { ReportData } from "./report-data.ts";
 import type { RoutingVerdict } from "./routing-verdict.ts";
 import { curves } from "./run-report.ts";
 import { escapeHtml } from "./svg.ts";
-import { amount, duration, figure, percent } from "./table.ts";
+import { amount, duration, figure, intervalText, percent } from "./table.ts";
 import { type TargetVariants, variantTables } from "./target-variants.ts";
 import { type CaptionedImage, thumbnails } from "./thumbnails.ts";
 import { chosenOn, origin, verdictText } from "./verdict-section.ts";
@@ -66,7 +66,7 @@ export async function targetReport(report: TargetReport): Promise<string> {
 
 function headSection({ summary, verdict }: TargetReport, events: readonly RunEvent[]): string {
   const { split, items } = summary;
-  const [name, value, [low, high]] =
+  const [name, value, range] =
     "r2" in summary
       ? (["R2", summary.r2, summary.r2Interval] as const)
       : (["mean average precision", summary.meanAveragePrecision, summary.meanAveragePrecisionInterval] as const);
@@ -86,7 +86,7 @@ function headSection({ summary, verdict }: TargetReport, events: readonly RunEve
   return [
     origin(events),
     `<p class="lead"><strong>${value.toFixed(3)}</strong> ${name} on ${items} ${escapeHtml(split)} images.</p>`,
-    `<p>95 % interval ${low.toFixed(3)} to ${high.toFixed(3)} (bootstrap).${chosenOn(split)}</p>`,
+    `<p>${intervalText(range)}${range ? " (bootstrap)" : ""}.${chosenOn(split)}</p>`,
     ...(verdict ? [verdictText(verdict)] : []),
     htmlTable(["", ""], figures),
   ].join("\n");
@@ -95,8 +95,8 @@ function headSection({ summary, verdict }: TargetReport, events: readonly RunEve
 function figuresSection({ summary }: TargetReport): string {
   if ("r2" in summary) {
     const rows = summary.numbers.map(
-      ({ name, r2, meanAbsoluteError, meanAbsoluteErrorInterval: [low, high], rootMeanSquaredError }) => {
-        const range = `${figure(low)} to ${figure(high)}`;
+      ({ name, r2, meanAbsoluteError, meanAbsoluteErrorInterval: own, rootMeanSquaredError }) => {
+        const range = own ? own.map(figure).join(" to ") : "–";
         return [name, figure(meanAbsoluteError), range, figure(rootMeanSquaredError), r2.toFixed(3)];
       },
     );

@@ -163,6 +163,7 @@ export {
   trainOnRank,
   trainRun,
 } from "./session.ts";
+export { studentQuantile, studentTails } from "./student.ts";
 export {
   type ClassAccuracy,
   type EvaluationSummary,

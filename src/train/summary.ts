@@ -48,18 +48,18 @@ export interface EvaluationSummary extends Usage, Metrics {
 
 /** The same where images have several labels. */
 export interface MultiLabelSummary extends Usage, MultiLabelMetrics {
-  /** 95 % interval of the mean average precision, by a bootstrap over the images. */
-  meanAveragePrecisionInterval: Interval;
+  /** 95 % interval of the mean average precision, by a bootstrap over the images; null where they say nothing of others. */
+  meanAveragePrecisionInterval: Interval | null;
   /** In the order of the run's labels. */
   labels: (LabelFigures & { name: string; threshold: number })[];
 }
 
 /** The same where images have numbers. */
 export interface RegressionSummary extends Usage, RegressionMetrics {
-  /** 95 % interval of R2, by a bootstrap over the images. */
-  r2Interval: Interval;
-  /** In the order of the run's numbers, with 95 % intervals of the mean absolute errors (normal). */
-  numbers: (NumberFigures & { name: string; meanAbsoluteErrorInterval: Interval })[];
+  /** 95 % interval of R2, likewise. */
+  r2Interval: Interval | null;
+  /** In the order of the run's numbers, with 95 % intervals of the mean absolute errors (Student's t), likewise. */
+  numbers: (NumberFigures & { name: string; meanAbsoluteErrorInterval: Interval | null })[];
 }
 
 export type TargetSummary = MultiLabelSummary | RegressionSummary;

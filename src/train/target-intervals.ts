@@ -1,17 +1,16 @@
 /** How far figures of several labels or numbers may be off, since other images could have been measured. N images, C labels or numbers. */
 import { keyedRandom } from "../torch/index.ts";
+import { studentQuantile } from "./student.ts";
 import { averagePrecisionBy, byProbability, columnOf, type Table } from "./target-metrics.ts";
 
 export type Interval = [low: number, high: number];
 
-/** Standard deviations of a normal distribution on each side of 95 %. */
-const z = 1.959964;
 /** Resamples, and additions that they may take together before they are fewer. */
 const [mostDraws, fewestDraws, budget] = [200, 40, 5e7];
 
 /**
- * 95 % interval of the mean average precision, by a bootstrap over the images. Few images with a label flatter its average precision, so
- * that about nine of ten such intervals hold.
+ * 95 % interval of the mean average precision, by a bootstrap over the images; null where no two images have the same label, or nothing
+ * varies. Few images with a label flatter its average precision, so that about nine of ten such intervals hold.
  * @param figure of all images
  */
 export function precisionInterval(
@@ -20,11 +19,12 @@ export function precisionInterval(
   targets: Table,
   items: number,
   width: number,
-): Interval {
+): Interval | null {
   const labels = Array.from({ length: width }, (_, c) => {
     const [own, truths] = [columnOf(probabilities, items, width, c), columnOf(targets, items, width, c)];
     return { own, truths, order: byProbability(own) };
   });
+  if (labels.every(({ truths }) => truths.filter((truth) => truth > 0).length < 2)) return null;
   return bootstrapped(figure, items, width, [0, 1], (counts) => {
     const found = labels.flatMap(({ own, truths, order }) => averagePrecisionBy(order, own, truths, counts) ?? []);
     return found.length === 0 ? undefined : meanOf(found);
@@ -35,7 +35,13 @@ export function precisionInterval(
  * 95 % interval of R2, the mean over the numbers, likewise. A number that is the same on all images counts as in the figure; resamples in
  * which another one is the same are left out.
  */
-export function r2Interval(figure: number, answers: Table, targets: Table, items: number, width: number): Interval {
+export function r2Interval(
+  figure: number,
+  answers: Table,
+  targets: Table,
+  items: number,
+  width: number,
+): Interval | null {
   const numbers = Array.from({ length: width }, (_, c) => {
     const [own, truths] = [columnOf(answers, items, width, c), columnOf(targets, items, width, c)];
     return { own, truths, varies: truths.some((truth) => truth !== truths[0]) };
@@ -60,21 +66,25 @@ export function r2Interval(figure: number, answers: Table, targets: Table, items
   });
 }
 
-/** 95 % interval of a mean of values, at least 0. */
-export function meanInterval(values: readonly number[]): Interval {
-  const mean = meanOf(values);
-  const half = (z * deviationOf(values)) / Math.sqrt(values.length);
-  return [Math.max(0, mean - half), mean + half];
+/** 95 % interval of a mean of values, at least 0, by Student's t; null where they do not vary. */
+export function meanInterval(values: readonly number[]): Interval | null {
+  const deviation = deviationOf(values);
+  return deviation === 0
+    ? null
+    : around(meanOf(values), deviation / Math.sqrt(values.length), values.length, [0, Infinity]);
 }
 
-/** The figure of all images, and on both sides of it as much as resamples of them scatter (Efron 1979). */
+/**
+ * The figure of all images, and on both sides of it as much as resamples of them scatter (Efron 1979), by Student's t and with n / (n - 1)
+ * for the variance of few images (Hesterberg 2015); null where they do not vary.
+ */
 function bootstrapped(
   figure: number,
   items: number,
   width: number,
-  [least, most]: Interval,
+  bounds: Interval,
   measure: (counts: Uint16Array) => number | undefined,
-): Interval {
+): Interval | null {
   const random = keyedRandom(items, 0x1a7e);
   const draws = Math.max(fewestDraws, Math.min(mostDraws, Math.floor(budget / (items * width))));
   const found = Array.from({ length: draws }, () => {
@@ -85,14 +95,23 @@ function bootstrapped(
     }
     return measure(counts);
   }).filter((one) => one !== undefined);
-  const half = z * deviationOf(found);
+  const deviation = deviationOf(found);
+  return deviation === 0 ? null : around(figure, deviation * Math.sqrt(items / (items - 1)), items, bounds);
+}
+
+/** @param error standard error of the figure of so many items */
+function around(figure: number, error: number, items: number, [least, most]: Interval): Interval {
+  const half = studentQuantile(0.975, items - 1) * error;
   return [Math.max(least, figure - half), Math.min(most, figure + half)];
 }
 
-/** Standard deviation of a sample; none without two values. */
+/** Standard deviation of a sample; 0 without two values, or where only rounding sets them apart. */
 function deviationOf(values: readonly number[]): number {
   const mean = meanOf(values);
-  return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / Math.max(1, values.length - 1));
+  const deviation = Math.sqrt(
+    values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / Math.max(1, values.length - 1),
+  );
+  return deviation > 1e-12 * Math.abs(mean) ? deviation : 0;
 }
 
 const meanOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;

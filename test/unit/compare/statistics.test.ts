@@ -8,12 +8,11 @@ import {
   meanInterval,
   pairedBootstrap,
   seedDifferences,
-  studentQuantile,
-  studentTails,
   studentTest,
   weightedTau,
 } from "../../../src/compare/statistics.ts";
 import { keyedRandom } from "../../../src/torch/index.ts";
+import { studentQuantile, studentTails } from "../../../src/train/index.ts";
 
 test("intervals over seeds are Student's", () => {
   // scipy.stats.t.ppf(0.975, 3) * std(ddof=1) / sqrt(4)
