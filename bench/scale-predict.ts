@@ -19,9 +19,12 @@ export function workloadOf(scale: Scale, plan: MeasuredPlan): Workload {
   return plan === "synchronised" ? { ...about, norms } : about;
 }
 
-/** FLOP/s of a rank, and seconds beside: lines through steps with whole batches and parts of them, and with fewer models. */
-export function computing(scale: Scale): Pick<Machine, "speed" | "perModel" | "perStep"> {
-  const { points, flops } = seriesOf(scale, 1, "replicated");
+/**
+ * FLOP/s of a rank, and seconds beside: lines through steps with whole batches and parts of them, and with fewer models.
+ * BatchNorm of all ranks is not libtorch's own operator, so that one rank alone takes longer with it too.
+ */
+export function computing(scale: Scale, plan: MeasuredPlan): Pick<Machine, "speed" | "perModel" | "perStep"> {
+  const { points, flops } = seriesOf(scale, 1, plan === "synchronised" ? plan : "replicated");
   const of = (models: number) => {
     const own = points.filter((point) => point.models === models);
     return {
@@ -51,11 +54,11 @@ const mean = (values: readonly number[]) => values.reduce((sum, one) => sum + on
 export function machineOf(scale: Scale, ranks: number, plan: MeasuredPlan): Machine {
   const alone = seriesOf(scale, 1, "replicated");
   const own = scale.series.filter((one) => one.ranks === ranks);
-  // Other work on the machine only ever adds; but messages wait for it all the time.
-  const least = (values: readonly number[]) => Math.min(...values);
-  const small = seriesOf(scale, ranks, plan).limits?.small ?? 0;
-  const gradients = least(own.flatMap(({ limits }) => limits?.gradients ?? []));
-  const slower = least(own.map(({ probe }) => probe)) / alone.probe;
+  const limits = (of: MeasuredPlan) => seriesOf(scale, ranks, of).limits;
+  const { small = 0 } = limits(plan) ?? {};
+  const gradients = limits(plan === "sharded" ? "replicated" : plan)?.gradients ?? 0;
+  // Other work on the machine only ever adds.
+  const slower = Math.min(...own.map(({ probe }) => probe)) / alone.probe;
   const crowd = Math.max(1, ranks / scale.processors, slower);
   const hop = Math.max(0, small / (2 * (ranks - 1)) - 2 * fast.delay);
   const endless = Number.POSITIVE_INFINITY;
@@ -65,7 +68,7 @@ export function machineOf(scale: Scale, ranks: number, plan: MeasuredPlan): Mach
   const reduce = buckets(work.touched * work.parameters + work.common.parameters);
   const { bytes, seconds } = cost(reduce, ranks, fast, idle);
   return {
-    ...computing(scale),
+    ...computing(scale, plan),
     crowd,
     rate: bytes / Math.max(1e-9, gradients - seconds.delay),
     hop,

@@ -12,6 +12,7 @@ import {
   Generator,
   noGrad,
   ones,
+  ownProcess,
   ProcessGroup,
   rand,
   randint,
@@ -30,11 +31,14 @@ import {
 import { median } from "./figure.ts";
 import type { Counted, Facts, Measured, Norms, Setting } from "./scale-series.ts";
 
+ownProcess();
 const [dir = "", text = "{}"] = process.argv.slice(2);
 const { plan, batch, steps, phases, side, classes, k, isBare } = JSON.parse(text) as Setting;
 setNumThreads(1);
 const contract = readContract();
-const group = contract && initProcessGroup(contract);
+// One rank has no group; but what BatchNorm of all ranks computes is to be known without what it sends.
+const own = { rank: 0, worldSize: 1, host: "127.0.0.1", port: 0, serves: true };
+const group = contract ? initProcessGroup(contract) : plan === "synchronised" ? new ProcessGroup(own) : undefined;
 const [rank, worldSize] = [group?.rank ?? 0, group?.worldSize ?? 1];
 const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 const write = (value: unknown) => console.log(JSON.stringify(value));
@@ -109,7 +113,7 @@ function emit({ type }: RunEvent): void {
   const now = performance.now();
   if (last !== undefined) seconds.push((now - last) / 1000);
   last = now;
-  if (seconds.length === steps) write({ seconds: mean(seconds), counted } satisfies Measured);
+  if (seconds.length === steps) write({ seconds: median(seconds), counted } satisfies Measured);
   counted = [];
 }
 
@@ -138,14 +142,13 @@ function probe(): number {
 
 /** What a hop of small messages takes, and all gradients, which are zeros. */
 function limits(): Facts["limits"] {
-  if (!group || isBare) return undefined;
-  const own = group;
+  if (!group || worldSize === 1 || isBare) return undefined;
   using few = ones([64]);
-  const small = timed(40, () => void own.allReduce(few).narrow(0, 0, 1).item());
+  const small = timed(40, () => void group.allReduce(few).narrow(0, 0, 1).item());
   if (plan === "sharded") return { small };
   const parameters = learner.module.parameters();
   for (const parameter of parameters) parameter.grad = zeros(parameter.shape);
-  const gradients = timed(3, () => void new GradientSums(own).finish(parameters));
+  const gradients = timed(9, () => void new GradientSums(group).finish(parameters));
   for (const parameter of parameters) parameter.grad = undefined;
   return { small, gradients };
 }

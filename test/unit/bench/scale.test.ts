@@ -126,7 +126,8 @@ test("models among ranks win over slow links; a hub of fewer models than ranks h
 test("what was measured is predicted within a quarter but for one step, bytes within a tenth, and collectives to one", () => {
   const rows = compared(scale);
   assert.ok(rows.length >= 16);
-  assert.ok(computing(scale).perModel >= 0 && computing(scale).perStep >= 0);
+  const { perModel, perStep } = computing(scale, "replicated");
+  assert.ok(perModel >= 0 && perStep >= 0);
   const missed: string[] = [];
   for (const { ranks, plan, delayMs, mbits, error, measured, predicted } of rows) {
     const name = `${plan} on ${ranks}, ${delayMs} ms, ${mbits} Mbit/s`;
@@ -135,7 +136,7 @@ test("what was measured is predicted within a quarter but for one step, bytes wi
     // Headers are most of what small messages send.
     if (plan !== "sharded") assert.ok(Math.abs(predicted.bytes / measured.bytes - 1) < 0.1, name);
   }
-  // Four ranks on two processors take longer for a message than they did when nothing else was computed.
+  // Four ranks with their own models on two processors: by a fraction of a percent.
   assert.ok(missed.length <= 1, missed.join("; "));
 });
 
