@@ -1,11 +1,12 @@
 /** Command lines that work when they are pasted. */
-import { basename, relative } from "node:path";
+import { basename, join, relative } from "node:path";
 import { shellQuoted } from "../io/quoted.ts";
 
 /** The program as the user started it. */
 export function programName(): string {
   const script = process.argv[1] ?? "hub-pathway";
-  if (process.env["npm_command"] === "exec") return "npx hub-pathway";
+  const isInstalled = script.endsWith(join("node_modules", ".bin", "hub-pathway"));
+  if (isInstalled || process.env["npm_command"] === "exec") return "npx hub-pathway";
   if (basename(script) === "hub-pathway") return "hub-pathway";
   return `node ${shellQuoted(relative(process.cwd(), script))}`;
 }

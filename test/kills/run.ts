@@ -2,8 +2,10 @@
  * Kills commands with SIGKILL before each of their mkdir, rename, link, fsync, unlink and rmdir, and judges what is left:
  *
  *     npm run kills -- [--every N] [SCENARIO ...]
+ *     npm run kills -- workers [--at FOLDER ...]
  *
- * One line a kill, and a count in the end. The scenario "workers" kills 20 of the workers of an experiment at random moments.
+ * One line a kill, and a count in the end. The scenario "workers" kills 20 of the workers of an experiment at random moments;
+ * each --at is a place where some of them see one folder, such as two mounts of a network file system.
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
@@ -17,7 +19,7 @@ import { killWorkers } from "./workers.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { every: { type: "string", default: "1" } },
+  options: { every: { type: "string", default: "1" }, at: { type: "string", multiple: true, default: [] } },
 });
 const every = Number(values.every);
 
@@ -49,7 +51,8 @@ async function main(): Promise<void> {
 }
 
 async function workers(): Promise<void> {
-  const { lines, expected, kills } = await killWorkers(temporaryFolder(), { workers: 6, cells: 40, kills: 20 });
+  const views = values.at.length === 0 ? [temporaryFolder()] : values.at;
+  const { lines, expected, kills } = await killWorkers(views, { workers: 6, cells: 40, kills: 20 });
   const held = isDeepStrictEqual(lines, expected);
   console.log(`workers: ${kills} kills, ${lines.length} of ${expected.length} cells: ${held ? "held" : "broken"}`);
   if (!held) process.exitCode = 1;

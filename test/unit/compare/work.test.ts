@@ -100,7 +100,7 @@ test("what is left takes as long as cells took, shared by the workers that run",
 });
 
 test("killed workers' cells are computed again, each is there once, and as one process computes it", async () => {
-  const { lines, expected, kills } = await killWorkers(join(root, "killed"), { workers: 3, cells: 12, kills: 3 });
+  const { lines, expected, kills } = await killWorkers([join(root, "killed")], { workers: 3, cells: 12, kills: 3 });
   assert.deepEqual(lines, expected);
   assert.equal(lines.length, 12);
   assert.ok(kills > 0);

@@ -92,6 +92,59 @@ test("each launcher is understood", () => {
   for (const [env, expected] of cases) assert.deepEqual(readContract(env), expected);
 });
 
+/** What srun of Slurm 22.05 set for the last of four tasks on two machines, and sbatch for the script around it. */
+const slurmJob = {
+  SLURM_JOBID: "5",
+  SLURM_JOB_ID: "5",
+  SLURM_JOB_NODELIST: "cn[1-2]",
+  SLURM_JOB_NUM_NODES: "2",
+  SLURM_NNODES: "2",
+  SLURM_NODEID: "0",
+  SLURM_NODELIST: "cn[1-2]",
+  SLURM_NPROCS: "4",
+  SLURM_NTASKS: "4",
+  SLURM_NTASKS_PER_NODE: "2",
+  SLURM_LOCALID: "0",
+  SLURM_PROCID: "0",
+  SLURM_GTIDS: "0",
+  SLURM_TASKS_PER_NODE: "2(x2)",
+  SLURM_SUBMIT_HOST: "vm",
+};
+const slurmTask = {
+  ...slurmJob,
+  SLURM_GTIDS: "2,3",
+  SLURM_LAUNCH_NODE_IPADDR: "10.99.0.1",
+  SLURM_LOCALID: "1",
+  SLURM_NODEID: "1",
+  SLURM_PROCID: "3",
+  SLURM_SRUN_COMM_HOST: "10.99.0.1",
+  SLURM_STEPID: "0",
+  SLURM_STEP_ID: "0",
+  SLURM_STEP_NODELIST: "cn[1-2]",
+  SLURM_STEP_NUM_NODES: "2",
+  SLURM_STEP_NUM_TASKS: "4",
+  SLURM_STEP_TASKS_PER_NODE: "2(x2)",
+};
+
+test("a task of a real Slurm is a rank, and the script around it, which has the job's variables, is none", () => {
+  const expected = {
+    launcher: "Slurm",
+    rank: 3,
+    worldSize: 4,
+    localRank: 1,
+    host: "cn1",
+    port: 15_005,
+    isServed: false,
+    restarts: 0,
+  };
+  assert.deepEqual(readContract(slurmTask), expected);
+  assert.equal(readContract({ ...slurmTask, SLURM_RESTART_COUNT: "1" })?.restarts, 1, "a job that was requeued");
+  // A step of the second machine alone.
+  const second = { SLURM_STEP_NODELIST: "cn2", SLURM_STEP_NUM_TASKS: "2", SLURM_PROCID: "1" };
+  assert.deepEqual(readContract({ ...slurmTask, ...second }), { ...expected, rank: 1, worldSize: 2, host: "cn2" });
+  assert.equal(readContract(slurmJob), undefined);
+});
+
 test("torchrun inside a Slurm job is torchrun; a process alone has no contract", () => {
   assert.equal(
     readContract({ ...torchrun, SLURM_STEP_ID: "0", SLURM_PROCID: "0", SLURM_NTASKS: "2" })?.launcher,

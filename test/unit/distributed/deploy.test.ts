@@ -12,6 +12,9 @@ import { type ExperimentEntry, experiments, missingHubs } from "../../../src/exp
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 const read = (path: string) => readFileSync(join(root, path), "utf8");
 
+/** The program as launchers start it: npx would end at a signal, and the program hear nothing of it. */
+const installed = ["node_modules/.bin/hub-pathway"];
+
 /** Asserts that `train` takes these arguments, and names its folder. */
 function assertTrains(args: readonly string[]): void {
   const train = buildProgram([]).commands.find((command) => command.name() === "train");
@@ -51,6 +54,7 @@ interface Manifest {
       spec: {
         subdomain: string;
         containers: {
+          command: string[];
           args: string[];
           env: { name: string; value: string }[];
           volumeMounts: { mountPath: string }[];
@@ -66,6 +70,7 @@ test("the Indexed Job's pods are ranks that find the first one", () => {
   const [container] = template?.spec.containers ?? [];
   assert.ok(service && job && container && template);
   assert.deepEqual([completionMode, parallelism], ["Indexed", completions]);
+  assert.deepEqual(container.command, installed);
   assertTrains(container.args);
   const env = Object.fromEntries(container.env.map(({ name, value }) => [name, value]));
   const last = readContract({ ...env, JOB_COMPLETION_INDEX: String((completions ?? 0) - 1) });
@@ -81,12 +86,21 @@ test("the Indexed Job's pods are ranks that find the first one", () => {
   );
 });
 
+/** Command lines of a script that srun starts, with the arguments that its head shows. */
+function slurmLines(text: string): string[][] {
+  const [, shown = ""] = /^# +sbatch --export=ALL,(?:RUN|RESULTS)=\.\.\. \S+ (.*)$/m.exec(text) ?? [];
+  const lines = [...text.matchAll(new RegExp(`^ *srun (?:--\\S+ )*${installed[0]} (.*)$`, "gm"))];
+  return lines.map(([, line = ""]) => line.replace('"$@"', shown).replaceAll('"', "").split(" "));
+}
+
 test("Slurm's script starts a rank for each task", () => {
   const text = read("deploy/train-slurm.sbatch");
-  const lines = [...text.matchAll(/^ +srun .*? npx hub-pathway (.*)$/gm)].map(([, line = ""]) => line);
-  assert.equal(lines.length, 2);
-  for (const line of lines) assertTrains(line.replaceAll('"', "").split(" "));
-  for (const name of ["IMAGES", "HUB", "RUN"]) assert.ok(text.includes(`${name}=...`), name);
+  const lines = slurmLines(text);
+  assert.deepEqual(lines, [
+    ["train", "--resume", "$RUN"],
+    ["train", "IMAGES", "--hub", "HUB", "--out", "$RUN"],
+  ]);
+  for (const line of lines) assertTrains(line);
   const [nodes, tasks] = ["nodes", "ntasks-per-node"].map((name) =>
     Number(new RegExp(`--${name}=(\\d+)`).exec(text)?.[1]),
   );
@@ -105,6 +119,7 @@ test("workers of an experiment share their folders, as many as a job has pods", 
   const [container] = template?.spec.containers ?? [];
   assert.ok(container);
   assert.deepEqual([completionMode, parallelism], ["Indexed", completions]);
+  assert.deepEqual(container.command, installed);
   const [mount] = container.volumeMounts;
   assertWorks(container.args, mount?.mountPath ?? "none");
   const experiment = container.args[1] ?? "";
@@ -115,9 +130,9 @@ test("workers of an experiment share their folders, as many as a job has pods", 
 
 test("Slurm's array is one worker a task, which the signal reaches", () => {
   const text = read("deploy/experiment-slurm.sbatch");
-  const [, line = ""] = /^srun npx hub-pathway (.*)$/m.exec(text) ?? [];
-  assertWorks(line.replaceAll('"', "").split(" "), "$RESULTS");
-  for (const name of ["EXPERIMENT", "RESULTS"]) assert.ok(text.includes(`${name}=...`), name);
+  const [line = []] = slurmLines(text);
+  assert.deepEqual(line.slice(0, 4), ["experiment", "NAME", "--seeds", "5"]);
+  assertWorks(line, "$RESULTS");
   assert.match(text, /^#SBATCH --array=0-\d+$/m);
   assert.match(text, /^#SBATCH --signal=TERM@\d+$/m);
 });
@@ -131,9 +146,9 @@ test("the page's commands of workers are the program's", () => {
 });
 
 test("the page's commands are the program's", () => {
-  const commands = [...read("docs/cluster.md").matchAll(/npx hub-pathway (train [^`\n]+)/g)].map(
-    ([, line = ""]) => line,
-  );
+  const commands = [
+    ...read("docs/cluster.md").matchAll(/(?:npx |node_modules\/\.bin\/)hub-pathway (train [^`\n]+)/g),
+  ].map(([, line = ""]) => line);
   assert.equal(commands.length, 3);
   for (const line of commands) assertTrains(line.trim().split(/ +/));
 });
