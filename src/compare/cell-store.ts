@@ -12,6 +12,7 @@ import {
   counted,
   proposeName,
   readNewJsonLines,
+  refreshFile,
   repairJsonLines,
   type SeenBeats,
   tryLock,
@@ -124,6 +125,7 @@ class CellFile {
   }
 
   #addAlone(line: Line): unknown {
+    refreshFile(this.#path);
     const before = this.find(line.name, line.key);
     if (before === undefined) {
       repairJsonLines(this.#path);

@@ -36,6 +36,6 @@ export function agreeOn(group: ProcessGroup, about: string, values: Readonly<Rec
     const names = [...new Set([...Object.keys(reference), ...Object.keys(other)])];
     const name = names.find((key) => reference[key] !== other[key]) ?? about;
     const [here, there] = [reference, other].map((one) => one[name] ?? "nothing");
-    throw new UserError(`ranks differ in ${name}: rank 0 has ${here}, rank ${i + 1} has ${there}`);
+    throw new UserError(`ranks differ in ${name}: rank 0 has ${here}, rank ${i + 1} has ${there}; start all alike`);
   }
 }

@@ -18,7 +18,7 @@ export { changed } from "./file-source.ts";
 export { describeText, readHead, refuseForeign, refusePlaceholder } from "./foreign-file.ts";
 export { hashFile } from "./hash.ts";
 export { type JsonFileOptions, parseJson, readJsonFile } from "./json-file.ts";
-export { appendJsonLine, readJsonLines, readNewJsonLines, repairJsonLines } from "./json-lines.ts";
+export { appendJsonLine, readJsonLines, readNewJsonLines, refreshFile, repairJsonLines } from "./json-lines.ts";
 export { LazyTensor } from "./lazy-tensor.ts";
 export {
   acquireLock,

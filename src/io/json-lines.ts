@@ -74,6 +74,24 @@ function endsInside(path: string): boolean {
   }
 }
 
+/**
+ * Sees a file as it is now, made where it is missing. A network's client remembers for seconds that a file was missing or shorter; to
+ * open for writing and to set times makes it ask.
+ */
+export function refreshFile(path: string): void {
+  try {
+    const file = fs.openSync(path, "a");
+    try {
+      const now = new Date();
+      fs.futimesSync(file, now, now);
+    } finally {
+      fs.closeSync(file);
+    }
+  } catch (error) {
+    throw explainWrite(error, path);
+  }
+}
+
 /** Cuts off a last line that is not whole, so that the next one begins a line of its own. */
 export function repairJsonLines(path: string): void {
   const size = fs.statSync(path, { throwIfNoEntry: false })?.size ?? 0;

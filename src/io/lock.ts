@@ -175,7 +175,10 @@ function tryTake(path: string, draft: string, tag: string, seen?: SeenBeats): Cl
     if (made(path, draft)) return undefined;
     const claims = claimsOf(path);
     const last = claims.at(-1);
-    if (last === undefined) continue; // given back in this moment
+    if (last === undefined) {
+      sleep(pollMs); // given back in this moment, as a network's client may know later than others
+      continue;
+    }
     if (isAlive(last, draft, seen)) return last;
     if (inherit(path, draft, claims)) {
       removeHeirs(path, tag);
@@ -245,7 +248,7 @@ function made(target: string, draft: string): boolean {
 function isAlive({ file, text, owner }: Claim, draft: string, seen?: SeenBeats): boolean {
   const state = owner === undefined ? "unknown" : stateOf(owner.tag);
   if (state !== "unknown") return state === "running";
-  const time = fs.statSync(file, { throwIfNoEntry: false })?.mtimeMs;
+  const time = unlessGone(() => fs.statSync(file).mtimeMs);
   if (time === undefined) return false;
   const { silenceMs = usualSilenceMs } = owner ?? {};
   if (!seen) return fs.statSync(draft).mtimeMs - time < silenceMs;
@@ -278,10 +281,15 @@ function parsed(text: string): Owner | undefined {
 }
 
 function textOf(path: string): string | undefined {
+  return unlessGone(() => fs.readFileSync(path, "utf8"));
+}
+
+/** Undefined for a file that is not there, or that another machine removed while it was read. */
+function unlessGone<T>(fn: () => T): T | undefined {
   try {
-    return fs.readFileSync(path, "utf8");
+    return fn();
   } catch (error) {
-    if (systemCode(error) === "ENOENT") return undefined;
+    if (["ENOENT", "ESTALE"].includes(systemCode(error) ?? "")) return undefined;
     throw error;
   }
 }

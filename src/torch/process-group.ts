@@ -191,7 +191,9 @@ export class ProcessGroup implements Disposable {
       const isLate = /time[d ]*out/i.test(reason);
       const isBroken = /connection (reset|closed|refused)|(read|write) error|broken pipe|closed by peer/i.test(reason);
       const late = `no answer within ${seconds} s: another rank ended, hangs, or does something else`;
-      const why = isLate ? late : isBroken ? "another rank ended" : reason;
+      const taken =
+        reason.includes("EADDRINUSE") && "the port is in use on this machine: choose another one (MASTER_PORT)";
+      const why = taken || (isLate ? late : isBroken ? "another rank ended" : reason);
       throw new CollectiveError(`rank ${this.rank} of ${this.worldSize}: ${what} failed: ${why}`, { cause: error });
     }
   }

@@ -277,7 +277,8 @@ function figuresOf(
 /** Whatever all ranks must have alike, by the words that messages use. */
 function agreed(config: RunConfig): Record<string, string> {
   const weights = config.hub.members.map(({ name, fingerprint }) => [`weights of ${name}`, fingerprint] as const);
-  const named = Object.entries({ ...namedValues(config), ...Object.fromEntries(weights) });
+  const { splitHash, ...values } = namedValues(config);
+  const named = Object.entries({ ...values, "images or their split": splitHash, ...Object.fromEntries(weights) });
   return Object.fromEntries(named.map(([name, value]) => [name, String(JSON.stringify(value))]));
 }
 

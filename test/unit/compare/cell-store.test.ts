@@ -2,12 +2,13 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { CellStore } from "../../../src/compare/cell-store.ts";
 import { canonicalText, changesFrom } from "../../../src/compare/identity.ts";
+import { refreshFile } from "../../../src/io/index.ts";
 import { temporaryFolder } from "../../support/small-hub.ts";
 import { typescript } from "../../support/typescript.ts";
 
@@ -130,4 +131,15 @@ test("a key is what differs from the defaults, however they are written", () => 
     e: 0,
   });
   assert.equal(canonicalText({ b: { d: 1, c: undefined }, a: null }), '{"a":null,"b":{"d":1}}');
+});
+
+test("a file is made and asked for anew before a cell is added, and what is in it stays", () => {
+  const path = join(root, "asked.jsonl");
+  refreshFile(path);
+  assert.equal(readFileSync(path, "utf8"), "");
+  writeFileSync(path, "{}\n");
+  utimesSync(path, 1, 1);
+  refreshFile(path);
+  assert.equal(readFileSync(path, "utf8"), "{}\n");
+  assert.ok(Date.now() - statSync(path).mtimeMs < 60_000);
 });

@@ -67,7 +67,7 @@ test("ranks with other models or images than the first one's are named", async (
   const kinds: RunKind[] = ["statistics"];
   for (const [change, pattern] of [
     [{ hub: writeSmallHub(other) }, /^ranks differ in members: rank 0 has \["first",.*, rank 1 has \["small-resnet"/],
-    [{ images: await writeShapeImages(other, 8) }, /^ranks differ in splitHash: rank 0 has /],
+    [{ images: await writeShapeImages(other, 8) }, /^ranks differ in images or their split: rank 0 has /],
   ] as const) {
     const setup = [one, { ...one, ...change }].map((place) => ({ ...place, cache: join(other, "cache"), kinds }));
     const found = await ranks("runs", { ranks: [0, 1], worldSize: 2, setup });

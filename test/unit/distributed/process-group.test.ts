@@ -38,7 +38,7 @@ test("gradients are added up, in the middle of a step or at its end; what no ran
 test("settings that differ are named on every rank", async () => {
   const settings = ["2", "3", "2"].map((k) => ({ method: "hub-pathway", k }));
   for (const { error } of await ranks("agree", { setup: settings })) {
-    assert.equal(error, "ranks differ in k: rank 0 has 2, rank 1 has 3");
+    assert.equal(error, "ranks differ in k: rank 0 has 2, rank 1 has 3; start all alike");
   }
   const same = settings.map(() => settings[0]);
   assert.deepEqual(await ranks("agree", { setup: same }), [{}, {}, {}]);
@@ -84,7 +84,10 @@ test("a store that nobody serves, or whose port is in use, is an error that name
   const refusal = async (rank: number, options: Group) =>
     (await ranks("late", { ranks: [rank], ...options }))[0]?.error;
   const place = `the store at 127\\.0\\.0\\.1:${port} failed:`;
-  assert.match((await refusal(0, { port })) ?? "", new RegExp(`^rank 0 of 3: ${place} .*in use`));
+  assert.match(
+    (await refusal(0, { port })) ?? "",
+    new RegExp(`^rank 0 of 3: ${place} the port is in use .*: choose another`),
+  );
   server.close();
   const late = await refusal(1, { port, startTimeout: 0.5 });
   assert.match(late ?? "", new RegExp(`^rank 1 of 3: ${place} (no answer within 0.5 s|another rank ended)`));

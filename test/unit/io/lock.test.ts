@@ -5,7 +5,7 @@ import { once } from "node:events";
 import fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { after, type TestContext, test } from "node:test";
 import { acquireLock, ownerOf, type SeenBeats, tryLock, withLock } from "../../../src/io/lock.ts";
 import { newTag, stateOf } from "../../../src/io/process-tag.ts";
 import { sweepTemporaries, temporaryPath } from "../../../src/io/temporary.ts";
@@ -196,4 +196,39 @@ test("what a killed process did not finish is swept; what others make or own is 
   sweepTemporaries(folder);
   assert.deepEqual(fs.readdirSync(folder).sort(), kept.sort());
   sweepTemporaries(join(folder, "absent"));
+});
+
+/** A call to the file system that fails for this test, `times` times. */
+function failing(t: TestContext, method: "linkSync" | "readFileSync", code: string, times: number): void {
+  const error = Object.assign(new Error(code), { code });
+  const call = fs[method] as (...args: unknown[]) => unknown;
+  let left = times;
+  t.mock.method(fs, method, (...args: unknown[]) => {
+    if (args.includes(path) && left-- > 0) throw error;
+    return call(...args);
+  });
+}
+
+test("a folder without hard links has locks too", (t) => {
+  failing(t, "linkSync", "EPERM", Number.POSITIVE_INFINITY);
+  const first = acquireLock(path, "first");
+  assert.equal(tryLock(path, "second"), undefined);
+  assert.equal(ownerOf(path)?.what, "first");
+  first.release();
+  acquireLock(path, "second").release();
+  leave(newTag().replace(/-\d+-(\d+)-/, "-4194999-$1-"));
+  acquireLock(path, "heir").release();
+  assert.deepEqual(fs.readdirSync(folder), []);
+});
+
+test("a lock that another machine removes while it is read, which NFS calls a stale handle, is free or looked at again", (t) => {
+  leave(newTag());
+  failing(t, "readFileSync", "ESTALE", 1);
+  assert.equal(tryLock(path, "other"), undefined, "its owner lives");
+  fs.rmSync(path);
+  const lock = acquireLock(path, "mine");
+  failing(t, "readFileSync", "ESTALE", 2);
+  assert.equal(lock.held, false);
+  lock.release();
+  assert.equal(fs.existsSync(path), true, "whose it is now cannot be said");
 });
