@@ -10,11 +10,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { loadMembers, manifestVersion, openHub, Residency, writeManifest } from "../src/hub/index.ts";
 import { writeSafetensors } from "../src/io/index.ts";
+import { PathwayLearner } from "../src/methods/pathway-learner.ts";
 import { createBackbone } from "../src/models/index.ts";
-import { AdamW } from "../src/optim/index.ts";
-import { HubPathway, resolvePathwayConfig } from "../src/pathway/index.ts";
-import { Generator, ops, RandomStreams, rand, randint, scope, setNumThreads, type Tensor } from "../src/torch/index.ts";
-import { type Figure, median, peakMiB, ratioFigure, seconds } from "./figure.ts";
+import { resolvePathwayConfig } from "../src/pathway/index.ts";
+import { disposeTree, Generator, ownProcess, rand, randint, setNumThreads } from "../src/torch/index.ts";
+import { type BatchSource, ClassificationTask, defaultTrainOptions, fit } from "../src/train/index.ts";
+import { type Figure, median, peakMiB, ratioFigure } from "./figure.ts";
 
 const [k, batch, side, classes] = [2, 32, 48, 10];
 /** The default of allowedMembers; a hub of 5 has fewer, so that its steps touch fewer members than those of larger ones. */
@@ -73,8 +74,10 @@ export function writeHub(dir: string, m: number): number {
   return bytes;
 }
 
-/** Runs in its own process. */
-function measure(setting: Setting): Measured {
+/** Runs in its own process, which keeps freed memory as that of the program does: steps of the training loop. */
+async function measure(setting: Setting): Promise<Measured> {
+  ownProcess();
+  setNumThreads(1);
   const hub = openHub(setting.hub);
   const residency =
     setting.budget === undefined
@@ -82,35 +85,49 @@ function measure(setting: Setting): Measured {
       : new Residency({ budget: setting.budget, folder: `${setting.hub}-spill` });
   if (residency) hub.residency = residency;
   const names = hub.manifest.members.slice(0, setting.m).map((member) => member.name);
-  const members = loadMembers(hub, { names });
   const allowedMembers = Math.min(setting.allowed, setting.m);
-  const model = new HubPathway({
-    members,
-    outputs: classes,
-    config: resolvePathwayConfig({ k, allowedMembers, explorationFade: "constant" }, setting.m),
-    streams: new RandomStreams(0),
+  const choices = { k, allowedMembers, warmup: 0, explorationFade: "constant" };
+  const learner = new PathwayLearner({
+    members: loadMembers(hub, { names }),
+    task: new ClassificationTask(classes),
+    config: resolvePathwayConfig(choices, setting.m),
+    seed: 0,
+    imageSize: side,
   });
-  const optimizer = new AdamW([{ params: model.parameters(), lr: 1e-4 }]);
-  residency?.attach(optimizer);
-  const generator = new Generator(0);
-  const images = rand([batch, 3, side, side], { generator });
-  const targets = randint(0, classes, [batch], { generator });
-  const rowLoss = (logits: Tensor, rows?: Tensor) =>
-    ops.cross_entropy_loss(logits, rows ? targets.index_select(0, rows) : targets, undefined, 0);
-  const step = (): void => {
-    using loss = scope(() => model.losses(model.execute(images, model.route(images, 0.5)), rowLoss, 0.5).total);
-    scope(() => {
-      loss.backward();
-      optimizer.step();
-      optimizer.zeroGrad();
-    });
-    residency?.settle();
-  };
   // Until every member has optimizer state.
-  for (let i = 0; i < Math.ceil((5 * setting.m) / allowedMembers); i++) step();
-  const times = Array.from({ length: setting.steps }, () => seconds(step));
+  const first = Math.ceil((5 * setting.m) / allowedMembers);
+  const times: number[] = [];
+  await fit({
+    fit: "large-hub",
+    learner,
+    batches: timedBatches(first + setting.steps, times),
+    options: { ...defaultTrainOptions, epochs: 1 },
+    checkpoint: undefined,
+    identity: "",
+    emit: () => {},
+    residency,
+  });
+  learner.dispose();
   residency?.dispose();
-  return { secondsPerStep: median(times), peakMiB: peakMiB() };
+  return { secondsPerStep: median(times.slice(first)), peakMiB: peakMiB() };
+}
+
+/** An epoch of random batches, whose steps write their processor time. */
+function timedBatches(steps: number, times: number[]): BatchSource {
+  return {
+    stepsPerEpoch: steps,
+    async *epoch() {
+      using generator = new Generator(0);
+      for (let step = 0; step < steps; step++) {
+        const images = rand([batch, 3, side, side], { generator });
+        const targets = randint(0, classes, [batch], { generator });
+        const before = process.cpuUsage();
+        yield { images, targets, labels: [], indices: [], dispose: () => disposeTree([images, targets]) };
+        const { user, system } = process.cpuUsage(before);
+        times.push((user + system) / 1e6);
+      }
+    },
+  };
 }
 
 function inProcess(setting: Setting): Measured {
@@ -131,8 +148,8 @@ export async function largeHub(rounds: number, steps: number): Promise<Figure[]>
     const bounded = `${usual} allowed, budget ${Math.round(budget / 2 ** 20)} MiB`;
     const kinds: Record<string, { allowed: number; budget: number | undefined; slower?: number; larger?: number }> = {
       "all members allowed": { allowed: Math.max(...sizes), budget: undefined },
-      [`${usual} allowed a step`]: { allowed: usual, budget: undefined, slower: 1.15 },
-      "5 allowed a step": { allowed: 5, budget: undefined, slower: 1.15 },
+      [`${usual} allowed a step`]: { allowed: usual, budget: undefined, slower: 1.1, larger: 3 },
+      "5 allowed a step": { allowed: 5, budget: undefined, slower: 1.1 },
       [bounded]: { allowed: usual, budget, larger: 1.5 },
     };
     const results = new Map<string, Measured[]>();
@@ -168,6 +185,5 @@ export async function largeHub(rounds: number, steps: number): Promise<Figure[]>
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  setNumThreads(2);
-  console.log(JSON.stringify(measure(JSON.parse(process.argv[2] ?? "{}") as Setting)));
+  console.log(JSON.stringify(await measure(JSON.parse(process.argv[2] ?? "{}") as Setting)));
 }

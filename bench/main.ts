@@ -1,6 +1,7 @@
 /**
- * `npm run bench [-- --json] [--quick] [--only NAME] [--python PATH] [--device cuda] [--hub DIR]`: every figure with its two
- * sides, taken in turn in one run. PyTorch's side needs a Python with torch; without one those figures are left out and named.
+ * `npm run bench [-- --json] [--quick] [--only NAME] [--python PATH] [--device cuda] [--hub DIR] [--tfjs DIR]`: every figure with
+ * its two sides, taken in turn in one run. PyTorch's side needs a Python with torch, TensorFlow.js a folder that has it; without
+ * them those figures are left out and named.
  */
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
@@ -25,6 +26,7 @@ import { serveRequests } from "./serve.ts";
 import { serveMemory } from "./serve-memory.ts";
 import { sharedBytes, sharedMemory } from "./shards.ts";
 import { stepMemory } from "./step-memory.ts";
+import { tfjsSteps } from "./tfjs-step.ts";
 import { underLoad } from "./under-load.ts";
 
 const { values: flags } = parseArgs({
@@ -35,6 +37,7 @@ const { values: flags } = parseArgs({
     python: { type: "string", default: "python3" },
     device: { type: "string", default: "cpu" },
     hub: { type: "string", default: "hubs/starter" },
+    tfjs: { type: "string" },
   },
 });
 
@@ -43,9 +46,10 @@ const device = findDevice(flags.device);
 const rounds = flags.quick ? 3 : 9;
 const parts: Record<string, () => Promise<Figure[] | undefined>> = {
   call: async () => [callOverhead()],
-  resnet: () => resnetStep(flags.python, flags.quick ? 2 : 5, device),
+  resnet: () => resnetStep(flags.python, flags.quick, device),
   inference: () => inference(flags.python, flags.quick ? 3 : 7),
   pathway: () => pathwayStep(rounds, flags.quick ? 100 : 1000, device),
+  tfjs: () => tfjsSteps(flags.quick ? 3 : 9, flags.tfjs),
   "step-memory": async () => stepMemory(flags.quick ? 2 : 5),
   "large-hub": () => largeHub(flags.quick ? 1 : 3, flags.quick ? 5 : 15),
   environments: async () => rlEnvironments(rounds, flags.quick ? 1000 : 4000),
@@ -65,6 +69,7 @@ const parts: Record<string, () => Promise<Figure[] | undefined>> = {
 /** What parts need that is not there, other than Python. */
 const missing: Record<string, () => string | undefined> = {
   page: () => noBrowser,
+  tfjs: () => "name a folder in which you ran `npm install @tensorflow/tfjs @tensorflow/tfjs-backend-wasm` with --tfjs",
   "shard-bytes": whyNoHosts,
   "shard-memory": whyNoHosts,
 };

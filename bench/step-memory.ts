@@ -1,13 +1,16 @@
 /**
  * Peak memory and time of training steps of published architectures at 224 px: all weights, low-rank changes beside them, and
- * blocks that compute twice. Each setting runs in a process of its own, so that its peak memory is its own.
+ * blocks that compute twice; and Hub-Pathway's step over several models against one model's over all rows. Each setting runs in a process of its own, so that its peak memory is its own.
  */
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { HubMember, type ImageInput } from "../src/hub/index.ts";
 import { MemberLearner } from "../src/methods/member-learner.ts";
+import { PathwayLearner } from "../src/methods/pathway-learner.ts";
 import { createBackbone, presets } from "../src/models/index.ts";
-import { disposeTree, Generator, ownProcess, rand, randint, setNumThreads } from "../src/torch/index.ts";
+import { countParameters } from "../src/nn/index.ts";
+import { resolvePathwayConfig } from "../src/pathway/index.ts";
+import { disposeTree, elementBytes, Generator, ownProcess, rand, randint, setNumThreads } from "../src/torch/index.ts";
 import {
   type BatchSource,
   ClassificationTask,
@@ -18,6 +21,7 @@ import {
 import { type Figure, peakMiB, ratioFigure } from "./figure.ts";
 
 const [side, classes] = [224, 10];
+const task = new ClassificationTask(classes);
 const spread = { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] };
 
 type Changes = Pick<TrainOptions, "tune" | "accumulate" | "checkpointActivations">;
@@ -27,15 +31,19 @@ interface Setting {
   batch: number;
   steps: number;
   changes: Changes;
+  /** Models that routes lead to, two for each image; one alone when left out. */
+  members?: number;
 }
 
 interface Measured {
   /** Processor time. */
   secondsPerStep: number;
   peakMiB: number;
+  /** The part of the peak that is neither the program, nor weights, nor the optimizer's moments. */
+  activationsMiB: number;
 }
 
-function memberOf(network: string): HubMember {
+function memberOf(network: string, name = network): HubMember {
   const preset = presets()[network];
   if (!preset) throw new RangeError(`no preset ${network}`);
   using generator = new Generator(1);
@@ -46,7 +54,7 @@ function memberOf(network: string): HubMember {
   return new HubMember<ImageInput>(
     ".",
     {
-      name: network,
+      name,
       architecture,
       config,
       weights: { ...file, files: [] },
@@ -62,7 +70,7 @@ function memberOf(network: string): HubMember {
 }
 
 /** In a process of its own, which keeps freed memory as that of the program does. */
-async function measure({ network, batch, steps, changes }: Setting): Promise<Measured> {
+async function measure({ network, batch, steps, changes, members = 1 }: Setting): Promise<Measured> {
   ownProcess();
   setNumThreads(1);
   using generator = new Generator(2);
@@ -77,8 +85,10 @@ async function measure({ network, batch, steps, changes }: Setting): Promise<Mea
       }
     },
   };
-  const learner = new MemberLearner(memberOf(network), new ClassificationTask(classes), 0);
+  const learner = members === 1 ? new MemberLearner(memberOf(network), task, 0) : routed(network, members);
   const options = { ...defaultTrainOptions, ...changes, batchNorm: "frozen", epochs: 1 } as const;
+  const weights = (elementBytes("float32") * countParameters(learner.module.parameters())) / 2 ** 20;
+  const loaded = process.memoryUsage().rss / 2 ** 20;
   const before = process.cpuUsage();
   await fit({
     fit: network,
@@ -91,7 +101,14 @@ async function measure({ network, batch, steps, changes }: Setting): Promise<Mea
   });
   const { user, system } = process.cpuUsage(before);
   learner.dispose();
-  return { secondsPerStep: (user + system) / 1e6 / steps, peakMiB: peakMiB() };
+  const peak = peakMiB();
+  return { secondsPerStep: (user + system) / 1e6 / steps, peakMiB: peak, activationsMiB: peak - loaded - 2 * weights };
+}
+
+function routed(network: string, m: number): PathwayLearner {
+  const members = Array.from({ length: m }, (_, i) => memberOf(network, `${network}-${i}`));
+  const config = resolvePathwayConfig({ k: 2, warmup: 0 }, m);
+  return new PathwayLearner({ members, task, config, seed: 0, imageSize: side });
 }
 
 function inOwnProcess(setting: Setting): Measured {
@@ -111,6 +128,30 @@ const sides: Record<string, Changes> = {
 
 /** @param steps of each setting, at least two: only from the second on are there moments beside the activations */
 export function stepMemory(steps: number): Figure[] {
+  return [...routedMemory(steps), ...tunedMemory(steps)];
+}
+
+/** Five models and k = 2: a model's activations are there until its gradients are, and the next one's only then. */
+function routedMemory(steps: number): Figure[] {
+  const setting = { network: "resnet18", batch: 32, steps, changes: {} };
+  const [one, five] = [inOwnProcess(setting), inOwnProcess({ ...setting, members: 5 })];
+  const name = "Hub-Pathway step, 5 of resnet18, k = 2, batch 32";
+  return [
+    ratioFigure(
+      `peak memory of a ${name}, without program, weights and moments`,
+      { what: "MiB", value: five.activationsMiB },
+      { what: "MiB, one model on all rows", value: one.activationsMiB },
+      1,
+    ),
+    ratioFigure(
+      `peak memory of a ${name}`,
+      { what: "MiB", value: five.peakMiB },
+      { what: "MiB, one model on all rows", value: one.peakMiB },
+    ),
+  ];
+}
+
+function tunedMemory(steps: number): Figure[] {
   return [
     ["vit_base_patch16_224", 8],
     ["resnet50", 16],

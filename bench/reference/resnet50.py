@@ -1,6 +1,7 @@
-"""ResNet-50 training steps in PyTorch eager, on request: the other side of bench/resnet-step.ts.
+"""ResNet-50 training steps in PyTorch, eager or compiled by inductor, on request: the other sides of bench/resnet-step.ts.
 
-Reads lines "PRECISION STEPS" from standard input and answers each with the seconds that the steps took. Needs torch only.
+Reads lines "SIDE PRECISION STEPS" (eager or compile) from standard input and answers each with the seconds that the steps took,
+or with what keeps it from compiling. Needs torch only, and a C++ compiler to compile.
 """
 import sys
 import time
@@ -42,25 +43,31 @@ def resnet50(classes):
 
 
 def main():
-    batch, side, classes = (int(word) for word in sys.argv[1:4])
+    batch, pixels, classes = (int(word) for word in sys.argv[1:4])
     device = sys.argv[4]
     torch.manual_seed(0)
     model = resnet50(classes).to(device, memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=1e-4, fused=True)
-    images = torch.rand(batch, 3, side, side).to(device, memory_format=torch.channels_last)
+    images = torch.rand(batch, 3, pixels, pixels).to(device, memory_format=torch.channels_last)
     targets = torch.randint(0, classes, (batch,)).to(device)
     print(f"ready {torch.__version__} threads {torch.get_num_threads()}", flush=True)
+    sides = {"eager": model, "compile": torch.compile(model)}
     for line in sys.stdin:
-        precision, steps = line.split()
+        side, precision, steps = line.split()
         began = time.perf_counter()
-        for _ in range(int(steps)):
-            with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
-                loss = nn.functional.cross_entropy(model(images), targets)
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        loss.item()  # a GPU may be behind
-        print(time.perf_counter() - began, flush=True)
+        try:
+            for _ in range(int(steps)):
+                with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
+                    loss = nn.functional.cross_entropy(sides[side](images), targets)
+                loss.backward()
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+            loss.item()  # a GPU may be behind
+            print(time.perf_counter() - began, flush=True)
+        except Exception as error:
+            if side == "eager":
+                raise
+            print(f"{type(error).__name__}: {error}".split("\n")[0], flush=True)
 
 
 if __name__ == "__main__":

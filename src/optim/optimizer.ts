@@ -28,7 +28,7 @@ interface Slot {
   moments: Tensor[];
 }
 
-/** A parameter that has a gradient in this step. */
+/** A parameter that has a gradient in this step; its tensors have one order of dimensions, which need not be its own. */
 export interface Update {
   readonly param: Tensor;
   readonly grad: Tensor;
@@ -76,7 +76,7 @@ export abstract class Optimizer<G extends ParameterGroup = ParameterGroup> {
             if (!grad) continue;
             const slot = this.#slot(param, this.hasMoments(group));
             slot.step += 1;
-            updates.push({ param, grad, moments: slot.moments, step: slot.step });
+            updates.push(inOrder({ param, grad, moments: slot.moments, step: slot.step }));
           }
           if (updates.length > 0) this.update(group, updates);
         }
@@ -185,6 +185,17 @@ function checkedMoment(source: Tensor | undefined, param: Tensor, key: string): 
   const fits = source && source.dim() === param.dim() && source.shape.every((size, i) => size === param.shape[i]);
   if (!fits) throw new UserError(`the optimizer state ${key} is [${source?.shape}], its parameter [${param.shape}]`);
   return source;
+}
+
+/**
+ * The update by views in the order of memory, for filters that have their channels last: libtorch's fused steps copy what is
+ * not contiguous, there and back, which takes longer than the step.
+ */
+function inOrder(update: Update): Update {
+  const { param, grad, moments } = update;
+  if (param.dim() !== 4 || param.is_contiguous() || !param.is_contiguous("channels_last")) return update;
+  const view = (tensor: Tensor) => tensor.permute([0, 2, 3, 1]);
+  return { ...update, param: view(param), grad: view(grad), moments: moments.map(view) };
 }
 
 /** Parts of the updates that agree in a key, in order of first appearance. */

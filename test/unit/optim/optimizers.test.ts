@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AdamW, clipGradNorm, type Optimizer, SGD } from "../../../src/optim/index.ts";
-import { type Tensor, tensor, UserError } from "../../../src/torch/index.ts";
+import { type MemoryFormat, type Tensor, tensor, UserError } from "../../../src/torch/index.ts";
 import { fixture, seeded } from "../../fixtures/seeded-weights.ts";
 import { assertClose } from "../../support/numeric.ts";
 
@@ -55,6 +55,26 @@ for (const [name, make] of Object.entries(makers)) {
     for (let step = 0; step < 7; step++) stepOnce(optimizer, params, step);
     for (const key of names) assertClose(params[key], expected[name]?.[key] ?? [], 1e-9, key);
     assert.deepEqual(params.c.toNumbers(), seeded("c", shapes.c).toNumbers());
+  });
+
+  test(`${name} walks the same way with channels last, in whatever order gradients come`, () => {
+    const shape = [3, 4, 2, 2];
+    const filters = ["contiguous_format", "channels_last"].map((format) => {
+      const leaf = seeded("filter", shape).contiguous(format as MemoryFormat);
+      leaf.requires_grad = true;
+      return leaf;
+    }) as [Tensor, Tensor];
+    for (const filter of filters) {
+      using optimizer = make([filter]);
+      for (let step = 0; step < 4; step++) {
+        using gradient = seeded(`filter.${step}`, shape);
+        using last = gradient.contiguous("channels_last");
+        filter.grad = step % 2 === 0 ? gradient : last;
+        optimizer.step();
+      }
+    }
+    assertClose(filters[1], filters[0].toNumbers(), 1e-12);
+    assert.ok(filters[1].is_contiguous("channels_last"));
   });
 
   test(`${name} continues from its saved state bit for bit`, () => {
