@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import {
   type Bundle,
+  differenceText,
   type Precision,
   type SelfTestResult,
   verifyBundle,
@@ -124,7 +125,7 @@ function spokenGate({ gate, task }: Bundle): string {
   if ("score" in gate) {
     return (
       `its answers come to ${scoreText(task?.kind, gate.score)} on ${counted(gate.items, "validation image")}, those of the run to ` +
-      `${scoreText(task?.kind, gate.runScore)}; ${counted(gate.otherAnswers, "answer")} changed`
+      `${scoreText(task?.kind, gate.runScore)}; ${counted(gate.otherAnswers, "answer")} changed${differenceText(gate, task)}`
     );
   }
   return (

@@ -14,6 +14,7 @@ export {
 } from "../runtime/index.ts";
 export {
   type BundleOptions,
+  differenceText,
   type OpenedBundle,
   openVerified,
   readBundle,

@@ -134,8 +134,14 @@ const bundle = record(
           /** With the threshold of `rejection`: answers that are given, and wrong ones among them. */
           { answered: whole(0), wrong: whole(0) },
         ),
-        /** Images with other labels, or a number that is off by a hundredth of its deviation. */
-        record({ items: whole(1), score: number(), runScore: number(), otherAnswers: whole(0) }),
+        /**
+         * Images with other labels, or a number that is off by a hundredth of its deviation; and over all images the share of labels that
+         * are told otherwise, or by how many deviations a number is off on average.
+         */
+        record(
+          { items: whole(1), score: number(), runScore: number(), otherAnswers: whole(0) },
+          { difference: number(0) },
+        ),
       ),
     ),
   },

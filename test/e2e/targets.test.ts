@@ -293,17 +293,6 @@ test("what does not go with such images is refused before anything is written", 
     "balanced",
   );
   await refused(/has numbers and no class to be weighted/, "train", places, ...begin, "--class-weights", "balanced");
-  await refused(
-    /the method b-tuning takes one class/,
-    "train",
-    labels,
-    "--hub",
-    hub,
-    "--out",
-    out,
-    "--method",
-    "b-tuning",
-  );
   await refused(/leep compares classes, and .* use logme/, "hub", "rank", hub, "--data", labels, "--score", "leep");
   assert.ok(!existsSync(out));
 });

@@ -144,13 +144,24 @@ function gateLine({ gate, task }: Bundle): string {
   if ("score" in gate) {
     return (
       `These files: ${scoreText(task?.kind, gate.score)} on ${gate.items} validation images, the run ` +
-      `${scoreText(task?.kind, gate.runScore)}; ${gate.otherAnswers} images have another answer.`
+      `${scoreText(task?.kind, gate.runScore)}; ${gate.otherAnswers} images have another answer${differenceText(gate, task)}.`
     );
   }
   return (
     `These files: ${percent(gate.accuracy)} of ${gate.items} validation images, the run ${percent(gate.runAccuracy)}; ` +
     `${gate.otherLabels} images have another label.`
   );
+}
+
+/** ", 1.2 % of the labels are told otherwise" beside changed answers; nothing where there are none. */
+export function differenceText(
+  { otherAnswers, difference }: { otherAnswers: number; difference?: number | undefined },
+  task: Bundle["task"],
+): string {
+  if (otherAnswers === 0 || difference === undefined) return "";
+  return task?.kind === "regression"
+    ? `, numbers are off by ${difference.toPrecision(2)} deviations on average`
+    : `, ${(100 * difference).toPrecision(2)} % of the labels are told otherwise`;
 }
 
 function calibrationLine(temperature: number): string {

@@ -85,7 +85,10 @@ export async function passGate(
       const rows = await byFile(folder, bundle, parts, ort, batches, expected, task, options.signal);
       throw new UserError(`${run.folder.path} is not exported: ${why}\n${table(rows, task)}`);
     }
-    if (task.kind !== "classification") return { items, score: own.score, runScore, otherAnswers: own.others };
+    if (task.kind !== "classification") {
+      const { score, others: otherAnswers, difference } = own;
+      return { items, score, runScore, otherAnswers, difference };
+    }
     const answered = answeredBy(found, expected.labels, bundle);
     return { items, runAccuracy: runScore, accuracy: own.score, otherLabels: own.others, ...answered };
   } finally {
@@ -110,27 +113,31 @@ interface Figures {
   readonly score: number;
   /** Images with another answer than the run's. */
   readonly others: number;
+  /** Mean of how far single answers are from the run's: see `differenceOf`. */
+  readonly difference: number;
 }
 
 function figures(found: Float32Array, { probabilities, labels, targets }: TaskEvaluation, task: Task): Figures {
   const { score } = qualityOf(task.measure({ probabilities: found, labels, targets }));
-  const isOther = (_: number, i: number): boolean => isOtherAnswer(found, probabilities, i * task.outputs, task);
-  return { score, others: labels.filter(isOther).length };
+  const rows = labels.map((_, i) => differencesOf(found, probabilities, i * task.outputs, task));
+  const others = rows.filter((row) => row.some((one) => !(one <= (task.kind === "regression" ? otherBy : 0)))).length;
+  return { score, others, difference: meanOf(rows.flat()) };
 }
 
-/** True where the answers that start at an offset mean something else. */
-function isOtherAnswer(found: Float32Array, expected: Float32Array, offset: number, task: Task): boolean {
+/** 1 for another class, or label by label; of numbers how far they are off, in deviations. */
+function differencesOf(found: Float32Array, expected: Float32Array, offset: number, task: Task): number[] {
   const { outputs } = task;
-  const some = (isOther: (a: number, b: number, c: number) => boolean): boolean =>
-    Array.from({ length: outputs }, (_, c) => c).some((c) =>
-      isOther(found[offset + c] ?? Number.NaN, expected[offset + c] ?? Number.NaN, c),
+  const each = (of: (a: number, b: number, c: number) => number): number[] =>
+    Array.from({ length: outputs }, (_, c) =>
+      of(found[offset + c] ?? Number.NaN, expected[offset + c] ?? Number.NaN, c),
     );
   if (task instanceof MultiLabelTask)
-    return some((a, b, c) => isPresent(task.thresholds, c, a) !== isPresent(task.thresholds, c, b));
-  if (task instanceof RegressionTask)
-    return some((a, b, c) => !(Math.abs(a - b) <= otherBy * (task.deviations[c] ?? 1)));
-  return argmaxAt(found, offset, outputs) !== argmaxAt(expected, offset, outputs);
+    return each((a, b, c) => Number(isPresent(task.thresholds, c, a) !== isPresent(task.thresholds, c, b)));
+  if (task instanceof RegressionTask) return each((a, b, c) => Math.abs(a - b) / (task.deviations[c] ?? 1));
+  return [Number(argmaxAt(found, offset, outputs) !== argmaxAt(expected, offset, outputs))];
 }
+
+const meanOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** Answers of the files that the bundle's threshold lets pass; nothing without one. */
 function answeredBy(probabilities: Float32Array, labels: readonly number[], { rejection, labels: names }: Bundle) {
