@@ -1,7 +1,5 @@
 /** hub-pathway hub ls: what hub.json says; no weights are read and no network is made. */
-import { statSync } from "node:fs";
-import { join } from "node:path";
-import { describeEntry, filesOf, findHub, type MemberEntry, readManifest } from "../hub/index.ts";
+import { describeEntry, findHub, memberBytes, readManifest } from "../hub/index.ts";
 import { amount, type Column, textTable } from "../report/table.ts";
 import type { Output } from "./context.ts";
 
@@ -19,12 +17,6 @@ const columns: Column<Row>[] = [
   { title: "data", value: (row) => row.data },
   { title: "paradigm", value: (row) => row.paradigm },
 ];
-
-/** Bytes of a member's files; undefined where one is missing. */
-export function memberBytes(dir: string, entry: MemberEntry): number | undefined {
-  const sizes = filesOf(entry).map((file) => statSync(join(dir, file), { throwIfNoEntry: false })?.size);
-  return sizes.reduce((sum, bytes) => (sum === undefined || bytes === undefined ? undefined : sum + bytes), 0);
-}
 
 export function list(name: string, output: Output): void {
   const dir = findHub(name);

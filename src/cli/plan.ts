@@ -1,7 +1,7 @@
 /** The plan of a training in a few lines; and the pictures' own size, which tells whether details are lost. */
 import sharp from "sharp";
 import { type ImageSource, openDataset, type TaskKind } from "../data/index.ts";
-import { shown } from "../io/quoted.ts";
+import { counted, shown } from "../io/quoted.ts";
 import type { RunPlan } from "../train/index.ts";
 import { outputsText } from "../train/metrics.ts";
 import type { Output } from "./context.ts";
@@ -18,6 +18,8 @@ export interface PlanContext {
   hub: string;
   /** True when the user chose the images' size, false when it follows from the models; undefined for a run that goes on. */
   sizeIsChosen: boolean | undefined;
+  /** True when --auto chose size and epochs. */
+  isAutomatic?: boolean | undefined;
   /** Longer side of a usual picture, pixels; undefined where the files do not say. */
   pictureSide: number | undefined;
   threads: number;
@@ -53,10 +55,13 @@ function planLines(plan: RunPlan, context: PlanContext): [string, string][] {
       "images",
       `${outputsText(plan.task, plan.classes)}: ${images.train} to train, ${images.validation} to validate, ${test}${excluded}`,
     ],
-    ["size", `${imageSize} px${sizes[`${context.sizeIsChosen}`]}${pictureText(context.pictureSide)}`],
-    ["hub", `${shown(context.hub)}, ${m} models: ${members.map(shown).join(", ")}`],
+    [
+      "size",
+      `${imageSize} px${context.isAutomatic ? byAuto : sizes[`${context.sizeIsChosen}`]}${pictureText(context.pictureSide)}`,
+    ],
+    ["hub", `${shown(context.hub)}, ${counted(m, "model")}: ${members.map(shown).join(", ")}`],
     ["method", `${context.method}${routes}`],
-    ["epochs", `${plan.epochs}${reason(plan)}${kept}`],
+    ["epochs", `${plan.epochs}${context.isAutomatic ? byAuto : reason(plan)}${kept}`],
     ["running", `on ${context.device} with ${threads}, ${plan.steps} steps`],
   ];
 }
@@ -64,6 +69,8 @@ function planLines(plan: RunPlan, context: PlanContext): [string, string][] {
 function pictureText(side: number | undefined): string {
   return side === undefined ? "" : `; pictures are about ${side} px`;
 }
+
+const byAuto = ", as --auto chose";
 
 /** Why there are so many epochs. */
 function reason({ chosen, images, epochs, members, activated }: RunPlan): string {

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { z } from "zod";
 import { taskKinds } from "../data/index.ts";
 import { readContract } from "../distributed/index.ts";
-import { findHub, openHub, readManifest } from "../hub/index.ts";
+import { findHub, memberBytes, openHub, readManifest } from "../hub/index.ts";
 import { shown as shownName, writeFileAtomic } from "../io/index.ts";
 import { chooseSettings, freeRunFolder } from "../library/index.ts";
 import { findMethod } from "../methods/index.ts";
@@ -37,7 +37,6 @@ import {
 import { readConfig, writeConfig } from "./config-file.ts";
 import type { Output } from "./context.ts";
 import { dataRequest, squashed } from "./data-flags.ts";
-import { memberBytes } from "./hub-list.ts";
 import { sayInterrupted, stopping, withInterrupt } from "./interrupt.ts";
 import { type PlanContext, sayPlan, usualPictureSide } from "./plan.ts";
 import { countProgress } from "./progress.ts";
@@ -217,7 +216,8 @@ async function start(given: Ready, output: Output, ranks: Ranks): Promise<void> 
     ...ranks,
   };
   const pictureSide = await usualPictureSide(data, settings.task);
-  const shown = { sizeIsChosen: imageSize !== undefined, pictureSide, device, out, source: data };
+  const isAutomatic = given.auto;
+  const shown = { sizeIsChosen: imageSize !== undefined, isAutomatic, pictureSide, device, out, source: data };
   const keep = (): void =>
     writeConfig(join(out, "config.yaml"), settings, `train --config ${out}/config.yaml trains the same again`);
   await watched(shown, output, (session) => {
@@ -278,7 +278,10 @@ async function goOn(out: string, given: Partial<TrainSettings>, output: Output, 
   await watched(shown, output, (session) => resumedRequest(out, { ...request, ...session }));
 }
 
-type Shown = Pick<PlanContext, "sizeIsChosen" | "pictureSide" | "device"> & { out: string; source: string | undefined };
+type Shown = Pick<PlanContext, "sizeIsChosen" | "isAutomatic" | "pictureSide" | "device"> & {
+  out: string;
+  source: string | undefined;
+};
 
 /** Runs a training, shows it, and says what it is worth, which is the first rank's to do. */
 async function watched(

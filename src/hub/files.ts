@@ -10,6 +10,12 @@ export function filesOf({ weights }: Pick<MemberEntry, "weights">): string[] {
   return [weights, ...weights.files].map(({ file }) => file);
 }
 
+/** Bytes of a member's files; undefined where one is missing. */
+export function memberBytes(dir: string, entry: Pick<MemberEntry, "weights">): number | undefined {
+  const sizes = filesOf(entry).map((file) => fs.statSync(join(dir, file), { throwIfNoEntry: false })?.size);
+  return sizes.reduce((sum, bytes) => (sum === undefined || bytes === undefined ? undefined : sum + bytes), 0);
+}
+
 /**
  * The path of a file of a member.
  * @throws UserError naming member and file when it is missing or lies behind a symbolic link

@@ -10,7 +10,7 @@ export { type AddedMember, type AddRequest, addMember, addTrained, type TrainedN
 export { removeMember } from "./adding/change.ts";
 export { type CreateRequest, createHub, type HubPlan, type Outcome, planHub } from "./adding/create-hub.ts";
 export type { Wishes } from "./adding/propose.ts";
-export { fileOf, filesOf } from "./files.ts";
+export { fileOf, filesOf, memberBytes } from "./files.ts";
 export { findHub, starterHub } from "./find-hub.ts";
 export {
   anyInput,

@@ -2,10 +2,11 @@
  * Settings of a training that fits into a given time, from what the models of a hub are worth on the images and what a step of
  * each takes on this machine. n images, d features, C classes.
  */
-import { type Hub, type ImageInput, loadMember, type MemberEntry } from "../hub/index.ts";
+import { type Hub, type HubMember, type ImageInput, loadMember, type MemberEntry, memberBytes } from "../hub/index.ts";
+import { counted } from "../io/index.ts";
 import { MemberLearner } from "../methods/index.ts";
 import { logMe } from "../ranking/index.ts";
-import { disposeTree, int64, noGrad, scope, type Tensor } from "../torch/index.ts";
+import { disposeTree, int64, noGrad, scope, type Tensor, UserError } from "../torch/index.ts";
 import {
   type Answers,
   type BatchSource,
@@ -29,6 +30,8 @@ export interface AutoRequest {
   options: RequestedOptions;
   /** Seconds for everything that is left: ranking, measuring and training. */
   seconds: number;
+  /** Bytes that training may take; what the machine has free when left out. */
+  memory?: number | undefined;
   onMember?: ((name: string) => void) | undefined;
   signal?: AbortSignal | undefined;
 }
@@ -41,6 +44,8 @@ export interface AutoSettings {
   k?: number;
   tune?: string;
   freezeMembers?: boolean;
+  /** Of each image, where members stay as they are. */
+  views?: number | undefined;
   epochs: number;
   imageSize: number;
 }
@@ -60,9 +65,14 @@ interface Candidate {
   judged: Judged;
   /** Seconds of a forward pass of one image. */
   forward: number;
-  /** Seconds of an image in a step, all weights trained and a low-rank change; unmeasured for members that are not tried. */
-  step?: { all: number; lora: number };
+  /** Seconds of an image in a step, by what of the member is trained; unmeasured where that could not pay. */
+  step: Partial<Record<Trained, number>>;
+  /** Of its weights. */
+  bytes: number;
 }
+
+/** What of a member is trained: all weights, or low-rank changes beside them. */
+type Trained = "all" | "lora";
 
 /** What answers to the images are worth. */
 interface Judged {
@@ -76,15 +86,24 @@ type Judge = (answers: Float32Array) => Judged;
 
 /** Training images that members are compared on, at most; and the most members whose steps are measured and that are trained. */
 const [mostImages, mostMembers] = [400, 4];
+/** Fewest of them, and those that tell what a model takes. */
+const [fewestImages, firstImages] = [64, 8];
 /** Part of the time that training may fill: the rest is for evaluation at its end, and for steps that take longer. */
 const share = 0.7;
+/** Part of the time that comparing models may take. */
+const comparingShare = 1 / 3;
+/** Part of the free memory that weights, gradients and the optimizer's state may take, and how often they hold the weights. */
+const memoryShare = 0.6;
+const copies: Record<Trained, number> = { all: 4, lora: 1.2 };
+/** Forward passes that an image of a step costs at least. */
+const leastStep = 2;
 /** Passes of a model through the images below which training it is not worth while. */
 const fewestPasses = 3;
 const usualK = 2;
 
 /**
- * Chooses settings. Members are compared by linear heads on their features, and by LogME among equals; several are chosen only where the best pair
- * answers the images, which the heads did not see, better than the best member alone, by more than chance makes likely.
+ * Chooses settings. Members are compared, one in memory at a time, by linear heads on their features, and by LogME among equals; several are chosen
+ * only where the best pair answers the images, which the heads did not see, better than the best member alone, by more than chance makes likely.
  * @throws UserError for members that cannot be used; Interrupted after the signal
  */
 export async function chooseSettings(request: AutoRequest): Promise<AutoChoice> {
@@ -92,16 +111,18 @@ export async function chooseSettings(request: AutoRequest): Promise<AutoChoice> 
   const left = () => share * (request.seconds - (performance.now() - began) / 1000);
   const { data } = request;
   const task = taskOf(data, request.options);
-  const { candidates, judge, items } = await compared(request, task);
+  const { candidates, judge, items, leftOut } = await compared(request, task);
   const shown = candidates.slice(0, mostMembers);
   const reasons = [rankingLine(candidates, task, items)];
+  if (leftOut.length > 0)
+    reasons.push(`not compared, since that would take more than a third of the time: ${leftOut.join(", ")}`);
   const gain = pairGain(shown, task, judge);
   if (gain) reasons.push(gain.reason);
   const tried = gain?.isReal === true ? shown : shown.slice(0, 1);
-  for (const candidate of tried) candidate.step = await stepOf(candidate.entry, task, request);
-  const plan = planOf(tried, data.counts, left());
+  const memory = memoryShare * (request.memory ?? process.availableMemory());
+  const plan = await planned(tried, task, request, left, memory);
   const imageSize = Math.max(...plan.members.map(({ entry }) => entry.input.size));
-  reasons.push(plan.reason);
+  reasons.push(...plan.reasons);
   const names = plan.members.map(({ entry }) => entry.name);
   const k = Math.min(usualK, names.length);
   return {
@@ -110,7 +131,7 @@ export async function chooseSettings(request: AutoRequest): Promise<AutoChoice> 
       members: names,
       ...(names.length > 1 ? { k } : {}),
       ...(plan.tune === "lora" ? { tune: "lora" } : {}),
-      ...(plan.tune === "frozen" ? { freezeMembers: true } : {}),
+      ...(plan.tune === "frozen" ? { freezeMembers: true, views: plan.views } : {}),
       epochs: Math.max(1, Math.round((plan.passes * names.length) / k)),
       imageSize,
     },
@@ -118,44 +139,92 @@ export async function chooseSettings(request: AutoRequest): Promise<AutoChoice> 
   };
 }
 
-/** Members in the order of what their linear heads are worth, then of LogME. */
+/**
+ * Members in the order of what their linear heads are worth, then of LogME. The smallest come first: those that there is no time to
+ * compare with them could not be trained in it either.
+ */
 async function compared(
   request: AutoRequest,
   task: Task,
-): Promise<{ candidates: Candidate[]; judge: Judge; items: number }> {
+): Promise<{ candidates: Candidate[]; judge: Judge; items: number; leftOut: string[] }> {
   const { hub, data, signal } = request;
-  const limit = Math.min(data.counts.train, Math.max(mostImages, data.classes.length));
+  const ends = performance.now() + 1000 * comparingShare * request.seconds;
+  const secondsLeft = () => (ends - performance.now()) / 1000;
+  const bytesOf = (entry: MemberEntry<ImageInput>) => memberBytes(hub.dir, entry) ?? 0;
+  const entries = [...hub.manifest.members].sort((a, b) => bytesOf(a) - bytesOf(b));
   const candidates: Candidate[] = [];
+  const leftOut: string[] = [];
+  let limit = 0;
   let known: Omit<Answers, "probabilities"> = { labels: [] };
   const judge: Judge = (probabilities) => {
     const answers = { ...known, probabilities };
     return { quality: qualityOf(task.measure(answers)), merits: task.merits(answers) };
   };
-  for (const entry of hub.manifest.members) {
+  for (const entry of entries) {
+    if (candidates.length > 0 && secondsLeft() <= 0) {
+      leftOut.push(entry.name);
+      continue;
+    }
     request.onMember?.(entry.name);
     const member = loadMember(hub.dir, entry, { trust: hub.trust, device: hub.device });
     try {
+      const first = await secondsOf(member, data, signal);
+      if (limit === 0) {
+        // Larger files take longer; for how many images decides no more than this guess.
+        const all = sumOf(entries.map(bytesOf)) / Math.max(1, bytesOf(entry));
+        limit = imagesFor(secondsLeft() / (first * all), data);
+      } else if (first * limit > secondsLeft()) {
+        leftOut.push(entry.name);
+        continue;
+      }
       const began = performance.now();
       const pass = await passOf(member, data.open("train", limit), () => {}, signal);
       const { features, logits, targets, labels } = pass;
       const forward = (performance.now() - began) / 1000 / labels.length;
       known = { labels, targets: targets?.toTypedArray() as Float64Array | undefined };
-      const answers = leftOut(features, targets, labels, task);
+      const answers = answersWithout(features, targets, labels, task);
       const score = logMe(features, { labels, targets, classes: data.classes.length });
-      candidates.push({ entry, logMe: score, answers, judged: judge(answers), forward });
+      candidates.push({
+        entry,
+        logMe: score,
+        answers,
+        judged: judge(answers),
+        forward,
+        step: {},
+        bytes: bytesOf(entry),
+      });
       disposeTree([features, logits, targets]);
     } finally {
       member.dispose();
     }
   }
   const order = (a: Candidate, b: Candidate) => scoreOf(b.judged) - scoreOf(a.judged) || b.logMe - a.logMe;
-  return { candidates: candidates.sort(order), judge, items: known.labels.length };
+  return { candidates: candidates.sort(order), judge, items: known.labels.length, leftOut };
+}
+
+/** Seconds of a forward pass of one image. */
+async function secondsOf(member: HubMember, data: TaskData, signal: AbortSignal | undefined): Promise<number> {
+  const began = performance.now();
+  const { features, logits, targets, labels } = await passOf(member, data.open("train", firstImages), () => {}, signal);
+  disposeTree([features, logits, targets]);
+  return (performance.now() - began) / 1000 / labels.length;
+}
+
+/** Images that members are compared on, where there is time for so many. */
+function imagesFor(affordable: number, { counts, classes }: TaskData): number {
+  const [least, most] = [fewestImages, mostImages].map((one) => Math.max(one, classes.length)) as [number, number];
+  return Math.min(counts.train, Math.max(least, Math.min(most, Math.floor(affordable))));
 }
 
 const scoreOf = ({ quality }: Judged): number => quality.score;
 
 /** Answers [n, C] to each image by a linear head that was fitted without it. */
-function leftOut(features: Tensor, targets: Tensor | undefined, labels: readonly number[], task: Task): Float32Array {
+function answersWithout(
+  features: Tensor,
+  targets: Tensor | undefined,
+  labels: readonly number[],
+  task: Task,
+): Float32Array {
   return scope(() =>
     noGrad(() => {
       // Where the features go: a batch's targets are on its device.
@@ -174,7 +243,7 @@ function rankingLine(candidates: readonly Candidate[], task: Task, items: number
     return `${entry.name} ${figureOf(task, scoreOf(judged))} (${logMe.toFixed(2)})`;
   });
   const figure = { classification: "", "multi-label": "mean average precision ", regression: "R2 " }[task.kind];
-  return `${candidates.length} models by a linear head on ${items} images, each left out in turn (and LogME): ${figure}${best.join(", ")}`;
+  return `${counted(candidates.length, "model")} by a linear head on ${items} images, each left out in turn (and LogME): ${figure}${best.join(", ")}`;
 }
 
 /** What the best pair answers beyond the best member; undefined for one member. */
@@ -211,78 +280,112 @@ const sumOf = (values: readonly number[]): number => values.reduce((sum, value) 
 /** Seconds of an image in a step: of two steps the second, by which memory is warm. */
 async function stepOf(
   entry: MemberEntry<ImageInput>,
+  tune: Trained,
   task: Task,
   { hub, data, options, signal }: AutoRequest,
-): Promise<{ all: number; lora: number }> {
-  const measured = async (tune: string): Promise<number> => {
-    const member = loadMember(hub.dir, entry, { trust: hub.trust, device: hub.device, verified: true });
-    const learner = new MemberLearner(member, task, options.seed);
-    const ends: { images: number; at: number }[] = [];
-    const batches: BatchSource = {
-      stepsPerEpoch: 2,
-      async *epoch() {
-        let left = 2;
-        for await (const batch of data.train.epoch(0, 0)) {
-          ends.push({ images: batch.images.size(0), at: performance.now() });
-          yield batch;
-          if (--left === 0) return;
-        }
-      },
-    };
-    const asked = { ...options, tune, epochs: 1, generatorFactor: 1, iterations: 2, frozenViews: undefined };
-    try {
-      await fit({
-        fit: "step",
-        learner,
-        batches,
-        options: asked,
-        checkpoint: undefined,
-        identity: "",
-        emit: () => {},
-        signal,
-      });
-    } finally {
-      learner.dispose();
-    }
-    const { images = 1, at = 0 } = ends.at(-1) ?? {};
-    return (performance.now() - at) / 1000 / images;
+): Promise<number> {
+  const member = loadMember(hub.dir, entry, { trust: hub.trust, device: hub.device, verified: true });
+  const learner = new MemberLearner(member, task, options.seed);
+  const ends: { images: number; at: number }[] = [];
+  const batches: BatchSource = {
+    stepsPerEpoch: 2,
+    async *epoch() {
+      let left = 2;
+      for await (const batch of data.train.epoch(0, 0)) {
+        ends.push({ images: batch.images.size(0), at: performance.now() });
+        yield batch;
+        if (--left === 0) return;
+      }
+    },
   };
-  const all = await measured("all");
-  // A program's layers cannot be reached: there is nothing beside them to train.
-  return { all, lora: entry.weights.format === "torchscript" ? all : await measured("lora") };
+  const asked = { ...options, tune, epochs: 1, generatorFactor: 1, iterations: 2, frozenViews: undefined };
+  try {
+    await fit({
+      fit: "step",
+      learner,
+      batches,
+      options: asked,
+      checkpoint: undefined,
+      identity: "",
+      emit: () => {},
+      signal,
+    });
+  } finally {
+    learner.dispose();
+  }
+  const { images = 1, at = 0 } = ends.at(-1) ?? {};
+  return (performance.now() - at) / 1000 / images;
 }
 
 interface Plan {
   members: readonly Candidate[];
-  tune: "all" | "lora" | "frozen";
+  tune: Trained | "frozen";
   passes: number;
-  reason: string;
+  /** Of each image, where members stay as they are. */
+  views?: number;
+  reasons: string[];
 }
 
-/** The most members, and of those the most weights, that the time takes often enough through the images. */
-function planOf(tried: readonly Candidate[], images: { train: number; validation: number }, seconds: number): Plan {
-  const usual = passesOver(images.train);
-  const sum = (of: readonly Candidate[], cost: (own: Candidate) => number) =>
-    of.reduce((all, own) => all + cost(own), 0);
-  const measuring = (of: readonly Candidate[]) => images.validation * sum(of, ({ forward }) => forward);
+const sumOver = (of: readonly Candidate[], cost: (own: Candidate) => number): number => sumOf(of.map(cost));
+
+/**
+ * The most members, and of those the most weights, that the time takes often enough through the images and memory has room for. Steps are
+ * measured only of what could be chosen.
+ * @param left seconds that training may still fill
+ * @param memory bytes for weights and what training keeps beside them
+ */
+async function planned(
+  tried: readonly Candidate[],
+  task: Task,
+  request: AutoRequest,
+  left: () => number,
+  memory: number,
+): Promise<Plan> {
+  const { train, validation } = request.data.counts;
+  const usual = passesOver(train);
+  const least = Math.max(fewestPasses, usual / 2);
+  const measuring = (of: readonly Candidate[]) => validation * sumOver(of, ({ forward }) => forward);
+  const roomy = (of: readonly Candidate[], factor: number) => factor * sumOver(of, ({ bytes }) => bytes) <= memory;
+  const reasons: string[] = [];
   for (const tune of ["all", "lora"] as const) {
-    for (let m = tried.length; m >= Math.min(2, tried.length); m--) {
-      const members = tried.slice(0, m);
-      const step = sum(members, (own) => own.step?.[tune] ?? Number.POSITIVE_INFINITY);
-      const onePass = images.train * step + measuring(members);
-      const passes = Math.min(usual, Math.floor(seconds / onePass));
-      if (passes < Math.max(fewestPasses, usual / 2)) continue;
-      const milliseconds = members.map((own) => (1000 * (own.step?.[tune] ?? 0)).toFixed(0)).join(", ");
-      const what =
-        tune === "all" ? "all weights" : "low-rank changes, since all weights would take longer than there is";
-      const reason = `an image of a step takes ${milliseconds} ms: ${passes} passes of ${members.length === 1 ? "it" : `each of ${m}`}, ${what}, in about ${Math.ceil(passes * onePass)} s`;
-      return { members, tune, passes, reason };
+    const fitting = tried.filter((_, i) => roomy(tried.slice(0, i + 1), copies[tune]));
+    for (const own of fitting) {
+      if (least * train * leastStep * own.forward > left()) break;
+      own.step[tune] = await stepOf(own.entry, tune, task, request).catch((error: unknown) => {
+        // A program's layers cannot be reached, and a graph may have none that low-rank changes suit.
+        if (tune === "lora" && error instanceof UserError) return Number.POSITIVE_INFINITY;
+        throw error;
+      });
     }
+    for (let m = fitting.length; m >= Math.min(2, tried.length); m--) {
+      const members = fitting.slice(0, m);
+      const step = sumOver(members, (own) => own.step[tune] ?? Number.POSITIVE_INFINITY);
+      const onePass = train * step + measuring(members);
+      const passes = Math.min(usual, Math.floor(left() / onePass));
+      if (passes < least) continue;
+      const milliseconds = members.map((own) => (1000 * (own.step[tune] ?? 0)).toFixed(0)).join(", ");
+      const what = tune === "all" ? "all weights" : "low-rank changes";
+      const each = members.length === 1 ? "it" : `each of ${m}`;
+      const own = `an image of a step takes ${milliseconds} ms: ${passes} passes of ${each}, ${what}, in about ${Math.ceil(passes * onePass)} s`;
+      return { members, tune, passes, reasons: [...reasons, own] };
+    }
+    const what = tune === "all" ? "all weights" : "low-rank changes";
+    reasons.push(
+      fitting.length < Math.min(2, tried.length)
+        ? `${what} take more memory than is free: ${gigabytes(copies[tune] * sumOver(tried.slice(0, fitting.length + 1), ({ bytes }) => bytes))} of ${gigabytes(memory)}`
+        : `${what} take more time than there is`,
+    );
   }
-  const features = (of: readonly Candidate[]) =>
-    defaultViews * images.train * sum(of, ({ forward }) => forward) + measuring(of);
-  const m = tried.findLastIndex((_, i) => features(tried.slice(0, i + 1)) <= seconds) + 1;
+  const features = (of: readonly Candidate[], views: number) =>
+    views * train * sumOver(of, ({ forward }) => forward) + measuring(of);
+  const fits = (of: readonly Candidate[], views: number) => features(of, views) <= left() && roomy(of, 1);
+  // Several models before several views of each image.
+  const m = tried.findLastIndex((_, i) => fits(tried.slice(0, i + 1), 1)) + 1;
   const members = tried.slice(0, Math.max(1, m));
-  const reason = `training the models would take longer than there is: they stay as they are, and heads learn from their features, in about ${Math.ceil(features(members))} s`;
-  return { members, tune: "frozen", passes: usual, reason };
+  const views = [defaultViews, 2, 1].find((count) => fits(members, count)) ?? 1;
+  const stay = `the models stay as they are, and heads learn from their features (${counted(views, "view")} of each image), in about ${Math.ceil(features(members, views))} s`;
+  const late = m === 0 ? ["that is more than there is: a hub of smaller models, or --minutes, would help"] : [];
+  return { members, tune: "frozen", passes: usual, views, reasons: [...reasons, stay, ...late] };
 }
+
+const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;

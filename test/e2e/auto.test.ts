@@ -1,6 +1,6 @@
 /** `train --auto`: settings from what models are worth and what steps take, each fall-back, and the program. */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { memberEntries, openHub, withMembers } from "../../src/hub/index.ts";
@@ -14,7 +14,6 @@ import { trainRequest } from "../support/train-request.ts";
 let folder: string;
 let request: Omit<AutoRequest, "seconds">;
 let data: TaskData;
-const names = ["small-resnet", "small-convnext", "other-resnet"];
 
 before(async () => {
   folder = temporaryFolder();
@@ -26,15 +25,36 @@ before(async () => {
 });
 after(() => data.dispose());
 
-test("with time for nothing else, models stay as they are, and the reason says so", async () => {
+test("with time for nothing else, one model is compared and stays as it is, and the reasons say so", async () => {
   // The first pass makes what stays: decoded images.
   await chooseSettings({ ...request, seconds: 1e-3 });
   const { handles } = memory();
   const { settings, reasons } = await chooseSettings({ ...request, seconds: 1e-3 });
   assert.equal(memory().handles, handles);
-  assert.equal(settings.freezeMembers, true);
-  assert.ok(settings.members.length > 0 && settings.members.every((name) => names.includes(name)));
-  assert.match(reasons.at(-1) ?? "", /they stay as they are/);
+  assert.deepEqual([settings.freezeMembers, settings.views], [true, 1]);
+  // The one with the smallest file.
+  assert.deepEqual(settings.members, ["small-convnext"]);
+  assert.match(reasons[0] ?? "", /^1 model by a linear head on 24 images/);
+  assert.match(reasons[1] ?? "", /^not compared, .* a third of the time: small-resnet, other-resnet$/);
+  assert.deepEqual(reasons.slice(2, 4), [
+    "all weights take more time than there is",
+    "low-rank changes take more time than there is",
+  ]);
+  assert.match(reasons.at(-2) ?? "", /stay as they are, .* \(1 view of each image\)/);
+  assert.match(reasons.at(-1) ?? "", /^that is more than there is: /);
+});
+
+test("without memory for gradients models stay as they are, with room for weights alone low-rank changes are trained", async () => {
+  const { hub } = request;
+  const one = withMembers(hub, memberEntries(hub, ["small-resnet"]));
+  const bytes = statSync(join(hub.dir, one.manifest.members[0]?.weights.file ?? "")).size;
+  const chosen = (weights: number) =>
+    chooseSettings({ ...request, hub: one, seconds: 1e6, memory: (weights * bytes) / 0.6 });
+  const [none, low, all] = [await chosen(1.1), await chosen(3.9), await chosen(4.1)];
+  assert.deepEqual([none.settings.freezeMembers, none.settings.tune], [true, undefined]);
+  assert.match(none.reasons.join("\n"), /low-rank changes take more memory than is free: /);
+  assert.deepEqual([low.settings.freezeMembers, low.settings.tune], [undefined, "lora"]);
+  assert.deepEqual([all.settings.freezeMembers, all.settings.tune], [undefined, undefined]);
 });
 
 test("of one member nothing is compared: it is fine-tuned for the usual number of passes", async () => {

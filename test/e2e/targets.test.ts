@@ -311,7 +311,7 @@ test("hub rank and train --auto compare models on labels and on numbers", async 
       [...scores].sort((a, b) => b - a),
     );
     const out = join(folder, `auto-${text}`);
-    const trained = await succeeds("train", list, "--hub", hub, "--out", out, "--auto", "--minutes", "0.05");
+    const trained = await succeeds("train", list, "--hub", hub, "--out", out, "--auto", "--minutes", "0.3");
     assert.match(
       trained.stdout,
       new RegExp(`^3 models by a linear head on \\d+ images.*: ${text} (small|other)-`, "m"),
