@@ -173,6 +173,15 @@ test("a warning of libtorch is one line, however often it comes", () => {
   assert.match(stderr, /^libtorch: std\(\): degrees of freedom[^\n]*\n$/);
 });
 
+test("collectives that nobody waits for any more are not spoken of when the process ends", () => {
+  const code = `
+    const group = new torch.ProcessGroup({ rank: 0, worldSize: 1, host: "127.0.0.1", port: 0, serves: true });
+    group.startSum(torch.ones([2]));
+    console.log("begun");`;
+  const { stdout, stderr } = loaded(code);
+  assert.deepEqual([stdout, stderr], ["begun\n", ""]);
+});
+
 const hasStrace = spawnSync("strace", ["--version"]).status === 0;
 
 test("convolutions say nothing on a processor that NNPACK does not know", { skip: !hasStrace && "no strace" }, () => {
