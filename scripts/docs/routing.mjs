@@ -70,11 +70,12 @@ function teachers(results) {
   );
 }
 
-/** What makes equal members become different. */
+/** What makes equal members become different: lines of three seeds at least, since intervals of two say nothing. */
 function equals(results) {
   const section = "Forms of the generator and of the memory";
   const hub = "four that learn, k = 1";
-  const rows = results.rows("credit.md", section).filter(([, own]) => own === hub);
+  const seeds = (row) => Number(row.at(-1).split(" of ")[1]);
+  const rows = results.rows("credit.md", section).filter((row) => row[1] === hub && seeds(row) >= 3);
   return markdownTable(
     ["four equal members that learn, k = 1", "accuracy", "agreement"],
     rows.map(([form, , images]) => [
