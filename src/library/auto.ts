@@ -95,6 +95,7 @@ const comparingShare = 1 / 3;
 /** Part of the free memory that weights, gradients and the optimizer's state may take, and how often they hold the weights. */
 const memoryShare = 0.6;
 const copies: Record<Trained, number> = { all: 4, lora: 1.2 };
+const words: Record<Trained, string> = { all: "all weights", lora: "low-rank changes" };
 /** Forward passes that an image of a step costs at least. */
 const leastStep = 2;
 /** Passes of a model through the images below which training it is not worth while. */
@@ -150,8 +151,9 @@ async function compared(
   const { hub, data, signal } = request;
   const ends = performance.now() + 1000 * comparingShare * request.seconds;
   const secondsLeft = () => (ends - performance.now()) / 1000;
-  const bytesOf = (entry: MemberEntry<ImageInput>) => memberBytes(hub.dir, entry) ?? 0;
-  const entries = [...hub.manifest.members].sort((a, b) => bytesOf(a) - bytesOf(b));
+  const sized = hub.manifest.members
+    .map((entry) => ({ entry, bytes: memberBytes(hub.dir, entry) ?? 0 }))
+    .sort((a, b) => a.bytes - b.bytes);
   const candidates: Candidate[] = [];
   const leftOut: string[] = [];
   let limit = 0;
@@ -160,7 +162,7 @@ async function compared(
     const answers = { ...known, probabilities };
     return { quality: qualityOf(task.measure(answers)), merits: task.merits(answers) };
   };
-  for (const entry of entries) {
+  for (const { entry, bytes } of sized) {
     if (candidates.length > 0 && secondsLeft() <= 0) {
       leftOut.push(entry.name);
       continue;
@@ -171,7 +173,7 @@ async function compared(
       const first = await secondsOf(member, data, signal);
       if (limit === 0) {
         // Larger files take longer; for how many images decides no more than this guess.
-        const all = sumOf(entries.map(bytesOf)) / Math.max(1, bytesOf(entry));
+        const all = sumOf(sized.map((own) => own.bytes)) / Math.max(1, bytes);
         limit = imagesFor(secondsLeft() / (first * all), data);
       } else if (first * limit > secondsLeft()) {
         leftOut.push(entry.name);
@@ -191,7 +193,7 @@ async function compared(
         judged: judge(answers),
         forward,
         step: {},
-        bytes: bytesOf(entry),
+        bytes,
       });
       disposeTree([features, logits, targets]);
     } finally {
@@ -364,16 +366,14 @@ async function planned(
       const passes = Math.min(usual, Math.floor(left() / onePass));
       if (passes < least) continue;
       const milliseconds = members.map((own) => (1000 * (own.step[tune] ?? 0)).toFixed(0)).join(", ");
-      const what = tune === "all" ? "all weights" : "low-rank changes";
       const each = members.length === 1 ? "it" : `each of ${m}`;
-      const own = `an image of a step takes ${milliseconds} ms: ${passes} passes of ${each}, ${what}, in about ${Math.ceil(passes * onePass)} s`;
+      const own = `an image of a step takes ${milliseconds} ms: ${passes} passes of ${each}, ${words[tune]}, in about ${Math.ceil(passes * onePass)} s`;
       return { members, tune, passes, reasons: [...reasons, own] };
     }
-    const what = tune === "all" ? "all weights" : "low-rank changes";
     reasons.push(
       fitting.length < Math.min(2, tried.length)
-        ? `${what} take more memory than is free: ${gigabytes(copies[tune] * sumOver(tried.slice(0, fitting.length + 1), ({ bytes }) => bytes))} of ${gigabytes(memory)}`
-        : `${what} take more time than there is`,
+        ? `${words[tune]} take more memory than is free: ${gigabytes(copies[tune] * sumOver(tried.slice(0, fitting.length + 1), ({ bytes }) => bytes))} of ${gigabytes(memory)}`
+        : `${words[tune]} take more time than there is`,
     );
   }
   const features = (of: readonly Candidate[], views: number) =>

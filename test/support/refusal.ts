@@ -1,7 +1,7 @@
 /** Limits of a hostile file: it is refused with a message, soon, with nothing left behind. */
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readlinkSync } from "node:fs";
-import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 import { memory, UserError } from "../../src/torch/index.ts";
 
 /** Seconds of processor time: a busy machine takes longer by the clock. */
@@ -10,25 +10,27 @@ const maximumGrowth = 600 * 2 ** 20;
 
 export type Opener = (path: string) => Promise<void> | void;
 
-/** Descriptors of this process in the folder of a file, others being its loader's; 0 where the system does not tell. */
-function openFiles(path: string): number {
+const sources = fileURLToPath(new URL("../../", import.meta.url));
+
+/** Open descriptors of this process but those of modules that are being loaded; 0 where the system does not tell. */
+function openFiles(): number {
   const all = "/proc/self/fd";
   if (!existsSync(all)) return 0;
   const targets = readdirSync(all).map((descriptor) => {
     try {
       return readlinkSync(`${all}/${descriptor}`);
     } catch {
-      return ""; // closed in the meantime
+      return undefined; // closed in the meantime
     }
   });
-  return targets.filter((target) => target.startsWith(dirname(path))).length;
+  return targets.filter((target) => target !== undefined && !target.startsWith(sources)).length;
 }
 
 /** Opens a file; whatever it throws must be a UserError that names the file. Returns it. */
 export async function outcome(open: Opener, path: string): Promise<UserError | undefined> {
   const before = {
     handles: memory().handles,
-    files: openFiles(path),
+    files: openFiles(),
     rss: process.memoryUsage.rss(),
     cpu: process.cpuUsage(),
   };
@@ -43,7 +45,7 @@ export async function outcome(open: Opener, path: string): Promise<UserError | u
     assert.doesNotMatch(error.message.replaceAll(path, ""), /\p{Cc}|\n\s+at /u, "no raw stack, no control characters");
   }
   assert.ok(memory().handles <= before.handles, "no tensors are left");
-  assert.ok(openFiles(path) <= before.files, "no files are left open");
+  assert.ok(openFiles() <= before.files, "no files are left open");
   const { user, system } = process.cpuUsage(before.cpu);
   assert.ok(user + system < maximumSeconds * 1e6, "it ends soon");
   assert.ok(process.memoryUsage.rss() - before.rss < maximumGrowth, "memory stays bounded");
