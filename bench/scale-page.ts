@@ -171,7 +171,9 @@ ${commands.join("\n")}
 Hosts are network namespaces of one machine (${scale.machine}); a program between them (test/support/switch.c) delays their packets and
 sends them on at the link's rate, since this kernel has no netem. A delay is that of one way. The hub has ${scale.models} ResNet-18 of
 ${amount(workloadOf(scale, "replicated").parameters)}parameters, batches have ${scale.batch} rows of 48 px, k is ${scale.k}, and every model is touched in each step. Steps are those of the
-training loop. A rank computes with one thread. The series were measured one after the other, while all other work of the machine stood still.
+training loop, nine at each link with models among ranks, five with data parallel training and three with BatchNorm of all ranks; the page has the median.
+A rank computes with one thread. The series were measured one after the other, while all other work of the machine stood still; those with models among
+ranks twice, since over 0.1 ms the five steps of the first time said too little (up to 25 % off the model).
 The formulas are older than these series, but for one: a rank with BatchNorm of all ranks computes as long as one rank alone does with it, which an
 earlier series had shown to be missing. In that series ranks did not keep freed memory, as those of the program do: a step took up to 23,000 page
 faults of 15 µs, and two ranks summed all gradients in 0.64 s.

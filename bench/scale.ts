@@ -54,7 +54,7 @@ async function measureSize(
   // Statistics of all ranks at a low rate would take minutes, and show nothing more.
   const shown = plan === "synchronised" ? links.filter(({ mbits }) => mbits === 10_000) : links;
   const own = ranks === 1 ? [{ delayMs: 0, mbits: 0 }] : shown;
-  const steps = ranks === 1 ? 7 : plan === "synchronised" ? 3 : 5;
+  const steps = ranks === 1 ? 7 : plan === "synchronised" ? 3 : plan === "sharded" ? 9 : 5;
   // Before the first link that counts, everything is done once for nothing.
   const setting: Setting = { plan, batch: size.rows, steps, phases: own.length + 1, side, classes, k };
   await using hosts = ranks === 1 ? undefined : await Hosts.open(ranks, links[0]);

@@ -123,8 +123,10 @@ export async function evalRun(
   output: Output,
 ): Promise<void> {
   const contract = readContract();
-  if (contract || (nproc ?? 1) > 1) requireShared(flags);
-  await onRanks({ contract, nproc, rankTimeout }, output, (own, group) => evaluated(path, flags, own, group));
+  const ready = () => {
+    if (contract || (nproc ?? 1) > 1) requireShared(flags);
+  };
+  await onRanks({ contract, nproc, rankTimeout, ready }, output, (_, own, group) => evaluated(path, flags, own, group));
 }
 
 /** @throws ConfigError for what each rank would measure, or choose, by itself */

@@ -4,13 +4,21 @@ import { cpSync, existsSync, mkdirSync } from "node:fs";
 import { createServer } from "node:net";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { agreeOn, type Contract, initProcessGroup } from "../distributed/index.ts";
+import { agreeOn, agreeToStart, type Contract, initProcessGroup, untilServed } from "../distributed/index.ts";
 import { removedAtEnd, sweepTemporaries, temporaryPath } from "../io/index.ts";
-import { CollectiveError, ConfigError, Interrupted, type ProcessGroup, UserError } from "../torch/index.ts";
+import {
+  CollectiveError,
+  ConfigError,
+  Interrupted,
+  type ProcessGroup,
+  type ProcessGroupOptions,
+  startSeconds,
+  UserError,
+} from "../torch/index.ts";
 import { imageRun, placeOf, RunFolder } from "../train/index.ts";
 import { forwardSignals, startAgain } from "./children.ts";
 import { answer, Output } from "./context.ts";
-import { interruptedCode, signals } from "./interrupt.ts";
+import { interruptedCode, signals, stopping, withInterrupt } from "./interrupt.ts";
 import { terminal } from "./terminal.ts";
 import { ownVersion } from "./version.ts";
 
@@ -32,40 +40,73 @@ export interface RankFlags {
   rankTimeout?: number;
 }
 
-/** How a command was started, and what to say where a signal ended a rank. */
-type RankStart = { [Name in keyof RankFlags]: RankFlags[Name] | undefined } & {
+/** How a command was started. */
+type RankStart<T> = { [Name in keyof RankFlags]: RankFlags[Name] | undefined } & {
   contract: Contract | undefined;
-  remark?: string;
+  /** What each process makes of its command line. */
+  ready: () => T;
+  /** What to say where a signal ended a rank. */
+  remark?: (given: T) => string;
 };
 
 /** Starts ranks of this very command here, or does the work alone or as one of the ranks that a launcher started. */
-export async function onRanks(
-  { contract, nproc = 1, rankTimeout, remark }: RankStart,
+export async function onRanks<T>(
+  { contract, nproc = 1, rankTimeout, ready, remark }: RankStart<T>,
   output: Output,
-  work: (output: Output, group?: ProcessGroup) => Promise<void>,
+  work: (given: T, output: Output, group?: ProcessGroup) => Promise<void>,
 ): Promise<void> {
-  if (nproc > 1) {
-    if (contract)
-      throw new ConfigError(`--nproc starts ranks, and ${contract.launcher} did already: leave --nproc out`);
-    const { code, ended } = await startRanks(nproc, output.json);
-    if (ended) output.warn(remark === undefined ? ended : `${ended}; ${remark}`);
-    if (code !== 0) output.result({ error: ended ?? "a rank failed, and standard error says why", exitCode: code });
-    process.exitCode = code;
-    return;
+  if (contract) {
+    if (nproc === 1) return asRank(contract, rankTimeout, ready, output, work);
+    throw new ConfigError(`--nproc starts ranks, and ${contract.launcher} did already: leave --nproc out`);
   }
-  if (!contract) return work(output);
+  const given = ready();
+  if (nproc === 1) return work(given, output);
+  const { code, ended } = await startRanks(nproc, output.json);
+  if (ended) output.warn(remark === undefined ? ended : `${ended}; ${remark(given)}`);
+  if (code !== 0) output.result({ error: ended ?? "a rank failed, and standard error says why", exitCode: code });
+  process.exitCode = code;
+}
+
+/** Seconds that the others have to come where this rank has only a fault to tell. */
+const faultTimeout = 60;
+
+/** A rank that cannot start joins the others all the same, so that they do not wait for it. */
+async function asRank<T>(
+  contract: Contract,
+  timeout: number | undefined,
+  ready: () => T,
+  output: Output,
+  work: (given: T, output: Output, group: ProcessGroup) => Promise<void>,
+): Promise<void> {
   const own = contract.rank === 0 ? output : new Silent(output.json);
-  using group = openGroup(contract, rankTimeout);
+  const given = attempted(ready);
+  const fault = "fault" in given ? given.fault : undefined;
+  const opened = openGroup(contract, { timeout, ...(fault && { startTimeout: faultTimeout }) });
+  using group = await opened.catch((error: unknown) => Promise.reject(fault ?? error));
   await withRankNamed(group, () => {
     agreeOn(group, "versions", { "the version of hub-pathway": ownVersion() });
-    return work(own, group);
+    agreeToStart(group, fault);
+    return work((given as { value: T }).value, own, group);
   });
 }
 
+function attempted<T>(fn: () => T): { value: T } | { fault: Error } {
+  try {
+    return { value: fn() };
+  } catch (error) {
+    return { fault: error instanceof Error ? error : new Error(String(error)) };
+  }
+}
+
 /** The group of all ranks. A signal may end a rank that waits for the others, and --json has its line then too. */
-function openGroup(contract: Contract, timeout: number | undefined): ProcessGroup {
+async function openGroup(
+  contract: Contract,
+  times: Pick<ProcessGroupOptions, "timeout" | "startTimeout">,
+): Promise<ProcessGroup> {
   const line = (error: string) => JSON.stringify({ error, exitCode: interruptedCode });
-  return initProcessGroup(contract, { timeout, ...(!answer.isDone && { answer: line }) });
+  const say = (why: string) => terminal.line(`rank ${contract.rank}: ${why}`);
+  await withInterrupt((signal) => untilServed(contract, startSeconds(times), say, signal), stopping);
+  return initProcessGroup(contract, { ...times, ...(!answer.isDone && { answer: line }) });
 }
 
 /** What goes wrong on a rank is said by it; the first rank says it as a process alone would, and of a signal to all it speaks alone. */

@@ -57,7 +57,36 @@ type Ranks = Pick<TrainRequest, "group" | "shardsAt">;
 type Ready = TrainSettings & { data: string; out: string };
 
 export async function train(images: string | undefined, flags: TrainFlags, output: Output): Promise<void> {
-  const { resume, config, nproc = 1, rankTimeout, ...line } = flags;
+  const { nproc = 1, rankTimeout, ...written } = flags;
+  const contract = readContract();
+  const isShared = nproc > 1 || contract !== undefined;
+  await onRanks(
+    { contract, nproc, rankTimeout, remark, ready: () => asked(images, written, isShared) },
+    output,
+    (wish, own, group) => {
+      const { given, place } = wish;
+      if (!group) return begun(given, place, own);
+      const { shardMembers = false } = given;
+      const ranks = { ...place, shardMembers, isRestarted: contract?.restarts !== 0 };
+      return inRankFolder(group, ranks, (rank) => begun(given, rank, own, group));
+    },
+  );
+
+  function remark({ given: { shardMembers }, place: { out } }: Wish): string {
+    const again = ["--resume", out, "--nproc", String(nproc), ...(shardMembers ? ["--shard-members"] : [])];
+    return `go on with: ${commandLine("train", ...again)}`;
+  }
+}
+
+/** A training as its command line has it. */
+interface Wish {
+  given: Partial<TrainSettings>;
+  place: Pick<RankPlace, "out" | "resumes">;
+}
+
+/** @throws ConfigError for a command line that contradicts itself, or that several ranks cannot have */
+function asked(images: string | undefined, flags: Omit<TrainFlags, keyof RankFlags>, isShared: boolean): Wish {
+  const { resume, config, ...line } = flags;
   const written = config === undefined ? line : { ...readConfig(config), ...line };
   if (images !== undefined && line.data !== undefined && images !== line.data) {
     throw new ConfigError(`the images are ${images}, and --data is ${line.data}: leave one of them out`);
@@ -65,22 +94,14 @@ export async function train(images: string | undefined, flags: TrainFlags, outpu
   const given = images === undefined ? written : { ...written, data: images };
   const out = resume === undefined ? settled(given).out : resumedFolder(resume, given);
   const place = { out, resumes: resume !== undefined };
-  const contract = readContract();
-  const { shardMembers = false } = given;
-  if (shardMembers && nproc <= 1 && !contract) {
+  if (given.shardMembers && !isShared) {
     throw new ConfigError(
       "--shard-members gives each of several processes some models: add --nproc, or use a launcher",
     );
   }
-  if (nproc > 1 || contract) requireRanks(given, place.resumes);
+  if (isShared) requireRanks(given, place.resumes);
   if (given.threads !== undefined) setNumThreads(given.threads);
-  const again = ["--resume", out, "--nproc", String(nproc), ...(shardMembers ? ["--shard-members"] : [])];
-  const remark = `go on with: ${commandLine("train", ...again)}`;
-  await onRanks({ contract, nproc, rankTimeout, remark }, output, (own, group) => {
-    if (!group) return begun(given, place, own);
-    const isRestarted = contract?.restarts !== 0;
-    return inRankFolder(group, { ...place, isRestarted, shardMembers }, (rank) => begun(given, rank, own, group));
-  });
+  return { given, place };
 }
 
 /** @throws ConfigError for settings that several ranks cannot have */

@@ -4,5 +4,6 @@
  * It may import torch.
  */
 export { type Contract, firstHost, readContract } from "./contract.ts";
-export { agreeOn, initProcessGroup } from "./init-process-group.ts";
+export { agreeOn, agreeToStart, initProcessGroup } from "./init-process-group.ts";
 export { GradientSums } from "./reduce-gradients.ts";
+export { untilServed } from "./until-served.ts";

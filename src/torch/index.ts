@@ -50,7 +50,13 @@ export {
 export type { Dtype, Handle, MemoryFormat, OperatorInfo, TypedArray } from "./native.ts";
 export type { Operators } from "./ops.generated.ts";
 export { ensureResident, isAbsent, isParkable, makeAbsent, park, type Restore, standIn, unpark } from "./parking.ts";
-export { CollectiveError, ProcessGroup, type ProcessGroupOptions, type ReduceOp } from "./process-group.ts";
+export {
+  CollectiveError,
+  ProcessGroup,
+  type ProcessGroupOptions,
+  type ReduceOp,
+  startSeconds,
+} from "./process-group.ts";
 export { drawInto, RandomStreams, seedOf } from "./random.ts";
 export { allOrNothing, disposeTree, keep, type Owned, scope } from "./scope.ts";
 export { Script } from "./script.ts";

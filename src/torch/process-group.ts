@@ -45,6 +45,14 @@ const [defaultTimeout, leastStart, defaultPatience] = [1800, 600, 15];
 let opened = 0;
 const milliseconds = (seconds: number) => Math.ceil(seconds * 1000);
 
+/** Seconds that ranks have to find each other. */
+export function startSeconds({
+  timeout = defaultTimeout,
+  startTimeout,
+}: Pick<ProcessGroupOptions, "timeout" | "startTimeout">): number {
+  return startTimeout ?? Math.max(timeout, leastStart);
+}
+
 export class ProcessGroup implements Disposable {
   readonly rank: number;
   readonly worldSize: number;
@@ -62,7 +70,7 @@ export class ProcessGroup implements Disposable {
   constructor(options: ProcessGroupOptions) {
     const { rank, worldSize, host, port, serves, prefix = "" } = options;
     const { timeout = defaultTimeout, patience = defaultPatience, answer } = options;
-    const { startTimeout = Math.max(timeout, leastStart) } = options;
+    const startTimeout = startSeconds(options);
     if (typeof native.openStore !== "function") {
       throw new ConfigError("the addon was built without process groups: run `npx hub-pathway setup --distributed`");
     }

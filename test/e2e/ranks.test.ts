@@ -23,9 +23,15 @@ const args = (out: string, ...more: string[]) => {
   return ["train", "images", "--hub", "hub", "--out", out, ...size, ...split, ...more];
 };
 
-/** A command line on several ranks, as a launcher starts them; `first` is a module that the first one loads before. */
-async function onRanks(worldSize: number, args: readonly string[], place = cache, first?: string): Promise<Outcome[]> {
-  const setup = { args, cwd: folder, cache: place, first };
+/** A command line on several ranks, as a launcher starts them; `first` is a module that the first one loads before, `last` more words of the last. */
+async function onRanks(
+  worldSize: number,
+  args: readonly string[],
+  place = cache,
+  first?: string,
+  last?: readonly string[],
+): Promise<Outcome[]> {
+  const setup = { args, cwd: folder, cache: place, first, last };
   const started = Array.from({ length: worldSize }, (_, rank) => rank);
   return (await ranks("command", { ranks: started, worldSize, setup })) as unknown as Outcome[];
 }
@@ -126,7 +132,7 @@ test("processes that have the models among them train the same run: killed, gone
   assert.equal(epochsOf("apart").length, 3);
 });
 
-/** A module for a process that sends itself signals when it begins to listen to them, in the first or a later part of its work. */
+/** A module for a process that sends itself signals when it begins to listen to them, in a later part of its work; the first is the wait for the others. */
 function signalling(part: number, signals: readonly NodeJS.Signals[]): string {
   const script = `const on = process.on;
 let parts = 0;
@@ -145,9 +151,9 @@ test("a signal to one of several processes that measure a run stops all, which o
   const answer = { error: "interrupted", exitCode: 130 };
   const remark = "stopping; again to quit at once\nerror: interrupted\n";
   for (const [part, signal, ...more] of [
-    [2, "SIGTERM"],
+    [3, "SIGTERM"],
     // The first one measures thresholds, for which the other one waits.
-    [1, "SIGINT", "--coverage", "0.9"],
+    [2, "SIGINT", "--coverage", "0.9"],
   ] as const) {
     assert.deepEqual(await onRanks(2, [...measure, ...more], cache, signalling(part, [signal])), [
       { code: 130, stdout: `${JSON.stringify(answer)}\n`, stderr: remark },
@@ -155,7 +161,7 @@ test("a signal to one of several processes that measure a run stops all, which o
     ]);
   }
   const { child } = processOf(0);
-  const [first, second] = await onRanks(2, measure, cache, signalling(2, ["SIGTERM", "SIGINT"]));
+  const [first, second] = await onRanks(2, measure, cache, signalling(3, ["SIGTERM", "SIGINT"]));
   assert.deepEqual([first?.code, child.exitCode], [undefined, 130], "ended by the second signal");
   assert.match(second?.stderr ?? "", /^error: rank 1 of 2: .* failed: another rank ended$/m);
   // One that is not yet listening: its launcher says so, and ends the other.
@@ -196,6 +202,20 @@ test("ranks of several versions, and a GPU, are refused in one line, and nothing
     [2, "error: several ranks train on processors, over Gloo, and --device is cuda: leave it out\n"],
   );
   for (const out of ["versions", "gpu"]) assert.equal(existsSync(join(folder, out)), false);
+});
+
+test("a rank that cannot start says why to those that wait for it", async () => {
+  const fault = "several ranks train on processors, over Gloo, and --device is cuda: leave it out";
+  const all = await onRanks(3, args("unlike"), cache, undefined, ["--device", "cuda"]);
+  assert.deepEqual(
+    all.map(({ code, stderr }) => [code, stderr]),
+    [
+      [1, `error: rank 2 cannot start: ${fault}\n`],
+      [1, `rank 1: rank 2 cannot start: ${fault}\n`],
+      [2, `rank 2: ${fault}\n`],
+    ],
+  );
+  assert.equal(existsSync(join(folder, "unlike")), false);
 });
 
 test("what ranks cannot share is refused in one line, and nothing is left", async () => {

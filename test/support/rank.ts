@@ -191,16 +191,22 @@ export interface CommandSetup {
   cache: string;
   /** A module that the first rank loads before. */
   first?: string | undefined;
+  /** What the last rank's command line has beside. */
+  last?: readonly string[] | undefined;
 }
 
-async function command({ args, cwd, cache, first }: CommandSetup, env: NodeJS.ProcessEnv = {}): Promise<unknown> {
+async function command(
+  { args, cwd, cache, first, last = [] }: CommandSetup,
+  env: NodeJS.ProcessEnv = {},
+): Promise<unknown> {
   if (first !== undefined && env["RANK"] === "0") await import(first);
   Object.assign(process.env, env, { HUB_PATHWAY_CACHE: cache });
   const [{ main }, { gatheredMain }] = await Promise.all([
     import("../../src/cli/main.ts"),
     import("./gathered-main.ts"),
   ]);
-  return await gatheredMain(main, args, cwd);
+  const isLast = Number(env["RANK"]) === Number(env["WORLD_SIZE"]) - 1;
+  return await gatheredMain(main, isLast ? [...args, ...last] : args, cwd);
 }
 
 async function work({ job, setup, env, ...waiting }: Job): Promise<unknown> {
