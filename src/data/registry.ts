@@ -10,6 +10,7 @@ import { fashionMnist } from "./datasets/fashion-mnist.ts";
 import { glyphs, greekCharacters, latinCharacters } from "./datasets/glyphs.ts";
 import { desktopIcons, mdiIcons } from "./datasets/icons.ts";
 import { openclipart } from "./datasets/openclipart.ts";
+import { photographs } from "./datasets/photographs.ts";
 import { scripts, scriptsSource } from "./datasets/scripts.ts";
 import { imagesOf } from "./image-folder.ts";
 import { isLabelledList, labelledList } from "./labelled-list.ts";
@@ -24,6 +25,7 @@ export const knownDatasets: readonly KnownDataset[] = [
   emoji,
   fashionMnist,
   desktopIcons,
+  photographs,
   openclipart,
   mdiIcons,
   glyphs,

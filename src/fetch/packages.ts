@@ -221,6 +221,13 @@ export const packages: readonly DataPackage[] = [
     megabytes: 32,
   },
   {
+    name: "tuxpaint-stamps-default",
+    kind: "debian",
+    version: "2022.06.04-1",
+    sha256: "6db6c1bfc870a47f1499d6203b083522eacb57c5f9c87d468f2e92eb6d9d5f34",
+    megabytes: 161,
+  },
+  {
     name: "emoji-datasource-google",
     kind: "npm",
     version: "16.0.0",

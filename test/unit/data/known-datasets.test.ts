@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { emojiGroup } from "../../../src/data/datasets/emoji.ts";
 import { seriesOf } from "../../../src/data/datasets/openclipart.ts";
+import { photographPlaces } from "../../../src/data/datasets/photographs.ts";
 import { decodeImage, findDataset, openDataset } from "../../../src/data/index.ts";
 import { UserError } from "../../../src/torch/index.ts";
 import { temporaryCache, temporaryFolder, writeNoise } from "./support.ts";
@@ -87,6 +88,31 @@ test("openclipart: folders of one or two levels with enough drawings; flags are 
     ["tools/hammer.png", "unsorted/thing3x.png"].map((id) => dataset.items.find((item) => item.id === id)?.label),
     [-1, -1],
   );
+});
+
+test("photographs: classes of folders and files, without drawings; photographs of one animal are one group", async () => {
+  const folder = temporaryFolder();
+  const root = join(folder, "usr/share/tuxpaint/stamps");
+  const known = findDataset("photographs");
+  for (const place of photographPlaces) {
+    write(join(root, place.endsWith(".png") ? place : `${place}/thing1.png`), "");
+  }
+  for (const name of ["thing2.png", "other.png", "thing_mirror.png", "bee.png", "thing1.txt", "cartoon/thing1.png"]) {
+    write(join(root, "animals/insects", name), "");
+  }
+  write(join(root, "plants/flowers/thing2.png"), "");
+  const { classes, items } = await known.open([folder]);
+  const of = (place: string) => items.filter(({ id }) => dirname(id) === place);
+  assert.deepEqual([...new Set(items.map(({ label }) => label))], [...classes.keys()]);
+  assert.deepEqual(
+    of("animals/insects").map(({ id, label, group }) => [basename(id), classes[label], group]),
+    ["other", "thing1", "thing2"].map((name) => [
+      `${name}.png`,
+      "fish, insects and others",
+      `${classes.indexOf("fish, insects and others")}/${name.slice(0, 5)}`,
+    ]),
+  );
+  assert.equal(new Set(of("plants/flowers").map(({ group }) => group)).size, 2);
 });
 
 test("fashion-mnist: compressed IDX files, with the published test side", async () => {
