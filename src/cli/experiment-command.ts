@@ -103,7 +103,8 @@ async function findExperiment(name: string, { hub }: ExperimentFlags): Promise<E
   if (!entry) throw new ConfigError(`no experiment "${name}"; there are: ${Object.keys(experiments).join(", ")}`);
   const missing = hub === undefined ? missingHubs(entry) : [];
   if (missing.length === 0) return entry.load();
-  throw new ConfigError(`${name} needs ${missing.join(", ")}, which only the repository has: name a hub with --hub`);
+  const where = entry.made ? `which \`${entry.made}\` makes in the repository` : "which only the repository has";
+  throw new ConfigError(`${name} needs ${missing.join(", ")}, ${where}: name a hub with --hub`);
 }
 
 /** @throws ConfigError for flags that have no meaning in an experiment with worlds or games of its own */

@@ -1,9 +1,9 @@
 /** Comparisons of methods over targets and seeds: which cells there are, and the tables made of them. */
-import { type Hub, openHub } from "../hub/index.ts";
+import { type Hub, memberEntries, openHub, withMembers } from "../hub/index.ts";
 import { shellQuoted } from "../io/index.ts";
 import { bestByRanking, methods } from "../methods/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
-import { checkFrozen, versionOf } from "../train/index.ts";
+import { checkFrozen, type TrainOptions, versionOf } from "../train/index.ts";
 import type { CellId } from "./cell-store.ts";
 import {
   crossFittedRemark,
@@ -37,6 +37,10 @@ export interface Comparison {
   /** Under which protocol, for E epochs of one unit. */
   rules?(epochs: number): string;
   hub: string;
+  /** Members of that hub that are compared where members are trained; all when left out. */
+  trained?: readonly string[];
+  /** Options that differ from the defaults where members are trained. */
+  options?: Partial<TrainOptions>;
   /** The three main targets when left out. */
   targets?: readonly Target[];
   plans(size: PlanSize): readonly Plan[];
@@ -46,10 +50,16 @@ export interface Comparison {
   notRivals?: readonly string[];
 }
 
-/** The hub and the targets of a request. */
-function subject(comparison: Comparison, request: ExperimentRequest): { hub: Hub; targets: readonly Target[] } {
-  const hub = openHub(request.hub ?? comparison.hub);
-  return { hub, targets: targetsOf(request, comparison.targets) };
+/** The hub of a request, and a protocol for each of its targets. */
+function subject(comparison: Comparison, request: ExperimentRequest): { hub: Hub; protocols: readonly Protocol[] } {
+  const { trained, options } = request.frozen ? {} : comparison;
+  const whole = openHub(request.hub ?? comparison.hub);
+  const hub = request.hub === undefined ? withMembers(whole, memberEntries(whole, trained)) : whole;
+  const protocols = targetsOf(request, comparison.targets).map((target) => {
+    const protocol = protocolOf(hub, target, request);
+    return { ...protocol, options: { ...protocol.options, ...options } };
+  });
+  return { hub, protocols };
 }
 
 function plansOf({ plans }: Comparison, { manifest }: Hub, { options, epochs }: Protocol): readonly Plan[] {
@@ -63,19 +73,19 @@ const takes = (plan: Plan, seed: number) => plan.seeds === undefined || seed < p
 
 /** One group for each seed and target; the plans that all seeds take come before those for which few are enough. */
 export function comparisonGroups(comparison: Comparison, request: ExperimentRequest): CellGroup[] {
-  const { hub, targets } = subject(comparison, request);
+  const { hub, protocols } = subject(comparison, request);
   return [false, true].flatMap((tail) =>
     request.seeds.flatMap((seed) =>
-      targets.flatMap((target): CellGroup[] => {
-        const protocol = protocolOf(hub, target, request);
+      protocols.flatMap((protocol): CellGroup[] => {
+        const { target } = protocol;
         const all = plansOf(comparison, hub, protocol).filter(
           (plan) => takes(plan, seed) && isAsked(request, target.name, plan.name),
         );
         const plans = all.filter((plan) => (plan.seeds !== undefined) === tail);
         if (plans.length === 0) return [];
         const name = `${target.name}, seed ${seed}${tail ? ", further rivals" : ""}`;
-        const cells = () => planCells(request, new Setting(protocol, seed), plans);
-        return [{ name, cells, run: () => runPlans(request, new Setting(protocol, seed), plans) }];
+        const cells = () => planCells(request, new Setting(protocol, seed, hub), plans);
+        return [{ name, cells, run: () => runPlans(request, new Setting(protocol, seed, hub), plans) }];
       }),
     ),
   );
@@ -110,14 +120,13 @@ function suiting(setting: Setting, plan: Plan, say: ExperimentRequest["say"]) {
 
 /** @throws UserError when cells of one seed were made with different splits */
 export function finishedCells(comparison: Comparison, request: ExperimentRequest): TargetCells[] {
-  const { hub, targets } = subject(comparison, request);
-  return targets.flatMap((target): TargetCells[] => {
-    const protocol = protocolOf(hub, target, request);
-    const settings = request.seeds.map((seed) => new Setting(protocol, seed));
+  const { hub, protocols } = subject(comparison, request);
+  return protocols.flatMap((protocol): TargetCells[] => {
+    const settings = request.seeds.map((seed) => new Setting(protocol, seed, hub));
     const plans = plansOf(comparison, hub, protocol).map((plan) => newestCells(request, settings, plan));
     const finished = plans.filter(({ cells }) => cells.length > 0);
     requireOneSplit(finished.flatMap(({ cells }) => cells));
-    return finished.length > 0 ? [{ target: target.name, plans: finished }] : [];
+    return finished.length > 0 ? [{ target: protocol.target.name, plans: finished }] : [];
   });
 }
 
@@ -154,7 +163,7 @@ export function comparisonReport(comparison: Comparison, request: ExperimentRequ
   const lines = targets.map(({ target, plans }) => ({
     target,
     remarks: [...versionRemarks({ target, plans }), ...(request.final ? [] : crossFittedRemark({ target, plans }))],
-    ...linesOf(plans, split, request),
+    ...linesOf(plans, split, request, comparison),
   }));
   const rivals = (name: string) => !comparison.ours.includes(name) && !comparison.notRivals?.includes(name);
   const sections: ReportSection[] = [
@@ -171,17 +180,19 @@ function linesOf(
   plans: TargetCells["plans"],
   split: "validation" | "test",
   request: ExperimentRequest,
+  comparison: Comparison,
 ): { lines: Line[]; advice: Pick<ReportSection, "text" | "command"> } {
   const known = plans.map(({ plan, cells }) => ({ plan, line: lineOf(plan, cells, split) }));
   if (request.data === undefined) return { lines: known.map(({ line }) => line), advice: {} };
   const sorted = known.sort((a, b) => b.line.accuracy.mean - a.line.accuracy.mean);
-  return { lines: sorted.map(({ line }) => line), advice: advice(sorted, request) };
+  return { lines: sorted.map(({ line }) => line), advice: advice(sorted, request, comparison) };
 }
 
 /** The best line, and the command that trains the best method that one command can train. */
 function advice(
   sorted: readonly { plan: Plan; line: Line }[],
   request: ExperimentRequest,
+  comparison: Comparison,
 ): Pick<ReportSection, "text" | "command"> {
   const [best] = sorted;
   if (!best) return {};
@@ -189,10 +200,15 @@ function advice(
   const trainable = sorted.find(({ plan }) => methods.includes(plan.method));
   if (!trainable) return { text: [said] };
   const which = trainable === best ? "This trains it:" : `This trains ${trainable.plan.name}:`;
-  return { text: [`${said} ${which}`], command: trainCommand(trainable.plan, request) };
+  return { text: [`${said} ${which}`], command: trainCommand(trainable.plan, request, comparison) };
 }
 
-function trainCommand({ method, choices, epochs }: Plan, { data = "", hub, frozen }: ExperimentRequest): string {
+function trainCommand(
+  { method, choices, epochs }: Plan,
+  { data = "", hub, frozen }: ExperimentRequest,
+  comparison: Comparison,
+): string {
+  const tune = frozen ? undefined : comparison.options?.tune;
   const options = Object.entries(choices).map(([name, value]) => `--choice ${shellQuoted(`${name}=${value}`)}`);
   return [
     `hub-pathway train ${shellQuoted(data)} --method ${method.name}`,
@@ -200,16 +216,17 @@ function trainCommand({ method, choices, epochs }: Plan, { data = "", hub, froze
     `--epochs ${epochs}`,
     ...(hub === undefined ? [] : [`--hub ${shellQuoted(hub)}`]),
     ...(frozen ? ["--freeze-members"] : []),
+    ...(tune === undefined ? [] : [`--tune ${tune}`]),
   ].join(" ");
 }
 
 function aboutText(comparison: Comparison, request: ExperimentRequest): string[] {
-  const { hub, targets } = subject(comparison, request);
-  const [protocol] = targets.map((target) => protocolOf(hub, target, request));
+  const { hub, protocols } = subject(comparison, request);
+  const [protocol] = protocols;
   const { title, question, rules } = comparison;
   const members = `${hub.manifest.name}, ${hub.manifest.members.length} members`;
-  const given = `${title}: here another hub (${members}) or other data (${targets.map(({ name }) => name).join(", ")}) than the experiment's own.`;
-  const views = protocol?.options.frozenViews;
+  const given = `${title}: here another hub (${members}) or other data (${protocols.map(({ target }) => target.name).join(", ")}) than the experiment's own.`;
+  const { frozenViews: views, tune } = protocol?.options ?? {};
   const frozen =
     `Members stay as they are: their features of ${views} views of each training image are computed once, at their own input sizes, ` +
     "and heads, generator and aggregation learn from them. Their FLOPs count as training. Methods that change members are left out.";
@@ -217,6 +234,9 @@ function aboutText(comparison: Comparison, request: ExperimentRequest): string[]
     request.hub || request.data ? given : question,
     ...(rules && protocol ? [rules(protocol.epochs)] : []),
     ...(views === undefined ? [] : [frozen]),
+    ...(tune === undefined
+      ? []
+      : [`Of ${hub.manifest.members.length} members ${tune} is trained (\`train --tune ${tune}\`).`]),
   ];
 }
 

@@ -24,6 +24,7 @@ export function rivalOf<S extends z.ZodObject>(
   return {
     name,
     freezesMembers: true,
+    tunesMembers: true,
     configure(given) {
       const parsed = schema.safeParse(given);
       if (!parsed.success) throw new ConfigError(`${name} needs the choices ${Object.keys(schema.shape).join(", ")}`);

@@ -14,6 +14,8 @@ export interface ExperimentEntry {
   summary: string;
   /** The hubs that it needs beside the starter hub, where no other is named; packages have none of them. */
   hubs?: readonly string[];
+  /** The command that makes those hubs, where no checkout has them. */
+  made?: string;
   load(): Promise<Experiment>;
 }
 
@@ -26,6 +28,12 @@ export const experiments: Readonly<Record<string, ExperimentEntry>> = {
   "mixed-hub": {
     summary: "every method on a hub of several architectures (or on --hub, with --data)",
     load: async () => (await import("./mixed-hub.ts")).mixedHub,
+  },
+  photographs: {
+    summary: "photographs at 224 px on published networks: heads (--freeze-members), and low-rank changes",
+    hubs: ["hubs/javascript"],
+    made: "npm run javascript-hub",
+    load: async () => (await import("./photographs.ts")).photographs,
   },
   cost: {
     summary: "accuracy against FLOPs, parameters, training and measured seconds; run mixed-hub first",

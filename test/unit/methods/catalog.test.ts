@@ -15,8 +15,9 @@ test("the catalogs name every method, experiment and score, in order", async () 
   assert.deepEqual([...scoreNames], names(rankingScores));
 });
 
-test("a checkout has the hubs of all experiments; one that is not there is named", () => {
-  for (const entry of Object.values(experiments)) assert.deepEqual(missingHubs(entry), []);
-  const [entry] = Object.values(experiments);
+test("a checkout has the hubs of all experiments but those that a command makes; one that is not there is named", () => {
+  const shipped = Object.values(experiments).filter(({ made }) => made === undefined);
+  for (const entry of shipped) assert.deepEqual(missingHubs(entry), []);
+  const [entry] = shipped;
   assert.deepEqual(entry && missingHubs({ ...entry, hubs: ["hubs/starter", "hubs/none"] }), ["hubs/none"]);
 });
