@@ -45,8 +45,8 @@ type RankStart<T> = { [Name in keyof RankFlags]: RankFlags[Name] | undefined } &
   contract: Contract | undefined;
   /** What each process makes of its command line. */
   ready: () => T;
-  /** What to say where a signal ended a rank. */
-  remark?: (given: T) => string;
+  /** What more to say where a signal ended a rank. */
+  remark?: (given: T) => string | undefined;
 };
 
 /** Starts ranks of this very command here, or does the work alone or as one of the ranks that a launcher started. */
@@ -62,7 +62,7 @@ export async function onRanks<T>(
   const given = ready();
   if (nproc === 1) return work(given, output);
   const { code, ended } = await startRanks(nproc, output.json);
-  if (ended) output.warn(remark === undefined ? ended : `${ended}; ${remark(given)}`);
+  if (ended) output.warn([ended, remark?.(given)].filter((part) => part !== undefined).join("; "));
   if (code !== 0) output.result({ error: ended ?? "a rank failed, and standard error says why", exitCode: code });
   process.exitCode = code;
 }
@@ -105,8 +105,15 @@ async function openGroup(
 ): Promise<ProcessGroup> {
   const line = (error: string) => JSON.stringify({ error, exitCode: interruptedCode });
   const say = (why: string) => terminal.line(`rank ${contract.rank}: ${why}`);
-  await withInterrupt((signal) => untilServed(contract, startSeconds(times), say, signal), stopping);
-  return initProcessGroup(contract, { ...times, ...(!answer.isDone && { answer: line }) });
+  return withInterrupt(async (signal) => {
+    await untilServed(contract, startSeconds(times), say, signal);
+    const group = initProcessGroup(contract, { ...times, ...(!answer.isDone && { answer: line }) });
+    // A signal that came meanwhile is heard by the second turn of the loop.
+    for (let turn = 0; turn < 2; turn++) await new Promise(setImmediate);
+    if (!signal.aborted) return group;
+    group[Symbol.dispose]();
+    throw new Interrupted("start of ranks");
+  }, stopping);
 }
 
 /** What goes wrong on a rank is said by it; the first rank says it as a process alone would, and of a signal to all it speaks alone. */

@@ -73,6 +73,7 @@ export async function train(images: string | undefined, flags: TrainFlags, outpu
   );
 
   function remark({ given: { shardMembers }, place: { out } }: Wish): string {
+    if (!existsSync(join(out, "run.json"))) return "nothing was written";
     const again = ["--resume", out, "--nproc", String(nproc), ...(shardMembers ? ["--shard-members"] : [])];
     return `go on with: ${commandLine("train", ...again)}`;
   }

@@ -2,20 +2,20 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
-import { Interrupted } from "../torch/index.ts";
+import { CollectiveError, Interrupted } from "../torch/index.ts";
 import type { Contract } from "./contract.ts";
 
 /** Milliseconds between two tries, of a try, and before the first word. */
 const [between, longest, silence] = [300, 5000, 10_000];
 
 /**
- * Waits until the store answers, or for as long as ranks have to start. The rank that serves it does not wait.
+ * Waits until the store answers. The rank that serves it does not wait.
  * @param seconds that ranks have to find each other
  * @param say is told once, after ten seconds, what the rank waits for
- * @throws Interrupted when the signal is aborted
+ * @throws Interrupted when the signal is aborted; CollectiveError when nobody answers in time
  */
 export async function untilServed(
-  { rank, host, port, isServed }: Contract,
+  { rank, worldSize, host, port, isServed }: Contract,
   seconds: number,
   say: (why: string) => void,
   signal: AbortSignal,
@@ -26,9 +26,14 @@ export async function untilServed(
   for (;;) {
     const fault = await knock(host, port);
     if (signal.aborted) throw new Interrupted("start of ranks");
+    if (fault === undefined) return;
     const waited = Date.now() - began;
-    // The store itself says that it was too late.
-    if (fault === undefined || waited > 1000 * seconds) return;
+    if (waited > 1000 * seconds) {
+      const late = `no answer from the first rank at ${host}:${port} within ${seconds} s (${fault})`;
+      throw new CollectiveError(
+        `rank ${rank} of ${worldSize}: ${late}: start it there, or set MASTER_ADDR and MASTER_PORT`,
+      );
+    }
     if (!said && waited > silence) {
       say(`no answer from the first rank at ${host}:${port} yet (${fault}); waiting for up to ${seconds} s`);
       said = true;

@@ -79,7 +79,10 @@ export class ProcessGroup implements Disposable {
     this.timeout = timeout;
     this.#name = `hub-pathway-${opened++}`;
     const stopped = `rank ${rank} of ${worldSize}: stopped by a signal while it waited for other ranks; what is saved stays`;
-    native.bearSignals(milliseconds(patience), answer ? `${answer(stopped)}\n` : "", `${stopped}\n`);
+    const bearSignals = (seconds: number) =>
+      native.bearSignals(milliseconds(seconds), answer ? `${answer(stopped)}\n` : "", `${stopped}\n`);
+    // Before the group is there nothing is to be saved.
+    bearSignals(0);
     const start = milliseconds(startTimeout);
     const starting = <T>(what: string, fn: () => T) => this.#explained(what, fn, startTimeout);
     this.port = starting(`the store at ${host}:${port}`, () =>
@@ -91,6 +94,7 @@ export class ProcessGroup implements Disposable {
       native.closeGroup(this.#name);
       throw error;
     }
+    bearSignals(patience);
   }
 
   /** Each element reduced over all ranks, without a gradient; the same on each. */

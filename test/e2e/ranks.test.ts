@@ -160,6 +160,9 @@ test("a signal to one of several processes that measure a run stops all, which o
       { code: 130, stdout: "", stderr: "" },
     ]);
   }
+  const [atStart, left] = await onRanks(2, measure, cache, signalling(1, ["SIGTERM"]));
+  assert.deepEqual(atStart, { code: 130, stdout: `${JSON.stringify(answer)}\n`, stderr: remark });
+  assert.match(left?.stderr ?? "", /^error: rank 1 of 2: .* failed: .+$/m);
   const { child } = processOf(0);
   const [first, second] = await onRanks(2, measure, cache, signalling(3, ["SIGTERM", "SIGINT"]));
   assert.deepEqual([first?.code, child.exitCode], [undefined, 130], "ended by the second signal");

@@ -30,7 +30,10 @@ test("a rank waits for a store that is late, and says so once; the rank that ser
 
 test("the wait ends when ranks have had their time, and at a signal", async () => {
   const contract = { ...usual, host: "127.0.0.1", port: await freePort() };
-  await untilServed(contract, 0.01, assert.fail, never);
+  const { host, port } = contract;
+  const late = `no answer from the first rank at ${host}:${port} within 0.01 s (ECONNREFUSED)`;
+  const message = `rank 1 of 2: ${late}: start it there, or set MASTER_ADDR and MASTER_PORT`;
+  await assert.rejects(untilServed(contract, 0.01, assert.fail, never), { name: "CollectiveError", message });
   const abort = new AbortController();
   const waits = untilServed({ ...contract, host: "no-such-host.invalid" }, 600, assert.fail, abort.signal);
   abort.abort();
