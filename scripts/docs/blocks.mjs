@@ -243,6 +243,8 @@ function games(results) {
 function otherResults(results) {
   const frozen = (rival) =>
     plain(results.cell("mixed-hub-javascript-frozen.md", "Hub-Pathway, equal epochs minus its rivals", rival, mean));
+  const photograph = (rival) =>
+    plain(results.cell("photographs-frozen.md", "Hub-Pathway, equal compute minus its rivals", rival, mean));
   const game = (method) => {
     const { mean: value, low, high } = interval(results.cell("rl-transfer.md", "Methods", method, "final, IQM"));
     return `${value} (${low} to ${high})`;
@@ -253,6 +255,7 @@ function otherResults(results) {
   return [
     `- **Four specialists that stay frozen**, letters and emoji (\`--credit losses\`): with k = 1 ${routed(1, "one gate for all images, k = 1")} points against one gate for all images, ${routed(1, "best member, whole compute")} against the best member with the whole compute; with k = 2 ${routed(2, "one gate for all images, k = 2")}, ${routed(2, "best static pair by validation")} against the best pair, ${routed(2, "ensemble of all")} against the ensemble of all four.`,
     `- **Eight published networks that stay frozen** (\`npm run javascript-hub\`; three seeds, which are hints): ${frozen("best member by validation")} points against the best member, ${frozen("ensemble of all")} against the ensemble of all eight, ${frozen("one gate for all images")} against one gate for all images.`,
+    `- **Photographs at 224 px** (248, eleven training images a class), seven published networks that stay frozen (three seeds, which are hints): ${photograph("best member by validation")} against the best member, ${photograph("ensemble of all")} against the ensemble of all seven, ${photograph("one gate for all images")} against one gate for all images.`,
     `- **10 to 300 labels a class** of Fashion-MNIST (three seeds each): ${labels("best member by validation")} against the best member, ${labels("ensemble of all")} against the ensemble, ${labels("best member, whole compute")} against the best member with the whole compute.`,
     `- **Reinforcement learning**: a hub of agents of three MinAtar games, two other games. Return in units of learning from scratch: ${game("Hub-Pathway")}; the best agent fine-tuned, known after training all, ${game("best agent fine-tuned")}; random routes ${game("random routes")}; distillation ${game("distillation")}.`,
   ].join("\n");

@@ -18,6 +18,8 @@ type FitEvent = Extract<RunEvent, { type: "fit" }>;
 
 /** Seconds after which the first steps say how long all of them take. */
 const estimateAfter = 3;
+/** Seconds from which a way to shorter training is named. */
+const longTraining = 3600;
 
 /** A fit's own course, for its lines and for the verdict. */
 export interface FitCourse {
@@ -81,7 +83,9 @@ export class TrainProgress {
       this.#estimated = true;
       this.#pace.defer();
       const what = this.#named(course.fit);
-      this.#screen.progress(`time      ${what}${remains.slice(2)}, at the pace of the first steps`);
+      const seconds = (this.#clock() / (done - this.#resumedAt)) * (total - done);
+      const shorter = seconds > longTraining ? "; --auto --minutes 30 finds what fits into less" : "";
+      this.#screen.progress(`time      ${what}${remains.slice(2)}, at the pace of the first steps${shorter}`);
     }
     this.#pace.show(() => {
       const figures = `loss ${event.loss.toFixed(3)}, ${event.imagesPerSecond.toFixed(0)} images/s`;

@@ -37,8 +37,8 @@ export interface Comparison {
   /** Under which protocol, for E epochs of one unit. */
   rules?(epochs: number): string;
   hub: string;
-  /** Members of that hub that are compared where members are trained; all when left out. */
-  trained?: readonly string[];
+  /** Members of that hub that are compared, where they stay as they are or are trained; all when left out. */
+  members?(frozen: boolean): readonly string[] | undefined;
   /** Options that differ from the defaults where members are trained. */
   options?: Partial<TrainOptions>;
   /** The three main targets when left out. */
@@ -52,9 +52,11 @@ export interface Comparison {
 
 /** The hub of a request, and a protocol for each of its targets. */
 function subject(comparison: Comparison, request: ExperimentRequest): { hub: Hub; protocols: readonly Protocol[] } {
-  const { trained, options } = request.frozen ? {} : comparison;
+  const { frozen = false } = request;
+  const options = frozen ? {} : comparison.options;
   const whole = openHub(request.hub ?? comparison.hub);
-  const hub = request.hub === undefined ? withMembers(whole, memberEntries(whole, trained)) : whole;
+  const names = request.hub === undefined ? comparison.members?.(frozen) : undefined;
+  const hub = names ? withMembers(whole, memberEntries(whole, names)) : whole;
   const protocols = targetsOf(request, comparison.targets).map((target) => {
     const protocol = protocolOf(hub, target, request);
     return { ...protocol, options: { ...protocol.options, ...options } };

@@ -53,7 +53,7 @@ const left = /_mirror$|^(bee|cricketball|paintbrush_large|rugby_goal_posts|tenni
 export const photographs: KnownDataset = {
   name: "photographs",
   role: "target",
-  summary: "248 photographs of animals, plants and things, cut out, half of them above 200 px, in 9 classes",
+  summary: "248 photographs of animals, plants and things, cut out, mostly 100 to 400 px, in 9 classes",
   licence: "GPL-2 (Tux Paint stamps, their contributors)",
   origin: "Debian package tuxpaint-stamps-default",
   packages: ["tuxpaint-stamps-default"],

@@ -51,7 +51,8 @@ test("members are trained by changes of low rank, or stay as they are", async ()
 test("a comparison trains some members of its hub, and has all that stay as they are", async () => {
   const plans = ({ members }: { members: readonly string[] }) =>
     members.map((member) => plan(member, "fine-tune", "equal epochs", 1, { choices: { member } }));
-  const comparison = { title: "", question: "", hub, trained: ["other-resnet", "small-resnet"], plans, ours: [] };
+  const members = (frozen: boolean) => (frozen ? undefined : ["other-resnet", "small-resnet"]);
+  const comparison = { title: "", question: "", hub, members, plans, ours: [] };
   const count = async (changes: Partial<ExperimentRequest>) =>
     (await comparisonGroups(comparison, requestOf("groups", changes))[0]?.cells())?.length;
   const ownHub = { hub: undefined };
