@@ -1,6 +1,7 @@
 // Memory of tensors. glibc hands large blocks back to the kernel, and a training step asks for its activations anew each time:
 // the page faults cost more than the arithmetic they delay. Kept in its heap, blocks of many sizes leave holes that nothing
-// fits, and searching them costs time. Here freed blocks are kept one by one, and given to whoever asks for about their size.
+// fits, and searching them costs time. Here freed blocks are kept one by one, and given to whoever asks for about their size. A
+// larger one is cut, and once there is no room for more the largest one grows: pages that are there need no fault.
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/alloc_cpu.h>
 #include <sys/mman.h>
@@ -75,12 +76,7 @@ class Blocks final : public c10::Allocator {
 
   // Hands back kept blocks, the largest first, until blocks in use, kept ones and `more` bytes are at most `limit`.
   void shrink(size_t more, size_t limit) {
-    while (!kept_.empty() && used_ + keptBytes_ + more > limit) {
-      const auto largest = std::prev(kept_.end());
-      keptBytes_ -= largest->first;
-      toSystem(largest->second);
-      kept_.erase(largest);
-    }
+    while (!kept_.empty() && used_ + keptBytes_ + more > limit) toSystem(pop(std::prev(kept_.end())));
   }
   void trim() {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -94,14 +90,18 @@ class Blocks final : public c10::Allocator {
   void* take(size_t wanted) {
     const size_t size = (wanted + kPage - 1) / kPage * kPage;
     const std::lock_guard<std::mutex> lock(mutex_);
+    const size_t limit = most_ + std::min(most_, kBeyond);
     const auto found = kept_.lower_bound(size);
     void* block = nullptr;
     if (found != kept_.end() && found->first <= kLarger * size) {
-      block = found->second;
-      keptBytes_ -= found->first;
-      kept_.erase(found);
-    } else {
-      shrink(size, most_ + std::min(most_, kBeyond));
+      block = pop(found);
+    } else if (size >= kMapped && found != kept_.end()) {
+      block = firstPart(pop(found), size);
+    } else if (size >= kMapped && used_ + keptBytes_ + size > limit) {
+      block = grown(size, limit);
+    }
+    if (block == nullptr) {
+      shrink(size, limit);
       block = fromSystem(size);
       if (block == nullptr) shrink(0, 0);
       if (block == nullptr) block = fromSystem(size);
@@ -113,11 +113,47 @@ class Blocks final : public c10::Allocator {
     return block;
   }
 
+  void* pop(const std::multimap<size_t, void*>::iterator found) {
+    void* block = found->second;
+    keptBytes_ -= found->first;
+    kept_.erase(found);
+    return block;
+  }
+
+  void push(void* block) {
+    keptBytes_ += sizeOf(block);
+    kept_.emplace(sizeOf(block), block);
+  }
+
+  // Of a block from the kernel, which is more than twice as large; the rest is kept as a block of its own.
+  void* firstPart(void* block, size_t size) {
+    void* rest = static_cast<char*>(block) + size;
+    sizeOf(rest) = sizeOf(block) - size;
+    sizeOf(block) = size;
+    push(rest);
+    return block;
+  }
+
+  // The largest kept block with its pages and as many new ones as it lacks; null where none can grow.
+  void* grown(size_t size, size_t limit) {
+#ifdef MREMAP_MAYMOVE
+    if (kept_.empty() || std::prev(kept_.end())->first < kMapped) return nullptr;
+    void* largest = pop(std::prev(kept_.end()));
+    void* block = mremap(largest, sizeOf(largest), size, MREMAP_MAYMOVE);
+    if (block != MAP_FAILED) {
+      sizeOf(block) = size;
+      shrink(size, limit);
+      return block;
+    }
+    push(largest);
+#endif
+    return nullptr;
+  }
+
   void keep(void* block) {
     const std::lock_guard<std::mutex> lock(mutex_);
     used_ -= sizeOf(block);
-    keptBytes_ += sizeOf(block);
-    kept_.emplace(sizeOf(block), block);
+    push(block);
   }
 
   std::mutex mutex_;
