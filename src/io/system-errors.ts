@@ -1,4 +1,6 @@
 /** The operating system's refusals in words: what failed, and what the user can do. */
+import fs from "node:fs";
+import { dirname, resolve } from "node:path";
 import { UserError } from "../torch/index.ts";
 import { reasonOf } from "./quoted.ts";
 
@@ -58,9 +60,23 @@ export function explainRead(error: unknown, path: string): unknown {
  * @param elsewhere how to have it written somewhere else
  */
 export function explainWrite(error: unknown, path: string, elsewhere = "choose another folder"): unknown {
-  const refused = explained(error, `cannot write ${path}`, writeCauses);
-  if (refused === error || !(refused instanceof UserError) || !ofPlace.has(systemCode(error) ?? "")) return refused;
+  const refusal = nearestRefusal(error, path);
+  const refused = explained(refusal, `cannot write ${path}`, writeCauses);
+  if (refused === refusal || !(refused instanceof UserError) || !ofPlace.has(systemCode(refusal) ?? "")) return refused;
   return new UserError(`${refused.message}; ${elsewhere}`, { cause: error });
+}
+
+/** Node says that a folder is missing where it cannot make it for another reason, which the nearest folder that is there says. */
+function nearestRefusal(error: unknown, path: string): unknown {
+  if (systemCode(error) !== "ENOENT") return error;
+  let folder = dirname(resolve(path));
+  while (!fs.existsSync(folder) && folder !== dirname(folder)) folder = dirname(folder);
+  try {
+    fs.accessSync(folder, fs.constants.W_OK);
+    return error;
+  } catch (refusal) {
+    return refusal;
+  }
 }
 
 /**
