@@ -213,6 +213,10 @@ async function automatic(
   }
 }
 
+/** Found on hubs of unequal models (docs/results: router, credit, photographs). */
+const remarkOnOne =
+  "with --k 1 models are hardly compared, and a weak one may get all images: --credit losses compares them first";
+
 async function start(given: Ready, output: Output, ranks: Ranks): Promise<void> {
   const device = findDevice(given.device);
   if (given.auto && ranks.group)
@@ -222,9 +226,11 @@ async function start(given: Ready, output: Output, ranks: Ranks): Promise<void> 
     : { settings: given, endsBy: undefined };
   const { method, hub, data, out, hubMemory, trust, imageSize, members } = settings;
   requireRoom(hub, hubMemory);
+  const choices = methodChoices(settings);
+  if (method === "hub-pathway" && choices["k"] === 1 && choices["credit"] === undefined) output.note(remarkOnOne);
   const request = {
     method: findMethod(method),
-    choices: methodChoices(settings),
+    choices,
     hub,
     members,
     endsBy,

@@ -165,6 +165,12 @@ test("k out of range is a configuration error", async () => {
   await refused(trainArgs("bad-k0", ["--k", "0"]), 2, /--k <n>.*It must be a whole number of at least 1/);
 });
 
+test("one model an image without losses that compare models is remarked on", async () => {
+  const nowhere = ["--k", "1", "--hub", "nowhere"];
+  await refused(trainArgs("one", nowhere), 1, /^with --k 1 models are hardly compared.*: --credit losses/);
+  await refused(trainArgs("one", [...nowhere, "--credit", "losses"]), 1, /^error: /);
+});
+
 test("unknown options, methods and names", async () => {
   await refused(trainArgs("u", ["--dat", "x"]), 2, /unknown option '--dat'/);
   await refused(trainArgs("m", ["--method", "magic"]), 2, /no method "magic"; there are: hub-pathway/, "m");
