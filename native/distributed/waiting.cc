@@ -17,10 +17,12 @@ namespace {
 constexpr int handled[] = {SIGINT, SIGTERM, SIGHUP};
 constexpr int interruptedCode = 130;
 constexpr int64_t tick = 100;
+constexpr int64_t sameSignal = 300;  // Milliseconds in which a signal counts once, as in src/cli/interrupt.ts.
 
 std::atomic<int64_t> patience{0};
 std::atomic<int64_t> since{0};  // Milliseconds; 0 while nothing waits.
-std::atomic<int> signals{0};
+std::atomic<int> firstNumber{0};
+std::atomic<int64_t> sameUntil{INT64_MAX};
 sem_t arrived;
 struct sigaction before[NSIG];
 std::mutex guard;
@@ -46,7 +48,12 @@ int64_t now() {
 }
 
 void onSignal(int number) {
-  ++signals;
+  int none = 0;
+  if (firstNumber.compare_exchange_strong(none, number)) {
+    sameUntil = now() + sameSignal;
+  } else if (number != none || now() > sameUntil) {
+    patience = tick;
+  }
   sem_post(&arrived);
   before[number].sa_handler(number);
 }
@@ -56,7 +63,7 @@ void watch() {
   }
   for (const auto first = now();; std::this_thread::sleep_for(std::chrono::milliseconds(tick))) {
     const auto began = since.load();
-    if (began == 0 || now() - std::max(began, first) < (signals > 1 ? tick : patience.load())) continue;
+    if (began == 0 || now() - std::max(began, first) < patience.load()) continue;
     const std::lock_guard<std::mutex> lock(guard);
     say(STDERR_FILENO, lastWords().farewell);
     say(STDOUT_FILENO, lastWords().answer);

@@ -1,5 +1,6 @@
 /** Processes of this very command on this machine. */
 import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
+import { signals } from "./interrupt.ts";
 
 export interface Start {
   /** Option that is left out, with its value. */
@@ -17,16 +18,15 @@ export function startAgain({ without, more = [], env, stdio }: Start): ChildProc
   return spawn(process.execPath, [...process.execArgv, ...kept, ...more], { env: env ?? process.env, stdio });
 }
 
-/** Passes on what ends this process, until it is disposed. A terminal's Ctrl-C reaches the children by itself. */
+/** Passes on what ends this process, until it is disposed. Children may have heard it from a terminal too: see `sameSignal`. */
 export function forwardSignals(children: readonly ChildProcess[]): Disposable {
-  const forward = (signal: NodeJS.Signals) => () => {
+  const forward = (signal: NodeJS.Signals) => {
     for (const child of children) child.kill(signal);
   };
-  const handlers = { SIGINT: () => {}, SIGTERM: forward("SIGTERM"), SIGHUP: forward("SIGHUP") };
-  for (const [signal, handler] of Object.entries(handlers)) process.on(signal, handler);
+  for (const signal of signals) process.on(signal, forward);
   return {
     [Symbol.dispose]() {
-      for (const [signal, handler] of Object.entries(handlers)) process.off(signal, handler);
+      for (const signal of signals) process.off(signal, forward);
     },
   };
 }

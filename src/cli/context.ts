@@ -13,6 +13,9 @@ export const answer = {
   },
 };
 
+/** How an output says what its user must read. */
+export const aloud = (output: Output) => (text: string) => output.warn(text);
+
 /** People read standard error; with --json a program reads the last line of standard output. */
 export class Output {
   readonly json: boolean;

@@ -42,7 +42,7 @@ import {
   withTemperature,
   worstClasses,
 } from "../train/index.ts";
-import type { Output } from "./context.ts";
+import { aloud, type Output } from "./context.ts";
 import { stopping, withInterrupt } from "./interrupt.ts";
 import { countProgress } from "./progress.ts";
 import { onRanks, type RankFlags } from "./ranks.ts";
@@ -182,7 +182,7 @@ async function evalBy(
       if (onAnyRank(signal.aborted, group)) throw new Interrupted("calibration");
       return own;
     };
-    const run = await withInterrupt(calibrated, stopping);
+    const run = await withInterrupt(calibrated, stopping, aloud(output));
     const images = await firstRankFirst(group, () => openImages(run, flags, output));
     try {
       if (group) {
@@ -195,6 +195,7 @@ async function evalBy(
       const { evaluation, predictor, lines, note } = await withInterrupt(
         (signal) => measure(run, images, { signal, onProgress: countProgress("measuring"), group }),
         stopping,
+        aloud(output),
       );
       if (group && group.rank > 0) return;
       const summary = summaryOf(run, flags.split, evaluation, predictor);

@@ -1,11 +1,12 @@
 /** Several ranks that train or measure one run: starting them on this machine, and the folder and the voice of all but the first. */
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, existsSync, mkdirSync } from "node:fs";
 import { createServer } from "node:net";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { agreeOn, agreeToStart, type Contract, initProcessGroup, untilServed } from "../distributed/index.ts";
-import { removedAtEnd, sweepTemporaries, temporaryPath } from "../io/index.ts";
+import { reasonOf, removedAtEnd, sweepTemporaries, temporaryPath } from "../io/index.ts";
 import {
   CollectiveError,
   ConfigError,
@@ -17,7 +18,7 @@ import {
 } from "../torch/index.ts";
 import { imageRun, placeOf, RunFolder } from "../train/index.ts";
 import { forwardSignals, startAgain } from "./children.ts";
-import { answer, Output } from "./context.ts";
+import { aloud, answer, Output } from "./context.ts";
 import { interruptedCode, signals, stopping, withInterrupt } from "./interrupt.ts";
 import { terminal } from "./terminal.ts";
 import { ownVersion } from "./version.ts";
@@ -70,6 +71,12 @@ export async function onRanks<T>(
 /** Seconds that the others have to come where this rank has only a fault to tell. */
 const faultTimeout = 60;
 
+/** Variable of the ranks that --nproc started: how many they are. */
+const ownRanks = "HUB_PATHWAY_NPROC";
+
+/** Number of ranks that --nproc started, of which this process is one; 1 when it is none of such. */
+export const startedRanks = (): number => Number(process.env[ownRanks] ?? 1);
+
 /** A rank that cannot start joins the others all the same, so that they do not wait for it. */
 async function asRank<T>(
   contract: Contract,
@@ -81,7 +88,7 @@ async function asRank<T>(
   const own = contract.rank === 0 ? output : new Silent(output.json);
   const given = attempted(ready);
   const fault = "fault" in given ? given.fault : undefined;
-  const opened = openGroup(contract, { timeout, ...(fault && { startTimeout: faultTimeout }) });
+  const opened = openGroup(contract, own, { timeout, ...(fault && { startTimeout: faultTimeout }) });
   using group = await opened.catch((error: unknown) => Promise.reject(fault ?? error));
   await withRankNamed(group, () => {
     agreeOn(group, "versions", { "the version of hub-pathway": ownVersion() });
@@ -101,19 +108,24 @@ function attempted<T>(fn: () => T): { value: T } | { fault: Error } {
 /** The group of all ranks. A signal may end a rank that waits for the others, and --json has its line then too. */
 async function openGroup(
   contract: Contract,
+  output: Output,
   times: Pick<ProcessGroupOptions, "timeout" | "startTimeout">,
 ): Promise<ProcessGroup> {
   const line = (error: string) => JSON.stringify({ error, exitCode: interruptedCode });
   const say = (why: string) => terminal.line(`rank ${contract.rank}: ${why}`);
-  return withInterrupt(async (signal) => {
-    await untilServed(contract, startSeconds(times), say, signal);
-    const group = initProcessGroup(contract, { ...times, ...(!answer.isDone && { answer: line }) });
-    // A signal that came meanwhile is heard by the second turn of the loop.
-    for (let turn = 0; turn < 2; turn++) await new Promise(setImmediate);
-    if (!signal.aborted) return group;
-    group[Symbol.dispose]();
-    throw new Interrupted("start of ranks");
-  }, stopping);
+  return withInterrupt(
+    async (signal) => {
+      await untilServed(contract, startSeconds(times), say, signal);
+      const group = initProcessGroup(contract, { ...times, ...(!answer.isDone && { answer: line }) });
+      // A signal that came meanwhile is heard by the second turn of the loop.
+      for (let turn = 0; turn < 2; turn++) await new Promise(setImmediate);
+      if (!signal.aborted) return group;
+      group[Symbol.dispose]();
+      throw new Interrupted("start of ranks");
+    },
+    stopping,
+    aloud(output),
+  );
 }
 
 /** What goes wrong on a rank is said by it; the first rank says it as a process alone would, and of a signal to all it speaks alone. */
@@ -185,7 +197,13 @@ export async function inRankFolder<T>(
   }
   // The first rank goes on writing when all have read.
   group.barrier();
-  return await work({ out: own, resumes: goesOn, ...places });
+  try {
+    return await work({ out: own, resumes: goesOn, ...places });
+  } catch (error) {
+    // Nobody knows the copy.
+    if (error instanceof Error) error.message = error.message.replaceAll(own, out);
+    throw error;
+  }
 }
 
 /** Milliseconds that the others have when a rank ended with an error, and when one was interrupted: they save then. */
@@ -205,18 +223,17 @@ interface RanksEnd {
 async function startRanks(count: number, json: boolean): Promise<RanksEnd> {
   const port = await freePort();
   const threads = String(Math.max(1, Math.floor(availableParallelism() / count)));
-  const children = Array.from({ length: count }, (_, rank) => {
-    const own = { RANK: rank, LOCAL_RANK: rank, WORLD_SIZE: count, MASTER_ADDR: "127.0.0.1", MASTER_PORT: port };
-    const variables = Object.entries(own).map(([name, value]) => [name, String(value)]);
+  const children: ChildProcess[] = [];
+  const start = (rank: number): ChildProcess => {
+    const place = { RANK: rank, LOCAL_RANK: rank, WORLD_SIZE: count, MASTER_ADDR: "127.0.0.1", MASTER_PORT: port };
+    const variables = Object.entries({ ...place, [ownRanks]: count }).map(([name, value]) => [name, String(value)]);
     const env = { OMP_NUM_THREADS: threads, ...process.env, ...Object.fromEntries(variables) };
     const stdout = rank > 0 ? "ignore" : json ? "pipe" : "inherit";
-    return startAgain({ without: "--nproc", env, stdio: ["ignore", stdout, "inherit"] });
-  });
+    const child = startAgain({ without: "--nproc", env, stdio: ["ignore", stdout, "inherit"] });
+    children.push(child);
+    return child;
+  };
   let hasAnswered = false;
-  children[0]?.stdout?.on("data", (text) => {
-    answer.isDone = hasAnswered = true;
-    process.stdout.write(text);
-  });
   const kill = () => {
     for (const child of children) child.kill("SIGKILL");
   };
@@ -224,7 +241,14 @@ async function startRanks(count: number, json: boolean): Promise<RanksEnd> {
   let first: RanksEnd | undefined;
   let timer: NodeJS.Timeout | undefined;
   try {
-    const ends = children.map(async (child, rank) => {
+    const ends = Array.from({ length: count }, async (_, rank) => {
+      const child = start(rank);
+      if (rank === 0) {
+        child.stdout?.on("data", (text) => {
+          answer.isDone = hasAnswered = true;
+          process.stdout.write(text);
+        });
+      }
       const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
       if (code === 0 || first) return;
       const ended = signal === null ? undefined : `rank ${rank} was ended by ${signal}, and the others with it`;
@@ -238,6 +262,9 @@ async function startRanks(count: number, json: boolean): Promise<RanksEnd> {
     if (!first) return { code: 0, ended: undefined };
     // A line of the first rank has its exit code.
     return { ...first, code: (hasAnswered && children[0]?.exitCode) || first.code };
+  } catch (error) {
+    kill();
+    throw new UserError(`not all of ${count} ranks could be started: ${reasonOf(error)}`);
   } finally {
     clearTimeout(timer);
   }

@@ -35,12 +35,12 @@ import {
   withTemperature,
 } from "../train/index.ts";
 import { readConfig, writeConfig } from "./config-file.ts";
-import type { Output } from "./context.ts";
+import { aloud, type Output } from "./context.ts";
 import { dataRequest, squashed } from "./data-flags.ts";
-import { sayInterrupted, stopping, withInterrupt } from "./interrupt.ts";
+import { afterStep, sayInterrupted, stopping, withInterrupt } from "./interrupt.ts";
 import { type PlanContext, sayPlan, usualPictureSide } from "./plan.ts";
 import { countProgress } from "./progress.ts";
-import { inRankFolder, onRanks, type RankFlags, type RankPlace } from "./ranks.ts";
+import { inRankFolder, onRanks, type RankFlags, type RankPlace, startedRanks } from "./ranks.ts";
 import { kebab, resolveSettings } from "./settings.ts";
 import { commandLine } from "./shell.ts";
 import { terminal } from "./terminal.ts";
@@ -74,9 +74,14 @@ export async function train(images: string | undefined, flags: TrainFlags, outpu
 
   function remark({ given: { shardMembers }, place: { out } }: Wish): string {
     if (!existsSync(join(out, "run.json"))) return "nothing was written";
-    const again = ["--resume", out, "--nproc", String(nproc), ...(shardMembers ? ["--shard-members"] : [])];
-    return `go on with: ${commandLine("train", ...again)}`;
+    return `go on with: ${resuming(out, nproc, shardMembers)}`;
   }
+}
+
+/** Command that goes on with a run; for ranks of a launcher its own words are to be said again. */
+function resuming(out: string, nproc: number, shardMembers = false): string {
+  const ranks = nproc > 1 ? ["--nproc", String(nproc), ...(shardMembers ? ["--shard-members"] : [])] : [];
+  return commandLine("train", "--resume", out, ...ranks);
 }
 
 /** A training as its command line has it. */
@@ -327,22 +332,28 @@ async function watched(
     progress.emit(event);
   };
   let isTrained = false;
+  let shardMembers = false;
   try {
-    await withInterrupt(async (signal) => {
-      const given = request({ emit, signal, measuring: countProgress });
-      if (given.group && given.group.rank > 0) return trainOnRank(given);
-      const outcome = await trainRun(given);
-      isTrained = true;
-      progress.stop();
-      await finish(outcome, { out, source, signal }, progress, output);
-    });
+    await withInterrupt(
+      async (signal) => {
+        const given = request({ emit, signal, measuring: countProgress });
+        shardMembers = given.shardsAt !== undefined;
+        if (given.group && given.group.rank > 0) return trainOnRank(given);
+        const outcome = await trainRun(given);
+        isTrained = true;
+        progress.stop();
+        await finish(outcome, { out, source, signal }, progress, output);
+      },
+      afterStep,
+      aloud(output),
+    );
   } catch (error) {
     progress.stop();
     if (!(error instanceof Interrupted)) throw error;
     if (isTrained) {
       sayInterrupted(out, true, commandLine("report", out), output, "the run is trained and saved, without its report");
     } else {
-      sayInterrupted(out, existsSync(join(out, "run.json")), commandLine("train", "--resume", out), output);
+      sayInterrupted(out, existsSync(join(out, "run.json")), resuming(out, startedRanks(), shardMembers), output);
     }
   }
 }

@@ -60,6 +60,8 @@ const stateMeta = z.strictObject({
   position,
   meter: meterState,
   streams,
+  /** Ranks that trained it; unknown of earlier runs. */
+  ranks: count.optional(),
   optimizer: z.record(z.string(), count),
 });
 
@@ -103,6 +105,7 @@ export interface FitState {
   optimizer: Optimizer;
   position: Position;
   meter: MeterState;
+  ranks?: number | undefined;
 }
 
 /**
@@ -139,7 +142,7 @@ export function loadState(
     loadChanging(learner.module, part(tensors, "model/"));
     optimizer.loadStateDict({ tensors: part(tensors, "optimizer/"), numbers: meta.optimizer });
     learner.streams.restore(meta.streams);
-    return { position: meta.position, meter: meta.meter };
+    return { position: meta.position, meter: meta.meter, ranks: meta.ranks };
   });
 }
 

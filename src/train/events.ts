@@ -14,6 +14,9 @@ export type RunEvent =
       data: string;
       seed: number;
       members: string[];
+      /** Processes that train the run, and the one that says this: the first is 0. */
+      ranks: number;
+      rank: number;
       time: string;
     }
   | ({ type: "plan" } & RunPlan)

@@ -209,7 +209,7 @@ async function run<T>(given: TrainRequest, opened: Opened, use: (trained: Traine
     if (event.type === "step") folder.begin();
     given.emit(event);
   });
-  start(emit, ready);
+  start(emit, ready, group);
   const augmentation = augmentationOf(given.data);
   using context = new RunContext({
     hub,
@@ -347,7 +347,11 @@ async function settled(given: TrainRequest, { folder, before, hub, data, method 
   return { config, plan };
 }
 
-function start(emit: Emit, { config: { method, hub, data, options, prior }, plan }: Settled): void {
+function start(
+  emit: Emit,
+  { config: { method, hub, data, options, prior }, plan }: Settled,
+  { worldSize: ranks, rank }: Pick<ProcessGroup, "worldSize" | "rank"> = { worldSize: 1, rank: 0 },
+): void {
   emit({
     type: "start",
     version: eventVersion,
@@ -356,6 +360,8 @@ function start(emit: Emit, { config: { method, hub, data, options, prior }, plan
     data: data.name,
     seed: options.seed,
     members: plan.members,
+    ranks,
+    rank,
     time: new Date().toISOString(),
   });
   emit({ type: "plan", ...plan });

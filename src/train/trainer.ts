@@ -119,6 +119,8 @@ async function train(request: FitRequest, before: WeightsInfo | undefined, tunin
       resumedAt: position.epoch * steps + position.step,
       best: start.resumed && before?.score ? { epoch: before.epoch, ...before.score } : undefined,
     });
+    const others = changedRanks(start.ranks, group?.worldSize ?? 1);
+    if (others !== undefined) request.emit({ type: "note", text: `${fit}: ${others}` });
     if (before?.finished) request.emit({ type: "note", text: growth(before, position, options) });
     if (options.batchNorm === "recalibrated" && position.epoch === 0 && position.step === 0) {
       await recalibrateOn(request);
@@ -139,6 +141,12 @@ async function train(request: FitRequest, before: WeightsInfo | undefined, tunin
 
 function growth({ epochs }: WeightsInfo, { epoch }: Position, options: TrainOptions): string {
   return `goes on after epoch ${epoch} of ${epochs}: from here the learning rate follows the schedule of ${options.epochs} epochs`;
+}
+
+/** What the number of ranks changes for a fit that goes on; nothing is known of earlier runs. */
+function changedRanks(before: number | undefined, now: number): string | undefined {
+  if (before === undefined || before === now) return undefined;
+  return `goes on in ${now} instead of ${before} processes: not bit for bit the run that never stopped, its last digits may differ`;
 }
 
 /** A fit in progress. */
@@ -222,9 +230,9 @@ function resume(
   { checkpoint, identity, learner }: FitRequest,
   optimizer: Optimizer,
   before: WeightsInfo | undefined,
-): Pick<Run, "position" | "meter"> & { resumed: boolean } {
+): Pick<Run, "position" | "meter"> & { resumed: boolean; ranks?: number | undefined } {
   const state = checkpoint === undefined ? undefined : loadState(checkpoint, identity, { learner, optimizer });
-  if (state) return { position: state.position, meter: new Meter(state.meter), resumed: true };
+  if (state) return { position: state.position, meter: new Meter(state.meter), resumed: true, ranks: state.ranks };
   if (checkpoint !== undefined && before?.finished) {
     const { state: missing } = checkpointFiles(checkpoint);
     throw new UserError(`${missing} is gone, and training for more epochs goes on from it: train a new run`);
@@ -375,9 +383,10 @@ function isTimeOver({ request, position }: Run, milliseconds: number): boolean {
 
 function save(run: Run): void {
   const { request, optimizer, position, meter } = run;
-  const { checkpoint, identity, learner } = request;
+  const { checkpoint, identity, learner, group } = request;
   if (checkpoint === undefined) return;
-  guarded(run, () => saveState(checkpoint, identity, { learner, optimizer, position, meter: meter.state }));
+  const ranks = group?.worldSize ?? 1;
+  guarded(run, () => saveState(checkpoint, identity, { learner, optimizer, position, meter: meter.state, ranks }));
 }
 
 /** @throws UserError instead of NotFinite: what would be saved is lost */

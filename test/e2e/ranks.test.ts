@@ -65,6 +65,8 @@ test("frozen models whose losses teach the generator, on two processes as on one
   assert.equal(cut[0]?.code, undefined, "killed");
   assert.notEqual(cut[1]?.code, 0);
   assert.match(cut[1]?.stderr ?? "", /^error: rank 1 of 2: .* failed: another rank ended$/m);
+  const [first, second] = await onRanks(2, ["train", "--resume", "shared", "--epochs", "1"], caches[1]);
+  assert.equal(second?.stderr, first?.stderr.replace("error: ", "rank 1: "), "no rank names its copy of the run");
   const resumed = await onRanks(2, ["train", "--resume", "shared"], caches[1]);
   const stderr = resumed.map((one) => one.stderr).join("");
   assert.equal(stderr.match(/features of small-resnet/g)?.length, 2, "of training and validation images, said once");
@@ -109,6 +111,12 @@ test("processes that have the models among them train the same run: killed, gone
   // The largest model of the small hub has 50 kB: each of its rank's own leaves memory for the others.
   const resumed = await onRanks(3, [...goesOn, "--shard-members", "--hub-memory", "60KB"]);
   for (const { code, stderr } of resumed) assert.equal(code, 0, stderr);
+  assert.match(resumed[0]?.stderr ?? "", /goes on in 3 instead of 2 processes: not bit for bit/);
+  const starts = readFileSync(join(folder, "apart", "events.jsonl"), "utf8").matchAll(/"ranks":(\d),"rank":(\d)/g);
+  assert.deepEqual(
+    [...starts].map(([, ranks, rank]) => `${rank} of ${ranks}`),
+    ["0 of 2", "0 of 3"],
+  );
   assert.equal(partsOf().length, 4, "last and best weights of the two ranks beside the first");
   assertSame("alone", "apart");
   // As little memory as a rank had suffices to use the run, and changes no answer.
@@ -130,6 +138,20 @@ test("processes that have the models among them train the same run: killed, gone
   assert.equal(last.code, 0, last.stderr);
   assert.deepEqual(partsOf(), [], "one process has everything in its own files");
   assert.equal(epochsOf("apart").length, 3);
+});
+
+test("Ctrl-C in the terminal of processes that train ends all after the step, saved, and they go on", async () => {
+  const kill: Kill = { at: /epoch 1\/2 /, signal: "SIGINT", parent: true };
+  const all = ["--nproc", "2", "--json"];
+  const stopped = await runProgram(args("stopped", ...all), cache, { cwd: folder, kill });
+  assert.equal(stopped.code, 130, stopped.stderr);
+  const { resume, ...answer } = JSON.parse(stopped.stdout) as Record<string, unknown>;
+  assert.deepEqual(answer, { interrupted: true, exitCode: 130, out: "stopped" });
+  assert.match(String(resume), /train --resume stopped --nproc 2$/);
+  assert.equal(stopped.stderr.match(/^stopping after this step; again to quit at once$/gm)?.length, 1, stopped.stderr);
+  const { code, stderr } = await runProgram(["train", "--resume", "stopped", ...all], cache, { cwd: folder });
+  assert.equal(code, 0, stderr);
+  assertSame("alone", "stopped");
 });
 
 /** A module for a process that sends itself signals when it begins to listen to them, in a later part of its work; the first is the wait for the others. */

@@ -25,10 +25,12 @@ const foreign = /^\[?[WEF]\d{4}.*$|^.*\.(cpp|cc|h):\d+.*$|^.*NNPACK.*$|^libtorch
 export interface Kill {
   at: RegExp;
   signal: NodeJS.Signals;
+  /** Whether the process that started it gets the signal too, as from a terminal. */
+  parent?: boolean;
 }
 
 /** A module for a process that sends itself the signal: from outside it may come after the end of the work. */
-export function killing({ at, signal }: Kill): string {
+export function killing({ at, signal, parent = false }: Kill): string {
   const script = `import fs from "node:fs";
 let sent = false;
 for (const [owner, name, which] of [[process.stderr, "write", 0], [fs, "appendFileSync", 1]]) {
@@ -37,7 +39,7 @@ for (const [owner, name, which] of [[process.stderr, "write", 0], [fs, "appendFi
     const written = write.apply(owner, args);
     if (!sent && ${at}.test(args[which])) {
       sent = true;
-      process.kill(process.pid, "${signal}");
+      for (const id of [process.pid${parent ? ", process.ppid" : ""}]) process.kill(id, "${signal}");
     }
     return written;
   };

@@ -46,7 +46,7 @@ test("a terminal keeps whole lines above the line that changes, and foreign text
 test("epochs are numbered, marked when best, with shares by a legend that is said once", () => {
   const { terminal, text } = screen(false);
   const progress = new TrainProgress(terminal);
-  const run = { version: 1, method: "hub-pathway", hub: "hub", data: "images", seed: 0, time: "" };
+  const run = { version: 1, method: "hub-pathway", hub: "hub", data: "images", seed: 0, ranks: 1, rank: 0, time: "" };
   progress.emit({ type: "start", ...run, members: ["first\u001b[1m", "second"] });
   const metrics = (accuracy: number, logLoss: number) => ({ accuracy, logLoss, macroF1: 0, calibrationError: 0 });
   const epoch = (number: number, accuracy: number, logLoss: number): RunEvent => ({
