@@ -10,6 +10,7 @@ import { findDevice, getNumThreads, loadedLibrary, ownProcess } from "../src/tor
 import { whyNoHosts } from "../test/support/hosts.ts";
 import { noBrowser } from "../test/support/site.ts";
 import { bundlePrecision } from "./bundle-precision.ts";
+import { cacheParts } from "./cache.ts";
 import { callOverhead } from "./call-overhead.ts";
 import { coldStarts } from "./cold-start.ts";
 import { dataSize } from "./data-size.ts";
@@ -48,6 +49,7 @@ const parts: Record<string, () => Promise<Figure[] | undefined>> = {
   call: async () => [callOverhead()],
   resnet: () => resnetStep(flags.python, flags.quick, device),
   inference: () => inference(flags.python, flags.quick ? 3 : 7),
+  cache: () => cacheParts(flags.quick ? 1 : 3),
   pathway: () => pathwayStep(rounds, flags.quick ? 100 : 1000, device),
   tfjs: () => tfjsSteps(flags.quick ? 3 : 9, flags.tfjs),
   "step-memory": async () => stepMemory(flags.quick ? 2 : 5),

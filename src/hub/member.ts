@@ -7,8 +7,10 @@ import { type Backbone, createBackbone, type ObservationNetwork } from "../model
 import { init, type Module, setBatchNormPolicy } from "../nn/index.ts";
 import type { PathwayMember } from "../pathway/index.ts";
 import {
+  cat,
   disposeTree,
   Generator,
+  isGradEnabled,
   isNarrowPointwise,
   keep,
   type MemoryFormat,
@@ -36,6 +38,12 @@ interface Networks {
 /** A network for inputs I. */
 export type NetworkOf<I extends MemberInput> = Networks[I["kind"]];
 
+/**
+ * Pixels of the inputs that a network sees at once where nothing is trained, on a processor: eight images of 224 px. With 64, the maps
+ * of many networks leave its cache between two layers, and a forward pass takes up to three times as long (`bench/cache.ts`).
+ */
+const pixelsAtOnce = 8 * 224 ** 2;
+
 /** A member over images, unless its type says otherwise. */
 export class HubMember<I extends MemberInput = ImageInput> implements PathwayMember {
   readonly name: string;
@@ -49,6 +57,8 @@ export class HubMember<I extends MemberInput = ImageInput> implements PathwayMem
   afterDispose: (() => void) | undefined;
   readonly #dir: string;
   readonly #format: MemoryFormat;
+  /** Of one input as the network sees it. */
+  readonly #pixels: number;
   #classifier: Classifier | undefined;
 
   constructor(dir: string, entry: MemberEntry<I>, backbone: NetworkOf<I>) {
@@ -59,6 +69,7 @@ export class HubMember<I extends MemberInput = ImageInput> implements PathwayMem
     this.featureWidth = backbone.featureWidth;
     this.flops = backbone.flops(...sidesOf(entry.input));
     this.#format = formatFor(entry, backbone);
+    this.#pixels = sidesOf(entry.input).reduce((a, b) => a * b);
   }
 
   /** Device of its weights. */
@@ -69,7 +80,7 @@ export class HubMember<I extends MemberInput = ImageInput> implements PathwayMem
   /** Images [n, 3, H, W] in [0, 1], or observations [n, C, H, W], to features [n, d]. */
   features(x: Tensor): Tensor {
     this.beforeUse?.();
-    return this.backbone.forward(this.#prepared(x));
+    return this.#inParts(x, (rows) => this.backbone.forward(rows));
   }
 
   /**
@@ -78,7 +89,7 @@ export class HubMember<I extends MemberInput = ImageInput> implements PathwayMem
    */
   classify(x: Tensor): Tensor | undefined {
     this.beforeUse?.();
-    if (this.entry.weights.format !== "safetensors") return this.backbone.classify(this.#prepared(x));
+    if (this.entry.weights.format !== "safetensors") return this.#inParts(x, (rows) => this.backbone.classify(rows));
     const layer = this.classifierLayer();
     return layer && scope(() => ops.linear(this.features(x), layer.weight, layer.bias));
   }
@@ -117,6 +128,24 @@ export class HubMember<I extends MemberInput = ImageInput> implements PathwayMem
     network.loadStateDict(this.backbone.stateDict());
     network.to({ memory_format: this.#format });
     return new FrozenStem(network, (images) => this.#prepared(images), Math.max(...sidesOf(input)));
+  }
+
+  /** Without gradients no row knows of another, and a processor's cache holds the maps of few: see `pixelsAtOnce`. */
+  #inParts<T extends Tensor | undefined>(x: Tensor, forward: (x: Tensor) => T): T {
+    const rows = x.size(0);
+    const atOnce = Math.max(1, Math.floor(pixelsAtOnce / this.#pixels));
+    const isFree = !isGradEnabled() && !this.backbone.training && x.device === "cpu";
+    if (!isFree || rows <= atOnce) return forward(this.#prepared(x));
+    return scope(() => {
+      const parts: Tensor[] = [];
+      for (let first = 0; first < rows; first += atOnce) {
+        const part = x.narrow(0, first, Math.min(atOnce, rows - first));
+        const made = scope(() => forward(this.#prepared(part)));
+        if (!made) return made;
+        parts.push(made);
+      }
+      return cat(parts) as T;
+    });
   }
 
   #prepared(x: Tensor): Tensor {

@@ -65,6 +65,31 @@ test("members load with their own weights and give features of the promised widt
   assertClose(members[0]!.backbone.namedParameters().get("conv1.weight")!, stored, 0);
 });
 
+test("many rows pass a network in parts where nothing is trained, and at once otherwise", () => {
+  using generator = new Generator(1);
+  scope(() => {
+    const [member] = loadMembers(openHub(dir));
+    assert.ok(member);
+    const forward = member.backbone.forward.bind(member.backbone);
+    const seen: number[] = [];
+    member.backbone.forward = (x) => {
+      seen.push(x.size(0));
+      return forward(x);
+    };
+    // Eight images of 224 px have the pixels of 696 of 24 px.
+    const images = rand([700, 3, 24, 24], { generator });
+    member.backbone.eval();
+    const parts = noGrad(() => member.features(images));
+    const whole = member.features(images);
+    assert.deepEqual(seen, [696, 4, 700]);
+    assertClose(parts, whole.detach(), 1e-5);
+    member.backbone.train();
+    noGrad(() => member.features(images));
+    assert.deepEqual(seen.slice(3), [700], "BatchNorm has statistics of all rows");
+    member.dispose();
+  });
+});
+
 test("a changed file, a missing file and a wrong width are refused, naming member and file", () => {
   const path = join(dir, "small-resnet.safetensors");
   const bytes = readFileSync(path);
