@@ -15,6 +15,7 @@ import { callOverhead } from "./call-overhead.ts";
 import { coldStarts } from "./cold-start.ts";
 import { dataSize } from "./data-size.ts";
 import type { Figure } from "./figure.ts";
+import { folding } from "./folding.ts";
 import { inference } from "./inference.ts";
 import { largeHub } from "./large-hub.ts";
 import { loaderEpoch } from "./loader-epoch.ts";
@@ -50,6 +51,7 @@ const parts: Record<string, () => Promise<Figure[] | undefined>> = {
   resnet: () => resnetStep(flags.python, flags.quick, device),
   inference: () => inference(flags.python, flags.quick ? 3 : 7),
   cache: () => cacheParts(flags.quick ? 1 : 3),
+  folding: () => folding(flags.quick ? 3 : 7, flags.hub),
   pathway: () => pathwayStep(rounds, flags.quick ? 100 : 1000, device),
   tfjs: () => tfjsSteps(flags.quick ? 3 : 9, flags.tfjs),
   "step-memory": async () => stepMemory(flags.quick ? 2 : 5),

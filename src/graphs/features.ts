@@ -230,9 +230,9 @@ export function ancestors<V>(values: readonly V[], producers: ReadonlyMap<V, Lin
   return found;
 }
 
-/** A value, and all that depend on it. */
-export function dependants<V>(parts: readonly Links<V>[], value: V): Set<V> {
-  const readers = new Map<V, Links<V>[]>();
+/** The parts that read each value, as often as they do. */
+export function readersOf<V, P extends Links<V>>(parts: readonly P[]): Map<V, P[]> {
+  const readers = new Map<V, P[]>();
   for (const part of parts) {
     for (const input of present(part.inputs)) {
       const list = readers.get(input);
@@ -240,6 +240,12 @@ export function dependants<V>(parts: readonly Links<V>[], value: V): Set<V> {
       else readers.set(input, [part]);
     }
   }
+  return readers;
+}
+
+/** A value, and all that depend on it. */
+export function dependants<V>(parts: readonly Links<V>[], value: V): Set<V> {
+  const readers = readersOf<V, Links<V>>(parts);
   const found = new Set([value]);
   // It grows while it is gone through.
   for (const next of found) {

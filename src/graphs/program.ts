@@ -6,21 +6,10 @@ import { reasonOf } from "../io/index.ts";
 import { type Dtype, scope, Tensor, TorchError, UserError } from "../torch/index.ts";
 import { type Batch, batchDim, type Reference } from "./batch.ts";
 import { Budget, OverBudget } from "./budget.ts";
-import { ancestors, dependants, type Links, present, producersOf } from "./features.ts";
+import { joined } from "./chains.ts";
+import { ancestors, dependants, type Links, present, producersOf, readersOf } from "./features.ts";
+import { Context, type Step } from "./step.ts";
 import { HostArray, shapeText, sizeOf, type Value } from "./values.ts";
-
-/** One operator or layer. */
-export interface Step<V> extends Links<V> {
-  /** Name in messages. */
-  readonly label: string;
-  /** True where the backward pass does not need the result, so that its only reader may overwrite it. */
-  readonly isOverwritable?: boolean;
-  /**
-   * Computes the outputs; parameters may be what the function closes over.
-   * @throws UserError for inputs that it cannot take; the program says which step of which file it was
-   */
-  readonly run: (inputs: readonly (Value | undefined)[], context: Context) => Value | readonly Value[];
-}
 
 /** A network that can be run. */
 export interface Plan<V> {
@@ -31,42 +20,6 @@ export interface Plan<V> {
   readonly input: V;
   /** A value that no step makes, in the dtype (when floating) and on the device of the images. */
   constant(value: V, dtype: Dtype, device: string): Value | undefined;
-}
-
-/** The run that a step is part of, as the step sees it. */
-export class Context {
-  /** Dtype of the images, in which all floating arithmetic is done. */
-  readonly dtype: Dtype;
-  readonly device: string;
-  /** Set when this run's batch is not the file's. */
-  readonly reference: Reference | undefined;
-  /** True when input 0 may be overwritten: nothing else reads it, and autograd does not need it. */
-  readonly mayOverwrite: boolean;
-  /** True for an input that is the same in every run. */
-  readonly isConstant: (input: number) => boolean;
-  /** Set by a step that knows how its result holds the images (see `Place.outer`). */
-  outer: number | undefined;
-  readonly #budget: Budget;
-
-  constructor(run: RunState, parts: Pick<Context, "reference" | "mayOverwrite" | "isConstant">) {
-    this.dtype = run.dtype;
-    this.device = run.device;
-    this.#budget = run.budget;
-    this.reference = parts.reference;
-    this.mayOverwrite = parts.mayOverwrite;
-    this.isConstant = parts.isConstant;
-  }
-
-  /** Refuses a tensor that would be too large, see `Budget.allow`. */
-  allow(shape: readonly number[], work = 0): void {
-    this.#budget.allow(shape, work);
-  }
-}
-
-interface RunState {
-  readonly dtype: Dtype;
-  readonly device: string;
-  readonly budget: Budget;
 }
 
 /** The batch that a file fixes, and all shapes of a run with it. */
@@ -95,6 +48,8 @@ export class Program<V> {
   readonly #plan: Plan<V>;
   readonly #wanted: readonly V[];
   readonly #scheduled: readonly Scheduled<V>[];
+  /** The same with chains as single steps. */
+  readonly #joined: readonly Scheduled<V>[];
   /** Values that depend on the images. */
   readonly #varying: ReadonlySet<V>;
 
@@ -103,7 +58,9 @@ export class Program<V> {
     this.#plan = plan;
     this.#wanted = wanted;
     this.#varying = dependants(steps, plan.input);
-    this.#scheduled = schedule(steps, new Set(wanted), this.#varying);
+    const kept = new Set(wanted);
+    this.#scheduled = schedule(steps, kept, this.#varying);
+    this.#joined = schedule(joined(steps, kept), kept, this.#varying);
   }
 
   /**
@@ -125,7 +82,8 @@ export class Program<V> {
     const find = (name: V | undefined): Value | undefined =>
       name === undefined ? undefined : (live.get(name) ?? this.#plan.constant(name, dtype, device));
     const lost = new Set<V>();
-    for (const { step, releases, mayOverwrite } of this.#scheduled) {
+    const needsAll = places !== undefined || watch !== undefined || onFailure !== undefined;
+    for (const { step, releases, mayOverwrite } of needsAll ? this.#scheduled : this.#joined) {
       const inputs = step.inputs.map(find);
       const isConstant = (i: number): boolean => {
         const name = step.inputs[i];
@@ -160,18 +118,14 @@ function schedule<V>(
   kept: ReadonlySet<V>,
   varying: ReadonlySet<V>,
 ): readonly Scheduled<V>[] {
-  const readers = new Map<V, number>();
-  const producers = new Map<V, Step<V>>();
-  for (const step of steps) {
-    for (const name of present(step.inputs)) readers.set(name, (readers.get(name) ?? 0) + 1);
-    for (const name of present(step.outputs)) producers.set(name, step);
-  }
+  const readers = readersOf<V, Step<V>>(steps);
+  const producers = producersOf(steps);
   const seen = new Set(kept);
   const backwards = steps.toReversed().map((step): Scheduled<V> => {
     const releases = [...new Set(present([...step.inputs, ...step.outputs]))].filter((name) => !seen.has(name));
     for (const name of releases) seen.add(name);
     const [first] = step.inputs;
-    const isOnly = first !== undefined && varying.has(first) && !kept.has(first) && readers.get(first) === 1;
+    const isOnly = first !== undefined && varying.has(first) && !kept.has(first) && readers.get(first)?.length === 1;
     return { step, releases, mayOverwrite: isOnly && (producers.get(first)?.isOverwritable ?? false) };
   });
   return backwards.reverse();

@@ -20,48 +20,63 @@ import { Conv2d } from "./conv.ts";
 import type { Module } from "./module.ts";
 import { BatchNorm2d } from "./norm.ts";
 
-/** Scale and shift [C] of a BatchNorm, and its running statistics [C]. */
+/** Scale and shift [C] of a BatchNorm, and its running statistics [C]; of other scales and shifts there are none. */
 export interface Statistics {
   weight?: Tensor | undefined;
   bias?: Tensor | undefined;
-  mean: Tensor;
-  variance: Tensor;
-  eps: number;
+  mean?: Tensor | undefined;
+  variance?: Tensor | undefined;
+  eps?: number | undefined;
 }
 
 /** Weight [C, ...] and bias [C] of the convolution that does what this one and the norm behind it do; computed in float64. */
-export function foldNorm(weight: Tensor, bias: Tensor | undefined, norm: Statistics): [weight: Tensor, bias: Tensor] {
+export function foldNorm(
+  weight: Tensor,
+  bias: Tensor | undefined,
+  { mean, variance, eps = 0, ...norm }: Statistics,
+): [weight: Tensor, bias: Tensor] {
   const wide = (tensor: Tensor): Tensor => tensor.detach().to({ dtype: "float64" });
   const options = { dtype: "float64", device: weight.device } as const;
   const [channels = 0, ...others] = weight.shape;
+  const or = (tensor: Tensor | undefined, otherwise: typeof zeros) =>
+    tensor ? wide(tensor) : otherwise([channels], options);
   return keep(
     scope(() => {
-      const scale = norm.weight ? wide(norm.weight) : ones([channels], options);
-      const factor = scale.div(wide(norm.variance).add(norm.eps).sqrt());
-      const centred = (bias ? wide(bias) : zeros([channels], options)).sub(wide(norm.mean));
-      const shift = norm.bias ? wide(norm.bias) : zeros([channels], options);
+      const scale = or(norm.weight, ones);
+      const factor = variance ? scale.div(wide(variance).add(eps).sqrt()) : scale;
+      const centred = or(bias, zeros).sub(or(mean, zeros));
       const filters = wide(weight).mul(factor.view([-1, ...others.map(() => 1)]));
       const own = (tensor: Tensor): Tensor => tensor.to({ dtype: weight.dtype }).clone();
-      return [own(filters), own(shift.add(centred.mul(factor)))] as [Tensor, Tensor];
+      return [own(filters), own(or(norm.bias, zeros).add(centred.mul(factor)))] as [Tensor, Tensor];
     }),
   );
 }
 
 /** An activation as oneDNN names it, with its constants. */
-type PostOp = readonly [name: string, constants: readonly number[]];
+export type PostOp = readonly [name: string, constants: readonly number[]];
 
 export const relu: PostOp = ["relu", []];
+export const relu6: PostOp = ["hardtanh", [0, 6]];
 const none: PostOp = ["none", []];
 
 const postOps = new Map<unknown, PostOp>([
   [ReLU.prototype.forward, relu],
-  [ReLU6.prototype.forward, ["hardtanh", [0, 6]]],
+  [ReLU6.prototype.forward, relu6],
   [Hardswish.prototype.forward, ["hardswish", []]],
   [SiLU.prototype.forward, ["swish", []]],
 ]);
 
+/** A convolution as its operator takes it: a Conv2d is one. */
+export interface Filtering {
+  readonly weight: Tensor;
+  readonly bias?: Tensor | undefined;
+  readonly stride: number | readonly number[];
+  readonly padding: number | readonly number[] | "same";
+  readonly dilation: number | readonly number[];
+  readonly groups: number;
+}
+
 interface Folded {
-  readonly norm: BatchNorm2d;
   /** What weights were when they were folded: another tensor may stand in for one. */
   readonly handles: readonly unknown[];
   readonly filters: Tensor;
@@ -72,7 +87,7 @@ let current: FoldedNorms | undefined;
 
 /** Folded convolutions, each made at its first use inside `run`. Nothing may change weights or statistics until `dispose`. */
 export class FoldedNorms implements Disposable {
-  readonly #known = new Map<Conv2d, Folded>();
+  readonly #known = new Map<object, Folded>();
   /** Whether weights that leave memory may stay in it as copies. */
   readonly keepsParkable: boolean;
 
@@ -91,15 +106,13 @@ export class FoldedNorms implements Disposable {
     }
   }
 
-  /** Undefined where weights are not those that were folded. */
-  of(conv: Conv2d, norm: BatchNorm2d, shape: readonly number[]): Folded | undefined {
-    const known = this.#known.get(conv);
-    if (known) {
-      const now = handlesOf(conv, norm);
-      return known.norm === norm && known.handles.every((handle, i) => handle === now[i]) ? known : undefined;
-    }
-    const made = folded(conv, norm, shape);
-    this.#known.set(conv, made);
+  /** Undefined where weights are not those that were folded for this owner. */
+  of(owner: object, conv: Filtering, norms: readonly Statistics[], shape: readonly number[]): Folded | undefined {
+    const known = this.#known.get(owner);
+    const handles = handlesOf(conv, norms);
+    if (known) return known.handles.every((handle, i) => handle === handles[i]) ? known : undefined;
+    const made = { handles, ...folded(conv, norms, shape) };
+    this.#known.set(owner, made);
     return made;
   }
 
@@ -113,26 +126,27 @@ export class FoldedNorms implements Disposable {
   }
 }
 
-const handlesOf = (conv: Conv2d, norm: BatchNorm2d) => [
-  conv.weight.handle,
-  norm.weight.handle,
-  norm.running_mean.handle,
-];
+const handlesOf = ({ weight, bias }: Filtering, norms: readonly Statistics[]) =>
+  [weight, bias, ...norms.flatMap((norm) => [norm.weight, norm.bias, norm.mean, norm.variance])].map(
+    (tensor) => tensor?.handle,
+  );
 
-function folded(conv: Conv2d, norm: BatchNorm2d, shape: readonly number[]): Folded {
-  const { weight, bias: scale, running_mean: mean, running_var: variance, eps } = norm;
-  const [plain, bias] = foldNorm(conv.weight, conv.bias, { weight, bias: scale, mean, variance, eps });
+function folded(conv: Filtering, norms: readonly Statistics[], shape: readonly number[]): Omit<Folded, "handles"> {
   const { padding, stride, dilation, groups } = windowsOf(conv);
-  // Filters of single channels are as fast as they are.
-  const isDeep = groups > 1 && groups === conv.weight.size(0);
-  const filters = isDeep
-    ? plain
-    : keep(ops.reorder_convolution_weight(plain, padding, stride, dilation, groups, shape));
-  if (!isDeep) plain.dispose();
-  return { norm, handles: handlesOf(conv, norm), filters, bias };
+  return keep(
+    scope(() => {
+      let [plain, bias] = [conv.weight.detach().clone(), conv.bias?.detach().clone()];
+      for (const norm of norms) [plain, bias] = foldNorm(plain, bias, norm);
+      bias ??= zeros([plain.size(0)]);
+      // Filters of single channels are as fast as they are.
+      const isDeep = groups > 1 && groups === plain.size(0);
+      const filters = isDeep ? plain : ops.reorder_convolution_weight(plain, padding, stride, dilation, groups, shape);
+      return { filters, bias };
+    }),
+  );
 }
 
-function windowsOf({ padding, stride, dilation, groups }: Conv2d) {
+function windowsOf({ padding, stride, dilation, groups }: Filtering) {
   const both = (sides: number | readonly number[]): number[] =>
     typeof sides === "number" ? [sides, sides] : [...sides];
   return { padding: both(padding === "same" ? 0 : padding), stride: both(stride), dilation: both(dilation), groups };
@@ -146,41 +160,51 @@ export interface After {
 }
 
 /**
- * Convolution and norm of [B, C, H, W] in one operator, with what follows; undefined where this is not the same or not possible:
- * outside of `FoldedNorms.run`, while training, and for layers whose passes have been changed.
+ * Convolution of [B, C, H, W], norms behind it and what follows in one operator; undefined where this is not the same or not possible:
+ * outside of `FoldedNorms.run`, and with gradients. The owner is always given with the same weights and windows.
  */
-export function foldedForward(x: Tensor, conv: Module, norm: Module, after: After = {}): Tensor | undefined {
-  if (!current || !(conv instanceof Conv2d && norm instanceof BatchNorm2d)) return undefined;
-  if (!isPlain(conv, norm) || !isPossible(x, conv, norm)) return undefined;
-  const found = current.of(conv, norm, x.shape);
+export function foldedConvolution(
+  owner: object,
+  x: Tensor,
+  conv: Filtering,
+  norms: readonly Statistics[],
+  { activation = none, sum }: After = {},
+): Tensor | undefined {
+  if (!current || !isPossible(x, conv)) return undefined;
+  const found = current.of(owner, conv, norms, x.shape);
   if (!found) return undefined;
   const { filters, bias } = found;
   const { padding, stride, dilation, groups } = windowsOf(conv);
-  const [name, constants] = after.activation ?? none;
-  if (!after.sum) {
-    return ops.convolution_pointwise(x, filters, bias, padding, stride, dilation, groups, name, constants, "");
-  }
-  const { sum } = after;
+  const [name, constants] = activation;
+  if (!sum) return ops.convolution_pointwise(x, filters, bias, padding, stride, dilation, groups, name, constants, "");
   const own = [sum, x, filters, bias, padding, stride, dilation, groups] as const;
   return ops.convolution_pointwise_binary_(...own, "add", 1, name, constants, "");
 }
 
-/** Nothing wraps or replaces their forward passes, and no class has its own. */
-function isPlain(conv: Conv2d, norm: BatchNorm2d): boolean {
+/** The same of two layers; undefined also while they are trained, and where their passes have been changed. */
+export function foldedForward(x: Tensor, conv: Module, norm: Module, after: After = {}): Tensor | undefined {
+  if (!current || !(conv instanceof Conv2d && norm instanceof BatchNorm2d)) return undefined;
   const { forward, convolve } = Conv2d.prototype;
-  const isOwn = conv.forward === forward && conv.convolve === convolve;
-  return isOwn && norm.forward === BatchNorm2d.prototype.forward;
+  const isPlain = conv.forward === forward && conv.convolve === convolve;
+  const statistics = fixedStatistics(norm);
+  return isPlain && statistics ? foldedConvolution(conv, x, conv, [statistics], after) : undefined;
+}
+
+/** Statistics of a layer which nothing wraps or replaces, and which does not take them from its batch. */
+export function fixedStatistics(norm: BatchNorm2d): Statistics | undefined {
+  if (norm.forward !== BatchNorm2d.prototype.forward || (norm.training && norm.policy !== "running")) return undefined;
+  const { weight, bias, running_mean: mean, running_var: variance, eps } = norm;
+  return { weight, bias, mean, variance, eps };
 }
 
 let isThere: boolean | undefined;
 
-function isPossible(x: Tensor, { weight, padding }: Conv2d, norm: BatchNorm2d): boolean {
+function isPossible(x: Tensor, { weight, padding }: Filtering): boolean {
   isThere ??= hasOperator("mkldnn::_convolution_pointwise");
-  const isFixed = (!norm.training || norm.policy === "running") && !isGradEnabled();
   // Weights that leave memory to save it must not stay there as copies, but where the owner has room for them.
   const isHere = x.device === "cpu" && (current?.keepsParkable || !isParkable(weight));
   const isFloat = x.dtype === "float32" && weight.dtype === "float32" && !isAutocast();
-  return isThere && isFixed && isHere && isFloat && padding !== "same" && x.size(0) > 0;
+  return isThere && !isGradEnabled() && isHere && isFloat && padding !== "same" && x.size(0) > 0;
 }
 
 /** The first of these steps with those behind it that one operator does with it, and their number. */

@@ -31,7 +31,18 @@ export {
 } from "./batch-part.ts";
 export { blocksOf, partsOf } from "./blocks.ts";
 export { Conv2d, type Conv2dOptions, MaxPool2d, StandardizedConv2d } from "./conv.ts";
-export { FoldedNorms, foldedForward, foldNorm, relu as reluAfter } from "./folding.ts";
+export {
+  type Filtering,
+  FoldedNorms,
+  fixedStatistics,
+  foldedConvolution,
+  foldedForward,
+  foldNorm,
+  type PostOp,
+  relu as reluAfter,
+  relu6 as relu6After,
+  type Statistics,
+} from "./folding.ts";
 export * from "./functional.ts";
 export type { InitOptions, ModuleOptions } from "./init.ts";
 export * as init from "./init.ts";

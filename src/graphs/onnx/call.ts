@@ -2,7 +2,7 @@
 import type { BatchNorm2d } from "../../nn/index.ts";
 import { type Dtype, Tensor, UserError } from "../../torch/index.ts";
 import type { Reference } from "../batch.ts";
-import type { Context } from "../program.ts";
+import type { Context } from "../step.ts";
 import { HostArray, isFloating, maximumHostElements, sizeOf, toTensor, type Value } from "../values.ts";
 import type { Graph, GraphNode } from "./graph.ts";
 

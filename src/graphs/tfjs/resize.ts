@@ -1,6 +1,6 @@
 /** Resizing with TensorFlow's three conventions of where pixels lie; differentiable. */
 import { ops, type Tensor, tensor, UserError } from "../../torch/index.ts";
-import type { Context } from "../program.ts";
+import type { Context } from "../step.ts";
 
 export interface ResizeOptions {
   readonly method: "bilinear" | "nearest";

@@ -3,8 +3,9 @@
  * [n, C, H, W]); libtorch's kernels see them as [n, C, H, W] through a view, so that nothing is copied.
  */
 import { conv2d, convTransposeNd, ones, ops, type Tensor, UserError } from "../../torch/index.ts";
+
 import type { Layout } from "../graph-model.ts";
-import type { Context } from "../program.ts";
+import type { Channel, Context, Convolved } from "../step.ts";
 import { sizeOf } from "../values.ts";
 
 export type Pair = readonly [number, number];
@@ -74,17 +75,14 @@ export interface ConvolutionOptions {
   readonly depthwise?: boolean | undefined;
 }
 
-/**
- * Convolution with a kernel in libtorch's layout [out, in / groups, h, w]; `after` works on the view [n, C, H, W]
- * while it is still in the convolution's own memory.
- */
-export function convolution(
+/** What a convolution with a kernel in libtorch's layout [out, in / groups, h, w] computes. */
+export function convolvedOf(
   x: Tensor,
   kernel: Tensor,
   bias: Tensor | undefined,
   options: ConvolutionOptions,
   context: Context,
-): Tensor {
+): Convolved {
   const [out = 0, perGroup = 0, height = 0, width = 0] = kernel.shape;
   const images = channelsFirst(x, options.layout);
   const channels = images.size(1);
@@ -96,9 +94,17 @@ export function convolution(
   const { x: ready, padding, counts } = padded(images, windows, 0, context);
   const shape = [images.size(0), out, ...counts];
   context.allow(shape, sizeOf(shape) * perGroup * height * width);
-  const made = conv2d(ready, kernel, bias, options.strides, padding, options.dilations, groups);
-  return inLayout(made, options.layout);
+  return { x: ready, weight: kernel, bias, stride: options.strides, padding, dilation: options.dilations, groups };
 }
+
+export function convolution(...given: Parameters<typeof convolvedOf>): Tensor {
+  const { x, weight, bias, stride, padding, dilation, groups } = convolvedOf(...given);
+  const [, , , { layout }] = given;
+  return inLayout(conv2d(x, weight, bias, stride, padding, dilation, groups), layout);
+}
+
+/** Dimension of the channels. */
+export const channelOf = (layout: Layout): Channel => (layout === "NHWC" ? 3 : 1);
 
 export interface TransposedOptions {
   readonly layout: Layout;

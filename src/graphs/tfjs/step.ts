@@ -2,7 +2,8 @@
 import { Tensor, UserError } from "../../torch/index.ts";
 import type { Part, Problem } from "../features.ts";
 import type { GraphImages } from "../graph-model.ts";
-import type { Context, Step } from "../program.ts";
+import type { Context, Link, Step } from "../step.ts";
+import type { Value } from "../values.ts";
 
 /** The largest published networks have a few thousand. */
 export const maximumSteps = 20_000;
@@ -27,17 +28,28 @@ export interface Parsed {
   readonly outputs: readonly string[];
 }
 
-export type TensorRun = (inputs: readonly Tensor[], context: Context) => Tensor | readonly Tensor[];
+/** A step's function on tensors, and its part in a chain. */
+export interface TensorRun<R extends Tensor | readonly Tensor[] = Tensor | readonly Tensor[]> {
+  (inputs: readonly Tensor[], context: Context): R;
+  readonly link?: Link | undefined;
+}
 
-/** A step's function from one that takes all its inputs as tensors. */
-export function onTensors(run: TensorRun): Step<string>["run"] {
-  return (inputs, context) => {
-    const tensors = inputs.map((value) => {
-      if (value instanceof Tensor) return value;
-      throw new UserError("no step makes one of its inputs");
-    });
-    return run(tensors, context);
-  };
+/** A function with its part in a chain. */
+export function linked(run: TensorRun<Tensor>, link: Link | undefined): TensorRun<Tensor> {
+  return Object.assign((...given: Parameters<typeof run>) => run(...given), { link });
+}
+
+/** A step's inputs, all of which are tensors. */
+export function tensorsOf(inputs: readonly (Value | undefined)[]): Tensor[] {
+  return inputs.map((value) => {
+    if (value instanceof Tensor) return value;
+    throw new UserError("no step makes one of its inputs");
+  });
+}
+
+/** A step's function and part from a function that takes all its inputs as tensors. */
+export function onTensors(run: TensorRun): Pick<Step<string>, "run" | "link"> {
+  return { run: (inputs, context) => run(tensorsOf(inputs), context), link: run.link };
 }
 
 /** A step that cannot run: only what needs it is refused. */

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Budget } from "../../../src/graphs/budget.ts";
-import { type Plan, Program, type Step } from "../../../src/graphs/program.ts";
+import { type Plan, Program } from "../../../src/graphs/program.ts";
+import type { Step } from "../../../src/graphs/step.ts";
 import type { Value } from "../../../src/graphs/values.ts";
 import { memory, ones, scope, Tensor, UserError } from "../../../src/torch/index.ts";
 

@@ -1,11 +1,11 @@
 /** Convolutions over any number of spatial dimensions. n images, C channels. */
-import { convNd, convTransposeNd, ops, type Tensor } from "../../../torch/index.ts";
+import { convNd, convTransposeNd, ops, type Tensor, type Windows } from "../../../torch/index.ts";
 import { sizeOf } from "../../values.ts";
 import type { Call, Result } from "../call.ts";
 import { even, padsOf, perDimension, windowCounts } from "./spatial.ts";
 
-/** Weights [out, C / groups, ...kernel]. */
-export function Conv(call: Call): Result {
+/** Input, weights [out, C / groups, ...kernel], bias and windows of a Conv node, whose input has its own padding where sides differ. */
+export function filteringOf(call: Call): Windows & { x: Tensor; weight: Tensor; bias: Tensor | undefined } {
   const [x, weight] = [call.tensor(0), call.tensor(1)];
   const sides = spatialSides(call, x, weight);
   const kernel = kernelOf(call, weight);
@@ -25,7 +25,12 @@ export function Conv(call: Call): Result {
   const bias = call.optionalTensor(2);
   const { strides: stride, dilations: dilation } = windows;
   const input = same ? x : padConstant(call, x, pads, 0);
-  return convNd(input, weight, bias, { stride, padding: same ?? zeros(kernel), dilation, groups });
+  return { x: input, weight, bias: bias ?? undefined, stride, padding: same ?? zeros(kernel), dilation, groups };
+}
+
+export function Conv(call: Call): Result {
+  const { x, weight, bias, ...windows } = filteringOf(call);
+  return convNd(x, weight, bias ?? null, windows);
 }
 Conv.weights = [1, 2];
 Conv.isLayer = true;

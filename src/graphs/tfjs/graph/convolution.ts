@@ -1,10 +1,21 @@
 /** Convolutions, matrix products, pooling and normalisation of graph models. */
 import { ops, type Tensor, UserError } from "../../../torch/index.ts";
+import { isRectifier } from "../../chains.ts";
 import type { Layout } from "../../graph-model.ts";
+import type { Context, Convolution } from "../../step.ts";
 import { broadcast, sizeOf } from "../../values.ts";
 import { prelu } from "../activations.ts";
 import { normalised } from "../parameters.ts";
-import { convolution, type Padding, type Pair, pool, transposedConvolution } from "../spatial.ts";
+import {
+  channelOf,
+  convolution,
+  convolvedOf,
+  type Padding,
+  type Pair,
+  pool,
+  transposedConvolution,
+} from "../spatial.ts";
+import { linked, tensorsOf } from "../step.ts";
 import type { Get, Operands, Operator } from "./operator.ts";
 
 const positive = { min: 1, max: 2 ** 16 };
@@ -44,6 +55,7 @@ function paddingOf({ attributes }: Operands, layout: Layout): Padding {
 /** Steps of fused operators after the product: a bias, then an activation. */
 interface Epilogue {
   bias: Get<Tensor> | undefined;
+  name: string;
   activation: (x: Tensor, values: readonly Tensor[]) => Tensor;
 }
 
@@ -55,7 +67,7 @@ function epilogueOf(node: Operands): Epilogue {
   if (more.length > 0) node.fail(`it fuses ${fused.join(", ")}, which is not supported`);
   if (name === "prelu") {
     const alpha = node.tensor(hasBias ? 3 : 2);
-    return { bias, activation: (x, values) => prelu(x, alpha(values)) };
+    return { bias, name, activation: (x, values) => prelu(x, alpha(values)) };
   }
   const slope = node.attributes.float("leakyrelu_alpha", 0.2);
   const simple: Readonly<Record<string, (x: Tensor) => Tensor>> = {
@@ -69,7 +81,7 @@ function epilogueOf(node: Operands): Epilogue {
   };
   const activation = Object.hasOwn(simple, name) ? simple[name] : undefined;
   if (!activation) return node.fail(`it fuses ${fused.join(", ")}, which is not supported`);
-  return { bias, activation };
+  return { bias, name, activation };
 }
 
 function conv(kind: "kernel" | "depthwise", fused: boolean): Operator {
@@ -85,10 +97,17 @@ function conv(kind: "kernel" | "depthwise", fused: boolean): Operator {
       padding: paddingOf(node, layout),
       depthwise: kind === "depthwise",
     };
-    return (values, context) => {
-      const made = convolution(x(values), kernel(values), epilogue?.bias?.(values), options, context);
+    const given = (values: readonly Tensor[], context: Context) =>
+      [x(values), kernel(values), epilogue?.bias?.(values), options, context] as const;
+    const of: Convolution["of"] = (inputs, context) => convolvedOf(...given(tensorsOf(inputs), context));
+    const run = (values: readonly Tensor[], context: Context) => {
+      const made = convolution(...given(values, context));
       return epilogue ? epilogue.activation(made, values) : made;
     };
+    const { name = "linear" } = epilogue ?? {};
+    const activation = isRectifier(name) ? name : undefined;
+    const isLinked = activation !== undefined || name === "linear";
+    return linked(run, isLinked ? { kind: "convolution", channel: channelOf(layout), of, activation } : undefined);
   };
 }
 
@@ -140,14 +159,15 @@ export const fusedBatchNorm: Operator = (node) => {
   const x = node.tensor(0);
   // Inference graphs do not say how fast the statistics followed in training: Keras' default.
   const norm = node.norm({ epsilon, momentum: 0.01 });
-  return (values) => normalised(norm, x(values), axis);
+  return linked((values) => normalised(norm, x(values), axis), { kind: "norm", channel: axis === 1 ? 1 : 3, norm });
 };
 
 export const biasAdd: Operator = (node) => {
   const layout = layoutOf(node);
   const x = node.tensor(0);
   const bias = node.tensor(1);
-  return (values) => {
+  const by = node.vector(1);
+  const add = (values: readonly Tensor[]): Tensor => {
     const input = x(values);
     const added = bias(values);
     if (added.dim() !== 1) throw new UserError(`the bias has ${added.dim()} dimensions, needs 1`);
@@ -157,6 +177,7 @@ export const biasAdd: Operator = (node) => {
     }
     return input.add(first ? added.view([-1, ...new Array<number>(input.dim() - 2).fill(1)]) : added);
   };
+  return linked(add, by && { kind: "shift", channel: channelOf(layout), by });
 };
 
 function matrices(fused: boolean, keys: readonly [string, string]): Operator {

@@ -1,13 +1,15 @@
 /** Operators of graph models that work number by number, and reductions. */
 import { type Dtype, ops, type Tensor, UserError, where, zeros } from "../../../torch/index.ts";
+import type { Context, RectifierName } from "../../step.ts";
 import { broadcast, dimension } from "../../values.ts";
 import { prelu } from "../activations.ts";
+import { linked } from "../step.ts";
 import type { Operator } from "./operator.ts";
 
-export function unary(fn: (x: Tensor) => Tensor): Operator {
+export function unary(fn: (x: Tensor) => Tensor, activation?: RectifierName): Operator {
   return (node) => {
     const x = node.tensor(0);
-    return (values) => fn(x(values));
+    return linked((values) => fn(x(values)), activation && { kind: "activation", activation });
   };
 }
 
@@ -18,15 +20,18 @@ function together(a: Tensor, b: Tensor): [Tensor, Tensor] {
   return here === "cpu" ? [a.to({ device: there }), b] : [a, b.to({ device: here })];
 }
 
-export function binary(fn: (a: Tensor, b: Tensor) => Tensor): Operator {
+/** @param kind what it is with a vector over the last dimension, on either side */
+export function binary(fn: (a: Tensor, b: Tensor) => Tensor, kind?: "scale" | "shift"): Operator {
   return (node) => {
     const first = node.tensor(0);
     const second = node.tensor(1);
-    return (values, context) => {
+    const run = (values: readonly Tensor[], context: Context): Tensor => {
       const [a, b] = together(first(values), second(values));
       context.allow(broadcast([a.shape, b.shape]));
       return fn(a, b);
     };
+    const by = kind && node.inputs.length === 1 ? (node.vector(1) ?? node.vector(0)) : undefined;
+    return linked(run, kind && by && { kind, channel: 3, by });
   };
 }
 

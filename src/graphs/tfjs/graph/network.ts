@@ -105,7 +105,7 @@ function stepOf(node: GraphNode, around: Surroundings, outputs: number, file: st
     const { inputs, weights, usedNorm: norm } = operands;
     const links = { inputs, outputs: names, weights: [...weights], norm };
     const label = `${shown(node.op)} ${quoted(node.name)}`;
-    return { kind: node.op, label, ...links, ...layerOf(node, around), run: onTensors(run) };
+    return { kind: node.op, label, ...links, ...layerOf(node, around), ...onTensors(run) };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     return broken(error);

@@ -84,6 +84,17 @@ export class Operands {
     return () => asStored(held, layout, shape);
   }
 
+  /** Input i where it is a weight that is a vector. */
+  vector(i: number): Tensor | undefined {
+    const weight = this.weightName(i);
+    if (weight === undefined) return undefined;
+    const { parameters, trained } = this.#around;
+    const { dtype, shape } = parameters.stored(weight);
+    return dtype === "float32" && shape.length === 1
+      ? parameters.use(weight, "as stored", trained.has(weight))
+      : undefined;
+  }
+
   /** All inputs from one on. */
   tensors(from: number, to = this.count): Get<Tensor[]> {
     const all = Array.from({ length: Math.max(to - from, 0) }, (_, k) => this.tensor(from + k));

@@ -1,7 +1,7 @@
 /** Operators of graph models that give, change or make shapes. */
 import { arange, cat, full, ops, stack, type Tensor, tensor, UserError, zeros } from "../../../torch/index.ts";
 import { reshaped } from "../../batch.ts";
-import type { Context } from "../../program.ts";
+import type { Context } from "../../step.ts";
 import { dimension } from "../../values.ts";
 import { resize } from "../resize.ts";
 import type { Operator } from "./operator.ts";

@@ -1,6 +1,6 @@
 /** Operators of graph models that take parts of tensors, or add borders to them. */
 import { ops, type Tensor, tensor, UserError } from "../../../torch/index.ts";
-import type { Context } from "../../program.ts";
+import type { Context } from "../../step.ts";
 import { dimension } from "../../values.ts";
 import type { Operator } from "./operator.ts";
 

@@ -1,8 +1,19 @@
 /** Convolution, dense and pooling layers of Keras. */
 import { ops, type Tensor, UserError } from "../../../torch/index.ts";
+import type { Convolution, Link } from "../../step.ts";
 import type { Fields } from "../json.ts";
-import { convolution, type Pair, type PoolOptions, pool, transposedConvolution } from "../spatial.ts";
-import { activationOf, type Builder, type Call, type Layer, layoutOf, unary } from "./layer.ts";
+import {
+  type ConvolutionOptions,
+  channelOf,
+  convolution,
+  convolvedOf,
+  type Pair,
+  type PoolOptions,
+  pool,
+  transposedConvolution,
+} from "../spatial.ts";
+import { tensorsOf } from "../step.ts";
+import { activationOf, type Builder, type Call, type Layer, layoutOf, only, rectifierOf, unary } from "./layer.ts";
 
 const positive = { min: 1, max: 2 ** 16 };
 
@@ -37,10 +48,19 @@ export const conv2d: Builder = (layer) => {
   const { kernel, ...window } = windowOf(config);
   const options = { layout: layoutOf(config), ...window };
   const weight = layer.weight("kernel", [...kernel, undefined, filters], "kernel");
-  const bias = biasOf(layer, filters);
-  const activation = activationOf(config);
-  return unary((x, context) => activation(convolution(x, weight, bias, options, context)));
+  return convolutional(layer, weight, biasOf(layer, filters), options);
 };
+
+function convolutional({ config }: Layer, weight: Tensor, bias: Tensor | undefined, options: ConvolutionOptions): Call {
+  const activation = activationOf(config);
+  const of: Convolution["of"] = (inputs, context) => {
+    return convolvedOf(only(tensorsOf(inputs)), weight, bias, options, context);
+  };
+  const own = rectifierOf(config);
+  const link: Link = { kind: "convolution", channel: channelOf(options.layout), of, activation: own };
+  const isLinked = own !== undefined || config.string("activation", "linear") === "linear";
+  return unary((x, context) => activation(convolution(x, weight, bias, options, context)), isLinked ? link : undefined);
+}
 
 export const depthwiseConv2d: Builder = (layer) => {
   const { config } = layer;
@@ -48,9 +68,7 @@ export const depthwiseConv2d: Builder = (layer) => {
   const { kernel, ...window } = windowOf(config);
   const options = { layout: layoutOf(config), depthwise: true, ...window };
   const weight = layer.weight("depthwise_kernel", [...kernel, undefined, multiplier], "depthwise");
-  const bias = biasOf(layer, weight.size(0));
-  const activation = activationOf(config);
-  return unary((x, context) => activation(convolution(x, weight, bias, options, context)));
+  return convolutional(layer, weight, biasOf(layer, weight.size(0)), options);
 };
 
 export const separableConv2d: Builder = (layer) => {

@@ -1,14 +1,17 @@
 /** Layers of Keras that work number by number: activations, normalisation, sums and products. */
 import { quoted } from "../../../io/index.ts";
 import { ops, type Tensor, UserError } from "../../../torch/index.ts";
-import type { Context } from "../../program.ts";
+import type { Context, Link, RectifierName } from "../../step.ts";
 import { broadcast } from "../../values.ts";
 import { prelu } from "../activations.ts";
 import { isInt } from "../json.ts";
 import { normalised } from "../parameters.ts";
-import { activationOf, type Builder, type Call, unary } from "./layer.ts";
+import { activationOf, type Builder, type Call, rectifierOf, unary } from "./layer.ts";
 
-export const activation: Builder = ({ config }) => unary(activationOf(config));
+export const activation: Builder = ({ config }) => unary(activationOf(config), endOf(rectifierOf(config)));
+
+const endOf = (activation: RectifierName | undefined): Link | undefined =>
+  activation && { kind: "activation", activation };
 
 /** Dropout and noise rest: what is dropped in training is the method's choice, not the file's. */
 export const identity: Builder = () => unary((x) => x);
@@ -17,10 +20,10 @@ export const relu: Builder = ({ config }) => {
   const slope = config.has("negative_slope") ? Number(config.raw("negative_slope")) : 0;
   const threshold = config.has("threshold") ? Number(config.raw("threshold")) : 0;
   if (slope !== 0 || threshold !== 0) config.fail("a ReLU with a slope or a threshold is not supported");
-  if (!config.has("max_value")) return unary((x) => ops.relu(x));
+  if (!config.has("max_value")) return unary((x) => ops.relu(x), endOf("relu"));
   const max = config.number("max_value");
   if (max < 0) config.fail(`"max_value" ${max} is negative`);
-  return unary((x) => ops.hardtanh(x, 0, max));
+  return unary((x) => ops.hardtanh(x, 0, max), max === 6 ? endOf("relu6") : undefined);
 };
 
 export const leakyRelu: Builder = ({ config }) => {
@@ -77,7 +80,9 @@ export const batchNormalization: Builder = (layer) => {
     center: config.boolean("center", true),
     scale: config.boolean("scale", true),
   });
-  return unary((x) => normalised(norm, x, Number(axis)));
+  // Images have four dimensions.
+  const channel = axis === -1 || axis === 3 ? 3 : axis === 1 || axis === -3 ? 1 : undefined;
+  return unary((x) => normalised(norm, x, Number(axis)), channel && { kind: "norm", channel, norm });
 };
 
 export const layerNormalization: Builder = (layer) => {

@@ -3,11 +3,13 @@
 import { quoted } from "../../../io/index.ts";
 import type { BatchNorm2d } from "../../../nn/index.ts";
 import type { Tensor } from "../../../torch/index.ts";
+import { isRectifier } from "../../chains.ts";
 import type { Layout } from "../../graph-model.ts";
-import type { Context } from "../../program.ts";
+import type { Context, Link, RectifierName } from "../../step.ts";
 import { type Activation, activationNamed } from "../activations.ts";
 import type { Fields } from "../json.ts";
 import type { NormSpec, WeightLayout } from "../parameters.ts";
+import { linked, type TensorRun } from "../step.ts";
 
 /** Sizes that a weight must have; undefined where any will do. */
 export type Expected = readonly (number | undefined)[];
@@ -22,16 +24,16 @@ export interface Layer {
 }
 
 /** Tensors of one call to tensors; a layer that is called twice uses the same weights. */
-export type Call = (inputs: readonly Tensor[], context: Context) => Tensor;
+export type Call = TensorRun<Tensor>;
 
 export type Builder = (layer: Layer) => Call;
 
 /** A layer of one input. */
-export function unary(fn: (x: Tensor, context: Context) => Tensor): Call {
-  return (inputs, context) => fn(only(inputs), context);
+export function unary(fn: (x: Tensor, context: Context) => Tensor, link?: Link): Call {
+  return linked((inputs, context) => fn(only(inputs), context), link);
 }
 
-function only(inputs: readonly Tensor[]): Tensor {
+export function only(inputs: readonly Tensor[]): Tensor {
   const [x] = inputs;
   if (!x || inputs.length !== 1) throw new RangeError(`${inputs.length} inputs where one is needed`);
   return x;
@@ -47,4 +49,10 @@ export function layoutOf(config: Fields): Layout {
 export function activationOf(config: Fields, fallback = "linear"): Activation {
   const name = config.string("activation", fallback);
   return activationNamed(name) ?? config.fail(`the activation ${quoted(name)} is not supported`);
+}
+
+/** The activation at the end of a layer where a chain can end with it. */
+export function rectifierOf(config: Fields): RectifierName | undefined {
+  const name = config.string("activation", "linear").replaceAll("_", "").toLowerCase();
+  return isRectifier(name) ? name : undefined;
 }

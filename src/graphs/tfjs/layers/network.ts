@@ -146,7 +146,7 @@ class Assembly {
       const isActivated = !["linear", "softmax", "sigmoid"].includes(String(activation));
       const named = kind === "Activation" ? `Activation:${shown(String(activation))}` : kind;
       const layered = { isLayer: productLayers.has(kind), isActivated };
-      return { kind: named, run: onTensors(run), weights: [...weights], norm: norm(), ...layered };
+      return { kind: named, ...onTensors(run), weights: [...weights], norm: norm(), ...layered };
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       return brokenStep({ kind, outputs: [], inputs: [] }, error);
