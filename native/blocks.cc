@@ -1,7 +1,7 @@
 // Memory of tensors. glibc hands large blocks back to the kernel, and a training step asks for its activations anew each time:
 // the page faults cost more than the arithmetic they delay. Kept in its heap, blocks of many sizes leave holes that nothing
-// fits, and searching them costs time. Here freed blocks are kept one by one, and given to whoever asks for about their size. A
-// larger one is cut, and once there is no room for more the largest one grows: pages that are there need no fault.
+// fits, and searching them costs time. Here freed blocks are kept, and joined with neighbours that are free too. Whoever asks
+// gets the smallest that suits, cut to size. Pages are never moved: under some hypervisors that costs what a fault costs.
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/alloc_cpu.h>
 #include <sys/mman.h>
@@ -28,6 +28,8 @@ constexpr size_t kMapped = 1 << 20;
 constexpr size_t kPage = 4096;
 
 size_t& sizeOf(void* block) { return *static_cast<size_t*>(block); }
+void* endOf(void* block) { return static_cast<char*>(block) + sizeOf(block); }
+size_t pages(size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
 
 // Null where there is not that much memory.
 void* fromSystem(size_t size) {
@@ -51,16 +53,16 @@ void toSystem(void* block) {
   }
 }
 
-// Kept ones add this to the peak at most. A forward pass without gradients asks for smaller and smaller blocks, which the large
-// ones it has freed do not suit: without it each pass would take all its memory anew.
+// Kept ones add this to the peak at most: holes between blocks in use suit no one for a while.
 constexpr size_t kBeyond = 64 << 20;
 
-// A kept block may be so much larger than what is asked for. Routes change the number of rows, and with it all sizes, in every
-// step: with a quarter at most, a step of the starter hub took 200 MiB from the kernel, page by page.
+// A kept block that cannot be cut may be so much larger than what is asked for: routes change all sizes in every step.
 constexpr size_t kLarger = 2;
 
 // Blocks in use and kept ones together are at most what was in use at once, and up to twice that while it is little.
 class Blocks final : public c10::Allocator {
+  using Kept = std::multimap<size_t, void*>;
+
  public:
   c10::DataPtr allocate(size_t bytes) override {
     const c10::Device cpu(c10::DeviceType::CPU);
@@ -76,7 +78,13 @@ class Blocks final : public c10::Allocator {
 
   // Hands back kept blocks, the largest first, until blocks in use, kept ones and `more` bytes are at most `limit`.
   void shrink(size_t more, size_t limit) {
-    while (!kept_.empty() && used_ + keptBytes_ + more > limit) toSystem(pop(std::prev(kept_.end())));
+    while (!kept_.empty() && used_ + keptBytes_ + more > limit) {
+      const size_t excess = std::max(pages(used_ + keptBytes_ + more - limit), kMapped);
+      void* block = pop(std::prev(kept_.end()));
+      const bool isPart = sizeOf(block) >= excess + kMapped;
+      toSystem(isPart ? cut(block, sizeOf(block) - excess) : block);
+      if (isPart) push(block);
+    }
   }
   void trim() {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -88,23 +96,18 @@ class Blocks final : public c10::Allocator {
   static void release(void* data);
 
   void* take(size_t wanted) {
-    const size_t size = (wanted + kPage - 1) / kPage * kPage;
+    const size_t size = pages(wanted);
     const std::lock_guard<std::mutex> lock(mutex_);
     const size_t limit = most_ + std::min(most_, kBeyond);
     const auto found = kept_.lower_bound(size);
     void* block = nullptr;
-    if (found != kept_.end() && found->first <= kLarger * size) {
+    if (found != kept_.end() && (size >= kMapped || found->first <= kLarger * size)) {
       block = pop(found);
-    } else if (size >= kMapped && found != kept_.end()) {
-      block = firstPart(pop(found), size);
-    } else if (size >= kMapped && used_ + keptBytes_ + size > limit) {
-      block = grown(size, limit);
-    }
-    if (block == nullptr) {
+      if (size >= kMapped && sizeOf(block) >= size + kMapped) push(cut(block, size));
+    } else {
       shrink(size, limit);
       block = fromSystem(size);
-      if (block == nullptr) shrink(0, 0);
-      if (block == nullptr) block = fromSystem(size);
+      if (block == nullptr) shrink(0, 0), block = fromSystem(size);
       TORCH_CHECK(block != nullptr, "not enough memory: you tried to allocate ", wanted, " bytes");
       sizeOf(block) = size;
     }
@@ -113,41 +116,37 @@ class Blocks final : public c10::Allocator {
     return block;
   }
 
-  void* pop(const std::multimap<size_t, void*>::iterator found) {
+  void* pop(const Kept::iterator found) {
     void* block = found->second;
     keptBytes_ -= found->first;
     kept_.erase(found);
+    mapped_.erase(block);
     return block;
   }
 
   void push(void* block) {
+    if (sizeOf(block) >= kMapped) block = joined(block);
     keptBytes_ += sizeOf(block);
-    kept_.emplace(sizeOf(block), block);
+    const auto at = kept_.emplace(sizeOf(block), block);
+    if (sizeOf(block) >= kMapped) mapped_[block] = at;
   }
 
-  // Of a block from the kernel, which is more than twice as large; the rest is kept as a block of its own.
-  void* firstPart(void* block, size_t size) {
+  // A block from the kernel with kept ones that begin where it ends, or end where it begins.
+  void* joined(void* block) {
+    auto next = mapped_.upper_bound(block);
+    if (next != mapped_.end() && next->first == endOf(block)) sizeOf(block) += sizeOf(pop((next++)->second));
+    if (next == mapped_.begin() || endOf(std::prev(next)->first) != block) return block;
+    void* before = pop(std::prev(next)->second);
+    sizeOf(before) += sizeOf(block);
+    return before;
+  }
+
+  // Shortens a block from the kernel to `size`, and gives the rest of it.
+  static void* cut(void* block, size_t size) {
     void* rest = static_cast<char*>(block) + size;
     sizeOf(rest) = sizeOf(block) - size;
     sizeOf(block) = size;
-    push(rest);
-    return block;
-  }
-
-  // The largest kept block with its pages and as many new ones as it lacks; null where none can grow.
-  void* grown(size_t size, size_t limit) {
-#ifdef MREMAP_MAYMOVE
-    if (kept_.empty() || std::prev(kept_.end())->first < kMapped) return nullptr;
-    void* largest = pop(std::prev(kept_.end()));
-    void* block = mremap(largest, sizeOf(largest), size, MREMAP_MAYMOVE);
-    if (block != MAP_FAILED) {
-      sizeOf(block) = size;
-      shrink(size, limit);
-      return block;
-    }
-    push(largest);
-#endif
-    return nullptr;
+    return rest;
   }
 
   void keep(void* block) {
@@ -157,7 +156,8 @@ class Blocks final : public c10::Allocator {
   }
 
   std::mutex mutex_;
-  std::multimap<size_t, void*> kept_;
+  Kept kept_;
+  std::map<void*, Kept::iterator> mapped_;  // Kept ones from the kernel, by their places.
   size_t used_ = 0;
   size_t keptBytes_ = 0;
   size_t most_ = 0;

@@ -39,10 +39,10 @@ interface Networks {
 export type NetworkOf<I extends MemberInput> = Networks[I["kind"]];
 
 /**
- * Pixels of the inputs that a network sees at once where nothing is trained, on a processor: eight images of 224 px. With 64, the maps
- * of many networks leave its cache between two layers, and a forward pass takes up to three times as long (`bench/cache.ts`).
+ * Pixels of the inputs that a network sees at once where nothing is trained, on a processor: sixteen images of 224 px. Maps of more
+ * fit neither its cache nor the memory that the process keeps: networks of many maps take twice as long (`bench/cache.ts`).
  */
-const pixelsAtOnce = 8 * 224 ** 2;
+const pixelsAtOnce = 16 * 224 ** 2;
 
 /** A member over images, unless its type says otherwise. */
 export class HubMember<I extends MemberInput = ImageInput> implements PathwayMember {
@@ -130,7 +130,7 @@ export class HubMember<I extends MemberInput = ImageInput> implements PathwayMem
     return new FrozenStem(network, (images) => this.#prepared(images), Math.max(...sidesOf(input)));
   }
 
-  /** Without gradients no row knows of another, and a processor's cache holds the maps of few: see `pixelsAtOnce`. */
+  /** Without gradients no row knows of another: see `pixelsAtOnce`. */
   #inParts<T extends Tensor | undefined>(x: Tensor, forward: (x: Tensor) => T): T {
     const rows = x.size(0);
     const atOnce = Math.max(1, Math.floor(pixelsAtOnce / this.#pixels));

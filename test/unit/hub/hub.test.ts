@@ -76,16 +76,16 @@ test("many rows pass a network in parts where nothing is trained, and at once ot
       seen.push(x.size(0));
       return forward(x);
     };
-    // Eight images of 224 px have the pixels of 696 of 24 px.
-    const images = rand([700, 3, 24, 24], { generator });
+    // Sixteen images of 224 px have the pixels of 1,393 of 24 px.
+    const images = rand([1400, 3, 24, 24], { generator });
     member.backbone.eval();
     const parts = noGrad(() => member.features(images));
     const whole = member.features(images);
-    assert.deepEqual(seen, [696, 4, 700]);
+    assert.deepEqual(seen, [1393, 7, 1400]);
     assertClose(parts, whole.detach(), 1e-5);
     member.backbone.train();
     noGrad(() => member.features(images));
-    assert.deepEqual(seen.slice(3), [700], "BatchNorm has statistics of all rows");
+    assert.deepEqual(seen.slice(3), [1400], "BatchNorm has statistics of all rows");
     member.dispose();
   });
 });
