@@ -5,6 +5,7 @@
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/alloc_cpu.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <map>
@@ -25,7 +26,7 @@ constexpr size_t kHeader = 64;
 // Smaller blocks are malloc's. From kMapped on, a block comes from the kernel and goes back to it alone.
 constexpr size_t kKept = 16 << 10;
 constexpr size_t kMapped = 1 << 20;
-constexpr size_t kPage = 4096;
+const size_t kPage = sysconf(_SC_PAGESIZE);
 
 size_t& sizeOf(void* block) { return *static_cast<size_t*>(block); }
 void* endOf(void* block) { return static_cast<char*>(block) + sizeOf(block); }
@@ -163,9 +164,8 @@ class Blocks final : public c10::Allocator {
   size_t most_ = 0;
 };
 
-// Never destroyed: tensors may outlive everything else.
 Blocks& blocks() {
-  static auto* all = new Blocks();
+  static auto* all = new Blocks();  // Never destroyed: tensors may outlive everything else.
   return *all;
 }
 

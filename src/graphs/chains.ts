@@ -90,7 +90,8 @@ class Chain<V> implements Step<V> {
   }
 
   #folded({ x, ...filtering }: Convolved): Tensor | undefined {
-    const norms = present(this.#layers.map(statisticsOf));
+    const channels = filtering.weight.size(0);
+    const norms = present(this.#layers.map((layer) => statisticsOf(layer, channels)));
     if (norms.length < this.#layers.length) return undefined;
     const activation = this.#activation && rectifiers[this.#activation].after;
     return foldedConvolution(this, x, filtering, norms, { activation });
@@ -109,11 +110,12 @@ class Chain<V> implements Step<V> {
 function changed(y: Tensor, kind: "scale" | "shift", by: Tensor): Tensor {
   const vector = by.view([-1, 1, 1]);
   if (kind === "scale") return y.mul(vector);
-  // One channel may become many.
-  return by.size(0) === y.size(1) ? y.add_(vector) : y.add(vector);
+  // One channel may become many, and autocast's precision the weights' own.
+  return by.size(0) === y.size(1) && by.dtype === y.dtype ? y.add_(vector) : y.add(vector);
 }
 
-function statisticsOf(layer: Layer): Statistics | undefined {
+function statisticsOf(layer: Layer, channels: number): Statistics | undefined {
   if (layer.kind === "norm") return fixedStatistics(layer.norm);
+  if (layer.by.size(0) !== channels) return undefined;
   return layer.kind === "scale" ? { weight: layer.by } : { bias: layer.by };
 }

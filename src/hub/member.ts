@@ -10,7 +10,7 @@ import {
   cat,
   disposeTree,
   Generator,
-  isGradEnabled,
+  isInferenceMode,
   isNarrowPointwise,
   keep,
   type MemoryFormat,
@@ -130,12 +130,13 @@ export class HubMember<I extends MemberInput = ImageInput> implements PathwayMem
     return new FrozenStem(network, (images) => this.#prepared(images), Math.max(...sidesOf(input)));
   }
 
-  /** Without gradients no row knows of another: see `pixelsAtOnce`. */
+  /** Where answers are wanted, no row knows of another: see `pixelsAtOnce`. */
   #inParts<T extends Tensor | undefined>(x: Tensor, forward: (x: Tensor) => T): T {
     const rows = x.size(0);
     const atOnce = Math.max(1, Math.floor(pixelsAtOnce / this.#pixels));
-    const isFree = !isGradEnabled() && !this.backbone.training && x.device === "cpu";
-    if (!isFree || rows <= atOnce) return forward(this.#prepared(x));
+    const isPossible = rows > atOnce && isInferenceMode() && x.device === "cpu";
+    // A norm that is being recalibrated takes its statistics from all rows.
+    if (!isPossible || this.backbone.modules().some(({ training }) => training)) return forward(this.#prepared(x));
     return scope(() => {
       const parts: Tensor[] = [];
       for (let first = 0; first < rows; first += atOnce) {

@@ -23,7 +23,8 @@ export class FeatureMaps {
       const part = modules[module];
       if (!part) throw new RangeError(`the network has no module ${module}`);
       part.registerForwardHook((map) => {
-        // A handle of its own: the network releases the one that it gets.
+        // A handle of its own: the network releases the one that it gets. Many rows may pass it in parts.
+        this.#maps[place]?.dispose();
         this.#maps[place] = keep(ops.alias(map));
         return this.change?.(map, place);
       });

@@ -29,27 +29,25 @@ export interface Statistics {
   eps?: number | undefined;
 }
 
+type Filters = [weight: Tensor, bias: Tensor | undefined];
+
 /** Weight [C, ...] and bias [C] of the convolution that does what this one and the norm behind it do; computed in float64. */
-export function foldNorm(
-  weight: Tensor,
-  bias: Tensor | undefined,
-  { mean, variance, eps = 0, ...norm }: Statistics,
-): [weight: Tensor, bias: Tensor] {
+export function foldNorm(weight: Tensor, bias: Tensor | undefined, norm: Statistics): [weight: Tensor, bias: Tensor] {
+  return keep(scope(() => withNorm([weight, bias], norm)));
+}
+
+function withNorm([weight, bias]: Filters, { mean, variance, eps = 0, ...norm }: Statistics): [Tensor, Tensor] {
   const wide = (tensor: Tensor): Tensor => tensor.detach().to({ dtype: "float64" });
   const options = { dtype: "float64", device: weight.device } as const;
   const [channels = 0, ...others] = weight.shape;
   const or = (tensor: Tensor | undefined, otherwise: typeof zeros) =>
     tensor ? wide(tensor) : otherwise([channels], options);
-  return keep(
-    scope(() => {
-      const scale = or(norm.weight, ones);
-      const factor = variance ? scale.div(wide(variance).add(eps).sqrt()) : scale;
-      const centred = or(bias, zeros).sub(or(mean, zeros));
-      const filters = wide(weight).mul(factor.view([-1, ...others.map(() => 1)]));
-      const own = (tensor: Tensor): Tensor => tensor.to({ dtype: weight.dtype }).clone();
-      return [own(filters), own(or(norm.bias, zeros).add(centred.mul(factor)))] as [Tensor, Tensor];
-    }),
-  );
+  const scale = or(norm.weight, ones);
+  const factor = variance ? scale.div(wide(variance).add(eps).sqrt()) : scale;
+  const centred = or(bias, zeros).sub(or(mean, zeros));
+  const filters = wide(weight).mul(factor.view([-1, ...others.map(() => 1)]));
+  const own = (tensor: Tensor): Tensor => tensor.to({ dtype: weight.dtype }).clone();
+  return [own(filters), own(or(norm.bias, zeros).add(centred.mul(factor)))];
 }
 
 /** An activation as oneDNN names it, with its constants. */
@@ -135,9 +133,9 @@ function folded(conv: Filtering, norms: readonly Statistics[], shape: readonly n
   const { padding, stride, dilation, groups } = windowsOf(conv);
   return keep(
     scope(() => {
-      let [plain, bias] = [conv.weight.detach().clone(), conv.bias?.detach().clone()];
-      for (const norm of norms) [plain, bias] = foldNorm(plain, bias, norm);
-      bias ??= zeros([plain.size(0)]);
+      let made: Filters = [conv.weight.detach().clone(), conv.bias?.detach().clone()];
+      for (const norm of norms) made = withNorm(made, norm);
+      const [plain, bias = zeros([plain.size(0)])] = made;
       // Filters of single channels are as fast as they are.
       const isDeep = groups > 1 && groups === plain.size(0);
       const filters = isDeep ? plain : ops.reorder_convolution_weight(plain, padding, stride, dilation, groups, shape);
@@ -199,12 +197,14 @@ export function fixedStatistics(norm: BatchNorm2d): Statistics | undefined {
 
 let isThere: boolean | undefined;
 
-function isPossible(x: Tensor, { weight, padding }: Filtering): boolean {
+function isPossible(x: Tensor, { weight, bias, padding }: Filtering): boolean {
   isThere ??= hasOperator("mkldnn::_convolution_pointwise");
   // Weights that leave memory to save it must not stay there as copies, but where the owner has room for them.
   const isHere = x.device === "cpu" && (current?.keepsParkable || !isParkable(weight));
   const isFloat = x.dtype === "float32" && weight.dtype === "float32" && !isAutocast();
-  return isThere && !isGradEnabled() && isHere && isFloat && padding !== "same" && x.size(0) > 0;
+  // What is made anew for each pass would be folded each time.
+  const isLasting = weight.kept && bias?.kept !== false;
+  return isThere && !isGradEnabled() && isHere && isFloat && isLasting && padding !== "same" && x.size(0) > 0;
 }
 
 /** The first of these steps with those behind it that one operator does with it, and their number. */

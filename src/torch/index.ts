@@ -44,6 +44,7 @@ export {
   inferenceMode,
   isAutocast,
   isGradEnabled,
+  isInferenceMode,
   noGrad,
   normalMode,
 } from "./modes.ts";

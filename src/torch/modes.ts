@@ -35,22 +35,31 @@ export function isGradEnabled(): boolean {
 
 /** Like noGrad, and without version counting: tensors made inside can never enter autograd. */
 export function inferenceMode<T>(fn: () => T): T {
-  native.enterInference(true);
+  return inInference(true, () => refusePromise("inferenceMode", fn()));
+}
+
+let inferring = false;
+
+/** True inside `inferenceMode`. */
+export function isInferenceMode(): boolean {
+  return inferring;
+}
+
+function inInference<T>(isOn: boolean, fn: () => T): T {
+  const before = inferring;
+  native.enterInference(isOn);
+  inferring = isOn;
   try {
-    return refusePromise("inferenceMode", fn());
+    return fn();
   } finally {
+    inferring = before;
     native.exitInference();
   }
 }
 
 /** Runs `fn` outside of inference mode, inside one: for tensors that outlive it. */
 export function normalMode<T>(fn: () => T): T {
-  native.enterInference(false);
-  try {
-    return refusePromise("normalMode", fn());
-  } finally {
-    native.exitInference();
-  }
+  return inInference(false, () => refusePromise("normalMode", fn()));
 }
 
 export interface AutocastOptions {

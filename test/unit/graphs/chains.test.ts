@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { openTfjs } from "../../../src/graphs/tfjs/index.ts";
 import { BatchNorm2d, FoldedNorms } from "../../../src/nn/index.ts";
-import { inferenceMode, noGrad, scope, setCallHook, type Tensor } from "../../../src/torch/index.ts";
+import { inferenceMode, memory, noGrad, scope, setCallHook, standIn, type Tensor } from "../../../src/torch/index.ts";
 import { seeded } from "../../fixtures/seeded-weights.ts";
 import { attr, GraphBuilder } from "../../fixtures/tfjs/graph-builder.ts";
 import { runGraph, temporaryFolder } from "../../fixtures/tfjs/oracle.ts";
@@ -58,7 +58,8 @@ test("without gradients a chain is one operator, and gives what tfjs gives", asy
   const { path, model } = open("folded");
   using x = seeded("image", [2, 3, 8, 8], "float32");
   const expected = await runGraph(path, x, "features");
-  using folds = new FoldedNorms();
+  const { handles } = memory();
+  const folds = new FoldedNorms();
   const run = (): void => scope(() => assertClose(model.forward(x), [...expected.values], 1e-5));
   noGrad(run);
   inferenceMode(() => folds.run(run));
@@ -71,6 +72,8 @@ test("without gradients a chain is one operator, and gives what tfjs gives", asy
     trained.filter((name) => /norm|pointwise/.test(name)),
     ["mkldnn::_convolution_pointwise", "aten::batch_norm", "mkldnn::_convolution_pointwise"],
   );
+  folds.dispose();
+  assert.equal(memory().handles, handles, "live handles");
   model.dispose();
 });
 
@@ -101,6 +104,24 @@ test("a value that two steps read, or that is wanted, is not taken in", async ()
       }),
     ),
   );
+});
+
+test("one channel that a vector makes many, and weights made anew, are computed layer by layer", async () => {
+  const g = new GraphBuilder();
+  const first = g.node("first", "Conv2D", ["x", g.weight("kernel", [3, 3, 3, 1])], windowed);
+  const many = g.node("many", "AddV2", [first, g.weight("shift", [5])]);
+  g.node("features", "Mean", [g.node("positive", "Relu", [many]), g.ints("pixels", [1, 2])]);
+  const path = g.write(folder.path, "many");
+  using x = seeded("image", [2, 3, 8, 8], "float32");
+  const expected = await runGraph(path, x, "features");
+  using model = openTfjs(path, { features: "features" }).eval();
+  using folds = new FoldedNorms();
+  inferenceMode(() => folds.run(() => scope(() => assertClose(model.forward(x), [...expected.values], 1e-5))));
+  const [weight] = model.parameters() as [Tensor];
+  const names = called(() => {
+    inferenceMode(() => folds.run(() => scope(() => standIn([[weight, weight.mul(1)]], () => void model.forward(x)))));
+  });
+  assert.ok(names.includes("aten::conv2d"));
 });
 
 test("gradients through a chain, whose activations overwrite, are those of finite differences", () => {

@@ -12,7 +12,7 @@ import {
   verifyHub,
 } from "../../../src/hub/index.ts";
 import { readSafetensors, writeSafetensors } from "../../../src/io/index.ts";
-import { BatchNorm2d } from "../../../src/nn/index.ts";
+import { BatchNorm2d, BatchNormRecalibration } from "../../../src/nn/index.ts";
 import { HubPathway, resolvePathwayConfig } from "../../../src/pathway/index.ts";
 import {
   Generator,
@@ -65,7 +65,7 @@ test("members load with their own weights and give features of the promised widt
   assertClose(members[0]!.backbone.namedParameters().get("conv1.weight")!, stored, 0);
 });
 
-test("many rows pass a network in parts where nothing is trained, and at once otherwise", () => {
+test("many rows pass a network in parts where answers are wanted, and at once otherwise", () => {
   using generator = new Generator(1);
   scope(() => {
     const [member] = loadMembers(openHub(dir));
@@ -79,13 +79,15 @@ test("many rows pass a network in parts where nothing is trained, and at once ot
     // Sixteen images of 224 px have the pixels of 1,393 of 24 px.
     const images = rand([1400, 3, 24, 24], { generator });
     member.backbone.eval();
-    const parts = noGrad(() => member.features(images));
+    const parts = inferenceMode(() => member.features(images));
     const whole = member.features(images);
     assert.deepEqual(seen, [1393, 7, 1400]);
     assertClose(parts, whole.detach(), 1e-5);
-    member.backbone.train();
-    noGrad(() => member.features(images));
-    assert.deepEqual(seen.slice(3), [1400], "BatchNorm has statistics of all rows");
+    const recalibration = new BatchNormRecalibration(member.backbone);
+    recalibration.observe(() => member.features(images));
+    inferenceMode(() => recalibration.observe(() => member.features(images)));
+    recalibration.finish();
+    assert.deepEqual(seen.slice(3), [1400, 1400], "BatchNorm has statistics of all rows");
     member.dispose();
   });
 });

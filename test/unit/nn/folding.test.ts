@@ -16,6 +16,7 @@ import {
   countFlops,
   Generator,
   inferenceMode,
+  memory,
   park,
   randn,
   scope,
@@ -139,14 +140,17 @@ test("what is trained, changed from outside, in lower precision or may leave mem
 test("folded weights go with their owner, and are not taken for others", () => {
   using network = new Sequential([conv(3, 4, 3), normed(4)]).eval();
   using x = randn([1, 3, 5, 5], { generator });
+  const { handles } = memory();
   const folds = new FoldedNorms();
   const before = output(network, x, folds);
   const [first] = network.steps() as [Conv2d];
-  using none = zeros(first.weight.shape);
+  const none = zeros(first.weight.shape);
   assert.notDeepEqual(
     standIn([[first.weight, none]], () => output(network, x, folds)),
     before,
   );
   assert.deepEqual(output(network, x, folds), before);
+  none.dispose();
   folds.dispose();
+  assert.equal(memory().handles, handles, "live handles");
 });
