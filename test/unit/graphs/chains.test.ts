@@ -3,10 +3,11 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { openTfjs } from "../../../src/graphs/tfjs/index.ts";
 import { BatchNorm2d, FoldedNorms } from "../../../src/nn/index.ts";
-import { inferenceMode, memory, noGrad, scope, setCallHook, standIn, type Tensor } from "../../../src/torch/index.ts";
+import { inferenceMode, memory, noGrad, scope, standIn, type Tensor } from "../../../src/torch/index.ts";
 import { seeded } from "../../fixtures/seeded-weights.ts";
 import { attr, GraphBuilder } from "../../fixtures/tfjs/graph-builder.ts";
 import { runGraph, temporaryFolder } from "../../fixtures/tfjs/oracle.ts";
+import { called } from "../../support/calls.ts";
 import { assertClose } from "../../support/numeric.ts";
 
 const folder = temporaryFolder();
@@ -43,16 +44,8 @@ function open(name: string) {
   return { path, model: openTfjs(path, { features: "features" }).eval() };
 }
 
-function called(fn: () => void): string[] {
-  const names: string[] = [];
-  const before = setCallHook((name) => names.push(name));
-  try {
-    fn();
-  } finally {
-    setCallHook(before);
-  }
-  return names.filter((name) => /conv|norm|relu|hardtanh|mul|add/.test(name));
-}
+const computing = (fn: () => void): string[] =>
+  called(fn).filter((name) => /conv|norm|relu|hardtanh|mul|add/.test(name));
 
 test("without gradients a chain is one operator, and gives what tfjs gives", async () => {
   const { path, model } = open("folded");
@@ -63,11 +56,11 @@ test("without gradients a chain is one operator, and gives what tfjs gives", asy
   const run = (): void => scope(() => assertClose(model.forward(x), [...expected.values], 1e-5));
   noGrad(run);
   inferenceMode(() => folds.run(run));
-  const names = called(() => inferenceMode(() => folds.run(() => scope(() => void model.forward(x)))));
+  const names = computing(() => inferenceMode(() => folds.run(() => scope(() => void model.forward(x)))));
   assert.deepEqual(names, new Array(3).fill("mkldnn::_convolution_pointwise"));
   // Statistics of the batch are computed layer by layer.
   for (const part of model.modules()) if (part instanceof BatchNorm2d) part.train();
-  const trained = called(() => inferenceMode(() => folds.run(() => scope(() => void model.forward(x)))));
+  const trained = computing(() => inferenceMode(() => folds.run(() => scope(() => void model.forward(x)))));
   assert.deepEqual(
     trained.filter((name) => /norm|pointwise/.test(name)),
     ["mkldnn::_convolution_pointwise", "aten::batch_norm", "mkldnn::_convolution_pointwise"],
@@ -86,7 +79,7 @@ test("a value that two steps read, or that is wanted, is not taken in", async ()
   const expected = await runGraph(path, x, "both");
   using model = openTfjs(path, { features: "both" }).eval();
   using folds = new FoldedNorms();
-  const names = called(() => {
+  const names = computing(() => {
     inferenceMode(() => folds.run(() => scope(() => assertClose(model.forward(x), [...expected.values], 1e-5))));
   });
   assert.ok(names.includes("aten::hardtanh"), "the first chain ends where its value is read twice");
@@ -118,7 +111,7 @@ test("one channel that a vector makes many, and weights made anew, are computed 
   using folds = new FoldedNorms();
   inferenceMode(() => folds.run(() => scope(() => assertClose(model.forward(x), [...expected.values], 1e-5))));
   const [weight] = model.parameters() as [Tensor];
-  const names = called(() => {
+  const names = computing(() => {
     inferenceMode(() => folds.run(() => scope(() => standIn([[weight, weight.mul(1)]], () => void model.forward(x)))));
   });
   assert.ok(names.includes("aten::conv2d"));

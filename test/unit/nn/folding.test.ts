@@ -20,12 +20,12 @@ import {
   park,
   randn,
   scope,
-  setCallHook,
   standIn,
   type Tensor,
   unpark,
   zeros,
 } from "../../../src/torch/index.ts";
+import { called } from "../../support/calls.ts";
 
 const generator = new Generator(3);
 after(() => generator.dispose());
@@ -42,18 +42,6 @@ function normed(channels: number): BatchNorm2d {
 
 const conv = (from: number, to: number, kernel: number | [number, number], options: object = {}): Conv2d =>
   new Conv2d(from, to, kernel, { generator, ...options });
-
-/** Names of the operators that run. */
-function called(fn: () => void): string[] {
-  const names: string[] = [];
-  const before = setCallHook((name) => names.push(name));
-  try {
-    fn();
-  } finally {
-    setCallHook(before);
-  }
-  return names;
-}
 
 const output = (network: Module, x: Tensor, folds?: FoldedNorms): number[] =>
   scope(() => inferenceMode(() => (folds ? folds.run(() => network.forward(x)) : network.forward(x)).toNumbers()));
