@@ -9,7 +9,7 @@
  * Done is a group whose cells are all there.
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -86,6 +86,11 @@ class Task {
 
   succeed(): void {
     rmSync(`${this.#base}.failed`, { force: true });
+  }
+
+  forget(): void {
+    this.succeed();
+    rmSync(`${this.#base}.spent`, { force: true });
   }
 }
 
@@ -176,10 +181,18 @@ async function unfinished(tasks: readonly Task[]): Promise<Task[]> {
   return tasks.filter((_, i) => !done[i]);
 }
 
-/** Removes the workers' notes once nothing is left to do. */
+/** Removes the notes on these groups once all are done; others, of further seeds, may have workers. */
 export async function cleanWork(experiment: Experiment, request: ExperimentRequest): Promise<void> {
-  const open = await unfinished(tasksOf(experiment, request));
-  if (open.length === 0) rmSync(workFolder(experiment, request), { recursive: true, force: true });
+  const tasks = tasksOf(experiment, request);
+  if ((await unfinished(tasks)).length > 0) return;
+  const folder = workFolder(experiment, request);
+  sweepTemporaries(folder);
+  for (const task of tasks) {
+    // A claim that is still held is a worker's, for more of the group's cells.
+    using claim = tryLock(task.claim, `hub-pathway experiment ${experiment.name}`);
+    if (claim) task.forget();
+  }
+  if (readdirSync(folder).length === 0) rmSync(folder, { recursive: true, force: true });
 }
 
 /** State of a group. */

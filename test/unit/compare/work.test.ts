@@ -56,6 +56,27 @@ test("workers of one folder take different groups, and nothing is left of their 
   assert.deepEqual(readdirSync(join(one.cache, "workers")), []);
 });
 
+test("tables of some groups leave the notes of a worker that computes others", async () => {
+  const one = requestOf();
+  const other = requestOf(one.cache);
+  const cleaned: string[][] = [];
+  const all = experimentOf(["a", "b", "c"], async (name) => {
+    if (name !== "c") return name;
+    const some = experimentOf(["a", "b"], async (done) => done);
+    await cleanWork(some, other);
+    cleaned.push(readdirSync(join(one.cache, "workers", "letters")));
+    assert.deepEqual(await stateOf(all, other), ["a done", "b done", "c running"]);
+    return name;
+  });
+  await work(all, one);
+  assert.equal(cleaned.length, 1);
+  assert.ok(
+    cleaned[0]?.every((file) => file.startsWith("c-")),
+    String(cleaned[0]),
+  );
+  assert.deepEqual(await stateOf(all, one), ["a done", "b done", "c done"]);
+});
+
 test("a group that fails costs the others nothing, is named with its error, and is tried again by the next worker", async () => {
   const request = requestOf();
   let isBroken = true;
