@@ -3,9 +3,9 @@
  * [n, C, H, W]); libtorch's kernels see them as [n, C, H, W] through a view, so that nothing is copied.
  */
 import { conv2d, convTransposeNd, ones, ops, type Tensor, UserError } from "../../torch/index.ts";
-
+import { isRectifier } from "../chains.ts";
 import type { Layout } from "../graph-model.ts";
-import type { Channel, Context, Convolved } from "../step.ts";
+import type { Channel, Context, Convolution, Convolved, Link } from "../step.ts";
 import { sizeOf } from "../values.ts";
 
 export type Pair = readonly [number, number];
@@ -101,6 +101,12 @@ export function convolution(...given: Parameters<typeof convolvedOf>): Tensor {
   const { x, weight, bias, stride, padding, dilation, groups } = convolvedOf(...given);
   const [, , , { layout }] = given;
   return inLayout(conv2d(x, weight, bias, stride, padding, dilation, groups), layout);
+}
+
+/** Part in a chain of a convolution with an activation, "linear" for none; undefined where a chain cannot compute it. */
+export function convolutionLink(activation: string, layout: Layout, of: Convolution["of"]): Link | undefined {
+  if (isRectifier(activation)) return { kind: "convolution", channel: channelOf(layout), of, activation };
+  return activation === "linear" ? { kind: "convolution", channel: channelOf(layout), of } : undefined;
 }
 
 /** Dimension of the channels. */

@@ -34,9 +34,12 @@ export interface TensorRun<R extends Tensor | readonly Tensor[] = Tensor | reado
   readonly link?: Link | undefined;
 }
 
-/** A function with its part in a chain. */
-export function linked(run: TensorRun<Tensor>, link: Link | undefined): TensorRun<Tensor> {
-  return Object.assign((...given: Parameters<typeof run>) => run(...given), { link });
+/** A function of its own step, which gets its part in a chain. */
+export function linked(
+  run: (inputs: readonly Tensor[], context: Context) => Tensor,
+  link: Link | undefined,
+): TensorRun<Tensor> {
+  return Object.assign(run, { link });
 }
 
 /** A step's inputs, all of which are tensors. */

@@ -1,6 +1,5 @@
 /** Convolutions, matrix products, pooling and normalisation of graph models. */
 import { ops, type Tensor, UserError } from "../../../torch/index.ts";
-import { isRectifier } from "../../chains.ts";
 import type { Layout } from "../../graph-model.ts";
 import type { Context, Convolution } from "../../step.ts";
 import { broadcast, sizeOf } from "../../values.ts";
@@ -9,6 +8,7 @@ import { normalised } from "../parameters.ts";
 import {
   channelOf,
   convolution,
+  convolutionLink,
   convolvedOf,
   type Padding,
   type Pair,
@@ -104,10 +104,7 @@ function conv(kind: "kernel" | "depthwise", fused: boolean): Operator {
       const made = convolution(...given(values, context));
       return epilogue ? epilogue.activation(made, values) : made;
     };
-    const { name = "linear" } = epilogue ?? {};
-    const activation = isRectifier(name) ? name : undefined;
-    const isLinked = activation !== undefined || name === "linear";
-    return linked(run, isLinked ? { kind: "convolution", channel: channelOf(layout), of, activation } : undefined);
+    return linked(run, convolutionLink(epilogue?.name ?? "linear", layout, of));
   };
 }
 

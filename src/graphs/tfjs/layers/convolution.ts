@@ -1,11 +1,11 @@
 /** Convolution, dense and pooling layers of Keras. */
 import { ops, type Tensor, UserError } from "../../../torch/index.ts";
-import type { Convolution, Link } from "../../step.ts";
+import type { Convolution } from "../../step.ts";
 import type { Fields } from "../json.ts";
 import {
   type ConvolutionOptions,
-  channelOf,
   convolution,
+  convolutionLink,
   convolvedOf,
   type Pair,
   type PoolOptions,
@@ -13,7 +13,7 @@ import {
   transposedConvolution,
 } from "../spatial.ts";
 import { tensorsOf } from "../step.ts";
-import { activationOf, type Builder, type Call, type Layer, layoutOf, only, rectifierOf, unary } from "./layer.ts";
+import { activationNameOf, activationOf, type Builder, type Call, type Layer, layoutOf, only, unary } from "./layer.ts";
 
 const positive = { min: 1, max: 2 ** 16 };
 
@@ -56,10 +56,8 @@ function convolutional({ config }: Layer, weight: Tensor, bias: Tensor | undefin
   const of: Convolution["of"] = (inputs, context) => {
     return convolvedOf(only(tensorsOf(inputs)), weight, bias, options, context);
   };
-  const own = rectifierOf(config);
-  const link: Link = { kind: "convolution", channel: channelOf(options.layout), of, activation: own };
-  const isLinked = own !== undefined || config.string("activation", "linear") === "linear";
-  return unary((x, context) => activation(convolution(x, weight, bias, options, context)), isLinked ? link : undefined);
+  const link = convolutionLink(activationNameOf(config), options.layout, of);
+  return unary((x, context) => activation(convolution(x, weight, bias, options, context)), link);
 }
 
 export const depthwiseConv2d: Builder = (layer) => {

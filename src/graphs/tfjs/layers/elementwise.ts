@@ -1,17 +1,18 @@
 /** Layers of Keras that work number by number: activations, normalisation, sums and products. */
 import { quoted } from "../../../io/index.ts";
 import { ops, type Tensor, UserError } from "../../../torch/index.ts";
-import type { Context, Link, RectifierName } from "../../step.ts";
+import { isRectifier } from "../../chains.ts";
+import type { Context, Link } from "../../step.ts";
 import { broadcast } from "../../values.ts";
 import { prelu } from "../activations.ts";
 import { isInt } from "../json.ts";
 import { normalised } from "../parameters.ts";
-import { activationOf, type Builder, type Call, rectifierOf, unary } from "./layer.ts";
+import { activationNameOf, activationOf, type Builder, type Call, unary } from "./layer.ts";
 
-export const activation: Builder = ({ config }) => unary(activationOf(config), endOf(rectifierOf(config)));
+export const activation: Builder = ({ config }) => unary(activationOf(config), endOf(activationNameOf(config)));
 
-const endOf = (activation: RectifierName | undefined): Link | undefined =>
-  activation && { kind: "activation", activation };
+const endOf = (activation: string): Link | undefined =>
+  isRectifier(activation) ? { kind: "activation", activation } : undefined;
 
 /** Dropout and noise rest: what is dropped in training is the method's choice, not the file's. */
 export const identity: Builder = () => unary((x) => x);

@@ -3,9 +3,8 @@
 import { quoted } from "../../../io/index.ts";
 import type { BatchNorm2d } from "../../../nn/index.ts";
 import type { Tensor } from "../../../torch/index.ts";
-import { isRectifier } from "../../chains.ts";
 import type { Layout } from "../../graph-model.ts";
-import type { Context, Link, RectifierName } from "../../step.ts";
+import type { Context, Link } from "../../step.ts";
 import { type Activation, activationNamed } from "../activations.ts";
 import type { Fields } from "../json.ts";
 import type { NormSpec, WeightLayout } from "../parameters.ts";
@@ -51,8 +50,7 @@ export function activationOf(config: Fields, fallback = "linear"): Activation {
   return activationNamed(name) ?? config.fail(`the activation ${quoted(name)} is not supported`);
 }
 
-/** The activation at the end of a layer where a chain can end with it. */
-export function rectifierOf(config: Fields): RectifierName | undefined {
-  const name = config.string("activation", "linear").replaceAll("_", "").toLowerCase();
-  return isRectifier(name) ? name : undefined;
+/** Its name, in lower case without underscores. */
+export function activationNameOf(config: Fields): string {
+  return config.string("activation", "linear").replaceAll("_", "").toLowerCase();
 }
