@@ -5,7 +5,7 @@
  */
 import { type AugmentOptions, augment, augmentations } from "../data/index.ts";
 import { type BatchPart, drawRows, gatherRows, rowsOfRank } from "../nn/index.ts";
-import { type HubPathway, lossRegression, type MemberOutput, type PathwayGenerator } from "../pathway/index.ts";
+import { gains, type HubPathway, lossRegression, type MemberOutput, type PathwayGenerator } from "../pathway/index.ts";
 import type { Steps } from "../ranking/index.ts";
 import {
   cat,
@@ -13,6 +13,7 @@ import {
   FlopMeter,
   full,
   type Generator,
+  inferenceMode,
   int64,
   keyedRandom,
   noGrad,
@@ -35,6 +36,7 @@ import {
   type TrainBatch,
   taskHead,
 } from "../train/index.ts";
+import { type Gate, scoreLayer } from "./settle-scores.ts";
 
 /** Images that are looked at, about, and from which alone the generator learns: 50 MB of views of 64 pixels, and closed forms within seconds. */
 const mostImages = 4096;
@@ -50,6 +52,9 @@ const [rowsOfModel, partOfImages, mostPixels] = [32, 1 / 4, 2 ** 17];
  */
 const changes: AugmentOptions = { ...augmentations.none, minimumArea: 0.6 };
 const noise: readonly [number, number] = [0.75, 3];
+
+/** Views of a pass that only scores them. */
+const rowsOfPass = 256;
 
 /** First scores of models that start equal are measured on so many images. */
 const imagesToScatter = 512;
@@ -301,6 +306,22 @@ export class GeneratorLessons {
     });
   }
 
+  /** One gate, which has the mean gains of the remembered losses, and the mean scores of the images that were looked at. */
+  gate(): Gate {
+    const { generator, memory } = this.#module;
+    const views = this.#views;
+    if (!views || !memory) throw new Error("the generator's lessons were not prepared");
+    return scope(() =>
+      inferenceMode(() => {
+        const sums = views.split(rowsOfPass).map((part) => {
+          return generator.forward(part.to({ dtype: memory.dtype, device: memory.device }).div(255)).sum(0);
+        });
+        const own = gains(memory).sum(0).div(memory.ge(0).sum(0).clamp(1));
+        return { own, mean: stack(sums).sum(0).div(views.size(0)) };
+      }),
+    );
+  }
+
   dispose(): void {
     disposeTree(this.#views);
   }
@@ -308,9 +329,7 @@ export class GeneratorLessons {
 
 /** Last weights drawn at random, with which the scores of each model have the mean 0 and the deviation 1 over images. */
 export function scatterScores(generator: PathwayGenerator, images: Tensor, random: Generator): void {
-  const score = generator.children().get("score")?.ownParameters();
-  const [weight, bias] = [score?.get("weight"), score?.get("bias")];
-  if (!weight || !bias) throw new Error("the generator has no layer of scores");
+  const { weight, bias } = scoreLayer(generator);
   const { training } = generator;
   scope(() =>
     noGrad(() => {

@@ -73,8 +73,8 @@ function pathwayMethod(name: string, variation: Variation): Method {
     };
   }
 
-  // Where losses teach, a last batch of fewer than 8 rows had another gradient of the generator before.
-  const version = ({ credit }: Choices) => pathwayVersion + Number(credit === "losses" && preset !== "global");
+  // Where losses teach, scores are settled on validation images (3), and small last batches had other gradients before (2).
+  const version = ({ credit }: Choices) => pathwayVersion + (credit === "losses" && preset !== "global" ? 2 : 0);
   return { name, version, configure, defaults: { ...defaultPathwayConfig }, ...rest };
 }
 

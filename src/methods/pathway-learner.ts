@@ -14,9 +14,9 @@ import {
   autocast,
   ConfigError,
   countFlops,
+  disposeTree,
   inferenceMode,
   int64,
-  noGrad,
   type ProcessGroup,
   RandomStreams,
   scope,
@@ -27,7 +27,6 @@ import {
   type Backward,
   type BatchSource,
   type EvaluationOptions,
-  forEachBatch,
   type Kept,
   type Learner,
   layersOf,
@@ -44,6 +43,7 @@ import { accumulatedStep } from "./accumulated-step.ts";
 import { budgetSettings, measureChoices } from "./budget-choices.ts";
 import { GeneratorLessons, type LessonPart } from "./generator-lessons.ts";
 import { headFlops } from "./member-learner.ts";
+import { type Settling, settleScores } from "./settle-scores.ts";
 import { ShardedPathway, type SharedContext } from "./sharded-pathway.ts";
 import { AskedBatch, predictByRule } from "./until-sure.ts";
 
@@ -79,8 +79,6 @@ interface Choice {
 
 /** Rows of a validation batch, about. */
 const rowsOfBatch = 64;
-/** Temperatures that are tried for more activated models than in training. */
-const temperatures = Array.from({ length: 17 }, (_, i) => 2 ** (i / 2 - 3));
 
 export class PathwayLearner implements Learner {
   readonly module: HubPathway;
@@ -387,27 +385,21 @@ export class PathwayLearner implements Learner {
     return this.#apart?.agreed(scores) ?? scores;
   }
 
-  /** Fits the temperature of weights over more models than in training: that of the least loss with all of them. */
+  /** Routes along scores that losses teach depend on the input as far as that pays; one gate does not, and other scores have no unit. */
   async settle(batches: BatchSource, signal?: AbortSignal): Promise<void> {
     const { module } = this;
-    const m = this.#members.length;
-    if (module.isRandom || module.config.k >= m) return;
-    const sums = temperatures.map(() => 0);
-    const work = { work: "fit of the temperature", signal };
-    await forEachBatch(batches.epoch(0, 0), work, ({ images, targets, features }) => {
-      scope(() =>
-        inferenceMode(() => {
-          const stored = this.#allFeatures(images, features);
-          const scores = this.#scores(images) as Tensor;
-          for (const [i, tau] of temperatures.entries()) {
-            const { logits } = module.execute(images, module.routeBy(scores, m, tau), stored);
-            sums[i] = (sums[i] ?? 0) + this.#task.rowLoss(logits, targets).sum().item();
-          }
-        }),
-      );
-    });
-    const best = temperatures[sums.indexOf(Math.min(...sums))] ?? 1;
-    noGrad(() => module.temperature().fill_(best));
+    if (module.isRandom) return;
+    const isOne = module.config.generatorKind === "global";
+    const gate = module.credit === "losses" && !isOne ? this.#lessons?.gate() : undefined;
+    const look: Settling["look"] = ({ images, features }) => {
+      const stored = this.#allFeatures(images, features);
+      return { scores: this.#scores(images) as Tensor, stored };
+    };
+    try {
+      await settleScores({ module, task: this.#task, gate, look }, batches, signal);
+    } finally {
+      disposeTree(gate);
+    }
   }
 
   /** Every model that may be activated, once on all images. */

@@ -32,7 +32,6 @@ import { klExploration } from "./losses.ts";
 import type { PathwayMember, StoredFeatures } from "./member.ts";
 import {
   addNoise,
-  equalWeights,
   pathwayWeights,
   type Routing,
   randomRoutes,
@@ -150,7 +149,7 @@ export class HubPathway extends Module {
   along(scores: Tensor, routes: readonly (readonly number[])[]): Routing {
     const k = routes[0]?.length ?? this.config.k;
     const fixed = scores.detach();
-    const weights = equalWeights(routeMask(routes, fixed), k, fixed);
+    const weights = routeMask(routes, fixed).to({ dtype: fixed.dtype }).div(k);
     const rows = rowsByModel(routes, this.members.length);
     return { scores: fixed, noisyScores: fixed, noiseScale: 0, weights, rows };
   }

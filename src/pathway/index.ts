@@ -3,6 +3,6 @@ export type { MemberOutput } from "./aggregation.ts";
 export * from "./config.ts";
 export { PathwayGenerator } from "./generator.ts";
 export { HubPathway, type HubPathwayOptions, type PathwayOutput, type RowLoss } from "./hub-pathway.ts";
-export { klExploration, lossRegression } from "./losses.ts";
+export { gains, klExploration, lossRegression } from "./losses.ts";
 export type { PathwayMember, StoredFeatures } from "./member.ts";
 export { type Routing, randomRoutes, restrict, topRoutes } from "./routing.ts";

@@ -14,13 +14,19 @@ export function klExploration(scores: Tensor, prior?: readonly number[], part?: 
 }
 
 /**
- * Squared error of scores [B, m] against minus the models' own losses [B, m], -1 where unknown, both less their means over
- * the row's known entries: a score becomes the expected loss that its model saves, in nats. It does not matter who chose the
- * routes, and k = 1 is no special case (this project's choice).
+ * Squared error of scores [B, m] against what models save by their own losses [B, m], -1 where unknown: a score becomes the
+ * expected gain in nats. It does not matter who chose the routes, and k = 1 is no special case (this project's choice).
  */
 export function lossRegression(scores: Tensor, losses: Tensor, part?: BatchPart): Tensor {
   const unknown = losses.lt(0);
+  const errors = centred(scores, unknown).sub(gains(losses)).square().sum(1);
+  return batchMean(errors.div(unknown.logical_not().sum(1).clamp(1)), part);
+}
+
+/** What each model saves against the mean of the known losses of its row, [B, m]; 0 where unknown. */
+export const gains = (losses: Tensor): Tensor => centred(losses, losses.lt(0)).neg();
+
+function centred(x: Tensor, unknown: Tensor): Tensor {
   const count = unknown.logical_not().sum(1, true).clamp(1);
-  const centred = (x: Tensor) => x.sub(x.masked_fill(unknown, 0).sum(1, true).div(count)).masked_fill(unknown, 0);
-  return batchMean(centred(scores).add(centred(losses)).square().sum(1, true).div(count).flatten(), part);
+  return x.sub(x.masked_fill(unknown, 0).sum(1, true).div(count)).masked_fill(unknown, 0);
 }

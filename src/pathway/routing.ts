@@ -3,7 +3,7 @@
  * B batch, m models, k activated models.
  */
 import { type BatchPart, drawRows } from "../nn/index.ts";
-import { type Generator, noGrad, scope, type Tensor, tensor, zeros } from "../torch/index.ts";
+import { type Generator, scope, type Tensor, tensor, zeros } from "../torch/index.ts";
 
 export interface Routing {
   /** u, [B, m]. */
@@ -83,11 +83,6 @@ export function pathwayWeights(noisyScores: Tensor, mask: Tensor, k: number, tau
   if (tau !== "equal") return soft.clamp(1e-30).mul(mask); // above zero: who counts activations must find them all
   const equal = mask.to({ dtype: soft.dtype }).div(k);
   return equal.add(soft.sub(soft.detach()));
-}
-
-/** Constant weights 1/k on given routes: the warm-up, and random routing. */
-export function equalWeights(mask: Tensor, k: number, like: Tensor): Tensor {
-  return noGrad(() => mask.to({ dtype: like.dtype }).div(k));
 }
 
 /** The rows of each model, from the models of each row. */

@@ -62,7 +62,7 @@ export async function routerCell(setting: Setting, seed: number): Promise<Router
   try {
     learner.begin(training, seed);
     await trainPathways(learner, training, schedule);
-    learner.finish(() => draw(world, Math.ceil(samples / 4), seed, "held out"));
+    await learner.finish(() => draw(world, Math.ceil(samples / 4), seed, "held out"));
     using told = setting.told ? await trainTold(world, config, training, schedule) : undefined;
     const known = Array.from({ length: world.members }, (_, domain) => bestMembers(world, domain, learner.k));
     const best = frozen ? known : measuredBest(learner, choice, world.members);

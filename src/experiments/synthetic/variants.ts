@@ -21,6 +21,7 @@ import {
   zeros,
 } from "../../torch/index.ts";
 import { ClassificationTask, type PartedStep, type StepResult, type TrainBatch } from "../../train/index.ts";
+import { SampleBatches } from "./training.ts";
 import type { Sample } from "./world.ts";
 
 /**
@@ -43,8 +44,9 @@ export type Variant =
 const channelsOfGroup = 4;
 /** Part of an average that a step leaves. */
 const kept = { weights: 0.99, features: 0.9 };
-/** Parts of the data-dependent scores, and temperatures, that are tried. */
-const alphas = Array.from({ length: 9 }, (_, i) => i / 8);
+/** Images of a batch that settles scores. */
+const heldRows = 256;
+/** Those of the weights that are tried. */
 const temperatures = Array.from({ length: 17 }, (_, i) => 2 ** (i / 2 - 4));
 
 /** A learner with one of these forms, or as it is. */
@@ -56,7 +58,6 @@ export class VariantLearner extends PathwayLearner {
   readonly #uncertainty: Uncertainty | undefined;
   /** Of the generator's state. */
   #averages: Tensor[] | undefined;
-  #gate: Tensor | undefined;
 
   constructor(options: PathwayLearnerOptions, variant?: Variant) {
     super(options);
@@ -90,14 +91,14 @@ export class VariantLearner extends PathwayLearner {
   }
 
   /** What is settled after training, on images that nothing else has seen. */
-  finish(held: () => Sample): void {
+  async finish(held: () => Sample): Promise<void> {
     const { generator } = this.module;
     this.module.eval();
+    if (this.#variant === "residual") await this.settle(new SampleBatches(held(), heldRows, 0));
     scope(() =>
       noGrad(() => {
         const state = stateOf(generator);
         for (const [i, average] of this.#averages?.entries() ?? []) state[i]?.copy_(average);
-        if (this.#variant === "residual") this.#shrink(held());
         if (this.#variant === "fitted-tau") this.#fitTau(held());
       }),
     );
@@ -144,21 +145,6 @@ export class VariantLearner extends PathwayLearner {
     );
   }
 
-  /** One gate plus alpha times the rest, where that is better by more than its standard error. */
-  #shrink({ images, labels }: Sample): void {
-    const { generator } = this.module;
-    const scores = generator.forward(images);
-    const mean = keep(scores.mean(0, true));
-    const shrunk = (own: Tensor, alpha: number) => mean.add(own.sub(mean).mul(alpha));
-    const losses = alphas.map((alpha) => this.#lossesOf(images, labels, shrunk(scores, alpha)));
-    const [best, gate] = [losses[least(losses)] as Tensor, losses[0] as Tensor];
-    const gain = gate.sub(best);
-    const error = gain.var().sqrt().item() / Math.sqrt(labels.length);
-    const alpha = gain.mean().item() > error ? (alphas[least(losses)] ?? 0) : 0;
-    this.#gate = mean;
-    generator.registerForwardHook((own) => shrunk(own, alpha));
-  }
-
   #fitTau({ images, labels }: Sample): void {
     const { generator, config } = this.module;
     const scores = generator.forward(images);
@@ -175,7 +161,7 @@ export class VariantLearner extends PathwayLearner {
   }
 
   override dispose(): void {
-    disposeTree([this.#averages, this.#losses, this.#gate]);
+    disposeTree([this.#averages, this.#losses]);
     this.#uncertainty?.dispose();
     super.dispose();
   }

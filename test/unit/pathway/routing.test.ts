@@ -3,7 +3,6 @@ import { test } from "node:test";
 import fc from "fast-check";
 import {
   addNoise,
-  equalWeights,
   pathwayWeights,
   randomRoutes,
   restrict,
@@ -128,17 +127,6 @@ test("noise has the asked scale, comes from the given stream, and is absent in e
   assert.deepEqual(first.toNumbers(), again.toNumbers());
   assert.ok(Math.abs(Math.sqrt(first.var().item()) - 0.5) < 0.02);
   assert.equal(addNoise(scores, 0, new Generator(1)), scores);
-});
-
-test("equal weights carry no gradient", () => {
-  const scores = zeros([2, 3]);
-  scores.requires_grad = true;
-  const weights = equalWeights(routeMask([[0], [2]], scores), 1, scores);
-  assert.ok(!weights.requires_grad);
-  assert.deepEqual(weights.toArray(), [
-    [1, 0, 0],
-    [0, 0, 1],
-  ]);
 });
 
 test("routing leaves no handle behind", () => {
