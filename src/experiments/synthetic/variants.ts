@@ -94,7 +94,11 @@ export class VariantLearner extends PathwayLearner {
   async finish(held: () => Sample): Promise<void> {
     const { generator } = this.module;
     this.module.eval();
-    if (this.#variant === "residual") await this.settle(new SampleBatches(held(), heldRows, 0));
+    if (this.#variant === "residual") {
+      const sample = held();
+      using _images = sample.images;
+      await this.settle(new SampleBatches(sample, heldRows, 0));
+    }
     scope(() =>
       noGrad(() => {
         const state = stateOf(generator);
