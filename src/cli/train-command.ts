@@ -193,7 +193,7 @@ async function automatic(
   output: Output,
   device: string | undefined,
 ): Promise<{ settings: Ready; endsBy: number }> {
-  const { minutes = usualMinutes, hub: place, trust } = settings;
+  const { minutes = usualMinutes, hub: place, trust, validationFraction } = settings;
   const all = 60 * minutes;
   const began = Date.now();
   const hub = openHub(place, { trust, device });
@@ -203,7 +203,8 @@ async function automatic(
     const options = trainOptions(settings);
     const seconds = all - (Date.now() - began) / 1000;
     const onMember = (name: string) => terminal.progress(`comparing  ${shownName(name)}`);
-    const choose = (signal: AbortSignal) => chooseSettings({ hub, data, options, seconds, onMember, signal });
+    const choose = (signal: AbortSignal) =>
+      chooseSettings({ hub, data, options, validationFraction, seconds, onMember, signal });
     const { settings: chosen, reasons } = await withInterrupt(choose, stopping);
     for (const reason of reasons) output.say(reason);
     const size = settings.imageSize ?? chosen.imageSize;

@@ -5,7 +5,8 @@
  */
 
 export type { ClassProbability, PathwayPart } from "../runtime/index.ts";
-export { type AutoChoice, type AutoRequest, type AutoSettings, chooseSettings } from "./auto.ts";
+export { chooseSettings } from "./auto/choose-settings.ts";
+export type { AutoChoice, AutoRequest, AutoSettings } from "./auto/request.ts";
 export {
   type AnyPrediction,
   type ImageInput,

@@ -4,6 +4,7 @@
  * scope.ts first: a handle belongs to the innermost scope, or to whoever holds it with `using`.
  * It imports no other folder; all others may import it.
  */
+export { ActivationMeter } from "./activations.ts";
 export { type CallHook, call, hasOperator, schemaOf, setCallHook } from "./call.ts";
 export { conv2d, convNd, convTransposeNd, isNarrowPointwise, type Pair, type Windows } from "./conv.ts";
 export { ownProcess } from "./environment.ts";

@@ -128,6 +128,8 @@ export interface TaskData {
   /** Rows [C] of several labels or numbers, by position; undefined where each image has one class. */
   targets: readonly (readonly number[])[] | undefined;
   counts: Record<SplitName, number>;
+  /** The data set says itself which images validate. */
+  validationIsGiven: boolean;
   /** Names of the items, for reports. */
   ids: readonly string[];
   /** A name for what the pixels depend on: the content of each item and how it is decoded. */
@@ -254,6 +256,7 @@ function taskData(
     labels,
     targets,
     counts,
+    validationIsGiven: dataset.items.some((item) => item.split === "validation"),
     skipped: store.skipped.size,
     ids: dataset.items.map((item) => item.id),
     pixelsKey: larger ? `${store.key} ${larger.key}` : store.key,

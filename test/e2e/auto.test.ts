@@ -4,9 +4,10 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { memberEntries, openHub, withMembers } from "../../src/hub/index.ts";
+import { stepCost, wayFor } from "../../src/library/auto/step-cost.ts";
 import { type AutoRequest, chooseSettings } from "../../src/library/index.ts";
 import { memory } from "../../src/torch/index.ts";
-import { prepareData, type TaskData } from "../../src/train/index.ts";
+import { prepareData, type TaskData, taskOf } from "../../src/train/index.ts";
 import { runProgram } from "../support/program.ts";
 import { temporaryFolder, writeShapeImages, writeSmallHub } from "../support/small-hub.ts";
 import { trainRequest } from "../support/train-request.ts";
@@ -21,7 +22,7 @@ before(async () => {
   const place = { folder, hub: writeSmallHub(folder), images: await writeShapeImages(folder, 12) };
   const { data: asked, options } = trainRequest(place, "none");
   data = await prepareData(asked);
-  request = { hub: openHub(place.hub), data, options };
+  request = { hub: openHub(place.hub), data, options, validationFraction: 0.2 };
 });
 after(() => data.dispose());
 
@@ -40,21 +41,47 @@ test("with time for nothing else, one model is compared and stays as it is, and 
     "all weights take more time than there is",
     "low-rank changes take more time than there is",
   ]);
+  assert.match(reasons.at(-3) ?? "", /there is time for about 12 of \d+ images to train and 3 of \d+ to validate/);
+  assert.deepEqual([settings.trainPerClass, typeof settings.validationFraction], [4, "number"]);
   assert.match(reasons.at(-2) ?? "", /stay as they are, .* \(1 view of each image\)/);
   assert.match(reasons.at(-1) ?? "", /^that is more than there is: /);
 });
 
-test("without memory for gradients models stay as they are, with room for weights alone low-rank changes are trained", async () => {
-  const { hub } = request;
+test("memory decides what is trained and how, by weights and by what waits for the backward pass", async () => {
+  const { hub, options } = request;
   const one = withMembers(hub, memberEntries(hub, ["small-resnet"]));
-  const bytes = statSync(join(hub.dir, one.manifest.members[0]?.weights.file ?? "")).size;
-  const chosen = (weights: number) =>
-    chooseSettings({ ...request, hub: one, seconds: 1e6, memory: (weights * bytes) / 0.6 });
-  const [none, low, all] = [await chosen(1.1), await chosen(3.9), await chosen(4.1)];
-  assert.deepEqual([none.settings.freezeMembers, none.settings.tune], [true, undefined]);
-  assert.match(none.reasons.join("\n"), /low-rank changes take more memory than is free: /);
-  assert.deepEqual([low.settings.freezeMembers, low.settings.tune], [undefined, "lora"]);
-  assert.deepEqual([all.settings.freezeMembers, all.settings.tune], [undefined, undefined]);
+  const entry = one.manifest.members[0] ?? assert.fail();
+  const bytes = statSync(join(hub.dir, entry.weights.file)).size;
+  const room = { seconds: 0.1, memory: 1e9 };
+  const { handles } = memory();
+  const cost = await stepCost(entry, "all", taskOf(data, options), { ...request, hub: one, seconds: 1 }, room);
+  assert.equal(memory().handles, handles);
+  const { activations, recomputed, needsWhole } = cost ?? assert.fail();
+  assert.ok(needsWhole && recomputed < activations);
+  const chosen = async (memory: number) => {
+    const { settings } = await chooseSettings({ ...request, hub: one, seconds: 1e6, memory: (memory + 1) / 0.6 });
+    return [settings.tune ?? (settings.freezeMembers ? "frozen" : "all"), settings.checkpointActivations ?? false];
+  };
+  const rows = options.batchSize;
+  assert.deepEqual(await chosen(4 * bytes + rows * activations), ["all", false]);
+  assert.deepEqual(await chosen(4 * bytes + rows * recomputed), ["all", true]);
+  // Statistics of batches refuse parts, low-rank changes leave them as they are.
+  assert.equal((await chosen(4 * bytes))[0], "lora");
+  assert.deepEqual(await chosen(1.1 * bytes), ["frozen", false]);
+});
+
+test("a step is computed in parts before blocks compute twice, and whole where statistics need it", () => {
+  const cost = { seconds: 1, activations: 10, recomputed: 4, needsWhole: false };
+  const asked = { accumulate: undefined, checkpointActivations: undefined };
+  const way = (memory: number, changes = {}, own = asked) => wayFor([cost, { ...cost, ...changes }], own, memory, 8);
+  assert.deepEqual(way(80), { parts: 1, recomputes: false });
+  assert.deepEqual(way(79), { parts: 2, recomputes: false });
+  assert.deepEqual(way(79, { activations: 20 }), { parts: 3, recomputes: false });
+  assert.deepEqual(way(9), { parts: 4, recomputes: true });
+  assert.deepEqual(way(79, { needsWhole: true }), { parts: 1, recomputes: true });
+  assert.equal(way(31, { needsWhole: true }), undefined);
+  assert.equal(way(3), undefined);
+  assert.deepEqual(way(80, {}, { ...asked, accumulate: 4 } as never), { parts: 4, recomputes: false });
 });
 
 test("of one member nothing is compared: it is fine-tuned for the usual number of passes", async () => {
