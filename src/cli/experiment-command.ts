@@ -14,7 +14,7 @@ import {
   workStatus,
 } from "../compare/index.ts";
 import { experiments, missingHubs } from "../experiments/index.ts";
-import { requireWritableFolder } from "../io/index.ts";
+import { requireWritableFolder, shellQuoted } from "../io/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
 import { forwardSignals, startAgain } from "./children.ts";
 import type { Output } from "./context.ts";
@@ -133,8 +133,8 @@ function commandOf(experiment: Experiment, { seeds, quick, final, hub, data, fre
     ...(quick ? ["--quick"] : []),
     `--seeds ${seeds ?? (quick ? 1 : experiment.seeds)}`,
     ...(final ? ["--final"] : []),
-    ...(hub ? [`--hub ${hub}`] : []),
-    ...(data ? [`--data ${data}`] : []),
+    ...(hub ? [`--hub ${shellQuoted(hub)}`] : []),
+    ...(data ? [`--data ${shellQuoted(data)}`] : []),
     ...(freezeMembers ? ["--freeze-members"] : []),
   ];
   return parts.join(" ");

@@ -1,5 +1,5 @@
 /** Comparisons of methods over targets and seeds: which cells there are, and the tables made of them. */
-import { type Hub, memberEntries, openHub, withMembers } from "../hub/index.ts";
+import { type Hub, memberEntries, openHub, starterHub, withMembers } from "../hub/index.ts";
 import { shellQuoted } from "../io/index.ts";
 import { bestByRanking, methods } from "../methods/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
@@ -211,12 +211,16 @@ function trainCommand(
   comparison: Comparison,
 ): string {
   const tune = frozen ? undefined : comparison.options?.tune;
+  // An experiment's own hub need not be the one that train takes by itself.
+  const place = hub ?? comparison.hub;
+  const members = hub === undefined ? comparison.members?.(frozen === true) : undefined;
   const options = Object.entries(choices).map(([name, value]) => `--choice ${shellQuoted(`${name}=${value}`)}`);
   return [
     `hub-pathway train ${shellQuoted(data)} --method ${method.name}`,
     ...options,
     `--epochs ${epochs}`,
-    ...(hub === undefined ? [] : [`--hub ${shellQuoted(hub)}`]),
+    ...(place === starterHub ? [] : [`--hub ${shellQuoted(place)}`]),
+    ...(members === undefined ? [] : [`--members ${shellQuoted(members.join(","))}`]),
     ...(frozen ? ["--freeze-members"] : []),
     ...(tune === undefined ? [] : [`--tune ${tune}`]),
   ].join(" ");

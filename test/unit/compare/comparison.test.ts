@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { before, test } from "node:test";
 import { unpackBits } from "../../../src/compare/bits.ts";
 import { CellStore } from "../../../src/compare/cell-store.ts";
+import { comparisonReport } from "../../../src/compare/comparison.ts";
 import type { ExperimentRequest } from "../../../src/compare/experiment.ts";
 import {
   figuresOf,
@@ -18,7 +19,7 @@ import { bestMemberLonger, bestPairLonger, onBestMember, successiveHalving } fro
 import { recordTestReading, reportText, saveReport } from "../../../src/compare/save-report.ts";
 import { stacking } from "../../../src/compare/stacking.ts";
 import { work } from "../../../src/compare/work.ts";
-import { mixedHub } from "../../../src/experiments/mixed-hub.ts";
+import { mixedHub, mixedHubComparison } from "../../../src/experiments/mixed-hub.ts";
 import { ceiling } from "../../../src/experiments/routing/ceiling.ts";
 import { openHub } from "../../../src/hub/index.ts";
 import { keyedRandom, memory, tensor } from "../../../src/torch/index.ts";
@@ -348,6 +349,10 @@ test("an experiment runs on one's own data, and reports with every table", async
   }
   const results = join(folder, "results");
   assert.match(text, /Best on these images: .*\n\n {2}hub-pathway train \S+ --method [a-z-]+ .*--epochs \d+ --hub /);
+  // An experiment whose own hub is another than the starter hub names it too.
+  const { sections } = comparisonReport({ ...mixedHubComparison, hub }, { ...request, hub: undefined });
+  const commands = sections.flatMap(({ command }) => command ?? []);
+  assert.ok(commands.length > 0 && commands.every((command) => command.includes(` --hub ${hub}`)), commands.join("\n"));
   const table = /^method .*(?:\n(?!\n).*)*/m.exec(text)?.[0].split("\n") ?? [];
   assert.ok(table.length > 8 && table.every((line) => line.length <= 120), table.join("\n"));
   const accuracies = table.slice(2).map((line) => Number(/([\d.]+) %/.exec(line)?.[1]));
