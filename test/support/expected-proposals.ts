@@ -301,6 +301,21 @@ export const expectedProposals: Record<string, Partial<Proposal>> = {
     classifier: "head",
     input: { size: 256, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], interpolation: "bicubic" },
   },
+  transformers_swin: {
+    config: { patch: 4, dim: 24, depths: [2, 2, 1], heads: [1, 2, 4], window: 4 },
+    layout: "transformers-swin",
+    classifier: "classifier",
+  },
+  transformers_swin_v2: {
+    config: { ...swinV2, heads: [1, 2, 4], window: [8, 8, 4], pretrainedWindow: [4, 4, 2] },
+    layout: "transformers-swin",
+    classifier: "classifier",
+  },
+  transformers_swin_v2_modules: {
+    config: { ...swinV2, heads: [1, 2, 4], window: 4 },
+    layout: "transformers-swin",
+    classifier: "classifier",
+  },
   maxvit: {
     config: { stemWidth: 32, widths: [32, 64], depths: [1, 2], partition: 3, variant: "tensorflow" },
     layout: "timm-maxvit",

@@ -152,6 +152,7 @@ export function rangeOf({ mean, std }: Normalisation): 1 | 255 {
 const text = z.string().optional().catch(undefined);
 const whole = z.number().optional().catch(undefined);
 const flag = z.boolean().optional().catch(undefined);
+const sides = z.array(z.number()).optional().catch(undefined);
 
 const transformerFields = {
   hidden_act: text,
@@ -189,6 +190,8 @@ const configSchema = z.looseObject({
   preprocess_cfg: timmInput.optional().catch(undefined),
   embed_dim: whole,
   window_size: whole,
+  depths: sides,
+  pretrained_window_sizes: sides,
   downsample_in_first_stage: flag,
   downsample_in_bottleneck: flag,
 });
@@ -207,7 +210,7 @@ const activations: Readonly<Record<string, string>> = {
 };
 
 /** Activations of the networks that have one only. */
-const fixed: Readonly<Record<string, string>> = { swin: "gelu", convnext: "gelu", resnet: "relu" };
+const fixed: Readonly<Record<string, string>> = { swin: "gelu", swinv2: "gelu", convnext: "gelu", resnet: "relu" };
 
 /**
  * Description of a model in a config.json; empty for a file that is about something else.
@@ -258,9 +261,21 @@ function networkOf(file: File, path: string): Published["network"] {
   if (act !== undefined && act !== expected) throw unknownActivation(path, act, type);
   const strideAt = file.downsample_in_bottleneck ? "1x1" : undefined;
   const firstStride = file.downsample_in_first_stage ? 2 : undefined;
+  if (type === "swinv2")
+    return { architecture: "swin", config: windowsOf(file), shaped: present({ dim: file.embed_dim }) };
   const config = type === "resnet" ? present({ strideAt, firstStride }) : {};
   const shaped = type === "swin" ? present({ dim: file.embed_dim, window: file.window_size }) : {};
   return { architecture: type, config, shaped };
+}
+
+/** Windows of each stage of transformers' Swin V2, no larger than its map; its files leave out what is as in its smallest network. */
+function windowsOf(file: File): Record<string, unknown> {
+  const { image_size: size = 224, patch_size: patch = 4, window_size: most = 7, depths = [2, 2, 6, 2] } = file;
+  const window = depths.map((_, stage) => Math.min(most, Math.floor(size / patch / 2 ** stage)));
+  const before = file.pretrained_window_sizes?.map((side, stage) => side || (window[stage] ?? most));
+  const together = (all: readonly number[]) => (all.every((side) => side === all[0]) ? all[0] : all);
+  const isOther = before?.some((side, stage) => side !== window[stage]);
+  return { window: together(window), ...(before && isOther ? { pretrainedWindow: together(before) } : {}) };
 }
 
 function networkOfOpenClip({

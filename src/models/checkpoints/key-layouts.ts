@@ -5,7 +5,7 @@
 import { UserError } from "../../torch/index.ts";
 import { clipInput } from "../preset.ts";
 import { type KeyLayout, layout, seenAs, type Target } from "./layout.ts";
-import { vitLayouts } from "./vit-layouts.ts";
+import { part, vitLayouts } from "./vit-layouts.ts";
 
 /** Feature index of a stage of ConvNeXt or Swin, and of the downsampling before it. */
 const stage = (index: string): number => 2 * Number(index) + 1;
@@ -209,6 +209,55 @@ const swinLayout = (name: string, anchors: string[], merging: (index: string) =>
 const timmSwin = swinLayout("timm-swin", ["layers.0.blocks.0.attn.qkv.weight"], before);
 const originalSwin = swinLayout("original-swin", ["layers.0.downsample.reduction.weight"], (i) => before(i) + 2);
 
+const swinPlace = (i: string | undefined, k: string | undefined, rest: string): string =>
+  `features.${stage(i ?? "")}.${k}.${rest}`;
+
+/** Both versions in transformers, whose merging of patches is at a stage's end. */
+const transformersSwin = layout({
+  name: "transformers-swin",
+  architecture: "swin",
+  anchors: ["self.query", "q_proj"].map((query) => `encoder.layers.0.blocks.0.attention.${query}.weight`),
+  withoutKeyBias: true,
+  nested: /^embeddings\.mask_token$/,
+  rules: [
+    [/^embeddings\.patch_embeddings\.projection\./, "features.0.0."],
+    [/^embeddings\.norm\./, "features.0.2."],
+    [
+      /^encoder\.layers\.(\d+)\.downsample\.(\w+)\.(\w+)$/,
+      (i = "", step, kind) => `features.${before(i) + 2}.${step}.${kind}`,
+    ],
+    [
+      /^encoder\.layers\.(\d+)\.blocks\.(\d+)\.attention\.(?:self\.)?(query|key|value|[qkv]_proj)\.(\w+)$/,
+      (i, k, which = "", kind) => ({ name: swinPlace(i, k, `attn.qkv.${kind}`), part: part(which) }),
+    ],
+    [
+      /^encoder\.layers\.(\d+)\.blocks\.(\d+)\.attention\.(?:output\.dense|o_proj)\.(\w+)$/,
+      (i, k, kind) => swinPlace(i, k, `attn.proj.${kind}`),
+    ],
+    [
+      /^encoder\.layers\.(\d+)\.blocks\.(\d+)\.attention\.(?:self\.)?continuous_position_bias_mlp\.(\d\.\w+)$/,
+      (i, k, rest) => swinPlace(i, k, `attn.cpb_mlp.${rest}`),
+    ],
+    [
+      /^encoder\.layers\.(\d+)\.blocks\.(\d+)\.attention\.(?:self\.)?relative_position_index$/,
+      (i, k) => ({ name: swinPlace(i, k, "attn.relative_position_index"), view: "flat" }),
+    ],
+    [
+      /^encoder\.layers\.(\d+)\.blocks\.(\d+)\.attention\.(?:self\.)?(logit_scale|relative_\w+)$/,
+      (i, k, kind) => swinPlace(i, k, `attn.${kind}`),
+    ],
+    [
+      /^encoder\.layers\.(\d+)\.blocks\.(\d+)\.layernorm_(before|after)\.(\w+)$/,
+      (i, k, which, kind) => swinPlace(i, k, `norm${which === "before" ? 1 : 2}.${kind}`),
+    ],
+    [
+      /^encoder\.layers\.(\d+)\.blocks\.(\d+)\.(intermediate\.dense|output\.dense|mlp\.fc[12])\.(\w+)$/,
+      (i, k, which = "", kind) => swinPlace(i, k, `mlp.${/^inter|1$/.test(which) ? 0 : 3}.${kind}`),
+    ],
+    [/^layernorm\./, "norm."],
+  ],
+});
+
 /** Steps of MaxViT's convolution and attention in timm, and in torchvision. */
 const maxvitSteps = {
   pre_norm: "pre_norm",
@@ -281,6 +330,7 @@ export const keyLayouts: readonly KeyLayout[] = [
   publishedDensenet,
   timmSwin,
   originalSwin,
+  transformersSwin,
   timmMaxvit,
 ];
 

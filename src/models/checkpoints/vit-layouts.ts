@@ -3,7 +3,8 @@ import { rotaryHeads, rotaryPeriods } from "../blocks/rotary.ts";
 import { clipInput, imagenetInput } from "../preset.ts";
 import { type Algebra, type KeyLayout, type LayoutParts, layout, seenAs, type Target } from "./layout.ts";
 
-const part = (name: string): number => ["q", "k", "v"].indexOf(name.charAt(0));
+/** Position of query, key or value among the three, by its first letter. */
+export const part = (name: string): number => ["q", "k", "v"].indexOf(name.charAt(0));
 
 /** Rules that transformers' ViT and DINOv2 have in common. */
 const transformersRules: LayoutParts["rules"] = [

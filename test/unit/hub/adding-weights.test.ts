@@ -18,7 +18,7 @@ import {
   UserError,
   zeros,
 } from "../../../src/torch/index.ts";
-import { ruled, seeded } from "../../fixtures/seeded-weights.ts";
+import { fixtureLines, ruled, seeded } from "../../fixtures/seeded-weights.ts";
 import { assertClose } from "../../support/numeric.ts";
 import { temporaryFolder } from "../../support/small-hub.ts";
 
@@ -115,6 +115,21 @@ test("config.json of transformers' ResNet: where its strides are", () =>
     const { entry } = await add(saved(state, { "config.json": file }), { wishes: { input: { size: 64 } } });
     assert.deepEqual([entry.config["strideAt"], entry.config["firstStride"]], ["1x1", 2]);
   }));
+
+test("config.json of transformers' Swin V2: windows no larger than each stage's map, in pre-training too", async () => {
+  const layouts = fixtureLines<{ state: Record<string, number[]> }>("layouts.jsonl");
+  const { state: shapes } = layouts.get("transformers_swin_v2") ?? assert.fail();
+  const state = new Map(Object.entries(shapes).map(([key, shape]) => [key, ruled(key, shape)]));
+  const file = { model_type: "swinv2", image_size: 64, embed_dim: 24, depths: [2, 2, 1], window_size: 8 };
+  const added = async (more = {}) => (await add(saved(state, { "config.json": { ...file, ...more } }))).entry;
+  const { config, input } = await added({ pretrained_window_sizes: [4, 4, 2] });
+  assert.deepEqual([config["version"], config["window"], config["pretrainedWindow"]], [2, [8, 8, 4], [4, 4, 2]]);
+  assert.equal(input.size, 64);
+  assert.equal((await added({ pretrained_window_sizes: [0, 0, 0] })).config["pretrainedWindow"], undefined);
+  assert.equal((await added({ window_size: 4 })).config["window"], 4);
+  await refused(saved(state), /do not say how large the windows/);
+  for (const one of state.values()) one.dispose();
+});
 
 test("config.json of timm: name, size, mean, deviation and interpolation; a preprocessor's file comes before it", () =>
   withState("resnet", resnet, async (state) => {

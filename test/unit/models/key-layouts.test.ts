@@ -54,6 +54,8 @@ function hintsOf(name: string): Hints {
   const activation = clipActivations[name];
   if (name === "timm_resnet_gn") return { name: "resnet50_gn" };
   if (name === "timm_swin_v2") return { name: "swinv2_tiny_window4to8_32to64" };
+  if (name === "transformers_swin_v2") return { config: { window: [8, 8, 4], pretrainedWindow: [4, 4, 2] } };
+  if (name === "transformers_swin_v2_modules") return { config: { window: 4 } };
   return { config: activation === undefined ? heads : { ...heads, activation } };
 }
 
