@@ -1,6 +1,7 @@
 /**
  * A convolution with what follows it channel by channel, as one computation over maps [n, C, H, W]: nothing is turned between two
  * steps, activations overwrite their input, and where nothing is trained it is one operator (nn's folding.ts). V names a value.
+ * Weights that low-rank changes stand in for are made anew in each pass, and would be folded in each: they are not, until `merge`.
  */
 import {
   fixedStatistics,

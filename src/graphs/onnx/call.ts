@@ -6,9 +6,6 @@ import type { Context } from "../step.ts";
 import { HostArray, isFloating, maximumHostElements, sizeOf, toTensor, type Value } from "../values.ts";
 import type { Graph, GraphNode } from "./graph.ts";
 
-/** Shorter arrays are made into tensors anew each time. */
-const smallArray = 16;
-
 export interface CallParts {
   readonly node: GraphNode;
   readonly graph: Pick<Graph, "path" | "opset">;
@@ -77,8 +74,7 @@ export class Call {
 
   tensor(i: number): Tensor {
     const value = this.value(i);
-    const isLong = value instanceof HostArray && value.data.length > smallArray;
-    if (isLong && !this.onHost && this.isConstant(i)) return this.#tensorOf(value);
+    if (value instanceof HostArray && !this.onHost && this.isConstant(i)) return this.#tensorOf(value);
     return toTensor(value, this.floating, this.device);
   }
 

@@ -1,14 +1,17 @@
 /** Convolutions that run together with what follows them, against tfjs-converter, finite differences, and counts of operators. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
+import { openOnnx } from "../../../src/graphs/index.ts";
 import { openTfjs } from "../../../src/graphs/tfjs/index.ts";
 import { BatchNorm2d, FoldedNorms } from "../../../src/nn/index.ts";
 import { inferenceMode, memory, noGrad, scope, standIn, type Tensor } from "../../../src/torch/index.ts";
+import { floats, model } from "../../fixtures/onnx/builder.ts";
 import { seeded } from "../../fixtures/seeded-weights.ts";
 import { attr, GraphBuilder } from "../../fixtures/tfjs/graph-builder.ts";
 import { runGraph, temporaryFolder } from "../../fixtures/tfjs/oracle.ts";
 import { called } from "../../support/calls.ts";
 import { assertClose } from "../../support/numeric.ts";
+import { weights, workplace } from "../../support/onnx-agreement.ts";
 
 const folder = temporaryFolder();
 after(folder.remove);
@@ -68,6 +71,31 @@ test("without gradients a chain is one operator, and gives what tfjs gives", asy
   folds.dispose();
   assert.equal(memory().handles, handles, "live handles");
   model.dispose();
+});
+
+test("an ONNX convolution is one operator with its activation and a short bias that is not trained", () => {
+  const nodes = [
+    // No gradient passes it.
+    { op: "Round", inputs: ["given"], outputs: ["b"] },
+    { op: "Conv", inputs: ["image", "w", "b"], outputs: ["c"] },
+    { op: "Relu", inputs: ["c"], outputs: ["r"] },
+    { op: "GlobalAveragePool", inputs: ["r"], outputs: ["p"] },
+    { op: "Flatten", inputs: ["p"], outputs: ["features"] },
+  ];
+  const initializers = [weights("w", [4, 3, 3, 3]), floats("given", [4], [0.6, 1.2, -3, 2])];
+  const bytes = model({ nodes, initializers, outputs: ["features"] });
+  using opened = openOnnx(workplace.write(bytes), { size: 8 });
+  opened.eval();
+  using x = seeded("image", [2, 3, 8, 8], "float32");
+  using folds = new FoldedNorms();
+  scope(() => {
+    const plain = noGrad(() => opened.forward(x));
+    const folded = (): void => {
+      inferenceMode(() => folds.run(() => assertClose(opened.forward(x), plain.toNumbers(), 1e-5)));
+    };
+    folded();
+    assert.deepEqual(computing(folded), ["mkldnn::_convolution_pointwise"]);
+  });
 });
 
 test("a value that two steps read, or that is wanted, is not taken in", async () => {
