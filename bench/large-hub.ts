@@ -148,7 +148,7 @@ function inProcess(setting: Setting): Measured {
   return JSON.parse(text.trim().split("\n").at(-1) ?? "") as Measured;
 }
 
-export async function largeHub(rounds: number, steps: number): Promise<Figure[]> {
+export async function largeHub(steps: number): Promise<Figure[]> {
   const dir = mkdtempSync(join(tmpdir(), "hub-pathway-bench-"));
   try {
     const hub = join(dir, "hub");
@@ -168,17 +168,15 @@ export async function largeHub(rounds: number, steps: number): Promise<Figure[]>
       const timed = m > usual && slower === undefined ? Math.ceil(steps / 2) : steps;
       return { hub, m, steps: timed, allowed: Math.min(allowed, m), budget };
     };
-    // In small hubs kinds are the same.
-    const results = new Map<string, Measured[]>();
-    for (let round = 0; round < rounds; round++) {
-      for (const key of new Set(
-        sizes.flatMap((m) => Object.keys(kinds).map((name) => JSON.stringify(settingOf(name, m)))),
-      )) {
-        results.set(key, [...(results.get(key) ?? []), inProcess(JSON.parse(key) as Setting)]);
-      }
-    }
-    const of = (name: string, m: number, figure: keyof Measured): number =>
-      median((results.get(JSON.stringify(settingOf(name, m))) ?? []).map((measured) => measured[figure]));
+    // In small hubs kinds are the same, and measured once.
+    const results = new Map<string, Measured>();
+    const of = (name: string, m: number, figure: keyof Measured): number => {
+      const setting = settingOf(name, m);
+      const key = JSON.stringify(setting);
+      const measured = results.get(key) ?? inProcess(setting);
+      results.set(key, measured);
+      return measured[figure];
+    };
     return Object.entries(kinds).flatMap(([name, { slower, larger }]) =>
       sizes.flatMap((m) => [
         ratioFigure(

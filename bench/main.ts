@@ -55,7 +55,7 @@ const parts: Record<string, () => Promise<Figure[] | undefined>> = {
   pathway: () => pathwayStep(rounds, flags.quick ? 100 : 1000, device),
   tfjs: () => tfjsSteps(flags.quick ? 3 : 9, flags.tfjs),
   "step-memory": async () => stepMemory(flags.quick ? 2 : 5),
-  "large-hub": () => largeHub(1, flags.quick ? 3 : 5),
+  "large-hub": () => largeHub(flags.quick ? 3 : 5),
   environments: async () => rlEnvironments(rounds, flags.quick ? 1000 : 4000),
   rl: () => rlPpo(flags.python, flags.quick ? 3 : 7),
   loader: () => loaderEpoch(flags.quick ? 3 : 7),

@@ -4,7 +4,7 @@
  */
 import type { HubPathway, PathwayGenerator, StoredFeatures } from "../pathway/index.ts";
 import { inferenceMode, noGrad, scope, type Tensor } from "../torch/index.ts";
-import { type Batch, type BatchSource, forEachBatch, type Task } from "../train/index.ts";
+import { type Batch, type BatchSource, exceedsChance, forEachBatch, type Task } from "../train/index.ts";
 
 /** Parts of a score's distance from its mean that may be added to one gate. */
 const parts = Array.from({ length: 5 }, (_, i) => i / 4);
@@ -69,7 +69,7 @@ export async function settleScores(settling: Settling, batches: BatchSource, sig
     );
   });
   const best = trained.reduce(better);
-  const part = tried.length === 1 || best.gain > Math.sqrt(best.squares) ? best.part : 0;
+  const part = tried.length === 1 || exceedsChance(best.gain, best.squares) ? best.part : 0;
   if (gate) shrinkScores(module.generator, gate, part);
   const [least, ...others] = wider.filter((own) => own.part === part);
   if (least) noGrad(() => module.temperature().fill_(others.reduce(better, least).tau));

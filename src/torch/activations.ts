@@ -1,5 +1,5 @@
 /** Bytes that a forward pass keeps for its backward pass, by watching every operator call. */
-import { hasOperator, schemaOf, setCallHook } from "./call.ts";
+import { hasOperator, schemaOf, watchCalls } from "./call.ts";
 import { elementBytes } from "./factories.ts";
 import { scope } from "./scope.ts";
 import { Script } from "./script.ts";
@@ -14,15 +14,9 @@ export class ActivationMeter {
 
   /** Runs `fn`, which must not be asynchronous, and adds up what it calls. */
   count<T>(fn: () => T): T {
-    const before = setCallHook((operator, args, result) => {
+    return watchCalls((operator, args, result) => {
       this.bytes += bytesMade(operator, args, result);
-      before?.(operator, args, result);
-    });
-    try {
-      return fn();
-    } finally {
-      setCallHook(before);
-    }
+    }, fn);
   }
 }
 

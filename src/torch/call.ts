@@ -23,6 +23,19 @@ export function setCallHook(next: CallHook | undefined): CallHook | undefined {
   return previous;
 }
 
+/** Runs `fn`, which must not be asynchronous, and shows its calls to `see`, then to the observer that was there. */
+export function watchCalls<T>(see: CallHook, fn: () => T): T {
+  const before = setCallHook((operator, args, result) => {
+    see(operator, args, result);
+    before?.(operator, args, result);
+  });
+  try {
+    return fn();
+  } finally {
+    setCallHook(before);
+  }
+}
+
 /** Shows the hook a call that no operator of the library makes, such as the run of a program. */
 export function showCall(name: string, args: readonly unknown[], result: unknown): void {
   hook?.(name, args, result);

@@ -1,5 +1,5 @@
 /** FLOPs of whatever runs, by watching every operator call: matrix products, convolutions, attention and decompositions. */
-import { setCallHook } from "./call.ts";
+import { watchCalls } from "./call.ts";
 import { scope } from "./scope.ts";
 import { Script } from "./script.ts";
 import { Tensor } from "./tensor.ts";
@@ -110,16 +110,10 @@ export class FlopMeter {
 
   /** Runs `fn`, which must not be asynchronous, and counts what it calls. */
   count<T>(fn: () => T): T {
-    const before = setCallHook((operator, args, result) => {
+    return watchCalls((operator, args, result) => {
       const products = multiplyAdds(operator, args, result);
       if (products > 0) this.total += 2 * products * this.#factor(operator, args, result);
-      before?.(operator, args, result);
-    });
-    try {
-      return fn();
-    } finally {
-      setCallHook(before);
-    }
+    }, fn);
   }
 }
 

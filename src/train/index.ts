@@ -92,6 +92,7 @@ export {
   argmaxAt,
   computeMetrics,
   confusionMatrix,
+  exceedsChance,
   isBetter,
   kindOfMetrics,
   type Metrics,

@@ -67,6 +67,11 @@ export function rightItems(probabilities: ArrayLike<number>, labels: readonly nu
   return labels.map((label, i) => argmaxAt(probabilities, i * classes, classes) === label);
 }
 
+/** True where a sum of gains is more than its standard deviation were there none to win; of right answers that is McNemar's test (1947). */
+export function exceedsChance(gain: number, squares: number): boolean {
+  return gain > Math.sqrt(squares);
+}
+
 /** 95 % interval of a share of `right` among `count` items (Wilson 1927); [0, 1] without items. */
 export function wilsonInterval(right: number, count: number): [low: number, high: number] {
   if (count === 0) return [0, 1];

@@ -367,7 +367,7 @@ const plain = ["as it is", {}] as const;
 const forms: SectionPlan = {
   title: "Forms of the generator and of the memory",
   text: [
-    "“losses” of the first table for experts, “weights” for members that learn. None of these is a choice of the method: they are put in from outside. Shrunk " +
+    "“losses” of the first table for experts, “weights” for members that learn. None of these is a choice of the method: they are put in from outside, but for shrunk scores, which runs with validation images have since. Shrunk " +
       "scores are their mean plus alpha times the rest; alpha is chosen on a quarter as many further images, and above 0 only where that is better by more than its " +
       "standard error. Without a cue there is nothing to route by, and “one gate” is right.",
   ],

@@ -158,7 +158,7 @@ export class VariantLearner extends PathwayLearner {
   }
 
   /** Losses [N] of images along routes by scores. */
-  #lossesOf(images: Tensor, labels: readonly number[], scores: Tensor, tau = this.module.config.tau): Tensor {
+  #lossesOf(images: Tensor, labels: readonly number[], scores: Tensor, tau: number | "equal"): Tensor {
     const { module } = this;
     const { logits } = module.execute(images, module.routeBy(scores, module.config.k, tau));
     return new ClassificationTask(this.#task.outputs, 0).rowLoss(logits, int64([...labels]));

@@ -5,6 +5,7 @@ import { logMe } from "../../ranking/index.ts";
 import { disposeTree, Interrupted, int64, noGrad, scope, type Tensor } from "../../torch/index.ts";
 import {
   type Answers,
+  exceedsChance,
   passOf,
   type Quality,
   qualityOf,
@@ -225,8 +226,7 @@ export function pairGain(
     of.reduce((a, b) => (scoreOf(b.judged) > scoreOf(a.judged) ? b : a));
   const [single, pair] = [most(singles), most(pairs)];
   const gains = pair.judged.merits.map((merit, i) => merit - (single.judged.merits[i] ?? 0));
-  // A standard deviation of the sum, were both equally good; of right answers it is McNemar's (1947).
-  const isReal = sumOf(gains) > Math.sqrt(sumOf(gains.map((gain) => gain ** 2)));
+  const isReal = exceedsChance(sumOf(gains), sumOf(gains.map((gain) => gain ** 2)));
   const [both, one] = [pair, single].map(({ judged }) => figureOf(task, scoreOf(judged)));
   const figures =
     task.kind === "classification"
