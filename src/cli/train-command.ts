@@ -233,7 +233,8 @@ async function start(given: Ready, output: Output, ranks: Ranks): Promise<void> 
   const { method, hub, data, out, hubMemory, trust, imageSize, members } = settings;
   requireRoom(hub, hubMemory);
   const choices = methodChoices(settings);
-  if (method === "hub-pathway" && choices["k"] === 1 && choices["credit"] === undefined) output.note(remarkOnOne);
+  const hardlyCompares = method === "hub-pathway" && choices["k"] === 1 && choices["credit"] === undefined;
+  if (hardlyCompares && !settings.freezeMembers) output.note(remarkOnOne);
   const request = {
     method: findMethod(method),
     choices,

@@ -65,9 +65,15 @@ function subject(comparison: Comparison, request: ExperimentRequest): { hub: Hub
 }
 
 function plansOf({ plans }: Comparison, { manifest }: Hub, { options, epochs }: Protocol): readonly Plan[] {
-  const all = plans({ members: manifest.members.map((member) => member.name), epochs });
+  const frozen = options.frozenViews !== undefined;
+  const all = plans({ members: manifest.members.map((member) => member.name), epochs, frozen });
+  if (!frozen) return all;
   // A ranking passes over the images once more, which costs more than the head of a frozen member that it would save.
-  return options.frozenViews === undefined ? all : all.filter(({ method }) => method !== bestByRanking);
+  const cheap = all.filter(({ method }) => method !== bestByRanking);
+  return cheap.map((plan) => ({
+    ...plan,
+    choices: plan.method.completed?.(plan.choices, manifest, options) ?? plan.choices,
+  }));
 }
 
 /** True when a plan is computed for a seed. */

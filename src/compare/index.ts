@@ -46,6 +46,7 @@ export {
   withTest,
 } from "./method-cell.ts";
 export {
+  byWeights,
   computeEpochs,
   literal,
   literalChoices,

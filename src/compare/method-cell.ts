@@ -147,13 +147,13 @@ function identify(
   methodVersion = versionOf(plan.method, plan.choices),
 ): { name: string; key: unknown } {
   const { protocol, seed, hub } = setting;
-  const { method, choices, epochs, options = {} } = plan;
+  const { method, choices, epochs } = plan;
   // E counts by the epochs that the plan made of it.
   const key = {
     version: cellVersion,
     hub: hub.fingerprint,
     ...targetKey(protocol.target),
-    options: optionsKey({ ...protocol.options, ...options }),
+    options: optionsKey(setting.optionsOf(plan)),
     seed,
     method: method.name,
     methodVersion,

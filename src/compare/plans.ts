@@ -27,6 +27,8 @@ export interface PlanSize {
   members: readonly string[];
   /** E, epochs of one unit. */
   epochs: number;
+  /** Members stay as they are. */
+  frozen?: boolean;
 }
 
 /** Epochs of a method that runs k models for each image, when all m members' fine-tuning is its budget. */
@@ -78,6 +80,16 @@ export function mainPlans(size: PlanSize): Plan[] {
   ];
 }
 
+/** Hub-Pathway with the teacher that is not the default where members stay as they are. */
+export const byWeights = (size: PlanSize): Plan[] =>
+  size.frozen
+    ? [
+        plan("Hub-Pathway, credit by weights", "hub-pathway", "equal compute", computeEpochs(size, ourChoices.k), {
+          choices: { ...ourChoices, credit: "weights" },
+        }),
+      ]
+    : [];
+
 /** Further rivals and the controls: fewer seeds, but for one gate and the literal reading, which claims rest on. */
 export function tailPlans(size: PlanSize): Plan[] {
   const { members, epochs } = size;
@@ -95,6 +107,7 @@ export function tailPlans(size: PlanSize): Plan[] {
     }),
     plan("random routes", "random-routing", "equal compute", routed, { ...few, choices: { k, beta } }),
     plan("one gate for all images", "global-gate", "equal compute", routed, { choices: { k, beta } }),
+    ...byWeights(size).map((line) => ({ ...line, ...few })),
     plan(literal, "hub-pathway", "equal compute", routed, { choices: literalChoices }),
     plan("dense, all models", "dense", "equal compute", epochs, { ...few, choices: { beta } }),
     plan("Hub-Pathway, members of new weights", "random-members", "equal compute", routed, {

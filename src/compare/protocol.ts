@@ -166,8 +166,9 @@ export class Setting {
   }
 
   /** Options of a plan; all cells keep the last weights: what they spend on validation data must not depend on who watches. */
-  optionsOf({ epochs, options }: Plan): TrainOptions {
-    return { ...this.protocol.options, ...options, epochs, seed: this.seed, keep: "last" };
+  optionsOf({ method, choices, epochs, options }: Plan): TrainOptions {
+    const generatorFactor = method.generatorFactor?.(choices) ?? this.protocol.options.generatorFactor;
+    return { ...this.protocol.options, generatorFactor, ...options, epochs, seed: this.seed, keep: "last" };
   }
 
   /** The method of a plan with its choices. @throws ConfigError for those that the method or the hub does not have */

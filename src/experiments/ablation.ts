@@ -34,7 +34,7 @@ function variants(m: number): Variant[] {
     change("beta 1", { beta: 1 }),
     change("without warm-up", { warmup: 0 }),
     change("warm-up of 40 %", { warmup: 0.4 }),
-    change("credit by losses", { credit: "losses" }, { generatorFactor: 10 }),
+    change("credit by losses", { credit: "losses" }),
     change("preset paper", { preset: "paper", beta: 1 }),
     change("features, beta 1", { aggregation: "features", beta: 1 }),
     ...[1, 2, 4].map((tau) => change(`tau ${tau}`, { tau })),

@@ -3,6 +3,7 @@
  * members that are trained by changes of low rank. What packages ship is small; what it cannot show says docs/results.
  */
 import {
+  byWeights,
   type Comparison,
   comparisonExperiment,
   computeEpochs,
@@ -46,10 +47,12 @@ function plans(size: PlanSize): Plan[] {
   return [
     ...mainPlans(size).filter(({ method }) => method.name !== "successive-halving"),
     plan("one gate for all images", "global-gate", "equal compute", routed, { choices: { k, beta } }),
-    plan("Hub-Pathway, k = 1", "hub-pathway", "equal compute", computeEpochs(size, 1), { choices: { k: 1, beta } }),
-    plan("Hub-Pathway, k = 1, credit by losses", "hub-pathway", "equal compute", computeEpochs(size, 1), {
-      choices: { k: 1, beta, credit: "losses" },
-    }),
+    ...byWeights(size),
+    ...["weights", "losses"].map((credit) =>
+      plan(`Hub-Pathway, k = 1, credit by ${credit}`, "hub-pathway", "equal compute", computeEpochs(size, 1), {
+        choices: { k: 1, beta, credit },
+      }),
+    ),
     plan("random routes", "random-routing", "equal compute", routed, { choices: { k, beta } }),
     plan("dense, all models", "dense", "equal compute", epochs, { choices: { beta } }),
     // It has no weights beside which changes could be small.

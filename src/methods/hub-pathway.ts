@@ -10,7 +10,7 @@ import {
 } from "../pathway/index.ts";
 import { findScore, type RankingScore } from "../ranking/index.ts";
 import { ConfigError } from "../torch/index.ts";
-import type { Choices, ConfiguredMethod, Method, MethodContext, Predictor } from "../train/index.ts";
+import type { Choices, ConfiguredMethod, Method, MethodContext, Predictor, RequestedOptions } from "../train/index.ts";
 import { refuseUnknown } from "./choices.ts";
 import { freshMembers } from "./from-scratch.ts";
 import { PathwayLearner } from "./pathway-learner.ts";
@@ -23,6 +23,8 @@ interface Variation {
   /** Its members may stay as they are, or be trained in parts. */
   freezesMembers?: boolean;
   tunesMembers?: boolean;
+  /** Losses may teach its generator. */
+  learnsFromLosses?: boolean;
   /** Preset that its choices begin with; a run that may name it itself has none here. */
   preset?: PresetName;
   /** Choices that a run cannot change. */
@@ -33,7 +35,7 @@ interface Variation {
 const fastGenerator = 10;
 
 function pathwayMethod(name: string, variation: Variation): Method {
-  const { freshMembers: fresh = false, takesPrior = false, preset, fixed = [], ...rest } = variation;
+  const { freshMembers: fresh = false, takesPrior = false, learnsFromLosses, preset, fixed = [], ...rest } = variation;
   const own = Object.keys(pathwayShape).filter((choice) => !(fixed as readonly string[]).includes(choice));
   const known = [...own, "prior", ...(preset === undefined ? ["preset"] : [])];
 
@@ -68,14 +70,33 @@ function pathwayMethod(name: string, variation: Variation): Method {
       activated: config.k,
       shardable: !fresh && unshared(config),
       prior: priorOf(choices),
-      ...(config.credit === "losses" ? { generatorFactor: fastGenerator } : {}),
       train: (context) => train(context, config),
     };
   }
 
+  /** Models that stay as they are can be compared before they are chosen (docs/results/credit.md): losses teach, if other choices let them. */
+  function completed(choices: Choices, { members }: HubManifest, options: RequestedOptions): Choices {
+    const { frozenViews, accumulate = 1 } = options;
+    const taught = { ...choices, credit: "losses" };
+    if (!learnsFromLosses || choices["credit"] !== undefined || frozenViews === undefined || accumulate > 1)
+      return choices;
+    return isAllowed({ preset, ...taught }, members.length) ? taught : choices;
+  }
+
+  const generatorFactor = ({ credit }: Choices) => (credit === "losses" ? fastGenerator : undefined);
+
   // Where losses teach, scores are settled on validation images (3), and small last batches had other gradients before (2).
   const version = ({ credit }: Choices) => pathwayVersion + (credit === "losses" && preset !== "global" ? 2 : 0);
-  return { name, version, configure, defaults: { ...defaultPathwayConfig }, ...rest };
+  return { name, version, configure, completed, generatorFactor, defaults: { ...defaultPathwayConfig }, ...rest };
+}
+
+function isAllowed(choices: Choices, m: number): boolean {
+  try {
+    return resolvePathwayConfig(choices, m) !== undefined;
+  } catch (error) {
+    if (error instanceof ConfigError) return false;
+    throw error;
+  }
 }
 
 /** Choices under which more than logits would have to cross between ranks; true where none is made. */
@@ -89,6 +110,7 @@ function unshared({ aggregation, credit, generatorKind }: PathwayConfig): true |
 
 export const hubPathway: Method = pathwayMethod("hub-pathway", {
   takesPrior: true,
+  learnsFromLosses: true,
   freezesMembers: true,
   tunesMembers: true,
 });
@@ -102,6 +124,7 @@ export const randomRouting: Method = pathwayMethod("random-routing", {
 
 export const globalGate: Method = pathwayMethod("global-gate", {
   takesPrior: true,
+  learnsFromLosses: true,
   freezesMembers: true,
   tunesMembers: true,
   preset: "global",

@@ -39,7 +39,7 @@ export const pathwayShape = {
    * The generator's teacher: the task's loss through the weights, or the models' own losses on training rows, in nats, which
    * a memory keeps (this project's choice; the abstract has the first).
    */
-  credit: flag(kinds("weights", "losses"), "<teacher>", "what the generator learns from"),
+  credit: flag(kinds("weights", "losses"), "<name>", "generator's teacher", { usually: "weights; losses if frozen" }),
   /** Weight of KL(mean of softmax(u) over the batch || prior). */
   explorationWeight: flag(weight.default(0.1), "<w>", "weight of the exploration loss at the start"),
   /** Exploration ends with it; "constant" holds it. */

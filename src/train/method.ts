@@ -66,6 +66,10 @@ export interface Method {
   readonly name: string;
   /** What `versionOf` says: raised when the same choices would train otherwise, of all choices or of some. */
   readonly version?: number | ((choices: Choices) => number);
+  /** The choices of a new run: those that were made, and those that its options decide where none was made. */
+  completed?(choices: Choices, hub: HubManifest, options: RequestedOptions): Choices;
+  /** Learning rate of its generator over that of pre-trained weights, where a run names none; undefined for the usual one. */
+  readonly generatorFactor?: (choices: Choices) => number | undefined;
   /** Defaults of its choices: with the choices that were made they say what was computed. */
   readonly defaults?: object;
   /** Kinds of labels that it takes; all when left out. */
@@ -89,8 +93,6 @@ export interface ConfiguredMethod {
   readonly activated?: number;
   /** True when ranks may have its models among them; or the reason why not, where a choice is one. */
   readonly shardable?: boolean | string;
-  /** Learning rate of its generator over that of pre-trained weights, where a run names none; the usual one when left out. */
-  readonly generatorFactor?: number;
   /** Score of the members that guides the exploration loss; none when left out. */
   readonly prior?: RankingScore | undefined;
   /** Trains (or, for a finished run, loads) and returns what predicts. */

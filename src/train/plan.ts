@@ -1,8 +1,7 @@
 /** Plan of a run, printed before it begins. */
 import type { TaskKind } from "../data/index.ts";
 import type { SplitName, TaskData } from "./data.ts";
-import type { ConfiguredMethod } from "./method.ts";
-import { type RequestedOptions, resolveOptions, type TrainOptions } from "./options.ts";
+import { type OptionNeeds, type RequestedOptions, resolveOptions, type TrainOptions } from "./options.ts";
 
 export interface RunPlan {
   /** What the labels are; one class of each image when left out. */
@@ -34,7 +33,7 @@ export interface Planned {
 /** The options of a run, and what is to be said of it. */
 export function planRun(
   requested: RequestedOptions,
-  { activated, generatorFactor }: Pick<ConfiguredMethod, "activated" | "generatorFactor">,
+  { activated, generatorFactor }: Partial<Pick<OptionNeeds, "generatorFactor">> & { activated?: number | undefined },
   members: readonly string[],
   data: Pick<TaskData, "kind" | "classes" | "counts" | "skipped" | "imageSize" | "train">,
 ): Planned {

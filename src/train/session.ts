@@ -128,12 +128,13 @@ export function trainOnRank(given: TrainRequest): Promise<void> {
 }
 
 /** Trains a run, and gives it to a function that takes over what it holds. */
-async function withTrained<T>(given: TrainRequest, use: (trained: Trained) => Promise<T>): Promise<T> {
-  refuseMemoryOn(given.device, given.hubMemory);
-  using folder = RunFolder.take(given.out, imageRun, given.resume);
-  const before = given.resume ? folder.config() : undefined;
+async function withTrained<T>(asked: TrainRequest, use: (trained: Trained) => Promise<T>): Promise<T> {
+  refuseMemoryOn(asked.device, asked.hubMemory);
+  using folder = RunFolder.take(asked.out, imageRun, asked.resume);
+  const before = asked.resume ? folder.config() : undefined;
   if (before) folder.requireTraining();
-  const hub = openedHub(given, before);
+  const hub = openedHub(asked, before);
+  const given = before ? asked : completed(asked, hub);
   const method = given.method.configure(given.choices, hub.manifest, given.options);
   checkFrozen(given.options, given.data.augment, given.method);
   checkTune(
@@ -147,13 +148,13 @@ async function withTrained<T>(given: TrainRequest, use: (trained: Trained) => Pr
   const { device, signal, group, onProgress = given.data.onProgress } = given;
   const { name, kinds = taskKinds, otherwise } = given.method;
   const { frozenViews: views, sampling } = given.options;
-  const asked: DataRequest = {
+  const wanted: DataRequest = {
     ...given.data,
     takes: narrowed({ who: `the method ${name}`, kinds, otherwise }, given.data.takes),
     ...{ views, sampling: sampling === "balanced" ? sampling : undefined },
     ...{ device, group, readsAll: given.shardsAt !== undefined, onProgress, signal },
   };
-  const data = await prepareData(asked);
+  const data = await prepareData(wanted);
   try {
     return await run(given, { folder, before, hub, data, method }, use);
   } catch (error) {
@@ -161,6 +162,12 @@ async function withTrained<T>(given: TrainRequest, use: (trained: Trained) => Pr
     data.dispose();
     throw error;
   }
+}
+
+/** A request for a new run, with the choices that its options decide. */
+function completed(request: TrainRequest, { manifest }: Hub): TrainRequest {
+  const { method, choices, options } = request;
+  return { ...request, choices: method.completed?.(choices, manifest, options) ?? choices };
 }
 
 /** Kinds of labels that both take, by the words of the narrower one. */
@@ -328,7 +335,8 @@ interface Settled {
 /** The run's settings, written to its folder when they are new, and what is to be said of them. */
 async function settled(given: TrainRequest, { folder, before, hub, data, method }: Opened): Promise<Settled> {
   const members = hub.manifest.members.map((member) => member.name);
-  const { options, plan } = planRun(given.options, method, members, data);
+  const generatorFactor = given.method.generatorFactor?.(given.choices);
+  const { options, plan } = planRun(given.options, { activated: method.activated, generatorFactor }, members, data);
   const { emit, signal } = given;
   const asked = { hub, data, score: method.prior, seed: options.seed, emit, signal };
   const prior = before ? before.prior : await requestedPrior(asked);

@@ -25,8 +25,12 @@ test("--freeze-members computes features once; a second run finds them", async (
   const first = await run([...frozen, "--out", join(folder, "first")]);
   assert.equal(first.code, 0, first.stderr);
   assert.equal(first.stderr.match(/features of .*: \d+ training images, 2 views, in /g)?.length, 3);
-  const config = JSON.parse(readFileSync(join(folder, "first", "run.json"), "utf8")) as { options: object };
-  assert.equal((config.options as Record<string, unknown>)["frozenViews"], 2);
+  const config = JSON.parse(readFileSync(join(folder, "first", "run.json"), "utf8")) as {
+    choices: Record<string, unknown>;
+    options: Record<string, unknown>;
+  };
+  assert.equal(config.options["frozenViews"], 2);
+  assert.equal(config.choices["credit"], "losses");
   const second = await run([...frozen, "--out", join(folder, "second")]);
   assert.equal(second.code, 0, second.stderr);
   assert.doesNotMatch(second.stderr, /features of/);

@@ -18,13 +18,12 @@ import {
   withTest,
 } from "../../compare/index.ts";
 import { type Hub, openHub, withMembers } from "../../hub/index.ts";
-import { budgetSettings, type Reached } from "../../methods/index.ts";
-import { pathwayVersion } from "../../pathway/index.ts";
+import { budgetSettings, findMethod, type Reached } from "../../methods/index.ts";
 import { amount, lineChart, percent, points } from "../../report/index.ts";
 import { UserError } from "../../torch/index.ts";
-import { fingerprint } from "../../train/index.ts";
+import { fingerprint, versionOf } from "../../train/index.ts";
 import { lettersAndEmoji } from "../routing/ceilings.ts";
-import { type BudgetCell, budgetCells, furtherRivals, kinds, parts } from "./cell.ts";
+import { type BudgetCell, budgetCells, byLosses, furtherRivals, kinds, parts } from "./cell.ts";
 
 const cellVersion = 2;
 /** Sides of the images that each member is given, pixels: the same weights at another cost. */
@@ -55,7 +54,8 @@ const nameOf = ({ hub, protocol, seed }: Setting) => `budget/${hub.manifest.name
 
 function keyOf({ hub, protocol, seed }: Setting): unknown {
   const { target, options, epochs } = protocol;
-  const version = [cellVersion, pathwayVersion, fingerprint(budgetSettings([1e9, 2e9]))];
+  const method = versionOf(findMethod("hub-pathway"), byLosses.choices);
+  const version = [cellVersion, method, fingerprint(budgetSettings([1e9, 2e9]))];
   return { version, hub: hub.fingerprint, ...targetKey(target), options: optionsKey(options), epochs, seed };
 }
 

@@ -68,7 +68,7 @@ export interface BudgetCell {
   bestMember: Reached;
 }
 
-const byLosses = { choices: { k: 1, credit: "losses" }, options: { generatorFactor: 10 } };
+export const byLosses = { choices: { k: 1, credit: "losses" } };
 
 /** Of the splits that are measured: the test split for a final request alone. */
 type BySplit<T> = { validation: T } & Partial<Record<Split, T>>;

@@ -32,16 +32,15 @@ function plans(size: PlanSize): Plan[] {
     pathway("one gate for all images", { generatorKind: "global" }),
     pathway("constant exploration", constant),
     pathway("generator on pre-trained features", { generatorKind: "member-stem" }),
-    pathway("credit by losses", byLosses.choices, byLosses.options),
+    pathway("credit by losses", byLosses),
     pathway("members learn at a third of the rate", {}, slower),
     pathway("k = 1", { k: 1 }),
-    pathway("k = 1, credit by losses", { k: 1, ...byLosses.choices }, byLosses.options),
+    pathway("k = 1, credit by losses", { k: 1, ...byLosses }),
     pathway("k = 1, one gate for all images", { k: 1, generatorKind: "global" }),
   ];
 }
 
-/** The generator's rate where it learns from losses, over that of pre-trained weights. */
-const byLosses = { choices: { credit: "losses" }, options: { generatorFactor: 10 } };
+const byLosses = { credit: "losses" };
 
 /**
  * Members that keep what they know, at the cost of one or two of them: each teacher of the generator, and the same recipe
@@ -55,8 +54,10 @@ function frozenPlans(size: PlanSize): Plan[] {
       const name = `${method === "hub-pathway" ? "Hub-Pathway" : "one gate for all images"}, k = ${k}`;
       const choices = { ...ourChoices, k };
       return [
-        plan(name, method, "equal epochs", epochs, { ...byLosses, choices: { ...choices, ...byLosses.choices } }),
-        plan(`${name}, credit by weights`, method, "equal epochs", epochs, { choices }),
+        plan(name, method, "equal epochs", epochs, { choices: { ...choices, ...byLosses } }),
+        plan(`${name}, credit by weights`, method, "equal epochs", epochs, {
+          choices: { ...choices, credit: "weights" },
+        }),
       ];
     }),
   );

@@ -18,6 +18,7 @@ import {
   learningRateFactor,
   openRun,
   openRunData,
+  type RequestedOptions,
   type RunEvent,
   resolveOptions,
   scheduledFactor,
@@ -270,8 +271,22 @@ test("a generator's rate is the run's, else its method's, else the usual one, an
   assert.equal(factorOf({}, 10), 10);
   assert.equal(factorOf({ generatorFactor: 3 }, 10), 3);
   assert.equal(JSON.stringify(resolveOptions(asked, needs(30))), JSON.stringify(defaultTrainOptions));
+  const { generatorFactor: ofMethod } = findMethod("hub-pathway");
+  assert.equal(ofMethod?.({ credit: "losses" }), 10);
+  assert.equal(ofMethod?.({}), undefined);
+});
+
+test("losses teach a new run whose members stay as they are, unless its choices say or need otherwise", () => {
   const { manifest } = openHub(starterHub);
-  const configured = (choices: Choices) => findMethod("hub-pathway").configure(choices, manifest, asked);
-  assert.equal(configured({ credit: "losses" }).generatorFactor, 10);
-  assert.equal(configured({}).generatorFactor, undefined);
+  const frozen = { ...defaultTrainOptions, frozenViews: 2 };
+  const creditOf = (choices: Choices, options: RequestedOptions = frozen, method = "hub-pathway") =>
+    findMethod(method).completed?.(choices, manifest, options)["credit"];
+  assert.equal(creditOf({}), "losses");
+  assert.equal(creditOf({ k: 1 }, frozen, "global-gate"), "losses");
+  assert.equal(creditOf({}, defaultTrainOptions), undefined);
+  assert.equal(creditOf({ credit: "weights" }), "weights");
+  assert.equal(creditOf({}, { ...frozen, accumulate: 2 }), undefined);
+  for (const choices of [{ preset: "paper" }, { noise: "learned" }, { generatorKind: "member-stem" }])
+    assert.equal(creditOf(choices), undefined, JSON.stringify(choices));
+  for (const method of ["random-routing", "dense"]) assert.equal(creditOf({}, frozen, method), undefined, method);
 });
