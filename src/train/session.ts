@@ -300,9 +300,9 @@ function requireShardable(
     throw new ConfigError(`--shard-members gives each rank some of the models, and ${reason}: leave it out`);
   };
   const models = manifest.members.length;
+  if (options.frozenViews !== undefined) refuse("--freeze-members computes features, which stay with their owners");
   if (typeof shardable === "string") refuse(shardable);
   if (shardable !== true) refuse(`${method.name} does not route images to models`);
-  if (options.frozenViews !== undefined) refuse("--freeze-members computes features, which stay with their owners");
   if (options.tune !== undefined) refuse("--tune is not tried with it");
   if (models < worldSize) refuse(`${models} models leave some of ${worldSize} ranks without one`);
 }

@@ -1,4 +1,5 @@
 /** Methods under a budget for the hub's weights: the same predictions as with all of them in memory. */
+// Long: whole runs of nine methods are trained, twice each.
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { type Choices, trainRun } from "../../../src/train/index.ts";

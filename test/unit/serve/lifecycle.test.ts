@@ -1,4 +1,5 @@
 /** Death of an engine, more than can be done, deadlines, hot swap, and the end: nothing that was let in is lost. */
+// Long: engines are started, killed, waited for and replaced.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
