@@ -125,6 +125,13 @@ function open(): Native {
   }
 }
 
+/** @throws ConfigError for a function of these sources that the addon was built without */
+function outdated(name: string): never {
+  throw new ConfigError(
+    `the native addon was built from other sources (it has no ${name}): run \`npx hub-pathway setup\` to build it again`,
+  );
+}
+
 function load(): Native {
   const opened = open();
   // An addon from before there was this choice has made it itself.
@@ -147,7 +154,7 @@ export const native: Native = Object.create(
         if (typeof name !== "string") return undefined;
         const opened = load();
         Object.assign(native, opened);
-        return opened[name as keyof Native];
+        return opened[name as keyof Native] ?? outdated(name);
       },
     },
   ),

@@ -69,7 +69,7 @@ export async function passGate(
   };
   if (!ort) return skip("onnxruntime-node is not installed");
   await withBundle(folder, ort, (model) => model.verify());
-  const images = await validationImages(run, options);
+  const images = await imagesOrReason(run, options);
   if ("missing" in images) return skip(images.missing);
   try {
     const { batches } = images;
@@ -96,8 +96,8 @@ export async function passGate(
   }
 }
 
-/** A remark that stands for images which are not there: images that were named must be. */
-export async function validationImages({ folder, config }: OpenedRun, { data, onNote }: GateOptions) {
+/** The run's validation images, or why they cannot be read; images that were named must be there. */
+export async function imagesOrReason({ folder, config }: OpenedRun, { data, onNote }: GateOptions) {
   try {
     const images = await openRunData(folder, config, { split: "validation", data });
     for (const remark of images.remarks) onNote?.(remark);

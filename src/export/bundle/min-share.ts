@@ -12,7 +12,7 @@ import {
   type Variant,
   type VariantEvaluation,
 } from "../../train/index.ts";
-import { type GateOptions, validationImages } from "./gate.ts";
+import { type GateOptions, imagesOrReason } from "./gate.ts";
 import { type BundleParts, partsOf } from "./parts.ts";
 
 /** What is exported of a run, and the run as it answers with that alone. */
@@ -32,7 +32,7 @@ export async function selected(run: OpenedRun, minShare: number | undefined, opt
   const { predictor, task, folder } = run;
   const parts = partsOf(predictor, folder.path);
   if (minShare === undefined || parts.router === undefined) return { run, parts };
-  const images = await validationImages(run, options);
+  const images = await imagesOrReason(run, options);
   if ("missing" in images) throw new UserError(`--min-share measures what it leaves out: ${images.missing}`);
   try {
     const { batches } = images;
