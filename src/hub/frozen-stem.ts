@@ -1,7 +1,7 @@
 /** First stages of a network that stay as they are, without the rest of the network. */
 import type { Backbone } from "../models/index.ts";
 import { Module } from "../nn/index.ts";
-import { inferenceMode, Script, scope, setCallHook, Tensor, zeros } from "../torch/index.ts";
+import { inferenceMode, Script, scope, Tensor, watchCalls, zeros } from "../torch/index.ts";
 
 export class FrozenStem extends Module {
   readonly #network: Backbone;
@@ -38,15 +38,11 @@ function tensorsRead(fn: () => unknown): Set<Tensor> {
     if (value instanceof Tensor) read.add(value);
     else if (Array.isArray(value)) value.forEach(note);
   };
-  const previous = setCallHook((_, args) => {
+  const see = (_: string, args: readonly unknown[]): void => {
     args.forEach(note);
     const [program, x] = args;
     if (program instanceof Script && x instanceof Tensor) for (const [, inner] of program.calls(x)) inner.forEach(note);
-  });
-  try {
-    scope(() => inferenceMode(() => void fn()));
-  } finally {
-    setCallHook(previous);
-  }
+  };
+  watchCalls(see, () => scope(() => inferenceMode(() => void fn())));
   return read;
 }

@@ -5,7 +5,7 @@
  * It imports no other folder; all others may import it.
  */
 export { ActivationMeter } from "./activations.ts";
-export { type CallHook, call, hasOperator, schemaOf, setCallHook } from "./call.ts";
+export { type CallHook, call, hasOperator, schemaOf, setCallHook, watchCalls } from "./call.ts";
 export { conv2d, convNd, convTransposeNd, isNarrowPointwise, type Pair, type Windows } from "./conv.ts";
 export { ownProcess } from "./environment.ts";
 export { ConfigError, Interrupted, TorchError, UserError } from "./errors.ts";
