@@ -134,7 +134,7 @@ async function withTrained<T>(asked: TrainRequest, use: (trained: Trained) => Pr
   const before = asked.resume ? folder.config() : undefined;
   if (before) folder.requireTraining();
   const hub = openedHub(asked, before);
-  const given = before ? asked : completed(asked, hub);
+  const given = completed(asked, hub, before);
   const method = given.method.configure(given.choices, hub.manifest, given.options);
   checkFrozen(given.options, given.data.augment, given.method);
   checkTune(
@@ -164,10 +164,12 @@ async function withTrained<T>(asked: TrainRequest, use: (trained: Trained) => Pr
   }
 }
 
-/** A request for a new run, with the choices that its options decide. */
-function completed(request: TrainRequest, { manifest }: Hub): TrainRequest {
+/** A request with the choices that its options decide; a run goes on with those that it began with. */
+function completed(request: TrainRequest, { manifest }: Hub, before: RunConfig | undefined): TrainRequest {
   const { method, choices, options } = request;
-  return { ...request, choices: method.completed?.(choices, manifest, options) ?? choices };
+  const all = Object.entries(method.completed?.(choices, manifest, options) ?? {});
+  const decided = all.filter(([name]) => !before || name in before.choices);
+  return { ...request, choices: { ...choices, ...Object.fromEntries(decided) } };
 }
 
 /** Kinds of labels that both take, by the words of the narrower one. */

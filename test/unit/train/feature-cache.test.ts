@@ -305,6 +305,18 @@ for (const stopAt of [2, 5]) {
   });
 }
 
+test("a run that began before its options decided anything goes on as it began", async () => {
+  const { completed: _, ...older } = findMethod("hub-pathway");
+  const abort = new AbortController();
+  const emit = (event: RunEvent) => {
+    if (event.type === "step") abort.abort();
+  };
+  await assert.rejects(trainRun(request("older", { method: older, emit, signal: abort.signal })), Interrupted);
+  const resumed = await trainRun(request("older", { resume: true }));
+  assert.equal(resumed.folder.config().choices["credit"], undefined);
+  release(resumed);
+});
+
 test("kept features and members in bounded memory go together", async () => {
   const whole = await wholeRun();
   const bounded = await trainRun(request("bounded", { hubMemory: 1 }));
