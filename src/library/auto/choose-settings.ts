@@ -5,13 +5,12 @@
 import { taskOf } from "../../train/index.ts";
 import { compared, mostMembers, pairGain, rankingLine } from "./comparison.ts";
 import { planned } from "./plan.ts";
-import type { AutoChoice, AutoRequest } from "./request.ts";
+import { type AutoChoice, type AutoRequest, activatedOf, epochsFor } from "./request.ts";
 
 /** Part of the time that training may fill: the rest is for evaluation at its end, and for steps that take longer. */
 const share = 0.7;
 /** Part of the free memory that weights, gradients, the optimizer's state and a step's activations may take. */
 const memoryShare = 0.6;
-const usualK = 2;
 
 /**
  * Chooses settings. Members are compared, one in memory at a time, by linear heads on their features, and by LogME among equals; several are chosen
@@ -34,16 +33,15 @@ export async function chooseSettings(request: AutoRequest): Promise<AutoChoice> 
   const plan = await planned(tried, task, request, { left, memory });
   reasons.push(...plan.reasons);
   const names = plan.members.map(({ entry }) => entry.name);
-  const k = Math.min(usualK, names.length);
   return {
     settings: {
       method: names.length > 1 ? "hub-pathway" : "fine-tune",
       members: names,
-      ...(names.length > 1 ? { k } : {}),
+      ...(names.length > 1 ? { k: activatedOf(names.length) } : {}),
       ...(plan.tune === "lora" ? { tune: "lora" } : {}),
       ...(plan.tune === "frozen" ? { freezeMembers: true } : {}),
       ...plan.settings,
-      epochs: Math.max(1, Math.round((plan.passes * names.length) / k)),
+      epochs: epochsFor(plan.passes, names.length),
       imageSize: Math.max(...plan.members.map(({ entry }) => entry.input.size)),
     },
     reasons,

@@ -2,7 +2,7 @@
 import { counted } from "../../io/index.ts";
 import { defaultViews, passesOver, type Task } from "../../train/index.ts";
 import { type Candidate, sumOf } from "./comparison.ts";
-import type { AutoRequest, AutoSettings } from "./request.ts";
+import { type AutoRequest, type AutoSettings, epochsFor } from "./request.ts";
 import { type StepCost, stepCost, type Trained, type Way, wayFor } from "./step-cost.ts";
 
 export interface Plan {
@@ -160,7 +160,8 @@ async function frozen({ tried, request, room }: Asked): Promise<Plan> {
   const { counts } = request.data;
   const loading = await loadingTime(request);
   const seconds = (of: readonly Candidate[], views: number, { train, validation }: Images) =>
-    forwardOf(of) * (views * train + measurings * validation) + passesOver(train) * (train + validation) * loading;
+    forwardOf(of) * (views * train + measurings * validation) +
+    epochsFor(passesOver(train), of.length) * (train + validation) * loading;
   const fits = (of: readonly Candidate[], views: number) =>
     seconds(of, views, counts) <= room.left() && weightsOf(of) <= room.memory;
   const m = tried.findLastIndex((_, i) => fits(tried.slice(0, i + 1), 1)) + 1;

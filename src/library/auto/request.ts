@@ -17,6 +17,12 @@ export interface AutoRequest {
   signal?: AbortSignal | undefined;
 }
 
+/** Activated models of so many. */
+export const activatedOf = (m: number): number => Math.min(2, m);
+
+/** Epochs in which each of m models sees every image so many times, where each image activates some of them. */
+export const epochsFor = (passes: number, m: number): number => Math.max(1, Math.round((passes * m) / activatedOf(m)));
+
 /** Settings by their names in `train`. */
 export interface AutoSettings {
   method: "hub-pathway" | "fine-tune";
