@@ -185,7 +185,7 @@ function differences(results, page, rows) {
   const columns = [...targets, mean];
   const lines = rows.map((rival) => [rival, ...columns.map((column) => difference(results, page, rival, column))]);
   // Not all hubs allow all rivals.
-  const found = lines.filter(([, first]) => first !== undefined);
+  const found = lines.filter(([, ...figures]) => figures.some((figure) => figure !== undefined));
   return markdownTable(["rival", ...columns], found);
 }
 
@@ -271,7 +271,7 @@ function otherResults(results) {
     plain(results.cell(specialists.page, `Hub-Pathway, k = ${k} minus its rivals`, rival, mean));
   return [
     `- **Four specialists that stay frozen**, letters and emoji (\`--credit losses\`): with k = 1 ${routed(1, "one gate for all images, k = 1")} points against one gate for all images, ${routed(1, "best member, whole compute")} against the best member with the whole compute; with k = 2 ${routed(2, "one gate for all images, k = 2")}, ${routed(2, "best static pair by validation")} against the best pair, ${routed(2, "ensemble of all")} against the ensemble of all four.`,
-    `- **Eight published networks that stay frozen** (\`npm run javascript-hub\`; three seeds, which are hints): ${frozen("best member by validation")} points against the best member, ${frozen("ensemble of all")} against the ensemble of all eight, ${frozen("one gate for all images")} against one gate for all images.`,
+    `- **Eight published networks that stay frozen** (\`npm run javascript-hub\`; by weights and version 1 of the method; three seeds, which are hints): ${frozen("best member by validation")} points against the best member, ${frozen("ensemble of all")} against the ensemble of all eight, ${frozen("one gate for all images")} against one gate for all images.`,
     `- **Photographs at 224 px** (248, eleven training images a class), seven published networks that stay frozen (five seeds): ${photograph("best member by validation")} against the best member, ${photograph("ensemble of all")} against the ensemble of all seven, ${photograph("one gate for all images")} against one gate for all images.`,
     `- **10 to 300 labels a class** of Fashion-MNIST (three seeds each): ${labels("best member by validation")} against the best member, ${labels("ensemble of all")} against the ensemble, ${labels("best member, whole compute")} against the best member with the whole compute.`,
     `- **Reinforcement learning**: a hub of agents of three MinAtar games, two other games. Return in units of learning from scratch: ${game("Hub-Pathway")}; the best agent fine-tuned, known after training all, ${game("best agent fine-tuned")}; random routes ${game("random routes")}; distillation ${game("distillation")}.`,

@@ -18,6 +18,7 @@ import {
   setNumThreads,
 } from "../torch/index.ts";
 import {
+  type Choices,
   type ClassifierOutcome,
   defaultViews,
   type Emit,
@@ -223,6 +224,22 @@ async function automatic(
 const remarkOnOne =
   "with --k 1 models are hardly compared, and a weak one may get all images: --credit losses compares them first";
 
+/** Choices of a new run, with those that its options decide. */
+function completedChoices(settings: Ready): Choices {
+  const { method, hub, members } = settings;
+  const choices = methodChoices(settings);
+  const manifest = readManifest(findHub(hub));
+  const taken = manifest.members.filter(({ name }) => members?.includes(name) ?? true);
+  const options = trainOptions(settings);
+  return findMethod(method).completed?.(choices, { ...manifest, members: taken }, options) ?? choices;
+}
+
+/** What the options of a run decided of its choices, as settings. */
+function decidedBy(settings: Ready, choices: Choices): Partial<TrainSettings> {
+  const own = methodChoices(settings);
+  return Object.fromEntries(Object.entries(choices).filter(([name]) => !Object.hasOwn(own, name)));
+}
+
 async function start(given: Ready, output: Output, ranks: Ranks): Promise<void> {
   const device = findDevice(given.device);
   if (given.auto && ranks.group)
@@ -232,9 +249,8 @@ async function start(given: Ready, output: Output, ranks: Ranks): Promise<void> 
     : { settings: given, endsBy: undefined };
   const { method, hub, data, out, hubMemory, trust, imageSize, members } = settings;
   requireRoom(hub, hubMemory);
-  const choices = methodChoices(settings);
-  const hardlyCompares = method === "hub-pathway" && choices["k"] === 1 && choices["credit"] === undefined;
-  if (hardlyCompares && !settings.freezeMembers) output.note(remarkOnOne);
+  const choices = completedChoices(settings);
+  if (method === "hub-pathway" && choices["k"] === 1 && choices["credit"] === undefined) output.note(remarkOnOne);
   const request = {
     method: findMethod(method),
     choices,
@@ -253,8 +269,9 @@ async function start(given: Ready, output: Output, ranks: Ranks): Promise<void> 
   const pictureSide = await usualPictureSide(data, settings.task);
   const isAutomatic = given.auto;
   const shown = { sizeIsChosen: imageSize !== undefined, isAutomatic, pictureSide, device, out, source: data };
+  const whole = { ...settings, ...decidedBy(settings, choices) };
   const keep = (): void =>
-    writeConfig(join(out, "config.yaml"), settings, `train --config ${out}/config.yaml trains the same again`);
+    writeConfig(join(out, "config.yaml"), whole, `train --config ${out}/config.yaml trains the same again`);
   await watched(shown, output, (session) => {
     return { ...request, ...session, emit: onFirstStep(session.emit, keep) };
   });

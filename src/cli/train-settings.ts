@@ -181,7 +181,8 @@ const pathwayFlags = Object.fromEntries(
     const about = settings.get(schema);
     if (!about) return [];
     const given = (schema.unwrap() as z.ZodType).optional();
-    return [[about.flag ?? name, given.register(settings, { ...about, usually: String(schema.parse(undefined)) })]];
+    const usually = about.usually ?? String(schema.parse(undefined));
+    return [[about.flag ?? name, given.register(settings, { ...about, usually })]];
   }),
 ) as PathwayFlags;
 

@@ -72,7 +72,7 @@ function plansOf({ plans }: Comparison, { manifest }: Hub, { options, epochs }: 
   const cheap = all.filter(({ method }) => method !== bestByRanking);
   return cheap.map((plan) => ({
     ...plan,
-    choices: plan.method.completed?.(plan.choices, manifest, options) ?? plan.choices,
+    choices: plan.method.completed?.(plan.choices, manifest, { ...options, ...plan.options }) ?? plan.choices,
   }));
 }
 

@@ -165,7 +165,10 @@ export class Setting {
     return this.#data;
   }
 
-  /** Options of a plan; all cells keep the last weights: what they spend on validation data must not depend on who watches. */
+  /**
+   * Options of a plan: its own, before the generator's rate that its method wants, before the protocol's. All cells keep the last
+   * weights: what they spend on validation data must not depend on who watches.
+   */
   optionsOf({ method, choices, epochs, options }: Plan): TrainOptions {
     const generatorFactor = method.generatorFactor?.(choices) ?? this.protocol.options.generatorFactor;
     return { ...this.protocol.options, generatorFactor, ...options, epochs, seed: this.seed, keep: "last" };

@@ -74,13 +74,14 @@ function pathwayMethod(name: string, variation: Variation): Method {
     };
   }
 
-  /** Models that stay as they are can be compared before they are chosen (docs/results/credit.md): losses teach, if other choices let them. */
+  /** Models that stay as they are can be compared before some are chosen (docs/results/choices.md): losses teach, if other choices let them. */
   function completed(choices: Choices, { members }: HubManifest, options: RequestedOptions): Choices {
     const { frozenViews, accumulate = 1 } = options;
     const taught = { ...choices, credit: "losses" };
     if (!learnsFromLosses || choices["credit"] !== undefined || frozenViews === undefined || accumulate > 1)
       return choices;
-    return isAllowed({ preset, ...taught }, members.length) ? taught : choices;
+    const config = allowed({ preset, ...taught }, members.length);
+    return config && config.k < members.length ? taught : choices;
   }
 
   const generatorFactor = ({ credit }: Choices) => (credit === "losses" ? fastGenerator : undefined);
@@ -90,11 +91,12 @@ function pathwayMethod(name: string, variation: Variation): Method {
   return { name, version, configure, completed, generatorFactor, defaults: { ...defaultPathwayConfig }, ...rest };
 }
 
-function isAllowed(choices: Choices, m: number): boolean {
+/** The choices with their defaults; undefined where they do not go together. */
+function allowed(choices: Choices, m: number): PathwayConfig | undefined {
   try {
-    return resolvePathwayConfig(choices, m) !== undefined;
+    return resolvePathwayConfig(choices, m);
   } catch (error) {
-    if (error instanceof ConfigError) return false;
+    if (error instanceof ConfigError) return undefined;
     throw error;
   }
 }

@@ -58,7 +58,7 @@ export const requestedOptionShape = {
     group: "Training",
     value: "<factor>",
     help: "learning rate of the generator, in that of pre-trained weights",
-    usually: "2; 10 with --credit losses",
+    usually: "2; 10 where losses teach",
   }),
   weightDecay: z.number().min(0).max(10).default(0.01).register(settings, {
     group: "Training",

@@ -166,9 +166,12 @@ test("k out of range is a configuration error", async () => {
 });
 
 test("one model an image without losses that compare models is remarked on", async () => {
-  const nowhere = ["--k", "1", "--hub", "nowhere"];
-  await refused(trainArgs("one", nowhere), 1, /^with --k 1 models are hardly compared.*: --credit losses/);
-  await refused(trainArgs("one", [...nowhere, "--credit", "losses"]), 1, /^error: /);
+  const nowhere = (...more: string[]) => trainArgs("one", ["--k", "1", "--data", "nowhere", ...more]);
+  const remark = /^with --k 1 models are hardly compared.*: --credit losses/;
+  await refused(nowhere(), 1, remark);
+  await refused(nowhere("--credit", "losses"), 1, /^error: /);
+  await refused(nowhere("--freeze-members"), 1, /^error: /);
+  await refused(nowhere("--freeze-members", "--preset", "paper"), 1, remark);
 });
 
 test("unknown options, methods and names", async () => {

@@ -31,6 +31,7 @@ test("--freeze-members computes features once; a second run finds them", async (
   };
   assert.equal(config.options["frozenViews"], 2);
   assert.equal(config.choices["credit"], "losses");
+  assert.match(readFileSync(join(folder, "first", "config.yaml"), "utf8"), /^credit: losses$/m);
   const second = await run([...frozen, "--out", join(folder, "second")]);
   assert.equal(second.code, 0, second.stderr);
   assert.doesNotMatch(second.stderr, /features of/);

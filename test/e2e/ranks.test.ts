@@ -56,7 +56,7 @@ function epochsOf(out: string): Event[] {
 }
 
 test("frozen models whose losses teach the generator, on two processes as on one; one of them killed, both go on", async () => {
-  const frozen = ["--freeze-members", "--credit", "losses"];
+  const frozen = ["--freeze-members"];
   const alone = await runHere(args("frozen", ...frozen), cache, { cwd: folder });
   assert.equal(alone.code, 0, alone.stderr);
   // Caches of their own: the features are computed again, by turns.

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { before, test } from "node:test";
 import { unpackBits } from "../../../src/compare/bits.ts";
 import { CellStore } from "../../../src/compare/cell-store.ts";
-import { comparisonReport } from "../../../src/compare/comparison.ts";
+import { comparisonGroups, comparisonReport } from "../../../src/compare/comparison.ts";
 import type { ExperimentRequest } from "../../../src/compare/experiment.ts";
 import {
   figuresOf,
@@ -270,6 +270,36 @@ test("a rival on the best member trains the member that plain fine-tuning prefer
   });
   assert.deepEqual(found.validation.right, named.validation.right);
   assert.ok(found.trainingFlops > named.trainingFlops, "the choice costs the training of all");
+});
+
+test("where members stay as they are a line is what train would do, and one by weights is the cell of before", async () => {
+  const { hub, target } = protocol;
+  const routed = { title: "", question: "", hub, targets: [target], ours: [] };
+  const lines = ["hub-pathway", "global-gate", "random-routing"].map((name) => plan(name, name, "equal epochs", 1));
+  const byWeights = plan("by weights", "hub-pathway", "equal epochs", 1, { choices: { credit: "weights" } });
+  const keys = async (frozen: boolean, plans = [...lines, byWeights]) => {
+    const groups = comparisonGroups({ ...routed, plans: () => plans }, { ...requestOf(), frozen });
+    const cells = (await Promise.all(groups.map((group) => group.cells()))).flat();
+    return cells.map(
+      ([, key]) => key as { choices: object; methodVersion: number; options: { generatorFactor?: number } },
+    );
+  };
+  const found = (await keys(true)).map(({ choices, methodVersion, options: { generatorFactor } }) => [
+    choices,
+    methodVersion,
+    generatorFactor,
+  ]);
+  const losses = { credit: "losses" };
+  assert.deepEqual(found, [
+    [losses, 4, 10],
+    [losses, 2, 10],
+    [{}, 2, undefined],
+    [{}, 2, undefined],
+  ]);
+  const [own, , , other] = await keys(false);
+  assert.deepEqual(own, other, "weights teach members that are trained");
+  const slower = plan("slower", "hub-pathway", "equal epochs", 1, { options: { generatorFactor: 3 } });
+  assert.equal((await keys(true, [slower]))[0]?.options.generatorFactor, 3);
 });
 
 test("members that stay as they are: the features at hand give what the members themselves give", async () => {

@@ -286,7 +286,12 @@ test("losses teach a new run whose members stay as they are, unless its choices 
   assert.equal(creditOf({}, defaultTrainOptions), undefined);
   assert.equal(creditOf({ credit: "weights" }), "weights");
   assert.equal(creditOf({}, { ...frozen, accumulate: 2 }), undefined);
-  for (const choices of [{ preset: "paper" }, { noise: "learned" }, { generatorKind: "member-stem" }])
+  for (const choices of [
+    { preset: "paper" },
+    { preset: "dense" },
+    { noise: "learned" },
+    { generatorKind: "member-stem" },
+  ])
     assert.equal(creditOf(choices), undefined, JSON.stringify(choices));
   for (const method of ["random-routing", "dense"]) assert.equal(creditOf({}, frozen, method), undefined, method);
 });
