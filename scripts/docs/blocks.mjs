@@ -3,16 +3,19 @@ import { differenceChart } from "./chart.mjs";
 import { routingBlocks } from "./routing.mjs";
 import { interval, markdownTable } from "./tables.mjs";
 
-/** The two hubs of the claims, with their pages. */
+/** The hubs of the claims, with their pages: members that stay as they are, and members that are trained whole. */
 const hubs = [
-  { title: "starter hub", page: "mixed-hub.md" },
-  { title: "five networks of one shape", page: "same-architecture.md" },
+  { title: "eight published networks, frozen", page: "mixed-hub-javascript-frozen.md" },
+  { title: "starter hub, trained", page: "mixed-hub.md" },
+  { title: "five networks of one shape, trained", page: "same-architecture.md" },
 ];
 const ours = "Hub-Pathway, equal compute minus its rivals";
 const mean = "mean of targets";
 const targets = ["emoji", "fashion-mnist", "desktop-icons"];
 
 const zooTuning = "Zoo-Tuning, equal compute";
+const oneAlike = "one member for all images, same recipe";
+const allAlike = "all members for all images, same recipe";
 const halving = "successive halving, pair";
 const longerPair = "best static pair, whole compute";
 
@@ -26,6 +29,8 @@ const rivals = [
   "best member, whole compute",
   longerPair,
   halving,
+  oneAlike,
+  allAlike,
   "random routes",
   "one gate for all images",
 ];
@@ -54,30 +59,22 @@ function difference(results, page, rival, column = mean) {
   }
 }
 
-/** Fewest seeds of a rival over the hubs; pages that do not tell have five. */
-function seedsOf(results, rival) {
-  const known = hubs.flatMap(({ page }) => {
-    try {
-      return [Number(results.cell(page, ours, rival, "seeds"))];
-    } catch {
-      return [];
-    }
-  });
-  return Math.min(5, ...known);
+/** Seeds of a rival on a page; pages that do not tell have five. */
+function seedsOf(results, page, rival) {
+  try {
+    return Number(results.cell(page, ours, rival, "seeds"));
+  } catch {
+    return 5;
+  }
 }
 
 /** Names of numbers of seeds that are too few to say that a method is above another. */
 const few = ["no", "one seed", "two seeds", "three seeds", "four seeds"];
 
-const isAbove = (figure) => interval(figure).low > 0;
-const isBelow = (figure) => interval(figure).high < 0;
-
-/** One word for figures of several hubs: yes where all are above zero, level where no interval leaves it out. */
-function verdict(figures) {
-  const known = figures.filter((figure) => figure !== undefined);
-  if (known.every(isAbove)) return "yes";
-  if (known.some(isBelow)) return "no";
-  return known.some(isAbove) ? "in part" : "level";
+/** What a figure says: above or below where its interval leaves zero out. */
+function verdict(figure) {
+  const { low, high } = interval(figure);
+  return low > 0 ? "**above**" : high < 0 ? "**below**" : "level";
 }
 
 /** Least and largest share of the ensemble's FLOPs for an image, in percent, over the targets of a page. */
@@ -99,62 +96,29 @@ function amountOf(text) {
 }
 
 function claims(results) {
-  const of = (rival) => hubs.map(({ page }) => difference(results, page, rival));
-  const row = (claim, figures, held, rival) => {
-    const seeds = few[seedsOf(results, rival)];
-    return [claim, ...figures.map((figure) => figure ?? "-"), seeds ? `${held} (${seeds})` : held];
+  const row = (claim, rival) => {
+    const figures = hubs.map(({ page }) => {
+      const figure = difference(results, page, rival);
+      if (figure === undefined) return "-";
+      const seeds = few[seedsOf(results, page, rival)];
+      return `${figure}: ${verdict(figure)}${seeds ? ` (${seeds})` : ""}`;
+    });
+    return [claim, ...figures];
   };
-  const single = of("best member by validation");
-  const all = of("ensemble of all");
-  const distilled = of("distillation");
-  const zoo = of(zooTuning);
-  const gate = of("one gate for all images");
-  const [halved, pair] = [halving, longerPair].map(of);
-  const shares = hubs.map(({ page }) => costShare(results, page));
-  const isCheap = shares.every(({ high }) => high < 50);
-  const unlessLevel = (figures) => (verdict(figures) === "level" ? "**not held**: level" : answers[verdict(figures)]);
-  const answers = { yes: "**held**", "in part": "in part", level: "not shown: level", no: "**not held**" };
   const rows = [
-    row(
-      "1. better than the best single member, which only training all of them finds",
-      single,
-      answers[verdict(single)],
-      "best member by validation",
-    ),
-    row(
-      "2. as good as the ensemble of all members ...",
-      all,
-      { yes: "**held**, above", "in part": "**held**", level: "**held**: level", no: "**not held**" }[verdict(all)],
-      "ensemble of all",
-    ),
-    row("... at less than half of its FLOPs an image", shares.map(shareText), isCheap ? "**held**" : "**not held**"),
-    row(
-      "3. better than other uses of a hub: distillation into the best member",
-      distilled,
-      answers[verdict(distilled)],
-      "distillation",
-    ),
-    row("... Zoo-Tuning", zoo, answers[verdict(zoo)], zooTuning),
-    row(
-      "4. by routes that depend on the image: better than one gate for all images",
-      gate,
-      unlessLevel(gate),
-      "one gate for all images",
-    ),
-    row(
-      "5. better than a pair that the same training finds by successive halving",
-      halved,
-      unlessLevel(halved),
-      halving,
-    ),
-    row(
-      "... than the best pair, trained anew with the whole compute: twice the training",
-      pair,
-      unlessLevel(pair),
-      longerPair,
-    ),
+    row("1. the best single member, which only training all of them finds", "best member by validation"),
+    row("... one member by the same recipe: heads in closed form first, then as long", oneAlike),
+    row("2. the ensemble of all members ...", "ensemble of all"),
+    row("... by the same recipe", allAlike),
+    ["Hub-Pathway's part of its FLOPs an image", ...hubs.map(({ page }) => shareText(costShare(results, page)))],
+    row("3. other uses of a hub: distillation into the best member", "distillation"),
+    row("... Zoo-Tuning", zooTuning),
+    row("4. routes that do not depend on the image: one gate for all images", "one gate for all images"),
+    row("5. a pair that successive halving finds in the same training", halving),
+    row("... the best pair, trained anew with the whole compute: twice the training", longerPair),
   ];
-  return markdownTable(["claim", ...hubs.map(({ title }) => title), "held?"], rows, ["left", "right", "right", "left"]);
+  const titles = hubs.map(({ title }) => title);
+  return markdownTable(["Hub-Pathway minus ...", ...titles], rows, ["left", ...titles.map(() => "right")]);
 }
 
 /** The page and the target of the demo. */
@@ -258,8 +222,6 @@ function games(results) {
 }
 
 function otherResults(results) {
-  const frozen = (rival) =>
-    plain(results.cell("mixed-hub-javascript-frozen.md", "Hub-Pathway, equal epochs minus its rivals", rival, mean));
   const photograph = (rival) =>
     plain(results.cell("photographs-frozen.md", "Hub-Pathway, equal compute minus its rivals", rival, mean));
   const game = (method) => {
@@ -271,7 +233,6 @@ function otherResults(results) {
     plain(results.cell(specialists.page, `Hub-Pathway, k = ${k} minus its rivals`, rival, mean));
   return [
     `- **Four specialists that stay frozen**, letters and emoji (\`--credit losses\`): with k = 1 ${routed(1, "one gate for all images, k = 1")} points against one gate for all images, ${routed(1, "best member, whole compute")} against the best member with the whole compute; with k = 2 ${routed(2, "one gate for all images, k = 2")}, ${routed(2, "best static pair by validation")} against the best pair, ${routed(2, "ensemble of all")} against the ensemble of all four.`,
-    `- **Eight published networks that stay frozen** (\`npm run javascript-hub\`; by weights and version 1 of the method; three seeds, which are hints): ${frozen("best member by validation")} points against the best member, ${frozen("ensemble of all")} against the ensemble of all eight, ${frozen("one gate for all images")} against one gate for all images.`,
     `- **Photographs at 224 px** (248, eleven training images a class), seven published networks that stay frozen (five seeds): ${photograph("best member by validation")} against the best member, ${photograph("ensemble of all")} against the ensemble of all seven, ${photograph("one gate for all images")} against one gate for all images.`,
     `- **10 to 300 labels a class** of Fashion-MNIST (three seeds each): ${labels("best member by validation")} against the best member, ${labels("ensemble of all")} against the ensemble, ${labels("best member, whole compute")} against the best member with the whole compute.`,
     `- **Reinforcement learning**: a hub of agents of three MinAtar games, two other games. Return in units of learning from scratch: ${game("Hub-Pathway")}; the best agent fine-tuned, known after training all, ${game("best agent fine-tuned")}; random routes ${game("random routes")}; distillation ${game("distillation")}.`,

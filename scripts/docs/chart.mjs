@@ -1,6 +1,6 @@
 /** A chart of differences: a point and its interval for each rival, one colour for each series. */
 
-const [width, left, right, rowHeight, top] = [760, 250, 30, 30, 56];
+const [width, left, right, rowHeight, top] = [960, 250, 30, 36, 56];
 
 /**
  * @param {string} title
@@ -12,11 +12,11 @@ export function differenceChart(title, series, rows) {
   const [low, high] = [Math.floor(Math.min(0, ...all)), Math.ceil(Math.max(0, ...all))];
   const x = (value) => (left + ((value - low) / (high - low)) * (width - left - right)).toFixed(1);
   const height = top + rows.length * rowHeight + 40;
-  const colours = ["#1b6ca8", "#c8553d"];
+  const colours = ["#1b6ca8", "#c8553d", "#4f8a3c"];
   const parts = [`<text x="12" y="22" font-weight="bold">${escaped(title)}</text>`];
   for (const [i, name] of series.entries()) {
-    parts.push(`<circle cx="${left + 6 + i * 180}" cy="38" r="4" fill="${colours[i]}"/>`);
-    parts.push(`<text x="${left + 16 + i * 180}" y="42">${escaped(name)}</text>`);
+    parts.push(`<circle cx="${left + 6 + i * 230}" cy="38" r="4" fill="${colours[i]}"/>`);
+    parts.push(`<text x="${left + 16 + i * 230}" y="42">${escaped(name)}</text>`);
   }
   const bottom = height - 32;
   for (let tick = low; tick <= high; tick++) {

@@ -46,8 +46,8 @@ export {
   withTest,
 } from "./method-cell.ts";
 export {
-  byWeights,
   computeEpochs,
+  frozenControls,
   literal,
   literalChoices,
   mainPlans,

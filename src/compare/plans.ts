@@ -80,15 +80,27 @@ export function mainPlans(size: PlanSize): Plan[] {
   ];
 }
 
-/** Hub-Pathway with the teacher that is not the default where members stay as they are. */
-export const byWeights = (size: PlanSize): Plan[] =>
-  size.frozen
-    ? [
-        plan("Hub-Pathway, credit by weights", "hub-pathway", "equal compute", computeEpochs(size, ourChoices.k), {
-          choices: { ...ourChoices, credit: "weights" },
-        }),
-      ]
-    : [];
+/**
+ * Controls where members stay as they are: the teacher that is not the default there, and one member or all of them for every
+ * image by the recipe of losses, which begins with heads in closed form.
+ */
+export function frozenControls(size: PlanSize): Plan[] {
+  if (!size.frozen) return [];
+  const { k: usual, beta } = ourChoices;
+  const controls = [
+    { name: "Hub-Pathway, credit by weights", method: "hub-pathway", k: usual, credit: "weights" },
+    { name: "one member for all images, same recipe", method: "global-gate", k: 1, credit: "losses" },
+    {
+      name: "all members for all images, same recipe",
+      method: "global-gate",
+      k: size.members.length,
+      credit: "losses",
+    },
+  ];
+  return controls.map(({ name, method, k, credit }) =>
+    plan(name, method, "equal compute", computeEpochs(size, k), { choices: { k, beta, credit } }),
+  );
+}
 
 /** Further rivals and the controls: fewer seeds, but for one gate and the literal reading, which claims rest on. */
 export function tailPlans(size: PlanSize): Plan[] {
@@ -107,7 +119,7 @@ export function tailPlans(size: PlanSize): Plan[] {
     }),
     plan("random routes", "random-routing", "equal compute", routed, { ...few, choices: { k, beta } }),
     plan("one gate for all images", "global-gate", "equal compute", routed, { choices: { k, beta } }),
-    ...byWeights(size).map((line) => ({ ...line, ...few })),
+    ...frozenControls(size),
     plan(literal, "hub-pathway", "equal compute", routed, { choices: literalChoices }),
     plan("dense, all models", "dense", "equal compute", epochs, { ...few, choices: { beta } }),
     plan("Hub-Pathway, members of new weights", "random-members", "equal compute", routed, {

@@ -3,10 +3,10 @@
  * members that are trained by changes of low rank. What packages ship is small; what it cannot show says docs/results.
  */
 import {
-  byWeights,
   type Comparison,
   comparisonExperiment,
   computeEpochs,
+  frozenControls,
   mainPlans,
   ourChoices,
   ours,
@@ -47,7 +47,7 @@ function plans(size: PlanSize): Plan[] {
   return [
     ...mainPlans(size).filter(({ method }) => method.name !== "successive-halving"),
     plan("one gate for all images", "global-gate", "equal compute", routed, { choices: { k, beta } }),
-    ...byWeights(size),
+    ...frozenControls(size),
     ...["weights", "losses"].map((credit) =>
       plan(`Hub-Pathway, k = 1, credit by ${credit}`, "hub-pathway", "equal compute", computeEpochs(size, 1), {
         choices: { k: 1, beta, credit },
