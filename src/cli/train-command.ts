@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { z } from "zod";
 import { taskKinds } from "../data/index.ts";
 import { readContract } from "../distributed/index.ts";
-import { findHub, memberBytes, openHub, readManifest } from "../hub/index.ts";
+import { findHub, type HubManifest, memberBytes, openHub, readManifest } from "../hub/index.ts";
 import { shown as shownName, writeFileAtomic } from "../io/index.ts";
 import { chooseSettings, freeRunFolder } from "../library/index.ts";
 import { findMethod } from "../methods/index.ts";
@@ -18,8 +18,8 @@ import {
   setNumThreads,
 } from "../torch/index.ts";
 import {
-  type Choices,
   type ClassifierOutcome,
+  completedChoices,
   defaultViews,
   type Emit,
   prepareData,
@@ -224,20 +224,10 @@ async function automatic(
 const remarkOnOne =
   "with --k 1 models are hardly compared, and a weak one may get all images: --credit losses compares them first";
 
-/** Choices of a new run, with those that its options decide. */
-function completedChoices(settings: Ready): Choices {
-  const { method, hub, members } = settings;
-  const choices = methodChoices(settings);
+/** The members that a run chooses from, as far as its hub has them. */
+function manifestOf({ hub, members }: Ready): HubManifest {
   const manifest = readManifest(findHub(hub));
-  const taken = manifest.members.filter(({ name }) => members?.includes(name) ?? true);
-  const options = trainOptions(settings);
-  return findMethod(method).completed?.(choices, { ...manifest, members: taken }, options) ?? choices;
-}
-
-/** What the options of a run decided of its choices, as settings. */
-function decidedBy(settings: Ready, choices: Choices): Partial<TrainSettings> {
-  const own = methodChoices(settings);
-  return Object.fromEntries(Object.entries(choices).filter(([name]) => !Object.hasOwn(own, name)));
+  return { ...manifest, members: manifest.members.filter(({ name }) => members?.includes(name) ?? true) };
 }
 
 async function start(given: Ready, output: Output, ranks: Ranks): Promise<void> {
@@ -247,18 +237,19 @@ async function start(given: Ready, output: Output, ranks: Ranks): Promise<void> 
   const { settings, endsBy } = given.auto
     ? await automatic(given, output, device)
     : { settings: given, endsBy: undefined };
-  const { method, hub, data, out, hubMemory, trust, imageSize, members } = settings;
+  const { hub, data, out, hubMemory, trust, imageSize, members } = settings;
   requireRoom(hub, hubMemory);
-  const choices = completedChoices(settings);
-  if (method === "hub-pathway" && choices["k"] === 1 && choices["credit"] === undefined) output.note(remarkOnOne);
+  const [method, options, own] = [findMethod(settings.method), trainOptions(settings), methodChoices(settings)];
+  const choices = completedChoices(method, own, manifestOf(settings), options);
+  if (method.name === "hub-pathway" && choices["k"] === 1 && choices["credit"] === undefined) output.note(remarkOnOne);
   const request = {
-    method: findMethod(method),
+    method,
     choices,
     hub,
     members,
     endsBy,
     data: dataRequest(settings, hub, settings),
-    options: trainOptions(settings),
+    options,
     out,
     resume: false,
     hubMemory,
@@ -269,7 +260,8 @@ async function start(given: Ready, output: Output, ranks: Ranks): Promise<void> 
   const pictureSide = await usualPictureSide(data, settings.task);
   const isAutomatic = given.auto;
   const shown = { sizeIsChosen: imageSize !== undefined, isAutomatic, pictureSide, device, out, source: data };
-  const whole = { ...settings, ...decidedBy(settings, choices) };
+  const decided = Object.entries(choices).filter(([name]) => !Object.hasOwn(own, name));
+  const whole = { ...settings, ...Object.fromEntries(decided) };
   const keep = (): void =>
     writeConfig(join(out, "config.yaml"), whole, `train --config ${out}/config.yaml trains the same again`);
   await watched(shown, output, (session) => {

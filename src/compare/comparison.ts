@@ -3,7 +3,7 @@ import { type Hub, memberEntries, openHub, starterHub, withMembers } from "../hu
 import { shellQuoted } from "../io/index.ts";
 import { bestByRanking, methods } from "../methods/index.ts";
 import { ConfigError, UserError } from "../torch/index.ts";
-import { checkFrozen, type TrainOptions, versionOf } from "../train/index.ts";
+import { checkFrozen, completedChoices, type TrainOptions, versionOf } from "../train/index.ts";
 import type { CellId } from "./cell-store.ts";
 import {
   crossFittedRemark,
@@ -72,7 +72,7 @@ function plansOf({ plans }: Comparison, { manifest }: Hub, { options, epochs }: 
   const cheap = all.filter(({ method }) => method !== bestByRanking);
   return cheap.map((plan) => ({
     ...plan,
-    choices: plan.method.completed?.(plan.choices, manifest, { ...options, ...plan.options }) ?? plan.choices,
+    choices: completedChoices(plan.method, plan.choices, manifest, { ...options, ...plan.options }),
   }));
 }
 

@@ -82,6 +82,7 @@ export {
   type Choice,
   type Choices,
   type ConfiguredMethod,
+  completedChoices,
   type FitChanges,
   type Method,
   type MethodContext,

@@ -99,6 +99,16 @@ export interface ConfiguredMethod {
   train(context: MethodContext): Promise<Predictor>;
 }
 
+/** The choices of a new run: see `Method.completed`. */
+export function completedChoices(
+  { completed }: Pick<Method, "completed">,
+  choices: Choices,
+  hub: HubManifest,
+  options: RequestedOptions,
+): Choices {
+  return completed?.(choices, hub, options) ?? choices;
+}
+
 /** Version of what a method computes with these choices, 1 at first. Runs and cells carry it, so that results of old code and new are not mixed. */
 export function versionOf({ version = 1 }: Pick<Method, "version">, choices: Choices): number {
   return typeof version === "number" ? version : version(choices);

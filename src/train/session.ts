@@ -13,7 +13,7 @@ import { type Emit, eventVersion } from "./events.ts";
 import { checkFrozen } from "./frozen/feature-cache.ts";
 import { saveModel } from "./kept-model.ts";
 import type { EvaluationOptions, Predictor } from "./learner.ts";
-import type { Choices, ConfiguredMethod, Method, ShardContext } from "./method.ts";
+import { type Choices, type ConfiguredMethod, completedChoices, type Method, type ShardContext } from "./method.ts";
 import { refuseMemoryOn } from "./open-run.ts";
 import type { RequestedOptions } from "./options.ts";
 import { planRun, type RunPlan } from "./plan.ts";
@@ -167,7 +167,7 @@ async function withTrained<T>(asked: TrainRequest, use: (trained: Trained) => Pr
 /** A request with the choices that its options decide; a run goes on with those that it began with. */
 function completed(request: TrainRequest, { manifest }: Hub, before: RunConfig | undefined): TrainRequest {
   const { method, choices, options } = request;
-  const all = Object.entries(method.completed?.(choices, manifest, options) ?? {});
+  const all = Object.entries(completedChoices(method, choices, manifest, options));
   const decided = all.filter(([name]) => !before || name in before.choices);
   return { ...request, choices: { ...choices, ...Object.fromEntries(decided) } };
 }
