@@ -35,6 +35,7 @@ export interface TrainFlags {
   hub?: string;
   agent?: string;
   k?: number;
+  credit?: "weights" | "returns";
   choice?: Record<string, unknown>;
   memberRate?: number;
   randomRoutes?: boolean;
@@ -162,6 +163,7 @@ function networkPlan(flags: TrainFlags, form: ObservationForm): NetworkPlan {
   const heads = flags.keepHeads ? ({ heads: "own" } as const) : {};
   const routes = {
     "--k": k,
+    "--credit": flags.credit,
     "--choice": flags.choice,
     "--random-routes": flags.randomRoutes,
     "--member-rate": flags.memberRate,
@@ -179,7 +181,7 @@ function networkPlan(flags: TrainFlags, form: ObservationForm): NetworkPlan {
   }
   if (agent !== undefined) return { kind: "agent", name: agent, ...heads };
   if (hub === undefined) {
-    const usual = usualNetwork(form, outputKind(flags.algorithm)) as Extract<NetworkPlan, { kind: "new" }>;
+    const usual = usualNetwork(form, outputKind(flags.algorithm));
     if (network === undefined || network === usual.architecture) {
       return { ...usual, config: { ...usual.config, ...config } };
     }
@@ -188,8 +190,12 @@ function networkPlan(flags: TrainFlags, form: ObservationForm): NetworkPlan {
     return { kind: "new", architecture: network, config: { ...shape, ...config } };
   }
   if (k !== undefined && Object.hasOwn(choices, "k")) throw new ConfigError("k is given by --k and by --choice");
-  const pathway = { ...choices, ...(k === undefined ? {} : { k }) };
-  return { kind: "pathway", config: pathway, memberRate, randomRoutes, ...heads };
+  // Heads that are kept answer themselves; joined features would have a new one.
+  const joint = flags.keepHeads ? ({ aggregation: "logits" } as const) : {};
+  const pathway = { ...joint, ...choices, ...(k === undefined ? {} : { k }) };
+  const teachesReturns = flags.algorithm === "ppo" && flags.keepHeads && !randomRoutes;
+  const credit = (flags.credit ?? (teachesReturns && "returns")) === "returns" ? ({ credit: "returns" } as const) : {};
+  return { kind: "pathway", config: pathway, memberRate, randomRoutes, ...heads, ...credit };
 }
 
 export async function evaluateRun(path: string, flags: EvalFlags, output: Output): Promise<void> {

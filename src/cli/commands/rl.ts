@@ -33,6 +33,12 @@ export function addRlCommand(program: Command, output: () => Output): void {
     .option("--hub <dir>", "folder of a hub of agents: Hub-Pathway over them")
     .option("--k <n>", "activated agents for each observation", count)
     .option("--agent <name>", "continue with this one agent of the hub instead")
+    .addOption(
+      new Option(
+        "--credit <name>",
+        "what routes learn from: the loss through the models' weights, or the returns that follow them (default: weights; returns for ppo with --keep-heads)",
+      ).choices(["weights", "returns"]),
+    )
     .option("--choice <name=value>", choiceHelp, choice)
     .option(
       "--member-rate <factor>",

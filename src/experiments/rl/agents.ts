@@ -72,7 +72,7 @@ export async function newNetwork(
   game: string,
   { algorithm }: Pick<Protocol, "algorithm">,
 ): Promise<Extract<NetworkPlan, { kind: "new" }>> {
-  return usualNetwork(await formOf(game), outputKind(algorithm.name)) as Extract<NetworkPlan, { kind: "new" }>;
+  return usualNetwork(await formOf(game), outputKind(algorithm.name));
 }
 
 /** The cell of a source game's agent; its run is in the cache afterwards. @param group whose folder it is trained in */

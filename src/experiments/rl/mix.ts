@@ -3,7 +3,8 @@
  * have something to win by construction: each game has the agent that knows it.
  *
  * All agents begin with their own heads, since the games of a mix have the same actions, and outputs are joined; but for a
- * variant with new heads and joined features, as in the transfer to other games.
+ * variant with new heads and joined features, as in the transfer to other games. Routes learn from returns, but for
+ * variants that learn from PPO's loss, through their weights.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -73,7 +74,13 @@ interface MixCell {
 
 const ks = [1, 2];
 const best = "best agent, whole compute";
-const named = { ours: "Hub-Pathway", gate: "one gate", random: "random routes" };
+const named = {
+  ours: "Hub-Pathway",
+  gate: "one gate",
+  random: "random routes",
+  kept: "Hub-Pathway, agents kept",
+  loss: "Hub-Pathway, credit by the loss",
+};
 const withK = (name: string, k: number): string => `${name}, k = ${k}`;
 const tuning = (game: string): string => `fine-tune ${agentName(game)}`;
 
@@ -84,14 +91,16 @@ function methodsOf({ sources }: MixProtocol): MixMethod[] {
     const config = { k, aggregation: "logits" as const, ...more };
     return { name: withK(name, k), plan: pathway(config, { heads: "own", ...changes }) };
   };
+  const credit = "returns" as const;
   return [
-    ...ks.map((k) => routed(named.ours, k)),
-    ...ks.map((k) => routed(named.gate, k, { generatorKind: "global" })),
+    ...ks.map((k) => routed(named.ours, k, {}, { credit })),
+    ...ks.map((k) => routed(named.gate, k, { generatorKind: "global" }, { credit })),
     { name: scratch },
     ...sources.map((game) => ({ name: tuning(game), plan: agentPlan(game) })),
     ...ks.map((k) => routed(named.random, k, {}, { randomRoutes: true })),
-    // Nothing but the generator learns: without random routes, which would teach it nothing.
-    ...ks.map((k) => routed(`${named.ours}, agents kept`, k, { warmup: 0 }, { memberRate: 0 })),
+    // Nothing but the generator learns.
+    ...ks.map((k) => routed(named.kept, k, { warmup: 0 }, { memberRate: 0, credit })),
+    ...ks.map((k) => routed(named.loss, k)),
     { name: withK(`${named.ours}, new heads, features`, 2), plan: pathway({ k: 2 }) },
   ];
 }
@@ -267,7 +276,15 @@ function differenceSection(lines: readonly MixLine[]): ReportSection {
   const find = (name: string) => lines.find(({ method }) => method === name);
   const rows = ks.flatMap((k) => {
     const ours = find(withK(named.ours, k));
-    return [withK(named.gate, k), best, withK(named.random, k), scratch].flatMap((name) => {
+    const rivals = [
+      withK(named.gate, k),
+      best,
+      withK(named.loss, k),
+      withK(named.random, k),
+      withK(named.kept, k),
+      scratch,
+    ];
+    return rivals.flatMap((name) => {
       const rival = find(name);
       const common = [...(ours?.scores ?? [])].flatMap(([seed, score]) => {
         const other = rival?.scores.get(seed);
@@ -304,7 +321,7 @@ async function report(request: ExperimentRequest): Promise<ExperimentReport> {
     `One policy plays ${names.join(", ")} at once: the copies of the environment play different games, in the channels of all of them, with ` +
       `the same six keys. A hub has an agent of each (PPO, ${sourceSteps} steps). Every method has ${targetSteps} steps of the mix in all, ` +
       `"${best}" twice as many; it is the agent whose fine-tuning with the same seed had the best score. All agents begin with their own heads, ` +
-      "and routes join outputs.",
+      "and routes join outputs. Routes learn from the returns that follow them, and agents from half of training on.",
     `The agents alone, each in its own game: ${experts.map((value, i) => `${names[i]} ${value.toFixed(1)}`).join(", ")} points.` +
       quickRemark(request.quick),
     ...(missing > 0

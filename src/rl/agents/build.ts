@@ -3,11 +3,12 @@ import { type Classifier, memberEntry } from "../../hub/index.ts";
 import { createObservationNetwork } from "../../models/index.ts";
 import type { Linear } from "../../nn/index.ts";
 import type { PathwayConfig } from "../../pathway/index.ts";
-import { disposeTree, noGrad, RandomStreams, UserError } from "../../torch/index.ts";
+import { ConfigError, disposeTree, noGrad, RandomStreams, UserError } from "../../torch/index.ts";
 import { type Agent, type AgentHub, loadAgent, loadAgents } from "./channels.ts";
 import { type OutputKind, PlainNetwork, type TrainedNetwork } from "./network.ts";
 import type { ObservationForm } from "./observations.ts";
 import { PathwayNetwork } from "./pathway-network.ts";
+import { Critic } from "./route-policy.ts";
 
 /** Plan of the network that is trained. */
 export type NetworkPlan =
@@ -21,13 +22,15 @@ export type NetworkPlan =
       readonly memberRate: number;
       readonly randomRoutes: boolean;
       readonly heads?: Heads;
+      /** The generator learns from the returns of its routes instead of the loss (PPO alone). */
+      readonly credit?: "returns";
     };
 
 /** Heads that a hub's agents begin with: new ones when left out, or their own, which needs the same actions. */
 export type Heads = "own";
 
 /** The usual network for such observations: layers for vectors, Atari's for large pictures, MinAtar's for small ones. */
-export function usualNetwork(form: ObservationForm, kind: OutputKind): NetworkPlan {
+export function usualNetwork(form: ObservationForm, kind: OutputKind): Extract<NetworkPlan, { kind: "new" }> {
   const [channels, height, width] = form.shape;
   if (height * width === 1) {
     const config = kind === "action-values" ? { channels, hidden: [128, 128], activation: "relu" } : { channels };
@@ -122,18 +125,28 @@ function copyHead(head: Linear, { weight, bias }: Classifier): void {
   });
 }
 
+function newCritic(form: ObservationForm, streams: RandomStreams): Critic {
+  const generator = streams.stream("critic");
+  const { architecture, config } = usualNetwork(form, "policy-and-value");
+  return new Critic(createObservationNetwork(architecture, { ...config }, { generator }), generator);
+}
+
 function overHub(
-  { config, memberRate, randomRoutes, heads }: Extract<NetworkPlan, { kind: "pathway" }>,
+  { config, memberRate, randomRoutes, heads, credit }: Extract<NetworkPlan, { kind: "pathway" }>,
   setting: BuildSetting,
   streams: RandomStreams,
 ): TrainedNetwork {
   const { form, kind, hub, agents } = setting;
+  if (credit && (kind === "action-values" || randomRoutes)) {
+    throw new ConfigError(`credit is ${credit}: only routes of ppo that are not random learn from returns`);
+  }
   const members = loadAgents(hub as AgentHub, form, agents);
   try {
     const choices = randomRoutes ? { ...config, generatorKind: "random" as const } : config;
     const own = heads ? members.map((member) => ownHead(member, setting)) : [];
     const outputs = outputsOf(setting);
-    const about = { members, shape: form.shape, outputs, kind, streams, memberRate };
+    const critic = credit && newCritic(form, streams);
+    const about = { members, shape: form.shape, outputs, kind, streams, memberRate, critic };
     const network = new PathwayNetwork({ ...about, config: choices, ownHeads: heads === "own" });
     for (const [i, layer] of own.entries()) copyHead(network.module.heads[i] as Linear, layer);
     return network;

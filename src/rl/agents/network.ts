@@ -8,6 +8,7 @@ import type { ObservationNetwork } from "../../models/index.ts";
 import { init, Linear, Module } from "../../nn/index.ts";
 import type { RowLoss } from "../../pathway/index.ts";
 import { type Generator, noGrad, type RandomStreams, scope, type Tensor } from "../../torch/index.ts";
+import type { TakenRoutes } from "./route-policy.ts";
 
 /** Meaning of the outputs. */
 export type OutputKind = "policy-and-value" | "action-values";
@@ -17,6 +18,8 @@ export interface Acted {
   outputs: Tensor;
   /** [n][k]: the models of each row, over a hub. */
   routes?: number[][];
+  /** [n]: logarithm of the probability that these were drawn, where routes learn from returns. */
+  routeLogProbs?: Tensor;
 }
 
 export interface NetworkLoss {
@@ -32,13 +35,18 @@ export interface TrainedNetwork {
   readonly streams: RandomStreams;
   /** The models that routes choose from; none where there are no routes. */
   readonly memberNames: readonly string[];
-  /** Outputs for observations [n, C, H, W]. @param progress done part of training, 0 … 1; as in evaluation when left out */
-  act(x: Tensor, progress?: number): Acted;
+  /**
+   * Outputs for observations [n, C, H, W].
+   * @param progress done part of training, 0 … 1; as in evaluation when left out
+   * @param stretch of training, with the same noise on routes that learn from returns
+   */
+  act(x: Tensor, progress?: number, stretch?: number): Acted;
   /**
    * Loss of observations [n, C, H, W].
    * @param rowLoss loss of each row, of outputs [n, O] and the rows that they belong to
+   * @param taken routes that acted, where they learn from returns
    */
-  losses(x: Tensor, rowLoss: RowLoss, progress: number): NetworkLoss;
+  losses(x: Tensor, rowLoss: RowLoss, progress: number, taken?: TakenRoutes): NetworkLoss;
   /** Parameters, each group with its factor on the learning rate. */
   parameterGroups(): { params: Tensor[]; factor: number }[];
   dispose(): void;

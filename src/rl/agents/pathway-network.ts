@@ -2,7 +2,8 @@
  * Hub-Pathway over a hub of agents: the generator reads the observation, the activated agents' networks run, and their
  * features (or outputs) join under a policy and value head. n observations, m agents, k activated ones.
  *
- * Routes depend on noise, so a policy with routes is a policy of observation, routes and noise. An update draws them anew in
+ * Routes that learn from returns are kept, and drawn as actions are (route-policy.ts). Others learn from the loss, through
+ * their weights. These depend on noise, so a policy with routes is a policy of observation, routes and noise. An update draws them anew in
  * every pass, as the paper's training draws its noise. The importance ratio of PPO then compares a new pathway with the one
  * that acted: it starts near 1, not at it, and every agent learns from most of the steps. Keeping the routes that acted was
  * tried, and agents learned less (docs/results/rl-transfer.md).
@@ -12,15 +13,26 @@ import { init, type Linear, type Module, setBatchNormPolicy } from "../../nn/ind
 import {
   defaultPathwayConfig,
   HubPathway,
+  type HubPathwayOptions,
   type PathwayConfig,
   type PathwayGenerator,
   type PathwayMember,
   type Routing,
   type RowLoss,
   resolvePathwayConfig,
+  topRoutes,
 } from "../../pathway/index.ts";
-import type { Generator, RandomStreams, Tensor } from "../../torch/index.ts";
+import { type Generator, noGrad, ops, type RandomStreams, type Tensor } from "../../torch/index.ts";
 import { type Acted, type NetworkLoss, type OutputKind, policyHead, type TrainedNetwork } from "./network.ts";
+import {
+  type Critic,
+  routeEntropy,
+  routeEntropyWeight,
+  routeLogProbs,
+  routeNoise,
+  routesFirst,
+  type TakenRoutes,
+} from "./route-policy.ts";
 
 /** A model that belongs to the network over it. */
 type OwnedMember = PathwayMember & { dispose(): void };
@@ -37,6 +49,18 @@ export interface PathwayNetworkOptions {
   memberRate: number;
   /** The agents begin with their own heads, which then learn at their rate. */
   ownHeads?: boolean;
+  /** Routes learn from returns, which it foresees; it becomes part of the network. */
+  critic?: Critic | undefined;
+}
+
+/** Hub-Pathway with the critic that routes need which learn from returns. */
+class AgentPathway extends HubPathway {
+  readonly critic: Critic | undefined;
+
+  constructor(options: HubPathwayOptions, critic: Critic | undefined) {
+    super(options);
+    this.critic = critic && this.module("critic", critic);
+  }
 }
 
 /**
@@ -50,7 +74,7 @@ export function agentPathwayConfig(side: number): Partial<PathwayConfig> {
 }
 
 export class PathwayNetwork implements TrainedNetwork {
-  readonly module: HubPathway;
+  readonly module: AgentPathway;
   readonly streams: RandomStreams;
   readonly memberNames: readonly string[];
   readonly #members: readonly OwnedMember[];
@@ -67,10 +91,11 @@ export class PathwayNetwork implements TrainedNetwork {
     this.#ownHeads = options.ownHeads ?? false;
     this.memberNames = members.map((member) => member.name);
     const side = Math.max(height, width);
-    const choices = { ...agentPathwayConfig(side), ...options.config };
+    const returns = options.critic ? { warmup: routesFirst } : {};
+    const choices = { ...agentPathwayConfig(side), ...returns, ...options.config };
     refuseUnknown("hub-pathway", choices, Object.keys(defaultPathwayConfig));
     const config = resolvePathwayConfig(choices, members.length);
-    this.module = new HubPathway({ members, outputs, config, streams, channels });
+    this.module = new AgentPathway({ members, outputs, config, streams, channels }, options.critic);
     // Without gradients: they would count in the norm that is clipped.
     if (options.memberRate === 0) for (const parameter of this.#agents()) parameter.requires_grad = false;
     prepareGenerator(this.module.generator, streams.stream("init"));
@@ -78,24 +103,49 @@ export class PathwayNetwork implements TrainedNetwork {
     for (const head of this.#heads()) policyHead(head, streams.stream("init"));
   }
 
-  act(x: Tensor, progress?: number): Acted {
-    const routing = this.module.route(x, progress);
-    return { outputs: this.module.execute(x, routing).logits, routes: routesOf(routing) };
+  act(x: Tensor, progress?: number, stretch = 0): Acted {
+    const { critic, generator, config } = this.module;
+    if (!critic) {
+      const routing = this.module.route(x, progress);
+      return { outputs: this.module.execute(x, routing).logits, routes: routesOf(routing) };
+    }
+    const scores = generator.forward(x);
+    const drawn = progress === undefined ? scores : scores.add(routeNoise(scores, this.streams.seed, stretch));
+    const routes = topRoutes(drawn, config.k);
+    const { logits } = this.module.execute(x, this.module.along(scores, routes));
+    return { outputs: withValues(logits, critic.forward(x)), routes, routeLogProbs: routeLogProbs(scores, routes) };
   }
 
-  losses(x: Tensor, rowLoss: RowLoss, progress: number): NetworkLoss {
+  losses(x: Tensor, rowLoss: RowLoss, progress: number, taken?: TakenRoutes): NetworkLoss {
+    if (taken) return this.#lossesAlong(x, rowLoss, progress, taken);
     const routing = this.module.route(x, progress);
     const output = this.module.execute(x, routing);
     const { total, task, exploration, exploitation } = this.module.losses(output, rowLoss, progress);
     return { total, parts: { task, exploration, exploitation }, rows: routing.rows.map((own) => own.length) };
   }
 
+  /** The same with routes that acted, which learn from returns; agents stay as they are for the warm-up. */
+  #lossesAlong(x: Tensor, rowLoss: RowLoss, progress: number, taken: TakenRoutes): NetworkLoss {
+    const { critic, generator, config } = this.module;
+    const scores = generator.forward(x);
+    const routing = { ...this.module.along(scores, taken.routes), scores };
+    const execute = () => this.module.execute(x, routing);
+    const output = progress < config.warmup ? noGrad(execute) : execute();
+    const logits = withValues(output.logits, (critic as Critic).forward(x));
+    const parts = this.module.losses({ ...output, logits }, rowLoss, progress);
+    const { task, exploration, exploitation } = parts;
+    const routes = taken.loss(routeLogProbs(scores, taken.routes)).mean();
+    const total = parts.total.add(routes).sub(routeEntropy(scores).mean().mul(routeEntropyWeight));
+    return { total, parts: { task, exploration, exploitation, routes }, rows: routing.rows.map((own) => own.length) };
+  }
+
   parameterGroups(): { params: Tensor[]; factor: number }[] {
     const agents = this.#agents();
     const { newLayers, generator } = this.module.parameterGroups();
+    const critic = this.module.critic?.parameters() ?? [];
     return [
       { params: agents, factor: this.#memberRate },
-      { params: [...newLayers.filter((layer) => !agents.includes(layer)), ...generator], factor: 1 },
+      { params: [...newLayers.filter((layer) => !agents.includes(layer)), ...generator, ...critic], factor: 1 },
     ];
   }
 
@@ -136,6 +186,11 @@ function prepareGenerator(generator: PathwayGenerator, random: Generator): void 
     if (name.endsWith("conv.weight") || name === "hidden.weight") init.orthogonal_(parameter, Math.SQRT2, random);
     else if (name.endsWith("conv.bias") || name === "hidden.bias") init.constant_(parameter, 0);
   }
+}
+
+/** Outputs [n, A + 1] with other values [n, 1]. */
+function withValues(outputs: Tensor, values: Tensor): Tensor {
+  return ops.cat([outputs.narrow(1, 0, outputs.size(1) - 1), values], 1);
 }
 
 /** [n][k]: the models of each row. */

@@ -79,12 +79,16 @@ export function ppoParts(outputs: Tensor, columns: PpoColumns, options: LossOpti
   const logProbs = outputs.narrow(1, 0, A).log_softmax(1);
   const chosen = logProbs.gather(1, columns.actions.unsqueeze(1)).squeeze(1);
   const ratio = chosen.sub(columns.logProbs).exp();
-  const gain = ratio.mul(columns.advantages);
-  const policy = ops.minimum(gain, ratio.clamp(1 - clip, 1 + clip).mul(columns.advantages)).neg();
+  const policy = clippedLoss(ratio, columns.advantages, clip);
   const value = valueLoss(outputs.select(1, A), columns, clipValue ? clip : undefined);
   const entropy = logProbs.exp().mul(logProbs).sum(1).neg();
   const loss = policy.add(value.mul(valueWeight)).sub(entropy.mul(entropyWeight));
   return { loss, policy, value, entropy, ratio };
+}
+
+/** -min(ρ A, clip(ρ, 1 ± ε) A), [B] */
+export function clippedLoss(ratio: Tensor, advantages: Tensor, clip: number): Tensor {
+  return ops.minimum(ratio.mul(advantages), ratio.clamp(1 - clip, 1 + clip).mul(advantages)).neg();
 }
 
 function valueLoss(values: Tensor, { returns, values: before }: PpoColumns, clip: number | undefined): Tensor {

@@ -10,6 +10,7 @@
 import { clipGradNorm } from "../../optim/index.ts";
 import { ConfigError, inferenceMode, int64, randperm, scope, type Tensor, tensor } from "../../torch/index.ts";
 import { encode, type ObservationForm, observationArray } from "../agents/observations.ts";
+import { routeSteps, type TakenRoutes } from "../agents/route-policy.ts";
 import type { Observations, StepResult } from "../environments/index.ts";
 import { sampleActions, uniforms } from "./actions.ts";
 import {
@@ -22,7 +23,7 @@ import {
   roundUp,
   type Setting,
 } from "./algorithm.ts";
-import { advantageEstimates, normalised, type PpoColumns, type PpoParts, ppoParts } from "./ppo-loss.ts";
+import { advantageEstimates, clippedLoss, normalised, type PpoColumns, type PpoParts, ppoParts } from "./ppo-loss.ts";
 
 export interface PpoOptions {
   /** Steps T of each copy between updates. */
@@ -80,6 +81,9 @@ interface Rollout {
   values: Float32Array;
   advantages: Float32Array;
   returns: Float32Array;
+  /** Where they learn from returns: the models of each row, and the logarithms of the probabilities that they were drawn. */
+  routes: number[][];
+  routeLogProbs: Float32Array | undefined;
 }
 
 export class Ppo implements Algorithm {
@@ -153,10 +157,18 @@ export class Ppo implements Algorithm {
     const actions = new Int32Array(T * n);
     const [logProbs, values, nextValues, rewards] = [0, 0, 0, 0].map(() => new Float32Array(T * n)) as Columns;
     const ends = new Uint8Array(T * n);
+    const routes: number[][] = [];
+    let routeLogProbs: Float32Array | undefined;
     for (let t = 0; t < T; t++) {
       const at = t * n;
       observations.set(this.observations, t * size);
-      const outputs = this.#act(this.observations, progress);
+      const stretch = Math.floor((this.#steps / n + t) / routeSteps);
+      const { outputs, ...drawn } = this.#act(this.observations, progress, stretch);
+      if (drawn.routeLogProbs) {
+        routes.push(...(drawn.routes ?? []));
+        routeLogProbs ??= new Float32Array(T * n);
+        routeLogProbs.set(drawn.routeLogProbs, at);
+      }
       const chosen = sampleActions(outputs, n, A, uniforms(n, stream));
       actions.set(chosen.actions, at);
       logProbs.set(chosen.logProbs, at);
@@ -170,17 +182,21 @@ export class Ppo implements Algorithm {
       this.#valueCutOffs(result, progress, nextValues, at);
       this.observations = result.observations;
     }
-    const last = lastColumn(this.#act(this.observations, progress), A);
+    const last = lastColumn(this.#act(this.observations, progress).outputs, A);
     for (let i = 0; i < n; i++) if (!ends[(T - 1) * n + i]) nextValues[(T - 1) * n + i] = last[i] as number;
     this.#steps += T * n;
     const { advantages, returns } = advantageEstimates({ rewards, values, nextValues, ends }, n, gamma, lambda);
-    return { observations, actions, logProbs, values, advantages, returns };
+    return { observations, actions, logProbs, values, advantages, returns, routes, routeLogProbs };
   }
 
-  #act(observations: Observations, progress: number): Float32Array {
+  #act(observations: Observations, progress: number, stretch?: number) {
     const { form, network } = this.#setting;
+    const array = (tensor: Tensor) => tensor.toTypedArray() as Float32Array;
     return scope(() =>
-      inferenceMode(() => network.act(encode(observations, form), progress).outputs.toTypedArray() as Float32Array),
+      inferenceMode(() => {
+        const { outputs, routes, routeLogProbs } = network.act(encode(observations, form), progress, stretch);
+        return { outputs: array(outputs), routes, routeLogProbs: routeLogProbs && array(routeLogProbs) };
+      }),
     );
   }
 
@@ -195,7 +211,7 @@ export class Ppo implements Algorithm {
     for (const [j, i] of cut.entries()) {
       rows.set(finalObservations.subarray(i * form.elements, (i + 1) * form.elements), j * form.elements);
     }
-    const final = lastColumn(this.#act(rows, progress), A);
+    const final = lastColumn(this.#act(rows, progress).outputs, A);
     for (const [j, i] of cut.entries()) nextValues[at + i] = final[j] as number;
   }
 
@@ -215,7 +231,7 @@ export class Ppo implements Algorithm {
       for (let part = 0; part < minibatches; part++) {
         const own = order.slice(Math.floor((part * R) / minibatches), Math.floor(((part + 1) * R) / minibatches));
         const isLast = epoch === epochs - 1 && part === minibatches - 1;
-        const step = this.#step(batch, own, progress, isLast || firstShift === undefined);
+        const step = this.#step({ ...batch, rollout }, own, progress, isLast || firstShift === undefined);
         firstShift ??= step.logs["ratioShift"];
         addRows(rows, step.rows);
         if (isLast) logs = step.logs;
@@ -227,7 +243,7 @@ export class Ppo implements Algorithm {
   }
 
   #step(
-    batch: { observations: Tensor; columns: PpoColumns },
+    batch: { observations: Tensor; columns: PpoColumns; rollout: Rollout },
     own: readonly number[],
     progress: number,
     measured: boolean,
@@ -244,7 +260,8 @@ export class Ppo implements Algorithm {
         if (!rowIndex) aggregate = parts;
         return parts.loss;
       };
-      const result = network.losses(x, rowLoss, progress);
+      const taken = takenRoutes(batch.rollout, own, columns.advantages, this.#options.clip);
+      const result = network.losses(x, rowLoss, progress, taken);
       return { loss: result.total, logs: measured ? figures(aggregate, result.parts) : {}, rows: result.rows ?? [] };
     });
     finiteLoss(loss);
@@ -287,6 +304,21 @@ function selectColumns(columns: PpoColumns, index: Tensor): PpoColumns {
   };
 }
 
+/** Routes of some rows, whose loss is that of actions; undefined where routes do not learn from returns. */
+function takenRoutes(
+  { routes, routeLogProbs: before }: Rollout,
+  own: readonly number[],
+  advantages: Tensor,
+  clip: number,
+): TakenRoutes | undefined {
+  if (!before) return undefined;
+  const old = Float32Array.from(own, (row) => before[row] as number);
+  return {
+    routes: own.map((row) => routes[row] as number[]),
+    loss: (logProbs) => clippedLoss(logProbs.sub(tensor(old)).exp(), advantages, clip),
+  };
+}
+
 /** Column A of outputs [n, A + 1]. */
 function lastColumn(outputs: Float32Array, A: number): Float32Array {
   return Float32Array.from({ length: outputs.length / (A + 1) }, (_, row) => outputs[row * (A + 1) + A] as number);
@@ -311,7 +343,7 @@ function figures(aggregate: PpoParts | undefined, parts: Readonly<Record<string,
     logs["klDivergence"] = off.sub(ratio.log()).mean().item();
     logs["ratioShift"] = off.abs().mean().item();
   }
-  for (const name of ["exploration", "exploitation"]) {
+  for (const name of ["exploration", "exploitation", "routes"]) {
     const part = parts[name];
     if (part) logs[name] = part.item();
   }

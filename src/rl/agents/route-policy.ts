@@ -1,0 +1,92 @@
+/**
+ * Routes as a part of what an agent of agents does: they are drawn, and learn from the returns that follow, as its actions
+ * do. The loss of PPO alone does not say how well an agent plays, so that routes that learn from it through the weights
+ * lead to the agent whose values are the least wrong (docs/results/rl-mix.md). n observations, m agents, k activated ones.
+ *
+ * The m agents are drawn without replacement from softmax(u): the k largest of u + Gumbel noise (Kool, van Hoof & Welling
+ * 2019). The rest is this project's choice.
+ */
+import type { ObservationNetwork } from "../../models/index.ts";
+import { init, Linear, Module } from "../../nn/index.ts";
+import { routeMask } from "../../pathway/index.ts";
+import { Generator, int64, rand, scope, seedOf, type Tensor } from "../../torch/index.ts";
+import { orthogonalLayers } from "./network.ts";
+
+/**
+ * Steps for which a copy of the environment keeps the noise of its routes. Many games answer late: an agent that is changed
+ * before it has come anywhere gets no reward, whether it knows the game or not.
+ */
+export const routeSteps = 256;
+
+/** Weight of the entropy of softmax(u): routes of a game with few rewards must last until some have come. */
+export const routeEntropyWeight = 0.05;
+
+/** Part of training in which the agents stay as they are: one that learns before routes are found forgets its game. */
+export const routesFirst = 0.5;
+
+/** Routes [n][k] that acted, each with its agents in the order in which they were drawn, and the loss [n] of them. */
+export interface TakenRoutes {
+  routes: readonly (readonly number[])[];
+  /** @param logProbs new logarithms of the probabilities of the routes, [n] */
+  loss(logProbs: Tensor): Tensor;
+}
+
+/** Gumbel noise for scores [n, m]: the same for a stretch of `routeSteps` steps. */
+export function routeNoise(like: Tensor, seed: number, stretch: number): Tensor {
+  using random = new Generator(seedOf(seed, `routes ${stretch}`));
+  return scope(() =>
+    rand([...like.shape], { generator: random })
+      .clamp(1e-12, 1 - 1e-7)
+      .log()
+      .neg()
+      .log()
+      .neg(),
+  );
+}
+
+/** Logarithm of the probability [n] that routes [n][k] are drawn, agent by agent in their order. */
+export function routeLogProbs(scores: Tensor, routes: TakenRoutes["routes"]): Tensor {
+  const k = routes[0]?.length ?? 0;
+  return scope(() => {
+    let open = scores;
+    let sum: Tensor | undefined;
+    for (let place = 0; place < k; place++) {
+      const drawn = routes.map((route) => route[place] as number);
+      const own = open.log_softmax(1).gather(1, int64(drawn).unsqueeze(1)).squeeze(1);
+      sum = sum ? sum.add(own) : own;
+      const gone = routeMask(
+        drawn.map((agent) => [agent]),
+        scores,
+      );
+      open = open.masked_fill(gone, Number.NEGATIVE_INFINITY);
+    }
+    return sum ?? scores.sum(1).mul(0);
+  });
+}
+
+/** Entropy [n] of softmax(u), in nats. */
+export function routeEntropy(scores: Tensor): Tensor {
+  return scope(() => scores.softmax(1).mul(scores.log_softmax(1)).sum(1).neg());
+}
+
+/**
+ * The value of observations, [n, 1]. It is none of the agents': measured against the values of the agent that was drawn,
+ * the one that expects the least would look the best.
+ */
+export class Critic extends Module {
+  readonly network: ObservationNetwork;
+  readonly head: Linear;
+
+  /** @param network becomes part of this module */
+  constructor(network: ObservationNetwork, generator: Generator) {
+    super();
+    this.network = this.module("network", network);
+    this.head = this.module("head", new Linear(network.featureWidth, 1, { generator }));
+    orthogonalLayers(this, generator);
+    init.orthogonal_(this.head.weight, 1, generator);
+  }
+
+  override forward(x: Tensor): Tensor {
+    return scope(() => this.head.forward(this.network.forward(x)));
+  }
+}
