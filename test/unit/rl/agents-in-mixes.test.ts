@@ -16,7 +16,7 @@ import {
   trainAgent,
   usualNetwork,
 } from "../../../src/rl/index.ts";
-import { memory, noGrad, scope, UserError } from "../../../src/torch/index.ts";
+import { ConfigError, memory, noGrad, scope, UserError } from "../../../src/torch/index.ts";
 import { temporaryFolder } from "../../support/small-hub.ts";
 
 const folder = temporaryFolder();
@@ -110,6 +110,13 @@ test("agents that keep their heads begin with the policy that they have; other a
       () => buildNetwork(plan, { ...setting, ...changes }),
       (error: unknown) => error instanceof UserError && pattern.test(error.message),
     );
+  }
+  const taught: NetworkPlan = { ...alone, credit: "returns" };
+  for (const [plan, kind] of [
+    [taught, "action-values"],
+    [{ ...taught, randomRoutes: true }, "policy-and-value"],
+  ] as const) {
+    assert.throws(() => buildNetwork(plan, { ...setting, kind }), ConfigError);
   }
   x.dispose();
   assert.equal(memory().handles, handles);

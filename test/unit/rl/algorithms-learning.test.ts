@@ -3,47 +3,22 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { Mlp } from "../../../src/models/index.ts";
-import type { PathwayMember } from "../../../src/pathway/index.ts";
 import { type OutputKind, PlainNetwork, type TrainedNetwork } from "../../../src/rl/agents/network.ts";
-import { actionNames, encode, observationForm } from "../../../src/rl/agents/observations.ts";
+import { encode } from "../../../src/rl/agents/observations.ts";
 import { PathwayNetwork } from "../../../src/rl/agents/pathway-network.ts";
-import type { Algorithm, Setting } from "../../../src/rl/algorithms/algorithm.ts";
+import type { Setting } from "../../../src/rl/algorithms/algorithm.ts";
 import { Dqn, defaultDqnOptions } from "../../../src/rl/algorithms/dqn.ts";
-import { EpisodeMeter } from "../../../src/rl/algorithms/episodes.ts";
 import { defaultPpoOptions, Ppo } from "../../../src/rl/algorithms/ppo.ts";
-import type { VectorEnvironment } from "../../../src/rl/environments/index.ts";
 import { playEpisodes } from "../../../src/rl/training/evaluate.ts";
-import {
-  ConfigError,
-  Generator,
-  inferenceMode,
-  memory,
-  noGrad,
-  RandomStreams,
-  scope,
-  tensor,
-} from "../../../src/torch/index.ts";
+import { ConfigError, Generator, inferenceMode, memory, RandomStreams, scope } from "../../../src/torch/index.ts";
+import { everySign, half, run, setting } from "./toy-agents.ts";
 import { corridor, porch, signs, toy } from "./toy-environments.ts";
-
-function setting(environment: VectorEnvironment, network: TrainedNetwork, totalSteps: number): Setting {
-  const form = observationForm(environment);
-  const actions = actionNames(environment).length;
-  return { environment, form, actions, network, episodes: new EpisodeMeter(environment.n), totalSteps };
-}
 
 function plain(channels: number, actions: number, kind: OutputKind, seed = 0): PlainNetwork {
   using generator = new Generator(seed);
   const network = new Mlp({ channels, hidden: [32] }, { generator });
   const outputs = kind === "policy-and-value" ? actions + 1 : actions;
   return new PlainNetwork(network, { outputs, kind, streams: new RandomStreams(seed) });
-}
-
-/** Trains to the end and gives the last logs. */
-async function run(algorithm: Algorithm, { environment, totalSteps }: Setting): Promise<Record<string, number>> {
-  algorithm.observations = await environment.reset();
-  let logs: Record<string, number> = {};
-  while (algorithm.steps < totalSteps) ({ logs } = await algorithm.advance());
-  return logs;
 }
 
 async function meanReturn({ environment, network, form, actions }: Setting, kind: OutputKind): Promise<number> {
@@ -94,32 +69,6 @@ for (const nSteps of [1, 3]) {
   });
 }
 
-/** An agent that sees the signs in one half of the world, and nothing in the other one. */
-function half(index: 0 | 1): PathwayMember & { dispose(): void } {
-  using generator = new Generator(0);
-  const network = new Mlp({ channels: 3, hidden: [2], activation: "relu" }, { generator });
-  // Features are relu(sign - half) or relu(sign + half - 1).
-  const [slope, bias] = index === 0 ? ([-1, 0] as const) : ([1, -1] as const);
-  const rows = [
-    [slope, 1, 0],
-    [slope, 0, 1],
-  ];
-  scope(() => {
-    noGrad(() => {
-      network.inputWeight.copy_(tensor(rows));
-      network.namedParameters().get("layers.0.bias")?.fill_(bias);
-    });
-  });
-  return {
-    name: `half-${index}`,
-    featureWidth: network.featureWidth,
-    backbone: network,
-    flops: network.flops(),
-    features: (x) => network.forward(x),
-    dispose: () => network.dispose(),
-  };
-}
-
 function halves(kind: OutputKind, k: number, memberRate: number): PathwayNetwork {
   return new PathwayNetwork({
     members: [half(0), half(1)],
@@ -131,9 +80,6 @@ function halves(kind: OutputKind, k: number, memberRate: number): PathwayNetwork
     memberRate,
   });
 }
-
-/** All four observations of the signs: half, sign 0, sign 1. */
-const everySign = Uint8Array.from([0, 1, 0, 0, 0, 1, 1, 1, 0, 1, 0, 1]);
 
 test("over a hub, PPO routes each observation to the agent that knows it, and leaves frozen agents as they are", async () => {
   const network = halves("policy-and-value", 1, 0);
