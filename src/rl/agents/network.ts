@@ -8,7 +8,6 @@ import type { ObservationNetwork } from "../../models/index.ts";
 import { init, Linear, Module } from "../../nn/index.ts";
 import type { RowLoss } from "../../pathway/index.ts";
 import { type Generator, noGrad, type RandomStreams, scope, type Tensor } from "../../torch/index.ts";
-import type { TakenRoutes } from "./route-policy.ts";
 
 /** Meaning of the outputs. */
 export type OutputKind = "policy-and-value" | "action-values";
@@ -20,6 +19,13 @@ export interface Acted {
   routes?: number[][];
   /** [n]: logarithm of the probability that these were drawn, where routes learn from returns. */
   routeLogProbs?: Tensor;
+}
+
+/** Routes [n][k] that acted, each with its agents in the order in which they were drawn, and the loss [n] of them. */
+export interface TakenRoutes {
+  routes: readonly (readonly number[])[];
+  /** @param logProbs new logarithms of the probabilities of the routes, [n] */
+  loss(logProbs: Tensor): Tensor;
 }
 
 export interface NetworkLoss {

@@ -17,13 +17,23 @@ import {
   type PathwayConfig,
   type PathwayGenerator,
   type PathwayMember,
+  pathwayWeights,
   type Routing,
   type RowLoss,
   resolvePathwayConfig,
+  routeMask,
+  rowsByModel,
   topRoutes,
 } from "../../pathway/index.ts";
 import { type Generator, noGrad, ops, type RandomStreams, type Tensor } from "../../torch/index.ts";
-import { type Acted, type NetworkLoss, type OutputKind, policyHead, type TrainedNetwork } from "./network.ts";
+import {
+  type Acted,
+  type NetworkLoss,
+  type OutputKind,
+  policyHead,
+  type TakenRoutes,
+  type TrainedNetwork,
+} from "./network.ts";
 import {
   type Critic,
   routeEntropy,
@@ -31,7 +41,6 @@ import {
   routeLogProbs,
   routeNoise,
   routesFirst,
-  type TakenRoutes,
 } from "./route-policy.ts";
 
 /** A model that belongs to the network over it. */
@@ -91,7 +100,7 @@ export class PathwayNetwork implements TrainedNetwork {
     this.#ownHeads = options.ownHeads ?? false;
     this.memberNames = members.map((member) => member.name);
     const side = Math.max(height, width);
-    const returns = options.critic ? { warmup: routesFirst } : {};
+    const returns = options.critic ? { warmup: routesFirst, tau: 1 } : {};
     const choices = { ...agentPathwayConfig(side), ...returns, ...options.config };
     refuseUnknown("hub-pathway", choices, Object.keys(defaultPathwayConfig));
     const config = resolvePathwayConfig(choices, members.length);
@@ -112,7 +121,7 @@ export class PathwayNetwork implements TrainedNetwork {
     const scores = generator.forward(x);
     const drawn = progress === undefined ? scores : scores.add(routeNoise(scores, this.streams.seed, stretch));
     const routes = topRoutes(drawn, config.k);
-    const { logits } = this.module.execute(x, this.module.along(scores, routes));
+    const { logits } = this.module.execute(x, this.#along(scores, routes));
     return { outputs: withValues(logits, critic.forward(x)), routes, routeLogProbs: routeLogProbs(scores, routes) };
   }
 
@@ -124,11 +133,18 @@ export class PathwayNetwork implements TrainedNetwork {
     return { total, parts: { task, exploration, exploitation }, rows: routing.rows.map((own) => own.length) };
   }
 
+  /** Given routes, with the weights of evaluation, which have no gradient: routes learn from returns alone. */
+  #along(scores: Tensor, routes: TakenRoutes["routes"]): Routing {
+    const { k, tau } = this.module.config;
+    const weights = pathwayWeights(scores, routeMask(routes, scores), k, tau).detach();
+    return { scores, noisyScores: scores, noiseScale: 0, weights, rows: rowsByModel(routes, this.memberNames.length) };
+  }
+
   /** The same with routes that acted, which learn from returns; agents stay as they are for the warm-up. */
   #lossesAlong(x: Tensor, rowLoss: RowLoss, progress: number, taken: TakenRoutes): NetworkLoss {
     const { critic, generator, config } = this.module;
     const scores = generator.forward(x);
-    const routing = { ...this.module.along(scores, taken.routes), scores };
+    const routing = this.#along(scores, taken.routes);
     const execute = () => this.module.execute(x, routing);
     const output = progress < config.warmup ? noGrad(execute) : execute();
     const logits = withValues(output.logits, (critic as Critic).forward(x));

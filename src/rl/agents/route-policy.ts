@@ -10,7 +10,7 @@ import type { ObservationNetwork } from "../../models/index.ts";
 import { init, Linear, Module } from "../../nn/index.ts";
 import { routeMask } from "../../pathway/index.ts";
 import { Generator, int64, rand, scope, seedOf, type Tensor } from "../../torch/index.ts";
-import { orthogonalLayers } from "./network.ts";
+import { orthogonalLayers, type TakenRoutes } from "./network.ts";
 
 /**
  * Steps for which a copy of the environment keeps the noise of its routes. Many games answer late: an agent that is changed
@@ -23,13 +23,6 @@ export const routeEntropyWeight = 0.05;
 
 /** Part of training in which the agents stay as they are: one that learns before routes are found forgets its game. */
 export const routesFirst = 0.5;
-
-/** Routes [n][k] that acted, each with its agents in the order in which they were drawn, and the loss [n] of them. */
-export interface TakenRoutes {
-  routes: readonly (readonly number[])[];
-  /** @param logProbs new logarithms of the probabilities of the routes, [n] */
-  loss(logProbs: Tensor): Tensor;
-}
 
 /** Gumbel noise for scores [n, m]: the same for a stretch of `routeSteps` steps. */
 export function routeNoise(like: Tensor, seed: number, stretch: number): Tensor {

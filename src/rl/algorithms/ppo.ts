@@ -9,8 +9,9 @@
  */
 import { clipGradNorm } from "../../optim/index.ts";
 import { ConfigError, inferenceMode, int64, randperm, scope, type Tensor, tensor } from "../../torch/index.ts";
+import type { TakenRoutes } from "../agents/network.ts";
 import { encode, type ObservationForm, observationArray } from "../agents/observations.ts";
-import { routeSteps, type TakenRoutes } from "../agents/route-policy.ts";
+import { routeSteps } from "../agents/route-policy.ts";
 import type { Observations, StepResult } from "../environments/index.ts";
 import { sampleActions, uniforms } from "./actions.ts";
 import {
