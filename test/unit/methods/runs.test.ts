@@ -4,9 +4,10 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { methods } from "../../../src/methods/index.ts";
-import { ConfigError, Interrupted, memory } from "../../../src/torch/index.ts";
+import { ConfigError, memory } from "../../../src/torch/index.ts";
 import { type Choices, type RunEvent, summarise, trainRun } from "../../../src/train/index.ts";
 import { measured } from "../../support/opened-run.ts";
+import { assertResumes } from "../../support/resumed-run.ts";
 import { methodChoices, zooRequests } from "../../support/zoo-hub.ts";
 
 let request: Awaited<ReturnType<typeof zooRequests>>;
@@ -79,56 +80,5 @@ test("a run keeps its choices for budgets, and answers by the one within a budge
   older.dispose();
 });
 
-const resumed = [
-  "hub-pathway",
-  "zoo-tuning",
-  "zoo-tuning-lite",
-  "knowledge-flow",
-  "b-tuning",
-  "co-tuning",
-  "delta",
-  "distillation",
-  "soup",
-];
-for (const name of resumed) {
-  test(`${name} goes on after interruptions exactly as without them`, async () => {
-    const usual = methodChoices[name] ?? {};
-    const own = name === "hub-pathway" ? { ...usual, credit: "losses" } : usual;
-    const whole = await trainRun(request(`whole-${name}`, name, { choices: own }));
-    for (let cut = 0; ; cut++) {
-      const abort = new AbortController();
-      let steps = 0;
-      const emit = (event: RunEvent) => {
-        if (event.type === "step" && ++steps === 7) abort.abort();
-      };
-      const more = { choices: own, emit, signal: abort.signal, resume: cut > 0 };
-      try {
-        const run = await trainRun(request(`cut-${name}`, name, more));
-        assert.ok(cut > 0);
-        assert.deepEqual(run.validation.probabilities, whole.validation.probabilities);
-        for (const part of [run, whole]) {
-          part.predictor.dispose();
-          part.data.dispose();
-        }
-        const [a, b] = [whole, run].map(({ folder }) => contents(folder.path));
-        assert.deepEqual([...(a?.keys() ?? [])], [...(b?.keys() ?? [])]);
-        for (const [file, bytes] of a ?? []) assert.ok(b?.get(file)?.equals(bytes), file);
-        assert.equal(run.trainingFlops, whole.trainingFlops);
-        return;
-      } catch (error) {
-        if (!(error instanceof Interrupted)) throw error;
-      }
-    }
-  });
-}
-
-/** The tensors of checkpoints, whose heads hold times, and all decisions. */
-function contents(folder: string): Map<string, Buffer> {
-  const files = readdirSync(folder).filter((file) => /state|weights|decision/.test(file));
-  return new Map(
-    files.map((file) => {
-      const bytes = readFileSync(join(folder, file));
-      return [file, file.endsWith("json") ? bytes : bytes.subarray(8 + Number(bytes.readBigUInt64LE(0)))];
-    }),
-  );
-}
+for (const name of ["hub-pathway", "zoo-tuning", "distillation"])
+  test(`${name} goes on after interruptions exactly as without them`, () => assertResumes(request, name));
