@@ -5,8 +5,10 @@ import { shown } from "../io/index.ts";
 import { duration } from "../report/index.ts";
 import {
   type AlgorithmPlan,
+  agentFolder,
   type BestPolicy,
   EpisodeVideo,
+  isAgentRun,
   makeEnvironment,
   type NetworkPlan,
   type ObservationForm,
@@ -25,6 +27,8 @@ import { requireCounts } from "./data-flags.ts";
 import { sayInterrupted, withInterrupt } from "./interrupt.ts";
 import { agentProgress } from "./rl-progress.ts";
 import { commandLine } from "./shell.ts";
+
+type PathwayPlan = Extract<NetworkPlan, { kind: "pathway" }>;
 
 export interface TrainFlags {
   env: string;
@@ -190,12 +194,31 @@ function networkPlan(flags: TrainFlags, form: ObservationForm): NetworkPlan {
     return { kind: "new", architecture: network, config: { ...shape, ...config } };
   }
   if (k !== undefined && Object.hasOwn(choices, "k")) throw new ConfigError("k is given by --k and by --choice");
-  // Heads that are kept answer themselves; joined features would have a new one.
-  const joint = flags.keepHeads ? ({ aggregation: "logits" } as const) : {};
-  const pathway = { ...joint, ...choices, ...(k === undefined ? {} : { k }) };
-  const teachesReturns = flags.algorithm === "ppo" && flags.keepHeads && !randomRoutes;
-  const credit = (flags.credit ?? (teachesReturns && "returns")) === "returns" ? ({ credit: "returns" } as const) : {};
-  return { kind: "pathway", config: pathway, memberRate, randomRoutes, ...heads, ...credit };
+  if (Object.hasOwn(choices, "credit")) throw new ConfigError("credit is given by --credit: weights or returns");
+  const pathway = { ...choices, ...(k === undefined ? {} : { k }) };
+  return completed({ kind: "pathway", config: pathway, memberRate, randomRoutes, ...heads }, flags);
+}
+
+/**
+ * A plan with what was not asked for: agents that keep their heads answer themselves, and routes over them learn from
+ * returns. A run that is resumed goes on as it began.
+ * @throws ConfigError for returns that nothing can learn from
+ */
+function completed(plan: PathwayPlan, { algorithm, credit: asked, resume, out }: TrainFlags): NetworkPlan {
+  const before = resume && isAgentRun(out) ? agentFolder(out).config().network : undefined;
+  const begun = before?.kind === "pathway" ? before : undefined;
+  const joins = plan.heads && (!begun || begun.config.aggregation !== undefined);
+  const config = { ...(joins ? { aggregation: "logits" as const } : {}), ...plan.config };
+  const isRandom = plan.randomRoutes || config.generatorKind === "random";
+  const learns = algorithm === "ppo" && plan.heads && config.aggregation === "logits" && !isRandom;
+  if (asked === "returns" && !learns) {
+    throw new ConfigError(
+      "--credit returns is for ppo with --keep-heads, joined outputs (aggregation=logits) and routes that are not random: change these, or leave it out",
+    );
+  }
+  const usual = begun ? begun.credit : learns && "returns";
+  const returns = (asked ?? usual) === "returns";
+  return { ...plan, config, ...(returns ? { credit: "returns" } : {}) };
 }
 
 export async function evaluateRun(path: string, flags: EvalFlags, output: Output): Promise<void> {

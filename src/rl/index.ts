@@ -26,6 +26,7 @@ export {
   type AgentOutcome,
   type AgentRun,
   type AlgorithmPlan,
+  agentFolder,
   isAgentRun,
   resultOf,
 } from "./training/run-folder.ts";

@@ -1,6 +1,6 @@
 /** rl train and eval, and hub add of an agent, as a user runs them. */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import sharp from "sharp";
@@ -54,6 +54,28 @@ test("agents are trained, form a hub, and Hub-Pathway plays another game over th
   const none = await run(train("breakout", "none", 256, ["--keep-heads"]));
   assert.equal(none.code, 2);
   assert.match(none.stderr, /--keep-heads is about the heads of a hub's agents/);
+  const added = await run(["hub", "add", "of-both", inFolder("both"), "--hub", inFolder("more"), "--json"]);
+  assert.equal(added.code, 0, added.stderr);
+  const refused: [string[], RegExp][] = [
+    [
+      ["--hub", inFolder("games"), "--credit", "returns"],
+      /--credit returns is for ppo with --keep-heads, joined outputs/,
+    ],
+    [["--hub", inFolder("games"), "--choice", "credit=weights"], /credit is given by --credit/],
+  ];
+  for (const [flags, said] of refused) {
+    const none = await run(train("breakout+freeway", "none", 256, flags));
+    assert.deepEqual([none.code, existsSync(inFolder("none"))], [2, false]);
+    assert.match(none.stderr, said);
+  }
+  // A run of before has neither choice, and goes on with the same command.
+  const begun = join(inFolder("both"), "agent.json");
+  const { credit: _, ...older } = network;
+  for (const config of [{ k: 1 }, { k: 1, aggregation: "logits" }]) {
+    writeFileSync(begun, JSON.stringify({ ...JSON.parse(readFileSync(begun, "utf8")), network: { ...older, config } }));
+    const resumed = await run(train("breakout+freeway", "both", 256, [...mixed, "--resume"]));
+    assert.doesNotMatch(resumed.stderr, /holds another run/);
+  }
   const foreign = await run(train("breakout", "none", 256, ["--credit", "returns"]));
   assert.match(foreign.stderr, /--credit is about routes over a hub: name one with --hub/);
   const video = inFolder("asterix.gif");

@@ -16,7 +16,7 @@ export function assertClose(actual: Tensor, expected: Tensor | readonly number[]
   }
 }
 
-/** The same of whole tensors at once, for large ones; false says only that elements are to be looked at. */
+/** True when all elements are close, computed at once; false means that each has to be looked at. */
 function isWithin(actual: Tensor, expected: Tensor, tolerance: number): boolean {
   if (String(actual.shape) !== String(expected.shape) || actual.numel() === 0) return false;
   return scope(() => {

@@ -27,6 +27,7 @@ import { counted } from "../../io/index.ts";
 import { duration } from "../../report/index.ts";
 import { type NetworkPlan, resultOf } from "../../rl/index.ts";
 import { UserError } from "../../torch/index.ts";
+import { fingerprint } from "../../train/index.ts";
 import { newNetwork, playedEpisodes, run, sourceAgent, sourceHub, sourceRun, transferFolder } from "./agents.ts";
 import { agentName, algorithmKey, type Protocol, pathway, scratch, transferProtocol } from "./protocol.ts";
 import { planKey } from "./transfer-cell.ts";
@@ -165,7 +166,9 @@ async function mixCell(
   return request.cells.cell(...identity(protocol, method, seed), async (): Promise<MixCell> => {
     const { sources, targets, targetSteps, copies, algorithm, episodes } = protocol;
     const [environment = ""] = targets;
-    const out = join(transferFolder(request, protocol), "mix", nameOf(method, seed));
+    // A cell's own plan is in the folder's name: another plan's run may have the same name.
+    const [, key] = identity(protocol, method, seed);
+    const out = join(transferFolder(request, protocol), "mix", `${nameOf(method, seed)}-${fingerprint(key)}`);
     const hub = method.plan && (await sourceHub(request, protocol, group));
     if (!existsSync(join(out, "result.json"))) {
       const network = method.plan ?? (await newNetwork(environment, protocol));
@@ -321,7 +324,8 @@ async function report(request: ExperimentRequest): Promise<ExperimentReport> {
     `One policy plays ${names.join(", ")} at once: the copies of the environment play different games, in the channels of all of them, with ` +
       `the same six keys. A hub has an agent of each (PPO, ${sourceSteps} steps). Every method has ${targetSteps} steps of the mix in all, ` +
       `"${best}" twice as many; it is the agent whose fine-tuning with the same seed had the best score. All agents begin with their own heads, ` +
-      "and routes join outputs. Routes learn from the returns that follow them, and agents from half of training on.",
+      "and routes join outputs. Routes of Hub-Pathway and of one gate learn from the returns that follow them, and their agents from half of training on. " +
+      `"${withK(named.loss, 1)}" learns routes from PPO's loss, through their weights, and its agents from the start.`,
     `The agents alone, each in its own game: ${experts.map((value, i) => `${names[i]} ${value.toFixed(1)}`).join(", ")} points.` +
       quickRemark(request.quick),
     ...(missing > 0

@@ -22,7 +22,7 @@ export type NetworkPlan =
       readonly memberRate: number;
       readonly randomRoutes: boolean;
       readonly heads?: Heads;
-      /** The generator learns from the returns of its routes instead of the loss (PPO alone). */
+      /** The generator learns from the returns of its routes instead of the loss: PPO over agents that answer with their own heads. */
       readonly credit?: "returns";
     };
 
@@ -137,21 +137,26 @@ function overHub(
   streams: RandomStreams,
 ): TrainedNetwork {
   const { form, kind, hub, agents } = setting;
-  if (credit && (kind === "action-values" || randomRoutes)) {
-    throw new ConfigError(`credit is ${credit}: only routes of ppo that are not random learn from returns`);
+  const choices = randomRoutes ? { ...config, generatorKind: "random" as const } : config;
+  const isRandom = choices.generatorKind === "random";
+  if (credit && (kind === "action-values" || isRandom || heads !== "own" || choices.aggregation !== "logits")) {
+    throw new ConfigError(
+      `credit is ${credit}: it needs ppo, agents that keep their heads, joined outputs (aggregation logits), and routes that are not random`,
+    );
   }
   const members = loadAgents(hub as AgentHub, form, agents);
+  let critic: Critic | undefined;
   try {
-    const choices = randomRoutes ? { ...config, generatorKind: "random" as const } : config;
     const own = heads ? members.map((member) => ownHead(member, setting)) : [];
     const outputs = outputsOf(setting);
-    const critic = credit && newCritic(form, streams);
+    critic = credit && newCritic(form, streams);
     const about = { members, shape: form.shape, outputs, kind, streams, memberRate, critic };
     const network = new PathwayNetwork({ ...about, config: choices, ownHeads: heads === "own" });
     for (const [i, layer] of own.entries()) copyHead(network.module.heads[i] as Linear, layer);
     return network;
   } catch (error) {
     for (const member of members) member.dispose();
+    critic?.dispose();
     throw error;
   }
 }

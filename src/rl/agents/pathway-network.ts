@@ -2,11 +2,11 @@
  * Hub-Pathway over a hub of agents: the generator reads the observation, the activated agents' networks run, and their
  * features (or outputs) join under a policy and value head. n observations, m agents, k activated ones.
  *
- * Routes that learn from returns are kept, and drawn as actions are (route-policy.ts). Others learn from the loss, through
- * their weights. These depend on noise, so a policy with routes is a policy of observation, routes and noise. An update draws them anew in
- * every pass, as the paper's training draws its noise. The importance ratio of PPO then compares a new pathway with the one
- * that acted: it starts near 1, not at it, and every agent learns from most of the steps. Keeping the routes that acted was
- * tried, and agents learned less (docs/results/rl-transfer.md).
+ * Routes that learn from returns are drawn as actions are, and kept for the update (route-policy.ts). Others learn from
+ * the loss, through their weights. These depend on noise, so that such a policy is one of observation, routes and noise. An
+ * update draws them anew in every pass, as the paper's training draws its noise. The importance ratio of PPO then compares a
+ * new pathway with the one that acted: it starts near 1, not at it, and every agent learns from most of the steps. Keeping
+ * these routes was tried, and agents learned less (docs/results/rl-transfer.md).
  */
 import { refuseUnknown } from "../../methods/index.ts";
 import { init, type Linear, type Module, setBatchNormPolicy } from "../../nn/index.ts";
@@ -133,14 +133,14 @@ export class PathwayNetwork implements TrainedNetwork {
     return { total, parts: { task, exploration, exploitation }, rows: routing.rows.map((own) => own.length) };
   }
 
-  /** Given routes, with the weights of evaluation, which have no gradient: routes learn from returns alone. */
+  /** Given routes, with the weights of evaluation. These have no gradient: the task's loss does not reach the generator. */
   #along(scores: Tensor, routes: TakenRoutes["routes"]): Routing {
     const { k, tau } = this.module.config;
     const weights = pathwayWeights(scores, routeMask(routes, scores), k, tau).detach();
     return { scores, noisyScores: scores, noiseScale: 0, weights, rows: rowsByModel(routes, this.memberNames.length) };
   }
 
-  /** The same with routes that acted, which learn from returns; agents stay as they are for the warm-up. */
+  /** `losses` along routes that acted, and their own loss; agents stay as they are for the warm-up. */
   #lossesAlong(x: Tensor, rowLoss: RowLoss, progress: number, taken: TakenRoutes): NetworkLoss {
     const { critic, generator, config } = this.module;
     const scores = generator.forward(x);

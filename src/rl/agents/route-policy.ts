@@ -1,15 +1,15 @@
 /**
- * Routes as a part of what an agent of agents does: they are drawn, and learn from the returns that follow, as its actions
- * do. The loss of PPO alone does not say how well an agent plays, so that routes that learn from it through the weights
- * lead to the agent whose values are the least wrong (docs/results/rl-mix.md). n observations, m agents, k activated ones.
+ * Routes as a part of the policy: they are drawn, and learn from the returns that follow, as its actions do. PPO's loss
+ * does not say how well an agent plays. Routes that learn from it, through their weights, lead to the agent whose values are
+ * the least wrong (docs/results/rl-mix.md). n observations, m agents, k activated ones.
  *
  * The m agents are drawn without replacement from softmax(u): the k largest of u + Gumbel noise (Kool, van Hoof & Welling
- * 2019). The rest is this project's choice.
+ * 2019). Evaluation has the k largest u. The rest is this project's choice.
  */
 import type { ObservationNetwork } from "../../models/index.ts";
 import { init, Linear, Module } from "../../nn/index.ts";
 import { routeMask } from "../../pathway/index.ts";
-import { Generator, int64, rand, scope, seedOf, type Tensor } from "../../torch/index.ts";
+import { Generator, int64, ops, rand, scope, seedOf, type Tensor } from "../../torch/index.ts";
 import { orthogonalLayers, type TakenRoutes } from "./network.ts";
 
 /**
@@ -41,19 +41,15 @@ export function routeNoise(like: Tensor, seed: number, stretch: number): Tensor 
 export function routeLogProbs(scores: Tensor, routes: TakenRoutes["routes"]): Tensor {
   const k = routes[0]?.length ?? 0;
   return scope(() => {
-    let open = scores;
-    let sum: Tensor | undefined;
-    for (let place = 0; place < k; place++) {
-      const drawn = routes.map((route) => route[place] as number);
-      const own = open.log_softmax(1).gather(1, int64(drawn).unsqueeze(1)).squeeze(1);
-      sum = sum ? sum.add(own) : own;
+    const steps = Array.from({ length: k }, (_, place) => {
       const gone = routeMask(
-        drawn.map((agent) => [agent]),
+        routes.map((route) => route.slice(0, place)),
         scores,
       );
-      open = open.masked_fill(gone, Number.NEGATIVE_INFINITY);
-    }
-    return sum ?? scores.sum(1).mul(0);
+      const open = scores.masked_fill(gone, Number.NEGATIVE_INFINITY).log_softmax(1);
+      return open.gather(1, int64(routes.map((route) => route[place] as number)).unsqueeze(1));
+    });
+    return ops.cat(steps, 1).sum(1);
   });
 }
 

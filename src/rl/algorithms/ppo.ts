@@ -45,7 +45,7 @@ export interface PpoOptions {
   valueWeight: number;
   entropyWeight: number;
   maxGradNorm: number;
-  /** Routes of a hub's agents in the update: drawn anew in every pass. Part of runs' identities since there was a choice. */
+  /** Routes of a hub's agents that learn from the loss are drawn anew in every pass of the update. Part of runs' identities since there was a choice. */
   routes: "redrawn";
 }
 
@@ -82,7 +82,7 @@ interface Rollout {
   values: Float32Array;
   advantages: Float32Array;
   returns: Float32Array;
-  /** Where they learn from returns: the models of each row, and the logarithms of the probabilities that they were drawn. */
+  /** Models of each row, and the logarithms of the probabilities of these routes: where routes learn from returns. */
   routes: number[][];
   routeLogProbs: Float32Array | undefined;
 }

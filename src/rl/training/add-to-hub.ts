@@ -39,7 +39,7 @@ interface Joining {
  */
 export async function addAgentOfRun(request: AddRunRequest): Promise<AddedMember<ObservationInput>> {
   const { hub, name, run: out, licence = "unknown" } = request;
-  const opened = await openAgent(out, { copies: 1, seed: 0 });
+  const opened = await openAgent(out, { seed: 0 });
   const { network, environment, run, form, actions, steps } = opened;
   try {
     agentFolder(out).requireFinished();

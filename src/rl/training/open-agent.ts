@@ -75,7 +75,8 @@ export interface OpenedAgent {
 export async function openAgent(
   out: string,
   options: {
-    copies: number;
+    /** As few as the environment can have when left out: one, or one for each game of a mix. */
+    copies?: number | undefined;
     seed: number;
     hub?: string | undefined;
     last?: boolean | undefined;
@@ -88,7 +89,7 @@ export async function openAgent(
   refuseAbsentAgents(run, hub);
   const environment = await makeEnvironment(run.environment, {
     ...withWholeRewards(run.environmentOptions),
-    n: options.copies,
+    ...(options.copies === undefined ? {} : { n: options.copies }),
     seed: options.seed,
     only: options.only,
   });

@@ -6,6 +6,7 @@
  *     agent.best.safetensors          the best measured policy
  *     events.jsonl, result.json
  */
+import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { readJsonFile } from "../../io/index.ts";
 import { UserError } from "../../torch/index.ts";
@@ -118,8 +119,6 @@ export function resultOf(path: string): AgentOutcome {
 export function refuseOtherRun(path: string, before: AgentRun, asked: AgentRun): void {
   const now = JSON.parse(JSON.stringify(asked)) as AgentRun;
   const keys = Object.keys({ ...now, ...before }) as (keyof AgentRun)[];
-  const different = keys.find(
-    (key) => key !== "hub" && key !== "agents" && JSON.stringify(before[key]) !== JSON.stringify(now[key]),
-  );
+  const different = keys.find((key) => key !== "hub" && key !== "agents" && !isDeepStrictEqual(before[key], now[key]));
   if (different) throw new UserError(`${path} holds another run (${different} differs): give another --out folder`);
 }

@@ -111,7 +111,11 @@ const plans: [string, Partial<AgentRequest> & Pick<AgentRequest, "network">][] =
   ["dqn", { algorithm: dqn, network: { kind: "new", architecture: "minatar-network", config: { channels: 4 } } }],
   ["ppo-hub", { environment: "minatar:space-invaders", hub, network: pathway({ k: 1, warmup: 0.3 }) }],
   ["dqn-hub", { environment: "minatar:seaquest", hub, algorithm: dqn, network: pathway({ k: 2, tau: 1 }) }],
-  ["ppo-returns", { hub, network: pathway({ k: 1 }, { heads: "own", credit: "returns" }) }],
+  // One copy plays on when the noise of its routes changes, after 256 steps.
+  [
+    "ppo-returns",
+    { copies: 1, hub, network: pathway({ k: 1, aggregation: "logits" }, { heads: "own", credit: "returns" }) },
+  ],
   ["ppo-frozen", { hub, network: pathway({ k: 1 }, { memberRate: 0, randomRoutes: true }) }],
 ];
 

@@ -112,9 +112,17 @@ test("agents that keep their heads begin with the policy that they have; other a
     );
   }
   const taught: NetworkPlan = { ...alone, credit: "returns" };
+  const critical = buildNetwork(taught, setting);
+  const trained = critical.parameterGroups().flatMap(({ params }) => params);
+  assert.deepEqual(new Set(trained), new Set(critical.module.parameters()));
+  assert.ok([...critical.module.namedParameters().keys()].some((name) => name.startsWith("critic.")));
+  critical.dispose();
   for (const [plan, kind] of [
     [taught, "action-values"],
     [{ ...taught, randomRoutes: true }, "policy-and-value"],
+    [{ ...taught, config: { ...config, generatorKind: "random" } }, "policy-and-value"],
+    [{ ...taught, config: { k: 1 } }, "policy-and-value"],
+    [{ ...taught, config: { ...config, k: 3 } }, "policy-and-value"],
   ] as const) {
     assert.throws(() => buildNetwork(plan, { ...setting, kind }), ConfigError);
   }

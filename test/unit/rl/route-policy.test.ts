@@ -83,7 +83,7 @@ test("the entropy is that of softmax, and gradients reach every score", () => {
   u.dispose();
 });
 
-/** Two agents of one half of the world each, whose heads answer rightly there and whose values expect the opposite. */
+/** Two agents of one half of the world each, whose heads answer rightly there and expect far too much there: 3, where 1 is the most. */
 function knowing(memberRate: number): PathwayNetwork {
   using generator = new Generator(1);
   const network = new PathwayNetwork({
@@ -97,7 +97,7 @@ function knowing(memberRate: number): PathwayNetwork {
     ownHeads: true,
     critic: new Critic(new Mlp({ channels: 3, hidden: [16] }, { generator }), generator),
   });
-  // Features of half 0 are its signs, of half 1 its signs too; the answer is the lit sign in one and the other in the other.
+  // Each agent's features are the signs in its half, and zero in the other half.
   const answers = [
     [
       [9, -9],
@@ -111,7 +111,7 @@ function knowing(memberRate: number): PathwayNetwork {
   noGrad(() => {
     for (const [i, rows] of answers.entries()) {
       const head = network.module.heads[i];
-      scope(() => head?.weight.copy_(tensor([...rows, [-1, -1]])));
+      scope(() => head?.weight.copy_(tensor([...rows, [3, 3]])));
       head?.bias?.fill_(0);
     }
   });
@@ -138,6 +138,11 @@ test("the generator finds the agent that knows, from returns alone; agents stay 
   assert.equal(memory().handles, first, "live tensors while it learns");
   assert.notEqual(weights(), before);
   assert.deepEqual(routes(), [[0], [0], [1], [1]]);
+  const values = scope(() =>
+    inferenceMode(() => network.act(encode(everySign, task.form)).outputs.select(1, 2).toNumbers()),
+  );
+  for (const value of values)
+    assert.ok(Math.abs(value - 1) < 0.3, `values ${values}: every answer is right, and earns 1`);
   ppo.dispose();
   network.dispose();
   assert.equal(memory().handles, handles);
