@@ -228,6 +228,7 @@ function otherResults(results) {
     const { mean: value, low, high } = interval(results.cell("rl-transfer.md", "Methods", method, "final, IQM"));
     return `${value} (${low} to ${high})`;
   };
+  const mixed = (method) => results.cell("rl-mix.md", "Methods", method, "score");
   const labels = (rival) => plain(results.cell("label-budget.md", ours, rival, mean));
   const routed = (k, rival) =>
     plain(results.cell(specialists.page, `Hub-Pathway, k = ${k} minus its rivals`, rival, mean));
@@ -236,6 +237,7 @@ function otherResults(results) {
     `- **Photographs at 224 px** (248, eleven training images a class), seven published networks that stay frozen (five seeds): ${photograph("best member by validation")} against the best member, ${photograph("ensemble of all")} against the ensemble of all seven, ${photograph("one gate for all images")} against one gate for all images.`,
     `- **10 to 300 labels a class** of Fashion-MNIST (three seeds each): ${labels("best member by validation")} against the best member, ${labels("ensemble of all")} against the ensemble, ${labels("best member, whole compute")} against the best member with the whole compute.`,
     `- **Reinforcement learning**: a hub of agents of three MinAtar games, two other games. Return in units of learning from scratch: ${game("Hub-Pathway")}; the best agent fine-tuned, known after training all, ${game("best agent fine-tuned")}; random routes ${game("random routes")}; distillation ${game("distillation")}.`,
+    `- **One policy for three of these games**, whose agents form the hub: mean return in units of each game's own agent ${mixed("Hub-Pathway, k = 1")} with k = 1, one gate ${mixed("one gate, k = 1")}, the best agent with the whole compute ${mixed("best agent, whole compute")} (five seeds).`,
   ].join("\n");
 }
 
