@@ -7,6 +7,7 @@ import {
   type AlgorithmPlan,
   agentFolder,
   type BestPolicy,
+  canLearnFromReturns,
   EpisodeVideo,
   isAgentRun,
   makeEnvironment,
@@ -15,6 +16,7 @@ import {
   observationForm,
   openAgent,
   outputKind,
+  type PathwayPlan,
   playEpisodes,
   trainAgent,
   usualDqnOptions,
@@ -27,8 +29,6 @@ import { requireCounts } from "./data-flags.ts";
 import { sayInterrupted, withInterrupt } from "./interrupt.ts";
 import { agentProgress } from "./rl-progress.ts";
 import { commandLine } from "./shell.ts";
-
-type PathwayPlan = Extract<NetworkPlan, { kind: "pathway" }>;
 
 export interface TrainFlags {
   env: string;
@@ -208,17 +208,15 @@ function completed(plan: PathwayPlan, { algorithm, credit: asked, resume, out }:
   const before = resume && isAgentRun(out) ? agentFolder(out).config().network : undefined;
   const begun = before?.kind === "pathway" ? before : undefined;
   const joins = plan.heads && (!begun || begun.config.aggregation !== undefined);
-  const config = { ...(joins ? { aggregation: "logits" as const } : {}), ...plan.config };
-  const isRandom = plan.randomRoutes || config.generatorKind === "random";
-  const learns = algorithm === "ppo" && plan.heads && config.aggregation === "logits" && !isRandom;
+  const own: PathwayPlan = joins ? { ...plan, config: { aggregation: "logits", ...plan.config } } : plan;
+  const learns = canLearnFromReturns(own, outputKind(algorithm));
   if (asked === "returns" && !learns) {
     throw new ConfigError(
       "--credit returns is for ppo with --keep-heads, joined outputs (aggregation=logits) and routes that are not random: change these, or leave it out",
     );
   }
   const usual = begun ? begun.credit : learns && "returns";
-  const returns = (asked ?? usual) === "returns";
-  return { ...plan, config, ...(returns ? { credit: "returns" } : {}) };
+  return (asked ?? usual) === "returns" ? { ...own, credit: "returns" } : own;
 }
 
 export async function evaluateRun(path: string, flags: EvalFlags, output: Output): Promise<void> {

@@ -143,13 +143,13 @@ export class HubPathway extends Module {
   }
 
   /**
-   * Given routes [B][k] with equal constant weights: the warm-up, and controls without a generator. The generator gets no
+   * Given routes [B][k] with constant weights: equal ones in the warm-up, and in controls without a generator. The generator gets no
    * gradient at all, not even zeros: those would spend the bias correction of its optimizer.
    */
-  along(scores: Tensor, routes: readonly (readonly number[])[]): Routing {
+  along(scores: Tensor, routes: readonly (readonly number[])[], tau: number | "equal" = "equal"): Routing {
     const k = routes[0]?.length ?? this.config.k;
     const fixed = scores.detach();
-    const weights = routeMask(routes, fixed).to({ dtype: fixed.dtype }).div(k);
+    const weights = pathwayWeights(fixed, routeMask(routes, fixed), k, tau);
     const rows = rowsByModel(routes, this.members.length);
     return { scores: fixed, noisyScores: fixed, noiseScale: 0, weights, rows };
   }

@@ -5,4 +5,4 @@ export { PathwayGenerator } from "./generator.ts";
 export { HubPathway, type HubPathwayOptions, type PathwayOutput, type RowLoss } from "./hub-pathway.ts";
 export { gains, klExploration, lossRegression } from "./losses.ts";
 export type { PathwayMember, StoredFeatures } from "./member.ts";
-export { pathwayWeights, type Routing, randomRoutes, restrict, routeMask, rowsByModel, topRoutes } from "./routing.ts";
+export { type Routing, randomRoutes, restrict, routeMask, topRoutes } from "./routing.ts";

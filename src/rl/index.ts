@@ -5,7 +5,14 @@
  * May import torch to methods, and needs of train little more than the run folder.
  */
 
-export { buildNetwork, type NetworkPlan, usualNetwork } from "./agents/build.ts";
+export {
+  buildNetwork,
+  canLearnFromReturns,
+  type NetworkPlan,
+  type NewPlan,
+  type PathwayPlan,
+  usualNetwork,
+} from "./agents/build.ts";
 export { type Agent, type AgentHub, loadAgent, loadAgents, matchChannels } from "./agents/channels.ts";
 export { type OutputKind, PlainNetwork, type TrainedNetwork } from "./agents/network.ts";
 export { actionNames, encode, type ObservationForm, observationForm } from "./agents/observations.ts";

@@ -15,7 +15,7 @@ import {
   distil,
   isAgentRun,
   makeEnvironment,
-  type NetworkPlan,
+  type NewPlan,
   type ObservationForm,
   observationForm,
   openAgent,
@@ -68,10 +68,7 @@ export async function formOf(game: string): Promise<ObservationForm> {
   }
 }
 
-export async function newNetwork(
-  game: string,
-  { algorithm }: Pick<Protocol, "algorithm">,
-): Promise<Extract<NetworkPlan, { kind: "new" }>> {
+export async function newNetwork(game: string, { algorithm }: Pick<Protocol, "algorithm">): Promise<NewPlan> {
   return usualNetwork(await formOf(game), outputKind(algorithm.name));
 }
 

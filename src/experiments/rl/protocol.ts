@@ -1,6 +1,12 @@
 /** Protocol of the transfer between games: methods and budgets. */
 import { changesFrom } from "../../compare/index.ts";
-import { type AlgorithmPlan, defaultDqnOptions, defaultPpoOptions, type NetworkPlan } from "../../rl/index.ts";
+import {
+  type AlgorithmPlan,
+  defaultDqnOptions,
+  defaultPpoOptions,
+  type NetworkPlan,
+  type PathwayPlan,
+} from "../../rl/index.ts";
 
 export interface Protocol {
   /** Raised when cells of before can no longer be compared. */
@@ -56,8 +62,6 @@ export interface TransferMethod {
 
 /** Seeds of the variants that the claims do not rest on. */
 const tailSeeds = 3;
-
-export type PathwayPlan = Extract<NetworkPlan, { kind: "pathway" }>;
 
 export const pathway = (config: PathwayPlan["config"], changes: Partial<PathwayPlan> = {}): NetworkPlan => ({
   kind: "pathway",

@@ -12,25 +12,39 @@ import { Critic } from "./route-policy.ts";
 
 /** Plan of the network that is trained. */
 export type NetworkPlan =
-  | { readonly kind: "new"; readonly architecture: string; readonly config: Readonly<Record<string, unknown>> }
+  | NewPlan
   /** A hub's agent goes on. */
   | { readonly kind: "agent"; readonly name: string; readonly heads?: Heads }
-  | {
-      readonly kind: "pathway";
-      readonly config: Partial<PathwayConfig>;
-      /** Factor on the learning rate of the agents' networks. */
-      readonly memberRate: number;
-      readonly randomRoutes: boolean;
-      readonly heads?: Heads;
-      /** The generator learns from the returns of its routes instead of the loss: PPO over agents that answer with their own heads. */
-      readonly credit?: "returns";
-    };
+  | PathwayPlan;
+
+export interface NewPlan {
+  readonly kind: "new";
+  readonly architecture: string;
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+export interface PathwayPlan {
+  readonly kind: "pathway";
+  readonly config: Partial<PathwayConfig>;
+  /** Factor on the learning rate of the agents' networks. */
+  readonly memberRate: number;
+  readonly randomRoutes: boolean;
+  readonly heads?: Heads;
+  /** The generator learns from the returns of its routes instead of the loss, see `canLearnFromReturns`. */
+  readonly credit?: "returns";
+}
+
+/** True where routes have returns to learn from: those of a policy, over agents that answer with their own heads, not drawn at random. */
+export function canLearnFromReturns({ config, randomRoutes, heads }: PathwayPlan, kind: OutputKind): boolean {
+  const isRandom = randomRoutes || config.generatorKind === "random";
+  return kind === "policy-and-value" && heads === "own" && config.aggregation === "logits" && !isRandom;
+}
 
 /** Heads that a hub's agents begin with: new ones when left out, or their own, which needs the same actions. */
 export type Heads = "own";
 
 /** The usual network for such observations: layers for vectors, Atari's for large pictures, MinAtar's for small ones. */
-export function usualNetwork(form: ObservationForm, kind: OutputKind): Extract<NetworkPlan, { kind: "new" }> {
+export function usualNetwork(form: ObservationForm, kind: OutputKind): NewPlan {
   const [channels, height, width] = form.shape;
   if (height * width === 1) {
     const config = kind === "action-values" ? { channels, hidden: [128, 128], activation: "relu" } : { channels };
@@ -131,15 +145,10 @@ function newCritic(form: ObservationForm, streams: RandomStreams): Critic {
   return new Critic(createObservationNetwork(architecture, { ...config }, { generator }), generator);
 }
 
-function overHub(
-  { config, memberRate, randomRoutes, heads, credit }: Extract<NetworkPlan, { kind: "pathway" }>,
-  setting: BuildSetting,
-  streams: RandomStreams,
-): TrainedNetwork {
+function overHub(plan: PathwayPlan, setting: BuildSetting, streams: RandomStreams): TrainedNetwork {
+  const { config, memberRate, randomRoutes, heads, credit } = plan;
   const { form, kind, hub, agents } = setting;
-  const choices = randomRoutes ? { ...config, generatorKind: "random" as const } : config;
-  const isRandom = choices.generatorKind === "random";
-  if (credit && (kind === "action-values" || isRandom || heads !== "own" || choices.aggregation !== "logits")) {
+  if (credit && !canLearnFromReturns(plan, kind)) {
     throw new ConfigError(
       `credit is ${credit}: it needs ppo, agents that keep their heads, joined outputs (aggregation logits), and routes that are not random`,
     );
@@ -147,6 +156,7 @@ function overHub(
   const members = loadAgents(hub as AgentHub, form, agents);
   let critic: Critic | undefined;
   try {
+    const choices = randomRoutes ? { ...config, generatorKind: "random" as const } : config;
     const own = heads ? members.map((member) => ownHead(member, setting)) : [];
     const outputs = outputsOf(setting);
     critic = credit && newCritic(form, streams);

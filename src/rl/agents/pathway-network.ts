@@ -17,12 +17,9 @@ import {
   type PathwayConfig,
   type PathwayGenerator,
   type PathwayMember,
-  pathwayWeights,
   type Routing,
   type RowLoss,
   resolvePathwayConfig,
-  routeMask,
-  rowsByModel,
   topRoutes,
 } from "../../pathway/index.ts";
 import { type Generator, noGrad, ops, type RandomStreams, type Tensor } from "../../torch/index.ts";
@@ -121,7 +118,7 @@ export class PathwayNetwork implements TrainedNetwork {
     const scores = generator.forward(x);
     const drawn = progress === undefined ? scores : scores.add(routeNoise(scores, this.streams.seed, stretch));
     const routes = topRoutes(drawn, config.k);
-    const { logits } = this.module.execute(x, this.#along(scores, routes));
+    const { logits } = this.module.execute(x, this.module.along(scores, routes, config.tau));
     return { outputs: withValues(logits, critic.forward(x)), routes, routeLogProbs: routeLogProbs(scores, routes) };
   }
 
@@ -133,18 +130,12 @@ export class PathwayNetwork implements TrainedNetwork {
     return { total, parts: { task, exploration, exploitation }, rows: routing.rows.map((own) => own.length) };
   }
 
-  /** Given routes, with the weights of evaluation. These have no gradient: the task's loss does not reach the generator. */
-  #along(scores: Tensor, routes: TakenRoutes["routes"]): Routing {
-    const { k, tau } = this.module.config;
-    const weights = pathwayWeights(scores, routeMask(routes, scores), k, tau).detach();
-    return { scores, noisyScores: scores, noiseScale: 0, weights, rows: rowsByModel(routes, this.memberNames.length) };
-  }
-
   /** `losses` along routes that acted, and their own loss; agents stay as they are for the warm-up. */
   #lossesAlong(x: Tensor, rowLoss: RowLoss, progress: number, taken: TakenRoutes): NetworkLoss {
     const { critic, generator, config } = this.module;
     const scores = generator.forward(x);
-    const routing = this.#along(scores, taken.routes);
+    // Weights are constant: the task's loss does not reach the generator, the exploration loss of its scores does.
+    const routing = { ...this.module.along(scores, taken.routes, config.tau), scores };
     const execute = () => this.module.execute(x, routing);
     const output = progress < config.warmup ? noGrad(execute) : execute();
     const logits = withValues(output.logits, (critic as Critic).forward(x));

@@ -3,7 +3,7 @@
  * does not say how well an agent plays. Routes that learn from it, through their weights, lead to the agent whose values are
  * the least wrong (docs/results/rl-mix.md). n observations, m agents, k activated ones.
  *
- * The m agents are drawn without replacement from softmax(u): the k largest of u + Gumbel noise (Kool, van Hoof & Welling
+ * The k agents are drawn without replacement from softmax(u): the k largest of u + Gumbel noise (Kool, van Hoof & Welling
  * 2019). Evaluation has the k largest u. The rest is this project's choice.
  */
 import type { ObservationNetwork } from "../../models/index.ts";

@@ -225,14 +225,15 @@ export class Ppo implements Algorithm {
     let logs: Record<string, number> = {};
     let firstShift: number | undefined;
     this.#optimizer.scaleLearningRates(1 - progress);
-    const batch = scope(() => ({ observations: encode(rollout.observations, form), columns: columnsOf(rollout) }));
+    const tensors = scope(() => ({ observations: encode(rollout.observations, form), columns: columnsOf(rollout) }));
+    const batch = { ...tensors, rollout };
     for (let epoch = 0; epoch < epochs; epoch++) {
       using permutation = randperm(R, { generator: stream });
       const order = permutation.toNumbers();
       for (let part = 0; part < minibatches; part++) {
         const own = order.slice(Math.floor((part * R) / minibatches), Math.floor(((part + 1) * R) / minibatches));
         const isLast = epoch === epochs - 1 && part === minibatches - 1;
-        const step = this.#step({ ...batch, rollout }, own, progress, isLast || firstShift === undefined);
+        const step = this.#step(batch, own, progress, isLast || firstShift === undefined);
         firstShift ??= step.logs["ratioShift"];
         addRows(rows, step.rows);
         if (isLast) logs = step.logs;

@@ -29,6 +29,7 @@ import {
   type NetworkPlan,
   observationForm,
   openAgent,
+  type PathwayPlan,
   playEpisodes,
   readProgress,
   resultOf,
@@ -95,8 +96,6 @@ function weightsOf(out: string): Record<string, number[]> {
 }
 
 const played = (out: string) => readProgress(join(inDir(out), "events.jsonl")).flatMap((event) => event.returns);
-
-type PathwayPlan = Extract<NetworkPlan, { kind: "pathway" }>;
 
 const pathway = (config: PathwayPlan["config"], changes: Partial<PathwayPlan> = {}): NetworkPlan => ({
   kind: "pathway",
@@ -470,7 +469,7 @@ test("one agent of a hub goes on in another game, with all that it learned", asy
 
 test("a student learns to act as the hub's agents do, and leaves nothing behind", async () => {
   const form = await formOf("minatar:seaquest");
-  const network = usualNetwork(form, "policy-and-value") as Extract<NetworkPlan, { kind: "new" }>;
+  const network = usualNetwork(form, "policy-and-value");
   const { handles } = memory();
   const divergences: number[] = [];
   for (const steps of [20, 1000]) {
