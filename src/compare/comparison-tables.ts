@@ -1,5 +1,5 @@
 /** The tables of a comparison: one line for each method, differences to rivals, cost against accuracy. */
-import { amount, type Column, duration, percent, scatterPlot } from "../report/index.ts";
+import { amount, type Column, duration, percent, points, scatterPlot } from "../report/index.ts";
 import { unpackBits } from "./bits.ts";
 import { type ReportSection, right } from "./experiment.ts";
 import { figuresOf, type MethodCell, type SplitFigures } from "./method-cell.ts";
@@ -87,6 +87,19 @@ function meanRouting(routes: readonly NonNullable<MethodCell["routing"]>[]): Non
 
 export function intervalText({ mean: center, half }: MeanInterval): string {
   return half === null ? percent(center) : `${percent(center)} ± ${(100 * half).toFixed(1)}`;
+}
+
+/** A difference of accuracies in points, with its interval. */
+export function gainText({ mean: center, half }: MeanInterval): string {
+  return half === null ? points(center) : `${points(center)} (${points(center - half)} to ${points(center + half)})`;
+}
+
+/** What cells have on validation images over routes that belong to other images; undefined where none says it. */
+export function overOtherRoutes(cells: readonly MethodCell[]): MeanInterval | undefined {
+  const gains = cells.flatMap(({ routing, validation }) =>
+    routing?.permuted === undefined ? [] : validation.accuracy - routing.permuted,
+  );
+  return gains.length === 0 ? undefined : meanInterval(gains);
 }
 
 /** Shares of models in per cent; empty where nothing routes. */
@@ -219,8 +232,6 @@ function comparedText({ value, low, high, student }: Compared, stands: boolean):
   const second = student ? `; t ${points(student.low)} to ${points(student.high)}` : "";
   return `${points(value)} (${points(low)} to ${points(high)}${second})${stands ? ` ${mark}` : ""}`;
 }
-
-const points = (part: number): string => `${part >= 0 ? "+" : "-"}${Math.abs(100 * part).toFixed(1)}`;
 
 function cellsNamed(plans: TargetCells["plans"], name: string): readonly MethodCell[] {
   return plans.find(({ plan }) => plan.name === name)?.cells ?? [];

@@ -14,10 +14,12 @@ export {
   finishedCells,
 } from "./comparison.ts";
 export {
+  gainText,
   intervalText,
   type Line,
   lineColumns,
   lineOf,
+  overOtherRoutes,
   paretoSection,
   type Split,
   sharesText,

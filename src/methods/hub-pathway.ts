@@ -86,8 +86,8 @@ function pathwayMethod(name: string, variation: Variation): Method {
 
   const generatorFactor = ({ credit }: Choices) => (credit === "losses" ? fastGenerator : undefined);
 
-  // Where losses teach, scores are settled on validation images (3), and small last batches had other gradients before (2).
-  const version = ({ credit }: Choices) => pathwayVersion + (credit === "losses" && preset !== "global" ? 2 : 0);
+  // Where losses teach, validation images settle scores (two versions by losses of routes), and small last batches had other gradients before.
+  const version = ({ credit }: Choices) => pathwayVersion + (credit === "losses" && preset !== "global" ? 3 : 0);
   return { name, version, configure, completed, generatorFactor, defaults: { ...defaultPathwayConfig }, ...rest };
 }
 

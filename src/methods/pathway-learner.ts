@@ -385,7 +385,7 @@ export class PathwayLearner implements Learner {
     return this.#apart?.agreed(scores) ?? scores;
   }
 
-  /** Scores that losses teach depend on the input as far as that pays. Those of one gate never do, and other scores have no unit. */
+  /** Scores that losses teach depend on the input as far as that holds. Those of one gate never do, and other scores have no unit. */
   async settle(batches: BatchSource, signal?: AbortSignal): Promise<void> {
     const { module } = this;
     if (module.isRandom) return;

@@ -1,13 +1,11 @@
 /**
  * What validation images settle once the weights are final: how far scores depend on the input, and the temperature of weights
- * over more models than in training. Both are this project's choices. m models, B batch.
+ * over more models than in training. Both are this project's choices. m models, B batch, n validation images.
  */
 import type { HubPathway, PathwayGenerator, StoredFeatures } from "../pathway/index.ts";
-import { inferenceMode, noGrad, scope, type Tensor } from "../torch/index.ts";
+import { cat, disposeTree, inferenceMode, noGrad, ops, scope, stack, type Tensor } from "../torch/index.ts";
 import { type Batch, type BatchSource, exceedsChance, forEachBatch, type Task } from "../train/index.ts";
 
-/** Parts of a score's distance from its mean that may be added to one gate. */
-const parts = Array.from({ length: 5 }, (_, i) => i / 4);
 /** Temperatures that are tried for more activated models than in training. */
 const temperatures = Array.from({ length: 17 }, (_, i) => 2 ** (i / 2 - 3));
 
@@ -28,54 +26,101 @@ export interface Settling {
   look(batch: Batch): { scores: Tensor; stored: StoredFeatures };
 }
 
-/** A way to answer, with what it wins over the first one: sums over images of gains, nats, and of their squares. */
-interface Way<Tau = number | "equal"> {
-  part: number;
-  k: number;
-  tau: Tau;
-  gain: number;
-  squares: number;
-}
-
 /**
- * Scores become those of one gate and as much of their dependence on the input as has the least loss, if it wins more than its
- * standard error, and else none: routes that follow noise are worse than one gate. The temperature is that of the least loss
- * with all models.
+ * Scores become those of one gate and a part of their dependence on the input, and the temperature that of the least loss with all
+ * models.
  * @throws Interrupted after the signal
  */
 export async function settleScores(settling: Settling, batches: BatchSource, signal?: AbortSignal): Promise<void> {
-  const { module, task, gate, look } = settling;
-  const { k } = module.config;
+  const { module, gate, look } = settling;
+  const part = gate ? await partThatHolds(settling, gate, batches, signal) : 1;
+  const settled = (batch: Batch) => {
+    const { scores, stored } = look(batch);
+    return { scores: gate ? shrunk(scores, gate, part) : scores, stored };
+  };
+  const isFitted = module.config.k < module.members.length;
+  const tau = isFitted ? await bestTemperature({ ...settling, look: settled }, batches, signal) : undefined;
+  // Not before both are known: who stops in between finds the scores as they were.
+  if (gate) shrinkScores(module.generator, gate, part);
+  if (tau !== undefined) noGrad(() => module.temperature().fill_(tau));
+}
+
+/**
+ * How much of the scores' distance from their mean holds on images that the generator has not learned from. It is the slope of
+ * the models' own gains in that distance, by least squares over all models of all images. Losses of routes alone would say it too,
+ * with far less certainty: they compare two models of an image, and only where routes part. Gains are capped here and not in what
+ * the generator learned, so that the slope leans towards one gate.
+ * @returns 0 … 1; 0 where the slope is within its standard error, since routes that follow noise are worse than one gate
+ */
+async function partThatHolds(
+  { module, task, look }: Settling,
+  gate: Gate,
+  batches: BatchSource,
+  signal?: AbortSignal,
+): Promise<number> {
+  const seen: { distances: Tensor; saved: Tensor }[] = [];
+  const everyModel = module.members.map((_, i) => i);
+  try {
+    await forEachBatch(batches.epoch(0, 0), { work: "fit of scores", signal }, (batch) => {
+      const values = scope(() =>
+        inferenceMode(() => {
+          const { scores, stored } = look(batch);
+          const routing = module.along(
+            scores,
+            batch.indices.map(() => everyModel),
+          );
+          const { members } = module.execute(batch.images, routing, stored);
+          // A model that is sure and wrong counts no more than one that says nothing: a few such losses would hide all others.
+          const nothing = ops.zeros_like((members[0] as (typeof members)[number]).logits);
+          const guess = task.rowLoss(nothing, batch.targets);
+          const losses = members.map(({ logits }) => ops.minimum(task.rowLoss(logits, batch.targets), guess));
+          return { distances: centredByRow(scores.sub(gate.mean)), saved: centredByRow(stack(losses, 1).neg()) };
+        }),
+      );
+      seen.push(values);
+    });
+    return scope(() => slope(cat(seen.map((own) => own.distances)), cat(seen.map((own) => own.saved))));
+  } finally {
+    disposeTree(seen);
+  }
+}
+
+const centredByRow = (x: Tensor): Tensor => x.sub(x.mean(1, true));
+
+/** Slope of y [n, m] in x [n, m], whose rows have the mean 0, with an intercept for each model: 0 … 1, and 0 where it may be chance. */
+export function slope(x: Tensor, y: Tensor): number {
+  const wide = (own: Tensor) => own.sub(own.mean(0)).to({ dtype: "float64" });
+  const from = wide(x);
+  const products = from.mul(wide(y)).sum(1);
+  const sum = products.sum().item();
+  if (!exceedsChance(sum, products.square().sum().item())) return 0;
+  return Math.min(1, sum / from.square().sum().item());
+}
+
+/** Temperature of the least loss with all models. */
+async function bestTemperature(
+  { module, task, look }: Settling,
+  batches: BatchSource,
+  signal?: AbortSignal,
+): Promise<number> {
   const m = module.members.length;
-  const tried = gate ? parts : [1];
-  const way = <T>(part: number, k: number, tau: T): Way<T> => ({ part, k, tau, gain: 0, squares: 0 });
-  const trained = tried.map((part) => way(part, k, module.tau(k)));
-  const wider = k < m ? tried.flatMap((part) => temperatures.map((tau) => way(part, m, tau))) : [];
-  if (trained.length + wider.length < 2) return;
-  await forEachBatch(batches.epoch(0, 0), { work: "fit of scores", signal }, (batch) => {
+  const tried = temperatures.map((tau) => ({ tau, loss: 0 }));
+  await forEachBatch(batches.epoch(0, 0), { work: "fit of weights", signal }, (batch) => {
     scope(() =>
       inferenceMode(() => {
         const { scores, stored } = look(batch);
-        let first: Tensor | undefined;
-        for (const own of [...trained, ...wider]) {
-          const routing = module.routeBy(gate ? shrunk(scores, gate, own.part) : scores, own.k, own.tau);
-          const losses = task.rowLoss(module.execute(batch.images, routing, stored).logits, batch.targets);
-          first ??= losses;
-          const gains = first.sub(losses);
-          own.gain += gains.sum().item();
-          own.squares += gains.square().sum().item();
+        for (const own of tried) {
+          const routing = module.routeBy(scores, m, own.tau);
+          own.loss += task
+            .rowLoss(module.execute(batch.images, routing, stored).logits, batch.targets)
+            .sum()
+            .item();
         }
       }),
     );
   });
-  const best = trained.reduce(better);
-  const part = tried.length === 1 || exceedsChance(best.gain, best.squares) ? best.part : 0;
-  if (gate) shrinkScores(module.generator, gate, part);
-  const [least, ...others] = wider.filter((own) => own.part === part);
-  if (least) noGrad(() => module.temperature().fill_(others.reduce(better, least).tau));
+  return tried.reduce((best, own) => (own.loss < best.loss ? own : best)).tau;
 }
-
-const better = <W extends Way>(best: W, own: W): W => (own.gain > best.gain ? own : best);
 
 const shrunk = (scores: Tensor, { own, mean }: Gate, part: number): Tensor => own.add(scores.sub(mean).mul(part));
 

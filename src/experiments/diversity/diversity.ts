@@ -9,6 +9,7 @@ import {
   type ExperimentRequest,
   figuresOf,
   finishedCell,
+  gainText,
   isAsked,
   type MeanInterval,
   type MethodCell,
@@ -18,6 +19,7 @@ import {
   methodCellIds,
   optionsKey,
   ourChoices,
+  overOtherRoutes,
   type Plan,
   plan,
   quickRemark,
@@ -129,10 +131,6 @@ function finished(request: ExperimentRequest): Found[] {
 const over = (values: readonly number[]): MeanInterval => meanInterval(values);
 const shown = ({ mean, half }: MeanInterval) => `${percent(mean)}${half === null ? "" : ` ± ${percent(half)}`}`;
 
-function difference({ mean, half }: MeanInterval): string {
-  return half === null ? points(mean) : `${points(mean)} (${points(mean - half)} to ${points(mean + half)})`;
-}
-
 /** Above zero, its interval too. */
 const isAbove = ({ mean, half }: MeanInterval) => half !== null && mean - half > 0;
 
@@ -148,7 +146,7 @@ function mapSection(found: readonly Found[]): ReportSection {
   const mean = (predictions: readonly Prediction[], of: (one: Prediction) => number) =>
     shown(over(predictions.map(of)));
   const gap = (predictions: readonly Prediction[], of: (one: Prediction) => number) =>
-    difference(over(predictions.map(of)));
+    gainText(over(predictions.map(of)));
   const rows = found.map((one) => {
     const { predictions } = one;
     return [
@@ -157,7 +155,7 @@ function mapSection(found: readonly Found[]): ReportSection {
       mean(predictions, ({ told }) => told),
       mean(predictions, ({ single }) => single),
       gap(predictions, (own) => gapOf(1, own)),
-      one.controls.length > 0 ? difference(over(one.controls)) : "",
+      one.controls.length > 0 ? gainText(over(one.controls)) : "",
       gap(predictions, ({ sharedSingle, single }) => sharedSingle - single),
       gap(predictions, ({ toldSingle, single }) => toldSingle - single),
       mean(predictions, ({ pair }) => pair),
@@ -224,23 +222,19 @@ function trainedSection(request: ExperimentRequest, found: readonly Found[], k: 
     const gap = over(cells.flatMap(({ prediction }) => (prediction ? gapOf(k, prediction) : [])));
     const gain = over(cells.map((own) => accuracy(own.ours) - accuracy(own.gate)));
     const longGain = over(cells.map((own) => accuracy(own.ours) - accuracy(own.longer)));
-    const permuted = over(
-      cells.flatMap(({ ours: { routing, validation } }) =>
-        routing?.permuted === undefined ? [] : validation.accuracy - routing.permuted,
-      ),
-    );
+    const permuted = overOtherRoutes(cells.map(({ ours: cell }) => cell));
     return [
       [
         one.place.target.name,
         one.place.capacity,
         String(cells.length),
-        difference(gap),
+        gainText(gap),
         shown(over(cells.map((own) => accuracy(own.ours)))),
-        difference(gain),
-        difference(longGain),
+        gainText(gain),
+        gainText(longGain),
         gap.mean > worthwhile ? percent(gain.mean / gap.mean) : "",
-        difference(permuted),
-        verdict(gap, [gain, longGain], permuted),
+        permuted ? gainText(permuted) : "",
+        verdict(gap, [gain, longGain, permuted ?? unknown]),
       ],
     ];
   });
@@ -268,11 +262,14 @@ function trainedSection(request: ExperimentRequest, found: readonly Found[], k: 
   return [section];
 }
 
-function verdict(gap: MeanInterval, gains: readonly MeanInterval[], permuted: MeanInterval): string {
+/** What no cell says cannot be above zero. */
+const unknown: MeanInterval = { mean: Number.NaN, half: null };
+
+function verdict(gap: MeanInterval, gains: readonly MeanInterval[]): string {
   const [overGate] = gains;
   if (!overGate) return "";
   if (gap.mean <= worthwhile) return Math.abs(overGate.mean) <= level ? "level" : overGate.mean > 0 ? "above" : "below";
-  if (![...gains, permuted].every(isAbove)) return "not shown";
+  if (!gains.every(isAbove)) return "not shown";
   return overGate.mean >= wanted * gap.mean ? "won" : "won in part";
 }
 

@@ -1,15 +1,25 @@
 /** Routes that depend on the input: what any router could win by them, and what Hub-Pathway wins. */
 
-import type { CellGroup, Experiment, ExperimentReport, ExperimentRequest, Plan } from "../../compare/index.ts";
+import type {
+  CellGroup,
+  Experiment,
+  ExperimentReport,
+  ExperimentRequest,
+  Plan,
+  ReportSection,
+} from "../../compare/index.ts";
 import {
   type Comparison,
+  columnsOf,
   comparisonGroups,
   comparisonReport,
   computeEpochs,
   finishedCells,
+  gainText,
   mainPlans,
   ourChoices,
   ours,
+  overOtherRoutes,
   type PlanSize,
   plan,
 } from "../../compare/index.ts";
@@ -95,9 +105,31 @@ function groups(request: ExperimentRequest): CellGroup[] {
   return [...ceilings, ...comparisonGroups(comparisonOf(request), request)];
 }
 
+/** Routes that belong to their images lose by being given to others. */
+function otherRoutesSection(own: Comparison, request: ExperimentRequest): ReportSection {
+  const rows = finishedCells(own, request).flatMap(({ target, plans }) =>
+    plans.flatMap(({ plan: { name }, cells }) => {
+      const gain = overOtherRoutes(cells);
+      return gain ? [[target, name, String(cells.length), gainText(gain)]] : [];
+    }),
+  );
+  return {
+    title: otherRoutes,
+    text: [
+      "Points of accuracy on validation images that are lost when each image takes the routes of another one, with the 95 % interval (Student's t over seeds).",
+    ],
+    table: { columns: columnsOf(["target", "method", "seeds", otherRoutes], 2), rows },
+  };
+}
+
+const otherRoutes = "over routes of other images";
+
 async function report(request: ExperimentRequest): Promise<ExperimentReport> {
   const own = comparisonOf(request);
-  if (request.frozen) return comparisonReport(own, request);
+  if (request.frozen) {
+    const found = comparisonReport(own, request);
+    return { ...found, sections: [...found.sections, otherRoutesSection(own, request)] };
+  }
   const ceilings = ceilingSection(request);
   const { title } = own;
   if (finishedCells(own, request).length === 0)

@@ -232,7 +232,7 @@ test("--choice reads JSON or text, and refuses what is neither", () => {
 test("a version rises for the choices alone that train to something else: losses that teach a generator which sees images", () => {
   const version = (method: string, choices: Choices) => versionOf(findMethod(method), choices);
   const [usual, taught] = [{}, { credit: "losses" }].map((choices) => version("hub-pathway", choices));
-  assert.equal(taught, (usual ?? 0) + 2);
+  assert.equal(taught, (usual ?? 0) + 3);
   assert.equal(version("global-gate", { credit: "losses" }), usual);
   assert.equal(version("fine-tune", {}), 1);
 });

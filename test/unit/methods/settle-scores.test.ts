@@ -5,10 +5,10 @@ import { experts } from "../../../src/experiments/synthetic/members.ts";
 import { SampleBatches } from "../../../src/experiments/synthetic/training.ts";
 import { blindView, draw, imageSide, type World } from "../../../src/experiments/synthetic/world.ts";
 import { PathwayLearner } from "../../../src/methods/index.ts";
-import { scoreLayer, shrinkScores } from "../../../src/methods/settle-scores.ts";
+import { scoreLayer, shrinkScores, slope } from "../../../src/methods/settle-scores.ts";
 import { resolvePathwayConfig } from "../../../src/pathway/index.ts";
-import { Generator, memory, noGrad, scope, type Tensor, tensor } from "../../../src/torch/index.ts";
-import { ClassificationTask } from "../../../src/train/index.ts";
+import { Generator, memory, noGrad, scope, type Tensor, tensor, zeros } from "../../../src/torch/index.ts";
+import { type BatchSource, ClassificationTask } from "../../../src/train/index.ts";
 
 const world: World = { members: 3, classes: 3, good: 1, signal: 3, cue: 6, reliability: 0.5 };
 const sample = draw(world, 96, 1, "training");
@@ -71,26 +71,105 @@ test("routes that follow nothing but noise give way to the one gate of the remem
   assert.equal(memory().handles, before);
 });
 
-test("routes that win on validation images stay", async () => {
-  const learner = await prepared();
-  const losses = remembered(learner);
-  // A generator that knows which model loses least on an image, which it finds by the image's sum.
+/** What each model saves on each image by its own head, against the mean of all; a model that is sure and wrong loses no more than a guess. */
+const savedBy = ({ module }: PathwayLearner): number[][] => {
+  const task = new ClassificationTask(world.classes, 0);
+  const losses = scope(() =>
+    noGrad(() =>
+      module.members.map((member, i) => {
+        const logits = module.heads[i]?.forward(member.features(sample.images)) as Tensor;
+        const own = task.rowLoss(logits, tensor(sample.labels, { dtype: "int64" })).toNumbers();
+        assert.ok(own.some((loss) => loss > Math.log(world.classes)));
+        return own.map((loss) => Math.min(loss, Math.log(world.classes)));
+      }),
+    ),
+  );
+  return rows.map((row) => {
+    const own = losses.map((of) => of[row] ?? 0);
+    return own.map((loss) => mean(own) - loss);
+  });
+};
+
+/** A generator that knows an image by its sum. */
+function answer(learner: PathwayLearner, scores: readonly number[][]): void {
   const sums = (images: Tensor) => scope(() => images.sum([1, 2, 3]).toNumbers());
   const known = sums(sample.images);
   const far = (row: number, sum: number) => Math.abs((known[row] ?? 0) - sum);
   const rowOf = (sum: number) => rows.reduce((near, row) => (far(row, sum) < far(near, sum) ? row : near));
-  learner.module.generator.forward = (images) =>
-    tensor(
-      sums(images).map((sum) => {
-        const own = losses[rowOf(sum)] ?? [];
-        return own.map((loss) => mean(own) - loss);
-      }),
-    );
-  const weight = () => scope(() => scoreLayer(learner.module.generator).weight.abs().sum().item());
-  const first = weight();
+  learner.module.generator.forward = (images) => tensor(sums(images).map((sum) => scores[rowOf(sum)] ?? []));
+}
+
+const weightOf = ({ module }: PathwayLearner): number =>
+  scope(() => scoreLayer(module.generator).weight.abs().sum().item());
+
+test("scores that say four times as much as validation images do are kept by a quarter", async () => {
+  const learner = await prepared();
+  answer(
+    learner,
+    savedBy(learner).map((own, row) => own.map((saved, i) => 4 * saved + i + row / 10)),
+  );
+  const first = weightOf(learner);
   await learner.settle(batches);
-  assert.ok(weight() / first > 0.2, `${weight()} of ${first}`);
+  closeTo([weightOf(learner) / first], [0.25], 1e-4);
   learner.dispose();
+});
+
+test("scores that say less than is there are not stretched", async () => {
+  const learner = await prepared();
+  answer(
+    learner,
+    savedBy(learner).map((own) => own.map((saved) => saved / 3)),
+  );
+  const first = weightOf(learner);
+  await learner.settle(batches);
+  closeTo([weightOf(learner) / first], [1], 1e-5);
+  learner.dispose();
+});
+
+test("the slope is that of least squares with an intercept for each model, 0 where it is chance", () => {
+  using random = new Generator(3);
+  const [n, m] = [400, 3];
+  const drawn = () => zeros([n, m]).normal_(0, 1, { generator: random });
+  scope(() => {
+    const x = drawn();
+    const noisy = x
+      .mul(0.4)
+      .add(tensor([5, -1, 2]))
+      .add(drawn());
+    const flat = (own: Tensor) => own.sub(own.mean(0)).toNumbers();
+    const [from, to] = [flat(x), flat(noisy)];
+    const sum = (of: (i: number) => number) => from.reduce((all, _, i) => all + of(i), 0);
+    const wanted = sum((i) => (from[i] ?? 0) * (to[i] ?? 0)) / sum((i) => (from[i] ?? 0) ** 2);
+    closeTo([slope(x, noisy)], [wanted], 1e-5);
+    closeTo([wanted], [0.4], 0.1);
+    assert.equal(slope(x, x.mul(-1)), 0);
+    assert.equal(slope(x, x.mul(2)), 1);
+    assert.equal(slope(x, zeros([n, m])), 0);
+    assert.equal(slope(zeros([n, m]), x), 0);
+    const byChance = Array.from({ length: 40 }, () => slope(drawn(), drawn()));
+    assert.ok(byChance.filter((own) => own === 0).length > 20 && byChance.every((own) => own < 0.15), `${byChance}`);
+  });
+});
+
+test("who stops between what is settled finds scores as they were", async () => {
+  const before = memory().handles;
+  const learner = await prepared();
+  const old = scoresOf(learner);
+  const stop = new AbortController();
+  let passes = 0;
+  const interrupted: BatchSource = {
+    stepsPerEpoch: batches.stepsPerEpoch,
+    epoch(number, step) {
+      passes += 1;
+      if (passes === 2) stop.abort();
+      return batches.epoch(number, step);
+    },
+  };
+  await assert.rejects(learner.settle(interrupted, stop.signal));
+  assert.equal(passes, 2);
+  assert.deepEqual(scoresOf(learner), old);
+  learner.dispose();
+  assert.equal(memory().handles, before);
 });
 
 test("one gate, and scores that the task's loss teaches, stay as they are", async () => {
