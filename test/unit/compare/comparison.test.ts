@@ -291,7 +291,7 @@ test("where members stay as they are a line is what train would do, and one by w
   ]);
   const losses = { credit: "losses" };
   assert.deepEqual(found, [
-    [losses, 4, 10],
+    [losses, 5, 10],
     [losses, 2, 10],
     [{}, 2, undefined],
     [{}, 2, undefined],
