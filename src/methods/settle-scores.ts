@@ -33,7 +33,7 @@ export interface Settling {
  */
 export async function settleScores(settling: Settling, batches: BatchSource, signal?: AbortSignal): Promise<void> {
   const { module, gate, look } = settling;
-  const part = gate ? await partThatHolds(settling, gate, batches, signal) : 1;
+  const part = gate ? await partThatHolds(settling, batches, signal) : 1;
   const settled = (batch: Batch) => {
     const { scores, stored } = look(batch);
     return { scores: gate ? shrunk(scores, gate, part) : scores, stored };
@@ -54,7 +54,6 @@ export async function settleScores(settling: Settling, batches: BatchSource, sig
  */
 async function partThatHolds(
   { module, task, look }: Settling,
-  gate: Gate,
   batches: BatchSource,
   signal?: AbortSignal,
 ): Promise<number> {
@@ -69,12 +68,11 @@ async function partThatHolds(
             scores,
             batch.indices.map(() => everyModel),
           );
-          const { members } = module.execute(batch.images, routing, stored);
+          const { members, logits: joint } = module.execute(batch.images, routing, stored);
           // A model that is sure and wrong counts no more than one that says nothing: a few such losses would hide all others.
-          const nothing = ops.zeros_like((members[0] as (typeof members)[number]).logits);
-          const guess = task.rowLoss(nothing, batch.targets);
+          const guess = task.rowLoss(ops.zeros_like(joint), batch.targets);
           const losses = members.map(({ logits }) => ops.minimum(task.rowLoss(logits, batch.targets), guess));
-          return { distances: centredByRow(scores.sub(gate.mean)), saved: centredByRow(stack(losses, 1).neg()) };
+          return { distances: scores.sub(scores.mean(1, true)), saved: stack(losses, 1).neg() };
         }),
       );
       seen.push(values);
@@ -85,9 +83,10 @@ async function partThatHolds(
   }
 }
 
-const centredByRow = (x: Tensor): Tensor => x.sub(x.mean(1, true));
-
-/** Slope of y [n, m] in x [n, m], whose rows have the mean 0, with an intercept for each model: 0 … 1, and 0 where it may be chance. */
+/**
+ * Slope of y [n, m] in x [n, m] with an intercept for each model: 0 … 1, and 0 where it may be chance. Rows of x have the mean 0, so
+ * that what moves all models of an image alike counts nothing.
+ */
 export function slope(x: Tensor, y: Tensor): number {
   const wide = (own: Tensor) => own.sub(own.mean(0)).to({ dtype: "float64" });
   const from = wide(x);

@@ -5,6 +5,7 @@ import {
   type Experiment,
   type ExperimentReport,
   type ExperimentRequest,
+  gainText,
   type MeanInterval,
   meanInterval,
   optionsKey,
@@ -19,7 +20,7 @@ import {
 } from "../../compare/index.ts";
 import { type Hub, openHub, withMembers } from "../../hub/index.ts";
 import { budgetSettings, findMethod, type Reached } from "../../methods/index.ts";
-import { amount, lineChart, percent, points } from "../../report/index.ts";
+import { amount, lineChart, percent } from "../../report/index.ts";
 import { UserError } from "../../torch/index.ts";
 import { fingerprint, versionOf } from "../../train/index.ts";
 import { lettersAndEmoji } from "../routing/ceilings.ts";
@@ -91,10 +92,6 @@ function over(cells: readonly BudgetCell[], of: (cell: BudgetCell) => number | u
 
 const shown = ({ mean, half }: MeanInterval) => `${percent(mean)}${half === null ? "" : ` ± ${percent(half)}`}`;
 
-function difference({ mean, half }: MeanInterval): string {
-  return half === null ? points(mean) : `${points(mean)} (${points(mean - half)} to ${points(mean + half)})`;
-}
-
 /** Ways to answer that every cell has. */
 const shownKinds = (cells: readonly BudgetCell[]): string[] => [
   ...kinds,
@@ -116,7 +113,7 @@ function frontierSection(cells: readonly BudgetCell[]): ReportSection {
       const [own, rival] = [find(rows[at]?.reached, kinds[0])?.accuracy, rows[at]?.rival?.accuracy];
       return own === undefined || rival === undefined ? undefined : own - rival;
     });
-    return [label, amount(budget?.mean ?? 0), ...entries, gain ? difference(gain) : ""];
+    return [label, amount(budget?.mean ?? 0), ...entries, gain ? gainText(gain) : ""];
   };
   const last = parts.length;
   return {
@@ -163,7 +160,7 @@ function claimsSection(cells: readonly BudgetCell[]): ReportSection {
     });
     if (!(accuracy && flops && other && whole && gain)) return [name, "", "", "", "", "", "0"];
     const [first, second] = [amount(flops.mean), amount(whole.mean)];
-    return [name, shown(accuracy), first, shown(other), second, difference(gain), String(had.length)];
+    return [name, shown(accuracy), first, shown(other), second, gainText(gain), String(had.length)];
   };
   return {
     title: "Against all members and against the best one",

@@ -234,7 +234,7 @@ function trainedSection(request: ExperimentRequest, found: readonly Found[], k: 
         gainText(longGain),
         gap.mean > worthwhile ? percent(gain.mean / gap.mean) : "",
         permuted ? gainText(permuted) : "",
-        verdict(gap, [gain, longGain, permuted ?? unknown]),
+        verdict(gap, [gain, longGain], permuted),
       ],
     ];
   });
@@ -262,14 +262,11 @@ function trainedSection(request: ExperimentRequest, found: readonly Found[], k: 
   return [section];
 }
 
-/** What no cell says cannot be above zero. */
-const unknown: MeanInterval = { mean: Number.NaN, half: null };
-
-function verdict(gap: MeanInterval, gains: readonly MeanInterval[]): string {
+function verdict(gap: MeanInterval, gains: readonly MeanInterval[], permuted: MeanInterval | undefined): string {
   const [overGate] = gains;
   if (!overGate) return "";
   if (gap.mean <= worthwhile) return Math.abs(overGate.mean) <= level ? "level" : overGate.mean > 0 ? "above" : "below";
-  if (!gains.every(isAbove)) return "not shown";
+  if (!permuted || ![...gains, permuted].every(isAbove)) return "not shown";
   return overGate.mean >= wanted * gap.mean ? "won" : "won in part";
 }
 

@@ -106,20 +106,23 @@ function groups(request: ExperimentRequest): CellGroup[] {
 }
 
 /** Routes that belong to their images lose by being given to others. */
-function otherRoutesSection(own: Comparison, request: ExperimentRequest): ReportSection {
+function otherRoutesSection(own: Comparison, request: ExperimentRequest): ReportSection[] {
   const rows = finishedCells(own, request).flatMap(({ target, plans }) =>
     plans.flatMap(({ plan: { name }, cells }) => {
       const gain = overOtherRoutes(cells);
       return gain ? [[target, name, String(cells.length), gainText(gain)]] : [];
     }),
   );
-  return {
-    title: otherRoutes,
-    text: [
-      "Points of accuracy on validation images that are lost when each image takes the routes of another one, with the 95 % interval (Student's t over seeds).",
-    ],
-    table: { columns: columnsOf(["target", "method", "seeds", otherRoutes], 2), rows },
-  };
+  if (rows.length === 0) return [];
+  const text =
+    "Points of accuracy on validation images that are lost when each image takes the routes of another one, with the 95 % interval (Student's t over seeds).";
+  return [
+    {
+      title: otherRoutes,
+      text: [text],
+      table: { columns: columnsOf(["target", "method", "seeds", otherRoutes], 2), rows },
+    },
+  ];
 }
 
 const otherRoutes = "over routes of other images";
@@ -128,7 +131,7 @@ async function report(request: ExperimentRequest): Promise<ExperimentReport> {
   const own = comparisonOf(request);
   if (request.frozen) {
     const found = comparisonReport(own, request);
-    return { ...found, sections: [...found.sections, otherRoutesSection(own, request)] };
+    return { ...found, sections: [...found.sections, ...otherRoutesSection(own, request)] };
   }
   const ceilings = ceilingSection(request);
   const { title } = own;

@@ -7,7 +7,7 @@ import { blindView, draw, imageSide, type World } from "../../../src/experiments
 import { PathwayLearner } from "../../../src/methods/index.ts";
 import { scoreLayer, shrinkScores, slope } from "../../../src/methods/settle-scores.ts";
 import { resolvePathwayConfig } from "../../../src/pathway/index.ts";
-import { Generator, memory, noGrad, scope, type Tensor, tensor, zeros } from "../../../src/torch/index.ts";
+import { Generator, Interrupted, memory, noGrad, scope, type Tensor, tensor, zeros } from "../../../src/torch/index.ts";
 import { type BatchSource, ClassificationTask } from "../../../src/train/index.ts";
 
 const world: World = { members: 3, classes: 3, good: 1, signal: 3, cue: 6, reliability: 0.5 };
@@ -165,7 +165,7 @@ test("who stops between what is settled finds scores as they were", async () => 
       return batches.epoch(number, step);
     },
   };
-  await assert.rejects(learner.settle(interrupted, stop.signal));
+  await assert.rejects(learner.settle(interrupted, stop.signal), Interrupted);
   assert.equal(passes, 2);
   assert.deepEqual(scoresOf(learner), old);
   learner.dispose();
