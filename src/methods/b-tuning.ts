@@ -79,7 +79,7 @@ class BTuningLearner extends MemberLearner {
 
   async #meansOf(original: HubMember): Promise<{ means: Tensor; flops: number }> {
     const { data, task } = this.#context;
-    const { features, logits, flops, ...found } = await passOf(original, data.open("train"), () => {});
+    const { features, logits, flops, ...found } = await passOf(original, data.open("train"));
     using rows = features;
     try {
       const labels = { ...found, classes: task.outputs };

@@ -84,7 +84,7 @@ class CoTuningLearner extends MemberLearner {
     const original = loadOne(this.#context, this.member.name);
     const { data, task } = this.#context;
     try {
-      const { features, logits, labels, targets, flops } = await passOf(original, data.open("train"), () => {});
+      const { features, logits, labels, targets, flops } = await passOf(original, data.open("train"));
       features.dispose();
       using scores = logits ?? failed();
       using membership = targets ?? scope(() => int64(labels).one_hot(task.outputs));

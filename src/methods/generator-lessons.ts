@@ -285,8 +285,7 @@ export class GeneratorLessons {
           .uniform_(0, 2 ** 24, { generator: stream })
           .item(),
       );
-      const pixels = views.size(2) * views.size(3);
-      const most = Math.min(rowsOfModel * members.length, partOfImages * this.#rows.length, mostPixels / pixels);
+      const most = lessonRows(members.length, this.#rows.length, views.size(2) * views.size(3));
       const size = Math.max(group?.worldSize ?? 1, Math.ceil(most));
       const whole = shuffled([...this.#rows.keys()], keyedRandom(this.#streams.seed, number)).slice(0, size);
       const [first, end] = rowsOfRank(whole.length, group ?? { rank: 0, worldSize: 1 });
@@ -294,7 +293,7 @@ export class GeneratorLessons {
       const order = whole.slice(first, end);
       const chosen = views.index_select(0, int64(order)).to({ dtype: "float32" }).div(255);
       const scale = this.#deviation * (noise[0] + (noise[1] - noise[0]) * progress);
-      const changed = augment(chosen, order, changes, this.#streams.seed, number);
+      const changed = changedViews(chosen, order, this.#streams.seed, number);
       const added = drawRows(changed, stream, (own) => own.normal_(0, scale, { generator: stream }), part);
       const view = this.#without === "changes" ? chosen : changed.add(added);
       const rows = int64(
@@ -326,6 +325,14 @@ export class GeneratorLessons {
     disposeTree(this.#views);
   }
 }
+
+/** Rows of a batch of the generator's own, for m models, so many images, and views of so many pixels; not rounded. */
+export const lessonRows = (m: number, images: number, pixels: number): number =>
+  Math.min(rowsOfModel * m, partOfImages * images, mostPixels / pixels);
+
+/** Views [b, 3, s, s] as a lesson changes them. @param rows which images they are @param number of the lesson */
+export const changedViews = (views: Tensor, rows: readonly number[], seed: number, number: number): Tensor =>
+  augment(views, rows, changes, seed, number);
 
 /** Last weights drawn at random, with which the scores of each model have the mean 0 and the deviation 1 over images. */
 export function scatterScores(generator: PathwayGenerator, images: Tensor, random: Generator): void {

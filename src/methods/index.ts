@@ -20,7 +20,7 @@ export { bestSet, validationTables } from "./ensemble.ts";
 export { combinations, EnsemblePredictor, meanProbabilities } from "./ensemble-predictor.ts";
 export { bestByValidation, fineTune, fitEach, keepBest, memberLearner, plainFit } from "./fine-tune.ts";
 export { freshMembers } from "./from-scratch.ts";
-export { type LessonPart, scatterScores } from "./generator-lessons.ts";
+export { changedViews, type LessonPart, lessonRows, scatterScores } from "./generator-lessons.ts";
 export { greedyWeights } from "./greedy-ensemble.ts";
 export {
   type Answers,

@@ -127,19 +127,25 @@ async function memberOutputs(
   try {
     const total = Math.min(data.counts.train, request.limit ?? data.counts.train);
     const onBatch = (done: number) => request.onProgress?.(done, total);
-    const pass = await passOf(member, data.open("train", request.limit), onBatch, request.signal);
+    const pass = await passOf(member, data.open("train", request.limit), { onBatch, signal: request.signal });
     return { ...pass, classes: data.classes.length };
   } finally {
     member.dispose();
   }
 }
 
+export interface PassOptions {
+  onBatch?: (done: number) => void;
+  /** False where nobody asks what its classifier says: a graph computes that in a pass of its own. */
+  scores?: boolean;
+  signal?: AbortSignal | undefined;
+}
+
 /** Features, and what a classifier makes of them, of every image in one pass, as in evaluation. */
 export async function passOf(
   member: HubMember,
   batches: BatchSource,
-  onBatch: (done: number) => void,
-  signal?: AbortSignal,
+  { onBatch, scores = true, signal }: PassOptions = {},
 ): Promise<Omit<MemberOutputs, "classes"> & { flops: number }> {
   const meter = new FlopMeter();
   const parts: { features: Tensor[]; logits: Tensor[]; targets: Tensor[] } = { features: [], logits: [], targets: [] };
@@ -147,13 +153,13 @@ export async function passOf(
   member.backbone.eval();
   try {
     await forEachBatch(batches.epoch(0, 0), { work: "ranking", signal }, (batch) => {
-      const { features, logits } = meter.count(() => outputsOf(member, batch));
+      const { features, logits } = meter.count(() => outputsOf(member, batch, scores));
       parts.features.push(features);
       if (logits) parts.logits.push(logits);
       // Classes have one dimension.
       if (batch.targets.dim() === 2) parts.targets.push(batch.targets.clone());
       labels.push(...batch.labels);
-      onBatch(labels.length);
+      onBatch?.(labels.length);
     });
     const joined = (tables: Tensor[]) => (tables.length > 0 ? cat(tables) : undefined);
     const [logits, targets] = [joined(parts.logits), joined(parts.targets)];
@@ -164,10 +170,15 @@ export async function passOf(
 }
 
 /** Copies, since features may be a view that would hold a whole feature map. */
-function outputsOf(member: HubMember, batch: Batch): { features: Tensor; logits: Tensor | undefined } {
+function outputsOf(
+  member: HubMember,
+  { images }: Batch,
+  withScores: boolean,
+): { features: Tensor; logits: Tensor | undefined } {
   return scope(() =>
     inferenceMode(() => {
-      const { features, scores } = member.outputs(batch.images);
+      if (!withScores) return { features: member.features(images).clone(), logits: undefined };
+      const { features, scores } = member.outputs(images);
       return { features: features.clone(), logits: scores?.clone() };
     }),
   );

@@ -4,6 +4,8 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { memberEntries, openHub, withMembers } from "../../src/hub/index.ts";
+import type { Candidate as AutoCandidate } from "../../src/library/auto/comparison.ts";
+import { planned } from "../../src/library/auto/plan.ts";
 import { stepCost, wayFor } from "../../src/library/auto/step-cost.ts";
 import { type AutoRequest, chooseSettings } from "../../src/library/index.ts";
 import { memory } from "../../src/torch/index.ts";
@@ -45,6 +47,32 @@ test("with time for nothing else, one model is compared and stays as it is, and 
   assert.deepEqual([settings.trainPerClass, typeof settings.validationFraction], [4, "number"]);
   assert.match(reasons.at(-2) ?? "", /stay as they are, .* \(1 view of each image\)/);
   assert.match(reasons.at(-1) ?? "", /^that is more than there is: /);
+});
+
+test("where the best model has time for few images, one is taken that only chance puts behind it and that has time for more", async () => {
+  const entries = request.hub.manifest.members.filter(({ input }) => input.kind === "image");
+  const [first, second, third] = entries as AutoCandidate["entry"][];
+  assert.ok(first && second && third);
+  const candidate = (entry: AutoCandidate["entry"], right: number, forward: number): AutoCandidate => {
+    const merits = Array.from({ length: 100 }, (_, i) => (i < right ? 1 : 0));
+    const quality = { score: right / 100, loss: 1 } as AutoCandidate["judged"]["quality"];
+    return { entry, logMe: 0, answers: new Float32Array(), judged: { quality, merits }, forward, bytes: 1 };
+  };
+  // One image more of a hundred is chance, twenty are not.
+  const [slow, quick, poor] = [candidate(first, 70, 1e3), candidate(second, 69, 1e-5), candidate(third, 50, 1e-6)];
+  const task = taskOf(data, request.options);
+  const room = { left: () => 60, memory: 1e9 };
+  const namesOf = async (tried: AutoCandidate[], shown: AutoCandidate[]) => {
+    const { members, settings, reasons } = await planned({ tried, shown }, task, { ...request, seconds: 60 }, room);
+    return { names: members.map(({ entry }) => entry.name), isWhole: settings.trainPerClass === undefined, reasons };
+  };
+  const taken = await namesOf([slow], [slow, quick, poor]);
+  assert.deepEqual([taken.names, taken.isWhole], [[second.name], true]);
+  assert.match(taken.reasons.join("\n"), new RegExp(`more time for ${second.name}: .* not worse than ${first.name}`));
+  assert.deepEqual((await namesOf([slow, quick, poor], [slow, quick, poor])).names, [second.name]);
+  const kept = await namesOf([slow], [slow, poor]);
+  assert.deepEqual([kept.names, kept.isWhole], [[first.name], false]);
+  assert.deepEqual((await namesOf([quick], [quick, slow])).names, [second.name]);
 });
 
 test("memory decides what is trained and how, by weights and by what waits for the backward pass", async () => {

@@ -160,12 +160,12 @@ async function frozenAnswers({ setting, data, rows }: Asked): Promise<Answers> {
   let labels: readonly number[] = [];
   try {
     for (const member of members) {
-      const known = await passOf(member, data.open("train"), () => {});
-      const asked = await passOf(member, rows(), () => {});
+      const known = await passOf(member, data.open("train"), { scores: false });
+      const asked = await passOf(member, rows(), { scores: false });
       const head = convergedHead(known.features, known.labels, data.classes.length, setting.seed);
       tables.push(headProbabilities(head, asked.features));
       labels = asked.labels;
-      disposeTree([known.features, asked.features, known.logits, asked.logits, head]);
+      disposeTree([known.features, asked.features, head]);
     }
     return { tables, labels };
   } finally {
@@ -182,10 +182,9 @@ async function pretrainedViews(setting: Setting, rows: () => BatchSource): Promi
   const parts: Tensor[] = [];
   try {
     for (const member of members) {
-      const pass = await passOf(member, rows(), () => {});
+      const pass = await passOf(member, rows(), { scores: false });
       parts.push(pass.features.to({ dtype: "float64" }));
       pass.features.dispose();
-      pass.logits?.dispose();
     }
     return { "all members": cat(parts, 1), "first stages": await firstStages(members, rows()) };
   } finally {

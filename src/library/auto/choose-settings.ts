@@ -30,7 +30,7 @@ export async function chooseSettings(request: AutoRequest): Promise<AutoChoice> 
   if (gain) reasons.push(gain.reason);
   const tried = gain?.isReal === true ? shown : shown.slice(0, 1);
   const memory = memoryShare * (request.memory ?? process.availableMemory());
-  const plan = await planned(tried, task, request, { left, memory });
+  const plan = await planned({ tried, shown }, task, request, { left, memory });
   reasons.push(...plan.reasons);
   const names = plan.members.map(({ entry }) => entry.name);
   return {

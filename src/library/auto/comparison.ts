@@ -116,7 +116,7 @@ interface Clock {
 
 interface Pass {
   features: Tensor;
-  targets: Tensor | undefined;
+  targets?: Tensor | undefined;
   labels: readonly number[];
   /** Seconds of an image. */
   forward: number;
@@ -134,16 +134,29 @@ async function passInTime(
     const limit = limitOf(seconds);
     if (!isFirst && seconds * limit > left()) return undefined;
     const inTime = isFirst ? signal : within(left(), signal);
-    const began = performance.now();
-    const { features, logits, targets, labels } = await passOf(member, data.open("train", limit), () => {}, inTime);
-    logits?.dispose();
-    return { features, targets, labels, forward: (performance.now() - began) / 1000 / labels.length };
+    const forward = clockOf(member);
+    const pass = await passOf(member, data.open("train", limit), { scores: false, signal: inTime });
+    return { ...pass, forward: forward() / pass.labels.length };
   } catch (error) {
     if (error instanceof Interrupted && signal?.aborted !== true) return undefined;
     throw error;
   } finally {
     member.dispose();
   }
+}
+
+/** Seconds of the member's forward passes from now on: images of the hub's largest input take longer to load than its own. */
+function clockOf({ backbone, device }: HubMember): () => number {
+  let seconds = 0;
+  backbone.wrap((x, forward) => {
+    const began = performance.now();
+    const y = forward(x);
+    // Work on a device is done when a value of it is asked for.
+    if (device !== "cpu") y.sum().item();
+    seconds += (performance.now() - began) / 1000;
+    return y;
+  });
+  return () => seconds;
 }
 
 /** A signal that comes after some seconds, or with the given one. */
@@ -162,8 +175,8 @@ async function secondsOf(
   let seconds = 0;
   for (const count of firstImages) {
     const began = performance.now();
-    const { features, logits, targets, labels } = await passOf(member, data.open("train", count), () => {}, signal);
-    disposeTree([features, logits, targets]);
+    const { features, targets, labels } = await passOf(member, data.open("train", count), { scores: false, signal });
+    disposeTree([features, targets]);
     const taken = (performance.now() - began) / 1000;
     seconds = taken / labels.length;
     if (taken > few) break;
@@ -206,6 +219,12 @@ export function rankingLine(candidates: readonly Candidate[], task: Task, items:
   });
   const figure = { classification: "", "multi-label": "mean average precision ", regression: "R2 " }[task.kind];
   return `${counted(candidates.length, "model")} by a linear head on ${items} images, each left out in turn (and LogME): ${figure}${best.join(", ")}`;
+}
+
+/** True where answers are worse than others to the same images, by more than chance makes likely. */
+export function isWorse({ judged: own }: Candidate, { judged: other }: Candidate): boolean {
+  const losses = other.merits.map((merit, i) => merit - (own.merits[i] ?? 0));
+  return exceedsChance(sumOf(losses), sumOf(losses.map((loss) => loss ** 2)));
 }
 
 /** What the best pair answers beyond the best member; undefined for one member. */

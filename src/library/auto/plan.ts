@@ -1,7 +1,8 @@
 /** What of which members is trained, on how many images: the most that time and memory have room for. */
 import { counted } from "../../io/index.ts";
-import { defaultViews, passesOver, type Task } from "../../train/index.ts";
-import { type Candidate, sumOf } from "./comparison.ts";
+import { type BatchSource, defaultViews, passesOver, type Task } from "../../train/index.ts";
+import { type Candidate, isWorse, sumOf } from "./comparison.ts";
+import { type LessonCost, lessonCost } from "./lesson-cost.ts";
 import { type AutoRequest, type AutoSettings, epochsFor } from "./request.ts";
 import { type StepCost, stepCost, type Trained, type Way, wayFor } from "./step-cost.ts";
 
@@ -26,9 +27,15 @@ export interface Room {
   memory: number;
 }
 
-/** Members in the order in which they are taken, with what decides among plans for them. */
-interface Asked {
+interface Members {
+  /** In the order in which they are taken. */
   tried: readonly Candidate[];
+  /** The best ones, for the case that there is no time for those. */
+  shown: readonly Candidate[];
+}
+
+/** Members with what decides among plans for them. */
+interface Asked extends Members {
   task: Task;
   request: AutoRequest;
   room: Room;
@@ -51,20 +58,19 @@ const leeway = 1.2;
 const fewestOfClass = 4;
 /** Passes over validation images of members that stay as they are: for the heads, and for what is said at the end. */
 const measurings = 2;
+/** Seconds of measuring how long loading takes: a loader needs some until its first batch. */
+const loadingSeconds = 1;
+/** Part of the images that the best member may be left with: more would be worth more than what others answer less. */
+const enough = 1 / 2;
 
 const sumOver = (of: readonly Candidate[], cost: (own: Candidate) => number): number => sumOf(of.map(cost));
 const weightsOf = (of: readonly Candidate[]): number => sumOver(of, ({ bytes }) => bytes);
 const forwardOf = (of: readonly Candidate[]): number => sumOver(of, ({ forward }) => forward);
 
 /** The most members, and of those the most weights, that time and memory have room for. Steps are measured only of what could be chosen. */
-export async function planned(
-  tried: readonly Candidate[],
-  task: Task,
-  request: AutoRequest,
-  room: Room,
-): Promise<Plan> {
+export async function planned(members: Members, task: Task, request: AutoRequest, room: Room): Promise<Plan> {
   const usual = passesOver(request.data.counts.train);
-  const asked: Asked = { tried, task, request, room, usual, least: Math.max(fewestPasses, usual / 2) };
+  const asked: Asked = { ...members, task, request, room, usual, least: Math.max(fewestPasses, usual / 2) };
   const reasons: string[] = [];
   for (const tune of ["all", "lora"] as const) {
     const made = await trained(asked, tune);
@@ -155,27 +161,30 @@ interface Images {
   validation: number;
 }
 
+/** Seconds of members that stay as they are, for so many views of each image. */
+type Timing = (of: readonly Candidate[], views: number, images: Images) => number;
+
 /** The plan for members that stay as they are: several before several views of each image, and fewer images where all take too long. */
-async function frozen({ tried, request, room }: Asked): Promise<Plan> {
+async function frozen({ tried, shown, request, room }: Asked): Promise<Plan> {
   const { counts } = request.data;
-  const loading = await loadingTime(request);
-  const seconds = (of: readonly Candidate[], views: number, { train, validation }: Images) =>
-    forwardOf(of) * (views * train + measurings * validation) +
-    epochsFor(passesOver(train), of.length) * (train + validation) * loading;
+  const seconds = await frozenTiming(request);
+  const left = Math.max(0, room.left());
   const fits = (of: readonly Candidate[], views: number) =>
-    seconds(of, views, counts) <= room.left() && weightsOf(of) <= room.memory;
-  const m = tried.findLastIndex((_, i) => fits(tried.slice(0, i + 1), 1)) + 1;
-  const members = tried.slice(0, Math.max(1, m));
+    seconds(of, views, counts) <= left && weightsOf(of) <= room.memory;
+  const roomy = affordable({ tried, shown }, (own) => (fits([own], 1) ? 1 : left / seconds([own], 1, counts)));
+  const m = roomy.members.findLastIndex((_, i) => fits(roomy.members.slice(0, i + 1), 1)) + 1;
+  const members = roomy.members.slice(0, Math.max(1, m));
   const views = [defaultViews, 2, 1].find((count) => fits(members, count)) ?? 1;
-  const fewer = m > 0 ? undefined : fewerImages(request, Math.max(0, room.left()) / seconds(members, views, counts));
+  const fewer = m > 0 ? undefined : fewerImages(request, left / seconds(members, views, counts));
   const images = fewer?.images ?? counts;
   const taken = Math.ceil(seconds(members, views, images));
   const reasons = [
+    ...roomy.reasons,
     ...(fewer?.reasons ?? []),
     `the models stay as they are, and heads learn from their features (${counted(views, "view")} of each image), in about ${taken} s`,
   ];
   // Fewer images are seen more often, which is no reason to complain.
-  if (taken > Math.ceil(leeway * room.left()))
+  if (taken > Math.ceil(leeway * left))
     reasons.push("that is more than there is: a hub of smaller models, or --minutes, would help");
   return {
     members,
@@ -183,6 +192,47 @@ async function frozen({ tried, request, room }: Asked): Promise<Plan> {
     passes: passesOver(images.train),
     settings: { views, ...fewer?.settings },
     reasons,
+  };
+}
+
+/**
+ * The members themselves, where there is time for most images by the best of them; else those that only chance may put behind it, with time for
+ * the most images.
+ */
+function affordable(
+  { tried, shown }: Members,
+  part: (own: Candidate) => number,
+): { members: readonly Candidate[]; reasons: string[] } {
+  const [best] = tried;
+  if (!best || part(best) >= enough) return { members: tried, reasons: [] };
+  const equals = shown.filter((own) => !isWorse(own, best)).map((own) => ({ own, part: part(own) }));
+  const most = Math.max(...equals.map((one) => one.part));
+  const chosen = equals.flatMap((one) => (one.part === most ? [one.own] : []));
+  const members = tried.length > 1 ? chosen : chosen.slice(0, 1);
+  if (members[0] === best) return { members: tried, reasons: [] };
+  const names = members.map(({ entry }) => entry.name).join(", ");
+  return {
+    members,
+    reasons: [`there is more time for ${names}: by these images not worse than ${best.entry.name}, which takes longer`],
+  };
+}
+
+/** What heads on members that stay as they are take: their features, images in each epoch, and what a generator learns where there are several. */
+async function frozenTiming(request: AutoRequest): Promise<Timing> {
+  const { decoding, still, changed } = await loadingTime(request);
+  let lessons: LessonCost | undefined;
+  return (of, views, { train, validation }) => {
+    const epochs = epochsFor(passesOver(train), of.length);
+    const features = forwardOf(of) * (views * train + measurings * validation);
+    // Images were measured at the size of the hub's largest input.
+    const pixels = (Math.max(...of.map(({ entry }) => entry.input.size)) / request.data.imageSize) ** 2;
+    const loaded = (views + epochs) * train + (measurings + epochs) * validation;
+    // The first view is the image itself.
+    const loading = pixels * ((train + validation) * decoding + loaded * (views === 1 ? still : changed));
+    if (of.length < 2) return features + loading;
+    lessons ??= lessonCost(request);
+    const steps = epochs * Math.ceil(train / request.options.batchSize);
+    return features + loading + steps * lessons.step + (1 + epochs) * (train + validation) * lessons.score;
   };
 }
 
@@ -208,15 +258,30 @@ function fewerImages(
   return { images, settings, reasons };
 }
 
-/** Seconds in which an image is loaded and changed for a step. */
-async function loadingTime({ data }: AutoRequest): Promise<number> {
+interface Loading {
+  /** Seconds of an image beside those of loading it, when it is decoded for the first time. */
+  decoding: number;
+  /** Seconds of loading an image as it is, and changed for a step. */
+  still: number;
+  changed: number;
+}
+
+async function loadingTime({ data }: AutoRequest): Promise<Loading> {
+  const first = await secondsOfImage(data.train);
+  const [changed, still] = [await secondsOfImage(data.train), await secondsOfImage(data.open("train"))];
+  return { decoding: Math.max(0, first - changed), still, changed };
+}
+
+async function secondsOfImage(batches: BatchSource): Promise<number> {
   const began = performance.now();
-  for await (const batch of data.train.epoch(0, 0)) {
-    const images = batch.images.size(0);
+  let [images, seconds] = [0, 0];
+  for await (const batch of batches.epoch(0, 0)) {
+    images += batch.images.size(0);
     batch.dispose();
-    return (performance.now() - began) / 1000 / images;
+    seconds = (performance.now() - began) / 1000;
+    if (seconds > loadingSeconds) break;
   }
-  return 0;
+  return seconds / Math.max(1, images);
 }
 
 const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;
