@@ -221,6 +221,21 @@ function games(results) {
   return markdownTable(["method", "both games", "Asterix, points", "Seaquest, points", "runs"], rows);
 }
 
+/** Targets of two scripts with a predicted gap, and what is won in those that are won. */
+function twoScripts(results) {
+  const [page, section] = ["diversity.md", "What is won with k = 1"];
+  const figure = (target, column) => Number(interval(results.cell(page, section, target, column)).mean);
+  const targets = results
+    .rows(page, section)
+    .map(([name, members]) => [name, members])
+    .filter((target) => /^scripts-(2-kinds|[a-z]+-[a-z]+)-/.test(target[0]) && figure(target, "predicted gap") > 3);
+  const gain = (target) => figure(target, "over one gate");
+  const won = targets.filter((target) => results.cell(page, section, target, "verdict") === "won");
+  const [least, most] = [Math.min, Math.max].map((of) => `+${of(...won.map(gain)).toFixed(1)}`);
+  const above = targets.filter((target) => gain(target) > 0).length;
+  return `- **Characters of two writing systems**, five frozen members of 11,000 parameters that know two each, k = 1, five seeds: of ${targets.length} targets with a predicted gap of more than three points ${won.length} are won (${least} to ${most} over one gate, with intervals above zero), and the mean is above one gate in ${above}.`;
+}
+
 function otherResults(results) {
   const photograph = (rival) =>
     plain(results.cell("photographs-frozen.md", "Hub-Pathway, equal compute minus its rivals", rival, mean));
@@ -234,6 +249,7 @@ function otherResults(results) {
     plain(results.cell(specialists.page, `Hub-Pathway, k = ${k} minus its rivals`, rival, mean));
   return [
     `- **Four specialists that stay frozen**, letters and emoji (\`--credit losses\`): with k = 1 ${routed(1, "one gate for all images, k = 1")} points against one gate for all images, ${routed(1, "best member, whole compute")} against the best member with the whole compute; with k = 2 ${routed(2, "one gate for all images, k = 2")}, ${routed(2, "best static pair by validation")} against the best pair, ${routed(2, "ensemble of all")} against the ensemble of all four.`,
+    twoScripts(results),
     `- **Photographs at 224 px** (248, eleven training images a class), seven published networks that stay frozen (five seeds): ${photograph("best member by validation")} against the best member, ${photograph("ensemble of all")} against the ensemble of all seven, ${photograph("one gate for all images")} against one gate for all images.`,
     `- **10 to 300 labels a class** of Fashion-MNIST (three seeds each): ${labels("best member by validation")} against the best member, ${labels("ensemble of all")} against the ensemble, ${labels("best member, whole compute")} against the best member with the whole compute.`,
     `- **Reinforcement learning**: a hub of agents of three MinAtar games, two other games. Return in units of learning from scratch: ${game("Hub-Pathway")}; the best agent fine-tuned, known after training all, ${game("best agent fine-tuned")}; random routes ${game("random routes")}; distillation ${game("distillation")}.`,

@@ -8,7 +8,6 @@ import type { Plan } from "./protocol.ts";
 import {
   crossFittedBest,
   type Difference,
-  holm,
   type MeanInterval,
   mean,
   meanInterval,
@@ -16,6 +15,7 @@ import {
   pairedBootstrap,
   type StudentTest,
   seedDifferences,
+  standing,
   studentTest,
 } from "./statistics.ts";
 
@@ -172,7 +172,7 @@ export function crossFittedRemark({ plans }: TargetCells): string[] {
 /** Seeds that it takes to say that a method is above another. */
 const enoughSeeds = 5;
 /** Mark of a difference that stands after correction. */
-const mark = "†";
+export const mark = "†";
 
 /** One of our plans minus each rival, on every target and on their average. */
 export function differenceSection(
@@ -190,7 +190,9 @@ export function differenceSection(
     const seeds = Math.min(...known.map((own) => own.length));
     return [{ rival, seeds, columns: [...pairs.map((own) => compare(own.length > 0 ? [own] : [])), compare(all)] }];
   });
-  const corrected = compared[0]?.columns.map((_, column) => stand(compared.map(({ columns }) => columns[column])));
+  const corrected = compared[0]?.columns.map((_, column) =>
+    standing(compared.map(({ columns }) => columns[column]?.student)),
+  );
   const rows = compared.map(({ rival, seeds, columns }, row) => {
     const stands = (column: number) => seeds >= enoughSeeds && corrected?.[column]?.[row] === true;
     const texts = columns.map((one, column) => (one ? comparedText(one, stands(column)) : ""));
@@ -219,13 +221,6 @@ interface Compared extends Difference {
 function compare(targets: readonly (readonly PairedSeed[])[]): Compared | undefined {
   if (targets.length === 0) return undefined;
   return { ...pairedBootstrap(targets), student: studentTest(seedDifferences(targets)) };
-}
-
-/** True for each comparison of a column that stands after Holm's correction. */
-function stand(column: readonly (Compared | undefined)[]): boolean[] {
-  const known = column.flatMap((one, row) => (one?.student ? [{ row, p: one.student.p }] : []));
-  const corrected = holm(known.map(({ p }) => p));
-  return column.map((_, row) => (corrected[known.findIndex((one) => one.row === row)] ?? 1) < 0.05);
 }
 
 function comparedText({ value, low, high, student }: Compared, stands: boolean): string {

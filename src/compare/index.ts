@@ -19,6 +19,7 @@ export {
   type Line,
   lineColumns,
   lineOf,
+  mark,
   overOtherRoutes,
   paretoSection,
   type Split,
@@ -79,6 +80,8 @@ export {
   mean,
   meanInterval,
   median,
+  standing,
+  studentTest,
   weightedTau,
 } from "./statistics.ts";
 export { cleanWork, work, workStatus } from "./work.ts";

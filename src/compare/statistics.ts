@@ -59,6 +59,13 @@ export function holm(probabilities: readonly number[]): number[] {
   return corrected;
 }
 
+/** True for each test that stands after Holm's correction for all of them, 5 % in all. */
+export function standing(tests: readonly (StudentTest | undefined)[]): boolean[] {
+  const known = tests.flatMap((test, at) => (test ? [{ at, p: test.p }] : []));
+  const corrected = holm(known.map(({ p }) => p));
+  return tests.map((_, at) => (corrected[known.findIndex((one) => one.at === at)] ?? 1) < 0.05);
+}
+
 /** Items of one seed's split, the same for both methods: true where the method's prediction is right. */
 export interface PairedSeed {
   seed: number;

@@ -6,7 +6,7 @@ import {
   type ExperimentReport,
   type ExperimentRequest,
   gainText,
-  type MeanInterval,
+  intervalText,
   meanInterval,
   optionsKey,
   protocolOf,
@@ -90,8 +90,6 @@ function over(cells: readonly BudgetCell[], of: (cell: BudgetCell) => number | u
   return values.length > 0 ? { ...meanInterval(values), count: values.length } : undefined;
 }
 
-const shown = ({ mean, half }: MeanInterval) => `${percent(mean)}${half === null ? "" : ` ± ${percent(half)}`}`;
-
 /** Ways to answer that every cell has. */
 const shownKinds = (cells: readonly BudgetCell[]): string[] => [
   ...kinds,
@@ -107,7 +105,9 @@ function frontierSection(cells: readonly BudgetCell[]): ReportSection {
     const entries = shownHere.map((kind) => {
       const accuracy = over(cells, ({ rows }) => find(rows[at]?.reached, kind)?.accuracy);
       const flops = over(cells, ({ rows }) => find(rows[at]?.reached, kind)?.flops);
-      return accuracy && flops && accuracy.count === cells.length ? `${shown(accuracy)}, ${amount(flops.mean)}` : "";
+      return accuracy && flops && accuracy.count === cells.length
+        ? `${intervalText(accuracy)}, ${amount(flops.mean)}`
+        : "";
     });
     const gain = over(cells, ({ rows }) => {
       const [own, rival] = [find(rows[at]?.reached, kinds[0])?.accuracy, rows[at]?.rival?.accuracy];
@@ -160,7 +160,7 @@ function claimsSection(cells: readonly BudgetCell[]): ReportSection {
     });
     if (!(accuracy && flops && other && whole && gain)) return [name, "", "", "", "", "", "0"];
     const [first, second] = [amount(flops.mean), amount(whole.mean)];
-    return [name, shown(accuracy), first, shown(other), second, gainText(gain), String(had.length)];
+    return [name, intervalText(accuracy), first, intervalText(other), second, gainText(gain), String(had.length)];
   };
   return {
     title: "Against all members and against the best one",
