@@ -24,21 +24,16 @@ const mixes: readonly (readonly [kinds: number, source: string])[] = [
   [10, "scripts"],
 ];
 
-/** The two scripts of each narrow member, in the hub's order. */
-const known = ["latin cyrillic", "greek hebrew", "arabic thai", "devanagari bengali", "georgian malayalam"].map(
-  (pair) => pair.split(" "),
-);
-
-/** Every two scripts that different members know, but for those of the mixes. */
-const scriptPairs = known.flatMap((own, i) =>
-  own.flatMap((first) =>
-    known
-      .slice(i + 1)
-      .flat()
-      .map((second): readonly [string, string] => [first, second])
-      .filter(([, second]) => `${first} ${second}` !== "thai georgian"),
-  ),
-);
+/** Every two scripts that different members know, in the hub's order. */
+function scriptPairs({ manifest }: Hub): [string, string][] {
+  const known = manifest.members.map(({ pretraining }) =>
+    (pretraining?.data ?? "").split(", ").map((name) => name.replace("scripts-source-", "")),
+  );
+  return known.flatMap((own, i) => {
+    const others = known.slice(i + 1).flat();
+    return own.flatMap((first) => others.map((second): [string, string] => [first, second]));
+  });
+}
 
 function mixOf(...scripts: readonly string[]): string {
   return scripts.map((script) => `scripts-${script}`).join("+");
@@ -83,7 +78,9 @@ function allPlaces(): Place[] {
   const characters = (["narrow", "wide"] as const).flatMap((capacity) =>
     mixes.flatMap(([kinds, source]) => [4, 8].map((labels) => scripts(`${kinds}-kinds`, source, labels, capacity))),
   );
-  const pairs = scriptPairs.map((pair) => scripts(pair.join("-"), mixOf(...pair), 8, "narrow"));
+  const pairs = scriptPairs(hubs.narrow)
+    .filter((pair) => !mixes.some(([, source]) => source === mixOf(...pair)))
+    .map((pair) => scripts(pair.join("-"), mixOf(...pair), 8, "narrow"));
   const drawn = pictures.flatMap(([kinds, source]) =>
     [10, 40].map((labels) => {
       const split = { trainPerClass: labels, validationPerClass: 40, validationFraction: 0.2, testFraction: 0.2 };
