@@ -104,7 +104,7 @@ function diversity(results) {
       predicted("routes by kind, k = 1"),
       won(1, target, "over one gate"),
       won(1, target, "over the best member, whole compute"),
-      won(1, target, "over routes of other images"),
+      won(1, target, "over routes of other images, validation"),
       predicted("routes by kind, k = 2"),
       won(2, target, "over one gate"),
       won(2, target, "over the best static pair, whole compute"),

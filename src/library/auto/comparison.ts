@@ -210,7 +210,7 @@ function answersWithout(
   );
 }
 
-const figureOf = ({ kind }: Task, score: number): string =>
+export const figureOf = ({ kind }: Task, score: number): string =>
   kind === "classification" ? `${(100 * score).toFixed(1)} %` : score.toFixed(3);
 
 export function rankingLine(candidates: readonly Candidate[], task: Task, items: number): string {

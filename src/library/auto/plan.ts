@@ -1,7 +1,7 @@
 /** What of which members is trained, on how many images: the most that time and memory have room for. */
 import { counted } from "../../io/index.ts";
 import { type BatchSource, defaultViews, passesOver, type Task } from "../../train/index.ts";
-import { type Candidate, isWorse, sumOf } from "./comparison.ts";
+import { type Candidate, figureOf, isWorse, sumOf } from "./comparison.ts";
 import { type LessonCost, lessonCost } from "./lesson-cost.ts";
 import { type AutoRequest, type AutoSettings, epochsFor } from "./request.ts";
 import { type StepCost, stepCost, type Trained, type Way, wayFor } from "./step-cost.ts";
@@ -60,7 +60,7 @@ const fewestOfClass = 4;
 const measurings = 2;
 /** Seconds of measuring how long loading takes: a loader needs some until its first batch. */
 const loadingSeconds = 1;
-/** Part of the images that the best member may be left with: more would be worth more than what others answer less. */
+/** Least part of the images that the best member is taken with: with half of them it loses little. */
 const enough = 1 / 2;
 
 const sumOver = (of: readonly Candidate[], cost: (own: Candidate) => number): number => sumOf(of.map(cost));
@@ -165,21 +165,22 @@ interface Images {
 type Timing = (of: readonly Candidate[], views: number, images: Images) => number;
 
 /** The plan for members that stay as they are: several before several views of each image, and fewer images where all take too long. */
-async function frozen({ tried, shown, request, room }: Asked): Promise<Plan> {
+async function frozen(asked: Asked): Promise<Plan> {
+  const { request, room } = asked;
   const { counts } = request.data;
   const seconds = await frozenTiming(request);
   const left = Math.max(0, room.left());
   const fits = (of: readonly Candidate[], views: number) =>
     seconds(of, views, counts) <= left && weightsOf(of) <= room.memory;
-  const roomy = affordable({ tried, shown }, (own) => (fits([own], 1) ? 1 : left / seconds([own], 1, counts)));
-  const m = roomy.members.findLastIndex((_, i) => fits(roomy.members.slice(0, i + 1), 1)) + 1;
-  const members = roomy.members.slice(0, Math.max(1, m));
+  const { tried, reasons: instead } = quickEnough(asked, (own) => seconds([own], 1, counts), left);
+  const m = tried.findLastIndex((_, i) => fits(tried.slice(0, i + 1), 1)) + 1;
+  const members = tried.slice(0, Math.max(1, m));
   const views = [defaultViews, 2, 1].find((count) => fits(members, count)) ?? 1;
-  const fewer = m > 0 ? undefined : fewerImages(request, left / seconds(members, views, counts));
+  const fewer = m > 0 ? undefined : fewerImages(request, Math.min(1, left / seconds(members, views, counts)));
   const images = fewer?.images ?? counts;
   const taken = Math.ceil(seconds(members, views, images));
   const reasons = [
-    ...roomy.reasons,
+    ...instead,
     ...(fewer?.reasons ?? []),
     `the models stay as they are, and heads learn from their features (${counted(views, "view")} of each image), in about ${taken} s`,
   ];
@@ -195,41 +196,38 @@ async function frozen({ tried, shown, request, room }: Asked): Promise<Plan> {
   };
 }
 
-/**
- * The members themselves, where there is time for most images by the best of them; else those that only chance may put behind it, with time for
- * the most images.
- */
-function affordable(
-  { tried, shown }: Members,
-  part: (own: Candidate) => number,
-): { members: readonly Candidate[]; reasons: string[] } {
+/** The members themselves where there is time for enough images by the best of them; else one that only chance may put behind it. */
+function quickEnough(
+  { tried, shown, task, room }: Asked,
+  seconds: (own: Candidate) => number,
+  left: number,
+): { tried: readonly Candidate[]; reasons: string[] } {
   const [best] = tried;
-  if (!best || part(best) >= enough) return { members: tried, reasons: [] };
-  const equals = shown.filter((own) => !isWorse(own, best)).map((own) => ({ own, part: part(own) }));
-  const most = Math.max(...equals.map((one) => one.part));
-  const chosen = equals.flatMap((one) => (one.part === most ? [one.own] : []));
-  const members = tried.length > 1 ? chosen : chosen.slice(0, 1);
-  if (members[0] === best) return { members: tried, reasons: [] };
-  const names = members.map(({ entry }) => entry.name).join(", ");
-  return {
-    members,
-    reasons: [`there is more time for ${names}: by these images not worse than ${best.entry.name}, which takes longer`],
-  };
+  const isQuick = (own: Candidate) => enough * seconds(own) <= left;
+  if (!best || isQuick(best)) return { tried, reasons: [] };
+  const equals = shown.filter((own) => own.bytes <= room.memory && !isWorse(own, best));
+  const quickest = equals.reduce((a, b) => (seconds(b) < seconds(a) ? b : a), best);
+  const chosen = equals.find(isQuick) ?? quickest;
+  if (chosen === best) return { tried, reasons: [] };
+  const [own, other] = [chosen, best].map(({ judged }) => figureOf(task, judged.quality.score));
+  const reason = `${best.entry.name} has time for few images: ${chosen.entry.name} is quicker, and chance may explain ${own} against ${other}`;
+  return { tried: [chosen], reasons: [reason] };
 }
 
 /** What heads on members that stay as they are take: their features, images in each epoch, and what a generator learns where there are several. */
 async function frozenTiming(request: AutoRequest): Promise<Timing> {
-  const { decoding, still, changed } = await loadingTime(request);
+  const { still, changed } = await loadingTime(request);
   let lessons: LessonCost | undefined;
   return (of, views, { train, validation }) => {
-    const epochs = epochsFor(passesOver(train), of.length);
+    const m = of.length;
+    const epochs = epochsFor(passesOver(train), m);
     const features = forwardOf(of) * (views * train + measurings * validation);
-    // Images were measured at the size of the hub's largest input.
+    // Images were measured at the size of the hub's largest input. Each member loads them for its features.
     const pixels = (Math.max(...of.map(({ entry }) => entry.input.size)) / request.data.imageSize) ** 2;
-    const loaded = (views + epochs) * train + (measurings + epochs) * validation;
+    const loaded = (m * views + epochs) * train + (m * measurings + epochs) * validation;
     // The first view is the image itself.
-    const loading = pixels * ((train + validation) * decoding + loaded * (views === 1 ? still : changed));
-    if (of.length < 2) return features + loading;
+    const loading = pixels * loaded * (views === 1 ? still : changed);
+    if (m < 2) return features + loading;
     lessons ??= lessonCost(request);
     const steps = epochs * Math.ceil(train / request.options.batchSize);
     return features + loading + steps * lessons.step + (1 + epochs) * (train + validation) * lessons.score;
@@ -258,18 +256,11 @@ function fewerImages(
   return { images, settings, reasons };
 }
 
-interface Loading {
-  /** Seconds of an image beside those of loading it, when it is decoded for the first time. */
-  decoding: number;
-  /** Seconds of loading an image as it is, and changed for a step. */
-  still: number;
-  changed: number;
-}
-
-async function loadingTime({ data }: AutoRequest): Promise<Loading> {
-  const first = await secondsOfImage(data.train);
-  const [changed, still] = [await secondsOfImage(data.train), await secondsOfImage(data.open("train"))];
-  return { decoding: Math.max(0, first - changed), still, changed };
+/** Seconds of loading an image as it is, and changed for a step. */
+async function loadingTime({ data }: AutoRequest): Promise<{ still: number; changed: number }> {
+  // The first pass reads what the second has at hand.
+  await secondsOfImage(data.train);
+  return { still: await secondsOfImage(data.open("train")), changed: await secondsOfImage(data.train) };
 }
 
 async function secondsOfImage(batches: BatchSource): Promise<number> {

@@ -8,6 +8,7 @@ import {
   meanInterval,
   pairedBootstrap,
   seedDifferences,
+  standing,
   studentTest,
   weightedTau,
 } from "../../../src/compare/statistics.ts";
@@ -55,6 +56,10 @@ test("a t test over seeds is scipy's, and Holm's correction follows its definiti
   for (const [i, expected] of [0.04, 0.09, 0.09, 0.025, 0.2].entries())
     assert.ok(Math.abs((corrected[i] ?? 0) - expected) < 1e-12, `${corrected}`);
   assert.deepEqual(holm([0.5, 0.9]), [1, 1]);
+  const known = (p: number) => ({ low: 0, high: 1, p });
+  // Corrected with two tests: 0.04 stands beside 0.02, not beside 0.03; what is missing does not count.
+  assert.deepEqual(standing([known(0.04), undefined, known(0.02)]), [true, false, true]);
+  assert.deepEqual(standing([known(0.04), known(0.03)]), [false, false]);
 });
 
 test("differences of a seed are means of the targets, of the seeds that all targets have", () => {

@@ -116,6 +116,8 @@ test("the map is predicted, trained and told in tables; a second run computes no
   const text = reportText(await diversity.report(request));
   assert.match(text, /What is predicted[\s\S]*kinds +two-colours +2 +32 +1 +100\.0 %/);
   assert.match(text, /What is won with k = 1[\s\S]*kinds +two-colours +1 /);
+  // One seed has no interval, so that nothing is won.
+  assert.match(text, /kinds that can be told: 1\. Won are 0, in part 0; /);
   const lines: string[] = [];
   await work(diversity, { ...request, say: (line) => lines.push(line) });
   assert.ok(!lines.some((line) => /on validation/.test(line)), lines.join("\n"));
