@@ -323,7 +323,7 @@ const aboutPlaces = [
     "parameters) know two scripts each, from other families. The wide ones are the four specialists, of which one knows Latin letters and three know drawings or icons. " +
     "All seeds share their validation and test images, so that intervals hold what training varies, and not what other fonts or images would. " +
     "scripts-A-B: two of these that different members know, all such pairs. All were predicted by seed 0; those with more than three points, and " +
-    "kinds that were named in 97 % of images or more, were trained. So no pair without a gap was trained on purpose.",
+    "kinds that were named in 97 % of images or more, were trained, and as controls those that should lose two points or more.",
   "pictures-N-kinds: emoji, Greek letters, clothes and desktop icons, by the same specialists. No package with photographs of faces was found.",
 ];
 
