@@ -80,6 +80,7 @@ export {
   mean,
   meanInterval,
   median,
+  type StudentTest,
   standing,
   studentTest,
   weightedTau,

@@ -28,6 +28,7 @@ import {
   quickRemark,
   type ReportSection,
   type Setting,
+  type StudentTest,
   standing,
   studentTest,
   targetKey,
@@ -135,8 +136,6 @@ function finished(request: ExperimentRequest): Found[] {
   });
 }
 
-const over = (values: readonly number[]): MeanInterval => meanInterval(values);
-
 /** Above zero, its interval too. */
 const isAbove = ({ mean, half }: MeanInterval) => half !== null && mean - half > 0;
 
@@ -149,26 +148,26 @@ const aboutPlace = ({ place, predictions }: Found): string[] => {
 };
 
 function mapSection(found: readonly Found[]): ReportSection {
-  const mean = (predictions: readonly Prediction[], of: (one: Prediction) => number) =>
-    intervalText(over(predictions.map(of)));
+  const average = (predictions: readonly Prediction[], of: (one: Prediction) => number) =>
+    intervalText(meanInterval(predictions.map(of)));
   const gap = (predictions: readonly Prediction[], of: (one: Prediction) => number) =>
-    gainText(over(predictions.map(of)));
+    gainText(meanInterval(predictions.map(of)));
   const rows = found.map((one) => {
     const { predictions } = one;
     return [
       ...aboutPlace(one),
       String(predictions.length),
-      mean(predictions, ({ told }) => told),
-      mean(predictions, ({ single }) => single),
+      average(predictions, ({ told }) => told),
+      average(predictions, ({ single }) => single),
       gap(predictions, (own) => gapOf(1, own)),
-      one.controls.length > 0 ? gainText(over(one.controls)) : "",
+      one.controls.length > 0 ? gainText(meanInterval(one.controls)) : "",
       gap(predictions, ({ sharedSingle, single }) => sharedSingle - single),
       gap(predictions, ({ toldSingle, single }) => toldSingle - single),
-      mean(predictions, ({ pair }) => pair),
+      average(predictions, ({ pair }) => pair),
       gap(predictions, ({ oracleSingle, pair }) => oracleSingle - pair),
       gap(predictions, (own) => gapOf(2, own)),
       gap(predictions, ({ toldPair, pair }) => toldPair - pair),
-      mean(predictions, ({ ensemble }) => ensemble),
+      average(predictions, ({ ensemble }) => ensemble),
     ];
   });
   const titles = [
@@ -219,14 +218,17 @@ function trainedOf(request: ExperimentRequest, { settings }: Found, k: Size): Tr
   });
 }
 
-/** What k models win in a place, by seed. */
+/** What k models win in a place. */
 interface Won {
   place: Place;
-  cells: readonly Trained[];
+  seeds: number;
+  accuracy: MeanInterval;
   gap: MeanInterval;
   told: MeanInterval;
-  gains: readonly number[];
-  longGains: readonly number[];
+  gain: MeanInterval;
+  /** That the gain is zero. */
+  test: StudentTest | undefined;
+  longGain: MeanInterval;
   permuted: MeanInterval | undefined;
 }
 
@@ -235,34 +237,35 @@ function wonIn(request: ExperimentRequest, one: Found, k: Size): Won[] {
   const accuracy = (cell: MethodCell) => figuresOf(cell, split).accuracy;
   const cells = trainedOf(request, one, k);
   if (cells.length === 0) return [];
+  const gains = cells.map((own) => accuracy(own.ours) - accuracy(own.gate));
   return [
     {
       place: one.place,
-      cells,
-      gap: over(cells.flatMap(({ prediction }) => (prediction ? gapOf(k, prediction) : []))),
-      told: over(cells.flatMap(({ prediction }) => prediction?.told ?? [])),
-      gains: cells.map((own) => accuracy(own.ours) - accuracy(own.gate)),
-      longGains: cells.map((own) => accuracy(own.ours) - accuracy(own.longer)),
+      seeds: cells.length,
+      accuracy: meanInterval(cells.map((own) => accuracy(own.ours))),
+      gap: meanInterval(cells.flatMap(({ prediction }) => (prediction ? gapOf(k, prediction) : []))),
+      told: meanInterval(cells.flatMap(({ prediction }) => prediction?.told ?? [])),
+      gain: meanInterval(gains),
+      test: studentTest(gains),
+      longGain: meanInterval(cells.map((own) => accuracy(own.ours) - accuracy(own.longer))),
       permuted: overOtherRoutes(cells.map(({ ours: cell }) => cell)),
     },
   ];
 }
 
 function trainedSection(request: ExperimentRequest, found: readonly Found[], k: Size): ReportSection[] {
-  const split = request.final ? "test" : "validation";
   const all = found.flatMap((one) => wonIn(request, one, k));
-  const stands = standing(all.map(({ gains }) => studentTest(gains)));
+  const stands = standing(all.map(({ test }) => test));
   const rows = all.map((won, at) => {
-    const { place, cells, gap, gains, longGains, permuted } = won;
-    const gain = over(gains);
+    const { place, seeds, accuracy, gap, gain, longGain, permuted } = won;
     return [
       place.target.name,
       place.capacity,
-      String(cells.length),
+      String(seeds),
       gainText(gap),
-      intervalText(over(cells.map((own) => figuresOf(own.ours, split).accuracy))),
+      intervalText(accuracy),
       `${gainText(gain)}${stands[at] ? ` ${mark}` : ""}`,
-      gainText(over(longGains)),
+      gainText(longGain),
       gap.mean > worthwhile ? percent(gain.mean / gap.mean) : "",
       permuted ? gainText(permuted) : "",
       verdict(won),
@@ -302,18 +305,17 @@ function together(all: readonly Won[]): string[] {
   const predicted = all.filter(({ gap, told }) => gap.mean > worthwhile && told.mean >= tellable);
   if (predicted.length === 0) return [];
   const [won, inPart] = ["won", "won in part"].map((one) => predicted.filter((own) => verdict(own) === one).length);
-  const share = mean(predicted.map(({ gains }) => over(gains).mean)) / mean(predicted.map(({ gap }) => gap.mean));
-  const above = predicted.filter(({ gains }) => over(gains).mean > 0).length;
+  const share = mean(predicted.map(({ gain }) => gain.mean)) / mean(predicted.map(({ gap }) => gap.mean));
+  const above = predicted.filter(({ gain }) => gain.mean > 0).length;
   return [
     `Targets with a predicted gap of more than ${points(worthwhile)} points and kinds that can be told: ${predicted.length}. Won are ${won}, in part ${inPart}; ` +
       `the mean is above one gate in ${above}. Together they gain ${percent(share)} of what was predicted.`,
   ];
 }
 
-function verdict({ gap, told, gains, longGains, permuted }: Won): string {
-  const gain = over(gains);
+function verdict({ gap, told, gain, longGain, permuted }: Won): string {
   if (gap.mean <= worthwhile) return Math.abs(gain.mean) <= level ? "level" : gain.mean > 0 ? "above" : "below";
-  if (!permuted || ![gain, over(longGains), permuted].every(isAbove))
+  if (!permuted || ![gain, longGain, permuted].every(isAbove))
     return told.mean < tellable ? "not shown, kinds not told" : "not shown";
   return gain.mean >= wanted * gap.mean ? "won" : "won in part";
 }
