@@ -9,7 +9,7 @@ import { AdamW } from "../src/optim/index.ts";
 import type { PathwayMember } from "../src/pathway/index.ts";
 import { HubPathway, resolvePathwayConfig } from "../src/pathway/index.ts";
 import { Generator, int64, memory, RandomStreams, rand, randint, scope, type Tensor } from "../src/torch/index.ts";
-import { type Backward, ClassificationTask } from "../src/train/index.ts";
+import { type Backward, ClassificationTask, eventLoopTurn } from "../src/train/index.ts";
 import { type Figure, inTurn, median, processorSeconds, ratioFigure, seconds } from "./figure.ts";
 
 const [m, k, side, classes] = [5, 2, 48, 10];
@@ -107,7 +107,11 @@ export async function pathwayStep(rounds: number, steadySteps: number, device: s
     note,
   );
   const start = { handles: memory().handles, resident: process.memoryUsage().rss };
-  for (let i = 0; i < steadySteps; i++) step("routed");
+  for (let i = 0; i < steadySteps; i++) {
+    step("routed");
+    // Node lets go of collected handles in a turn of its event loop alone, which training makes after each step.
+    await eventLoopTurn();
+  }
   const end = { handles: memory().handles, resident: process.memoryUsage().rss };
   return [
     speed,

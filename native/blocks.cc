@@ -25,7 +25,7 @@ namespace {
 constexpr size_t kHeader = 64;
 // Smaller blocks are malloc's. From kMapped on, a block comes from the kernel and goes back to it alone.
 constexpr size_t kKept = 16 << 10;
-constexpr size_t kMapped = 1 << 20;
+constexpr size_t kMapped = 64 << 10;
 const size_t kPage = sysconf(_SC_PAGESIZE);
 
 size_t& sizeOf(void* block) { return *static_cast<size_t*>(block); }

@@ -109,7 +109,7 @@ export class CellTraining implements Disposable {
   async measure(predictor: Predictor, split: HeldOutSplit): Promise<Evaluation> {
     const { classes, imageSize } = this.#data;
     if (split !== "test" || !this.#setting.protocol.target.tenCrop) {
-      const evaluation = await evaluate(predictor, this.run.open(split), classes.length);
+      const evaluation = await evaluate(predictor, this.run.open(split, predictor), classes.length);
       return this.run.hasFeatures
         ? { ...evaluation, secondsPerImage: await this.#secondsPerImage(predictor) }
         : evaluation;

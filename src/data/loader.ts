@@ -1,6 +1,6 @@
 /** Batches of one split, in an order that seed and epoch alone decide. B batch, S side. */
 import { rowsOfRank } from "../nn/index.ts";
-import { disposeTree, int64, keyedRandom, scope, shuffled, type Tensor, tensor } from "../torch/index.ts";
+import { disposeTree, int64, keyedRandom, scope, shuffled, type Tensor, tensor, zeros } from "../torch/index.ts";
 import { type AugmentOptions, augment, augmentations, mixup } from "./augment.ts";
 import type { ImageStore } from "./image-store.ts";
 import { labelsIn } from "./labels.ts";
@@ -111,6 +111,11 @@ export class LoadedBatch {
   }
 }
 
+/** A store for who needs no images: black ones of one pixel. */
+const noImages: LoaderOptions["store"] = {
+  batch: async (indices) => zeros([indices.length, 3, 1, 1], { dtype: "uint8" }),
+};
+
 /** Batches that are decoded ahead, for stores that decode on demand. */
 const prefetched = 2;
 
@@ -121,6 +126,11 @@ export class Loader {
   constructor(options: LoaderOptions) {
     if (options.indices.length === 0) throw new RangeError("a loader needs at least one item");
     this.#options = options;
+  }
+
+  /** The same batches without images, which are neither read nor changed. */
+  withoutImages(): Loader {
+    return new Loader({ ...this.#options, store: noImages, augment: undefined, side: undefined });
   }
 
   /** Every item comes once in an epoch; the last batch may be smaller. */

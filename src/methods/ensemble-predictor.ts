@@ -5,6 +5,7 @@ import type { Kept, Prediction, Predictor, Variant } from "../train/index.ts";
 
 export class EnsemblePredictor implements Predictor {
   readonly memberNames: readonly string[];
+  readonly readsImages: boolean;
   readonly parameters: number;
   readonly inferenceFlops: number;
   readonly parts: readonly Predictor[];
@@ -16,6 +17,7 @@ export class EnsemblePredictor implements Predictor {
     this.parts = parts;
     this.weights = weights;
     this.memberNames = parts.flatMap((part) => part.memberNames);
+    this.readsImages = parts.some((part) => part.readsImages ?? true);
     this.parameters = parts.reduce((sum, part) => sum + part.parameters, 0);
     this.inferenceFlops = parts.reduce((sum, part) => sum + part.inferenceFlops, 0);
   }

@@ -78,6 +78,7 @@ export interface Penalty {
 }
 
 export class MemberLearner implements Learner {
+  readonly readsImages: boolean = false;
   readonly module: MemberWithHead;
   readonly streams: RandomStreams;
   readonly backbones: readonly Module[];

@@ -30,7 +30,7 @@ import { firstRankFirst, requireRowsForAll } from "./ranks.ts";
 export type Targets = Tensor;
 
 export interface Batch {
-  /** [B, 3, H, W] in [0, 1]. */
+  /** [B, 3, H, W] in [0, 1]; black and of one pixel in batches without images. */
   images: Tensor;
   targets: Targets;
   /** Images and targets are mixtures of two. */
@@ -50,6 +50,8 @@ export interface Batch {
 export interface BatchSource {
   readonly stepsPerEpoch: number;
   epoch(epoch: number, startStep: number): AsyncIterable<Batch>;
+  /** The same batches for who needs no images, which are then not read. */
+  withoutImages?(): BatchSource;
 }
 
 /** Batches of which each `stride`-th may be taken. */

@@ -99,6 +99,8 @@ export interface Predictor {
   readonly shards?: Shards | undefined;
   /** Models that weights refer to. */
   readonly memberNames: readonly string[];
+  /** False where the features of all its models are enough for an answer, and for a step of a learner. */
+  readonly readsImages?: boolean;
   /** Parameters that one prediction needs at hand. */
   readonly parameters: number;
   /** Forward FLOPs of one image. */

@@ -110,10 +110,10 @@ export class RunContext implements Disposable {
     }
   }
 
-  /** The batches of a split, with the features that are at hand. */
-  open(split: HeldOutSplit): BatchSource {
+  /** The batches of a split, with the features that are at hand, for a predictor that may need no images beside them. */
+  open(split: HeldOutSplit, predictor?: Predictor): BatchSource {
     const { data, limits } = this.#parts;
-    return this.#features?.open(split) ?? data.open(split, limits?.[split]);
+    return this.#features?.open(split, predictor) ?? data.open(split, limits?.[split]);
   }
 
   [Symbol.dispose](): void {
@@ -124,7 +124,7 @@ export class RunContext implements Disposable {
     const { signal, group } = this.#parts;
     // Ranks stop together, after a step.
     const options = group ? { group } : { signal };
-    return evaluateTask(predictor, this.open("validation"), this.task, options);
+    return evaluateTask(predictor, this.open("validation", predictor), this.task, options);
   }
 
   async #fit(name: string, learner: Learner, changes: FitChanges = {}): Promise<FitResult> {

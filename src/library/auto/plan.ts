@@ -214,7 +214,7 @@ function quickEnough(
   return { tried: [chosen], reasons: [reason] };
 }
 
-/** What heads on members that stay as they are take: their features, images in each epoch, and what a generator learns where there are several. */
+/** What heads on members that stay as they are take: their features, and where there are several the images in each epoch and what a generator learns. */
 async function frozenTiming(request: AutoRequest): Promise<Timing> {
   const { still, changed } = await loadingTime(request);
   let lessons: LessonCost | undefined;
@@ -224,7 +224,8 @@ async function frozenTiming(request: AutoRequest): Promise<Timing> {
     const features = forwardOf(of) * (views * train + measurings * validation);
     // Images were measured at the size of the hub's largest input. Each member loads them for its features.
     const pixels = (Math.max(...of.map(({ entry }) => entry.input.size)) / request.data.imageSize) ** 2;
-    const loaded = (m * views + epochs) * train + (m * measurings + epochs) * validation;
+    const shown = m < 2 ? 0 : epochs;
+    const loaded = (m * views + shown) * train + (m * measurings + shown) * validation;
     // The first view is the image itself.
     const loading = pixels * loaded * (views === 1 ? still : changed);
     if (m < 2) return features + loading;

@@ -34,7 +34,7 @@ import {
 import { forEachBatch } from "../batches.ts";
 import type { Batch, BatchSource, SplitName, TaskData } from "../data.ts";
 import type { Emit } from "../events.ts";
-import type { Learner } from "../learner.ts";
+import type { Learner, Predictor } from "../learner.ts";
 import type { Method } from "../method.ts";
 import type { RequestedOptions, TrainOptions } from "../options.ts";
 import { firstRankFirst, onAnyRank } from "../ranks.ts";
@@ -129,7 +129,7 @@ export class FeatureCache {
     });
     const tables = await this.#tablesOf(learner, views, "training");
     const ofEpoch = (epoch: number) => tables[viewOf(epoch, frozenViews) % tables.length] ?? new Map();
-    return withFeatures(batches, data.items("train"), ofEpoch);
+    return withFeatures(imagesFor(learner, batches), data.items("train"), ofEpoch);
   }
 
   /** Computes the features of held-out images by the learner's backbones; `open` has them from then on. */
@@ -147,11 +147,14 @@ export class FeatureCache {
     for (const [name, table] of tables) this.#heldOut[split].set(name, table);
   }
 
-  /** The batches of a held-out split, with the features that are at hand. */
-  open(split: HeldOutSplit): BatchSource {
+  /** The batches of a held-out split, with the features that are at hand, for a predictor that may need no more. */
+  open(split: HeldOutSplit, predictor?: Predictor): BatchSource {
     const { data, limits } = this.#options;
     const limit = limits?.[split];
-    return withFeatures(data.open(split, limit), data.items(split, limit), () => this.#heldOut[split]);
+    const batches = data.open(split, limit);
+    const isKnown = predictor?.memberNames.every((name) => this.#heldOut[split].has(name));
+    const source = predictor && isKnown ? imagesFor(predictor, batches) : batches;
+    return withFeatures(source, data.items(split, limit), () => this.#heldOut[split]);
   }
 
   dispose(): void {
@@ -283,6 +286,11 @@ function featuresOf(learner: Learner, index: number, images: Tensor, precision: 
       }),
     ),
   );
+}
+
+/** The batches as a predictor needs them that has the features of all its models. */
+function imagesFor({ readsImages = true }: Predictor, batches: BatchSource): BatchSource {
+  return readsImages ? batches : (batches.withoutImages?.() ?? batches);
 }
 
 /** Batches that carry the features of their images. */

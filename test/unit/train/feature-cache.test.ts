@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { cpSync, existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { viewOf } from "../../../src/data/index.ts";
+import { ImageStore, viewOf } from "../../../src/data/index.ts";
 import { HubMember } from "../../../src/hub/index.ts";
 import { readSafetensors } from "../../../src/io/index.ts";
 import { findMethod } from "../../../src/methods/index.ts";
@@ -125,6 +125,25 @@ for (const [i, { method, fit, choices, augment }] of cases.entries()) {
     release(computed);
   });
 }
+
+test("a head alone reads images for the features, and once more for the time of a prediction", async (t) => {
+  const { train, validation } = await counts();
+  let images = 0;
+  const open = ImageStore.open;
+  t.mock.method(ImageStore, "open", async (...given: Parameters<typeof open>) => {
+    const store = await open(...given);
+    const read = store.batch.bind(store);
+    store.batch = (indices) => {
+      images += indices.length;
+      return read(indices);
+    };
+    return store;
+  });
+  const choices = { member: "small-resnet" };
+  const run = await trainRun(request("head", { method: findMethod("fine-tune"), choices }));
+  assert.equal(images, views * train + 2 * validation);
+  release(run);
+});
 
 test("members stay exactly as the hub has them, BatchNorm statistics included", async () => {
   await wholeRun();
