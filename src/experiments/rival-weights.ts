@@ -10,13 +10,13 @@ interface Trial {
 }
 
 const trials: readonly Trial[] = [
-  { method: "distillation", choice: "weight", values: [0.5, 1, 4] },
-  { method: "distillation", choice: "temperature", values: [1, 4] },
+  { method: "distillation", choice: "weight", values: [0.5, 1, 4, 16] },
+  { method: "distillation", choice: "temperature", values: [1, 2, 4, 8] },
   { method: "b-tuning", choice: "weight", values: [0.1, 1, 10] },
-  { method: "knowledge-flow", choice: "dependency", values: [0.01, 0.1, 1] },
-  { method: "l2-sp", choice: "alpha", values: [0.01, 0.1, 1], oneMember: true },
-  { method: "delta", choice: "alpha", values: [0.01, 0.1, 1], oneMember: true },
-  { method: "bss", choice: "eta", values: [1e-4, 1e-3, 1e-2], oneMember: true },
+  { method: "knowledge-flow", choice: "dependency", values: [0.01, 0.1, 1, 10] },
+  { method: "l2-sp", choice: "alpha", values: [0.0001, 0.001, 0.01, 0.1, 1], oneMember: true },
+  { method: "delta", choice: "alpha", values: [0.0001, 0.001, 0.01, 0.1, 1], oneMember: true },
+  { method: "bss", choice: "eta", values: [1e-4, 1e-3, 1e-2, 1e-1], oneMember: true },
 ];
 
 function plans({ members, epochs }: PlanSize): Plan[] {
