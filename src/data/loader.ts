@@ -111,7 +111,7 @@ export class LoadedBatch {
   }
 }
 
-/** A store for who needs no images: black ones of one pixel. */
+/** A store that reads nothing: black images of one pixel. */
 const noImages: LoaderOptions["store"] = {
   batch: async (indices) => zeros([indices.length, 3, 1, 1], { dtype: "uint8" }),
 };

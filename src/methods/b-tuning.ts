@@ -42,6 +42,7 @@ interface Teacher {
 }
 
 class BTuningLearner extends MemberLearner {
+  override readonly readsImages = true;
   readonly #context: MethodContext;
   readonly #teachers: Teacher[];
   readonly #weight: number;

@@ -101,6 +101,7 @@ async function someImages(context: MethodContext, count: number): Promise<{ imag
 }
 
 class DeltaLearner extends MemberLearner {
+  override readonly readsImages = true;
   readonly #source: LinearProbe;
   readonly #alpha: number;
   readonly #attention: readonly Tensor[];

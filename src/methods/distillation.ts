@@ -16,6 +16,7 @@ type Lesson = z.output<typeof choices>;
 
 /** A member that is fine-tuned under teachers, which stay as they are and belong to the caller. */
 class StudentLearner extends MemberLearner {
+  override readonly readsImages = true;
   readonly #teachers: readonly MemberLearner[];
   readonly #lesson: Lesson;
 

@@ -68,6 +68,7 @@ export function influenceAt(progress: number, independence: number): number {
 type FlowChoices = z.output<typeof choices>;
 
 class FlowLearner extends MemberLearner {
+  override readonly readsImages = true;
   readonly #teachers: readonly HubMember[];
   readonly #flow: Flow;
   readonly #choices: FlowChoices;

@@ -8,6 +8,7 @@ import { MemberLearner } from "./member-learner.ts";
 
 /** Trains the head alone; the member computes as in evaluation, with its statistics from pre-training. */
 export class LinearProbe extends MemberLearner {
+  override readonly readsImages = true;
   constructor(member: HubMember, task: Task, seed: number) {
     super(member, task, seed);
     member.backbone.requiresGrad_(false);

@@ -50,7 +50,7 @@ export interface Batch {
 export interface BatchSource {
   readonly stepsPerEpoch: number;
   epoch(epoch: number, startStep: number): AsyncIterable<Batch>;
-  /** The same batches for who needs no images, which are then not read. */
+  /** The same batches without images, which are then not read. */
   withoutImages?(): BatchSource;
 }
 
