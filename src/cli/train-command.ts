@@ -8,7 +8,7 @@ import { findHub, type HubManifest, memberBytes, openHub, readManifest } from ".
 import { shown as shownName, writeFileAtomic } from "../io/index.ts";
 import { chooseSettings, freeRunFolder } from "../library/index.ts";
 import { findMethod } from "../methods/index.ts";
-import { amount, duration, routingVerdict, runReport, targetReport } from "../report/index.ts";
+import { amount, duration, type RoutingVerdict, routingVerdict, runReport, targetReport } from "../report/index.ts";
 import {
   ConfigError,
   findDevice,
@@ -18,6 +18,7 @@ import {
   setNumThreads,
 } from "../torch/index.ts";
 import {
+  type BatchSource,
   type ClassifierOutcome,
   completedChoices,
   defaultViews,
@@ -29,7 +30,6 @@ import {
   resumedRequest,
   type TargetOutcome,
   type TaskData,
-  type TaskEvaluation,
   type TrainRequest,
   trainOnRank,
   trainRun,
@@ -350,10 +350,13 @@ async function watched(
         const given = request({ emit, signal, measuring: countProgress });
         shardMembers = given.shardsAt !== undefined;
         if (given.group && given.group.rank > 0) return trainOnRank(given);
-        const outcome = await trainRun(given);
-        isTrained = true;
-        progress.stop();
-        await finish(outcome, { out, source, signal }, progress, output);
+        let routing: Verdict;
+        const outcome = await trainRun(given, async (trained, validation) => {
+          isTrained = true;
+          progress.stop();
+          routing = await verdictOf(trained, validation, signal);
+        });
+        await finish(outcome, { out, source, routing }, progress, output);
       },
       afterStep,
       aloud(output),
@@ -369,10 +372,9 @@ async function watched(
   }
 }
 
-/** @throws Interrupted after the signal: the run itself is whole */
 async function finish(
   outcome: RunOutcome,
-  { out, source, signal }: Pick<Shown, "out" | "source"> & { signal: AbortSignal },
+  { out, source, routing }: Pick<Shown, "out" | "source"> & { routing: Verdict },
   { courses }: TrainProgress,
   output: Output,
 ): Promise<void> {
@@ -380,8 +382,8 @@ async function finish(
   const report = folder.file("report.html");
   try {
     const { html, lines, result } = outcome.calibration
-      ? await classPage(outcome, courses, signal)
-      : await targetPage(outcome, courses, signal);
+      ? await classPage(outcome, courses, routing)
+      : await targetPage(outcome, courses, routing);
     writeFileAtomic(report, [html]);
     if (data.skipped > 0) output.warn(`${data.skipped} images could not be read and were left out`);
     for (const line of lines) output.say(line);
@@ -403,31 +405,33 @@ interface Page {
   result: object;
 }
 
-async function classPage(
-  outcome: ClassifierOutcome,
-  courses: readonly FitCourse[],
-  signal: AbortSignal,
-): Promise<Page> {
+type Verdict = RoutingVerdict | undefined;
+
+async function classPage(outcome: ClassifierOutcome, courses: readonly FitCourse[], verdict: Verdict): Promise<Page> {
   const { summary, calibration } = outcome;
   const evaluation = withTemperature(outcome.validation, calibration.temperature);
-  const verdict = await verdictOf(outcome, evaluation, signal);
   const confidence = { calibration, rawError: calibration.calibrationErrors[0] };
   const { html } = await runReport({ ...pageOf(outcome), summary, evaluation, verdict, confidence });
   const lines = verdictLines({ summary, courses, keep: keepOf(outcome), routing: verdict });
   return { html, lines, result: { ...summary, ...(verdict && { routingVerdict: verdict }) } };
 }
 
-async function targetPage(outcome: TargetOutcome, courses: readonly FitCourse[], signal: AbortSignal): Promise<Page> {
+async function targetPage(outcome: TargetOutcome, courses: readonly FitCourse[], verdict: Verdict): Promise<Page> {
   const { task, summary, validation: evaluation } = outcome;
-  const verdict = await verdictOf(outcome, evaluation, signal);
   const html = await targetReport({ ...pageOf(outcome), summary, evaluation, task, verdict });
   const lines = targetVerdictLines({ summary, courses, keep: keepOf(outcome), routing: verdict });
   return { html, lines, result: { ...summary, ...(verdict && { routingVerdict: verdict }) } };
 }
 
-function verdictOf({ data, predictor, task }: RunOutcome, evaluation: TaskEvaluation, signal: AbortSignal) {
+/** @throws Interrupted after the signal */
+function verdictOf(
+  { predictor, task, validation, calibration }: RunOutcome,
+  batches: BatchSource,
+  signal: AbortSignal,
+) {
+  const evaluation = calibration ? withTemperature(validation, calibration.temperature) : validation;
   const onProgress = countProgress("measuring the same models for every image");
-  return routingVerdict(predictor, data.open("validation"), evaluation, task, { signal, onProgress });
+  return routingVerdict(predictor, batches, evaluation, task, { signal, onProgress });
 }
 
 function pageOf({ folder, data, predictor }: RunOutcome) {

@@ -42,9 +42,6 @@ export interface KFigures {
   inferenceFlops: number;
 }
 
-/** Images that tell how long a prediction takes where members' features are at hand. */
-const timedImages = 16;
-
 /** Training of a method: fits are kept in the cache while the cell is unfinished, shared ones for other cells too. */
 export class CellTraining implements Disposable {
   readonly run: RunContext;
@@ -109,10 +106,7 @@ export class CellTraining implements Disposable {
   async measure(predictor: Predictor, split: HeldOutSplit): Promise<Evaluation> {
     const { classes, imageSize } = this.#data;
     if (split !== "test" || !this.#setting.protocol.target.tenCrop) {
-      const evaluation = await evaluate(predictor, this.run.open(split, predictor), classes.length);
-      return this.run.hasFeatures
-        ? { ...evaluation, secondsPerImage: await this.#secondsPerImage(predictor) }
-        : evaluation;
+      return this.run.measure(predictor, split, new ClassificationTask(classes.length));
     }
     const larger = await this.#data.openAt(tenCropSide(imageSize), split, this.#limit(split));
     try {
@@ -128,9 +122,9 @@ export class CellTraining implements Disposable {
     const ks = predictor.memberNames.map((_, i) => i + 1);
     const task = new ClassificationTask(this.#data.classes.length);
     const variants = ks.map((k) => ({ k }));
-    const validation = await evaluateVariants(predictor, this.run.open("validation"), task, variants);
+    const validation = await evaluateVariants(predictor, this.run.open("validation", predictor), task, variants);
     const test = this.#request.final
-      ? await evaluateVariants(predictor, this.run.open("test"), task, variants)
+      ? await evaluateVariants(predictor, this.run.open("test", predictor), task, variants)
       : undefined;
     return ks.flatMap((k, i): KFigures[] => {
       const [a, b] = [validation[i], test?.[i]];
@@ -147,12 +141,6 @@ export class CellTraining implements Disposable {
 
   [Symbol.dispose](): void {
     this.run[Symbol.dispose]();
-  }
-
-  /** Seconds of a whole prediction, members included. */
-  async #secondsPerImage(predictor: Predictor): Promise<number> {
-    const few = this.#data.open("validation", Math.min(timedImages, this.#data.counts.validation));
-    return (await evaluate(predictor, few, this.#data.classes.length)).secondsPerImage;
   }
 
   #limit(split: HeldOutSplit): number | undefined {

@@ -218,7 +218,7 @@ async function routingOf(
   if (weights.length === 0) return {};
   const verdict = await routingVerdict(
     predictor,
-    run.open("validation"),
+    run.open("validation", predictor),
     evaluation,
     new ClassificationTask(evaluation.classes),
   );

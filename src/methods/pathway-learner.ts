@@ -27,6 +27,7 @@ import {
   type Backward,
   type BatchSource,
   type EvaluationOptions,
+  type ImageView,
   type Kept,
   type Learner,
   layersOf,
@@ -138,6 +139,14 @@ export class PathwayLearner implements Learner {
     });
     this.module.temperature();
     this.#imageSize = options.imageSize;
+  }
+
+  /** The generator alone looks at images whose features are known; stages of a member see them whole. */
+  get imageView(): ImageView | undefined {
+    const { config, generator } = this.module;
+    if (config.generatorKind === "member-stem") return undefined;
+    const side = scope(() => generator.view(zeros([1, 3, this.#imageSize, this.#imageSize])).size(2));
+    return { side, of: (images) => generator.view(images) };
   }
 
   /** Members that are kept. */

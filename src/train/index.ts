@@ -68,6 +68,7 @@ export type {
   Backward,
   EvaluationOptions,
   FitResult,
+  ImageView,
   Learner,
   PartedStep,
   Prediction,

@@ -87,6 +87,14 @@ export interface Variant extends ModelChoice {
   without?: number;
 }
 
+/** What is seen of images, where they are larger than that. */
+export interface ImageView {
+  /** S, pixels. */
+  side: number;
+  /** Images [B, 3, H, W] as they are seen, [B, 3, S, S]; such images stay what they are. */
+  of(images: Tensor): Tensor;
+}
+
 /** Whatever answers with probabilities: a learner, or several together. */
 export interface Predictor {
   /** Predictions under the predictor's own choice of models, or under another one that it has. */
@@ -101,6 +109,8 @@ export interface Predictor {
   readonly memberNames: readonly string[];
   /** False where the features of all its models are enough for an answer, and for a step of a learner. */
   readonly readsImages?: boolean;
+  /** What it sees of images once the features of all its models are known; all of them when left out. */
+  readonly imageView?: ImageView | undefined;
   /** Parameters that one prediction needs at hand. */
   readonly parameters: number;
   /** Forward FLOPs of one image. */

@@ -7,12 +7,13 @@ import type { Hub } from "../hub/index.ts";
 import type { RankingScore } from "../ranking/index.ts";
 import type { ProcessGroup } from "../torch/index.ts";
 import { type BatchSource, reordered, type TaskData } from "./data.ts";
-import { evaluateTask } from "./evaluate.ts";
+import { type Evaluation, evaluateTask } from "./evaluate.ts";
 import type { Emit } from "./events.ts";
 import { FeatureCache, type FeatureCacheOptions, type HeldOutSplit } from "./frozen/feature-cache.ts";
 import { scaleFeatures } from "./frozen/feature-scale.ts";
 import type { FitResult, Learner, Predictor } from "./learner.ts";
 import type { ConfiguredMethod, FitChanges, MethodContext, ShardContext } from "./method.ts";
+import type { TaskMetrics } from "./metrics.ts";
 import { type TrainOptions, withEpochs } from "./options.ts";
 import { type RankingPrior, rankingPrior } from "./ranking.ts";
 import { type Task, taskOf } from "./task.ts";
@@ -51,6 +52,9 @@ export interface ContextParts {
   /** They have the models among them. */
   shards?: ShardContext | undefined;
 }
+
+/** Images that a whole prediction is timed on. */
+const timedImages = 16;
 
 export class RunContext implements Disposable {
   /** FLOPs of all fits, and of a ranking for the prior. */
@@ -116,6 +120,23 @@ export class RunContext implements Disposable {
     return this.#features?.open(split, predictor) ?? data.open(split, limits?.[split]);
   }
 
+  /**
+   * A predictor over images of a split, by features where they are at hand; the time is that of whole predictions.
+   * @throws Interrupted after the signal
+   */
+  async measure<M extends TaskMetrics>(
+    predictor: Predictor,
+    split: HeldOutSplit,
+    task: Parameters<typeof evaluateTask<M>>[2],
+  ): Promise<Evaluation<M>> {
+    const { data, signal } = this.#parts;
+    const evaluation = await evaluateTask(predictor, this.open(split, predictor), task, { signal });
+    if (!this.#features) return evaluation;
+    const few = data.open("validation", Math.min(timedImages, data.counts.validation));
+    const { secondsPerImage } = await evaluateTask(predictor, few, task, { signal });
+    return { ...evaluation, secondsPerImage };
+  }
+
   [Symbol.dispose](): void {
     this.#features?.dispose();
   }
@@ -152,7 +173,7 @@ export class RunContext implements Disposable {
       ...files,
       emit,
       validate: measured,
-      validation: () => this.open("validation"),
+      validation: () => this.open("validation", learner),
       signal,
       residency: hub.residency,
       group,

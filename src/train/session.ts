@@ -6,8 +6,8 @@ import { agreeOn } from "../distributed/index.ts";
 import { type Hub, memberEntries, openHub, Residency, withMembers } from "../hub/index.ts";
 import { ConfigError, type ProcessGroup } from "../torch/index.ts";
 import { calibrate, withTemperature } from "./calibration.ts";
-import { type DataRequest, prepareData, type TaskData } from "./data.ts";
-import { type Evaluation, evaluateTask, isClassified, type TaskEvaluation } from "./evaluate.ts";
+import { type BatchSource, type DataRequest, prepareData, type TaskData } from "./data.ts";
+import { type Evaluation, isClassified, type TaskEvaluation } from "./evaluate.ts";
 import { loggedEmit } from "./event-log.ts";
 import { type Emit, eventVersion } from "./events.ts";
 import { checkFrozen } from "./frozen/feature-cache.ts";
@@ -112,10 +112,18 @@ export type RunOutcome = ClassifierOutcome | TargetOutcome;
 
 /**
  * Trains a run, measures it on the validation split, and stores what predicts. A run that made no step leaves no folder.
+ * @param look at a run that is stored, and at its validation images while features of them are at hand
  * @throws UserError, ConfigError for bad input; Interrupted after a signal, with everything saved.
  */
-export function trainRun(given: TrainRequest): Promise<RunOutcome> {
-  return withTrained(given, measured);
+export function trainRun(
+  given: TrainRequest,
+  look?: (outcome: RunOutcome, validation: BatchSource) => Promise<void>,
+): Promise<RunOutcome> {
+  return withTrained(given, async (trained) => {
+    const outcome = await measured(trained);
+    await look?.(outcome, trained.context.open("validation", outcome.predictor));
+    return outcome;
+  });
 }
 
 /** Trains a run as one of several ranks: what follows training is the first one's. Fails as `trainRun` does. */
@@ -244,13 +252,13 @@ async function run<T>(given: TrainRequest, opened: Opened, use: (trained: Traine
 /** Measures what was trained on the validation split, and stores what predicts. */
 async function measured({ given, folder, hub, data, config, context, predictor, emit }: Trained): Promise<RunOutcome> {
   const { signal } = given;
-  const raw = await evaluateTask(predictor, data.open("validation"), context.task, { signal });
+  const raw = await context.measure(predictor, "validation", context.task);
   const { measured: settled, ...figures } = figuresOf(context.task, raw, predictor, config.classes);
   const { metrics, secondsPerImage } = settled;
   emit({ type: "result", split: "validation", metrics, secondsPerImage });
   const { seconds, trainingFlops } = context;
   const onProgress = given.measuring?.("measuring choices for budgets");
-  await predictor.measureBudgets?.(context.open("validation"), { signal, onProgress });
+  await predictor.measureBudgets?.(context.open("validation", predictor), { signal, onProgress });
   folder.begin();
   const kept = predictor.keep?.(unusedMembers(raw, predictor));
   const { task, calibration } = figures;

@@ -168,7 +168,7 @@ async function trained(request: ExperimentRequest, setting: Setting, line: Retur
     const singles = members.map((_, i) => ({ k: 1, models: [i] }));
     const classes = data.classes.length;
     const measure = async (split: Split) => {
-      const batches = training.run.open(split);
+      const batches = training.run.open(split, predictor);
       const { labels, scores } = await evaluate(predictor, batches, classes);
       const task = new ClassificationTask(classes);
       const found = await evaluateVariants(predictor, batches, task, [...variants, ...singles]);
@@ -210,7 +210,7 @@ async function probes(request: ExperimentRequest, setting: Setting): Promise<Tab
       const tables: Float32Array[] = [];
       let labels: number[] = [];
       for (const learner of learners) {
-        const evaluation = await evaluate(learner, training.run.open(split), data.classes.length);
+        const evaluation = await evaluate(learner, training.run.open(split, learner), data.classes.length);
         tables.push(evaluation.probabilities);
         labels = evaluation.labels;
       }

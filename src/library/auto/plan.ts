@@ -56,8 +56,6 @@ const measuringShare = 1 / 20;
 const leeway = 1.2;
 /** Fewest training images of a class. */
 const fewestOfClass = 4;
-/** Passes over validation images of members that stay as they are: for the heads, and for what is said at the end. */
-const measurings = 2;
 /** Seconds of measuring how long loading takes: a loader needs some until its first batch. */
 const loadingSeconds = 1;
 /** Least part of the images that the best member is taken with: with half of them it loses little. */
@@ -214,18 +212,18 @@ function quickEnough(
   return { tried: [chosen], reasons: [reason] };
 }
 
-/** What heads on members that stay as they are take: their features, and where there are several the images in each epoch and what a generator learns. */
+/** What heads on members that stay as they are take: their features, and where there are several small images and what a generator learns. */
 async function frozenTiming(request: AutoRequest): Promise<Timing> {
   const { still, changed } = await loadingTime(request);
   let lessons: LessonCost | undefined;
   return (of, views, { train, validation }) => {
     const m = of.length;
     const epochs = epochsFor(passesOver(train), m);
-    const features = forwardOf(of) * (views * train + measurings * validation);
-    // Images were measured at the size of the hub's largest input. Each member loads them for its features.
+    const features = forwardOf(of) * (views * train + validation);
+    // Images were measured at the size of the hub's largest input. Each member loads them for its features, and the generator to keep small ones.
     const pixels = (Math.max(...of.map(({ entry }) => entry.input.size)) / request.data.imageSize) ** 2;
-    const shown = m < 2 ? 0 : epochs;
-    const loaded = (m * views + shown) * train + (m * measurings + shown) * validation;
+    const passes = m < 2 ? 1 : m + 1;
+    const loaded = passes * (views * train + validation);
     // The first view is the image itself.
     const loading = pixels * loaded * (views === 1 ? still : changed);
     if (m < 2) return features + loading;

@@ -34,7 +34,7 @@ import {
 import { forEachBatch } from "../batches.ts";
 import type { Batch, BatchSource, SplitName, TaskData } from "../data.ts";
 import type { Emit } from "../events.ts";
-import type { Learner, Predictor } from "../learner.ts";
+import type { ImageView, Learner, Predictor } from "../learner.ts";
 import type { Method } from "../method.ts";
 import type { RequestedOptions, TrainOptions } from "../options.ts";
 import { firstRankFirst, onAnyRank } from "../ranks.ts";
@@ -76,6 +76,25 @@ export function checkFrozen(options: RequestedOptions, augment: AugmentName, met
   if (options.batchNorm === "recalibrated") {
     throw new ConfigError("frozen members stay as they are, BatchNorm statistics included: leave out --batch-norm");
   }
+}
+
+/**
+ * Small images of a view that are kept beside features, so that a step reads no images: as many bytes at most, since one table
+ * is in memory while it is made. 64 pixels a side are about 10,000 images. More are read and changed in every epoch.
+ */
+const mostImageBytes = 2 ** 29;
+
+/** What tables are made of: a member's features, or small images. */
+interface Source {
+  name: string;
+  /** Of a row. */
+  width: number;
+  /** What is computed, in words. */
+  what: string;
+  /** All that rows depend on, beside the images. */
+  key: () => readonly unknown[];
+  /** float32 [B, width] on the CPU, which the caller disposes. */
+  run: (images: Tensor) => Tensor;
 }
 
 /** The images of one table and what is done to them. */
@@ -129,7 +148,7 @@ export class FeatureCache {
     });
     const tables = await this.#tablesOf(learner, views, "training");
     const ofEpoch = (epoch: number) => tables[viewOf(epoch, frozenViews) % tables.length] ?? new Map();
-    return withFeatures(imagesFor(learner, batches), data.items("train"), ofEpoch);
+    return this.#stored(learner, batches, data.items("train"), ofEpoch);
   }
 
   /** Computes the features of held-out images by the learner's backbones; `open` has them from then on. */
@@ -152,9 +171,24 @@ export class FeatureCache {
     const { data, limits } = this.#options;
     const limit = limits?.[split];
     const batches = data.open(split, limit);
-    const isKnown = predictor?.memberNames.every((name) => this.#heldOut[split].has(name));
-    const source = predictor && isKnown ? imagesFor(predictor, batches) : batches;
-    return withFeatures(source, data.items(split, limit), () => this.#heldOut[split]);
+    return this.#stored(predictor, batches, data.items(split, limit), () => this.#heldOut[split]);
+  }
+
+  /** The batches with what tables hold of their images, and without images where the predictor needs no more than that. */
+  #stored(
+    predictor: Predictor | undefined,
+    batches: BatchSource,
+    items: readonly number[],
+    tablesOf: (epoch: number) => Tables,
+  ): BatchSource {
+    const tables = tablesOf(0);
+    const isKnown = predictor?.memberNames.every((name) => tables.has(name));
+    const bare = isKnown ? batches.withoutImages?.() : undefined;
+    if (!predictor || !bare) return withFeatures(batches, items, tablesOf);
+    if (predictor.readsImages === false) return withFeatures(bare, items, tablesOf);
+    const { imageView: small } = predictor;
+    if (!small || !tables.has(smallName(small))) return withFeatures(batches, items, tablesOf);
+    return withFeatures(bare, items, tablesOf, small);
   }
 
   dispose(): void {
@@ -171,20 +205,50 @@ export class FeatureCache {
   /** By view, the features of each backbone; one backbone after the other, so that each is brought to memory once. */
   async #tablesOf(learner: Learner, views: readonly View[], what: string): Promise<Map<string, Tensor>[]> {
     const tables = views.map(() => new Map<string, Tensor>());
-    for (const [i, name] of learner.memberNames.entries()) {
+    for (const source of this.#sources(learner, views)) {
       const before = this.seconds;
-      for (const [v, view] of views.entries()) tables[v]?.set(name, await this.#table(learner, i, name, view));
+      for (const [v, view] of views.entries()) tables[v]?.set(source.name, await this.#table(source, view));
       const seconds = this.seconds - before;
       const images = `${views[0]?.items.length} ${what} images${views.length > 1 ? `, ${views.length} views` : ""}`;
-      const text = `features of ${name}: ${images}, in ${seconds.toFixed(1)} s`;
+      const text = `${source.what}: ${images}, in ${seconds.toFixed(1)} s`;
       if (seconds > 0) this.#options.emit({ type: "note", text });
     }
     return tables;
   }
 
-  /** Features [n, d] of a view's items by one backbone. */
-  async #table(learner: Learner, index: number, name: string, view: View): Promise<Tensor> {
-    const key = this.#key(learner, index, name, view);
+  /** The learner's backbones, and small images where it looks at no larger ones. */
+  #sources(learner: Learner, [view]: readonly View[]): Source[] {
+    const precision = view?.precision ?? "float32";
+    const members = learner.memberNames.map((name, i) => this.#member(learner, i, name, precision));
+    const { imageView: small, readsImages } = learner;
+    // Ranks that share batches see whole ones in part.
+    if (!small || readsImages === false || this.#options.group) return members;
+    const source = smallImages(small);
+    const bytes = 4 * source.width * (view?.items.length ?? 0);
+    return bytes > mostImageBytes ? members : [...members, source];
+  }
+
+  #member(learner: Learner, index: number, name: string, precision: TrainOptions["precision"]): Source {
+    const entry = memberEntry(this.#options.hub, name);
+    return {
+      name,
+      width: entry.featureWidth,
+      what: `features of ${name}`,
+      key: () => {
+        const { architecture, config, weights, keyMap, input } = computationOf(entry);
+        return [precision, [architecture, config, weights, keyMap, input], this.#memberHash(learner, index)];
+      },
+      run: (images) => {
+        learner.backbones[index]?.eval();
+        return featuresOf(learner, index, images, precision);
+      },
+    };
+  }
+
+  /** Rows [n, d] of a view's items. */
+  async #table(source: Source, view: View): Promise<Tensor> {
+    const key = this.#key(source, view);
+    const { name, width } = source;
     const path = join(
       this.#folder,
       `${name.replace(/[^a-z0-9-]/gi, "_").slice(0, 40)}-${key.slice(0, 20)}.safetensors`,
@@ -192,11 +256,11 @@ export class FeatureCache {
     const open = this.#tables.get(path);
     if (open) return open;
     holdCached(path);
-    const shape = [view.items.length, memberEntry(this.#options.hub, name).featureWidth] as const;
+    const shape = [view.items.length, width] as const;
     let table = readFeatures(path, key, shape);
     const { group } = this.#options;
     if (onAnyRank(!table, group)) {
-      using features = await this.#compute(learner, index, name, view);
+      using features = await this.#compute(source, view);
       // Ranks that share a cache find what the first one wrote.
       await firstRankFirst(group, async () => {
         table ??= readFeatures(path, key, shape);
@@ -211,25 +275,23 @@ export class FeatureCache {
   }
 
   /**
-   * Features [n, d] of a view's items. Ranks take the batches in turns, whole, so that each feature is what one process computes;
+   * Rows [n, d] of a view's items. Ranks take the batches in turns, whole, so that each row is what one process computes;
    * the others' rows are zero until all are added up.
    */
-  async #compute(learner: Learner, index: number, name: string, view: View): Promise<Tensor> {
+  async #compute({ what: work, width, run }: Source, view: View): Promise<Tensor> {
     const began = performance.now();
-    const { signal, group, hub } = this.#options;
+    const { signal, group } = this.#options;
     const { rank, worldSize } = group ?? { rank: 0, worldSize: 1 };
-    const work = `features of ${name}`;
     const loop = group ? { work } : { work, signal };
     const places = new Map(view.items.map((item, place) => [item, place]));
-    const table = keep(zeros([view.items.length, memberEntry(hub, name).featureWidth]));
+    const table = keep(zeros([view.items.length, width]));
     // The last round is not one of all ranks.
     let rounds = Math.floor(view.steps / worldSize);
-    learner.backbones[index]?.eval();
     // One model's copies at a time fit beside it, however little memory the hub may use.
     using folds = new FoldedNorms({ keepsParkable: true });
     try {
       await forEachBatch(view.batches(rank, worldSize), loop, ({ images, indices }) => {
-        using features = folds.run(() => featuresOf(learner, index, images, view.precision));
+        using features = folds.run(() => run(images));
         const rows = indices.map((item) => places.get(item) ?? failed(item));
         scope(() => noGrad(() => ops.index_copy_(table, 0, int64(rows), features)));
         rounds -= 1;
@@ -244,17 +306,14 @@ export class FeatureCache {
     return table;
   }
 
-  /** A hash of all that the features depend on. */
-  #key(learner: Learner, index: number, name: string, view: View): string {
-    const { architecture, config, weights, keyMap, input } = computationOf(memberEntry(this.#options.hub, name));
+  /** A hash of all that the rows depend on. */
+  #key(source: Source, view: View): string {
     const identity = [
       featureVersion,
       this.#options.data.pixelsKey,
       view.items,
       view.augmentation ?? null,
-      view.precision,
-      [architecture, config, weights, keyMap, input],
-      this.#memberHash(learner, index),
+      ...source.key(),
     ];
     return createHash("sha256").update(JSON.stringify(identity)).digest("hex");
   }
@@ -288,28 +347,55 @@ function featuresOf(learner: Learner, index: number, images: Tensor, precision: 
   );
 }
 
-/** The batches as a predictor needs them that has the features of all its models. */
-function imagesFor({ readsImages = true }: Predictor, batches: BatchSource): BatchSource {
-  return readsImages ? batches : (batches.withoutImages?.() ?? batches);
+/** Small images of a batch, [B, 3 * S * S]; the same whatever learner asks. */
+function smallImages(small: ImageView): Source {
+  return {
+    name: smallName(small),
+    width: 3 * small.side ** 2,
+    what: smallName(small),
+    key: () => ["pixels as they are"],
+    run: (images) => keep(scope(() => inferenceMode(() => small.of(images).flatten(1).to({ device: "cpu" }).clone()))),
+  };
 }
 
-/** Batches that carry the features of their images. */
+/** No name of a member, which has no spaces. */
+const smallName = ({ side }: ImageView): string => `images of ${side} pixels`;
+
+/** By what they are of: a member, or small images. */
+type Tables = ReadonlyMap<string, Tensor>;
+
+/** Batches that carry the features of their images, and small images where their own have been left out. */
 function withFeatures(
   source: BatchSource,
   items: readonly number[],
-  tablesOf: (epoch: number) => ReadonlyMap<string, Tensor>,
+  tablesOf: (epoch: number) => Tables,
+  small?: ImageView,
 ): BatchSource {
   const positions = new Map(items.map((item, position) => [item, position]));
   return {
     stepsPerEpoch: source.stepsPerEpoch,
     async *epoch(epoch, startStep) {
       for await (const batch of source.epoch(epoch, startStep)) {
-        const { images, targets, labels, indices, part } = batch;
-        const features = lookUp(tablesOf(epoch), indices, positions, images.device);
-        yield { images, targets, labels, indices, features, part, dispose: () => batch.dispose() };
+        const { targets, labels, indices, part } = batch;
+        const features = lookUp(tablesOf(epoch), indices, positions, batch.images.device);
+        const images = small ? smallBatch(features, small) : batch.images;
+        const dispose = () => {
+          if (small) images.dispose();
+          batch.dispose();
+        };
+        yield { images, targets, labels, indices, features, part, dispose };
       }
     },
   };
+}
+
+function smallBatch(features: StoredFeatures, small: ImageView): Tensor {
+  const { side } = small;
+  return scope(() => {
+    const pixels = features(smallName(small))?.reshape([-1, 3, side, side]);
+    if (!pixels) throw new RangeError(`there are no ${smallName(small)}`);
+    return keep(pixels);
+  });
 }
 
 function failed(item: number): never {
@@ -317,7 +403,7 @@ function failed(item: number): never {
 }
 
 function lookUp(
-  tables: ReadonlyMap<string, Tensor>,
+  tables: Tables,
   indices: readonly number[],
   positions: ReadonlyMap<number, number>,
   device: string,

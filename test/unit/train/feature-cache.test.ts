@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, before, type TestContext, test } from "node:test";
 import { ImageStore, viewOf } from "../../../src/data/index.ts";
 import { HubMember } from "../../../src/hub/index.ts";
 import { readSafetensors } from "../../../src/io/index.ts";
@@ -12,6 +12,7 @@ import { ConfigError, disposeTree, Interrupted, memory, type Tensor } from "../.
 import {
   type Choices,
   defaultTrainOptions,
+  evaluateTask,
   prepareData,
   type RunEvent,
   type RunOutcome,
@@ -115,7 +116,9 @@ for (const [i, { method, fit, choices, augment }] of cases.entries()) {
     const common = { method: findMethod(method), choices, data };
     const kept = await trainRun(request(`kept-${i}`, common));
     const computed = await trainRun(request(`computed-${i}`, { ...common, cacheFeatures: false }));
-    assert.equal(cacheFiles().length, members * ((augment === "none" ? 1 : views) + 1), "one file for each view");
+    // A generator's small images are a table like that of a member.
+    const tables = members + (method === "hub-pathway" ? 1 : 0);
+    assert.equal(cacheFiles().length, tables * ((augment === "none" ? 1 : views) + 1), "one file for each view");
     assertNear(kept.validation.probabilities, computed.validation.probabilities);
     const [a, b] = [checkpoint(`kept-${i}`, fit), checkpoint(`computed-${i}`, fit)];
     assert.deepEqual([...a.keys()], [...b.keys()]);
@@ -126,8 +129,8 @@ for (const [i, { method, fit, choices, augment }] of cases.entries()) {
   });
 }
 
-test("a head alone reads images for the features, and once more for the time of a prediction", async (t) => {
-  const { train, validation } = await counts();
+/** Images that a run reads from its store. */
+async function imagesRead(t: TestContext, out: string, more: Partial<TrainRequest>): Promise<number> {
   let images = 0;
   const open = ImageStore.open;
   t.mock.method(ImageStore, "open", async (...given: Parameters<typeof open>) => {
@@ -139,11 +142,26 @@ test("a head alone reads images for the features, and once more for the time of 
     };
     return store;
   });
-  const choices = { member: "small-resnet" };
-  const run = await trainRun(request("head", { method: findMethod("fine-tune"), choices }));
-  assert.equal(images, views * train + 2 * validation);
+  const run = await trainRun(request(out, more), async ({ predictor, task, validation }, batches) => {
+    // What follows training finds the features still there.
+    const again = await evaluateTask(predictor, batches, task);
+    assert.deepEqual(again.probabilities, validation.probabilities);
+  });
   release(run);
-});
+  return images;
+}
+
+for (const { method, choices, tables } of [
+  { method: "fine-tune", choices: { member: "small-resnet" }, tables: 1 },
+  { method: "hub-pathway", choices: { k: 1 }, tables: members + 1 },
+  { method: "hub-pathway", choices: { k: 2, credit: "weights" }, tables: members + 1 },
+]) {
+  test(`${method} (${JSON.stringify(choices)}) reads images for its tables, and some for the time of a prediction`, async (t) => {
+    const { train, validation } = await counts();
+    const read = await imagesRead(t, `reads-${JSON.stringify(choices)}`, { method: findMethod(method), choices });
+    assert.equal(read, tables * (views * train + validation) + Math.min(16, validation));
+  });
+}
 
 test("members stay exactly as the hub has them, BatchNorm statistics included", async () => {
   await wholeRun();
