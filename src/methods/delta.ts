@@ -150,7 +150,7 @@ class DeltaLearner extends MemberLearner {
 }
 
 const choices = z.object({
-  alpha: weight.default(0.01),
+  alpha: weight.default(0.001),
   /** Training images that the attention is measured on. */
   images: z.int().min(1).default(32),
 });
@@ -182,4 +182,4 @@ async function deltaLearner(
   return new DeltaLearner(member, context, { probe, maps, places, attention }, chosen.alpha);
 }
 
-export const delta = singleMemberMethod({ name: "delta" }, choices, deltaLearner);
+export const delta = singleMemberMethod({ name: "delta", version: 2 }, choices, deltaLearner);

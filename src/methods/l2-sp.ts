@@ -60,8 +60,8 @@ export class L2SpLearner extends MemberLearner {
 }
 
 export const l2Sp = singleMemberMethod(
-  { name: "l2-sp" },
-  z.object({ alpha: weight.default(0.01) }),
+  { name: "l2-sp", version: 2 },
+  z.object({ alpha: weight.default(0.0001) }),
   (name, context, { alpha }) =>
     new L2SpLearner(loadOne(context, name), context.task, seedOf(context.options.seed, name), alpha),
 );
