@@ -54,6 +54,7 @@ export interface OpenFlags extends RejectionRule {
   flops?: number;
   ms?: number;
   confidence?: number;
+  models?: string[];
   hubMemory?: number;
   trust?: boolean;
   device: string;
@@ -83,8 +84,9 @@ const mostClasses = 5;
 
 export function openFinished(path: string, flags: OpenFlags): OpenedRun {
   if (flags.threads !== undefined) setNumThreads(flags.threads);
-  const { k, flops, ms, confidence, hubMemory, trust, device } = flags;
-  return openRun(path, restorePredictor, { k, flops, ms, confidence, hubMemory, trust, device: findDevice(device) });
+  const { k, flops, ms, confidence, models, hubMemory, trust } = flags;
+  const device = findDevice(flags.device);
+  return openRun(path, restorePredictor, { k, flops, ms, confidence, models, hubMemory, trust, device });
 }
 
 /**

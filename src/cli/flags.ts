@@ -77,6 +77,13 @@ function parseBytes(text: string): number {
   return Math.floor((amount === "" ? Number.NaN : Number(amount)) * (units[unit.toUpperCase()] ?? Number.NaN));
 }
 
+/** Names with commas between. */
+export function commaSeparated(text: string): string[] {
+  const names = text.split(",").map((name) => name.trim());
+  if (names.some((name) => name === "")) throw new InvalidArgumentError("not names with commas between");
+  return names;
+}
+
 export const memoryWords = "an amount of memory such as 800MB or 2GiB";
 
 /** An amount of memory: a number of bytes, or text with a unit. */

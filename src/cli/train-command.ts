@@ -1,6 +1,6 @@
 /** hub-pathway train: one method on one data set. */
-import { existsSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { z } from "zod";
 import { taskKinds } from "../data/index.ts";
 import { readContract } from "../distributed/index.ts";
@@ -29,7 +29,6 @@ import {
   requestedOptionShape,
   resumedRequest,
   type TargetOutcome,
-  type TaskData,
   type TrainRequest,
   trainOnRank,
   trainRun,
@@ -39,6 +38,7 @@ import { readConfig, writeConfig } from "./config-file.ts";
 import { aloud, type Output } from "./context.ts";
 import { dataRequest, squashed } from "./data-flags.ts";
 import { afterStep, sayInterrupted, stopping, withInterrupt } from "./interrupt.ts";
+import { nextCommands } from "./next-commands.ts";
 import { type PlanContext, sayPlan, usualPictureSide } from "./plan.ts";
 import { countProgress } from "./progress.ts";
 import { inRankFolder, onRanks, type RankFlags, type RankPlace, startedRanks } from "./ranks.ts";
@@ -389,7 +389,7 @@ async function finish(
     for (const line of lines) output.say(line);
     const { trainingFlops, seconds } = outcome;
     output.say(`${amount(trainingFlops)}FLOPs of training in ${duration(seconds)}, report: ${report}`);
-    output.say(`next:\n  ${nextCommands(out, source, data).join("\n  ")}`);
+    output.say(`next:\n  ${nextCommands(out, source, data, routing).join("\n  ")}`);
     output.result({ ...result, trainingFlops, trainingSeconds: seconds, out, report });
   } finally {
     predictor.dispose();
@@ -445,23 +445,6 @@ function pageOf({ folder, data, predictor }: RunOutcome) {
 }
 
 const keepOf = ({ folder }: RunOutcome) => folder.config().options.keep ?? "best";
-
-/** Commands to run next, each line as it can be pasted. */
-function nextCommands(out: string, source: string | undefined, { counts, items, ids }: TaskData): string[] {
-  const [first] = items("validation");
-  const id = first === undefined ? undefined : ids[first];
-  const image = id === undefined || source === undefined ? undefined : placesOf(source, id).find(isFile);
-  return [
-    ...(counts.test > 0 ? [commandLine("eval", out, "--split", "test")] : []),
-    ...(image === undefined ? [] : [commandLine("predict", out, image)]),
-    commandLine("report", out),
-  ];
-}
-
-/** Where an image may be: in the folder, or beside the file that lists it. */
-const placesOf = (source: string, id: string) => [isFile(source) ? join(dirname(source), id) : join(source, id), id];
-
-const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 
 function trainOptions(settings: TrainSettings): RequestedOptions {
   return z.object(requestedOptionShape).parse(optionsOf(settings));

@@ -1,7 +1,6 @@
 /** Hub-Pathway as a learner of the training loop. */
 import { HubMember } from "../hub/index.ts";
-import { evaluating } from "../models/index.ts";
-import { countParameters, type Linear, type Module, type Standardize } from "../nn/index.ts";
+import { countParameters, type Module, type Standardize } from "../nn/index.ts";
 import {
   HubPathway,
   type HubPathwayOptions,
@@ -13,9 +12,7 @@ import type { BudgetChoice, ModelChoice, Rule } from "../runtime/index.ts";
 import {
   autocast,
   ConfigError,
-  countFlops,
   disposeTree,
-  inferenceMode,
   int64,
   type ProcessGroup,
   RandomStreams,
@@ -43,7 +40,7 @@ import {
 import { accumulatedStep } from "./accumulated-step.ts";
 import { budgetSettings, measureChoices } from "./budget-choices.ts";
 import { GeneratorLessons, type LessonPart } from "./generator-lessons.ts";
-import { headFlops } from "./member-learner.ts";
+import { type Costs, flopsOf, timesOf } from "./pathway-costs.ts";
 import { type Settling, settleScores } from "./settle-scores.ts";
 import { ShardedPathway, type SharedContext } from "./sharded-pathway.ts";
 import { AskedBatch, predictByRule } from "./until-sure.ts";
@@ -96,7 +93,7 @@ export class PathwayLearner implements Learner {
   /** The same as the module, where ranks have the members among them. */
   readonly #apart: ShardedPathway | undefined;
   readonly shards: Shards | undefined;
-  #flops: { generator: number; members: number[] } | undefined;
+  #flops: Costs | undefined;
   #isStandardized = false;
   /** Choices for budgets, each with the models that it activates. */
   #budgets: Awaited<ReturnType<typeof measureChoices>>;
@@ -188,49 +185,19 @@ export class PathwayLearner implements Learner {
   }
 
   /** FLOPs of one image in the generator, and in each member with its head, [m]. */
-  get costs(): { generator: number; members: number[] } {
-    this.#flops ??= this.#measure();
+  get costs(): Costs {
+    this.#flops ??= flopsOf(this.module, this.#imageSize);
     return this.#flops;
   }
 
-  #measure(): { generator: number; members: number[] } {
-    const { generator, heads, isRandom } = this.module;
-    const side = this.#imageSize;
-    const device = heads[0]?.weight.device;
-    const score = () => countFlops(() => inferenceMode(() => generator.forward(zeros([1, 3, side, side], { device }))));
-    return {
-      generator: isRandom ? 0 : scope(() => evaluating(generator, score)),
-      members: this.#members.map(({ flops }, i) => flops + headFlops(heads[i] as Linear)),
-    };
-  }
-
   timedChoices(): { budgets: BudgetChoice[]; flops: number[] } {
-    const { generator, members } = this.#times();
+    const { generator, members } = timesOf(this.module, this.#imageSize, this.#present);
     const mean = this.#present.reduce((sum, i) => sum + (members[i] ?? 0), 0) / this.#present.length;
     const budgets = this.budgets.flatMap((choice): BudgetChoice[] => {
       const flops = choice.uses?.reduce((sum, uses, i) => sum + uses * (members[i] ?? 0), generator);
       return flops === undefined ? [] : [{ ...choice, flops }];
     });
     return { budgets, flops: Array.from({ length: this.largestK }, (_, i) => generator + (i + 1) * mean) };
-  }
-
-  /** Milliseconds of one image in the generator and in each kept member, [m]: of batches of 16, the fastest of three. */
-  #times(): { generator: number; members: number[] } {
-    const { generator, heads, isRandom } = this.module;
-    const [rows, side] = [16, this.#imageSize];
-    using images = zeros([rows, 3, side, side], { device: heads[0]?.weight.device });
-    const fastest = (run: () => Tensor): number => {
-      const times = Array.from({ length: 4 }, () => {
-        const began = performance.now();
-        scope(() => inferenceMode(() => run().sum().item()));
-        return (performance.now() - began) / rows;
-      });
-      return Math.min(...times.slice(1));
-    };
-    const members = this.#members.map((member, i) =>
-      this.#present.includes(i) ? fastest(() => (heads[i] as Linear).forward(member.features(images))) : 0,
-    );
-    return { generator: isRandom ? 0 : fastest(() => generator.forward(images)), members };
   }
 
   parameterGroups(): { backbone: Tensor[]; newLayers: Tensor[]; generator: Tensor[] } {
@@ -332,6 +299,10 @@ export class PathwayLearner implements Learner {
 
   predict(images: Tensor, stored?: StoredFeatures, variant: Variant = {}): Prediction {
     return this.#predict(images, this.#choiceOf(variant), this.#scores(images), stored);
+  }
+
+  isKept(place: number): boolean {
+    return this.#present.includes(place);
   }
 
   answerBy({ k = this.k, confidence, price, models }: ModelChoice): void {

@@ -27,7 +27,7 @@ export {
   totalVariation,
   useOf,
 } from "./routing-statistics.ts";
-export { type RoutingVerdict, routingVerdict, verdictSentence } from "./routing-verdict.ts";
+export { type RoutingVerdict, routesPay, routingVerdict, verdictSentence } from "./routing-verdict.ts";
 export { curves, pathwayHeatMap, type RunReport, runReport } from "./run-report.ts";
 export { scatterPlot } from "./scatter-plot.ts";
 export { byFolder, type Slicing, slicings, thirds } from "./slices.ts";

@@ -118,25 +118,18 @@ export function verdictOf(
   };
 }
 
+/** Routes by input are better than the same models for every input, and because they belong to their inputs. */
+export const routesPay = ({ interval, overPermuted }: RoutingVerdict): boolean => interval[0] > 0 && overPermuted > 0;
+
 /** One sentence: whether routing by input pays, and by how much. */
 export function verdictSentence(verdict: RoutingVerdict): string {
-  const {
-    kind = "classification",
-    k,
-    fixedModels,
-    gain,
-    interval,
-    routed,
-    permuted,
-    overPermuted,
-    relativeCost,
-  } = verdict;
+  const { kind = "classification", k, fixedModels, gain, interval, routed, permuted, relativeCost } = verdict;
   const { difference, of, level } = words[kind];
   const same = k === 1 ? "the same model" : `the same ${k} models`;
   const [low, high] = interval.map(difference);
   const figures = `${difference(gain)} ${of} (${low} to ${high})`;
   const others = `with routes of other images ${level(permuted)}`;
-  if (interval[0] > 0 && overPermuted > 0)
+  if (routesPay(verdict))
     return `routing by input pays here: ${figures} over ${same} for every image ${atCost(relativeCost)}; ${others}`;
   const relation = interval[1] < 0 ? (k === 1 ? "is better" : "are better") : k === 1 ? "is enough" : "are enough";
   // Above the models that half of the images choose, but not by routes that belong to the images.

@@ -126,6 +126,8 @@ export interface Predictor {
   timedChoices?(): Pick<Choices, "budgets" | "flops">;
   /** True when there is an order in which models can be asked. */
   readonly isOrdered?: boolean;
+  /** Whether the model at a place is at hand; all are when left out. */
+  isKept?(place: number): boolean;
   /** From now on models are chosen so. @throws ConfigError when there is no order in which they could be */
   answerBy?(choice: ModelChoice): void;
   /** Choices for budgets, from the cheapest to the most accurate; none where they were not measured. */

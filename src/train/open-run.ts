@@ -38,6 +38,8 @@ export interface OpenRunOptions extends RejectionRule {
   flops?: number | undefined;
   /** Milliseconds on this machine that an image of a batch may cost, in place of FLOPs. */
   ms?: number | undefined;
+  /** Names of the only models that may answer; all of them for every image, where k is left out. */
+  models?: readonly string[] | undefined;
 }
 
 export interface OpenedRun {
@@ -87,8 +89,8 @@ export function openRun(path: string, restore: Restore, options: OpenRunOptions 
     predictor = loadModel(folder.file("model"), (source) => restore(source, imageSize), { device, trust, residency });
     const { k } = predictor;
     choose(predictor, options);
-    const isOwnChoice =
-      options.flops === undefined && options.ms === undefined && options.confidence === undefined && predictor.k === k;
+    const { flops, ms, confidence, models } = options;
+    const isOwnChoice = [flops, ms, confidence, models].every((wish) => wish === undefined) && predictor.k === k;
     const run = { folder, config, predictor, ...storedFacts(folder.file("model")), isOwnChoice, dispose };
     return { ...run, rejection: isAsked(options) ? rejectionOf(run, options) : undefined };
   } catch (error) {
@@ -113,7 +115,7 @@ function rejectionOf(run: OpenedRun, rule: RejectionRule): Selection | undefined
   const { folder, calibration, isOwnChoice } = run;
   if (!isOwnChoice) {
     throw new ConfigError(
-      "--coverage and --max-error are measured with the run's own choice of models: leave out --k, --flops, --ms and --confidence",
+      "--coverage and --max-error are measured with the run's own choice of models: leave out --k, --flops, --ms, --confidence and --models",
     );
   }
   if (calibration) return chooseThreshold(calibration, rule);
@@ -132,18 +134,36 @@ export function refuseMemoryOn(device: string | undefined, hubMemory: number | u
 function choose(predictor: Predictor, wish: OpenRunOptions): void {
   // Its message knows which members the run did not keep.
   if (wish.k !== undefined) requireK(predictor, wish.k);
-  const { largestK, isOrdered = false } = predictor;
+  const { isOrdered = false } = predictor;
+  const models = wish.models && placesOf(predictor, wish);
+  const largestK = models?.length ?? predictor.largestK;
   try {
     const choice = chosenBy(
       { largestK, isOrdered, ...costs(predictor, wish) },
       { ...wish, flops: wish.ms ?? wish.flops },
     );
-    if (choice && (choice.confidence !== undefined || choice.price)) predictor.answerBy?.(choice);
+    if (models) predictor.answerBy?.({ k: models.length, ...choice, models });
+    else if (choice && (choice.confidence !== undefined || choice.price)) predictor.answerBy?.(choice);
     else if (choice) predictor.k = choice.k;
   } catch (error) {
     throw error instanceof ChoiceError ? new ConfigError(error.message, { cause: error }) : error;
   }
 }
+
+/** Places of the named models. @throws ConfigError for a name that the run does not have, or a run that does not choose */
+function placesOf(predictor: Predictor, { models = [], flops, ms }: OpenRunOptions): number[] {
+  const { memberNames } = predictor;
+  if (!predictor.answerBy) throw new ConfigError("this run does not choose models: leave --models out");
+  if (flops !== undefined || ms !== undefined)
+    throw new ConfigError("--models, --flops and --ms all choose the models: leave two of them out");
+  const kept = memberNames.filter((_, place) => predictor.isKept?.(place) !== false);
+  const unknown = models.filter((name) => !kept.includes(name));
+  if (models.length > 0 && unknown.length === 0) return [...new Set(models.map((name) => memberNames.indexOf(name)))];
+  const why = unknown.length > 0 ? `the run kept no model ${quoted(unknown)}` : "--models names none";
+  throw new ConfigError(`${why}; its models are ${kept.join(", ")}`);
+}
+
+const quoted = (names: readonly string[]): string => names.map((name) => `"${name}"`).join(", ");
 
 /** What choices cost in the unit of a wish. @throws ConfigError for two of them */
 function costs(predictor: Predictor, { k, flops, ms }: OpenRunOptions): Pick<Choices, "budgets" | "flops" | "unit"> {

@@ -4,7 +4,7 @@ import { starterHub } from "../../hub/find-hub.ts";
 import { scoreNames } from "../../ranking/score-names.ts";
 import { ConfigError } from "../../torch/errors.ts";
 import type { Output } from "../context.ts";
-import { bytes, imageSide, normalisations, trustHelp } from "../flags.ts";
+import { bytes, commaSeparated, imageSide, normalisations, trustHelp } from "../flags.ts";
 import type { AddFlags } from "../hub-add-command.ts";
 import type { HubFlags } from "../hub-command.ts";
 import type { CreateFlags } from "../hub-create-command.ts";
@@ -91,12 +91,6 @@ function addPresetCommands(hub: Command, output: () => Output): void {
     .option("--offline", "only what was fetched before")
     .addHelpText("after", createHelp)
     .action(async (dir: string, flags: CreateFlags) => (await making()).create(dir, flags, output()));
-}
-
-function commaSeparated(text: string): string[] {
-  const names = text.split(",").map((name) => name.trim());
-  if (names.some((name) => name === "")) throw new InvalidArgumentError("not names with commas between");
-  return names;
 }
 
 const addHelp = `

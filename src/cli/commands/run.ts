@@ -7,6 +7,7 @@ import type { ExportFlags } from "../export-command.ts";
 import {
   addRejection,
   bytes,
+  commaSeparated,
   count,
   deviceHelp,
   factor,
@@ -150,5 +151,6 @@ function choosing(command: Command): Command {
       probability,
     )
     .option("--flops <n>", "FLOPs that an image may cost, on average: the best choice of models within them", positive)
-    .option("--ms <n>", "the same in milliseconds, which are measured on this machine first", positive);
+    .option("--ms <n>", "the same in milliseconds, which are measured on this machine first", positive)
+    .option("--models <names>", "the same models for every image, by name, with commas between", commaSeparated);
 }

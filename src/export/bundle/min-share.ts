@@ -1,5 +1,5 @@
 /** Models that are activated too seldom to be carried along. N images, m models. */
-import { front } from "../../methods/index.ts";
+import { front, PathwayLearner } from "../../methods/index.ts";
 import type { BudgetChoice, Bundle } from "../../runtime/index.ts";
 import { UserError } from "../../torch/index.ts";
 import {
@@ -31,7 +31,8 @@ export interface Selection {
 export async function selected(run: OpenedRun, minShare: number | undefined, options: GateOptions): Promise<Selection> {
   const { predictor, task, folder } = run;
   const parts = partsOf(predictor, folder.path);
-  if (minShare === undefined || parts.router === undefined) return { run, parts };
+  const asked = () => ({ run: { ...run, predictor: answering(predictor, parts) }, parts });
+  if (minShare === undefined || parts.router === undefined) return asked();
   const images = await imagesOrReason(run, options);
   if ("missing" in images) throw new UserError(`--min-share measures what it leaves out: ${images.missing}`);
   try {
@@ -48,7 +49,7 @@ export async function selected(run: OpenedRun, minShare: number | undefined, opt
     // At least one has to answer, whatever share is asked for.
     const kept = parts.members.filter(({ index }) => shareOf(index) >= Math.min(minShare, most));
     const rare = parts.members.filter((part) => !kept.includes(part));
-    if (rare.length === 0) return { run, parts };
+    if (rare.length === 0) return asked();
     const { confidence, price } = parts;
     const own = { k: Math.min(parts.k, kept.length), confidence, price };
     const models = kept.map(({ index }) => index);
@@ -69,6 +70,19 @@ export async function selected(run: OpenedRun, minShare: number | undefined, opt
   } finally {
     images.dispose();
   }
+}
+
+/** A run as the parts answer: by the models that were named alone, and without routes where there is no router. */
+function answering(predictor: Predictor, parts: BundleParts): Predictor {
+  if (!(predictor instanceof PathwayLearner)) return predictor;
+  const { k, confidence, price, members } = predictor.rule;
+  const all = restricted(predictor, { k, confidence, price, models: members.map(({ index }) => index) });
+  if (parts.router) return members.length < predictor.largestK ? all : predictor;
+  const predict: Predictor["predict"] = (images, features) => {
+    const { probabilities } = all.predict(images, features);
+    return { probabilities };
+  };
+  return { ...all, predict };
 }
 
 /** A choice of models without those that are left out. */

@@ -82,13 +82,37 @@ function pathwayParts(learner: PathwayLearner, run: string): BundleParts {
     const layers = { head, standardize: isStandardized ? module.standardizers()[index] : undefined };
     return [{ member, index, layers, flops: costs.members[index] ?? 0 }];
   });
-  const { members: _, ...rule } = learner.rule;
+  const { members: allowed, ...rule } = learner.rule;
+  const asked = members.filter(({ index }) => allowed.some((own) => own.index === index));
+  const isFixed = rule.k >= asked.length && rule.confidence === undefined;
+  // The same models with the same weights for every image need no router.
+  if (isFixed && isEqual(rule)) return fixedParts(asked, rule);
   return {
     router: { network: module.generator, flops: costs.generator },
     scores: module.members.length,
-    members,
+    members: asked,
     ...rule,
     aggregation: "weighted-logits",
-    budgets,
+    budgets: asked.length < members.length ? [] : budgets,
+  };
+}
+
+/** Weights over k models do not depend on their scores. */
+function isEqual({ k, weights: { trainedK, temperature, larger } }: Pick<BundleParts, "k" | "weights">): boolean {
+  return k === 1 || (k > trainedK ? (larger ?? temperature) : temperature) === "equal";
+}
+
+function fixedParts(members: readonly BundleMember[], { k, weights }: Pick<BundleParts, "k" | "weights">): BundleParts {
+  const placed = members.map((member, index) => ({ ...member, index }));
+  const shares = k === 1 ? {} : { shares: placed.map(() => 1 / k) };
+  return {
+    router: undefined,
+    scores: k,
+    members: placed,
+    k,
+    weights,
+    aggregation: "weighted-logits",
+    budgets: [],
+    ...shares,
   };
 }

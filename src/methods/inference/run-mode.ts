@@ -13,7 +13,10 @@ import { ModePredictor } from "./mode-predictor.ts";
 import type { ModeRequest } from "./modes.ts";
 
 /** Wishes about a run's routes, and what is measured with them. */
-const ofRoutes = { k: "k", confidence: "confidence", ms: "ms", coverage: "coverage", maxError: "max-error" } as const;
+const ofRoutes = {
+  ...{ k: "k", confidence: "confidence", ms: "ms", models: "models" },
+  ...{ coverage: "coverage", maxError: "max-error" },
+} as const;
 
 /** @throws ConfigError for a mode beside a wish about the run's routes */
 export function refuseRouteWishes(mode: InferenceMode, wishes: Pick<OpenRunOptions, keyof typeof ofRoutes>): void {

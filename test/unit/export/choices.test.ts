@@ -121,6 +121,53 @@ test("a bundle may be exported with a budget or a confidence as its own choice, 
   await model.close();
 });
 
+test("the same models for every image make a bundle without a router and without other models", async () => {
+  const { exportRun } = await import("../../../src/cli/export-command.ts");
+  const results: Record<string, unknown>[] = [];
+  const output = { json: false, say() {}, warn() {}, result: (one: Record<string, unknown>) => results.push(one) };
+  await trainedRun(folder, "pair", ({ choices }) => ({ choices: { ...choices, k: 2 } }));
+  const all = (await exportedBundle(folder, "pair", "whole")).members.map(({ name }) => name);
+  for (const [of, models] of [
+    ["run", bundle.members.slice(-1).map(({ name }) => name)],
+    ["pair", all.slice(0, 1)],
+    ["pair", all.slice(0, 2)],
+  ] as const) {
+    const out = join(folder, `fixed-${of}-${models.length}`);
+    await exportRun(join(folder, of), { device: "cpu", out, models: [...models] }, output as never);
+    const model = await openBundle(out, { ort });
+    assert.deepEqual(
+      model.bundle.members.map(({ name }) => name),
+      models,
+    );
+    assert.equal(model.bundle.router, undefined);
+    assert.deepEqual(model.bundle.budgets ?? [], []);
+    using predictor = await Predictor.open(join(folder, of), { models });
+    const expected = await predictor.predict(names.map(place));
+    const found = await model.predictAll(await Promise.all(names.map(pixelsOf)));
+    for (const [i, one] of found.entries()) {
+      assertSame(one, expected[i] as Answer, names[i] ?? "");
+      assert.deepEqual(one.pathway.map(({ member }) => member).sort(), [...models].sort());
+    }
+    assert.equal((await model.verify()).otherRoutes, 0);
+    await model.close();
+  }
+  const gates = results.map(({ gate }) => gate as { otherLabels: number; items: number });
+  assert.ok(gates.every(({ items, otherLabels }) => items > 0 && otherLabels === 0));
+});
+
+test("one of several named models may be chosen for each image, and a name that the run lacks is refused", async () => {
+  const models = bundle.members.slice(0, 2).map(({ name }) => name);
+  using predictor = await Predictor.open(join(folder, "run"), { models, k: 1 });
+  for (const { pathway } of await predictor.predict(names.map(place))) {
+    assert.equal(pathway.length, 1);
+    assert.ok(models.includes(pathway[0]?.member ?? ""));
+  }
+  const opened = (wish: object) => Predictor.open(join(folder, "run"), wish);
+  await assert.rejects(opened({ models: ["nobody"] }), /kept no model "nobody"; its models are .*, /);
+  await assert.rejects(opened({ models, flops: 1e9 }), /--models, --flops and --ms all choose/);
+  await assert.rejects(opened({ models, k: 3 }), /k is 3: it must be a whole number from 1 to 2/);
+});
+
 test("the server says what may be chosen", async () => {
   const { models } = (await (await fetch(`${server.url}/models`)).json()) as { models: ModelDescription[] };
   for (const { budgets, largestK } of models) {
