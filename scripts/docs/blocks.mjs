@@ -101,7 +101,7 @@ function claims(results) {
       const figure = difference(results, page, rival);
       if (figure === undefined) return "-";
       const seeds = few[seedsOf(results, page, rival)];
-      return `${figure}: ${verdict(figure)}${seeds ? ` (${seeds})` : ""}`;
+      return `${figure}: ${seeds ? `${seeds}, a hint` : verdict(figure)}`;
     });
     return [claim, ...figures];
   };
@@ -114,8 +114,8 @@ function claims(results) {
     row("3. other uses of a hub: distillation into the best member", "distillation"),
     row("... Zoo-Tuning", zooTuning),
     row("4. routes that do not depend on the image: one gate for all images", "one gate for all images"),
-    row("5. a pair that successive halving finds in the same training", halving),
-    row("... the best pair, trained anew with the whole compute: twice the training", longerPair),
+    row("5. a pair that successive halving finds (trained: in the same training)", halving),
+    row("... the best pair, trained anew with the whole compute (trained: twice the training)", longerPair),
   ];
   const titles = hubs.map(({ title }) => title);
   return markdownTable(["Hub-Pathway minus ...", ...titles], rows, ["left", ...titles.map(() => "right")]);
@@ -251,7 +251,7 @@ function otherResults(results) {
     `- **Four specialists that stay frozen**, letters and emoji (\`--credit losses\`): with k = 1 ${routed(1, "one gate for all images, k = 1")} points against one gate for all images, ${routed(1, "best member, whole compute")} against the best member with the whole compute; with k = 2 ${routed(2, "one gate for all images, k = 2")}, ${routed(2, "best static pair by validation")} against the best pair, ${routed(2, "ensemble of all")} against the ensemble of all four.`,
     twoScripts(results),
     `- **Photographs at 224 px** (248, eleven training images a class), seven published networks that stay frozen (five seeds): ${photograph("best member by validation")} against the best member, ${photograph("ensemble of all")} against the ensemble of all seven, ${photograph("one gate for all images")} against one gate for all images.`,
-    `- **10 to 300 labels a class** of Fashion-MNIST (three seeds each): ${labels("best member by validation")} against the best member, ${labels("ensemble of all")} against the ensemble, ${labels("best member, whole compute")} against the best member with the whole compute.`,
+    `- **10 to 300 labels a class** of Fashion-MNIST (three seeds each, a hint): ${labels("best member by validation")} against the best member, ${labels("ensemble of all")} against the ensemble, ${labels("best member, whole compute")} against the best member with the whole compute.`,
     `- **Reinforcement learning**: a hub of agents of three MinAtar games, two other games. Return in units of learning from scratch: ${game("Hub-Pathway")}; the best agent fine-tuned, known after training all, ${game("best agent fine-tuned")}; random routes ${game("random routes")}; distillation ${game("distillation")}.`,
     `- **One policy for three of these games**, whose agents form the hub: mean return in units of each game's own agent ${mixed("Hub-Pathway, k = 1")} with k = 1, one gate ${mixed("one gate, k = 1")}, the best agent with the whole compute ${mixed("best agent, whole compute")} (five seeds).`,
   ].join("\n");

@@ -56,7 +56,7 @@ export const images = { imageSize: 48, augment: "standard", batchSize: 48 } as c
 
 /**
  * None of them was seen in the pre-training of hubs/starter and hubs/same-architecture. Where no test split is published the
- * seed moves it, as in all cells that there are; a new target has a `testSeed`.
+ * seed moves it, as in all cells of these; photographs and images of one's own have a `testSeed`.
  */
 export const targets: readonly Target[] = [
   {
