@@ -47,7 +47,7 @@ export async function loaderEpoch(rounds: number): Promise<Figure[]> {
         "training epoch with the decoded cache warm",
         { what: "s an epoch, files", value: median(cached) },
         other,
-        1.05,
+        1.03,
         note,
       ),
       {

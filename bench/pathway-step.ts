@@ -96,7 +96,7 @@ export async function pathwayStep(rounds: number, steadySteps: number, device: s
     name,
     { what: "s, routed", value: median(routed) },
     { what: "s, all models and masking", value: median(dense) },
-    0.5,
+    0.36,
     note,
   );
   const apart = ratioFigure(

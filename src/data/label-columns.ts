@@ -68,7 +68,7 @@ export function labelsOf(rows: readonly LabelledRow[], asked?: TaskKind): Label[
     const refuse = (what: string): never => {
       throw new UserError(`${where}: ${what}`);
     };
-    if (!label) return refuse(`${quoted(path)} has no label`);
+    if (!label) return refuse(`${quoted(path)} has no label: its column is called "label", "labels" or "value"`);
     if (label.kind === "regression" || hasNumbers) return new Map(numbersOf(label, refuse));
     const [[name, cell] = ["label", ""]] = label.cells;
     if (typeof cell !== "string" && asked === "classification")
@@ -108,7 +108,7 @@ function numbersOf({ cells }: LabelCells, refuse: (what: string) => never): [nam
   return all.map(([name, text]) => {
     const value = Number(text);
     if (text !== "" && Number.isFinite(value)) return [name, value];
-    return refuse(text === "" ? `there is no ${name}` : `the ${name} is ${quoted(text)}, and other rows have numbers`);
+    return refuse(text === "" ? `there is no ${name}` : `the ${name} is ${quoted(text)}, which is no number`);
   });
 }
 

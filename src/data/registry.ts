@@ -21,6 +21,9 @@ import { remoteShards } from "./shards/remote.ts";
 import { folderShards, namedShards, nameOfShards, shardSet } from "./shards/shard-set.ts";
 import type { Dataset, KnownDataset, TaskKind } from "./types.ts";
 
+/** Archives that are not read as they are. */
+const packed = /\.(zip|gz|tgz|7z|rar|bz2|xz)$/i;
+
 export const knownDatasets: readonly KnownDataset[] = [
   emoji,
   fashionMnist,
@@ -98,7 +101,8 @@ async function opened(nameOrFolder: string, options: OpenOptions): Promise<Datas
 
 async function openFolder(folder: string, options: OpenOptions): Promise<Dataset> {
   const root = resolve(folder);
-  if (!statSync(root).isDirectory()) throw new UserError(`${root} is not a folder`);
+  if (!statSync(root).isDirectory())
+    throw new UserError(`${root} is not a folder${packed.test(root) ? ": unpack it" : ""}`);
   const scan = scanFolder(root);
   if (scan.images.length > 0 || scan.shards.length === 0) return imagesOf(root, scan, options.task);
   const about = { name: basename(root), origin: root, ignored: scan.ignored.list };

@@ -8,8 +8,8 @@ import type { Ignored, Item } from "./types.ts";
 
 /** Kinds that may hold several pictures, and the words for that. */
 const several: Readonly<Record<string, string>> = {
-  GIF: "animations",
-  WebP: "animations",
+  GIF: "with animations",
+  WebP: "with animations",
   TIFF: "with several pages",
   AVIF: "with several pictures",
 };
@@ -35,12 +35,12 @@ export async function remarksOn(
       const kind = kindName(head.subarray(0, magicBytes));
       const named = kindNamed(source.path);
       if (named !== undefined && kind !== undefined && named !== kind) {
-        remarks.add(`named as ${named}, which hold ${kind}: they are read as that`, [id]);
+        remarks.add(`named as ${named} with ${kind} inside: read as that`, [id]);
       }
       const words = several[kind ?? ""];
       const isAnimated = kind === "PNG" && head.includes("acTL");
       if (isAnimated || (words !== undefined && (await pagesOf(source.path)) > 1)) {
-        remarks.add(`${isAnimated ? "animations" : words}, of which the first picture is used`, [id]);
+        remarks.add(`${isAnimated ? "with animations" : words}, of which the first picture is used`, [id]);
       }
     },
     { ...watched, step: "looking" },

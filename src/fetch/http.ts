@@ -204,12 +204,21 @@ const hopeless: Readonly<Record<string, string>> = {
   ERR_TLS_CERT_ALTNAME_INVALID: "its certificate belongs to another host",
 };
 
+const passing: Readonly<Record<string, string>> = {
+  UND_ERR_SOCKET: "the connection was closed",
+  ECONNRESET: "the connection was closed",
+  ECONNREFUSED: "the connection was refused",
+  ETIMEDOUT: "there was no answer in time",
+  UND_ERR_CONNECT_TIMEOUT: "there was no answer in time",
+  EAI_AGAIN: "the name server did not answer",
+};
+
 /** fetch() says only "fetch failed" or "terminated"; the reason is the cause. */
 function explainNetwork(error: unknown, address: string): unknown {
   if (!(error instanceof Error)) return error;
   const cause = (error.cause ?? error) as NodeJS.ErrnoException;
   const text = (cause.code ?? cause.message).replaceAll(/\p{Cc}/gu, " ").slice(0, 200);
-  if (cause.code !== undefined && !(cause.code in hopeless)) return new Interruption(text);
+  if (cause.code !== undefined && !(cause.code in hopeless)) return new Interruption(passing[cause.code] ?? text);
   const reason = hopeless[cause.code ?? ""] ?? text;
   return new UserError(`cannot reach ${shownUrl(address)}: ${reason}`, { cause: error });
 }

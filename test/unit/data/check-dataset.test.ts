@@ -168,10 +168,10 @@ test("animations, further pages and names of other kinds are told, and the files
   assert.deepEqual(
     report.remarks.map(({ reason, count, examples }) => [reason, count, [...examples].sort()]),
     [
-      ["animations, of which the first picture is used", 2, ["a/moving.gif", "a/moving.webp"]],
-      ["named as JPEG, which hold PNG: they are read as that", 1, ["b/photo.jpg"]],
+      ["with animations, of which the first picture is used", 2, ["a/moving.gif", "a/moving.webp"]],
+      ["named as JPEG with PNG inside: read as that", 1, ["b/photo.jpg"]],
       ["with several pages, of which the first picture is used", 1, ["b/pages.tif"]],
     ],
   );
-  assert.ok(report.warnings.includes('1 file named as JPEG, which hold PNG: they are read as that: "b/photo.jpg"'));
+  assert.ok(report.warnings.includes('1 file named as JPEG with PNG inside: read as that: "b/photo.jpg"'));
 });
