@@ -38,6 +38,20 @@ export interface RoutingVerdict {
   permuted: number;
   /** Routed less permuted, lower end of its 95 % interval: above 0 where routes belong to their inputs. */
   overPermuted: number;
+  /** One model alone, chosen on the other half of the items, where the run activates several. */
+  one?: Alternative | undefined;
+  /** All models together, where the run activates some. */
+  all?: Alternative | undefined;
+}
+
+/** Other models than the run activates. */
+export interface Alternative {
+  models: string[];
+  /** Theirs less the run's own, with its 95 % interval. */
+  gain: number;
+  interval: [low: number, high: number];
+  /** FLOPs of an image in those of the run's own routes. */
+  relativeCost: number;
 }
 
 /** Sets of models that are tried at most: all of them, or those of the most activated models. */
@@ -67,7 +81,7 @@ export async function routingVerdict(
   return verdictOf(predictor, evaluation, task, sets, measured);
 }
 
-type FixedSet = { models: readonly number[] };
+type FixedSet = { models: readonly number[]; k: number };
 
 /** The same models for every input, to be measured for a verdict: none where there is nothing to choose. */
 export function fixedSets(predictor: Predictor, evaluation: TaskEvaluation): FixedSet[] {
@@ -76,7 +90,10 @@ export function fixedSets(predictor: Predictor, evaluation: TaskEvaluation): Fix
   if (k === undefined || k >= largestK || scores.length === 0 || labels.length < 2) return [];
   const routes = routesOf(evaluation);
   if (routes.some((models) => models.length !== k)) return [];
-  return setsOf(useOf(weights, m, [...labels.keys()]), k, routes).map((models) => ({ models }));
+  const use = useOf(weights, m, [...labels.keys()]);
+  const alone = k > 1 ? use.map((_, i) => [i]) : [];
+  const all = use.map((_, i) => i);
+  return [...setsOf(use, k, routes), ...alone, all].map((models) => ({ models, k: models.length }));
 }
 
 const routesOf = ({ labels, weights, members: m }: TaskEvaluation): number[][] =>
@@ -90,19 +107,34 @@ export function verdictOf(
   sets: readonly FixedSet[],
   measured: readonly (VariantEvaluation<TaskMetrics> | undefined)[],
 ): RoutingVerdict | undefined {
-  const { memberNames, k } = predictor;
+  const { memberNames, k, largestK = 0 } = predictor;
   if (k === undefined || sets.length === 0) return undefined;
-  // A set with a model that the run did not keep has fewer than k.
-  const tried = sets.flatMap(({ models }, i): Tried[] => {
-    const one = measured[i];
-    return one && Math.round(one.activatedModels) === k
-      ? [{ models, merits: one.merits, flops: one.inferenceFlops }]
-      : [];
-  });
+  // A set with a model that the run did not keep has fewer models than it names.
+  const having = (count: number, of: (set: FixedSet) => boolean) =>
+    sets.flatMap((set, i): Tried[] => {
+      const one = measured[i];
+      return one && of(set) && Math.round(one.activatedModels) === count
+        ? [{ models: set.models, merits: one.merits, flops: one.inferenceFlops }]
+        : [];
+    });
+  const tried = having(k, (set) => set.k === k);
   const own = task.merits(evaluation);
   const chosen = bestOfHalves(tried);
   const fixed = own.map((_, i) => chosen[i % 2]?.merits[i] ?? 0);
   const { inferenceFlops } = costOf(predictor, evaluation.weights);
+  const alternative = (sets: readonly Tried[]): Alternative | undefined => {
+    if (sets.length === 0) return undefined;
+    const halves = bestOfHalves(sets);
+    const best = sets.reduce((first, other) => (meanOf(other.merits) > meanOf(first.merits) ? other : first));
+    return {
+      models: best.models.map((i) => memberNames[i] ?? ""),
+      ...paired(
+        own.map((_, i) => halves[i % 2]?.merits[i] ?? 0),
+        own,
+      ),
+      relativeCost: meanOf(halves.map(({ flops }) => flops)) / inferenceFlops,
+    };
+  };
   const permuted = alongOthers(tried, routesOf(evaluation));
   const best = tried.reduce((first, other) => (meanOf(other.merits) > meanOf(first.merits) ? other : first));
   return {
@@ -115,14 +147,33 @@ export function verdictOf(
     ...paired(own, fixed),
     permuted: meanOf(permuted),
     overPermuted: paired(own, permuted).interval[0],
+    ...(k > 1 ? { one: alternative(having(1, (set) => set.k === 1)) } : {}),
+    all: alternative(having(largestK, (set) => set.k === memberNames.length)),
   };
 }
 
 /** Routes by input are better than the same models for every input, and because they belong to their inputs. */
 export const routesPay = ({ interval, overPermuted }: RoutingVerdict): boolean => interval[0] > 0 && overPermuted > 0;
 
-/** One sentence: whether routing by input pays, and by how much. */
-export function verdictSentence(verdict: RoutingVerdict): string {
+/** Whether routing by input pays, and by how much; and whether one model is enough, or all together are better. */
+export const verdictSentence = (verdict: RoutingVerdict): string =>
+  [routesSentence(verdict), ...alternativesOf(verdict)].join("; ");
+
+function alternativesOf({ kind = "classification", one, all }: RoutingVerdict): string[] {
+  const { difference, of } = words[kind];
+  const figures = ({ gain, interval: [low, high], relativeCost }: Alternative) =>
+    `${difference(gain)} ${of} (${difference(low)} to ${difference(high)}) at ${percent(relativeCost)} of the cost`;
+  const alone = one && one.interval[1] >= 0 ? [one] : [];
+  const together = all && all.interval[0] > 0 ? [all] : [];
+  return [
+    ...alone.map(
+      (own) => `${own.models[0]} alone ${own.interval[0] > 0 ? "is better" : "may be enough"}: ${figures(own)}`,
+    ),
+    ...together.map((own) => `all ${own.models.length} models together are better: ${figures(own)}`),
+  ];
+}
+
+function routesSentence(verdict: RoutingVerdict): string {
   const { kind = "classification", k, fixedModels, gain, interval, routed, permuted, relativeCost } = verdict;
   const { difference, of, level } = words[kind];
   const same = k === 1 ? "the same model" : `the same ${k} models`;

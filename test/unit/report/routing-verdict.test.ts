@@ -83,12 +83,31 @@ test("where each expert knows one kind of input, routes pay, and those of other 
 });
 
 test("one gate for all images wins nothing over the same models", async () => {
-  const { learner, test: sample, verdict } = await verdictOn({ generatorKind: "global", k: 2 }, 1);
+  const { learner, test: sample, evaluation, verdict } = await verdictOn({ generatorKind: "global", k: 2 }, 1);
   assert.ok(verdict);
   assert.ok(verdict.gain <= 0.02 && verdict.interval[0] <= 0);
   assert.ok(Math.abs(verdict.permuted - verdict.routed) < 1e-12);
   assert.ok(verdict.overPermuted < 1e-12);
   assert.match(verdictSentence(verdict), /^the same 2 models for every image are (enough|better) \(/);
+  const { one, all, routed } = verdict;
+  assert.ok(one && all);
+  assert.equal(one.models.length, 1);
+  const flops = (k: number) => learner.pathwayFlops([1 / 3, 1 / 3, 1 / 3], k);
+  assert.ok(Math.abs(one.relativeCost - flops(1) / flops(2)) < 1e-9, "experts cost the same");
+  assert.ok(Math.abs(all.relativeCost - flops(3) / flops(2)) < 1e-9);
+  const order = evaluation.indices;
+  const together = scope(() =>
+    noGrad(() =>
+      learner
+        .predictVariants(sample.images, [{ k: world.members }])[0]
+        ?.probabilities.argmax(1)
+        .toNumbers(),
+    ),
+  );
+  const right = share(order.map((item) => together?.[item] === sample.labels[item]));
+  assert.ok(Math.abs(all.gain - (right - routed)) < 1e-9);
+  const alone = Array.from({ length: world.members }, (_, i) => rightAlone(learner, sample.images, sample.labels, i));
+  assert.ok(alone.some((own) => one.gain <= share(own) - routed + 1e-9));
   learner.dispose();
   sample.images.dispose();
 });
@@ -114,6 +133,16 @@ test("without a choice there is no verdict, and each outcome has its sentence", 
     "the same model for every image is enough (a): routing by input gives +1.0 points (-1.2 to +3.2)",
   );
   assert.match(say(-0.05, [-0.07, -0.03]), /is better \(a\): routing by input gives -5\.0 points \(-7\.0 to -3\.0\)/);
+  const of = (gain: number, interval: [number, number]) => ({ models: ["b", "c"], gain, interval, relativeCost: 1.5 });
+  const verdictOf = (more: Partial<RoutingVerdict>) =>
+    verdictSentence({ ...base, gain: 0.01, interval: [-0.01, 0.03], ...more } as RoutingVerdict)
+      .split("; ")
+      .slice(1);
+  assert.deepEqual(verdictOf({ one: of(-0.02, [-0.03, -0.01]), all: of(0.01, [-0.01, 0.03]) }), []);
+  assert.deepEqual(verdictOf({ one: of(-0.01, [-0.03, 0.01]), all: of(0.02, [0.01, 0.03]) }), [
+    "b alone may be enough: -1.0 points (-3.0 to +1.0) at 150.0 % of the cost",
+    "all 2 models together are better: +2.0 points (+1.0 to +3.0) at 150.0 % of the cost",
+  ]);
   assert.match(
     say(0.05, [0.03, 0.07]),
     /^routing by input pays here: .* at the same cost; with routes of other images 60\.0 %$/,
