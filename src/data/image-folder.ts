@@ -6,7 +6,7 @@ import { basename, join, resolve } from "node:path";
 import { counted, quoted } from "../io/index.ts";
 import { UserError } from "../torch/index.ts";
 import { readableKinds } from "./formats.ts";
-import { metadataFolder } from "./labelled-list.ts";
+import { isMetadata, metadataFolder } from "./labelled-list.ts";
 import { type FolderScan, type FoundImage, scanFolder } from "./scan-folder.ts";
 import { refuseUntrained, type Split, splitNamed } from "./split-names.ts";
 import type { Dataset, Ignored, Item, TaskKind } from "./types.ts";
@@ -34,7 +34,7 @@ export function imageFolder(folder: string, asked?: TaskKind): Dataset {
 /** The same of a folder that was walked through. */
 export function imagesOf(root: string, scan: FolderScan, asked?: TaskKind): Dataset {
   const labelled = metadataFolder(root, childrenOf(scan), asked);
-  if (labelled) return { ...labelled, ignored: scan.ignored.list };
+  if (labelled) return { ...labelled, ignored: unlisted(labelled, scan) };
   const layout = hasSplits(root, scan) ? splitLayout(root, scan) : classLayout(scan);
   const images = countedOnce(layout.images, scan);
   const ignored = scan.ignored.list;
@@ -56,6 +56,19 @@ export function imagesOf(root: string, scan: FolderScan, asked?: TaskKind): Data
   refuseUntrained(root, classes, items);
   const said = [...layout.notes, ...notes];
   return { name: basename(root), classes, items, licence: "the user's own", origin: root, ignored, notes: said };
+}
+
+/** What is left out beside a list: files that are no images, and images that it does not name; the list itself is read. */
+function unlisted({ items }: Dataset, { images, ignored }: FolderScan): Ignored[] {
+  const known = new Set(items.map(({ id }) => id));
+  for (const { parts } of images) {
+    if (!known.has(parts.join("/"))) ignored.add("images that the list does not name", parts);
+  }
+  return ignored.list.flatMap(({ count, examples, ...rest }) => {
+    const others = examples.filter((name) => !isMetadata(name));
+    const left = count - (examples.length - others.length);
+    return left > 0 ? [{ ...rest, count: left, examples: others }] : [];
+  });
 }
 
 const childrenOf = ({ folders }: FolderScan, ...parents: readonly string[]): string[] =>

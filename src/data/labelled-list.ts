@@ -25,6 +25,8 @@ const isColumn = (name: string): name is Column => name in columns;
 /** Ending of a file that lists images. */
 export const listEnding = /\.(csv|tsv|jsonl|ndjson)$/i;
 const metadataNames = ["metadata.csv", "metadata.jsonl"];
+/** True for the name of a file that a folder has its labels in. */
+export const isMetadata = (path: string): boolean => metadataNames.includes(basename(path));
 const maximumBytes = 2 ** 29;
 
 /** A row as it stands in the file. */

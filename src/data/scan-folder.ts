@@ -30,7 +30,8 @@ export interface FolderScan {
 const junk = /^(\..*|__MACOSX|@eaDir|#recycle|\$RECYCLE\.BIN|System Volume Information|lost\+found)$/i;
 const junkFiles = /^(thumbs\.db|ehthumbs\.db|desktop\.ini|icon\r)$/i;
 
-export const mostExamples = 3;
+/** Names that are kept for a reason. */
+export const mostNames = 10_000;
 
 /** Files that are left out, or rows and samples, by reason. */
 export class IgnoredFiles {
@@ -50,7 +51,7 @@ export class IgnoredFiles {
     };
     this.#reasons.set(reason, entry);
     entry.count += 1;
-    if (entry.examples.length < mostExamples) entry.examples.push(parts.join("/"));
+    if (entry.examples.length < mostNames) entry.examples.push(parts.join("/"));
   }
 
   /** The most frequent reason first. */

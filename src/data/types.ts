@@ -74,7 +74,7 @@ export interface Ignored {
   unit?: "row" | "sample" | undefined;
   reason: string;
   count: number;
-  /** Some of them, relative to the folder. */
+  /** Their names relative to the folder, 10,000 at most. */
   examples: string[];
 }
 

@@ -76,9 +76,12 @@ export function namesOf(dataset: Dataset, { first, second }: DuplicatePair): str
   return [first, second].map((i) => quoted(dataset.items[i]?.id ?? "")).join(" and ");
 }
 
+/** Names that a line shows. */
+const mostShown = 3;
+
 /** Some of the files, for messages. */
 export function examplesOf({ count, examples }: Ignored): string {
-  return `${examples.map(quoted).join(", ")}${count > examples.length ? ", …" : ""}`;
+  return `${examples.slice(0, mostShown).map(quoted).join(", ")}${count > mostShown ? ", …" : ""}`;
 }
 
 /** One line for each reason that files were left out for. */

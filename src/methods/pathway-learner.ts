@@ -311,6 +311,11 @@ export class PathwayLearner implements Learner {
     this.k = k;
   }
 
+  /** Places of the only models that may answer, where a caller named them. */
+  get named(): readonly number[] | undefined {
+    return this.#choice.models;
+  }
+
   get budgets(): BudgetChoice[] {
     return this.#budgets.map(({ choice }) => choice);
   }

@@ -6,7 +6,7 @@ import { UserError } from "../../torch/index.ts";
 import type { Watched } from "../concurrent.ts";
 import { type LabelCells, labelsOf } from "../label-columns.ts";
 import { type Label, type LabelledImage, labelledDataset } from "../labels.ts";
-import { mostExamples } from "../scan-folder.ts";
+import { mostNames } from "../scan-folder.ts";
 import { requireSplit, type Split, splitNamed } from "../split-names.ts";
 import type { Bytes, Dataset, Ignored, TaskKind } from "../types.ts";
 import { localBytes } from "./bytes.ts";
@@ -127,7 +127,7 @@ function merge(all: Ignored[], more: readonly Ignored[]): void {
     if (!known) all.push({ ...rest, reason, count, examples: [...examples] });
     else {
       known.count += count;
-      known.examples = [...known.examples, ...examples].slice(0, mostExamples);
+      known.examples = [...known.examples, ...examples].slice(0, mostNames);
     }
   }
 }

@@ -84,8 +84,8 @@ function pathwayParts(learner: PathwayLearner, run: string): BundleParts {
   });
   const { members: allowed, ...rule } = learner.rule;
   const asked = members.filter(({ index }) => allowed.some((own) => own.index === index));
-  const isFixed = rule.k >= asked.length && rule.confidence === undefined;
-  // The same models with the same weights for every image need no router.
+  const isFixed = learner.named && rule.k >= asked.length && rule.confidence === undefined;
+  // The same models with the same weights for every image need no router; who did not name them may still ask for fewer.
   if (isFixed && isEqual(rule)) return fixedParts(asked, rule);
   return {
     router: { network: module.generator, flops: costs.generator },
@@ -93,7 +93,7 @@ function pathwayParts(learner: PathwayLearner, run: string): BundleParts {
     members: asked,
     ...rule,
     aggregation: "weighted-logits",
-    budgets: asked.length < members.length ? [] : budgets,
+    budgets: learner.named ? [] : budgets,
   };
 }
 

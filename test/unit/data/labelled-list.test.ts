@@ -67,6 +67,11 @@ test("a folder with metadata.csv has its labels from there, also in folders that
     ["a/1.png", "x"],
     ["b/3.png", "y"],
   ]);
+  const { ignored } = await openDataset(dirname(flat));
+  assert.deepEqual(
+    ignored?.map(({ reason, count, examples }) => [reason, count, examples]),
+    [["images that the list does not name", 2, ["a/2.png", "b/4, with comma.png"]]],
+  );
   const root = temporaryFolder();
   for (const split of ["train", "test"]) {
     for (const i of [1, 2]) await writeNoise(join(root, split, `${i}.png`), 8, i + split.length);
